@@ -1,0 +1,1 @@
+//! Salesforce over HTTP: the only module that knows reqwest.

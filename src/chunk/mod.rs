@@ -1,0 +1,1 @@
+//! Cells -> size-bounded chunks, one job each.

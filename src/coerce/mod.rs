@@ -1,0 +1,1 @@
+//! Source RecordBatches -> cells, by DataFusion expressions.

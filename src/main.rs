@@ -1,0 +1,3 @@
+//! The binary: an Airbyte destination, and a simulated Salesforce.
+
+fn main() {}

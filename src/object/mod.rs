@@ -1,0 +1,176 @@
+//! Salesforce objects as data: fields, types, operations. No I/O.
+
+mod describe;
+mod error;
+mod header;
+
+pub use error::ObjectError;
+pub use header::{Header, HeaderColumn};
+
+use std::collections::HashMap;
+
+/// What a load does with each row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Creates a record for each row.
+    Insert,
+}
+
+impl Operation {
+    /// The word that Bulk API 2.0 has for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+        }
+    }
+}
+
+/// The type of a field, as describe names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are Salesforce's own")]
+pub enum FieldType {
+    AnyType,
+    Base64,
+    Boolean,
+    Combobox,
+    Currency,
+    Date,
+    DateTime,
+    Double,
+    Email,
+    EncryptedString,
+    Id,
+    Int,
+    Long,
+    MultiPicklist,
+    Percent,
+    Phone,
+    Picklist,
+    Reference,
+    String,
+    TextArea,
+    Time,
+    Url,
+    /// A type this version does not know, with its name: written as text.
+    Other(String),
+}
+
+/// One field of an object, as the org describes it to this user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// API name in the exact case of the describe.
+    pub name: String,
+    /// Label, as people of the org see it.
+    pub label: String,
+    /// Type.
+    pub field_type: FieldType,
+    /// Longest text in characters; 0 where the type has no length.
+    pub length: u32,
+    /// Digits in all, of a decimal type.
+    pub precision: u32,
+    /// Digits after the point, of a decimal type.
+    pub scale: u32,
+    /// Digits of an int.
+    pub digits: u32,
+    /// May be null.
+    pub nillable: bool,
+    /// This user may set it on a new record.
+    pub createable: bool,
+    /// This user may change it.
+    pub updateable: bool,
+    /// Salesforce fills it when nothing is sent.
+    pub defaulted_on_create: bool,
+    /// An external ID: may be the key of an upsert.
+    pub external_id: bool,
+    /// May be used to look a record up.
+    pub id_lookup: bool,
+    /// Values are unique.
+    pub unique: bool,
+    /// Uniqueness and look-ups distinguish letter case.
+    pub case_sensitive: bool,
+    /// Objects that a reference may point to.
+    pub reference_to: Vec<String>,
+    /// Name of the relationship, for columns such as `Account.Ext__c`.
+    pub relationship_name: Option<String>,
+    /// Only values of the picklist are accepted.
+    pub restricted_picklist: bool,
+    /// Active values of a picklist.
+    pub picklist_values: Vec<String>,
+}
+
+impl Field {
+    /// Whether an insert without this field fails: not nillable, settable, and not defaulted.
+    pub fn required_on_create(&self) -> bool {
+        !self.nillable && self.createable && !self.defaulted_on_create
+    }
+}
+
+/// One object of the org and what this user may do with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectSchema {
+    /// API name in the exact case of the describe.
+    pub name: String,
+    /// This user may create records.
+    pub createable: bool,
+    /// This user may change records.
+    pub updateable: bool,
+    /// This user may delete records.
+    pub deletable: bool,
+    fields: Vec<Field>,
+    by_lower_name: HashMap<String, usize>,
+}
+
+impl ObjectSchema {
+    /// An object of these fields, in their order.
+    pub fn new(name: impl Into<String>, fields: Vec<Field>) -> Self {
+        let by_lower_name = fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| (field.name.to_ascii_lowercase(), index))
+            .collect();
+        Self {
+            name: name.into(),
+            createable: true,
+            updateable: true,
+            deletable: true,
+            fields,
+            by_lower_name,
+        }
+    }
+
+    /// Reads the answer of `GET …/sobjects/<name>/describe`.
+    ///
+    /// # Errors
+    /// [`ObjectError::Describe`] if the text is not such an answer.
+    pub fn from_describe(json: &[u8]) -> Result<Self, ObjectError> {
+        describe::parse(json)
+    }
+
+    /// All fields, in the describe's order.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field of this name, whatever the letter case.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        let index = self.by_lower_name.get(&name.to_ascii_lowercase())?;
+        self.fields.get(*index)
+    }
+
+    /// Field names closest to `name`, best first, at most three: for error messages.
+    pub fn nearest(&self, name: &str) -> Vec<&str> {
+        let wanted = name.to_ascii_lowercase();
+        let mut scored: Vec<(f64, &str)> = self
+            .fields
+            .iter()
+            .map(|field| {
+                let own = field.name.to_ascii_lowercase();
+                (strsim::jaro_winkler(&wanted, &own), field.name.as_str())
+            })
+            .filter(|(score, _)| *score > 0.8)
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        scored.into_iter().take(3).map(|(_, name)| name).collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Rows that did not make it.

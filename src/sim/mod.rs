@@ -1,0 +1,1 @@
+//! A Salesforce of the project's own, over real HTTP.
