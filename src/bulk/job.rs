@@ -6,10 +6,11 @@ use std::time::Duration;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::client::{Call, Client, Payload, parse_json};
+use super::client::{Call, Client, Payload};
 use super::error::BulkError;
 use super::results::{self, ResultStream};
 use super::retry::{Policy, poll_pause};
+use super::wire::parse_json;
 use crate::chunk::Chunk;
 use crate::object::Operation;
 
@@ -297,8 +298,9 @@ impl Client {
     async fn read_job(&self, id: &str) -> Result<JobInfo, BulkError> {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
-        let body = self.read(&Call::get(&action, &path, Policy::JOB)).await?;
-        parse_json(&action, &body)
+        let call = Call::get(&action, &path, Policy::JOB);
+        let once = || async { parse_json(&action, &self.read_once(&call).await?) };
+        self.repeat(&action, call.policy, once).await
     }
 }
 

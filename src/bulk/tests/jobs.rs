@@ -294,7 +294,8 @@ async fn a_job_in_flight_is_not_given_up_quickly() {
     let server = Server::start().await;
     let client = server.client().await;
     let mut reads = vec![job_info("InProgress")];
-    reads.extend(vec![reply(503, "<html>"); 15]);
+    reads.extend(vec![reply(503, "<html>"); 14]);
+    reads.push(reply(200, "<html>maintenance</html>"));
     reads.push(job_info("JobComplete"));
     server.on(JOB, reads);
     let ended = client.job("750A").await.unwrap().finished().await.unwrap();
@@ -350,4 +351,25 @@ async fn a_stop_aborts_what_was_never_closed() {
     assert_eq!(server.log(), [r#"{"state":"Aborted"}"#]);
     client.abort_open_jobs().await;
     assert_eq!(server.seen(PATCH).len(), 1);
+}
+
+#[tokio::test]
+async fn a_whole_life_in_a_task() {
+    let server = Server::start().await;
+    server.on(CREATE, [job_info("Open")]);
+    server.on(UPLOAD, [reply(201, "")]);
+    server.on(PATCH, [job_info("UploadComplete")]);
+    server.on(JOB, [job_info("InProgress"), job_info("JobComplete")]);
+    let client = server.client().await;
+    let task = tokio::spawn(async move {
+        let job = client.stage(&target(), &chunk()).await?;
+        job.close().await?.finished().await
+    });
+    assert_eq!(task.await.unwrap().unwrap().state, JobState::JobComplete);
+    let get = "GET /750A";
+    let close = r#"{"state":"UploadComplete"}"#;
+    assert_eq!(
+        server.log(),
+        ["POST ", "PUT /750A/batches", close, get, get]
+    );
 }

@@ -176,8 +176,10 @@ async fn kinds_of_refusals() {
 
     let error = refused(reply(302, "")).await;
     assert!(matches!(error, BulkError::LoginUrl { .. }), "{error}");
-    let error = refused(reply(500, "<html>")).await;
-    assert_eq!(error.kind(), ErrorKind::Transient);
+    for passing in ["<html>", r#"{"error":"new_error"}"#] {
+        let error = refused(reply(500, passing)).await;
+        assert!(matches!(error, BulkError::Unavailable { .. }), "{error}");
+    }
     let error = refused(reply(200, "{}")).await;
     assert!(matches!(error, BulkError::Answer { .. }), "{error}");
     let elsewhere = r#"{"access_token":"T1","instance_url":"https://evil.example"}"#;

@@ -1,6 +1,6 @@
 //! Result files as Salesforce writes them.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use futures::TryStreamExt;
 
 use super::*;
@@ -43,7 +43,8 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 #[tokio::test]
 async fn quotes_commas_newlines_emoji_and_nulls() {
     let body = "\"sf__Id\",\"sf__Error\",LastName,Amount\n\
-        \"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [A, B]:A --\",\"O\"\"Neil, J\",\"\"\n\
+        \"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [A, B]:A --\",\
+        \"O\"\"Neil, J\",\"\"\n\
         \n\
         \"\",\"X:--\",\"two\nlines\",\"9.12260031E8\"\n\
         \"\",\"X:--\",\"\u{1F600} Zoë\",\"1\"\n";
