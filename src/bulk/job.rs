@@ -148,8 +148,7 @@ impl Client {
         let mut open = None;
         loop {
             let error = match self.try_stage(target, chunk, &mut open).await {
-                Ok(()) => {
-                    let id = open.take().unwrap_or_default();
+                Ok(id) => {
                     return Ok(StagedJob {
                         client: self.clone(),
                         id,
@@ -178,7 +177,7 @@ impl Client {
         target: &JobTarget,
         chunk: &Chunk,
         open: &mut Option<String>,
-    ) -> Result<(), BulkError> {
+    ) -> Result<String, BulkError> {
         let id = match open {
             Some(id) => id,
             None => open.insert(self.create(target).await?),
@@ -193,7 +192,7 @@ impl Client {
             policy: Policy::ONCE,
         })
         .await?;
-        Ok(())
+        Ok(id.clone())
     }
 
     async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {

@@ -135,6 +135,22 @@ async fn an_expired_session_during_the_upload() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_end_of_the_upload() {
+    for early in [401, 503] {
+        let server = Server::start().await;
+        server.on(CREATE, [job_info("Open")]);
+        server.on(UPLOAD, [Reply::Early(early), reply(201, "")]);
+        server.on(PATCH, [job_info("Aborted")]);
+        let client = server.client().await;
+        let chunk = chunk();
+        let _job = client.stage(&target(), &chunk).await.unwrap();
+        let uploads = server.seen(UPLOAD);
+        assert_eq!(uploads.len(), 2);
+        assert_eq!(uploads[1].body, csv(&chunk));
+    }
+}
+
+#[tokio::test]
 async fn a_close_is_one_call() {
     let server = Server::start().await;
     let (client, job) = staged(&server).await;

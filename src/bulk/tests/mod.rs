@@ -53,6 +53,8 @@ enum Reply {
     Lost,
     /// The answer breaks off in the middle of its body.
     Cut(String),
+    /// This status, before the body of the request is read.
+    Early(u16),
 }
 
 fn reply(status: u16, body: impl Into<String>) -> Reply {
@@ -173,25 +175,22 @@ impl Server {
     }
 
     async fn serve(self: Arc<Self>, mut stream: TcpStream) {
-        let Some(seen) = read_request(&mut stream).await else {
+        let Some((mut seen, length)) = read_head(&mut stream).await else {
             return;
         };
-        let bearer = seen.headers.get("authorization");
-        let reply = if bearer.is_some_and(|bearer| *bearer == *self.dead.lock().unwrap()) {
-            expired()
-        } else {
-            let mut routes = self.routes.lock().unwrap();
-            let queue = routes.entry(seen.line.clone()).or_default();
-            match queue.len() {
-                0 => reply(404, format!("no answer for {}", seen.line)),
-                1 => queue[0].clone(),
-                _ => queue.pop_front().unwrap(),
+        let reply = self.choose(&seen);
+        if !matches!(reply, Reply::Early(_)) {
+            while seen.body.len() < length {
+                if stream.read_buf(&mut seen.body).await.unwrap_or(0) == 0 {
+                    return;
+                }
             }
-        };
+        }
         // Seen only when it is about to be answered.
         self.seen.lock().unwrap().push(seen);
         let bytes = match reply {
             Reply::Lost => return,
+            Reply::Early(status) => format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n"),
             Reply::Cut(body) => {
                 let length = body.len() + 10;
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")
@@ -215,10 +214,24 @@ impl Server {
         let _ = stream.write_all(bytes.as_bytes()).await;
         let _ = stream.shutdown().await;
     }
+
+    fn choose(&self, seen: &Seen) -> Reply {
+        let bearer = seen.headers.get("authorization");
+        if bearer.is_some_and(|bearer| *bearer == *self.dead.lock().unwrap()) {
+            return expired();
+        }
+        let mut routes = self.routes.lock().unwrap();
+        let queue = routes.entry(seen.line.clone()).or_default();
+        match queue.len() {
+            0 => reply(404, format!("no answer for {}", seen.line)),
+            1 => queue[0].clone(),
+            _ => queue.pop_front().unwrap(),
+        }
+    }
 }
 
-/// Reads one request; it must announce the length of its body.
-async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
+/// Reads the head of a request, which must announce the length of its body.
+async fn read_head(stream: &mut TcpStream) -> Option<(Seen, usize)> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -238,17 +251,13 @@ async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
     let length = headers
         .get("content-length")
         .map_or(0, |length| length.parse().unwrap());
-    let mut body = bytes[end + 4..].to_vec();
-    while body.len() < length {
-        if stream.read_buf(&mut body).await.ok()? == 0 {
-            return None;
-        }
-    }
-    Some(Seen {
+    let body = bytes[end + 4..].to_vec();
+    let seen = Seen {
         line,
         headers,
         body,
-    })
+    };
+    Some((seen, length))
 }
 
 /// The pauses that the client would have made.
