@@ -243,8 +243,10 @@ impl Client {
     /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:
     /// for a process that stops.
     pub async fn abort_open_jobs(&self) {
-        let open: Vec<String> = self.open_jobs().iter().cloned().collect();
-        for id in open {
+        loop {
+            // Taken out first: a job is either closed or aborted, by whoever takes it.
+            let next = self.open_jobs().pop_first();
+            let Some(id) = next else { return };
             self.abort_quietly(&id).await;
         }
     }
@@ -320,7 +322,9 @@ impl StagedJob {
     /// aborted where that was possible.
     pub async fn close(self) -> Result<RunningJob, BulkError> {
         // From here on, a stop must not abort the job: it may already be running.
-        self.client.open_jobs().remove(&self.id);
+        if !self.client.open_jobs().remove(&self.id) {
+            return Err(self.aborted_by_others());
+        }
         let action = format!("closing job {}", self.id);
         let mut pauses = Policy::CLOSE.pauses();
         let mut maybe_closed = false;

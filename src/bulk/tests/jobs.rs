@@ -361,12 +361,13 @@ async fn aborts_are_repeated_and_a_lost_one_is_read() {
 async fn a_stop_aborts_what_was_never_closed() {
     let server = Server::start().await;
     let (client, job) = staged(&server).await;
-    drop(job);
     server.on(PATCH, [job_info("Aborted")]);
     client.abort_open_jobs().await;
     assert_eq!(server.log(), [r#"{"state":"Aborted"}"#]);
     client.abort_open_jobs().await;
-    assert_eq!(server.seen(PATCH).len(), 1);
+    let error = job.close().await.unwrap_err();
+    assert!(matches!(error, BulkError::WrongState { .. }), "{error}");
+    assert_eq!(server.log().len(), 1, "nothing was asked again");
 }
 
 #[tokio::test]
