@@ -14,7 +14,7 @@ pub(crate) enum Shape {
     Accounts,
     /// 3 fields of a Contact, about 150 bytes a line.
     Narrow,
-    /// 17 fields of a Contact with a long text, about 3,000 bytes a line.
+    /// 18 fields of a Contact with a long text, about 3,000 bytes a line.
     Wide,
 }
 
@@ -206,21 +206,22 @@ const ACCOUNT: &[Column] = &[
 const NARROW: &[Column] = &[of("LastName", LAST_NAMES), by("Birthdate", "date", date)];
 
 const WIDE: &[Column] = &[
+    of("Salutation", SALUTATIONS),
     of("LastName", LAST_NAMES),
     of("FirstName", FIRST_NAMES),
     by("Email", "string", email),
     by("Phone", "string", phone),
     by("MobilePhone", "string", phone),
-    by("HomePhone", "string", phone),
-    by("Fax", "string", phone),
     of("Title", TITLES),
     of("Department", DEPARTMENTS),
     by("Birthdate", "date", date),
     by("MailingStreet", "string", street),
     of("MailingCity", CITIES),
-    by("OtherStreet", "string", street),
-    of("OtherCity", CITIES),
     of("LeadSource", SOURCES),
+    by("DoNotCall", "boolean", flag),
+    by("HasOptedOutOfEmail", "boolean", flag),
+    by("Revenue_Share__c", "number", share),
+    by("PhotoUrl", "string", website),
     by("Description", "string", long_note),
 ];
 
@@ -292,6 +293,8 @@ const LAST_NAMES: &[&str] = &[
     "Nakamura-Lindqvist",
     "Achterberg",
 ];
+
+const SALUTATIONS: &[&str] = &["Mr.", "Ms.", "Mrs.", "Dr.", "Prof."];
 
 const FIRST_NAMES: &[&str] = &[
     "Ada",
@@ -441,6 +444,21 @@ fn revenue(out: &mut Vec<u8>, draw: &mut Draw) {
     number(out, draw.below(most), 0);
     out.push(b'.');
     number(out, draw.below(100), 2);
+}
+
+fn share(out: &mut Vec<u8>, draw: &mut Draw) {
+    number(out, draw.below(100), 0);
+    out.push(b'.');
+    number(out, draw.below(100), 2);
+}
+
+fn flag(out: &mut Vec<u8>, draw: &mut Draw) {
+    let flag: &[u8] = if draw.below(2) == 0 {
+        b"false"
+    } else {
+        b"true"
+    };
+    out.extend_from_slice(flag);
 }
 
 fn website(out: &mut Vec<u8>, draw: &mut Draw) {
