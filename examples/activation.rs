@@ -16,7 +16,7 @@ mod run;
 use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -102,6 +102,8 @@ async fn main() -> Result<ExitCode> {
 struct Org {
     process: Child,
     url: String,
+    /// Open as long as the simulator may print.
+    _stdout: BufReader<ChildStdout>,
 }
 
 impl Org {
@@ -114,14 +116,17 @@ impl Org {
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = process.stdout.take().ok_or("the simulator has no stdout")?;
+        let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        stdout.read_line(&mut line)?;
         let mut words = line.split_whitespace();
         let url = words.find(|word| word.starts_with("http://"));
         let url = url.ok_or_else(|| format!("the simulator told no address, but {line:?}"))?;
+        let url = url.trim_end_matches(['.', '/']).to_owned();
         Ok(Self {
             process,
-            url: url.trim_end_matches(['.', '/']).to_owned(),
+            url,
+            _stdout: stdout,
         })
     }
 }
