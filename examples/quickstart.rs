@@ -31,13 +31,18 @@ const FOLDER: &str = "target/quickstart";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-#[tokio::main]
-async fn main() -> Result<ExitCode> {
-    match env::args().nth(1).as_deref() {
-        // What the demo starts as its loader: the binary's `write` and nothing else.
-        Some("write") => Ok(airbyte::run(write_command()?).await),
-        _ => demo().await,
-    }
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let code = match env::args().nth(1).as_deref() {
+        // What the demo starts as its loader: the binary's `write`, and nothing else.
+        Some("write") => runtime.block_on(airbyte::run(write_command()?)),
+        _ => runtime.block_on(demo())?,
+    };
+    runtime.shutdown_background();
+    Ok(code)
 }
 
 fn write_command() -> Result<Command> {
