@@ -1,4 +1,52 @@
 //! A columnar loader on Apache Arrow and DataFusion that writes into Salesforce with Bulk API 2.0.
+//!
+//! # The flow
+//!
+//! ```text
+//! bytes -> decode -> RecordBatch -> coerce -> cells -> chunk -> CSV -> ingest job
+//!                                     |                                   |
+//!                                     v                                   v
+//!                              rejected records <---- settle <----- failed rows
+//! ```
+//!
+//! Each step is a module of that name: [`decode`] turns Airbyte messages into RecordBatches,
+//! [`coerce`] makes legal Salesforce literals of their values by DataFusion expressions, [`chunk`]
+//! cuts them to size, [`bulk`] speaks to Salesforce, [`reject`] keeps what did not make it, and
+//! [`load`] is the engine that joins them. [`object`] holds what an org says of its objects.
+//!
+//! # A load
+//!
+//! ```no_run
+//! use arrow_salesforce::arrow::array::RecordBatch;
+//! use arrow_salesforce::load::{Event, Loader, Org};
+//! use arrow_salesforce::object::Operation;
+//!
+//! # async fn example(org: Org, batch: RecordBatch) -> arrow_salesforce::Result<()> {
+//! let loader = Loader::builder(&org)
+//!     .object("Contact")
+//!     .operation(Operation::Insert)
+//!     .schema(batch.schema())
+//!     .build()
+//!     .await?;
+//! let (mut feed, mut events) = loader.start();
+//! feed.send(batch).await?;
+//! feed.checkpoint(1).await?;
+//! feed.finish().await?;
+//! while let Some(event) = events.next().await {
+//!     match event? {
+//!         Event::Rejected(records) => println!("{} rejected", records.num_rows()),
+//!         Event::Durable { checkpoint, .. } => println!("all before {checkpoint} is safe"),
+//!         Event::Finished(report) => println!("{report}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! * `airbyte` (default): the Airbyte destination and its binary.
+//! * `sim` (default): a simulated Salesforce over HTTP, for tests, benches and demos.
 
 pub mod bulk;
 pub mod chunk;

@@ -1,1 +1,105 @@
-//! The Airbyte destination.
+//! The Airbyte destination: `spec`, `check` and `write`, spoken in Airbyte messages on stdout.
+//!
+//! This is a face of the engine: it reads settings and records, feeds the engine, and prints the
+//! states that have become durable.
+
+mod catalog;
+mod config;
+mod log;
+mod message;
+mod spec;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use message::{Message, Output, StreamDescriptor};
+
+/// What the platform asks of a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Prints the settings that a config may hold.
+    Spec,
+    /// Tries a config: the org, and the place for rejected records.
+    Check {
+        /// Path of the config file.
+        config: PathBuf,
+    },
+    /// Lists the objects and operations of the org: not in this version.
+    Discover {
+        /// Path of the config file.
+        config: PathBuf,
+    },
+    /// Loads the records that come on stdin.
+    Write {
+        /// Path of the config file.
+        config: PathBuf,
+        /// Path of the configured catalog.
+        catalog: PathBuf,
+    },
+}
+
+/// Does what `command` says, with every message and log line on stdout.
+///
+/// The exit code is 0 on success, and where `check` answered that the config does not work; 1 after
+/// a failure, which one error trace on stdout explains.
+pub async fn run(command: Command) -> ExitCode {
+    let output = Arc::new(Output::stdout());
+    log::install(Arc::clone(&output));
+    match execute(command, &output).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { error, stream }) => {
+            tracing::error!("{error}");
+            // If stdout is closed, the exit code is all that is left to say it with.
+            let _ = output.print(&Message::error(&error, stream));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command, output: &Arc<Output>) -> Result<(), Failure> {
+    match command {
+        Command::Spec => Ok(spec::run(output)?),
+        Command::Check { config } => {
+            config::Config::read(&config)?;
+            Ok(())
+        }
+        Command::Discover { .. } => Err(Error::config(
+            "discover is not in this version: name the object of a stream in the catalog \
+             (destination_object_name), or name the stream after its object",
+        )
+        .into()),
+        Command::Write { catalog, .. } => {
+            catalog::read(&catalog)?;
+            Ok(())
+        }
+    }
+}
+
+/// An error, and the stream that failed where one did.
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    stream: Option<StreamDescriptor>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            stream: None,
+        }
+    }
+}
+
+/// Reads the file that an option of the command line names.
+fn read_file(option: &str, path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::config(format!(
+            "the file of --{option} cannot be read: {}: {error}",
+            path.display()
+        ))
+    })
+}

@@ -1,1 +1,33 @@
 //! Salesforce over HTTP: the only module that knows reqwest.
+//!
+//! A [`Client`] holds one login. A chunk goes through a chain of types that makes wrong orders
+//! impossible: [`Client::stage`] creates a job and uploads into it ([`StagedJob`]: nothing is
+//! processed yet, it can be aborted and redone), [`StagedJob::close`] is the point of no return
+//! ([`RunningJob`]), [`RunningJob::finished`] waits ([`EndedJob`]), and the result files of the
+//! ended job are streams of record batches.
+//!
+//! No row is submitted twice: a request whose repetition could do so (the close of a job) is never
+//! repeated blindly; the job is read instead, and its state decides.
+
+mod api;
+mod auth;
+mod body;
+mod client;
+mod error;
+mod host;
+mod job;
+mod limits;
+mod results;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+pub use auth::Credentials;
+pub use client::{Client, Usage};
+pub use error::{BulkError, LoginRefused};
+pub use job::{EndedJob, JobState, JobTarget, RunningJob, StagedJob};
+pub use limits::{ApiUsage, Limit, Limits};
+pub use results::ResultStream;
+
+/// Version of Salesforce's REST and Bulk API that every call names.
+pub const API_VERSION: &str = "62.0";

@@ -1,0 +1,198 @@
+//! The configured catalog: which streams come, and the object and operation of each.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::message::StreamDescriptor;
+use crate::error::{Error, Result};
+use crate::object::Operation;
+
+/// One stream and what becomes of its records.
+#[derive(Debug)]
+pub(crate) struct CatalogStream {
+    pub(crate) descriptor: StreamDescriptor,
+    /// API name of the object that records are written to.
+    pub(crate) object: String,
+    pub(crate) operation: Operation,
+    /// Schema of the records.
+    pub(crate) json_schema: Value,
+    /// The platform's job; 0 if it did not say.
+    pub(crate) sync_id: i64,
+    /// Generation of the data; 0 if the platform did not say.
+    pub(crate) generation_id: i64,
+}
+
+/// Reads and checks the catalog at `path`: at least one stream, each once, each with an operation
+/// that this version has.
+///
+/// # Errors
+/// A config error that names the path, or the stream and what is wrong with it.
+pub(crate) fn read(path: &Path) -> Result<Vec<CatalogStream>> {
+    parse(&super::read_file("catalog", path)?)
+}
+
+#[derive(Deserialize)]
+struct CatalogFile {
+    streams: Vec<ConfiguredStream>,
+}
+
+#[derive(Deserialize)]
+struct ConfiguredStream {
+    stream: Stream,
+    destination_sync_mode: String,
+    destination_object_name: Option<String>,
+    generation_id: Option<i64>,
+    sync_id: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    name: String,
+    namespace: Option<String>,
+    json_schema: Value,
+}
+
+fn parse(json: &[u8]) -> Result<Vec<CatalogStream>> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let file: CatalogFile = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| Error::config(format!("the catalog cannot be read: {error}")))?;
+    if file.streams.is_empty() {
+        return Err(Error::config(
+            "the catalog has no streams; select at least one stream of the source",
+        ));
+    }
+    let mut seen = HashSet::new();
+    let mut streams = Vec::with_capacity(file.streams.len());
+    for configured in file.streams {
+        let stream = check(configured)?;
+        if !seen.insert(stream.descriptor.clone()) {
+            return Err(Error::config(format!(
+                "stream {} appears more than once in the catalog; give one of them another name \
+                 or namespace",
+                stream.descriptor
+            )));
+        }
+        streams.push(stream);
+    }
+    Ok(streams)
+}
+
+fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
+    let Stream {
+        name,
+        namespace,
+        json_schema,
+    } = configured.stream;
+    let descriptor = StreamDescriptor { name, namespace };
+    let operation = match configured.destination_sync_mode.as_str() {
+        "append" => Operation::Insert,
+        mode => {
+            return Err(Error::config(format!(
+                "stream {descriptor}: destination sync mode {mode} is not supported by this \
+                 version; choose append, which inserts each record"
+            ))
+            .with_stream(&descriptor.name));
+        }
+    };
+    let object = configured
+        .destination_object_name
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| descriptor.name.clone());
+    Ok(CatalogStream {
+        descriptor,
+        object,
+        operation,
+        json_schema,
+        sync_id: configured.sync_id.unwrap_or_default(),
+        generation_id: configured.generation_id.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn stream(name: &str, namespace: &Value, mode: &str) -> Value {
+        json!({
+            "stream": {"name": name, "namespace": namespace, "json_schema": {"properties": {}},
+                       "supported_sync_modes": ["full_refresh"]},
+            "sync_mode": "incremental", "destination_sync_mode": mode, "primary_key": [["Id"]],
+        })
+    }
+
+    fn complaint_of(catalog: &Value) -> String {
+        let error = parse(catalog.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_stream_has_its_object_and_generation() {
+        let mut configured = stream("crm_contacts", &json!("marts"), "append");
+        configured["destination_object_name"] = json!("Contact");
+        configured["generation_id"] = json!(3);
+        configured["sync_id"] = json!(42);
+        let catalog = json!({"streams": [configured]});
+        let streams = parse(catalog.to_string().as_bytes()).unwrap();
+        let [stream] = streams.as_slice() else {
+            panic!("{streams:?}");
+        };
+        assert_eq!(stream.descriptor.to_string(), "marts.crm_contacts");
+        assert_eq!(stream.object, "Contact");
+        assert_eq!(stream.operation, Operation::Insert);
+        assert_eq!((stream.sync_id, stream.generation_id), (42, 3));
+    }
+
+    #[test]
+    fn without_an_object_the_stream_is_named_after_it() {
+        let catalog = json!({"streams": [stream("Contact", &Value::Null, "append")]});
+        let streams = parse(catalog.to_string().as_bytes()).unwrap();
+        assert_eq!(streams[0].object, "Contact");
+        assert_eq!(streams[0].descriptor.namespace, None);
+        assert_eq!((streams[0].sync_id, streams[0].generation_id), (0, 0));
+    }
+
+    #[test]
+    fn one_name_in_two_namespaces_is_two_streams() {
+        let catalog = json!({"streams": [
+            stream("c", &Value::Null, "append"), stream("c", &json!("n"), "append"),
+        ]});
+        assert_eq!(parse(catalog.to_string().as_bytes()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn errors_name_the_stream() {
+        insta::assert_snapshot!(
+            complaint_of(&json!({"streams": []})),
+            @"the catalog has no streams; select at least one stream of the source"
+        );
+        insta::assert_snapshot!(
+            complaint_of(&json!({"streams": [
+                stream("c", &Value::Null, "append"), stream("c", &Value::Null, "append"),
+            ]})),
+            @"stream c appears more than once in the catalog; give one of them another name or namespace"
+        );
+        insta::assert_snapshot!(
+            complaint_of(&json!({"streams": [stream("c", &json!("n"), "append_dedup")]})),
+            @"stream n.c: destination sync mode append_dedup is not supported by this version; choose append, which inserts each record"
+        );
+        insta::assert_snapshot!(
+            complaint_of(&json!({"streams": [{"stream": {"name": "c"}}]})),
+            @"the catalog cannot be read: streams[0].stream: missing field `json_schema` at line 1 column 34"
+        );
+        insta::assert_snapshot!(parse(b"{").unwrap_err(), @"the catalog cannot be read: EOF while parsing an object at line 1 column 1");
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named() {
+        let error = read(Path::new("/no/such/catalog.json")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        insta::assert_snapshot!(error, @"the file of --catalog cannot be read: /no/such/catalog.json: No such file or directory (os error 2)");
+    }
+}

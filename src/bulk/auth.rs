@@ -1,0 +1,273 @@
+//! Logging in: a refresh token -> a session, renewed once for all who find it expired.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::header::{HeaderValue, RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+use super::client::{network_error, read_body, within_idle};
+use super::error::{BulkError, LoginRefused};
+use super::host;
+use super::retry::{Clock, Policy, parse_retry_after};
+use crate::error::ErrorKind;
+
+/// Longest text of Salesforce's that goes into an error, in characters.
+const MAX_DETAIL: usize = 300;
+
+const LOGIN: &str = "logging in";
+
+/// What OAuth's refresh token grant asks for.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// `https://login.salesforce.com`, `https://test.salesforce.com` (sandbox) or the org's My
+    /// Domain. Plain http is taken on this machine only.
+    pub login_url: Url,
+    /// Consumer key of the app.
+    pub client_id: String,
+    /// Consumer secret of the app.
+    pub client_secret: SecretString,
+    /// Refresh token of the user for this app.
+    pub refresh_token: SecretString,
+}
+
+/// One session: where to send calls, and what to sign them with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Counts the logins; a session replaces those of lower generations.
+    pub(crate) generation: u64,
+    /// Root of the org's API.
+    pub(crate) instance: Url,
+    /// Value of the `Authorization` header, marked sensitive.
+    pub(crate) bearer: HeaderValue,
+    access_token: SecretString,
+}
+
+/// The login of one client.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    credentials: Credentials,
+    /// The refresh token that replaced the one of the credentials.
+    rotated: Mutex<Option<SecretString>>,
+    session: Mutex<Option<Arc<Session>>>,
+    /// Held while a login is under way. A refusal stays: the token is not shown again.
+    turn: tokio::sync::Mutex<Option<LoginRefused>>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(deserialize_with = "secret")]
+    access_token: SecretString,
+    instance_url: String,
+    #[serde(default, deserialize_with = "optional_secret")]
+    refresh_token: Option<SecretString>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+#[derive(Deserialize)]
+struct TokenError {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl Auth {
+    /// Checks the login URL; logs nobody in.
+    ///
+    /// # Errors
+    /// [`BulkError::LoginUrl`].
+    pub(crate) fn new(credentials: Credentials) -> Result<Self, BulkError> {
+        host::check_login(&credentials.login_url)?;
+        Ok(Self {
+            credentials,
+            rotated: Mutex::default(),
+            session: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The newest session, if there has been a login.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        lock(&self.session).clone()
+    }
+
+    /// The refresh token that a login answered in place of the one it was given.
+    pub(crate) fn rotated_refresh_token(&self) -> Option<SecretString> {
+        lock(&self.rotated).clone()
+    }
+
+    /// A session newer than generation `seen`: one login for all who ask at the same time.
+    /// A refusal is final, and later callers get it without another try.
+    pub(crate) async fn renew(
+        &self,
+        http: &reqwest::Client,
+        clock: &Clock,
+        seen: u64,
+    ) -> Result<Arc<Session>, BulkError> {
+        let mut refusal = self.turn.lock().await;
+        if let Some(session) = self.session()
+            && session.generation > seen
+        {
+            return Ok(session);
+        }
+        if let Some(refused) = refusal.as_ref() {
+            return Err(refused.clone().into());
+        }
+        let mut pauses = Policy::READ.pauses();
+        loop {
+            let error = match self.grant(http, seen + 1).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            if let Some(pause) = pauses.after(&error) {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "login failed, repeating");
+                clock.pause(pause).await;
+                continue;
+            }
+            if let BulkError::Login(refused) = &error
+                && refused.kind == ErrorKind::Config
+            {
+                *refusal = Some(refused.clone());
+            }
+            return Err(error);
+        }
+    }
+
+    async fn grant(
+        &self,
+        http: &reqwest::Client,
+        generation: u64,
+    ) -> Result<Arc<Session>, BulkError> {
+        let login = &self.credentials.login_url;
+        let mut url = login.clone();
+        url.set_path("/services/oauth2/token");
+        url.set_query(None);
+        url.set_fragment(None);
+        let refresh_token = self
+            .rotated_refresh_token()
+            .unwrap_or_else(|| self.credentials.refresh_token.clone());
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", self.credentials.client_id.as_str()),
+            (
+                "client_secret",
+                self.credentials.client_secret.expose_secret(),
+            ),
+            ("refresh_token", refresh_token.expose_secret()),
+        ];
+        let host = login.host_str().unwrap_or_default();
+        let request = http.post(url).form(&form);
+        let mut answer = within_idle(request.send(), None)
+            .await
+            .map_err(|failed| network_error(LOGIN, host, failed))?;
+        let status = answer.status().as_u16();
+        let retry_after = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| parse_retry_after(value.to_str().ok()?, chrono::Utc::now()));
+        let body = read_body(LOGIN, host, &mut answer).await?;
+        if status != 200 {
+            return Err(self.login_error(host, status, retry_after, &body));
+        }
+        self.accept(generation, &body, &refresh_token)
+    }
+
+    fn accept(
+        &self,
+        generation: u64,
+        body: &[u8],
+        shown: &SecretString,
+    ) -> Result<Arc<Session>, BulkError> {
+        let unreadable = |reason: &str| BulkError::Answer {
+            action: LOGIN.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let answer: TokenAnswer = serde_json::from_slice(body)
+            .map_err(|_| unreadable("it is not JSON with access_token and instance_url"))?;
+        if let Some(new) = answer.refresh_token
+            && new.expose_secret() != shown.expose_secret()
+        {
+            tracing::info!("the login answered a new refresh token, which replaces the old one");
+            *lock(&self.rotated) = Some(new);
+        }
+        let instance = Url::parse(&answer.instance_url)
+            .map_err(|_| unreadable("the instance_url is no URL"))?;
+        host::check_instance(&self.credentials.login_url, &instance)?;
+        let bearer = SecretString::from(format!("Bearer {}", answer.access_token.expose_secret()));
+        let mut bearer = HeaderValue::from_str(bearer.expose_secret())
+            .map_err(|_| unreadable("the access token does not fit into a header"))?;
+        bearer.set_sensitive(true);
+        let session = Arc::new(Session {
+            generation,
+            instance,
+            bearer,
+            access_token: answer.access_token,
+        });
+        *lock(&self.session) = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    fn login_error(
+        &self,
+        host: &str,
+        status: u16,
+        retry_after: Option<std::time::Duration>,
+        body: &[u8],
+    ) -> BulkError {
+        if let Ok(error) = serde_json::from_slice::<TokenError>(body) {
+            let code = self.clean(&error.error);
+            let description = self.clean(&error.error_description);
+            return LoginRefused::new(host, &code, &description).into();
+        }
+        match status {
+            300..400 | 404 => BulkError::LoginUrl {
+                url: format!("https://{host}"),
+                reason: "it has no token endpoint, so it is not a login host",
+            },
+            _ => BulkError::Unavailable {
+                action: LOGIN.to_owned(),
+                status,
+                detail: "an answer that is not JSON".to_owned(),
+                retry_after,
+            },
+        }
+    }
+
+    /// A text of Salesforce's as an error may show it: cut short, without tokens and secrets.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let access = self.session();
+        let rotated = self.rotated_refresh_token();
+        let secrets = [
+            Some(&self.credentials.client_secret),
+            Some(&self.credentials.refresh_token),
+            rotated.as_ref(),
+            access.as_deref().map(|session| &session.access_token),
+        ];
+        let mut text = text.to_owned();
+        for secret in secrets.into_iter().flatten() {
+            if !secret.expose_secret().is_empty() {
+                text = text.replace(secret.expose_secret(), "***");
+            }
+        }
+        if let Some((end, _)) = text.char_indices().nth(MAX_DETAIL) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    }
+}
+
+/// A poisoned lock is taken as it is: what it guards is replaced whole, never half changed.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,97 @@
+//! A chunk as the body of a request: serialized while it is sent, of a length known before.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::chunk::Chunk;
+
+/// Bytes that a request has handed to its connection so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// The bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why a chunk could not be sent, as found in the sources of the HTTP client's error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BodyError(pub(crate) String);
+
+/// The CSV of a chunk. Its exact size is announced, so that `Content-Length` is sent.
+pub(crate) struct ChunkBody {
+    /// The mutex is never locked: it makes the iterator `Sync`, which the HTTP client asks for.
+    pieces: Mutex<Box<dyn Iterator<Item = Result<Bytes, BodyError>> + Send>>,
+    left: u64,
+    progress: Progress,
+}
+
+impl ChunkBody {
+    /// The CSV from its beginning; called again for each try.
+    pub(crate) fn new(chunk: &Chunk, progress: Progress) -> Self {
+        let pieces = chunk
+            .csv()
+            .map(|piece| piece.map_err(|error| BodyError(error.to_string())));
+        Self {
+            pieces: Mutex::new(Box::new(pieces)),
+            left: chunk.bytes(),
+            progress,
+        }
+    }
+
+    fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let pieces = self
+            .pieces
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let piece = match pieces.next() {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Some(Err(error)),
+            None if self.left > 0 => {
+                let error = format!("{} bytes fewer than announced", self.left);
+                self.left = 0;
+                return Some(Err(BodyError(error)));
+            }
+            None => return None,
+        };
+        let length = piece.len() as u64;
+        let Some(left) = self.left.checked_sub(length) else {
+            return Some(Err(BodyError("more bytes than announced".to_owned())));
+        };
+        self.left = left;
+        self.progress.add(length);
+        Some(Ok(piece))
+    }
+}
+
+impl Body for ChunkBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(self.get_mut().next().map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,510 @@
+//! One login, cheap to clone: signs, sends, counts and repeats calls.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode};
+use secrecy::SecretString;
+use url::Url;
+
+use super::API_VERSION;
+use super::api::Failure;
+use super::auth::{Auth, Credentials, Session};
+use super::body::{BodyError, ChunkBody, Progress};
+use super::error::BulkError;
+use super::host;
+use super::limits::{ApiUsage, Limits};
+use super::retry::{Clock, Policy, parse_retry_after};
+use crate::chunk::Chunk;
+
+/// Time to set up a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time without a byte in either direction. Salesforce stores an upload of 100 MB before
+/// it answers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Logins in one try of a call: a second one, since a session can be revoked at any time.
+const MAX_LOGINS: usize = 2;
+
+const USER_AGENT: &str = concat!("arrow-salesforce/", env!("CARGO_PKG_VERSION"));
+const CALL_OPTIONS: &str = concat!("client=arrow-salesforce/", env!("CARGO_PKG_VERSION"));
+
+/// A login to one org. Clones share its session and its counters.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    http: reqwest::Client,
+    auth: Auth,
+    pub(crate) clock: Clock,
+    counters: Counters,
+    /// Jobs created and neither closed nor aborted.
+    open_jobs: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    api_calls: AtomicU64,
+    polls: AtomicU64,
+    uploaded_bytes: AtomicU64,
+    refreshes: AtomicU64,
+    org: Mutex<Option<ApiUsage>>,
+}
+
+/// What a client has used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Requests that count against the org's daily limit, repeated ones included.
+    pub api_calls: u64,
+    /// Those of them that asked for the state of a running job.
+    pub polls: u64,
+    /// Bytes of CSV sent, repeated uploads included.
+    pub uploaded_bytes: u64,
+    /// Logins after the first one.
+    pub refreshes: u64,
+    /// API requests of the whole org, as the last answer told.
+    pub org: Option<ApiUsage>,
+}
+
+/// One request, and how often it may be repeated.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// For errors: what is being done.
+    pub(crate) action: &'a str,
+    pub(crate) method: Method,
+    /// Segments after `/services/data/v62.0/`; they are URL-encoded.
+    pub(crate) path: &'a [&'a str],
+    pub(crate) locator: Option<&'a str>,
+    pub(crate) payload: Payload<'a>,
+    /// More than one try only where a repetition changes nothing.
+    pub(crate) policy: Policy,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Payload<'a> {
+    None,
+    Json(&'a str),
+    Csv(&'a Chunk),
+}
+
+impl<'a> Call<'a> {
+    /// Reads something.
+    pub(crate) fn get(action: &'a str, path: &'a [&'a str], policy: Policy) -> Self {
+        Self {
+            action,
+            method: Method::GET,
+            path,
+            locator: None,
+            payload: Payload::None,
+            policy,
+        }
+    }
+
+    fn url(&self, instance: &Url) -> Url {
+        let mut url = instance.clone();
+        url.set_path("");
+        if let Ok(mut segments) = url.path_segments_mut() {
+            let version = concat_version();
+            segments
+                .extend(["services", "data", version])
+                .extend(self.path);
+        }
+        url.set_query(None);
+        if let Some(locator) = self.locator {
+            url.query_pairs_mut().append_pair("locator", locator);
+        }
+        url
+    }
+}
+
+fn concat_version() -> &'static str {
+    static VERSION: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| format!("v{API_VERSION}"));
+    &VERSION
+}
+
+impl Client {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// [`BulkError::LoginUrl`], [`BulkError::Login`] and [`BulkError::Instance`] are the
+    /// configuration's; [`BulkError::Network`] and [`BulkError::Unavailable`] after five
+    /// repetitions.
+    pub async fn connect(credentials: Credentials) -> Result<Self, BulkError> {
+        Self::connect_with(credentials, Clock::default()).await
+    }
+
+    pub(crate) async fn connect_with(
+        credentials: Credentials,
+        clock: Clock,
+    ) -> Result<Self, BulkError> {
+        let http = http_client(host::is_loopback(&credentials.login_url))?;
+        let auth = Auth::new(credentials)?;
+        auth.renew(&http, &clock, 0).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                http,
+                auth,
+                clock,
+                counters: Counters::default(),
+                open_jobs: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The describe of an object, as Salesforce's JSON.
+    ///
+    /// # Errors
+    /// [`BulkError::ObjectNotFound`] where the user sees no such object.
+    pub async fn describe(&self, object: &str) -> Result<Vec<u8>, BulkError> {
+        let action = format!("describing {object}");
+        let path = ["sobjects", object, "describe"];
+        let call = Call::get(&action, &path, Policy::READ);
+        self.read(&call).await.map_err(|error| match error {
+            BulkError::Refused { status, code, .. } if status == 404 || code == "NOT_FOUND" => {
+                BulkError::ObjectNotFound {
+                    object: object.to_owned(),
+                }
+            }
+            other => other,
+        })
+    }
+
+    /// The list of objects that the user sees, as Salesforce's JSON.
+    ///
+    /// # Errors
+    /// Any of a call's.
+    pub async fn sobjects(&self) -> Result<Vec<u8>, BulkError> {
+        let call = Call::get("listing the objects", &["sobjects"], Policy::READ);
+        self.read(&call).await
+    }
+
+    /// What is left of the org's allowances.
+    ///
+    /// # Errors
+    /// Any of a call's.
+    pub async fn limits(&self) -> Result<Limits, BulkError> {
+        let call = Call::get("reading the limits", &["limits"], Policy::READ);
+        let body = self.read(&call).await?;
+        parse_json(call.action, &body)
+    }
+
+    /// What this client has used so far.
+    pub fn usage(&self) -> Usage {
+        let counters = &self.inner.counters;
+        Usage {
+            api_calls: counters.api_calls.load(Ordering::Relaxed),
+            polls: counters.polls.load(Ordering::Relaxed),
+            uploaded_bytes: counters.uploaded_bytes.load(Ordering::Relaxed),
+            refreshes: counters.refreshes.load(Ordering::Relaxed),
+            org: *lock(&counters.org),
+        }
+    }
+
+    /// The refresh token that a login answered in place of the one it was given, which is dead
+    /// from then on: whoever keeps the configuration must replace it.
+    pub fn rotated_refresh_token(&self) -> Option<SecretString> {
+        self.inner.auth.rotated_refresh_token()
+    }
+
+    /// The ids of the jobs that were created and neither closed nor aborted.
+    pub(crate) fn open_jobs(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.inner.open_jobs)
+    }
+
+    pub(crate) fn count_poll(&self) {
+        self.inner.counters.polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sends a call and reads its answer; both are repeated as the call's policy says.
+    pub(crate) async fn read(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+        self.repeat(call.action, call.policy, || self.read_once(call))
+            .await
+    }
+
+    async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+        let mut answer = self.answer(call).await?;
+        read_body(call.action, &host_of(&answer), &mut answer).await
+    }
+
+    /// Repeats `once` after errors that may pass, as `policy` says.
+    pub(crate) async fn repeat<T, F>(
+        &self,
+        action: &str,
+        policy: Policy,
+        once: impl Fn() -> F,
+    ) -> Result<T, BulkError>
+    where
+        F: Future<Output = Result<T, BulkError>>,
+    {
+        let mut pauses = policy.pauses();
+        loop {
+            let error = match once().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(pause) = pauses.after(&error) else {
+                return Err(error);
+            };
+            let pause_ms = pause.as_millis();
+            tracing::warn!(action, %error, pause_ms, "call failed, repeating");
+            self.inner.clock.pause(pause).await;
+        }
+    }
+
+    /// One try of a call, with a new login where the session has expired: a successful answer
+    /// whose body is still to be read.
+    pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Response, BulkError> {
+        let inner = &self.inner;
+        let mut session = self.session(0).await?;
+        for _ in 0..=MAX_LOGINS {
+            let mut answer = self.send(call, &session).await?;
+            let status = answer.status();
+            if status.is_success() {
+                return Ok(answer);
+            }
+            if status == StatusCode::UNAUTHORIZED {
+                session = self.session(session.generation).await?;
+                continue;
+            }
+            let retry_after = answer
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| parse_retry_after(value.to_str().ok()?, chrono::Utc::now()));
+            let host = host_of(&answer);
+            // The status says enough where the text does not come.
+            let body = read_body(call.action, &host, &mut answer)
+                .await
+                .unwrap_or_default();
+            let failure = Failure {
+                action: call.action,
+                status: status.as_u16(),
+                retry_after,
+                body: &body,
+            };
+            return Err(failure.into_error(|text| inner.auth.clean(text)));
+        }
+        Err(BulkError::Session {
+            action: call.action.to_owned(),
+        })
+    }
+
+    /// A session newer than generation `seen`.
+    async fn session(&self, seen: u64) -> Result<Arc<Session>, BulkError> {
+        let inner = &self.inner;
+        let before = inner.auth.session();
+        if let Some(session) = before.filter(|session| session.generation > seen) {
+            return Ok(session);
+        }
+        let session = inner.auth.renew(&inner.http, &inner.clock, seen).await?;
+        let refreshes = session.generation.saturating_sub(1);
+        inner
+            .counters
+            .refreshes
+            .fetch_max(refreshes, Ordering::Relaxed);
+        Ok(session)
+    }
+
+    async fn send(&self, call: &Call<'_>, session: &Session) -> Result<Response, BulkError> {
+        let counters = &self.inner.counters;
+        let request = self
+            .inner
+            .http
+            .request(call.method.clone(), call.url(&session.instance))
+            .header(AUTHORIZATION, session.bearer.clone())
+            .header("Sforce-Call-Options", CALL_OPTIONS)
+            .header(ACCEPT, "application/json, text/csv");
+        let progress = Progress::default();
+        let request = match call.payload {
+            Payload::None => request,
+            Payload::Json(text) => request
+                .header(CONTENT_TYPE, "application/json; charset=UTF-8")
+                .body(text.to_owned()),
+            Payload::Csv(chunk) => {
+                let body = ChunkBody::new(chunk, progress.clone());
+                request
+                    .header(CONTENT_TYPE, "text/csv; charset=UTF-8")
+                    .body(reqwest::Body::wrap(body))
+            }
+        };
+        counters.api_calls.fetch_add(1, Ordering::Relaxed);
+        let answer = within_idle(request.send(), Some(&progress)).await;
+        counters
+            .uploaded_bytes
+            .fetch_add(progress.bytes(), Ordering::Relaxed);
+        let host = session.instance.host_str().unwrap_or_default();
+        let answer = answer.map_err(|failed| network_error(call.action, host, failed))?;
+        let told = answer.headers().get("Sforce-Limit-Info");
+        if let Some(usage) = told.and_then(|value| ApiUsage::parse(value.to_str().ok()?)) {
+            *lock(&counters.org) = Some(usage);
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let session = self.inner.auth.session();
+        f.debug_struct("Client")
+            .field(
+                "instance",
+                &session.map(|session| session.instance.to_string()),
+            )
+            .field("usage", &self.usage())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client of the environment's proxies, except on this machine. Redirects are answers: a token
+/// goes to no host that was not checked.
+fn http_client(loopback: bool) -> Result<reqwest::Client, BulkError> {
+    let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT);
+    let builder = if loopback {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build().map_err(|error| BulkError::Setup {
+        reason: reason_of(&error),
+    })
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// The HTTP client's error.
+    Failed(reqwest::Error),
+    /// Nothing moved for [`IDLE_TIMEOUT`].
+    Idle,
+}
+
+/// Waits for `work`, but not longer than [`IDLE_TIMEOUT`] without progress.
+pub(crate) async fn within_idle<T>(
+    work: impl Future<Output = Result<T, reqwest::Error>>,
+    progress: Option<&Progress>,
+) -> Result<T, NoAnswer> {
+    let sent = || progress.map_or(0, Progress::bytes);
+    let mut work = std::pin::pin!(work);
+    loop {
+        let before = sent();
+        match tokio::time::timeout(IDLE_TIMEOUT, work.as_mut()).await {
+            Ok(done) => return done.map_err(NoAnswer::Failed),
+            Err(_) if sent() > before => {}
+            Err(_) => return Err(NoAnswer::Idle),
+        }
+    }
+}
+
+/// Reads the rest of an answer.
+pub(crate) async fn read_body(
+    action: &str,
+    host: &str,
+    answer: &mut Response,
+) -> Result<Vec<u8>, BulkError> {
+    let mut body = Vec::new();
+    while let Some(piece) = next_piece(action, host, answer).await? {
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// Reads a piece of an answer; none at its end.
+pub(crate) async fn next_piece(
+    action: &str,
+    host: &str,
+    answer: &mut Response,
+) -> Result<Option<bytes::Bytes>, BulkError> {
+    within_idle(answer.chunk(), None)
+        .await
+        .map_err(|failed| network_error(action, host, failed))
+}
+
+/// The host that answered.
+pub(crate) fn host_of(answer: &Response) -> String {
+    answer.url().host_str().unwrap_or_default().to_owned()
+}
+
+pub(crate) fn network_error(action: &str, host: &str, failed: NoAnswer) -> BulkError {
+    let action = action.to_owned();
+    let (reason, unsent) = match failed {
+        NoAnswer::Idle => {
+            let seconds = IDLE_TIMEOUT.as_secs();
+            (format!("nothing moved for {seconds} s"), false)
+        }
+        NoAnswer::Failed(error) => {
+            if let Some(BodyError(reason)) = body_error(&error) {
+                return BulkError::Serialize {
+                    action,
+                    reason: reason.clone(),
+                };
+            }
+            (reason_of(&error), error.is_connect())
+        }
+    };
+    BulkError::Network {
+        action,
+        host: host.to_owned(),
+        reason,
+        unsent,
+    }
+}
+
+fn body_error(error: &reqwest::Error) -> Option<&BodyError> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        source = cause.source();
+    }
+    None
+}
+
+/// The innermost cause: the outer ones only say that a request failed, and name its URL.
+fn reason_of(error: &reqwest::Error) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    let mut reason = if error.is_connect() {
+        "no connection".to_owned()
+    } else {
+        "the connection broke".to_owned()
+    };
+    while let Some(inner) = cause {
+        reason = inner.to_string();
+        cause = inner.source();
+    }
+    reason
+}
+
+/// Reads a JSON answer; an error names the place in it, not its content.
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
+    action: &str,
+    body: &[u8],
+) -> Result<T, BulkError> {
+    serde_json::from_slice(body).map_err(|error| BulkError::Answer {
+        action: action.to_owned(),
+        reason: format!(
+            "JSON of another form at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+    })
+}
+
+/// A poisoned lock is taken as it is: what it guards is replaced whole, never half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

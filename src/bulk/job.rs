@@ -1,0 +1,477 @@
+//! The life of an ingest job, as types: staged, running, ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::client::{Call, Client, Payload, parse_json};
+use super::error::BulkError;
+use super::results::{self, ResultStream};
+use super::retry::{Policy, poll_pause};
+use crate::chunk::Chunk;
+use crate::object::Operation;
+
+/// How long a closed job may still be shown as open, before this is an error.
+const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
+
+/// What a job loads into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobTarget {
+    /// API name of the object.
+    pub object: String,
+    /// What is done with each row.
+    pub operation: Operation,
+}
+
+/// State of an ingest job, in Salesforce's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Created; data may be uploaded.
+    Open,
+    /// Closed; waits to be processed.
+    UploadComplete,
+    /// Being processed.
+    InProgress,
+    /// Processed; rows may have failed.
+    JobComplete,
+    /// Given up as a whole; rows processed before stay processed.
+    Failed,
+    /// Aborted; rows processed before stay processed.
+    Aborted,
+}
+
+impl JobState {
+    /// Salesforce's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "Open",
+            Self::UploadComplete => "UploadComplete",
+            Self::InProgress => "InProgress",
+            Self::JobComplete => "JobComplete",
+            Self::Failed => "Failed",
+            Self::Aborted => "Aborted",
+        }
+    }
+
+    fn parse(id: &str, word: &str) -> Result<Self, BulkError> {
+        [
+            Self::Open,
+            Self::UploadComplete,
+            Self::InProgress,
+            Self::JobComplete,
+            Self::Failed,
+            Self::Aborted,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| BulkError::UnknownState {
+            id: id.to_owned(),
+            state: word.chars().take(40).collect(),
+        })
+    }
+
+    /// Whether the job changes no more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::JobComplete | Self::Failed | Self::Aborted)
+    }
+}
+
+/// What Salesforce says about a job. POST and PATCH answer less than GET.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JobInfo {
+    id: String,
+    state: String,
+    number_records_processed: Option<u64>,
+    number_records_failed: Option<u64>,
+    error_message: Option<String>,
+    total_processing_time: Option<u64>,
+    apex_processing_time: Option<u64>,
+}
+
+/// A job that holds its upload and is not closed: nothing is processed. It must be closed or
+/// aborted; [`Client::abort_open_jobs`] aborts those that were dropped.
+#[derive(Debug)]
+#[must_use = "an open job is to be closed or aborted"]
+pub struct StagedJob {
+    client: Client,
+    id: String,
+}
+
+/// A closed job: it is only ever read.
+#[derive(Debug)]
+#[must_use = "rows of a running job have no end yet"]
+pub struct RunningJob {
+    client: Client,
+    id: String,
+    read: Option<JobInfo>,
+}
+
+/// A job that changes no more.
+#[derive(Debug)]
+pub struct EndedJob {
+    client: Client,
+    /// Id of the job.
+    pub id: String,
+    /// `JobComplete`, `Failed` or `Aborted`.
+    pub state: JobState,
+    /// Rows processed, failed ones included.
+    pub processed: Option<u64>,
+    /// Rows that failed.
+    pub failed: Option<u64>,
+    /// Why the job as a whole failed: `Code : text`.
+    pub message: Option<String>,
+    /// Time that Salesforce took in all, in milliseconds.
+    pub total_processing_ms: Option<u64>,
+    /// Of it, the time in triggers and other Apex code, in milliseconds.
+    pub apex_processing_ms: Option<u64>,
+}
+
+impl Client {
+    /// Creates a job and uploads the chunk into it, without closing it.
+    ///
+    /// What may pass is tried again, at most four times. A job takes one upload: after one whose
+    /// fate is unclear, the job is aborted and another one created. On failure none stays open,
+    /// unless the abort failed as well or the answer to the creation was lost.
+    ///
+    /// # Errors
+    /// Any of a call's; [`BulkError::Serialize`] if the chunk cannot be written as CSV.
+    pub async fn stage(
+        &self,
+        target: &JobTarget,
+        chunk: &Arc<Chunk>,
+    ) -> Result<StagedJob, BulkError> {
+        let mut pauses = Policy::STAGE.pauses();
+        let mut open = None;
+        loop {
+            let error = match self.try_stage(target, chunk, &mut open).await {
+                Ok(()) => {
+                    let id = open.take().unwrap_or_default();
+                    return Ok(StagedJob {
+                        client: self.clone(),
+                        id,
+                    });
+                }
+                Err(error) => error,
+            };
+            let pause = pauses.after(&error);
+            if (pause.is_none() || !error.not_done())
+                && let Some(id) = open.take()
+            {
+                self.abort_quietly(&id).await;
+            }
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            let pause_ms = pause.as_millis();
+            tracing::warn!(object = target.object, %error, pause_ms, "upload failed, repeating");
+            self.inner.clock.pause(pause).await;
+        }
+    }
+
+    /// Creates a job unless one is open, and uploads once.
+    async fn try_stage(
+        &self,
+        target: &JobTarget,
+        chunk: &Chunk,
+        open: &mut Option<String>,
+    ) -> Result<(), BulkError> {
+        let id = match open {
+            Some(id) => id,
+            None => open.insert(self.create(target).await?),
+        };
+        let action = format!("uploading {} bytes to job {id}", chunk.bytes());
+        self.read(&Call {
+            action: &action,
+            method: Method::PUT,
+            path: &["jobs", "ingest", id, "batches"],
+            locator: None,
+            payload: Payload::Csv(chunk),
+            policy: Policy::ONCE,
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
+        let action = format!("creating a job for {}", target.object);
+        let job = serde_json::json!({
+            "object": target.object,
+            "operation": target.operation.as_str(),
+            "contentType": "CSV",
+            "lineEnding": "LF",
+            "columnDelimiter": "COMMA",
+        })
+        .to_string();
+        let answer = self
+            .read(&Call {
+                action: &action,
+                method: Method::POST,
+                path: &["jobs", "ingest"],
+                locator: None,
+                payload: Payload::Json(&job),
+                policy: Policy::ONCE,
+            })
+            .await?;
+        let info: JobInfo = parse_json(&action, &answer)?;
+        self.open_jobs().insert(info.id.clone());
+        Ok(info.id)
+    }
+
+    /// A job from its id alone, to wait for its end.
+    ///
+    /// # Errors
+    /// [`BulkError::WrongState`] if the job was never closed; any of a call's.
+    pub async fn job(&self, id: &str) -> Result<RunningJob, BulkError> {
+        let info = self.read_job(id).await?;
+        if JobState::parse(id, &info.state)? == JobState::Open {
+            return Err(BulkError::WrongState {
+                id: id.to_owned(),
+                state: JobState::Open.as_str(),
+                wanted: "waited for",
+            });
+        }
+        Ok(RunningJob {
+            client: self.clone(),
+            id: id.to_owned(),
+            read: Some(info),
+        })
+    }
+
+    /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:
+    /// for a process that stops.
+    pub async fn abort_open_jobs(&self) {
+        let open: Vec<String> = self.open_jobs().iter().cloned().collect();
+        for id in open {
+            self.abort_quietly(&id).await;
+        }
+    }
+
+    async fn abort_quietly(&self, id: &str) {
+        if let Err(error) = self.abort(id).await {
+            tracing::warn!(job_id = id, %error, "an open job could not be aborted");
+        }
+    }
+
+    async fn abort(&self, id: &str) -> Result<(), BulkError> {
+        let action = format!("aborting job {id}");
+        let aborted = self
+            .patch(&action, id, JobState::Aborted, Policy::ABORT)
+            .await;
+        match aborted {
+            // An earlier try has aborted it, and only its answer was lost.
+            Err(error) if error.is_state_conflict() => {
+                let info = self.read_job(id).await?;
+                if info.state != JobState::Aborted.as_str() {
+                    return Err(error);
+                }
+            }
+            other => other?,
+        }
+        self.open_jobs().remove(id);
+        Ok(())
+    }
+
+    async fn patch(
+        &self,
+        action: &str,
+        id: &str,
+        state: JobState,
+        policy: Policy,
+    ) -> Result<(), BulkError> {
+        let body = serde_json::json!({ "state": state.as_str() }).to_string();
+        self.read(&Call {
+            action,
+            method: Method::PATCH,
+            path: &["jobs", "ingest", id],
+            locator: None,
+            payload: Payload::Json(&body),
+            policy,
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn read_job(&self, id: &str) -> Result<JobInfo, BulkError> {
+        let action = format!("reading job {id}");
+        let path = ["jobs", "ingest", id];
+        let body = self.read(&Call::get(&action, &path, Policy::JOB)).await?;
+        parse_json(&action, &body)
+    }
+}
+
+impl StagedJob {
+    /// Id of the job.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Hands the job to Salesforce for processing: the point of no return.
+    ///
+    /// A close without a clear answer is resolved by reading the job: one still open is closed
+    /// again, one closed is taken as closed.
+    ///
+    /// # Errors
+    /// [`BulkError::CloseUnclear`] if the job may have been closed: its rows must not be sent
+    /// again. After every other error none of its rows was processed, and the job has been
+    /// aborted where that was possible.
+    pub async fn close(self) -> Result<RunningJob, BulkError> {
+        // From here on, a stop must not abort the job: it may already be running.
+        self.client.open_jobs().remove(&self.id);
+        let action = format!("closing job {}", self.id);
+        let mut pauses = Policy::CLOSE.pauses();
+        let mut maybe_closed = false;
+        loop {
+            let closing = JobState::UploadComplete;
+            let patched = self.client.patch(&action, &self.id, closing, Policy::ONCE);
+            let Err(error) = patched.await else {
+                return Ok(self.running());
+            };
+            maybe_closed |= !error.not_done() || error.is_state_conflict();
+            tracing::warn!(job_id = self.id, %error, "the close is unclear, reading the job");
+            match self.state().await {
+                Ok(JobState::Open) => {}
+                Ok(JobState::Aborted) => return Err(self.aborted_by_others()),
+                Ok(_) => return Ok(self.running()),
+                Err(read) if maybe_closed => return Err(self.unclear(read)),
+                Err(_) => {
+                    self.client.open_jobs().insert(self.id);
+                    return Err(error);
+                }
+            }
+            let Some(pause) = pauses.after(&error) else {
+                return Err(self.give_up(error).await);
+            };
+            self.client.inner.clock.pause(pause).await;
+        }
+    }
+
+    fn running(self) -> RunningJob {
+        RunningJob {
+            client: self.client,
+            id: self.id,
+            read: None,
+        }
+    }
+
+    async fn state(&self) -> Result<JobState, BulkError> {
+        let info = self.client.read_job(&self.id).await?;
+        JobState::parse(&self.id, &info.state)
+    }
+
+    /// Aborts a job that cannot be closed, and looks whether a close came through late.
+    async fn give_up(&self, error: BulkError) -> BulkError {
+        let aborted = async {
+            self.client.abort(&self.id).await?;
+            self.client.read_job(&self.id).await
+        };
+        match aborted.await {
+            Ok(info) if info.number_records_processed.unwrap_or(0) == 0 => error,
+            Ok(_) => self.unclear(error),
+            Err(abort) => self.unclear(abort),
+        }
+    }
+
+    fn unclear(&self, source: BulkError) -> BulkError {
+        BulkError::CloseUnclear {
+            id: self.id.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    fn aborted_by_others(&self) -> BulkError {
+        BulkError::WrongState {
+            id: self.id.clone(),
+            state: JobState::Aborted.as_str(),
+            wanted: "closed",
+        }
+    }
+
+    /// Aborts the job: none of its rows is processed.
+    ///
+    /// # Errors
+    /// Any of a call's. The job stays open then, which does no harm but to the org's lists.
+    pub async fn abort(self) -> Result<(), BulkError> {
+        self.client.abort(&self.id).await
+    }
+}
+
+impl RunningJob {
+    /// Id of the job.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits for the job's end, asking in pauses that grow with its age from 200 ms to 30 s.
+    /// Outages of ten minutes are sat out.
+    ///
+    /// # Errors
+    /// Any of a call's. The job goes on, and [`Client::job`] takes its id.
+    pub async fn finished(mut self) -> Result<EndedJob, BulkError> {
+        let mut age = Duration::ZERO;
+        loop {
+            let info = match self.read.take() {
+                Some(info) => info,
+                None => {
+                    let pause = poll_pause(age);
+                    self.client.inner.clock.pause(pause).await;
+                    age += pause;
+                    self.client.count_poll();
+                    self.client.read_job(&self.id).await?
+                }
+            };
+            let state = JobState::parse(&self.id, &info.state)?;
+            if state.is_terminal() {
+                return Ok(EndedJob::new(self.client, state, info));
+            }
+            if state == JobState::Open && age > OPEN_AFTER_CLOSE {
+                return Err(BulkError::WrongState {
+                    id: self.id,
+                    state: state.as_str(),
+                    wanted: "waited for",
+                });
+            }
+        }
+    }
+}
+
+impl EndedJob {
+    fn new(client: Client, state: JobState, info: JobInfo) -> Self {
+        Self {
+            client,
+            id: info.id,
+            state,
+            processed: info.number_records_processed,
+            failed: info.number_records_failed,
+            message: info.error_message,
+            total_processing_ms: info.total_processing_time,
+            apex_processing_ms: info.apex_processing_time,
+        }
+    }
+
+    /// Rows that were loaded: the columns `sf__Id`, `sf__Created` and those uploaded.
+    ///
+    /// # Errors
+    /// Any of a call's; the stream can fail as well.
+    pub async fn successful_results(&self) -> Result<ResultStream, BulkError> {
+        results::read(&self.client, &self.id, "successfulResults").await
+    }
+
+    /// Rows that failed: the columns `sf__Id`, `sf__Error` and those uploaded.
+    ///
+    /// # Errors
+    /// Any of a call's; the stream can fail as well.
+    pub async fn failed_results(&self) -> Result<ResultStream, BulkError> {
+        results::read(&self.client, &self.id, "failedResults").await
+    }
+
+    /// Rows that the job did not get to: the columns uploaded.
+    ///
+    /// # Errors
+    /// Any of a call's; the stream can fail as well.
+    pub async fn unprocessed(&self) -> Result<ResultStream, BulkError> {
+        results::read(&self.client, &self.id, "unprocessedrecords").await
+    }
+}

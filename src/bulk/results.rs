@@ -1,0 +1,144 @@
+//! Result files of a job -> record batches.
+//!
+//! A file is first received whole, in memory up to a few megabytes and in a temporary file beyond:
+//! a broken connection then costs a repetition, never a row read twice.
+
+use std::io::{Seek, Write};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow_csv::reader::{Format, Reader, ReaderBuilder};
+use futures::stream::{self, BoxStream, StreamExt};
+use tempfile::SpooledTempFile;
+
+use super::client::{Call, Client, host_of, next_piece};
+use super::error::BulkError;
+use super::retry::Policy;
+
+/// Rows of a result file: text columns named as in its header, empty cells null, at most 8,192
+/// rows a batch. Nothing to report is no batch.
+pub type ResultStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
+
+/// Rows of a batch at most.
+const BATCH_ROWS: usize = 8_192;
+
+/// Bytes of a file that are kept in memory.
+const MEMORY_BYTES: usize = 4 << 20;
+
+/// Where a file is read from, and how far.
+struct File {
+    client: Client,
+    action: String,
+    job: String,
+    name: &'static str,
+    rows: Option<Reader<SpooledTempFile>>,
+    next: Option<String>,
+}
+
+/// Opens a result file of a job.
+pub(crate) async fn read(
+    client: &Client,
+    job: &str,
+    name: &'static str,
+) -> Result<ResultStream, BulkError> {
+    let mut file = File {
+        client: client.clone(),
+        action: format!("reading {name} of job {job}"),
+        job: job.to_owned(),
+        name,
+        rows: None,
+        next: None,
+    };
+    file.open_page(None).await?;
+    Ok(stream::try_unfold(file, |mut file| async move {
+        Ok(file.next_batch().await?.map(|batch| (batch, file)))
+    })
+    .boxed())
+}
+
+impl File {
+    async fn next_batch(&mut self) -> Result<Option<RecordBatch>, BulkError> {
+        loop {
+            if let Some(batch) = self.rows.as_mut().and_then(Iterator::next) {
+                return batch.map(Some).map_err(|error| self.unreadable(&error));
+            }
+            let Some(locator) = self.next.take() else {
+                return Ok(None);
+            };
+            self.open_page(Some(&locator)).await?;
+        }
+    }
+
+    /// Receives a page: the whole file, unless Salesforce answers a locator of a next one.
+    async fn open_page(&mut self, locator: Option<&str>) -> Result<(), BulkError> {
+        let path = ["jobs", "ingest", &self.job, self.name];
+        let mut call = Call::get(&self.action, &path, Policy::JOB);
+        call.locator = locator;
+        let (spool, next) = self
+            .client
+            .repeat(call.action, call.policy, || receive(&self.client, &call))
+            .await?;
+        if next.is_some() && next.as_deref() == locator {
+            return Err(BulkError::Results {
+                action: self.action.clone(),
+                reason: "its next page is the same page".to_owned(),
+            });
+        }
+        self.rows = rows(spool).map_err(|error| self.unreadable(&error))?;
+        self.next = next;
+        Ok(())
+    }
+
+    fn unreadable(&self, error: &ArrowError) -> BulkError {
+        BulkError::Results {
+            action: self.action.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+async fn receive(
+    client: &Client,
+    call: &Call<'_>,
+) -> Result<(SpooledTempFile, Option<String>), BulkError> {
+    let mut answer = client.answer(call).await?;
+    let next = answer
+        .headers()
+        .get("Sforce-Locator")
+        .and_then(|value| value.to_str().ok())
+        .filter(|locator| !locator.is_empty() && *locator != "null")
+        .map(str::to_owned);
+    let failed = |source| BulkError::Spool {
+        action: call.action.to_owned(),
+        source,
+    };
+    let host = host_of(&answer);
+    let mut spool = tempfile::spooled_tempfile(MEMORY_BYTES);
+    while let Some(piece) = next_piece(call.action, &host, &mut answer).await? {
+        spool.write_all(&piece).map_err(failed)?;
+    }
+    spool.rewind().map_err(failed)?;
+    Ok((spool, next))
+}
+
+/// A reader of the rows; none without a header line.
+fn rows(mut spool: SpooledTempFile) -> Result<Option<Reader<SpooledTempFile>>, ArrowError> {
+    let format = Format::default().with_header(true);
+    let (header, _) = format.infer_schema(&mut spool, Some(0))?;
+    if header.fields().is_empty() {
+        return Ok(None);
+    }
+    spool.rewind()?;
+    let columns: Vec<Field> = header
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), DataType::Utf8, true))
+        .collect();
+    let reader = ReaderBuilder::new(Arc::new(Schema::new(columns)))
+        .with_format(format)
+        .with_batch_size(BATCH_ROWS)
+        .build(spool)?;
+    Ok(Some(reader))
+}

@@ -1,0 +1,234 @@
+//! How often and after which pauses a call is repeated.
+//!
+//! Only calls whose repetition changes nothing have a policy of more than one try; what may be
+//! repeated after which error is [`BulkError::may_pass`]'s to say.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use super::error::BulkError;
+
+/// Longest pause that a `Retry-After` can ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// Tries of a call that answers 420: it also comes from deleted scratch orgs, for ever.
+const TRIES_OF_420: usize = 2;
+
+/// Pauses between the tries of one kind of call: exponential, each with up to its own length of
+/// jitter on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Repetitions at most.
+    repeats: usize,
+    /// First pause.
+    first: Duration,
+    /// Longest pause before jitter.
+    longest: Duration,
+    /// Sum of the pauses at most.
+    total: Duration,
+}
+
+impl Policy {
+    /// A call that is sent once: the caller decides what an error means.
+    pub(crate) const ONCE: Self = Self::new(0, 0, 0, 0);
+    /// Logins, describes, limits: a person or a start-up waits for them. About half a minute.
+    pub(crate) const READ: Self = Self::new(5, 500, 15_000, 60_000);
+    /// Create and upload, redone as a whole. Nothing is processed before the close.
+    pub(crate) const STAGE: Self = Self::new(4, 500, 30_000, 120_000);
+    /// Closing: between two tries the job is read.
+    pub(crate) const CLOSE: Self = Self::new(6, 500, 30_000, 180_000);
+    /// Aborting what was never closed: a courtesy, Salesforce ends open jobs itself.
+    pub(crate) const ABORT: Self = Self::new(3, 500, 5_000, 15_000);
+    /// Reading a job in flight or its results: giving up leaves rows without a known end, so ten
+    /// minutes of outage are sat out.
+    pub(crate) const JOB: Self = Self::new(usize::MAX, 500, 30_000, 600_000);
+
+    const fn new(repeats: usize, first_ms: u64, longest_ms: u64, total_ms: u64) -> Self {
+        Self {
+            repeats,
+            first: Duration::from_millis(first_ms),
+            longest: Duration::from_millis(longest_ms),
+            total: Duration::from_millis(total_ms),
+        }
+    }
+
+    /// The pauses of one call.
+    pub(crate) fn pauses(self) -> Pauses {
+        let backoff = ExponentialBuilder::new()
+            .with_jitter()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_max_times(self.repeats)
+            .with_total_delay(Some(self.total))
+            .build();
+        Pauses { backoff, taken: 0 }
+    }
+}
+
+/// What is left of a policy while a call is repeated.
+#[derive(Debug)]
+pub(crate) struct Pauses {
+    backoff: ExponentialBackoff,
+    taken: usize,
+}
+
+impl Pauses {
+    /// The pause before the next try after `error`, or none if it ends here.
+    pub(crate) fn after(&mut self, error: &BulkError) -> Option<Duration> {
+        if !error.may_pass() {
+            return None;
+        }
+        self.taken += 1;
+        if error.status() == Some(420) && self.taken >= TRIES_OF_420 {
+            return None;
+        }
+        let pause = self.backoff.next()?;
+        let asked = error.retry_after().unwrap_or_default();
+        Some(pause.max(asked.min(LONGEST_RETRY_AFTER)))
+    }
+}
+
+/// Pause before the next look at a job of this age: an eighth of the age, from 200 ms to 30 s,
+/// with up to a quarter of jitter on top.
+pub(crate) fn poll_pause(age: Duration) -> Duration {
+    const SHORTEST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(30);
+    (age / 8)
+        .clamp(SHORTEST, LONGEST)
+        .mul_f64(1.0 + fastrand::f64() / 4.0)
+}
+
+/// Reads a `Retry-After` header: seconds, or an HTTP date.
+pub(crate) fn parse_retry_after(
+    text: &str,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    (at.to_utc() - now).to_std().ok()
+}
+
+/// Where pauses are spent: in tokio's time, or in a list that a test reads.
+#[derive(Debug, Default)]
+pub(crate) enum Clock {
+    /// Real pauses.
+    #[default]
+    Real,
+    /// No pause is spent, each is written down.
+    #[cfg(test)]
+    Recorded(std::sync::Mutex<Vec<Duration>>),
+}
+
+impl Clock {
+    /// Waits.
+    pub(crate) async fn pause(&self, length: Duration) {
+        match self {
+            Self::Real => tokio::time::sleep(length).await,
+            #[cfg(test)]
+            Self::Recorded(pauses) => {
+                pauses.lock().unwrap().push(length);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unavailable(status: u16, retry_after: Option<u64>) -> BulkError {
+        BulkError::Unavailable {
+            action: "test".to_owned(),
+            status,
+            detail: String::new(),
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut pauses = Policy::READ.pauses();
+        let error = unavailable(503, None);
+        let mut lengths = Vec::new();
+        while let Some(pause) = pauses.after(&error) {
+            lengths.push(pause);
+        }
+        assert_eq!(lengths.len(), 5);
+        for (index, pause) in lengths.iter().enumerate() {
+            let base = Duration::from_millis(500) * (1 << index);
+            assert!((base..=base * 2).contains(pause), "{index}: {pause:?}");
+        }
+        assert_eq!(Policy::ONCE.pauses().after(&error), None);
+    }
+
+    #[test]
+    fn a_job_in_flight_is_asked_for_about_ten_minutes() {
+        let mut pauses = Policy::JOB.pauses();
+        let error = unavailable(502, None);
+        let mut total = Duration::ZERO;
+        while let Some(pause) = pauses.after(&error) {
+            total += pause;
+        }
+        assert!(total >= Duration::from_secs(540), "{total:?}");
+        assert!(total <= Duration::from_secs(600), "{total:?}");
+    }
+
+    #[test]
+    fn retry_after_stretches_the_pause_within_reason() {
+        let pause = |seconds| {
+            Policy::READ
+                .pauses()
+                .after(&unavailable(503, Some(seconds)))
+        };
+        assert_eq!(pause(7), Some(Duration::from_secs(7)));
+        assert_eq!(pause(86_400), Some(LONGEST_RETRY_AFTER));
+    }
+
+    #[test]
+    fn a_420_is_tried_twice() {
+        let mut pauses = Policy::JOB.pauses();
+        assert!(pauses.after(&unavailable(420, None)).is_some());
+        assert_eq!(pauses.after(&unavailable(420, None)), None);
+    }
+
+    #[test]
+    fn lasting_errors_end_at_once() {
+        let error = BulkError::ObjectNotFound {
+            object: "X".to_owned(),
+        };
+        assert_eq!(Policy::JOB.pauses().after(&error), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = chrono::DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z")
+            .unwrap()
+            .to_utc();
+        let read = |text| parse_retry_after(text, now);
+        assert_eq!(read(" 12 "), Some(Duration::from_secs(12)));
+        assert_eq!(
+            read("Sun, 01 Mar 2026 12:01:30 GMT"),
+            Some(Duration::from_secs(90))
+        );
+        assert_eq!(read("Sun, 01 Mar 2026 11:00:00 GMT"), None);
+        assert_eq!(read("soon"), None);
+    }
+
+    #[test]
+    fn polls_follow_the_age_of_the_job() {
+        let within = |age: u64, least: u64, most: u64| {
+            let pause = poll_pause(Duration::from_secs(age));
+            assert!(pause >= Duration::from_millis(least), "{age}: {pause:?}");
+            assert!(pause <= Duration::from_millis(most), "{age}: {pause:?}");
+        };
+        within(0, 200, 250);
+        within(8, 1_000, 1_250);
+        within(80, 10_000, 12_500);
+        within(36_000, 30_000, 37_500);
+    }
+}

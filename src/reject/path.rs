@@ -1,0 +1,452 @@
+//! Keys of reject objects: `<bucket_path>/<path_format><file_name_format>`, as the Airbyte platform
+//! expects them.
+
+use chrono::{DateTime, Local, Utc};
+
+use super::RejectError;
+use super::store::RejectStream;
+
+/// Directory where `path_format` is absent: the platform links to `<bucket_path>/<job id>/`, and
+/// the job id is the sync id.
+pub const DEFAULT_PATH_FORMAT: &str = "{sync_id}/{namespace}/{stream_name}/";
+
+/// Name of an object where `file_name_format` is absent.
+pub const DEFAULT_FILE_NAME_FORMAT: &str = "{date}_{timestamp}_{part_number}{format_extension}";
+
+const PATH_VARIABLES: &[&str] = &[
+    "namespace",
+    "stream_name",
+    "sync_id",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "epoch",
+    "uuid",
+];
+
+const FILE_VARIABLES: &[&str] = &[
+    "date",
+    "date:yyyy_MM",
+    "timestamp",
+    "part_number",
+    "sync_id",
+    "format_extension",
+];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Variable(&'static str),
+}
+
+/// The two templates, and the moment that their dates show.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    path: Vec<Piece>,
+    file: Vec<Piece>,
+    start: DateTime<Utc>,
+}
+
+/// What a file name shows besides the date.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileParts {
+    pub(crate) timestamp: i64,
+    pub(crate) part_number: u64,
+    pub(crate) sync_id: i64,
+    pub(crate) extension: &'static str,
+}
+
+impl Layout {
+    /// Reads the templates of a sync that began at `start`; `None` takes the default.
+    ///
+    /// # Errors
+    /// [`RejectError::Variable`] naming the first unknown variable.
+    pub(crate) fn new(
+        path_format: Option<&str>,
+        file_name_format: Option<&str>,
+        start: DateTime<Utc>,
+    ) -> Result<Self, RejectError> {
+        let path = path_format.unwrap_or(DEFAULT_PATH_FORMAT);
+        let file = file_name_format.unwrap_or(DEFAULT_FILE_NAME_FORMAT);
+        Ok(Self {
+            path: parse("path_format", path, PATH_VARIABLES)?,
+            file: parse("file_name_format", file, FILE_VARIABLES)?,
+            start,
+        })
+    }
+
+    /// Directory of a stream under `prefix`: no leading slash, no empty segment, a final slash
+    /// unless it is the root.
+    pub(crate) fn directory(&self, prefix: &str, stream: &RejectStream) -> String {
+        let start = self.start;
+        let path = expand(&self.path, |name| match name {
+            "namespace" => s3_safe(stream.namespace.as_deref().unwrap_or_default()),
+            "stream_name" => s3_safe(&stream.name),
+            "sync_id" => stream.sync_id.to_string(),
+            "year" => start.format("%-Y").to_string(),
+            "month" => start.format("%m").to_string(),
+            "day" => start.format("%d").to_string(),
+            "hour" => start.format("%H").to_string(),
+            "minute" => start.format("%M").to_string(),
+            "second" => start.format("%S").to_string(),
+            "millisecond" => format!("{:04}", start.timestamp_subsec_millis()),
+            "epoch" => start.timestamp_millis().to_string(),
+            _ => uuid::Uuid::new_v4().to_string(),
+        });
+        let mut directory = String::with_capacity(prefix.len() + path.len() + 2);
+        let segments = prefix.split('/').chain(path.split('/'));
+        for segment in segments.filter(|segment| !segment.is_empty()) {
+            directory.push_str(&not_relative(segment));
+            directory.push('/');
+        }
+        directory
+    }
+
+    /// Name of an object in its directory.
+    pub(crate) fn file_name(&self, parts: FileParts) -> String {
+        let date = self.start.with_timezone(&Local);
+        expand(&self.file, |name| match name {
+            "date" => date.format("%Y_%m_%d").to_string(),
+            "date:yyyy_MM" => date.format("%Y_%m").to_string(),
+            "timestamp" => parts.timestamp.to_string(),
+            "part_number" => parts.part_number.to_string(),
+            "sync_id" => parts.sync_id.to_string(),
+            _ => parts.extension.to_owned(),
+        })
+    }
+
+    /// The part number in the name of an object that the same template made, any day.
+    pub(crate) fn part_number(&self, name: &str) -> Option<u64> {
+        part_number(&self.file, name)?
+    }
+}
+
+fn parse(
+    setting: &'static str,
+    template: &str,
+    allowed: &'static [&'static str],
+) -> Result<Vec<Piece>, RejectError> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((text, (name, after))) = rest
+        .split_once('{')
+        .and_then(|(text, tail)| Some((text, tail.split_once('}')?)))
+    {
+        let known = allowed
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(name));
+        let Some(known) = known else {
+            return Err(RejectError::Variable {
+                setting,
+                variable: name.to_owned(),
+                allowed: allowed
+                    .iter()
+                    .map(|name| format!("{{{name}}}"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            });
+        };
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.to_owned()));
+        }
+        pieces.push(Piece::Variable(known));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
+}
+
+fn expand(pieces: &[Piece], value: impl Fn(&str) -> String) -> String {
+    pieces.iter().fold(String::new(), |mut text, piece| {
+        match piece {
+            Piece::Text(own) => text.push_str(own),
+            Piece::Variable(name) => text.push_str(&value(name)),
+        }
+        text
+    })
+}
+
+/// Matches a name against a template: `None` if it is another's, `Some(None)` if the template
+/// holds no part number.
+fn part_number(pieces: &[Piece], name: &str) -> Option<Option<u64>> {
+    let Some((piece, pieces)) = pieces.split_first() else {
+        let again = name.strip_prefix('-').is_some_and(|count| {
+            !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        return (name.is_empty() || again).then_some(None);
+    };
+    match piece {
+        Piece::Text(text) => part_number(pieces, name.strip_prefix(text.as_str())?),
+        Piece::Variable("format_extension") => [".csv", ".jsonl"]
+            .iter()
+            .find_map(|extension| part_number(pieces, name.strip_prefix(extension)?)),
+        Piece::Variable("date") => part_number(pieces, name.get(10..)?),
+        Piece::Variable("date:yyyy_MM") => part_number(pieces, name.get(7..)?),
+        Piece::Variable(variable) => {
+            let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+            (1..=digits).rev().find_map(|length| {
+                let (number, rest) = name.split_at(length);
+                let found = part_number(pieces, rest)?;
+                match *variable {
+                    "part_number" => Some(Some(number.parse().ok()?)),
+                    _ => Some(found),
+                }
+            })
+        }
+    }
+}
+
+/// A segment that no store takes for this or the parent directory.
+fn not_relative(segment: &str) -> String {
+    match segment {
+        "." | ".." => segment.replace('.', "_"),
+        _ => segment.to_owned(),
+    }
+}
+
+/// Text that is safe in an S3 key: compatibility decomposition (NFKD) of Latin letters, combining
+/// marks removed, and `_` for what is neither an ASCII letter or digit nor harmless punctuation.
+fn s3_safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' => safe.push(character),
+            _ if "/!_.*')(&$@=;:+,?-".contains(character) => safe.push(character),
+            _ if is_combining(character) => {}
+            _ => push_decomposed(&mut safe, character),
+        }
+    }
+    safe
+}
+
+fn is_combining(character: char) -> bool {
+    matches!(
+        character,
+        '\u{300}'..='\u{36f}'
+            | '\u{483}'..='\u{489}'
+            | '\u{591}'..='\u{5bd}'
+            | '\u{64b}'..='\u{65f}'
+            | '\u{1ab0}'..='\u{1aff}'
+            | '\u{1dc0}'..='\u{1dff}'
+            | '\u{20d0}'..='\u{20f0}'
+            | '\u{3099}'
+            | '\u{309a}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{fe20}'..='\u{fe2f}'
+    )
+}
+
+fn push_decomposed(safe: &mut String, character: char) {
+    if let Some((base, _)) = LETTERS.iter().find(|(_, all)| all.contains(character)) {
+        safe.push(*base);
+        return;
+    }
+    if let Some((_, text)) = COMPATIBLE.iter().find(|(own, _)| *own == character) {
+        safe.push_str(text);
+        return;
+    }
+    match u32::from(character) {
+        // Full-width forms stand at a fixed distance from ASCII.
+        wide @ 0xff01..=0xff5e => {
+            let narrow = char::from_u32(wide - 0xfee0).unwrap_or('_');
+            safe.push_str(&s3_safe(narrow.encode_utf8(&mut [0; 4])));
+        }
+        // A Hangul syllable is two or three letters.
+        syllable @ 0xac00..=0xd7a3 if !(syllable - 0xac00).is_multiple_of(28) => {
+            safe.push_str("___");
+        }
+        0xac00..=0xd7a3 => safe.push_str("__"),
+        _ => safe.push('_'),
+    }
+}
+
+const COMPATIBLE: &[(char, &str)] = &[
+    ('ª', "a"),
+    ('º', "o"),
+    ('¹', "1"),
+    ('²', "2"),
+    ('³', "3"),
+    ('¼', "1_4"),
+    ('½', "1_2"),
+    ('¾', "3_4"),
+    ('Ĳ', "IJ"),
+    ('ĳ', "ij"),
+    ('Ŀ', "L_"),
+    ('ŀ', "l_"),
+    ('ŉ', "_n"),
+    ('…', "..."),
+    ('№', "No"),
+    ('™', "TM"),
+    ('ﬀ', "ff"),
+    ('ﬁ', "fi"),
+    ('ﬂ', "fl"),
+    ('ﬃ', "ffi"),
+    ('ﬄ', "ffl"),
+];
+
+/// Letters whose decomposition is one ASCII letter and combining marks.
+const LETTERS: &[(char, &str)] = &[
+    ('A', "ÀÁÂÃÄÅĀĂĄǍǞǠǺȀȂȦḀẠẢẤẦẨẪẬẮẰẲẴẶ"),
+    ('B', "ḂḄḆ"),
+    ('C', "ÇĆĈĊČḈ"),
+    ('D', "ĎḊḌḎḐḒ"),
+    ('E', "ÈÉÊËĒĔĖĘĚȄȆȨḔḖḘḚḜẸẺẼẾỀỂỄỆ"),
+    ('F', "Ḟ"),
+    ('G', "ĜĞĠĢǦǴḠ"),
+    ('H', "ĤȞḢḤḦḨḪ"),
+    ('I', "ÌÍÎÏĨĪĬĮİǏȈȊḬḮỈỊ"),
+    ('J', "Ĵ"),
+    ('K', "ĶǨḰḲḴ"),
+    ('L', "ĹĻĽḶḸḺḼ"),
+    ('M', "ḾṀṂ"),
+    ('N', "ÑŃŅŇǸṄṆṈṊ"),
+    ('O', "ÒÓÔÕÖŌŎŐƠǑǪǬȌȎȪȬȮȰṌṎṐṒỌỎỐỒỔỖỘỚỜỞỠỢ"),
+    ('P', "ṔṖ"),
+    ('R', "ŔŖŘȐȒṘṚṜṞ"),
+    ('S', "ŚŜŞŠȘṠṢṤṦṨ"),
+    ('T', "ŢŤȚṪṬṮṰ"),
+    ('U', "ÙÚÛÜŨŪŬŮŰŲƯǓǕǗǙǛȔȖṲṴṶṸṺỤỦỨỪỬỮỰ"),
+    ('V', "ṼṾ"),
+    ('W', "ŴẀẂẄẆẈ"),
+    ('X', "ẊẌ"),
+    ('Y', "ÝŶŸȲẎỲỴỶỸ"),
+    ('Z', "ŹŻŽẐẒẔ"),
+    ('a', "àáâãäåāăąǎǟǡǻȁȃȧḁạảấầẩẫậắằẳẵặ"),
+    ('b', "ḃḅḇ"),
+    ('c', "çćĉċčḉ"),
+    ('d', "ďḋḍḏḑḓ"),
+    ('e', "èéêëēĕėęěȅȇȩḕḗḙḛḝẹẻẽếềểễệ"),
+    ('f', "ḟ"),
+    ('g', "ĝğġģǧǵḡ"),
+    ('h', "ĥȟḣḥḧḩḫẖ"),
+    ('i', "ìíîïĩīĭįǐȉȋḭḯỉị"),
+    ('j', "ĵǰ"),
+    ('k', "ķǩḱḳḵ"),
+    ('l', "ĺļľḷḹḻḽ"),
+    ('m', "ḿṁṃ"),
+    ('n', "ñńņňǹṅṇṉṋ"),
+    ('o', "òóôõöōŏőơǒǫǭȍȏȫȭȯȱṍṏṑṓọỏốồổỗộớờởỡợ"),
+    ('p', "ṕṗ"),
+    ('r', "ŕŗřȑȓṙṛṝṟ"),
+    ('s', "śŝşšſșṡṣṥṧṩẛ"),
+    ('t', "ţťțṫṭṯṱẗ"),
+    ('u', "ùúûüũūŭůűųưǔǖǘǚǜȕȗṳṵṷṹṻụủứừửữự"),
+    ('v', "ṽṿ"),
+    ('w', "ŵẁẃẅẇẉẘ"),
+    ('x', "ẋẍ"),
+    ('y', "ýÿŷȳẏẙỳỵỷỹ"),
+    ('z', "źżžẑẓẕ"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_772_323_201_023).unwrap()
+    }
+
+    fn layout(path: Option<&str>, file: Option<&str>) -> Layout {
+        Layout::new(path, file, start()).unwrap()
+    }
+
+    fn stream(namespace: Option<&str>, name: &str) -> RejectStream {
+        RejectStream {
+            name: name.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            sync_id: 42,
+            generation_id: 1,
+        }
+    }
+
+    fn parts(part_number: u64) -> FileParts {
+        FileParts {
+            timestamp: 1_772_323_201_123,
+            part_number,
+            sync_id: 42,
+            extension: ".csv",
+        }
+    }
+
+    #[test]
+    fn the_advertised_defaults() {
+        let layout = layout(None, None);
+        let contacts = stream(Some("marts"), "crm_contacts");
+        let directory = layout.directory("rejected/", &contacts);
+        assert_eq!(directory, "rejected/42/marts/crm_contacts/");
+        let date = start().with_timezone(&Local).format("%Y_%m_%d");
+        let name = layout.file_name(parts(0));
+        assert_eq!(name, format!("{date}_1772323201123_0.csv"));
+    }
+
+    #[test]
+    fn an_absent_namespace_leaves_no_segment() {
+        let directory = layout(None, None).directory("/a//b/", &stream(None, "s"));
+        assert_eq!(directory, "a/b/42/s/");
+        assert_eq!(layout(Some(""), None).directory("", &stream(None, "s")), "");
+    }
+
+    #[test]
+    fn every_path_variable() {
+        let template = "{Year}-{month}-{day}T{hour}-{minute}-{second}-{millisecond}_{EPOCH}/{uuid}";
+        let directory = layout(Some(template), None).directory("", &stream(None, "s"));
+        let (time, id) = directory.split_once('/').unwrap();
+        assert_eq!(time, "2026-03-01T00-00-01-0023_1772323201023");
+        let id = id.strip_suffix('/').unwrap();
+        assert_eq!(uuid::Uuid::parse_str(id).unwrap().get_version_num(), 4);
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named_with_the_allowed_ones() {
+        let error = Layout::new(Some("{bogus}/"), None, start()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "path_format has the unknown variable {bogus}; it may use {namespace}, \
+             {stream_name}, {sync_id}, {year}, {month}, {day}, {hour}, {minute}, {second}, \
+             {millisecond}, {epoch}, {uuid}"
+        );
+        assert_eq!(error.kind(), crate::ErrorKind::Config);
+        let error = Layout::new(None, Some("{namespace}"), start()).unwrap_err();
+        assert!(error.to_string().starts_with("file_name_format has"));
+    }
+
+    #[test]
+    fn part_numbers_are_read_back() {
+        let default = layout(None, None);
+        assert_eq!(default.part_number(&default.file_name(parts(17))), Some(17));
+        assert_eq!(default.part_number("2025_01_02_99_3.jsonl-2"), Some(3));
+        assert_eq!(default.part_number("_check_test"), None);
+        assert_eq!(default.part_number("2025_01_02_99_3.csv.bak"), None);
+        let tight = layout(None, Some("{date:yyyy_MM}{part_number}x{sync_id}"));
+        assert_eq!(tight.part_number("2025_01204x7"), Some(204));
+        assert_eq!(layout(None, Some("all")).part_number("all"), None);
+    }
+
+    #[test]
+    fn names_safe_for_s3() {
+        for (name, safe) in [
+            ("Café_Ñandú-ż", "Cafe_Nandu-z"),
+            ("Cafe\u{301}", "Cafe"),
+            ("a b#c\"d", "a_b_c_d"),
+            ("/!_.*')(&$@=;:+,?-", "/!_.*')(&$@=;:+,?-"),
+            ("Straße Øl", "Stra_e__l"),
+            ("ｆｕｌｌ　＃", "full__"),
+            ("ﬁn ½ 한", "fin_1_2____"),
+            ("客户", "__"),
+        ] {
+            assert_eq!(s3_safe(name), safe, "{name}");
+        }
+    }
+
+    #[test]
+    fn relative_segments_are_no_way_out() {
+        let directory = layout(None, None).directory("../x", &stream(Some(".."), "a/./b"));
+        assert_eq!(directory, "__/x/42/__/a/_/b/");
+    }
+}

@@ -1,0 +1,172 @@
+//! The rejected-records batch: source columns as they came, then why each row was rejected.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, ListBuilder, RecordBatch, StringArray, StringBuilder, TimestampMillisecondArray,
+    UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use chrono::{DateTime, Utc};
+
+use super::RejectError;
+use crate::coerce::{Reason, Stage};
+
+/// Ordinal of the row in its stream, from 0.
+pub const REJECT_ORDINAL: &str = "_reject_ordinal";
+/// Who rejected the row: `decode`, `coerce` or `salesforce`.
+pub const REJECT_STAGE: &str = "_reject_stage";
+/// Code of the reason, such as `REQUIRED_FIELD_MISSING`.
+pub const REJECT_CODE: &str = "_reject_code";
+/// Text of the reason.
+pub const REJECT_MESSAGE: &str = "_reject_message";
+/// Names of the fields at fault: a list of texts.
+pub const REJECT_FIELDS: &str = "_reject_fields";
+/// Id of the ingest job, null if the row was never sent.
+pub const REJECT_JOB_ID: &str = "_reject_job_id";
+/// When the row was rejected: milliseconds, UTC.
+pub const REJECT_AT: &str = "_reject_at";
+
+/// How many columns follow the source's.
+pub(crate) const REJECT_COLUMNS: usize = 7;
+
+/// Builds the batch: row `i` of `source` has `ordinals[i]` and was rejected for `reasons[i]`.
+///
+/// # Errors
+/// [`RejectError::Batch`] if the three lengths differ.
+pub fn rejected(
+    source: RecordBatch,
+    ordinals: &[u64],
+    reasons: &[Reason],
+    job_id: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<RecordBatch, RejectError> {
+    let rows = source.num_rows();
+    if rows != ordinals.len() || rows != reasons.len() {
+        let (ordinals, reasons) = (ordinals.len(), reasons.len());
+        return Err(RejectError::Batch {
+            reason: format!("{rows} rows, {ordinals} ordinals, {reasons} reasons"),
+        });
+    }
+    let (schema, mut columns, _) = source.into_parts();
+    let mut fields: Vec<_> = schema.fields().iter().map(Arc::clone).collect();
+    for (field, column) in reject_columns(ordinals, reasons, job_id, at) {
+        fields.push(Arc::new(field));
+        columns.push(column);
+    }
+    let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+}
+
+fn reject_columns(
+    ordinals: &[u64],
+    reasons: &[Reason],
+    job_id: Option<&str>,
+    at: DateTime<Utc>,
+) -> [(Field, ArrayRef); REJECT_COLUMNS] {
+    let text = |of: fn(&Reason) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(reasons.iter().map(of)))
+    };
+    let required = |name: &str, column: ArrayRef| {
+        let field = Field::new(name, column.data_type().clone(), false);
+        (field, column)
+    };
+    let job_ids: StringArray = std::iter::repeat_n(job_id, reasons.len()).collect();
+    let at = TimestampMillisecondArray::from_value(at.timestamp_millis(), reasons.len());
+    [
+        required(
+            REJECT_ORDINAL,
+            Arc::new(UInt64Array::from_iter_values(ordinals.iter().copied())),
+        ),
+        required(REJECT_STAGE, text(|reason| stage_name(reason.stage))),
+        required(REJECT_CODE, text(|reason| &reason.code)),
+        required(REJECT_MESSAGE, text(|reason| &reason.message)),
+        required(REJECT_FIELDS, field_names(reasons)),
+        (
+            Field::new(REJECT_JOB_ID, DataType::Utf8, true),
+            Arc::new(job_ids),
+        ),
+        (
+            Field::new(
+                REJECT_AT,
+                DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+                false,
+            ),
+            Arc::new(at.with_timezone("UTC")),
+        ),
+    ]
+}
+
+fn field_names(reasons: &[Reason]) -> ArrayRef {
+    let item = Field::new("item", DataType::Utf8, false);
+    let mut list = ListBuilder::new(StringBuilder::new()).with_field(item);
+    for reason in reasons {
+        for field in &reason.fields {
+            list.values().append_value(field);
+        }
+        list.append(true);
+    }
+    Arc::new(list.finish())
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Decode => "decode",
+        Stage::Coerce => "coerce",
+        Stage::Salesforce => "salesforce",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+
+    use super::*;
+
+    fn reason(fields: &[&str]) -> Reason {
+        Reason {
+            stage: Stage::Salesforce,
+            code: "STRING_TOO_LONG".into(),
+            message: "Last Name: data value too large".into(),
+            fields: fields.iter().map(|&field| field.to_owned()).collect(),
+        }
+    }
+
+    fn source() -> RecordBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), None]));
+        RecordBatch::try_from_iter([("n", column)]).unwrap()
+    }
+
+    #[test]
+    fn reasons_follow_the_source_columns() {
+        let reasons = [reason(&["LastName", "Title"]), reason(&[])];
+        let at = DateTime::from_timestamp_millis(1_772_323_209_000).unwrap();
+        let batch = rejected(source(), &[7, 9], &reasons, Some("750A"), at).unwrap();
+        let schema = batch.schema();
+        let names: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "n",
+                REJECT_ORDINAL,
+                REJECT_STAGE,
+                REJECT_CODE,
+                REJECT_MESSAGE,
+                REJECT_FIELDS,
+                REJECT_JOB_ID,
+                REJECT_AT
+            ]
+        );
+        let fields = batch.column(5).as_list::<i32>();
+        assert_eq!(fields.value(0).as_string::<i32>().value(1), "Title");
+        assert_eq!(fields.value(1).len(), 0);
+        assert_eq!(batch.column(2).as_string::<i32>().value(0), "salesforce");
+        assert_eq!(batch.column(6).as_string::<i32>().value(1), "750A");
+    }
+
+    #[test]
+    fn lengths_that_differ_are_refused() {
+        let error = rejected(source(), &[7], &[reason(&[])], None, Utc::now()).unwrap_err();
+        assert!(error.to_string().contains("2 rows, 1 ordinals, 1 reasons"));
+    }
+}
