@@ -23,7 +23,10 @@ async fn no_state_while_the_org_holds_its_jobs() {
     running.feed(lines);
 
     // The jobs together hold every record, so every line was read.
-    sim.wait_for("four jobs in progress", |state| jobs_in_state(state, "InProgress") == 4).await;
+    sim.wait_for("four jobs in progress", |state| {
+        jobs_in_state(state, "InProgress") == 4
+    })
+    .await;
     assert_eq!(running.states(), 0);
 
     sim.release().await;
@@ -46,8 +49,13 @@ async fn a_state_waits_only_for_the_jobs_before_it() {
 
     sim.hold().await;
     running.send(&records(&contacts, 10..20)).await;
-    running.send(&[contacts.state(2, 10), contacts.complete()]).await;
-    sim.wait_for("a job in progress", |state| jobs_in_state(state, "InProgress") == 1).await;
+    running
+        .send(&[contacts.state(2, 10), contacts.complete()])
+        .await;
+    sim.wait_for("a job in progress", |state| {
+        jobs_in_state(state, "InProgress") == 1
+    })
+    .await;
     assert_eq!(running.states(), 1);
 
     sim.release().await;
@@ -79,7 +87,10 @@ async fn a_stop_signal_ends_what_is_in_flight() {
     sim.hold().await;
     running.send(&records(&contacts, 0..10)).await;
     running.send(&[contacts.state(1, 10)]).await;
-    sim.wait_for("a job in progress", |state| jobs_in_state(state, "InProgress") == 1).await;
+    sim.wait_for("a job in progress", |state| {
+        jobs_in_state(state, "InProgress") == 1
+    })
+    .await;
     // These stay in an open chunk.
     running.send(&records(&contacts, 10..15)).await;
     running.send(&[contacts.state(2, 5)]).await;
@@ -110,5 +121,7 @@ async fn input_that_ends_early_is_a_transient_error() {
 }
 
 fn records(stream: &Stream, numbers: std::ops::Range<usize>) -> Vec<String> {
-    numbers.map(|number| stream.record(&contact(number))).collect()
+    numbers
+        .map(|number| stream.record(&contact(number)))
+        .collect()
 }

@@ -71,7 +71,11 @@ fn layers_import_lower_layers_only() {
 #[test]
 fn the_simulator_stands_alone() {
     for source in sources().iter().filter(|source| source.module == "sim") {
-        let imports: Vec<String> = source.imports().into_iter().filter(|i| i != "sim").collect();
+        let imports: Vec<String> = source
+            .imports()
+            .into_iter()
+            .filter(|i| i != "sim")
+            .collect();
         assert!(imports.is_empty(), "{:?} imports {imports:?}", source.path);
     }
 }
@@ -223,8 +227,12 @@ fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) {
 
 /// Takes out comments, and the test module at the end of a file.
 fn code_only(text: &str) -> String {
-    let end = text.find("\n#[cfg(test)]\nmod tests").map_or(text.len(), |at| at + 1);
-    let lines = text[..end].lines().map(|line| line.split("//").next().unwrap_or_default());
+    let end = text
+        .find("\n#[cfg(test)]\nmod tests")
+        .map_or(text.len(), |at| at + 1);
+    let lines = text[..end]
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -319,9 +327,15 @@ fn normal_dependencies(metadata: &Value) -> BTreeSet<(String, String)> {
 /// What Cargo.lock resolves to on this platform: other platforms' packages may not be on this
 /// machine, and the test must not ask the network.
 fn metadata() -> Value {
-    let rustc = std::process::Command::new("rustc").arg("-vV").output().unwrap();
+    let rustc = std::process::Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .unwrap();
     let version = String::from_utf8(rustc.stdout).unwrap();
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
     let output = std::process::Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
@@ -340,12 +354,19 @@ fn allowed_licences() -> BTreeSet<String> {
     let section = text.split_once("[licenses]").unwrap().1;
     let list = section.split_once("allow = [").unwrap().1;
     let list = list.split_once(']').unwrap().0;
-    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    list.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether an SPDX expression can be met by allowed licences alone. `/` is an old way to say OR.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
     let mut tokens = spaced.split_whitespace().peekable();
     let holds = either(&mut tokens, allowed);
     holds && tokens.next().is_none()

@@ -26,9 +26,16 @@ const STATES: usize = STREAMS * RECORDS / RECORDS_A_STATE;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_loses_nothing_before_the_last_state() {
     let kills = futures::stream::iter(0..KILLS).map(|seed| tokio::spawn(kill_and_rerun(seed)));
-    let telling: Vec<bool> = kills.buffer_unordered(AT_ONCE).map(Result::unwrap).collect().await;
+    let telling: Vec<bool> = kills
+        .buffer_unordered(AT_ONCE)
+        .map(Result::unwrap)
+        .collect()
+        .await;
     let count = telling.iter().filter(|telling| **telling).count();
-    assert!(count >= TELLING_KILLS, "only {count} of {KILLS} kills were telling");
+    assert!(
+        count >= TELLING_KILLS,
+        "only {count} of {KILLS} kills were telling"
+    );
 }
 
 /// Kills a load at its seeded moment, compares, reruns it, compares. Answers whether the kill fell
@@ -44,9 +51,11 @@ async fn kill_and_rerun(seed: u64) -> bool {
 
     let mut running = job.start_write();
     let lines = load.lines(Progress::default());
-    if seed % 5 == 0 {
+    if seed.is_multiple_of(5) {
         // The moment is a number of lines that were written.
-        running.send(&lines[..random.usize(1..lines.len() * 3 / 4)]).await;
+        running
+            .send(&lines[..random.usize(1..lines.len() * 3 / 4)])
+            .await;
     } else {
         // The moment is a number of states that were printed.
         running.feed(lines);
@@ -58,13 +67,19 @@ async fn kill_and_rerun(seed: u64) -> bool {
     let killed = running.kill().await;
     assert_eq!(killed.code, None, "seed {seed}: {killed:#?}");
     let done = Progress::of(&killed);
-    load.compare(&format!("seed {seed}, at the kill"), &sim, &job, done).await;
+    load.compare(&format!("seed {seed}, at the kill"), &sim, &job, done)
+        .await;
 
     sim.release().await;
-    sim.wait_for("the end of the jobs", |state| jobs_in_flight(state) == 0).await;
+    sim.wait_for("the end of the jobs", |state| jobs_in_flight(state) == 0)
+        .await;
     job.write(&load.lines(done)).await.succeeded();
-    let all = Progress { contacts: RECORDS, accounts: RECORDS };
-    load.compare(&format!("seed {seed}, after the rerun"), &sim, &job, all).await;
+    let all = Progress {
+        contacts: RECORDS,
+        accounts: RECORDS,
+    };
+    load.compare(&format!("seed {seed}, after the rerun"), &sim, &job, all)
+        .await;
     done != Progress::default() && in_flight > 0
 }
 
@@ -81,12 +96,19 @@ impl Progress {
         let mut progress = Self::default();
         for state in output.states() {
             let stream = &state["stream"];
-            let count = stream["stream_state"]["cursor"].as_u64().unwrap().try_into().unwrap();
+            let count = stream["stream_state"]["cursor"]
+                .as_u64()
+                .unwrap()
+                .try_into()
+                .unwrap();
             let reached = match stream["stream_descriptor"]["name"].as_str().unwrap() {
                 "contacts" => &mut progress.contacts,
                 _ => &mut progress.accounts,
             };
-            assert!(*reached < count, "states out of order: {count} after {reached}");
+            assert!(
+                *reached < count,
+                "states out of order: {count} after {reached}"
+            );
             *reached = count;
         }
         progress
@@ -105,8 +127,12 @@ impl Records {
     }
 
     fn keys(&self, count: usize, rejected: bool) -> BTreeSet<String> {
-        let records = self.data[..count].iter().filter(|(_, bad)| *bad == rejected);
-        records.map(|(data, _)| data[KEY].as_str().unwrap().to_owned()).collect()
+        let records = self.data[..count]
+            .iter()
+            .filter(|(_, bad)| *bad == rejected);
+        records
+            .map(|(data, _)| data[KEY].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -141,8 +167,14 @@ impl Load {
             })
             .collect();
         Self {
-            contacts: Records { stream: contacts(), data: contacts_data },
-            accounts: Records { stream: accounts(), data: accounts_data },
+            contacts: Records {
+                stream: contacts(),
+                data: contacts_data,
+            },
+            accounts: Records {
+                stream: accounts(),
+                data: accounts_data,
+            },
         }
     }
 
@@ -150,9 +182,10 @@ impl Load {
     fn lines(&self, done: Progress) -> Vec<String> {
         let mut lines = Vec::new();
         for number in 0..RECORDS {
-            for (records, done) in
-                [(&self.contacts, done.contacts), (&self.accounts, done.accounts)]
-            {
+            for (records, done) in [
+                (&self.contacts, done.contacts),
+                (&self.accounts, done.accounts),
+            ] {
                 if number < done {
                     continue;
                 }
@@ -171,8 +204,10 @@ impl Load {
     async fn compare(&self, when: &str, sim: &TestSim, job: &Job, progress: Progress) {
         let files = job.reject_files();
         let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
-        let rejected: BTreeSet<String> =
-            rejected.iter().map(|rejected| rejected.text(KEY).to_owned()).collect();
+        let rejected: BTreeSet<String> = rejected
+            .iter()
+            .map(|rejected| rejected.text(KEY).to_owned())
+            .collect();
         for (object, records, count) in [
             ("Contact", &self.contacts, progress.contacts),
             ("Account", &self.accounts, progress.accounts),
@@ -182,7 +217,10 @@ impl Load {
                 assert!(held.contains(&key), "{when}: {key} is not in the org");
             }
             for key in records.keys(count, true) {
-                assert!(rejected.contains(&key), "{when}: {key} is not in a reject file");
+                assert!(
+                    rejected.contains(&key),
+                    "{when}: {key} is not in a reject file"
+                );
                 assert!(!held.contains(&key), "{when}: {key} is bad, yet in the org");
             }
         }

@@ -32,7 +32,9 @@ fn texts(values: impl IntoIterator<Item = Option<String>>) -> ArrayRef {
 
 /// Contacts `numbers`, of which each third lacks its required name.
 fn batch(numbers: std::ops::Range<usize>) -> RecordBatch {
-    let names = numbers.clone().map(|n| (n % 3 != 2).then(|| format!("Ng {n}")));
+    let names = numbers
+        .clone()
+        .map(|n| (n % 3 != 2).then(|| format!("Ng {n}")));
     let keys = numbers.map(|n| Some(format!("C-{n}")));
     RecordBatch::try_from_iter_with_nullable([
         (KEY, texts(keys), true),
@@ -42,7 +44,12 @@ fn batch(numbers: std::ops::Range<usize>) -> RecordBatch {
 }
 
 async fn loader(org: &Org, object: &str, batch: &RecordBatch) -> Loader {
-    Loader::builder(org).object(object).schema(batch.schema()).build().await.unwrap()
+    Loader::builder(org)
+        .object(object)
+        .schema(batch.schema())
+        .build()
+        .await
+        .unwrap()
 }
 
 fn stream(
@@ -57,7 +64,11 @@ async fn one_row() {
     let batch = batch(0..1);
     let org = org(&sim, Settings::default()).await;
 
-    let report = loader(&org, "Contact", &batch).await.load(stream(vec![batch])).await.unwrap();
+    let report = loader(&org, "Contact", &batch)
+        .await
+        .load(stream(vec![batch]))
+        .await
+        .unwrap();
 
     assert_eq!((report.read, report.accepted, report.rejected), (1, 1, 0));
     assert_eq!((report.jobs, report.batches), (1, 1));
@@ -82,20 +93,28 @@ async fn columns_of_many_types() {
     let amounts = Decimal128Array::from(vec![Some(123_450), None])
         .with_precision_and_scale(18, 2)
         .unwrap();
-    let moments = TimestampMicrosecondArray::from(vec![1_700_000_000_123_456, 0])
-        .with_timezone("+02:00");
+    let moments =
+        TimestampMicrosecondArray::from(vec![1_700_000_000_123_456, 0]).with_timezone("+02:00");
     let columns: [(&str, ArrayRef); 8] = [
         (KEY, Arc::new(StringViewArray::from(vec!["E-0", "E-1"]))),
-        ("Name", Arc::new(StringArray::from(vec!["a \"b\",\nc", "😀"]))),
+        (
+            "Name",
+            Arc::new(StringArray::from(vec!["a \"b\",\nc", "😀"])),
+        ),
         ("Currency__c", Arc::new(amounts)),
-        ("Number__c", Arc::new(Float64Array::from(vec![0.1 + 0.2, -1e3]))),
+        (
+            "Double__c",
+            Arc::new(Float64Array::from(vec![0.1 + 0.2, -1e3])),
+        ),
         ("Int__c", Arc::new(Int64Array::from(vec![Some(-7), None]))),
-        ("Checkbox__c", Arc::new(BooleanArray::from(vec![true, false]))),
+        ("Flag__c", Arc::new(BooleanArray::from(vec![true, false]))),
         ("Date__c", Arc::new(Date32Array::from(vec![20_000, -1]))),
-        ("DateTime__c", Arc::new(moments)),
+        ("Date_Time__c", Arc::new(moments)),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, column)| (name, column, true)),
+        columns
+            .into_iter()
+            .map(|(name, column)| (name, column, true)),
     )
     .unwrap();
     let org = org(&sim, Settings::default()).await;
@@ -107,24 +126,29 @@ async fn columns_of_many_types() {
     let mut rows = sim.rows("Everything__c").await;
     rows.sort_by_key(|row| row[KEY].to_string());
     let text = |row: usize, field: &str| {
-        rows[row][field].as_str().map_or_else(|| rows[row][field].to_string(), str::to_owned)
+        rows[row][field]
+            .as_str()
+            .map_or_else(|| rows[row][field].to_string(), str::to_owned)
     };
     assert_eq!(text(0, "Name"), "a \"b\",\nc");
     assert_eq!(text(1, "Name"), "😀");
     assert_eq!(text(0, "Int__c"), "-7");
-    assert_eq!(text(0, "Checkbox__c"), "true");
+    assert_eq!(text(0, "Flag__c"), "true");
     assert_eq!(text(0, "Date__c"), "2024-10-04");
     assert_eq!(text(1, "Date__c"), "1969-12-31");
     let number = |row: usize, field: &str| text(row, field).parse::<f64>().unwrap();
     assert!((number(0, "Currency__c") - 1234.5).abs() < 1e-9);
-    assert!((number(1, "Number__c") + 1000.0).abs() < 1e-9);
-    assert!(text(0, "DateTime__c").starts_with("2023-11-14T22:13:20.123"));
+    assert!((number(1, "Double__c") + 1000.0).abs() < 1e-9);
+    assert!(text(0, "Date_Time__c").starts_with("2023-11-14T22:13:20.123"));
 }
 
 #[tokio::test]
 async fn checkpoints_are_told_in_order_with_their_rejects_before_them() {
     let sim = TestSim::start().await;
-    let settings = Settings { max_job_rows: Some(10), ..Settings::default() };
+    let settings = Settings {
+        max_job_rows: Some(10),
+        ..Settings::default()
+    };
     let org = org(&sim, settings).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
     let (mut feed, events) = loader.start();
@@ -140,23 +164,30 @@ async fn checkpoints_are_told_in_order_with_their_rejects_before_them() {
     let (checkpoints, rejected, report) = hear(events).await;
     feeding.await.unwrap();
 
-    assert_eq!(checkpoints.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(
+        checkpoints.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5]
+    );
     for (id, before) in &checkpoints {
         let due = (0..usize::try_from(*id).unwrap() * 30).filter(|n| n % 3 == 2);
         for n in due {
-            assert!(before.contains(&format!("C-{n}")), "C-{n} is not told before {id}");
+            assert!(
+                before.contains(&format!("C-{n}")),
+                "C-{n} is not told before {id}"
+            );
         }
     }
     assert_eq!(rejected.len(), 50);
-    assert_eq!((report.read, report.accepted, report.rejected), (150, 100, 50));
+    assert_eq!(
+        (report.read, report.accepted, report.rejected),
+        (150, 100, 50)
+    );
     assert_eq!(report.rejects[0].code, "REQUIRED_FIELD_MISSING");
     assert_eq!(sim.column("Contact", KEY).await.len(), 100);
 }
 
 /// Checkpoints, each with the keys that were rejected before it; all rejected keys; the report.
-async fn hear(
-    mut events: Events,
-) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<String>, LoadReport) {
+async fn hear(mut events: Events) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<String>, LoadReport) {
     let (mut checkpoints, mut rejected) = (Vec::new(), BTreeSet::new());
     while let Some(event) = events.next().await {
         match event.unwrap() {
@@ -168,7 +199,10 @@ async fn hear(
                 for row in 0..batch.num_rows() {
                     let key = keys.as_string::<i32>().value(row).to_owned();
                     assert!(names.is_null(row), "{key} had a name");
-                    assert_eq!(codes.as_string::<i32>().value(row), "REQUIRED_FIELD_MISSING");
+                    assert_eq!(
+                        codes.as_string::<i32>().value(row),
+                        "REQUIRED_FIELD_MISSING"
+                    );
                     let ordinals =
                         ordinals.as_primitive::<arrow_salesforce::arrow::datatypes::UInt64Type>();
                     assert_eq!(key, format!("C-{}", ordinals.value(row)));
@@ -192,7 +226,10 @@ async fn columns_that_the_object_lacks_are_named() {
     .unwrap();
     let org = org(&sim, Settings::default()).await;
 
-    let building = Loader::builder(&org).object("Contact").schema(batch.schema()).build();
+    let building = Loader::builder(&org)
+        .object("Contact")
+        .schema(batch.schema())
+        .build();
     let error = building.await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -220,7 +257,11 @@ async fn batches_of_another_schema_are_refused() {
 #[tokio::test]
 async fn two_loads_share_an_org() {
     let sim = TestSim::start().await;
-    let settings = Settings { max_job_rows: Some(5), max_jobs_in_flight: 2, ..Settings::default() };
+    let settings = Settings {
+        max_job_rows: Some(5),
+        max_jobs_in_flight: 2,
+        ..Settings::default()
+    };
     let org = org(&sim, settings).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
 

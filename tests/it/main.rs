@@ -8,4 +8,11 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod durability;
+mod errors;
+mod flow;
+mod harness;
 mod house;
+mod kills;
+mod library;
+mod rejects;

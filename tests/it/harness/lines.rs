@@ -119,7 +119,11 @@ pub(crate) fn catalog(streams: &[&Stream]) -> Value {
 pub(crate) const KEY: &str = "Ext_Id__c";
 
 pub(crate) fn contacts() -> Stream {
-    Stream::new("contacts", "Contact", &[KEY, "LastName", "FirstName", "Email"])
+    Stream::new(
+        "contacts",
+        "Contact",
+        &[KEY, "LastName", "FirstName", "Email"],
+    )
 }
 
 /// A good contact.
@@ -133,7 +137,11 @@ pub(crate) fn contact(number: usize) -> Value {
 }
 
 pub(crate) fn accounts() -> Stream {
-    let columns = [(KEY, "string"), ("Name", "string"), ("NumberOfEmployees", "integer")];
+    let columns = [
+        (KEY, "string"),
+        ("Name", "string"),
+        ("NumberOfEmployees", "integer"),
+    ];
     Stream::typed("accounts", "Account", columns)
 }
 

@@ -31,7 +31,9 @@ impl Rejected {
     }
 
     pub(crate) fn sf_error(&self) -> &str {
-        self.envelope["_airbyte_data"]["sf__Error"].as_str().unwrap()
+        self.envelope["_airbyte_data"]["sf__Error"]
+            .as_str()
+            .unwrap()
     }
 
     /// `_airbyte_meta.rejected`.
@@ -57,14 +59,20 @@ impl Rejected {
 pub(crate) fn read_all<'a>(
     files: impl IntoIterator<Item = (&'a String, &'a String)>,
 ) -> Vec<Rejected> {
-    files.into_iter().flat_map(|(name, content)| read(name, content)).collect()
+    files
+        .into_iter()
+        .flat_map(|(name, content)| read(name, content))
+        .collect()
 }
 
 /// The rejected records of a file, whose format its name tells.
 pub(crate) fn read(name: &str, content: &str) -> Vec<Rejected> {
     let envelopes: Vec<Value> = if name.contains(".jsonl") {
         assert!(content.ends_with('\n'), "{name} ends within a line");
-        content.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        content
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     } else {
         assert!(name.contains(".csv"), "{name} is neither CSV nor JSONL");
         from_csv(content)
@@ -72,9 +80,15 @@ pub(crate) fn read(name: &str, content: &str) -> Vec<Rejected> {
     for envelope in &envelopes {
         let keys: Vec<&String> = envelope.as_object().unwrap().keys().collect();
         assert_eq!(keys.len(), ENVELOPE.len(), "{keys:?}");
-        assert!(ENVELOPE.iter().all(|name| envelope.get(name).is_some()), "{keys:?}");
+        assert!(
+            ENVELOPE.iter().all(|name| envelope.get(name).is_some()),
+            "{keys:?}"
+        );
     }
-    envelopes.into_iter().map(|envelope| Rejected { envelope }).collect()
+    envelopes
+        .into_iter()
+        .map(|envelope| Rejected { envelope })
+        .collect()
 }
 
 fn from_csv(content: &str) -> Vec<Value> {
@@ -117,14 +131,19 @@ pub(crate) fn csv(content: &str) -> Vec<Vec<String>> {
             _ => cell.push(c),
         }
     }
-    assert!(!quoted && row.is_empty() && cell.is_empty(), "the file ends within a row");
+    assert!(
+        !quoted && row.is_empty() && cell.is_empty(),
+        "the file ends within a row"
+    );
     rows
 }
 
 /// How often each code was given.
 pub(crate) fn codes(rejected: &[Rejected]) -> BTreeMap<&str, usize> {
-    rejected.iter().fold(BTreeMap::new(), |mut counts, rejected| {
-        *counts.entry(rejected.code()).or_default() += 1;
-        counts
-    })
+    rejected
+        .iter()
+        .fold(BTreeMap::new(), |mut counts, rejected| {
+            *counts.entry(rejected.code()).or_default() += 1;
+            counts
+        })
 }

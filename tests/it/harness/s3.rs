@@ -85,7 +85,12 @@ pub(crate) fn files(root: &Path) -> BTreeMap<String, String> {
             if path.is_dir() {
                 waiting.push(path);
             } else {
-                let key = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                let key = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 found.insert(key, fs::read_to_string(&path).unwrap());
             }
         }
