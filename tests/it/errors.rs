@@ -1,0 +1,218 @@
+//! What goes wrong before or around a load: exit codes, and messages that name cause and cure.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::harness::lines::{Stream, contact, contacts};
+use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, run};
+use crate::harness::s3::{S3Server, SECRET_KEY};
+use crate::harness::sim::TestSim;
+
+const WRONG_SECRET: &str = "not-the-secret-of-this-app";
+const SECRETS: &[&str] = &[CLIENT_SECRET, REFRESH_TOKEN, SECRET_KEY, WRONG_SECRET];
+
+/// Runs `write` over one good record, which must fail with a config error; answers its message.
+async fn refused(sim: &TestSim, job: &Job, stream: &Stream) -> String {
+    let lines = [
+        stream.record(&contact(1)),
+        stream.state(1, 1),
+        stream.complete(),
+    ];
+    let output = job.write(&lines).await;
+    let message = output.failed("config_error");
+    output.keeps_secret(SECRETS);
+    assert!(output.states().is_empty());
+    assert!(
+        sim.jobs().await.is_empty(),
+        "found only after a job was made"
+    );
+    message.replace(sim.url(), "<org>")
+}
+
+#[tokio::test]
+async fn a_wrong_secret() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream]).set("client_secret", WRONG_SECRET);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_revoked() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream]).set("refresh_token", WRONG_SECRET);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn a_wrong_bucket() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let mut storage = s3.config();
+    storage["s3_bucket_name"] = json!("no-such-bucket");
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn a_wrong_key_of_the_bucket() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let mut storage = s3.config();
+    storage["secret_access_key"] = json!(WRONG_SECRET);
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn a_missing_object() {
+    let (sim, mut stream) = (TestSim::start().await, contacts());
+    stream.object = Some("Contakt".into());
+    let job = Job::new(&sim, &[&stream]);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn an_object_that_takes_no_records() {
+    let sim = TestSim::start().await;
+    let stream = Stream::new("users", "User", &["LastName"]);
+    let job = Job::new(&sim, &[&stream]);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn columns_that_are_misspelt_or_read_only() {
+    let sim = TestSim::start().await;
+    let stream = Stream::new(
+        "contacts",
+        "Contact",
+        &["LastNme", "Emial", "Internal_Code__c", "FirstName"],
+    );
+    let job = Job::new(&sim, &[&stream]);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn a_setting_out_of_range() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream]).set("max_job_bytes", 1);
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn a_catalog_that_cannot_be_read() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let mut args = Job::new(&sim, &[&stream]).write_args();
+    let catalog = args.pop().unwrap();
+
+    std::fs::write(&catalog, "{\"streams\": [").unwrap();
+    args.push(catalog);
+    let output = run(&args).await;
+    output.keeps_secret(SECRETS);
+    assert_snapshot!(output.failed("config_error"), @"");
+
+    args.pop();
+    args.push("/no/such/catalog.json".into());
+    let output = run(&args).await;
+    assert_snapshot!(output.failed("config_error"), @"");
+}
+
+#[tokio::test]
+async fn an_operation_of_a_later_version() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let mut configured = stream.configured();
+    configured["destination_sync_mode"] = json!("append_dedup");
+    let job = Job::with_catalog(&sim, json!({"streams": [configured]}));
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+}
+
+#[tokio::test]
+async fn an_empty_stdin() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let output = Job::new(&sim, &[&stream]).write(&[]).await;
+    assert_snapshot!(output.failed("transient_error"), @"");
+    output.keeps_secret(SECRETS);
+}
+
+/// `connectionStatus` of a `check` that prints nothing else but logs, and ends in exit code 0.
+fn status(output: &Output) -> &Value {
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    output.keeps_secret(SECRETS);
+    let statuses = output.of("CONNECTION_STATUS");
+    assert_eq!(statuses.len(), 1, "{output:#?}");
+    &statuses[0]["connectionStatus"]
+}
+
+#[tokio::test]
+async fn check_of_a_config_that_works() {
+    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
+    let job = Job::new(&sim, &[]).set("object_storage_config", s3.config());
+
+    let output = run(&job.check_args()).await.succeeded();
+
+    assert_eq!(status(&output), &json!({"status": "SUCCEEDED"}));
+    assert!(
+        s3.objects().is_empty(),
+        "the object of the check is left behind"
+    );
+    let flags = [&["--check".to_owned()], &job.check_args()[1..]].concat();
+    assert_eq!(status(&run(&flags).await), &json!({"status": "SUCCEEDED"}));
+}
+
+#[tokio::test]
+async fn check_of_a_wrong_secret() {
+    let sim = TestSim::start().await;
+    let job = Job::new(&sim, &[]).set("client_secret", WRONG_SECRET);
+    let output = run(&job.check_args()).await;
+    assert_eq!(status(&output)["status"], "FAILED");
+    assert_snapshot!(status(&output)["message"].as_str().unwrap(), @"");
+}
+
+#[tokio::test]
+async fn check_of_a_wrong_bucket() {
+    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
+    let mut storage = s3.config();
+    storage["s3_bucket_name"] = json!("no-such-bucket");
+    let job = Job::new(&sim, &[]).set("object_storage_config", storage);
+    let output = run(&job.check_args()).await;
+    assert_eq!(status(&output)["status"], "FAILED");
+    assert_snapshot!(status(&output)["message"].as_str().unwrap(), @"");
+}
+
+#[tokio::test]
+async fn spec_prints_one_spec() {
+    let output = run(&["spec"]).await.succeeded();
+    let specs = output.of("SPEC");
+    assert_eq!(specs.len(), 1);
+    let spec = &specs[0]["spec"];
+    assert_eq!(
+        spec["connectionSpecification"]["required"],
+        json!([
+            "client_id",
+            "client_secret",
+            "refresh_token",
+            "is_sandbox",
+            "auth_type"
+        ])
+    );
+    assert_eq!(spec["supported_destination_sync_modes"], json!(["append"]));
+    let first = output
+        .messages
+        .iter()
+        .position(|message| message["type"] == "SPEC");
+    assert!(first.unwrap() < 10, "the platform looks at ten lines");
+    let flag = run(&["--spec"]).await.succeeded();
+    assert_eq!(&flag.of("SPEC")[0]["spec"], spec);
+}
+
+#[tokio::test]
+async fn usage_errors_end_with_code_2() {
+    for args in [
+        &[][..],
+        &["unknown"],
+        &["check"],
+        &["write", "--config", "c.json"],
+    ] {
+        let output = run(args).await;
+        assert_eq!(output.code, Some(2), "{args:?}: {output:#?}");
+        assert!(output.messages.is_empty());
+        assert!(!output.stderr.is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! Files of rejected records, read back without the crate's help.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// The columns of a file of rejected records.
+const ENVELOPE: [&str; 5] = [
+    "_airbyte_raw_id",
+    "_airbyte_extracted_at",
+    "_airbyte_meta",
+    "_airbyte_generation_id",
+    "_airbyte_data",
+];
+
+/// One rejected record as it stands in a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Rejected {
+    /// The whole line.
+    pub(crate) envelope: Value,
+}
+
+impl Rejected {
+    /// The record, without `sf__Id` and `sf__Error`.
+    pub(crate) fn record(&self) -> Value {
+        let mut data = self.envelope["_airbyte_data"].clone();
+        let data_object = data.as_object_mut().unwrap();
+        data_object.remove("sf__Id");
+        data_object.remove("sf__Error");
+        data
+    }
+
+    pub(crate) fn sf_error(&self) -> &str {
+        self.envelope["_airbyte_data"]["sf__Error"]
+            .as_str()
+            .unwrap()
+    }
+
+    /// `_airbyte_meta.rejected`.
+    pub(crate) fn reason(&self) -> &Value {
+        &self.envelope["_airbyte_meta"]["rejected"]
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.reason()["code"].as_str().unwrap()
+    }
+
+    pub(crate) fn stage(&self) -> &str {
+        self.reason()["stage"].as_str().unwrap()
+    }
+
+    /// A text of the record.
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.envelope["_airbyte_data"][field].as_str().unwrap()
+    }
+}
+
+/// All rejected records of some files (name and content), in order.
+pub(crate) fn read_all<'a>(
+    files: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Vec<Rejected> {
+    files
+        .into_iter()
+        .flat_map(|(name, content)| read(name, content))
+        .collect()
+}
+
+/// The rejected records of a file, whose format its name tells.
+pub(crate) fn read(name: &str, content: &str) -> Vec<Rejected> {
+    let envelopes: Vec<Value> = if name.contains(".jsonl") {
+        assert!(content.ends_with('\n'), "{name} ends within a line");
+        content
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    } else {
+        assert!(name.contains(".csv"), "{name} is neither CSV nor JSONL");
+        from_csv(content)
+    };
+    for envelope in &envelopes {
+        let keys: Vec<&String> = envelope.as_object().unwrap().keys().collect();
+        assert_eq!(keys.len(), ENVELOPE.len(), "{keys:?}");
+        assert!(
+            ENVELOPE.iter().all(|name| envelope.get(name).is_some()),
+            "{keys:?}"
+        );
+    }
+    envelopes
+        .into_iter()
+        .map(|envelope| Rejected { envelope })
+        .collect()
+}
+
+fn from_csv(content: &str) -> Vec<Value> {
+    let mut rows = csv(content).into_iter();
+    assert_eq!(rows.next().unwrap(), ENVELOPE);
+    let json_of = |text: &String| -> Value { serde_json::from_str(text).unwrap() };
+    rows.map(|row| {
+        let [id, at, meta, generation, data] = row.as_slice() else {
+            panic!("a row of {} cells", row.len());
+        };
+        json!({
+            "_airbyte_raw_id": id,
+            "_airbyte_extracted_at": json_of(at),
+            "_airbyte_meta": json_of(meta),
+            "_airbyte_generation_id": json_of(generation),
+            "_airbyte_data": json_of(data),
+        })
+    })
+    .collect()
+}
+
+/// Rows of a CSV text whose lines end in CRLF.
+pub(crate) fn csv(content: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
+    let (mut quoted, mut characters) = (false, content.chars().peekable());
+    while let Some(c) = characters.next() {
+        match c {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                cell.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\r' if !quoted => {
+                assert_eq!(characters.next(), Some('\n'), "a lone CR outside quotes");
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            '\n' if !quoted => panic!("a line that does not end in CRLF"),
+            _ => cell.push(c),
+        }
+    }
+    assert!(
+        !quoted && row.is_empty() && cell.is_empty(),
+        "the file ends within a row"
+    );
+    rows
+}
+
+/// How often each code was given.
+pub(crate) fn codes(rejected: &[Rejected]) -> BTreeMap<&str, usize> {
+    rejected
+        .iter()
+        .fold(BTreeMap::new(), |mut counts, rejected| {
+            *counts.entry(rejected.code()).or_default() += 1;
+            counts
+        })
+}

@@ -1,0 +1,99 @@
+//! An S3 server in this process that stores in a directory and checks every signature.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) const ACCESS_KEY: &str = "TESTKEY000EXAMPLE";
+pub(crate) const SECRET_KEY: &str = "signature+secret/with=marks";
+pub(crate) const BUCKET: &str = "rejected-records";
+
+/// A running server with one bucket, [`BUCKET`].
+pub(crate) struct S3Server {
+    endpoint: String,
+    root: TempDir,
+    accepting: JoinHandle<()>,
+}
+
+impl S3Server {
+    pub(crate) async fn start() -> Self {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join(BUCKET)).unwrap();
+        let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
+        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = service.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let accepting = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let http = auto::Builder::new(hyper_util::rt::TokioExecutor::new());
+                    // A client that goes away ends its connection with an error.
+                    let _ = http.serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        Self {
+            endpoint,
+            root,
+            accepting,
+        }
+    }
+
+    /// `object_storage_config` for this server, in the shape of the connector's docs page.
+    pub(crate) fn config(&self) -> Value {
+        json!({
+            "storage_type": "S3",
+            "access_key_id": ACCESS_KEY,
+            "secret_access_key": SECRET_KEY,
+            "s3_bucket_name": BUCKET,
+            "s3_bucket_region": "us-east-1",
+            "s3_endpoint": self.endpoint,
+            "bucket_path": "rejected_records/",
+        })
+    }
+
+    /// All objects of the bucket: key and content.
+    pub(crate) fn objects(&self) -> BTreeMap<String, String> {
+        files(&self.root.path().join(BUCKET))
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// All files below a directory: relative path and content.
+pub(crate) fn files(root: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut waiting: Vec<PathBuf> = vec![root.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let key = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                found.insert(key, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,228 @@
+//! Twenty `kill -9` at seeded moments: what a printed STATE promised must hold, and a rerun from
+//! it must lose nothing.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::harness::lines::{KEY, Stream, account, accounts, contact, contacts};
+use crate::harness::process::{Job, Output};
+use crate::harness::rejected;
+use crate::harness::sim::{TestSim, jobs_in_flight};
+
+const KILLS: u64 = 20;
+/// Of these, how many must fall after a printed STATE and with a job in flight.
+const TELLING_KILLS: usize = 12;
+/// Loads that run at once.
+const AT_ONCE: usize = 4;
+
+const RECORDS: usize = 2_000;
+const RECORDS_A_STATE: usize = 200;
+const RECORDS_A_JOB: usize = 100;
+const STREAMS: usize = 2;
+const STATES: usize = STREAMS * RECORDS / RECORDS_A_STATE;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_loses_nothing_before_the_last_state() {
+    let kills = futures::stream::iter(0..KILLS).map(|seed| tokio::spawn(kill_and_rerun(seed)));
+    let telling: Vec<bool> = kills
+        .buffer_unordered(AT_ONCE)
+        .map(Result::unwrap)
+        .collect()
+        .await;
+    let count = telling.iter().filter(|telling| **telling).count();
+    assert!(
+        count >= TELLING_KILLS,
+        "only {count} of {KILLS} kills were telling"
+    );
+}
+
+/// Kills a load at its seeded moment, compares, reruns it, compares. Answers whether the kill fell
+/// after a printed STATE and with a job in flight.
+async fn kill_and_rerun(seed: u64) -> bool {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let sim = TestSim::with_job_time(0.05).await;
+    let load = Load::new(seed);
+    let job = Job::new(&sim, &[&load.contacts.stream, &load.accounts.stream])
+        .set("max_job_rows", RECORDS_A_JOB)
+        .set("max_jobs_in_flight", 8)
+        .rejects_to_folder();
+
+    let mut running = job.start_write();
+    let lines = load.lines(Progress::default());
+    if seed.is_multiple_of(5) {
+        // The moment is a number of lines that were written.
+        running
+            .send(&lines[..random.usize(1..lines.len() * 3 / 4)])
+            .await;
+    } else {
+        // The moment is a number of states that were printed.
+        running.feed(lines);
+        running.wait_for_states(random.usize(1..STATES - 4)).await;
+    }
+    // Held jobs have written nothing: whatever a printed state counts on must be there already.
+    sim.hold().await;
+    let in_flight = jobs_in_flight(&sim.state().await);
+    let killed = running.kill().await;
+    assert_eq!(killed.code, None, "seed {seed}: {killed:#?}");
+    let done = Progress::of(&killed);
+    load.compare(&format!("seed {seed}, at the kill"), &sim, &job, done)
+        .await;
+
+    sim.release().await;
+    sim.wait_for("the end of the jobs", |state| jobs_in_flight(state) == 0)
+        .await;
+    job.write(&load.lines(done)).await.succeeded();
+    let all = Progress {
+        contacts: RECORDS,
+        accounts: RECORDS,
+    };
+    load.compare(&format!("seed {seed}, after the rerun"), &sim, &job, all)
+        .await;
+    done != Progress::default() && in_flight > 0
+}
+
+/// How many records of each stream something covers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Progress {
+    contacts: usize,
+    accounts: usize,
+}
+
+impl Progress {
+    /// What the last printed state of each stream promises: its blob holds the number of records.
+    fn of(output: &Output) -> Self {
+        let mut progress = Self::default();
+        for state in output.states() {
+            let stream = &state["stream"];
+            let count = stream["stream_state"]["cursor"]
+                .as_u64()
+                .unwrap()
+                .try_into()
+                .unwrap();
+            let reached = match stream["stream_descriptor"]["name"].as_str().unwrap() {
+                "contacts" => &mut progress.contacts,
+                _ => &mut progress.accounts,
+            };
+            assert!(
+                *reached < count,
+                "states out of order: {count} after {reached}"
+            );
+            *reached = count;
+        }
+        progress
+    }
+}
+
+/// Records of one stream, and which of them will be rejected.
+struct Records {
+    stream: Stream,
+    data: Vec<(Value, bool)>,
+}
+
+impl Records {
+    fn line(&self, number: usize) -> String {
+        self.stream.record(&self.data[number].0)
+    }
+
+    fn keys(&self, count: usize, rejected: bool) -> BTreeSet<String> {
+        let records = self.data[..count]
+            .iter()
+            .filter(|(_, bad)| *bad == rejected);
+        records
+            .map(|(data, _)| data[KEY].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// The load that is killed: two streams, with a few records that the loader or the org rejects.
+struct Load {
+    contacts: Records,
+    accounts: Records,
+}
+
+impl Load {
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut bad = |data: &mut Value, field: &str, value: Value| {
+            let bad = random.u8(..) < 8;
+            if bad {
+                data[field] = value;
+            }
+            bad
+        };
+        let contacts_data = (0..RECORDS)
+            .map(|number| {
+                let mut data = contact(number);
+                let bad = bad(&mut data, "LastName", Value::Null);
+                (data, bad)
+            })
+            .collect();
+        let accounts_data = (0..RECORDS)
+            .map(|number| {
+                let mut data = account(number);
+                let bad = bad(&mut data, "NumberOfEmployees", json!("a dozen"));
+                (data, bad)
+            })
+            .collect();
+        Self {
+            contacts: Records {
+                stream: contacts(),
+                data: contacts_data,
+            },
+            accounts: Records {
+                stream: accounts(),
+                data: accounts_data,
+            },
+        }
+    }
+
+    /// What a source sends that goes on from `done`.
+    fn lines(&self, done: Progress) -> Vec<String> {
+        let mut lines = Vec::new();
+        for number in 0..RECORDS {
+            for (records, done) in [
+                (&self.contacts, done.contacts),
+                (&self.accounts, done.accounts),
+            ] {
+                if number < done {
+                    continue;
+                }
+                lines.push(records.line(number));
+                let count = number + 1;
+                if count % RECORDS_A_STATE == 0 {
+                    lines.push(records.stream.state(count as u64, RECORDS_A_STATE));
+                }
+            }
+        }
+        lines.extend([&self.contacts, &self.accounts].map(|records| records.stream.complete()));
+        lines
+    }
+
+    /// Compares the records up to `progress`, one by one, with what org and reject files hold.
+    async fn compare(&self, when: &str, sim: &TestSim, job: &Job, progress: Progress) {
+        let files = job.reject_files();
+        let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+        let rejected: BTreeSet<String> = rejected
+            .iter()
+            .map(|rejected| rejected.text(KEY).to_owned())
+            .collect();
+        for (object, records, count) in [
+            ("Contact", &self.contacts, progress.contacts),
+            ("Account", &self.accounts, progress.accounts),
+        ] {
+            let held: BTreeSet<String> = sim.column(object, KEY).await.into_iter().collect();
+            for key in records.keys(count, false) {
+                assert!(held.contains(&key), "{when}: {key} is not in the org");
+            }
+            for key in records.keys(count, true) {
+                assert!(
+                    rejected.contains(&key),
+                    "{when}: {key} is not in a reject file"
+                );
+                assert!(!held.contains(&key), "{when}: {key} is bad, yet in the org");
+            }
+        }
+    }
+}

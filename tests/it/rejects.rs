@@ -1,0 +1,457 @@
+//! Rejected records: each with its own reason, its values as they came, where the config says.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::harness::lines::{KEY, Stream, contact, contacts};
+use crate::harness::process::{Job, Output};
+use crate::harness::rejected::{self, Rejected, codes};
+use crate::harness::s3::S3Server;
+use crate::harness::sim::TestSim;
+
+fn things() -> Stream {
+    Stream::typed(
+        "things",
+        "Everything__c",
+        [
+            ("Name", "string"),
+            ("Text__c", "string"),
+            ("Long_Text__c", "string"),
+            ("Email__c", "string"),
+            ("Restricted__c", "string"),
+            ("Flag__c", "boolean"),
+            ("Int__c", "integer"),
+            ("Double__c", "number"),
+            ("Currency__c", "number"),
+            ("Date__c", "string"),
+            ("Date_Time__c", "string"),
+        ],
+    )
+}
+
+/// What must become of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Accepted,
+    /// Refused by the org with this code.
+    Refused(&'static str),
+    /// Never sent: this field cannot be written.
+    Unwritable(&'static str),
+}
+
+/// A record that is hard to find again: CSV's special characters, numbers that the org rewrites,
+/// nulls, long texts. Every sixth or so is bad in one of several ways.
+fn thing(number: usize, random: &mut fastrand::Rng) -> (Value, Fate) {
+    let tails = [
+        "",
+        ", Ltd.",
+        " \"quoted\"",
+        "\nsecond line",
+        " 😀",
+        ",\"\n\"",
+        "'",
+        "#N/A?",
+    ];
+    let numbers = [
+        json!(912_260_031),
+        json!(1.1),
+        json!(0),
+        json!("896852810"),
+        Value::Null,
+    ];
+    let texts = [
+        Value::Null,
+        json!(""),
+        json!("x,y"),
+        json!(" a\r\nb "),
+        json!("é".repeat(99)),
+    ];
+    let dates = [
+        json!("2026-03-01"),
+        json!("1969-12-31T23:30:00+02:00"),
+        Value::Null,
+    ];
+    let mut pick = |values: &[Value]| values[random.usize(..values.len())].clone();
+    let mut data = json!({
+        "Name": format!("T{number}{}", tails[number % tails.len()]),
+        "Text__c": pick(&texts),
+        "Long_Text__c": pick(&texts),
+        "Email__c": Value::Null,
+        "Restricted__c": pick(&[json!("Small"), Value::Null]),
+        "Flag__c": pick(&[json!(true), json!("no"), json!(1)]),
+        "Int__c": pick(&[json!(-7), json!(250.0), Value::Null]),
+        "Double__c": pick(&numbers),
+        "Currency__c": pick(&numbers),
+        "Date__c": pick(&dates),
+        "Date_Time__c": pick(&dates),
+    });
+    let fate = match random.u8(..48) {
+        0..3 => {
+            data["Email__c"] = json!(format!("thing, {number} \"at\" home"));
+            Fate::Refused("INVALID_EMAIL_ADDRESS")
+        }
+        3 => {
+            data["Email__c"] = json!(format!("thing {number}"));
+            data["Long_Text__c"] = json!("ü,".repeat(65_000));
+            Fate::Refused("INVALID_EMAIL_ADDRESS")
+        }
+        4..6 => {
+            data["Restricted__c"] = json!(format!("Huge {number}"));
+            Fate::Refused("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST")
+        }
+        6..8 => {
+            data["Text__c"] = json!(format!("T{number} {}", "long, \"text\"\n".repeat(24)));
+            Fate::Refused("STRING_TOO_LONG")
+        }
+        8 => {
+            data["Date__c"] = json!("31/12/2026");
+            Fate::Unwritable("Date__c")
+        }
+        9 => {
+            data["Currency__c"] = json!("1,000");
+            Fate::Unwritable("Currency__c")
+        }
+        10 => {
+            data["Int__c"] = json!(1.5);
+            Fate::Unwritable("Int__c")
+        }
+        _ => Fate::Accepted,
+    };
+    (data, fate)
+}
+
+#[tokio::test]
+async fn each_reason_is_joined_to_its_record() {
+    let (sim, stream) = (TestSim::start().await, things());
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut sent: Vec<(Value, Fate)> = Vec::new();
+    for number in 0..1_500 {
+        let copied = random.u8(..6) == 0 && number > 0;
+        let earlier = copied.then(|| sent[random.usize(..number)].clone());
+        sent.push(earlier.unwrap_or_else(|| thing(number, &mut random)));
+    }
+    let mut lines: Vec<String> = sent.iter().map(|(data, _)| stream.record(data)).collect();
+    lines.push(stream.state(1, lines.len()));
+    lines.push(stream.complete());
+    let job = Job::new(&sim, &[&stream])
+        .set("max_job_rows", 400)
+        .rejects_to_folder();
+
+    let output = job.write(&lines).await.succeeded();
+
+    let files = job.reject_files();
+    let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+    assert_eq!(output.states()[0]["rejectedRecordsCount"], rejected.len());
+    let mut ledger = Ledger::default();
+    for (data, fate) in &sent {
+        ledger.sent(data, *fate);
+    }
+    for rejected in &rejected {
+        ledger.rejected(rejected);
+    }
+    for row in sim.rows("Everything__c").await {
+        ledger.accepted(row["Name"].as_str().unwrap());
+    }
+    ledger.balance();
+}
+
+/// How often each distinct record was sent, rejected and accepted.
+#[derive(Default)]
+struct Ledger(BTreeMap<String, (Entry, Fate)>);
+
+#[derive(Default)]
+struct Entry {
+    name: String,
+    sent: usize,
+    rejected: usize,
+    accepted: usize,
+}
+
+impl Ledger {
+    fn sent(&mut self, data: &Value, fate: Fate) {
+        let name = data["Name"].as_str().unwrap_or_default().to_owned();
+        let entry = self.0.entry(as_texts(data));
+        entry
+            .or_insert((
+                Entry {
+                    name,
+                    ..Entry::default()
+                },
+                fate,
+            ))
+            .0
+            .sent += 1;
+    }
+
+    fn rejected(&mut self, rejected: &Rejected) {
+        let record = as_texts(&rejected.record());
+        let Some((entry, fate)) = self.0.get_mut(&record) else {
+            panic!("never sent: {record:.300}");
+        };
+        entry.rejected += 1;
+        let reason = rejected.reason();
+        match fate {
+            Fate::Refused(code) => {
+                assert_eq!(rejected.stage(), "salesforce", "{reason}");
+                assert_eq!(rejected.code(), *code, "{reason}");
+                assert!(rejected.sf_error().starts_with(*code), "{reason}");
+                assert!(reason["job_id"].as_str().unwrap().starts_with("750"));
+                // Salesforce's text quotes the address: the reason of this record, no other's.
+                if *code == "INVALID_EMAIL_ADDRESS" {
+                    let message = reason["message"].as_str().unwrap();
+                    assert!(message.ends_with(rejected.text("Email__c")), "{reason}");
+                }
+            }
+            Fate::Unwritable(field) => {
+                assert_eq!(rejected.stage(), "coerce", "{reason}");
+                assert_eq!(rejected.code(), "INVALID_VALUE", "{reason}");
+                assert_eq!(reason["fields"], json!([field]), "{reason}");
+                assert!(
+                    rejected.sf_error().starts_with("INVALID_VALUE:"),
+                    "{reason}"
+                );
+            }
+            // The org refuses one of two identical records now and then.
+            Fate::Accepted => assert!(entry.sent > 1, "{reason} for {record:.300}"),
+        }
+    }
+
+    fn accepted(&mut self, name: &str) {
+        let mut entries = self.0.values_mut();
+        let found = entries.find(|(entry, fate)| entry.name == name && *fate == Fate::Accepted);
+        let Some((entry, _)) = found else {
+            panic!("in the org, but never sent: {name}");
+        };
+        entry.accepted += 1;
+    }
+
+    /// Each record has exactly one end.
+    fn balance(&self) {
+        for (record, (entry, fate)) in &self.0 {
+            assert_eq!(
+                entry.sent,
+                entry.accepted + entry.rejected,
+                "{fate:?}: {record:.300}"
+            );
+        }
+        let refused_copies = self
+            .0
+            .values()
+            .filter(|(entry, _)| entry.accepted * entry.rejected > 0);
+        assert!(
+            refused_copies.count() > 0,
+            "no copy was refused: the join was not tried"
+        );
+    }
+}
+
+/// A record with each value as its text: the kind that a value had in JSON is not kept where it
+/// differs from the schema's.
+fn as_texts(record: &Value) -> String {
+    let fields = record.as_object().unwrap().iter();
+    let texts: BTreeMap<&String, Value> = fields
+        .map(|(field, value)| match value {
+            Value::Null | Value::String(_) => (field, value.clone()),
+            _ => (field, json!(value.to_string())),
+        })
+        .collect();
+    json!(texts).to_string()
+}
+
+/// Contacts of which the second, fourth and sixth are bad: by decode, by coerce and by the org.
+fn mixed(stream: &Stream) -> Vec<String> {
+    let mut lines: Vec<String> = (0..8)
+        .map(|number| stream.record(&contact(number)))
+        .collect();
+    lines[1] = stream.record_text(r#"{"Ext_Id__c":"C-1","LastName":"Ng \ud800"}"#);
+    lines[3] = stream.record_text(r##"{"Ext_Id__c":"C-3","LastName":"#N/A"}"##);
+    lines[5] = stream.record_text(r#"{"Ext_Id__c":"C-5","LastName":null,"FirstName":"No, name"}"#);
+    lines.push(stream.state(1, 8));
+    lines.push(stream.complete());
+    lines
+}
+
+fn check_mixed(output: &Output, rejected: &[Rejected], lines: &[String]) {
+    let state = output.states()[0];
+    assert_eq!(
+        state["destinationStats"],
+        json!({"recordCount": 5.0, "rejectedRecordCount": 3.0})
+    );
+    let by_stage = |stage: &str| {
+        let mut found = rejected.iter().filter(|rejected| rejected.stage() == stage);
+        let first = found.next().unwrap();
+        assert!(found.next().is_none());
+        first
+    };
+    assert_eq!(rejected.len(), 3);
+    assert_eq!(by_stage("decode").record(), json!({"_raw": lines[1]}));
+    assert_eq!(
+        by_stage("coerce").record(),
+        json!({KEY: "C-3", "LastName": "#N/A", "FirstName": null, "Email": null})
+    );
+    assert_eq!(by_stage("coerce").code(), "INVALID_VALUE");
+    let missing = by_stage("salesforce");
+    assert_eq!(
+        missing.record(),
+        json!({KEY: "C-5", "LastName": null, "FirstName": "No, name", "Email": null})
+    );
+    assert_eq!(
+        missing.sf_error(),
+        "REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --"
+    );
+    assert_eq!(
+        missing.reason()["message"],
+        "Required fields are missing: [LastName]"
+    );
+    assert_eq!(missing.reason()["fields"], json!(["LastName"]));
+    for rejected in rejected {
+        let envelope = &rejected.envelope;
+        assert_eq!(envelope["_airbyte_generation_id"], 3);
+        assert_eq!(envelope["_airbyte_meta"]["sync_id"], 42);
+        assert_eq!(envelope["_airbyte_meta"]["changes"], json!([]));
+        assert_eq!(envelope["_airbyte_data"]["sf__Id"], "");
+        assert!(rejected.reason()["at"].as_u64().unwrap() > 1_700_000_000_000);
+        if rejected.stage() != "decode" {
+            assert_eq!(envelope["_airbyte_extracted_at"], 1_700_000_000_000_u64);
+        }
+    }
+    let ids: std::collections::BTreeSet<&str> = rejected
+        .iter()
+        .map(|r| r.envelope["_airbyte_raw_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 3, "each record has an id of its own");
+}
+
+#[tokio::test]
+async fn s3_with_the_defaults_of_the_spec() {
+    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
+    let stream = contacts().in_namespace("marts");
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", s3.config());
+    let lines = mixed(&stream);
+
+    let output = job.write(&lines).await.succeeded();
+
+    let objects = s3.objects();
+    let keys: Vec<&String> = objects.keys().collect();
+    assert_eq!(
+        keys.len(),
+        1,
+        "one file for the rejects of one job: {keys:?}"
+    );
+    let name = keys[0]
+        .strip_prefix("rejected_records/42/marts/contacts/")
+        .unwrap();
+    let parts: Vec<&str> = name.strip_suffix(".csv").unwrap().split('_').collect();
+    assert_eq!(parts.len(), 5, "date, time and part number: {name}");
+    assert_eq!(parts[4], "0");
+    check_mixed(&output, &rejected::read_all(&objects), &lines);
+}
+
+#[tokio::test]
+async fn s3_as_jsonl_with_templates() {
+    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
+    let stream = contacts();
+    let mut storage = s3.config();
+    storage["bucket_path"] = json!("a/b");
+    storage["format"] = json!({"format_type": "JSONL"});
+    storage["path_format"] = json!("{namespace}/{stream_name}/{year}");
+    storage["file_name_format"] = json!("{sync_id}-{part_number}{format_extension}");
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
+    let lines = mixed(&stream);
+
+    let output = job.write(&lines).await.succeeded();
+    check_mixed(&output, &rejected::read_all(&s3.objects()), &lines);
+    // A second sync of the same name overwrites nothing.
+    job.write(&lines).await.succeeded();
+
+    let objects = s3.objects();
+    let keys: Vec<&String> = objects.keys().collect();
+    let [first, second] = keys.as_slice() else {
+        panic!("{keys:?}");
+    };
+    assert!(first.starts_with("a/b/contacts/20"), "{first}");
+    assert!(first.ends_with("/42-0.jsonl"), "{first}");
+    assert!(second.ends_with("/42-1.jsonl"), "{second}");
+}
+
+#[tokio::test]
+async fn a_folder_takes_one_file_a_job() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream])
+        .set("max_job_rows", 10)
+        .rejects_to_folder();
+    let mut lines: Vec<String> = (0..40)
+        .map(|number| {
+            let mut data = contact(number);
+            if number % 4 == 0 {
+                data["Email"] = json!("not an address");
+            }
+            stream.record(&data)
+        })
+        .collect();
+    lines.push(stream.complete());
+
+    job.write(&lines).await.succeeded();
+
+    let files = job.reject_files();
+    assert_eq!(files.len(), 4);
+    let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+    assert_eq!(
+        codes(&rejected),
+        BTreeMap::from([("INVALID_EMAIL_ADDRESS", 10)])
+    );
+    for (_, content) in &files {
+        let jobs: Vec<Value> = rejected::read("x.csv", content)
+            .iter()
+            .map(|rejected| rejected.reason()["job_id"].clone())
+            .collect();
+        assert!(jobs.windows(2).all(|pair| pair[0] == pair[1]), "{jobs:?}");
+    }
+}
+
+#[tokio::test]
+async fn rejects_that_were_never_sent_make_no_job() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream]).rejects_to_folder();
+    let record = stream.record_text(r##"{"LastName":"#N/A"}"##);
+    let lines = [
+        record.clone(),
+        record,
+        stream.state(1, 2),
+        stream.complete(),
+    ];
+
+    let output = job.write(&lines).await.succeeded();
+
+    assert_eq!(output.states()[0]["rejectedRecordsCount"], 2);
+    assert!(sim.jobs().await.is_empty());
+    assert_eq!(job.reject_files().len(), 1);
+}
+
+#[tokio::test]
+async fn without_storage_rejects_are_counted() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let output = Job::new(&sim, &[&stream])
+        .write(&mixed(&stream))
+        .await
+        .succeeded();
+
+    let state = output.states()[0];
+    assert_eq!(
+        state["destinationStats"],
+        json!({"recordCount": 5.0, "rejectedRecordCount": 3.0})
+    );
+    let logs: Vec<String> = output
+        .of("LOG")
+        .iter()
+        .map(|log| log["log"].to_string())
+        .collect();
+    assert!(
+        logs.iter()
+            .any(|log| log.contains("REQUIRED_FIELD_MISSING")),
+        "{logs:#?}"
+    );
+    output.keeps_secret(&["No, name"]);
+    assert_eq!(sim.column("Contact", KEY).await.len(), 5);
+}
