@@ -19,17 +19,13 @@ use arrow_salesforce::sim::{Sim, SimOptions};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Any org will do. This one is simulated.
-    let simulated = SimOptions::default();
-    let credentials = Credentials {
-        login_url: "https://login.salesforce.com".parse()?,
-        client_id: simulated.client_id.clone(),
-        client_secret: simulated.client_secret.clone().into(),
-        refresh_token: simulated.refresh_token.clone().into(),
-    };
-    let salesforce = Sim::start(simulated).await?;
+    let options = SimOptions::default();
+    let salesforce = Sim::start(options.clone()).await?;
     let credentials = Credentials {
         login_url: salesforce.url().parse()?,
-        ..credentials
+        client_id: options.client_id,
+        client_secret: options.client_secret.into(),
+        refresh_token: options.refresh_token.into(),
     };
     let org = Org::connect(credentials, Settings::default()).await?;
 
