@@ -84,7 +84,7 @@ fn parse(body: &[u8]) -> ApiError {
         error_code: String::new(),
         message: match start {
             Some(b'<') => "an HTML or XML page",
-            Some(_) => "an answer that is not JSON",
+            Some(_) => "an answer of another form",
             None => "an empty answer",
         }
         .to_owned(),
@@ -161,36 +161,52 @@ mod tests {
         )
     }
 
+    fn list(code: &str, message: &str) -> String {
+        format!(r#"[{{"errorCode":"{code}","message":"{message}","fields":[]}}]"#)
+    }
+
     #[test]
     fn texts_by_code() {
-        let list = |code: &str, message: &str| {
-            format!(r#"[{{"errorCode":"{code}","message":"{message}","fields":[]}}]"#)
-        };
-        let body = list(
-            "INVALIDENTITY",
-            "Entity 'X' is not supported by the Bulk API.",
-        );
-        insta::assert_snapshot!(told(400, &body), @"");
-        let body = list("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
-        insta::assert_snapshot!(told(403, &body), @"");
-        let body = list(
-            "REQUEST_LIMIT_EXCEEDED",
-            "ConcurrentRequests Limit exceeded.",
-        );
-        insta::assert_snapshot!(told(403, &body), @"");
-        insta::assert_snapshot!(told(403, &list("INSUFFICIENT_ACCESS", "no")), @"");
-        insta::assert_snapshot!(told(400, &list("FEATURENOTENABLED", "no")), @"");
-        insta::assert_snapshot!(told(404, &list("NOT_FOUND", "The requested resource does not exist")), @"");
-        insta::assert_snapshot!(told(400, &list("JSON_PARSER_ERROR", "bad")), @"");
+        let unsupported = "Entity 'X' is not supported by the Bulk API.";
+        let daily = "TotalRequests Limit exceeded.";
+        let at_once = "ConcurrentRequests Limit exceeded.";
+        let texts = [
+            told(400, &list("INVALIDENTITY", unsupported)),
+            told(403, &list("REQUEST_LIMIT_EXCEEDED", daily)),
+            told(403, &list("REQUEST_LIMIT_EXCEEDED", at_once)),
+            told(403, &list("INSUFFICIENT_ACCESS", "no")),
+            told(400, &list("FEATURENOTENABLED", "no")),
+            told(404, &list("NOT_FOUND", "It does not exist")),
+            told(400, &list("JSON_PARSER_ERROR", "bad")),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API
+        Transient, end: creating a job: the org's daily limit of API requests is used up (TotalRequests Limit exceeded.); start again when Setup > Company Information shows free requests, or ask Salesforce for more
+        Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 403: ConcurrentRequests Limit exceeded.); use fewer jobs in flight, or start again later
+        Config, end: creating a job: Salesforce refused it (HTTP 403 INSUFFICIENT_ACCESS: no); grant the integration user API Enabled, and the object permissions of the load
+        Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the org's edition or settings do not allow the Bulk API: enable API access, or ask Salesforce
+        Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
+        System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
+        ");
     }
 
     #[test]
     fn bodies_that_are_no_json_list() {
-        insta::assert_snapshot!(told(503, "<!DOCTYPE html><html>maintenance</html>"), @"");
-        insta::assert_snapshot!(told(502, ""), @"");
-        insta::assert_snapshot!(told(500, "oops"), @"");
-        insta::assert_snapshot!(told(500, r#"{"errorCode":"UNKNOWN_EXCEPTION","message":"An unexpected error"}"#), @"");
-        insta::assert_snapshot!(told(429, "[]"), @"");
+        let single = r#"{"errorCode":"UNKNOWN_EXCEPTION","message":"An unexpected error"}"#;
+        let texts = [
+            told(503, "<!DOCTYPE html><html>maintenance</html>"),
+            told(502, ""),
+            told(500, "oops"),
+            told(500, single),
+            told(429, "[]"),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 503: an HTML or XML page); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 502: an empty answer); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: an answer of another form); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: An unexpected error); this passes, start again later
+        Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 429: an answer of another form); use fewer jobs in flight, or start again later
+        ");
     }
 
     #[test]

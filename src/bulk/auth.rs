@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use super::client::{network_error, read_body, within_idle};
 use super::error::{BulkError, LoginRefused};
 use super::host;
 use super::retry::{Clock, Policy, parse_retry_after};
+use super::wire::{network_error, read_body, within_idle};
 use crate::error::ErrorKind;
 
 /// Longest text of Salesforce's that goes into an error, in characters.
@@ -224,20 +224,23 @@ impl Auth {
         retry_after: Option<std::time::Duration>,
         body: &[u8],
     ) -> BulkError {
-        if let Ok(error) = serde_json::from_slice::<TokenError>(body) {
-            let code = self.clean(&error.error);
-            let description = self.clean(&error.error_description);
-            return LoginRefused::new(host, &code, &description).into();
-        }
-        match status {
-            300..400 | 404 => BulkError::LoginUrl {
+        let told = serde_json::from_slice::<TokenError>(body).ok();
+        let description = told.as_ref().map_or_else(
+            || "an answer of another form".to_owned(),
+            |told| self.clean(&told.error_description),
+        );
+        match (status, told) {
+            (300..400 | 404, _) => BulkError::LoginUrl {
                 url: format!("https://{host}"),
                 reason: "it has no token endpoint, so it is not a login host",
             },
+            (400..=407 | 409..=419, Some(told)) => {
+                LoginRefused::new(host, &self.clean(&told.error), &description).into()
+            }
             _ => BulkError::Unavailable {
                 action: LOGIN.to_owned(),
                 status,
-                detail: "an answer that is not JSON".to_owned(),
+                detail: description,
                 retry_after,
             },
         }

@@ -44,9 +44,17 @@ impl ChunkBody {
         let pieces = chunk
             .csv()
             .map(|piece| piece.map_err(|error| BodyError(error.to_string())));
+        Self::of(pieces, chunk.bytes(), progress)
+    }
+
+    fn of(
+        pieces: impl Iterator<Item = Result<Bytes, BodyError>> + Send + 'static,
+        bytes: u64,
+        progress: Progress,
+    ) -> Self {
         Self {
             pieces: Mutex::new(Box::new(pieces)),
-            left: chunk.bytes(),
+            left: bytes,
             progress,
         }
     }
@@ -93,5 +101,29 @@ impl Body for ChunkBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn sent(pieces: &'static [&str], bytes: u64) -> Result<Bytes, BodyError> {
+        let pieces = pieces.iter().map(|piece| Ok(Bytes::from(*piece)));
+        let body = ChunkBody::of(pieces, bytes, Progress::default());
+        assert_eq!(body.size_hint().exact(), Some(bytes));
+        Ok(body.collect().await?.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn the_length_is_kept() {
+        assert_eq!(sent(&["ab", "", "c"], 3).await.unwrap(), "abc");
+        assert_eq!(sent(&[], 0).await.unwrap(), "");
+        let error = sent(&["ab"], 3).await.unwrap_err();
+        assert_eq!(error.to_string(), "1 bytes fewer than announced");
+        let error = sent(&["ab", "cd"], 3).await.unwrap_err();
+        assert_eq!(error.to_string(), "more bytes than announced");
     }
 }

@@ -1,7 +1,6 @@
 //! One login, cheap to clone: signs, sends, counts and repeats calls.
 
 use std::collections::BTreeSet;
-use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,19 +15,16 @@ use url::Url;
 use super::API_VERSION;
 use super::api::Failure;
 use super::auth::{Auth, Credentials, Session};
-use super::body::{BodyError, ChunkBody, Progress};
+use super::body::{ChunkBody, Progress};
 use super::error::BulkError;
 use super::host;
 use super::limits::{ApiUsage, Limits};
 use super::retry::{Clock, Policy, parse_retry_after};
+use super::wire::{host_of, network_error, parse_json, read_body, reason_of, within_idle};
 use crate::chunk::Chunk;
 
 /// Time to set up a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Longest time without a byte in either direction. Salesforce stores an upload of 100 MB before
-/// it answers.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Logins in one try of a call: a second one, since a session can be revoked at any time.
 const MAX_LOGINS: usize = 2;
@@ -115,9 +111,8 @@ impl<'a> Call<'a> {
         let mut url = instance.clone();
         url.set_path("");
         if let Ok(mut segments) = url.path_segments_mut() {
-            let version = concat_version();
             segments
-                .extend(["services", "data", version])
+                .extend(["services", "data", API_VERSION])
                 .extend(self.path);
         }
         url.set_query(None);
@@ -126,12 +121,6 @@ impl<'a> Call<'a> {
         }
         url
     }
-}
-
-fn concat_version() -> &'static str {
-    static VERSION: std::sync::LazyLock<String> =
-        std::sync::LazyLock::new(|| format!("v{API_VERSION}"));
-    &VERSION
 }
 
 impl Client {
@@ -233,7 +222,7 @@ impl Client {
             .await
     }
 
-    async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+    pub(crate) async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
         let mut answer = self.answer(call).await?;
         read_body(call.action, &host_of(&answer), &mut answer).await
     }
@@ -380,127 +369,6 @@ fn http_client(loopback: bool) -> Result<reqwest::Client, BulkError> {
     };
     builder.build().map_err(|error| BulkError::Setup {
         reason: reason_of(&error),
-    })
-}
-
-/// Why no answer came.
-#[derive(Debug)]
-pub(crate) enum NoAnswer {
-    /// The HTTP client's error.
-    Failed(reqwest::Error),
-    /// Nothing moved for [`IDLE_TIMEOUT`].
-    Idle,
-}
-
-/// Waits for `work`, but not longer than [`IDLE_TIMEOUT`] without progress.
-pub(crate) async fn within_idle<T>(
-    work: impl Future<Output = Result<T, reqwest::Error>>,
-    progress: Option<&Progress>,
-) -> Result<T, NoAnswer> {
-    let sent = || progress.map_or(0, Progress::bytes);
-    let mut work = std::pin::pin!(work);
-    loop {
-        let before = sent();
-        match tokio::time::timeout(IDLE_TIMEOUT, work.as_mut()).await {
-            Ok(done) => return done.map_err(NoAnswer::Failed),
-            Err(_) if sent() > before => {}
-            Err(_) => return Err(NoAnswer::Idle),
-        }
-    }
-}
-
-/// Reads the rest of an answer.
-pub(crate) async fn read_body(
-    action: &str,
-    host: &str,
-    answer: &mut Response,
-) -> Result<Vec<u8>, BulkError> {
-    let mut body = Vec::new();
-    while let Some(piece) = next_piece(action, host, answer).await? {
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
-}
-
-/// Reads a piece of an answer; none at its end.
-pub(crate) async fn next_piece(
-    action: &str,
-    host: &str,
-    answer: &mut Response,
-) -> Result<Option<bytes::Bytes>, BulkError> {
-    within_idle(answer.chunk(), None)
-        .await
-        .map_err(|failed| network_error(action, host, failed))
-}
-
-/// The host that answered.
-pub(crate) fn host_of(answer: &Response) -> String {
-    answer.url().host_str().unwrap_or_default().to_owned()
-}
-
-pub(crate) fn network_error(action: &str, host: &str, failed: NoAnswer) -> BulkError {
-    let action = action.to_owned();
-    let (reason, unsent) = match failed {
-        NoAnswer::Idle => {
-            let seconds = IDLE_TIMEOUT.as_secs();
-            (format!("nothing moved for {seconds} s"), false)
-        }
-        NoAnswer::Failed(error) => {
-            if let Some(BodyError(reason)) = body_error(&error) {
-                return BulkError::Serialize {
-                    action,
-                    reason: reason.clone(),
-                };
-            }
-            (reason_of(&error), error.is_connect())
-        }
-    };
-    BulkError::Network {
-        action,
-        host: host.to_owned(),
-        reason,
-        unsent,
-    }
-}
-
-fn body_error(error: &reqwest::Error) -> Option<&BodyError> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(found) = cause.downcast_ref() {
-            return Some(found);
-        }
-        source = cause.source();
-    }
-    None
-}
-
-/// The innermost cause: the outer ones only say that a request failed, and name its URL.
-fn reason_of(error: &reqwest::Error) -> String {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
-    let mut reason = if error.is_connect() {
-        "no connection".to_owned()
-    } else {
-        "the connection broke".to_owned()
-    };
-    while let Some(inner) = cause {
-        reason = inner.to_string();
-        cause = inner.source();
-    }
-    reason
-}
-
-/// Reads a JSON answer; an error names the place in it, not its content.
-pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
-    action: &str,
-    body: &[u8],
-) -> Result<T, BulkError> {
-    serde_json::from_slice(body).map_err(|error| BulkError::Answer {
-        action: action.to_owned(),
-        reason: format!(
-            "JSON of another form at line {} column {}",
-            error.line(),
-            error.column()
-        ),
     })
 }
 

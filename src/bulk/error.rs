@@ -227,7 +227,10 @@ impl BulkError {
     /// Whether the same call may go through in a moment.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Network { .. } | Self::Unavailable { .. } | Self::Throttled { .. } => true,
+            Self::Network { .. }
+            | Self::Unavailable { .. }
+            | Self::Throttled { .. }
+            | Self::Answer { .. } => true,
             Self::Login(refused) => refused.kind == ErrorKind::Transient,
             _ => false,
         }
@@ -277,7 +280,7 @@ impl From<BulkError> for Error {
 
 /// The token endpoint's refusal, in OAuth's terms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the login at {host} was refused ({error}: {description}): {cure}")]
+#[error("the login at {host} was refused ({error}: {description}); {cure}")]
 pub struct LoginRefused {
     /// Host of the login URL.
     pub host: String,
@@ -339,7 +342,7 @@ fn login_cure(error: &str, description: &str) -> (ErrorKind, &'static str) {
             "the org is locked, closed or suspended: ask Salesforce",
         ),
         "rate_limit_exceeded" => (Transient, "too many logins at once: start again later"),
-        "server_error" | "temporarily_unavailable" => (
+        "server_error" | "temporarily_unavailable" | "unknown_error" => (
             Transient,
             "the login service has a problem: start again later",
         ),
@@ -421,15 +424,34 @@ mod tests {
 
     #[test]
     fn login_texts_say_cause_and_cure() {
-        insta::assert_snapshot!(refused("invalid_grant", "expired access/refresh token"), @"");
-        insta::assert_snapshot!(refused("invalid_grant", "token request is already being processed"), @"");
-        insta::assert_snapshot!(refused("invalid_client_id", "client identifier invalid"), @"");
-        insta::assert_snapshot!(refused("invalid_client", "invalid client credentials"), @"");
-        insta::assert_snapshot!(refused("invalid_app_access", "user is not admin approved to access this app"), @"");
-        insta::assert_snapshot!(refused("invalid_grant", "request not supported on this domain"), @"");
-        insta::assert_snapshot!(refused("invalid_grant", "ip restricted"), @"");
-        insta::assert_snapshot!(refused("invalid_grant", "audience is invalid"), @"");
-        insta::assert_snapshot!(refused("something_new", "?"), @"");
+        let texts = [
+            refused("invalid_grant", "expired access/refresh token"),
+            refused("invalid_grant", "token request is already being processed"),
+            refused("invalid_grant", "request not supported on this domain"),
+            refused("invalid_grant", "user hasn't approved this consumer"),
+            refused("invalid_grant", "inactive user"),
+            refused("invalid_grant", "ip restricted"),
+            refused("invalid_grant", "Audience validation failed"),
+            refused("invalid_client_id", "client identifier invalid"),
+            refused("invalid_client", "invalid client credentials"),
+            refused("invalid_app_access", "user is not admin approved"),
+            refused("rate_limit_exceeded", "login rate exceeded"),
+            refused("something_new", "?"),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        Config: the login at login.salesforce.com was refused (invalid_grant: expired access/refresh token); the refresh token was revoked, has expired, was replaced by a newer one, or belongs to the other kind of org: check the sandbox switch (is_sandbox), then authorize again and set the new refresh_token
+        Transient: the login at login.salesforce.com was refused (invalid_grant: token request is already being processed); another login of the same token is under way: start again in a moment, and give each process a token of its own
+        Config: the login at login.salesforce.com was refused (invalid_grant: request not supported on this domain); this login works on the org's My Domain only: set login_url to it
+        Config: the login at login.salesforce.com was refused (invalid_grant: user hasn't approved this consumer); the user has not approved the app: authorize it, or let it pre-authorize users
+        Config: the login at login.salesforce.com was refused (invalid_grant: inactive user); the user is inactive: activate it in Setup > Users
+        Config: the login at login.salesforce.com was refused (invalid_grant: ip restricted); logins from this address are not allowed: add it to the app's or the profile's IP ranges, or relax them
+        Config: the login at login.salesforce.com was refused (invalid_grant: Audience validation failed); the login URL does not fit the org: check the sandbox switch (is_sandbox)
+        Config: the login at login.salesforce.com was refused (invalid_client_id: client identifier invalid); client_id is not the consumer key of an app of this org: check it, and check the sandbox switch (is_sandbox), since an app of a sandbox is unknown to production and the reverse
+        Config: the login at login.salesforce.com was refused (invalid_client: invalid client credentials); client_secret is not the consumer secret of the app: copy it again from the app's page in Setup
+        Config: the login at login.salesforce.com was refused (invalid_app_access: user is not admin approved); the user may not use this app: in Setup, give the user's profile or a permission set access to it, or let it pre-authorize users
+        Transient: the login at login.salesforce.com was refused (rate_limit_exceeded: login rate exceeded); too many logins at once: start again later
+        Config: the login at login.salesforce.com was refused (something_new: ?); check client_id, client_secret, refresh_token and the sandbox switch (is_sandbox)
+        ");
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn check(url: &Url, loopback: bool) -> Result<(), &'static str> {
     }
     match url.host() {
         Some(Host::Domain(name)) if is_salesforce(name) => Ok(()),
-        _ => Err("it is not a login host of Salesforce"),
+        _ => Err("it is not a host of Salesforce's API"),
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::client::{Call, Client, Payload, parse_json};
+use super::client::{Call, Client, Payload};
 use super::error::BulkError;
 use super::results::{self, ResultStream};
 use super::retry::{Policy, poll_pause};
+use super::wire::parse_json;
 use crate::chunk::Chunk;
 use crate::object::Operation;
 
@@ -147,8 +148,7 @@ impl Client {
         let mut open = None;
         loop {
             let error = match self.try_stage(target, chunk, &mut open).await {
-                Ok(()) => {
-                    let id = open.take().unwrap_or_default();
+                Ok(id) => {
                     return Ok(StagedJob {
                         client: self.clone(),
                         id,
@@ -177,7 +177,7 @@ impl Client {
         target: &JobTarget,
         chunk: &Chunk,
         open: &mut Option<String>,
-    ) -> Result<(), BulkError> {
+    ) -> Result<String, BulkError> {
         let id = match open {
             Some(id) => id,
             None => open.insert(self.create(target).await?),
@@ -192,7 +192,7 @@ impl Client {
             policy: Policy::ONCE,
         })
         .await?;
-        Ok(())
+        Ok(id.clone())
     }
 
     async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
@@ -243,8 +243,10 @@ impl Client {
     /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:
     /// for a process that stops.
     pub async fn abort_open_jobs(&self) {
-        let open: Vec<String> = self.open_jobs().iter().cloned().collect();
-        for id in open {
+        loop {
+            // Taken out first: a job is either closed or aborted, by whoever takes it.
+            let next = self.open_jobs().pop_first();
+            let Some(id) = next else { return };
             self.abort_quietly(&id).await;
         }
     }
@@ -297,8 +299,9 @@ impl Client {
     async fn read_job(&self, id: &str) -> Result<JobInfo, BulkError> {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
-        let body = self.read(&Call::get(&action, &path, Policy::JOB)).await?;
-        parse_json(&action, &body)
+        let call = Call::get(&action, &path, Policy::JOB);
+        let once = || async { parse_json(&action, &self.read_once(&call).await?) };
+        self.repeat(&action, call.policy, once).await
     }
 }
 
@@ -319,7 +322,9 @@ impl StagedJob {
     /// aborted where that was possible.
     pub async fn close(self) -> Result<RunningJob, BulkError> {
         // From here on, a stop must not abort the job: it may already be running.
-        self.client.open_jobs().remove(&self.id);
+        if !self.client.open_jobs().remove(&self.id) {
+            return Err(self.aborted_by_others());
+        }
         let action = format!("closing job {}", self.id);
         let mut pauses = Policy::CLOSE.pauses();
         let mut maybe_closed = false;

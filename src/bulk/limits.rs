@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn limits_by_name() {
         let limits: Limits = serde_json::from_str(
-            r#"{"DailyApiRequests":{"Max":15000,"Remaining":14998,"Some App":{"Max":0,"Remaining":0}},
+            r#"{"DailyApiRequests":{"Max":15000,"Remaining":14998,"An App":{"Max":0,"Remaining":0}},
                 "DailyBulkApiBatches":{"Max":15000,"Remaining":-1}}"#,
         )
         .unwrap();

@@ -21,6 +21,7 @@ mod results;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use auth::Credentials;
 pub use client::{Client, Usage};
@@ -29,5 +30,5 @@ pub use job::{EndedJob, JobState, JobTarget, RunningJob, StagedJob};
 pub use limits::{ApiUsage, Limit, Limits};
 pub use results::ResultStream;
 
-/// Version of Salesforce's REST and Bulk API that every call names.
-pub const API_VERSION: &str = "62.0";
+/// Version of Salesforce's REST and Bulk API, as every call names it.
+pub const API_VERSION: &str = "v62.0";

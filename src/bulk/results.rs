@@ -13,9 +13,10 @@ use arrow_csv::reader::{Format, Reader, ReaderBuilder};
 use futures::stream::{self, BoxStream, StreamExt};
 use tempfile::SpooledTempFile;
 
-use super::client::{Call, Client, host_of, next_piece};
+use super::client::{Call, Client};
 use super::error::BulkError;
 use super::retry::Policy;
+use super::wire::{host_of, next_piece};
 
 /// Rows of a result file: text columns named as in its header, empty cells null, at most 8,192
 /// rows a batch. Nothing to report is no batch.

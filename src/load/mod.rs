@@ -1,1 +1,3 @@
 //! The engine: rows in, jobs out, ends proved.
+
+mod settle;

@@ -1,0 +1,296 @@
+//! Logins: the grant, renewal, rotation, refusals.
+
+use futures::future::join_all;
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::bulk::{BulkError, error::LoginRefused};
+use crate::error::ErrorKind;
+
+const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
+
+async fn refused(error: Reply) -> BulkError {
+    let server = Server::start().await;
+    server.on(TOKEN, [error]);
+    let clock = Clock::Recorded(Mutex::default());
+    let connected = Client::connect_with(server.credentials(), clock).await;
+    connected.unwrap_err()
+}
+
+#[tokio::test]
+async fn the_grant_is_a_form_with_encoded_values() {
+    let server = Server::start().await;
+    server.client().await;
+    let login = &server.seen(TOKEN)[0];
+    assert_eq!(
+        login.text(),
+        "grant_type=refresh_token&client_id=3MVG9.id&client_secret=sec%26ret%3D1\
+         &refresh_token=5Aep861%2B%2Fx%3D%3D"
+    );
+    assert_eq!(
+        login.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
+}
+
+#[tokio::test]
+async fn calls_are_signed_and_counted() {
+    let server = Server::start().await;
+    let answer = with_header(
+        200,
+        "Sforce-Limit-Info",
+        "api-usage=18/5000",
+        r#"{"sobjects":[]}"#,
+    );
+    server.on(SOBJECTS, [answer]);
+    let client = server.client().await;
+    assert_eq!(client.sobjects().await.unwrap(), br#"{"sobjects":[]}"#);
+    let call = &server.seen(SOBJECTS)[0];
+    assert_eq!(call.headers["authorization"], "Bearer T1");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        call.headers["sforce-call-options"],
+        format!("client=arrow-salesforce/{version}")
+    );
+    let usage = client.usage();
+    assert_eq!((usage.api_calls, usage.refreshes), (1, 0));
+    let org = usage.org.unwrap();
+    assert_eq!((org.used, org.allowed), (18, 5000));
+}
+
+#[tokio::test]
+async fn one_login_for_all_who_find_the_session_expired() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    server.on(SOBJECTS, [reply(200, "{}")]);
+    *server.dead.lock().unwrap() = "Bearer T1".to_owned();
+    let calls = join_all((0..8).map(|_| client.sobjects())).await;
+    assert!(calls.into_iter().all(|call| call.is_ok()));
+    assert_eq!(
+        server.seen(TOKEN).len(),
+        2,
+        "the first login and one renewal"
+    );
+    assert_eq!(client.usage().refreshes, 1);
+    let last = server.seen(SOBJECTS).pop().unwrap();
+    assert_eq!(last.headers["authorization"], "Bearer T2");
+}
+
+#[tokio::test]
+async fn an_html_401_renews_too_and_a_lasting_one_ends() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    server.on(
+        SOBJECTS,
+        [reply(401, "<html>expired</html>"), reply(200, "{}")],
+    );
+    client.sobjects().await.unwrap();
+    server.on(SOBJECTS, [expired()]);
+    let error = client.sobjects().await.unwrap_err();
+    assert!(matches!(error, BulkError::Session { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        server.seen(TOKEN).len() <= 5,
+        "{}",
+        server.seen(TOKEN).len()
+    );
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_kept_and_used() {
+    let server = Server::start().await;
+    let url = server.url.as_str().trim_end_matches('/').to_owned();
+    let rotating = reply(
+        200,
+        format!(r#"{{"access_token":"T1","instance_url":"{url}","refresh_token":"R2"}}"#),
+    );
+    server.on(TOKEN, [rotating, server.token("T2")]);
+    let client = server.client().await;
+    let rotated = client.rotated_refresh_token().unwrap();
+    assert_eq!(rotated.expose_secret(), "R2");
+    server.on(SOBJECTS, [expired(), reply(200, "{}")]);
+    client.sobjects().await.unwrap();
+    assert!(server.seen(TOKEN)[1].text().ends_with("&refresh_token=R2"));
+    assert_eq!(
+        client.rotated_refresh_token().unwrap().expose_secret(),
+        "R2"
+    );
+}
+
+#[tokio::test]
+async fn the_same_token_in_the_answer_is_no_rotation() {
+    let server = Server::start().await;
+    let url = server.url.as_str().trim_end_matches('/').to_owned();
+    let same =
+        format!(r#"{{"access_token":"T1","instance_url":"{url}","refresh_token":"5Aep861+/x=="}}"#);
+    server.on(TOKEN, [reply(200, same)]);
+    assert!(server.client().await.rotated_refresh_token().is_none());
+}
+
+#[tokio::test]
+async fn a_refused_renewal_is_not_tried_again() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let dead = r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#;
+    server.on(TOKEN, [reply(400, dead)]);
+    server.on(SOBJECTS, [expired()]);
+    let calls = join_all((0..4).map(|_| client.sobjects())).await;
+    for call in calls {
+        let error = call.unwrap_err();
+        assert!(matches!(error, BulkError::Login(_)), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+    client.sobjects().await.unwrap_err();
+    assert_eq!(server.seen(TOKEN).len(), 2);
+}
+
+#[tokio::test]
+async fn a_login_under_way_elsewhere_is_waited_for() {
+    let server = Server::start().await;
+    let busy = r#"{"error":"invalid_grant",
+        "error_description":"token request is already being processed"}"#;
+    let replies = [
+        reply(400, busy),
+        reply(503, "<html>"),
+        Reply::Lost,
+        server.token("T9"),
+    ];
+    server.on(TOKEN, replies);
+    let client = server.client().await;
+    assert_eq!(server.seen(TOKEN).len(), 4);
+    assert_eq!(pauses(&client).len(), 3);
+}
+
+#[tokio::test]
+async fn kinds_of_refusals() {
+    let secret = r#"{"error":"invalid_client","error_description":"bad sec&ret=1 5Aep861+/x=="}"#;
+    let error = refused(reply(401, secret)).await;
+    let BulkError::Login(LoginRefused {
+        description, kind, ..
+    }) = &error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(description, "bad *** ***");
+    assert_eq!(*kind, ErrorKind::Config);
+
+    let error = refused(reply(302, "")).await;
+    assert!(matches!(error, BulkError::LoginUrl { .. }), "{error}");
+    for passing in ["<html>", r#"{"error":"new_error"}"#] {
+        let error = refused(reply(500, passing)).await;
+        assert!(matches!(error, BulkError::Unavailable { .. }), "{error}");
+    }
+    let error = refused(reply(200, "{}")).await;
+    assert!(matches!(error, BulkError::Answer { .. }), "{error}");
+    let elsewhere = r#"{"access_token":"T1","instance_url":"https://evil.example"}"#;
+    let error = refused(reply(200, elsewhere)).await;
+    assert!(matches!(error, BulkError::Instance { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn no_secret_in_debug() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let credentials = server.credentials();
+    let shown = format!("{client:?} {credentials:?}");
+    for secret in ["sec&ret", "5Aep861", "Bearer", "T1"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_blotted_out_of_errors() {
+    let server = Server::start().await;
+    server.on(TOKEN, [server.token("00D!AQtoken")]);
+    let client = server.client().await;
+    let echo = api_error(400, "API_ERROR", "bad 00D!AQtoken and 5Aep861+/x==");
+    server.on(SOBJECTS, [echo]);
+    let error = client.sobjects().await.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("bad *** and ***"), "{shown}");
+    assert!(!shown.contains("AQtoken"), "{shown}");
+}
+
+#[tokio::test]
+async fn reads_are_repeated_and_retry_after_honoured() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    server.on(
+        SOBJECTS,
+        [
+            with_header(503, "Retry-After", "17", "<html>maintenance</html>"),
+            Reply::Lost,
+            Reply::Cut("{".to_owned()),
+            api_error(
+                403,
+                "REQUEST_LIMIT_EXCEEDED",
+                "ConcurrentRequests Limit exceeded.",
+            ),
+            reply(200, "{}"),
+        ],
+    );
+    assert_eq!(client.sobjects().await.unwrap(), b"{}");
+    let pauses = pauses(&client);
+    assert_eq!(pauses.len(), 4);
+    assert_eq!(pauses[0], Duration::from_secs(17));
+}
+
+#[tokio::test]
+async fn the_daily_limit_ends_at_once() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let used_up = api_error(
+        403,
+        "REQUEST_LIMIT_EXCEEDED",
+        "TotalRequests Limit exceeded.",
+    );
+    server.on(SOBJECTS, [used_up]);
+    let error = client.sobjects().await.unwrap_err();
+    assert!(matches!(error, BulkError::DailyLimit { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert_eq!(server.seen(SOBJECTS).len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_object_is_a_config_error() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let route = "GET /services/data/v62.0/sobjects/Kon%2Ftakt/describe";
+    server.on(
+        route,
+        [api_error(
+            404,
+            "NOT_FOUND",
+            "The requested resource does not exist",
+        )],
+    );
+    let error = client.describe("Kon/takt").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "object Kon/takt does not exist or the user may not see it; check the API name, or grant \
+         the object permission in a profile or permission set of the integration user"
+    );
+    assert_eq!(error.kind(), ErrorKind::Config);
+    server.on(route, [reply(200, r#"{"name":"X"}"#)]);
+    assert_eq!(
+        client.describe("Kon/takt").await.unwrap(),
+        br#"{"name":"X"}"#
+    );
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let server = Server::start().await;
+    let mut credentials = server.credentials();
+    credentials.login_url.set_port(Some(port)).unwrap();
+    let clock = Clock::Recorded(Mutex::default());
+    let error = Client::connect_with(credentials, clock).await.unwrap_err();
+    assert!(
+        matches!(&error, BulkError::Network { unsent: true, .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.kind(), ErrorKind::Transient);
+}

@@ -1,0 +1,159 @@
+//! Salesforce's own words for why a row failed.
+
+use crate::coerce::{Reason, Stage};
+
+/// Reads `sf__Error`: `CODE:message:Field1, Field2 --`, or `CODE:message:--`, or several of these.
+/// The code is the first cause's.
+pub(crate) fn parse_reason(text: &str) -> Reason {
+    let mut reason = Reason {
+        stage: Stage::Salesforce,
+        code: "UNKNOWN".into(),
+        message: String::new(),
+        fields: Vec::new(),
+    };
+    for (index, cause) in causes(text).into_iter().enumerate() {
+        let (code, message, fields) = split_cause(cause);
+        match (index, code) {
+            (0, Some(code)) => reason.code = code.to_owned().into(),
+            (0, None) => {}
+            (_, code) => {
+                reason.message.push_str("; ");
+                reason.message.extend(code.into_iter().chain([": "]));
+            }
+        }
+        reason.message.push_str(message);
+        for field in fields {
+            if !reason.fields.iter().any(|known| known == field) {
+                reason.fields.push(field.to_owned());
+            }
+        }
+    }
+    if reason.message.is_empty() {
+        reason.message.push_str("Salesforce gave no message");
+    }
+    reason
+}
+
+/// Splits after each `--` that another code follows.
+fn causes(text: &str) -> Vec<&str> {
+    let mut causes = Vec::new();
+    let mut begin = 0;
+    for (index, mark) in text.match_indices("--") {
+        let next = index + mark.len();
+        if next > begin && leading_code(text[next..].trim_start()).is_some() {
+            causes.push(&text[begin..next]);
+            begin = next;
+        }
+    }
+    causes.push(&text[begin..]);
+    causes
+}
+
+fn split_cause(cause: &str) -> (Option<&str>, &str, Vec<&str>) {
+    let cause = cause.trim();
+    let code = leading_code(cause);
+    let rest = code.map_or(cause, |code| &cause[code.len() + 1..]);
+    let Some(body) = rest.strip_suffix("--") else {
+        return (code, rest, Vec::new());
+    };
+    let body = body.trim_end();
+    match body.rsplit_once(':') {
+        Some((message, "")) => (code, message, Vec::new()),
+        Some((message, names)) if names.split(',').all(|name| is_field(name.trim())) => {
+            (code, message, names.split(',').map(str::trim).collect())
+        }
+        _ => (code, body, Vec::new()),
+    }
+}
+
+/// The code that a cause begins with: capitals, digits and underscores up to a colon.
+fn leading_code(text: &str) -> Option<&str> {
+    let (code, _) = text.split_once(':')?;
+    let letters = code.len() > 2 && code.starts_with(|first: char| first.is_ascii_uppercase());
+    let own = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (letters && code.bytes().all(own)).then_some(code)
+}
+
+fn is_field(name: &str) -> bool {
+    let own = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+    !name.is_empty() && name.bytes().all(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(text: &str) -> (String, String, Vec<String>) {
+        let reason = parse_reason(text);
+        assert_eq!(reason.stage, Stage::Salesforce);
+        (reason.code.into_owned(), reason.message, reason.fields)
+    }
+
+    #[test]
+    fn forms_seen_in_result_files() {
+        for (text, code, message, fields) in [
+            (
+                "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --",
+                "REQUIRED_FIELD_MISSING",
+                "Required fields are missing: [Name]",
+                &["Name"][..],
+            ),
+            (
+                "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--",
+                "INVALID_CROSS_REFERENCE_KEY",
+                "invalid cross reference id",
+                &[],
+            ),
+            (
+                "DUPLICATE_VALUE:duplicate value found: Ext__c duplicates value on record with \
+                 id: 006A:--",
+                "DUPLICATE_VALUE",
+                "duplicate value found: Ext__c duplicates value on record with id: 006A",
+                &[],
+            ),
+            (
+                "FIELD_INTEGRITY_EXCEPTION:a -- b: c:First__c, Last__c,Third --",
+                "FIELD_INTEGRITY_EXCEPTION",
+                "a -- b: c",
+                &["First__c", "Last__c", "Third"],
+            ),
+            (
+                "STRING_TOO_LONG:Title: data value too large: x:Title --\
+                 INVALID_EMAIL_ADDRESS:Email: invalid email address: foo:Email --",
+                "STRING_TOO_LONG",
+                "Title: data value too large: x; INVALID_EMAIL_ADDRESS: Email: invalid email \
+                 address: foo",
+                &["Title", "Email"],
+            ),
+            ("STRING_TOO_LONG:no end", "STRING_TOO_LONG", "no end", &[]),
+            ("plain words: here", "UNKNOWN", "plain words: here", &[]),
+            ("", "UNKNOWN", "Salesforce gave no message", &[]),
+        ] {
+            let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
+            let expected = (code.to_owned(), message.to_owned(), fields);
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            code in "[A-Z][A-Z_]{2,20}",
+            message in "[a-z:éü ]{0,20}[a-zé]",
+            fields in proptest::collection::btree_set("[A-Z][a-z_]{1,8}", 0..4),
+        ) {
+            let fields: Vec<String> = fields.into_iter().collect();
+            let end = if fields.is_empty() { "--" } else { " --" };
+            let text = format!("{code}:{message}:{}{end}", fields.join(", "));
+            prop_assert_eq!(parsed(&text), (code, message, fields));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in any::<String>(), odd in "[A-Z:\\- ,é]{0,40}") {
+            prop_assert!(!parse_reason(&text).message.is_empty());
+            prop_assert!(!parse_reason(&odd).message.is_empty());
+        }
+    }
+}

@@ -1,0 +1,351 @@
+use std::collections::BTreeMap;
+
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use proptest::prelude::*;
+
+use super::*;
+use crate::coerce::Stage;
+use crate::error::ErrorKind;
+
+type Row = [Option<String>; 2];
+
+fn row(a: &str, b: &str) -> Row {
+    [a, b].map(|cell| (!cell.is_empty()).then(|| cell.to_owned()))
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let column = |index: usize| -> ArrayRef {
+        Arc::new(
+            rows.iter()
+                .map(|row| row[index].clone())
+                .collect::<StringArray>(),
+        )
+    };
+    RecordBatch::try_from_iter_with_nullable([("A", column(0), true), ("B", column(1), true)])
+        .unwrap()
+}
+
+/// A reason that tells which row it is of.
+fn reason(row: &Row) -> Reason {
+    Reason {
+        stage: Stage::Salesforce,
+        code: "CODE".into(),
+        message: format!("{row:?}"),
+        fields: Vec::new(),
+    }
+}
+
+#[derive(Debug, Default, Clone)]
+struct Files {
+    failed: Vec<Row>,
+    unprocessed: Vec<Row>,
+    succeeded: Option<Vec<Row>>,
+}
+
+/// Joins, with small batches on both sides; the first row sent has ordinal 100.
+fn settle(sent: &[Row], files: &Files) -> Settled {
+    let columns = vec!["A".to_owned(), "B".to_owned()];
+    let mut settlement = Settlement::new(columns, Arc::new(TaskContext::default()));
+    for rows in files.failed.chunks(3) {
+        let reasons = rows.iter().map(reason).collect();
+        settlement.failed(&batch(rows), reasons).unwrap();
+    }
+    for rows in files.unprocessed.chunks(2) {
+        settlement.unprocessed(&batch(rows)).unwrap();
+    }
+    if let Some(succeeded) = &files.succeeded {
+        settlement.expect_successes();
+        for rows in succeeded.chunks(4) {
+            settlement.succeeded(&batch(rows)).unwrap();
+        }
+    }
+    let mut ordinal = 100;
+    let sent: Vec<_> = sent
+        .chunks(5)
+        .map(|rows| {
+            let ordinals = UInt64Array::from_iter_values(ordinal..ordinal + rows.len() as u64);
+            ordinal += rows.len() as u64;
+            Ok(SentRows {
+                ordinals,
+                cells: batch(rows),
+            })
+        })
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(settlement.join(futures::stream::iter(sent)))
+        .unwrap()
+}
+
+fn rejected_ordinals(ends: &Ends) -> Vec<u64> {
+    ends.rejected.iter().map(|(ordinal, _)| *ordinal).collect()
+}
+
+#[test]
+fn rows_are_found_in_any_order() {
+    let sent = [
+        row("1", "x"),
+        row("2", ""),
+        row("", "2"),
+        row("4", "\"q\","),
+    ];
+    let files = Files {
+        failed: vec![row("4", "\"q\","), row("", "2")],
+        unprocessed: vec![row("1", "x")],
+        succeeded: None,
+    };
+    let settled = settle(&sent, &files);
+    assert_eq!(settled.unmatched(), 0);
+    let ends = settled.ends().unwrap();
+    assert_eq!(rejected_ordinals(&ends), [102, 103]);
+    assert_eq!(ends.rejected[0].1, reason(&row("", "2")));
+    assert_eq!(ends.unprocessed, [100]);
+    assert!(ends.indeterminate.is_empty());
+}
+
+#[test]
+fn identical_rows_pair_one_to_one() {
+    let same = || row("same", "same");
+    let sent = [same(), row("other", ""), same(), same(), same()];
+    let files = Files {
+        failed: vec![same(), same()],
+        unprocessed: vec![same()],
+        succeeded: None,
+    };
+    let ends = settle(&sent, &files).ends().unwrap();
+    assert_eq!(rejected_ordinals(&ends), [100, 102]);
+    assert_eq!(ends.unprocessed, [103]);
+    assert!(ends.indeterminate.is_empty());
+}
+
+#[test]
+fn a_result_that_matches_nothing_takes_the_successes() {
+    let sent = [row("1", "a"), row("2", "b"), row("3", "c")];
+    let mut files = Files {
+        failed: vec![row("2.000001", "b")],
+        ..Files::default()
+    };
+    let settled = settle(&sent, &files);
+    assert_eq!(settled.unmatched(), 1);
+    assert_eq!(settled.ends(), None);
+    files.succeeded = Some(vec![row("3", "c"), row("1", "a")]);
+    let ends = settle(&sent, &files).ends().unwrap();
+    assert_eq!(rejected_ordinals(&ends), [101]);
+    let message = &ends.rejected[0].1.message;
+    assert!(message.ends_with("(matched by elimination)"), "{message}");
+    assert!(ends.indeterminate.is_empty());
+}
+
+#[test]
+fn numbers_that_do_not_agree_leave_rows_indeterminate() {
+    let sent = [row("1", "a"), row("2", "b"), row("3", "c")];
+    // Two rows open, one failed row unmatched.
+    let files = Files {
+        failed: vec![row("?", "b")],
+        unprocessed: Vec::new(),
+        succeeded: Some(vec![row("1", "a")]),
+    };
+    let ends = settle(&sent, &files).ends().unwrap();
+    assert_eq!(ends.indeterminate, [101, 102]);
+    assert!(ends.rejected.is_empty());
+    // As many, but it cannot be told which of them failed.
+    let files = Files {
+        failed: vec![row("?", "b")],
+        unprocessed: vec![row("?", "c")],
+        succeeded: Some(vec![row("1", "a")]),
+    };
+    let ends = settle(&sent, &files).ends().unwrap();
+    assert_eq!(ends.indeterminate, [101, 102]);
+    assert!(ends.rejected.is_empty() && ends.unprocessed.is_empty());
+}
+
+#[test]
+fn rows_found_in_no_file_are_indeterminate() {
+    let sent = [row("1", "a"), row("2", "b")];
+    let files = Files {
+        succeeded: Some(Vec::new()),
+        ..Files::default()
+    };
+    let ends = settle(&sent, &files).ends().unwrap();
+    assert_eq!(ends.indeterminate, [100, 101]);
+}
+
+#[test]
+fn rows_without_a_common_column_are_not_compared() {
+    let mut settlement = Settlement::new(Vec::new(), Arc::new(TaskContext::default()));
+    let error = settlement.unprocessed(&batch(&[row("1", "")])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::System);
+    let schema = |names: &[&str]| {
+        let fields = names
+            .iter()
+            .map(|name| Field::new(*name, DataType::Utf8, true));
+        Schema::new(fields.collect::<Vec<_>>())
+    };
+    let (first, second) = (schema(&["A", "B", "C"]), schema(&["C", "A"]));
+    assert_eq!(common_columns(&[&first, &second]), ["A", "C"]);
+}
+
+#[tokio::test]
+async fn an_error_of_the_rows_sent_comes_back_as_it_was() {
+    let columns = vec!["A".to_owned()];
+    let mut settlement = Settlement::new(columns, Arc::new(TaskContext::default()));
+    settlement.unprocessed(&batch(&[row("1", "")])).unwrap();
+    let sent = futures::stream::iter([Err(Error::transient("the spill file is gone"))]);
+    let error = settlement.join(sent).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert_eq!(error.to_string(), "the spill file is gone");
+}
+
+#[test]
+fn memory_that_is_used_up_is_told_with_its_cure() {
+    let pool = Arc::new(GreedyMemoryPool::new(200));
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
+    let context = TaskContext::default().with_runtime(runtime.unwrap());
+    let mut settlement = Settlement::new(vec!["A".to_owned()], Arc::new(context));
+    let rows: Vec<Row> = (0..100).map(|n| row(&n.to_string(), "")).collect();
+    let error = settlement.unprocessed(&batch(&rows)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error.to_string().contains("raise memory_limit_bytes"),
+        "{error}"
+    );
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Accepted,
+    Rejected,
+    Unprocessed,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        3 => Just(Fate::Accepted),
+        2 => Just(Fate::Rejected),
+        1 => Just(Fate::Unprocessed),
+    ]
+}
+
+fn cells() -> impl Strategy<Value = Row> {
+    let cell = || proptest::option::of("[ab\",]{1,2}");
+    (cell(), cell()).prop_map(|(a, b)| [a, b])
+}
+
+type Fates = Vec<(Row, Fate)>;
+
+/// Sent rows with what becomes of each, and the same in another order.
+fn job() -> impl Strategy<Value = (Fates, Fates)> {
+    proptest::collection::vec((cells(), fate()), 1..60)
+        .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle()))
+}
+
+fn files(rows: &[(Row, Fate)]) -> Files {
+    let with = |wanted: Fate| {
+        let rows = rows.iter().filter(|(_, fate)| *fate == wanted);
+        rows.map(|(row, _)| row.clone()).collect::<Vec<_>>()
+    };
+    Files {
+        failed: with(Fate::Rejected),
+        unprocessed: with(Fate::Unprocessed),
+        succeeded: Some(with(Fate::Accepted)),
+    }
+}
+
+/// The fate that each sent row was given; panics if one was given two.
+fn fates(sent: usize, ends: &Ends) -> BTreeMap<u64, Option<Fate>> {
+    let mut fates = BTreeMap::new();
+    let given = rejected_ordinals(ends)
+        .into_iter()
+        .map(|ordinal| (ordinal, Some(Fate::Rejected)))
+        .chain(
+            ends.unprocessed
+                .iter()
+                .map(|&ordinal| (ordinal, Some(Fate::Unprocessed))),
+        )
+        .chain(ends.indeterminate.iter().map(|&ordinal| (ordinal, None)));
+    for (ordinal, fate) in given {
+        assert!((100..100 + sent as u64).contains(&ordinal));
+        assert_eq!(
+            fates.insert(ordinal, fate),
+            None,
+            "row {ordinal} has two ends"
+        );
+    }
+    for ordinal in 100..100 + sent as u64 {
+        fates.entry(ordinal).or_insert(Some(Fate::Accepted));
+    }
+    fates
+}
+
+/// How often each row met each fate.
+fn tally<'a>(rows: impl IntoIterator<Item = (&'a Row, Fate)>) -> BTreeMap<(Row, Fate), usize> {
+    let mut tally = BTreeMap::new();
+    for (row, fate) in rows {
+        *tally.entry((row.clone(), fate)).or_default() += 1;
+    }
+    tally
+}
+
+proptest! {
+    #[test]
+    fn every_row_gets_the_one_end_it_met((sent, shuffled) in job(), successes in any::<bool>()) {
+        let rows: Vec<Row> = sent.iter().map(|(row, _)| row.clone()).collect();
+        let mut files = files(&shuffled);
+        if !successes {
+            files.succeeded = None;
+        }
+        let settled = settle(&rows, &files);
+        prop_assert_eq!(settled.unmatched(), 0);
+        let ends = settled.ends().unwrap();
+        prop_assert!(ends.indeterminate.is_empty());
+        for (ordinal, found) in &ends.rejected {
+            prop_assert_eq!(found, &reason(&rows[*ordinal as usize - 100]));
+        }
+        let fates = fates(rows.len(), &ends);
+        let got = tally(rows.iter().zip(fates.values().map(|fate| fate.unwrap())));
+        prop_assert_eq!(got, tally(sent.iter().map(|(row, fate)| (row, *fate))));
+    }
+
+    #[test]
+    fn failed_rows_that_no_longer_look_like_their_own_are_found_by_elimination(
+        (sent, mut shuffled) in job(),
+        distorted in 0_usize..10,
+    ) {
+        let rows: Vec<Row> = sent.iter().map(|(row, _)| row.clone()).collect();
+        let failed = shuffled.iter_mut().filter(|(_, fate)| *fate == Fate::Rejected);
+        for (row, _) in failed.take(distorted) {
+            *row = self::row("distorted", "");
+        }
+        let ends = settle(&rows, &files(&shuffled)).ends().unwrap();
+        prop_assert!(ends.indeterminate.is_empty());
+        let fates = fates(rows.len(), &ends);
+        let got = tally(rows.iter().zip(fates.values().map(|fate| fate.unwrap())));
+        prop_assert_eq!(got, tally(sent.iter().map(|(row, fate)| (row, *fate))));
+    }
+
+    #[test]
+    fn no_row_gets_an_end_it_did_not_meet(
+        (sent, mut shuffled) in job(),
+        lost in 0_usize..5,
+        distorted in 0_usize..5,
+    ) {
+        let rows: Vec<Row> = sent.iter().map(|(row, _)| row.clone()).collect();
+        shuffled.drain(..lost.min(shuffled.len()));
+        for (row, _) in shuffled.iter_mut().take(distorted) {
+            *row = self::row("distorted", "");
+        }
+        let ends = settle(&rows, &files(&shuffled)).ends().unwrap();
+        let fates = fates(rows.len(), &ends);
+        let known = fates.values().filter(|fate| fate.is_some()).count();
+        let distorted = distorted.min(shuffled.len());
+        prop_assert!(known >= shuffled.len() - distorted);
+        let met = tally(sent.iter().map(|(row, fate)| (row, *fate)));
+        let given = rows.iter().zip(fates.values()).filter_map(|(row, fate)| Some((row, (*fate)?)));
+        for (key, count) in tally(given) {
+            prop_assert!(met.get(&key).is_some_and(|met| *met >= count), "{:?}", key);
+        }
+    }
+}
