@@ -2,6 +2,7 @@
 //! it must lose nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 4;
 const RECORDS: usize = 2_000;
 const RECORDS_A_STATE: usize = 200;
 const RECORDS_A_JOB: usize = 100;
+/// What a job takes, so that some are in flight at any moment.
+const JOB_TIME: Duration = Duration::from_millis(50);
 const STREAMS: usize = 2;
 const STATES: usize = STREAMS * RECORDS / RECORDS_A_STATE;
 
@@ -42,7 +45,7 @@ async fn a_kill_loses_nothing_before_the_last_state() {
 /// after a printed STATE and with a job in flight.
 async fn kill_and_rerun(seed: u64) -> bool {
     let mut random = fastrand::Rng::with_seed(seed);
-    let sim = TestSim::with_job_time(0.05).await;
+    let sim = TestSim::with_job_time(JOB_TIME).await;
     let load = Load::new(seed);
     let job = Job::new(&sim, &[&load.contacts.stream, &load.accounts.stream])
         .set("max_job_rows", RECORDS_A_JOB)

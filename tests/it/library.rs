@@ -13,13 +13,13 @@ use arrow_salesforce::settings::Settings;
 use arrow_salesforce::{Error, ErrorKind};
 
 use crate::harness::lines::KEY;
-use crate::harness::process::{CLIENT_SECRET, REFRESH_TOKEN};
+use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use crate::harness::sim::TestSim;
 
 async fn org(sim: &TestSim, settings: Settings) -> Org {
     let credentials = Credentials {
         login_url: sim.url().parse().unwrap(),
-        client_id: "consumer-key".into(),
+        client_id: CLIENT_ID.into(),
         client_secret: CLIENT_SECRET.into(),
         refresh_token: REFRESH_TOKEN.into(),
     };

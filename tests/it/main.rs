@@ -10,6 +10,7 @@
 
 mod durability;
 mod errors;
+mod faults;
 mod flow;
 mod harness;
 mod house;

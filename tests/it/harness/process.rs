@@ -20,6 +20,7 @@ use super::sim::TestSim;
 /// Longest wait for anything. It ends a test that would hang; none passes by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+pub(crate) const CLIENT_ID: &str = "3MVG9.consumer+key";
 pub(crate) const CLIENT_SECRET: &str = "consumer-secret&with=signs+";
 pub(crate) const REFRESH_TOKEN: &str = "5Aep861refresh!token&more";
 
@@ -38,7 +39,7 @@ impl Job {
 
     pub(crate) fn with_catalog(sim: &TestSim, catalog: Value) -> Self {
         let config = json!({
-            "client_id": "consumer-key",
+            "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "refresh_token": REFRESH_TOKEN,
             "is_sandbox": false,

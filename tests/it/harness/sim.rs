@@ -1,20 +1,42 @@
 //! A simulated org in this process, asked over HTTP what it holds.
 
-use serde_json::Value;
+use std::time::Duration;
 
-/// A running org.
+use arrow_salesforce::sim::{Sim, SimOptions};
+use serde_json::{Value, json};
+
+use super::process::{CLIENT_ID, CLIENT_SECRET, PATIENCE, REFRESH_TOKEN};
+
+/// A running org, which stops with the test.
 pub(crate) struct TestSim {
+    _sim: Sim,
     url: String,
     http: reqwest::Client,
 }
 
 impl TestSim {
+    /// An org that works as fast as it can.
     pub(crate) async fn start() -> Self {
-        Self::with_job_time(0.0).await
+        Self::with_job_time(Duration::ZERO).await
     }
 
-    pub(crate) async fn with_job_time(_seconds: f64) -> Self {
-        unimplemented!()
+    /// An org whose jobs take a while after their close.
+    pub(crate) async fn with_job_time(job_time: Duration) -> Self {
+        let options = SimOptions {
+            job_time,
+            client_id: CLIENT_ID.into(),
+            client_secret: CLIENT_SECRET.into(),
+            refresh_token: REFRESH_TOKEN.into(),
+            ..SimOptions::default()
+        };
+        let sim = Sim::start(options).await.unwrap();
+        let url = sim.url();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            _sim: sim,
+            url,
+            http,
+        }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -39,23 +61,26 @@ impl TestSim {
 
     /// Records of an object, field by field.
     pub(crate) async fn rows(&self, object: &str) -> Vec<Value> {
-        let rows = self.get(&format!("/sim/objects/{object}/rows")).await;
-        rows.as_array().unwrap().clone()
+        let rows = self
+            .get(&format!("/sim/objects/{object}/rows?limit=1000000"))
+            .await;
+        serde_json::from_str(&rows).unwrap()
     }
 
-    /// Values of one field of an object.
+    /// Values of one field in all records of an object.
     pub(crate) async fn column(&self, object: &str, field: &str) -> Vec<String> {
         let values = self
             .get(&format!("/sim/objects/{object}/column/{field}"))
             .await;
-        let values = values.as_array().unwrap().iter();
         values
-            .map(|value| value.as_str().unwrap().to_owned())
+            .lines()
+            .map(|value| serde_json::from_str(value).unwrap())
             .collect()
     }
 
+    /// Jobs and counters.
     pub(crate) async fn state(&self) -> Value {
-        self.get("/sim/state").await
+        serde_json::from_str(&self.get("/sim/state").await).unwrap()
     }
 
     /// All ingest jobs that were ever created.
@@ -63,26 +88,38 @@ impl TestSim {
         self.state().await["jobs"].as_array().unwrap().clone()
     }
 
+    /// How many jobs were in flight at once, at most.
     pub(crate) async fn most_jobs_at_once(&self) -> u64 {
-        self.state().await["max_jobs_in_flight"].as_u64().unwrap()
+        self.state().await["max_in_flight"].as_u64().unwrap()
     }
 
-    /// From now on no job goes on.
+    /// Access tokens that were given out.
+    pub(crate) async fn logins(&self) -> u64 {
+        self.state().await["tokens_issued"].as_u64().unwrap()
+    }
+
+    /// From now on closed jobs write nothing.
     pub(crate) async fn hold(&self) {
-        self.post("/sim/hold", &Value::Null).await;
+        self.post("/sim/hold", &json!({"hold": true})).await;
     }
 
     pub(crate) async fn release(&self) {
-        self.post("/sim/release", &Value::Null).await;
+        self.post("/sim/hold", &json!({"hold": false})).await;
     }
 
+    /// Adds a fault.
+    pub(crate) async fn fault(&self, fault: &Value) {
+        self.post("/sim/faults", &json!([fault])).await;
+    }
+
+    /// Waits until the org is in a state that is asked for.
     pub(crate) async fn wait_for(&self, what: &str, holds: impl Fn(&Value) -> bool) {
         let waiting = async {
             while !holds(&self.state().await) {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let waited = tokio::time::timeout(super::process::PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(waited.is_ok(), "waited in vain for {what}");
     }
 }
