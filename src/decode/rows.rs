@@ -1,0 +1,166 @@
+//! The rows of one stream that wait for their batch to be full.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+
+use super::value::Cell;
+
+/// Rows of a full batch.
+const MAX_ROWS: usize = 8_192;
+
+/// Bytes of text in a full batch.
+const MAX_TEXT: usize = 8 << 20;
+
+/// The builders of one stream. They exist only while rows wait, so an idle stream costs nothing.
+#[derive(Debug)]
+pub(super) struct Rows {
+    schema: SchemaRef,
+    open: Option<Builders>,
+    /// Rows and bytes a column of the last batch, if it was full: the next is probably the same.
+    last_full: Option<(usize, Vec<usize>)>,
+    /// Records that had a key without a column.
+    pub(super) unknown_keys: u64,
+}
+
+#[derive(Debug)]
+struct Builders {
+    properties: Vec<StringBuilder>,
+    emitted_at: Int64Builder,
+    changes: StringBuilder,
+    raw: StringBuilder,
+    raw_error: StringBuilder,
+    rows: usize,
+    text: usize,
+}
+
+impl Rows {
+    pub(super) fn new(schema: SchemaRef) -> Self {
+        Self {
+            schema,
+            open: None,
+            last_full: None,
+            unknown_keys: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.rows)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open.as_ref().is_some_and(Builders::is_full)
+    }
+
+    /// Appends a record: one cell a property.
+    pub(super) fn push(
+        &mut self,
+        cells: &[Cell<'_>],
+        emitted_at: Option<i64>,
+        changes: Option<&str>,
+    ) {
+        let open = self.builders();
+        for (column, cell) in open.properties.iter_mut().zip(cells) {
+            match cell {
+                Some(text) => {
+                    open.text += text.len();
+                    column.append_value(text);
+                }
+                None => column.append_null(),
+            }
+        }
+        open.text += changes.map_or(0, str::len);
+        open.emitted_at.append_option(emitted_at);
+        open.changes.append_option(changes);
+        open.raw.append_null();
+        open.raw_error.append_null();
+        open.rows += 1;
+    }
+
+    /// Appends a line that could not be decoded.
+    pub(super) fn push_raw(&mut self, line: &str, error: &str) {
+        let open = self.builders();
+        for column in &mut open.properties {
+            column.append_null();
+        }
+        open.text += line.len() + error.len();
+        open.emitted_at.append_null();
+        open.changes.append_null();
+        open.raw.append_value(line);
+        open.raw_error.append_value(error);
+        open.rows += 1;
+    }
+
+    /// Takes the rows that wait, if there are any.
+    pub(super) fn flush(&mut self) -> Option<RecordBatch> {
+        let mut open = self.open.take()?;
+        self.last_full = open.is_full().then(|| open.sizes());
+        let properties = open.properties.iter_mut();
+        let mut columns: Vec<ArrayRef> = properties
+            .map(|column| Arc::new(column.finish()) as ArrayRef)
+            .collect();
+        columns.extend([
+            Arc::new(open.emitted_at.finish()) as ArrayRef,
+            Arc::new(open.changes.finish()),
+            Arc::new(open.raw.finish()),
+            Arc::new(open.raw_error.finish()),
+        ]);
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
+        Some(batch.expect("one builder of the column's type for each column, filled alike"))
+    }
+
+    fn builders(&mut self) -> &mut Builders {
+        let columns = self.schema.fields().len() - BOOKKEEPING;
+        let last_full = self.last_full.as_ref();
+        self.open
+            .get_or_insert_with(|| Builders::new(columns, last_full))
+    }
+}
+
+/// Columns behind the properties.
+const BOOKKEEPING: usize = 4;
+
+impl Builders {
+    /// Empty builders, as large as the last batch if that was full.
+    fn new(columns: usize, last_full: Option<&(usize, Vec<usize>)>) -> Self {
+        let properties = match last_full {
+            Some((rows, sizes)) => sizes
+                .iter()
+                .map(|bytes| StringBuilder::with_capacity(*rows, bytes + bytes / 16))
+                .collect(),
+            None => (0..columns)
+                .map(|_| StringBuilder::with_capacity(0, 0))
+                .collect(),
+        };
+        let rows = last_full.map_or(0, |(rows, _)| *rows);
+        Self {
+            properties,
+            emitted_at: Int64Builder::with_capacity(rows),
+            changes: StringBuilder::with_capacity(rows, 0),
+            raw: StringBuilder::with_capacity(rows, 0),
+            raw_error: StringBuilder::with_capacity(rows, 0),
+            rows: 0,
+            text: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= MAX_ROWS || self.text >= MAX_TEXT
+    }
+
+    fn sizes(&self) -> (usize, Vec<usize>) {
+        let bytes = self.properties.iter();
+        (
+            self.rows,
+            bytes.map(|column| column.values_slice().len()).collect(),
+        )
+    }
+}
+
+/// The same vector without its cells: its allocation serves the next line.
+pub(super) fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
+    cells.clear();
+    cells.into_iter().map(|_| None).collect()
+}

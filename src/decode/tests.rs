@@ -1,0 +1,610 @@
+//! Whole lines through the decoder, with serde_json as the oracle.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::*;
+
+const COLUMNS: [&str; 5] = ["Id", "Name", "name", "Größe", "é \"x\""];
+
+fn stream(name: &str, namespace: Option<&str>, columns: &[&str]) -> StreamSchema {
+    let properties: serde_json::Map<String, Value> = columns
+        .iter()
+        .map(|column| ((*column).to_owned(), json!({"type": "string"})))
+        .collect();
+    let schema = json!({"properties": properties});
+    StreamSchema::from_json_schema(name, namespace, &schema).unwrap()
+}
+
+fn contacts() -> Decoder {
+    Decoder::new(vec![stream("contacts", None, &COLUMNS)]).unwrap()
+}
+
+fn record(data: &str) -> String {
+    format!(r#"{{"type":"RECORD","record":{{"stream":"contacts","data":{data},"emitted_at":5}}}}"#)
+}
+
+/// The texts of a row by column, nulls left out.
+fn row(batch: &RecordBatch, row: usize) -> HashMap<String, String> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns());
+    columns
+        .filter(|(_, column)| column.is_valid(row))
+        .map(|(field, column)| {
+            let text = match column.as_string_opt::<i32>() {
+                Some(column) => column.value(row).to_owned(),
+                None => column.as_primitive::<Int64Type>().value(row).to_string(),
+            };
+            (field.name().clone(), text)
+        })
+        .collect()
+}
+
+fn texts<const N: usize>(pairs: [(&str, &str); N]) -> HashMap<String, String> {
+    pairs
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .collect()
+}
+
+/// Decodes one line that must be a record of the only stream, and answers its row.
+fn decode(decoder: &mut Decoder, line: &[u8]) -> HashMap<String, String> {
+    let answer = decoder.line(line);
+    assert!(
+        matches!(answer, Line::Record { stream: 0, .. }),
+        "{answer:?}"
+    );
+    let batch = decoder.flush(0).unwrap();
+    assert_eq!(batch.num_rows(), 1);
+    row(&batch, 0)
+}
+
+#[test]
+fn values_are_exact_texts() {
+    let data = r#"{"name":"a\nb","Id":12345678901234567890,"Größe":[1.10, {"b": 1e5, "a": null}],
+        "é \"x\"":true,"Name":null}"#;
+    assert_eq!(
+        decode(&mut contacts(), record(data).as_bytes()),
+        texts([
+            ("name", "a\nb"),
+            ("Id", "12345678901234567890"),
+            ("Größe", r#"[1.10,{"b":1e5,"a":null}]"#),
+            ("é \"x\"", "true"),
+            (EMITTED_AT, "5000"),
+        ])
+    );
+}
+
+#[test]
+fn every_optional_key_may_be_there_and_null() {
+    let line = r#"{"type":"RECORD","log":null,"spec":null,"connectionStatus":null,"catalog":null,
+        "record":{"namespace":null,"stream":"contacts","data":{"id":"0","NAME":1.5},
+        "emitted_at":1700000000.5,"meta":null,"file_reference":null},"state":null,"trace":null,
+        "control":null,"destination_catalog":null}"#;
+    assert_eq!(
+        decode(&mut contacts(), line.as_bytes()),
+        texts([("Id", "0"), ("Name", "1.5"), (EMITTED_AT, "1700000000500"),])
+    );
+    let line = r#"{"record":{"meta":{"changes":[{"field": "x"}]},"emitted_at":null,
+        "data":{"Id":""},"stream":"contacts"},"type":"RECORD"}"#;
+    assert_eq!(
+        decode(&mut contacts(), line.as_bytes()),
+        texts([("Id", ""), (CHANGES, r#"[{"field":"x"}]"#)])
+    );
+}
+
+#[test]
+fn keys_of_no_column_are_dropped_and_their_records_counted() {
+    let mut decoder = contacts();
+    for data in [
+        r#"{"x":1,"y":{"z":" "},"Id":1}"#,
+        r#"{"Id":1}"#,
+        r#"{"x":1}"#,
+    ] {
+        decode(&mut decoder, record(data).as_bytes());
+    }
+    assert_eq!(decoder.unknown_keys(0), 2);
+}
+
+#[test]
+fn other_messages_are_handed_back() {
+    let mut decoder = contacts();
+    for (line, kind) in [
+        (
+            r#"{"type":"STATE","state":{"type":"STREAM"}}"#,
+            MessageType::State,
+        ),
+        (r#"{"type":null,"data":{"cursor":1}}"#, MessageType::State),
+        (
+            r#"{"global_":{"shared_state":1},"global_":null}"#,
+            MessageType::State,
+        ),
+        (
+            r#"{"trace":{"type":"X"},"type":"TRACE"}"#,
+            MessageType::Trace,
+        ),
+        (r#" {"type":"LOG","log":{}} "#, MessageType::Log),
+        (r#"{"type":"CONTROL"}"#, MessageType::Control),
+        (r#"{"type":"NEW","record":null}"#, MessageType::Other),
+    ] {
+        let line = line.as_bytes();
+        assert_eq!(decoder.line(line), Line::Message(line, kind));
+    }
+    assert_eq!(decoder.line(b" \t"), Line::Blank);
+    assert_eq!(decoder.line(b""), Line::Blank);
+    assert_eq!(decoder.flush(0), None);
+}
+
+#[test]
+fn garbage_says_why() {
+    let mut decoder = contacts();
+    for (line, reason) in [
+        (&b"hello"[..], "the line is not valid JSON"),
+        (b"[1]", "the line is not valid JSON"),
+        (b"{}", "the JSON is no message: it has no type"),
+        (b"{\"a\":\"\xff\"}", "the line is not valid UTF-8"),
+        (
+            br#"{"type":"RECORD","record":null}"#,
+            "a RECORD without a record",
+        ),
+        (
+            br#"{"type":"RECORD","record":{"data":{}}}"#,
+            "a RECORD without a stream",
+        ),
+    ] {
+        let answer = decoder.line(line);
+        let Line::Garbage { reason: found } = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(found, reason);
+    }
+    assert_eq!(decoder.rows(0), 0);
+}
+
+#[test]
+fn a_broken_record_of_a_known_stream_is_a_row_with_its_text() {
+    for (data, error) in [
+        (
+            r#"{"Id":"\ud800"}"#,
+            "field Id: a text has an escape that stands for no character",
+        ),
+        (
+            r#"{"z":["\udc00"]}"#,
+            "a text has an escape that stands for no character",
+        ),
+        (r#"{"Id":NaN}"#, "the line is not valid JSON"),
+        (r#"{"Id":01}"#, "the line is not valid JSON"),
+        (r#"{"Id":"a	b"}"#, "the line is not valid JSON"),
+        ("[1]", "the record's data is not an object"),
+        ("\"{}\"", "the record's data is not an object"),
+        ("\"\\n\"", "the record's data is not an object"),
+        ("null", "the record's data is not an object"),
+    ] {
+        let line = record(data);
+        let expected = texts([(RAW, &line), (RAW_ERROR, error)]);
+        assert_eq!(decode(&mut contacts(), line.as_bytes()), expected);
+        let late = format!(r#"{{"record":{{"data":{data},"stream":"contacts"}},"type":"RECORD"}}"#);
+        let found = decode(&mut contacts(), late.as_bytes());
+        assert_eq!(found[RAW], late);
+    }
+    let glued = record("{}").repeat(2);
+    assert!(decode(&mut contacts(), glued.as_bytes()).contains_key(RAW));
+    let mut line = record(r#"{"Id":"?"}"#).into_bytes();
+    let place = line.iter().position(|byte| *byte == b'?').unwrap();
+    line[place] = 0xFF;
+    let found = decode(&mut contacts(), &line);
+    assert_eq!(found[RAW_ERROR], "the line is not valid UTF-8");
+    assert!(found[RAW].contains('\u{FFFD}'));
+    let missing = br#"{"type":"RECORD","record":{"stream":"contacts"}}"#;
+    assert_eq!(
+        decode(&mut contacts(), missing)[RAW_ERROR],
+        "the record's data is not an object"
+    );
+}
+
+#[test]
+fn nesting_may_be_deep() {
+    for levels in [21, 22, 1_000_000] {
+        let list = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let data = format!(r#"{{"z":{{"y":{list}}},"Id":{list},"Name":"\u00e9","name":1.10}}"#);
+        let found = decode(&mut contacts(), record(&data).as_bytes());
+        assert!(found["Id"] == list, "{levels}");
+        assert_eq!(
+            (found["Name"].as_str(), found["name"].as_str()),
+            ("é", "1.10")
+        );
+        let answer = record(&data[1..]);
+        assert!(decode(&mut contacts(), answer.as_bytes()).contains_key(RAW));
+    }
+}
+
+#[test]
+fn streams_may_interleave() {
+    let mut decoder = Decoder::new(vec![
+        stream("a", None, &["x"]),
+        stream("a", Some("n"), &["x", "y"]),
+        stream("b", Some("n"), &["z"]),
+    ])
+    .unwrap();
+    let lines = [
+        (r#""stream":"a","data":{"x":1}"#, 0),
+        (r#""stream":"a","namespace":"n","data":{"y":2}"#, 1),
+        (r#""stream":"a","data":{"y":3,"x":4},"namespace":"n""#, 1),
+        (r#""namespace":"n","stream":"b","data":{"z":5}"#, 2),
+        (r#""data":{"x":6},"stream":"a","namespace":null"#, 0),
+        (r#""stream":"b","data":{"z":7},"namespace":"n""#, 2),
+        (r#""stream":"\u0061","namespace":"n","data":{"x":8}"#, 1),
+    ];
+    for (body, stream) in lines {
+        let line = format!(r#"{{"type":"RECORD","record":{{{body}}}}}"#);
+        let expected = Line::Record {
+            stream,
+            full: false,
+        };
+        assert_eq!(decoder.line(line.as_bytes()), expected, "{body}");
+    }
+    for (body, namespace) in [
+        (r#""stream":"b","data":{"z":7}"#, None),
+        (
+            r#""stream":"b","data":{"z":7},"namespace":"m""#,
+            Some("m".to_owned()),
+        ),
+    ] {
+        let line = format!(r#"{{"type":"RECORD","record":{{{body}}}}}"#);
+        let expected = Line::UnknownStream {
+            name: "b".to_owned(),
+            namespace,
+        };
+        assert_eq!(decoder.line(line.as_bytes()), expected, "{body}");
+    }
+    let rows = |batch: Option<RecordBatch>| {
+        let batch = batch.unwrap();
+        (0..batch.num_rows())
+            .map(|index| row(&batch, index))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(decoder.flush(0)),
+        [texts([("x", "1")]), texts([("x", "6")])]
+    );
+    assert_eq!(
+        rows(decoder.flush(1)),
+        [
+            texts([("y", "2")]),
+            texts([("x", "4"), ("y", "3")]),
+            texts([("x", "8")])
+        ]
+    );
+    assert_eq!(
+        rows(decoder.flush(2)),
+        [texts([("z", "5")]), texts([("z", "7")])]
+    );
+}
+
+#[test]
+fn a_batch_is_full_by_rows_or_by_text() {
+    let mut decoder = contacts();
+    let line = record(r#"{"Id":"1"}"#);
+    for _ in 0..2 {
+        for number in 1..=8192 {
+            let full = number == 8192;
+            assert_eq!(
+                decoder.line(line.as_bytes()),
+                Line::Record { stream: 0, full }
+            );
+        }
+        assert_eq!(decoder.rows(0), 8192);
+        assert_eq!(decoder.flush(0).unwrap().num_rows(), 8192);
+        assert_eq!(decoder.rows(0), 0);
+    }
+    let long = record(&format!(r#"{{"Id":"{}"}}"#, "x".repeat(20 << 20)));
+    assert_eq!(
+        decoder.line(long.as_bytes()),
+        Line::Record {
+            stream: 0,
+            full: true
+        }
+    );
+    assert_eq!(row(&decoder.flush(0).unwrap(), 0)["Id"].len(), 20 << 20);
+    let broken = &long[..long.len() - 1];
+    assert_eq!(
+        decoder.line(broken.as_bytes()),
+        Line::Record {
+            stream: 0,
+            full: true
+        }
+    );
+}
+
+#[test]
+fn a_catalog_must_tell_its_streams_apart() {
+    let error = Decoder::new(vec![
+        stream("a", Some("n"), &["x"]),
+        stream("a", None, &["x"]),
+        stream("a", Some("n"), &["x"]),
+    ])
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("stream n.a appeared multiple times")
+    );
+    let error = Decoder::new(Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("no streams"), "{error}");
+}
+
+fn string() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => "[a-z \u{e9}\u{4e2d}\u{1f600}{}\\[\\],:]{0,12}",
+        1 => prop::sample::select(vec![
+            r#"\""#, r"\\", r"\/", r"\n", r"\u00e9", r"\u0007", r"\ud83d\ude00", r"\\\\",
+        ])
+        .prop_map(str::to_owned),
+        1 => "[^\\p{Cc}\"\\\\]{0,40}",
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+}
+
+fn blanks() -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just(String::new()), 1 => "[ \t\r]{0,2}"]
+}
+
+fn list(open: char, items: Vec<(String, String)>, close: char) -> String {
+    let items: Vec<String> = items
+        .into_iter()
+        .map(|(blanks, item)| format!("{blanks}{item}{blanks}"))
+        .collect();
+    format!("{open}{}{close}", items.join(","))
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        prop::sample::select(vec!["null", "true", "false", "1.10", "-0", "0e-5"])
+            .prop_map(str::to_owned),
+        "-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?",
+        string(),
+        string(),
+    ];
+    leaf.prop_recursive(3, 24, 5, |inner| {
+        let array = prop::collection::vec((blanks(), inner.clone()), 0..5)
+            .prop_map(|items| list('[', items, ']'));
+        prop_oneof![array, object(string(), inner)]
+    })
+}
+
+fn object(
+    key: impl Strategy<Value = String>,
+    value: impl Strategy<Value = String>,
+) -> impl Strategy<Value = String> {
+    let entry = (key, blanks(), blanks(), value);
+    let entry =
+        entry.prop_map(|(key, before, after, value)| format!("{key}{before}:{after}{value}"));
+    prop::collection::vec((blanks(), entry), 0..6).prop_map(|items| list('{', items, '}'))
+}
+
+fn data() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "Id",
+        "id",
+        "Name",
+        "name",
+        "NAME",
+        "Größe",
+        "GRÖSSE",
+        "größe",
+        r#"é \"x\""#,
+        r"\u0049d",
+        "x",
+    ])
+    .prop_map(|key| format!("\"{key}\""));
+    object(prop_oneof![8 => known, 1 => string()], value())
+}
+
+/// A record's line with the keys of its record in any order.
+fn record_line() -> impl Strategy<Value = String> {
+    let record = data().prop_flat_map(|data| {
+        let parts = vec![
+            r#""stream" : "contacts""#.to_owned(),
+            r#""namespace":null"#.to_owned(),
+            format!("\"data\":{data}"),
+            r#""emitted_at":1700000000000"#.to_owned(),
+        ];
+        Just(parts).prop_shuffle()
+    });
+    (record, any::<bool>()).prop_map(|(parts, type_first)| {
+        let record = format!("\"record\":{{{}}}", parts.join(","));
+        let kind = r#""type":"RECORD""#;
+        if type_first {
+            format!("{{{kind},{record}}}")
+        } else {
+            format!("{{{record}, {kind}}}")
+        }
+    })
+}
+
+/// The keys and values of an object in their order.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// The compact text of a value by serde_json, numbers as they stand; none if a text in it has an
+/// escape that stands for no character.
+fn oracle_compact(raw: &str) -> Option<String> {
+    Some(match raw.as_bytes()[0] {
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+            let items: Option<Vec<_>> = items
+                .iter()
+                .map(|item| oracle_compact(item.get()))
+                .collect();
+            format!("[{}]", items?.join(","))
+        }
+        b'{' => {
+            let Entries(entries) = serde_json::from_str(raw).ok()?;
+            let entries: Option<Vec<_>> = entries
+                .iter()
+                .map(|(key, value)| {
+                    Some(format!("{}:{}", json!(key), oracle_compact(value.get())?))
+                })
+                .collect();
+            format!("{{{}}}", entries?.join(","))
+        }
+        b'"' => json!(serde_json::from_str::<String>(raw).ok()?).to_string(),
+        _ => raw.to_owned(),
+    })
+}
+
+/// The row of a record's line by serde_json; none if the line is not one that can be decoded.
+fn oracle(line: &[u8]) -> Option<HashMap<String, String>> {
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(borrow)]
+        record: Record<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Record<'a> {
+        stream: String,
+        #[serde(borrow)]
+        data: &'a RawValue,
+    }
+    let message: Message<'_> = serde_json::from_slice(line).ok()?;
+    if message.kind != "RECORD" || message.record.stream != "contacts" {
+        return None;
+    }
+    let mut expected = HashMap::new();
+    let mut exact = Vec::new();
+    let Entries(entries) = serde_json::from_str(message.record.data.get()).ok()?;
+    for (key, value) in entries {
+        let raw = value.get();
+        let text = match serde_json::from_str::<Option<String>>(raw) {
+            Ok(text) => text,
+            Err(_) if raw.starts_with('"') => return None,
+            Err(_) => Some(oracle_compact(raw)?),
+        };
+        let is_exact = COLUMNS.contains(&key.as_str());
+        let lower = key.to_lowercase();
+        let mut columns: Vec<&str> = COLUMNS.to_vec();
+        columns.sort_unstable();
+        let Some(column) = columns.into_iter().find(|column| {
+            if is_exact {
+                *column == key
+            } else {
+                column.to_lowercase() == lower
+            }
+        }) else {
+            continue;
+        };
+        if is_exact {
+            exact.push(column);
+        } else if exact.contains(&column) {
+            continue;
+        }
+        match text {
+            Some(text) => expected.insert(column.to_owned(), text),
+            None => expected.remove(column),
+        };
+    }
+    Some(expected)
+}
+
+/// Decodes one line; what is there must be one whole row, and only of a record.
+fn properties_of(decoder: &mut Decoder, line: &[u8]) -> Option<HashMap<String, String>> {
+    let is_record = matches!(decoder.line(line), Line::Record { stream: 0, .. });
+    assert_eq!(decoder.rows(0), usize::from(is_record));
+    let batch = decoder.flush(0)?;
+    let mut found = row(&batch, 0);
+    if let Some(raw) = found.get(RAW) {
+        assert_eq!(*raw, String::from_utf8_lossy(line));
+        assert!(found.contains_key(RAW_ERROR));
+        assert_eq!(found.len(), 2, "half a row: {found:?}");
+        return None;
+    }
+    found.remove(EMITTED_AT);
+    Some(found)
+}
+
+proptest! {
+    #[test]
+    fn decodes_as_serde_json_does(lines in prop::collection::vec(record_line(), 1..4)) {
+        let mut decoder = contacts();
+        for line in lines {
+            let expected = oracle(line.as_bytes());
+            prop_assert!(expected.is_some(), "{line}");
+            prop_assert_eq!(properties_of(&mut decoder, line.as_bytes()), expected, "{}", line);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_read_as_serde_json_does(
+        line in record_line(),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut line = line.into_bytes();
+        let place = place.index(line.len());
+        line[place] = byte;
+        let found = properties_of(&mut contacts(), &line);
+        prop_assert_eq!(found, oracle(&line), "{}", String::from_utf8_lossy(&line));
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_truncated_record_is_never_half_a_row(line in record_line()) {
+        let mut decoder = contacts();
+        for end in 0..line.len() {
+            prop_assert_eq!(properties_of(&mut decoder, &line.as_bytes()[..end]), None);
+        }
+    }
+
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_survived(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        json in "[\\[\\]{}:,\"\\\\ u0-9a-fnulltrue.eE+-]{0,60}",
+    ) {
+        let mut decoder = contacts();
+        properties_of(&mut decoder, &bytes);
+        properties_of(&mut decoder, json.as_bytes());
+        let mut line = record("{\"Id\":").into_bytes();
+        line.extend_from_slice(&bytes);
+        properties_of(&mut decoder, &line);
+        properties_of(&mut decoder, record(&json).as_bytes());
+        properties_of(&mut decoder, record(&format!("{{\"Id\":{json}}}")).as_bytes());
+    }
+}

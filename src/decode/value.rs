@@ -1,0 +1,179 @@
+//! The raw text of one JSON value -> the text of a cell.
+
+use std::borrow::Cow;
+
+/// Text of a cell; none is null.
+pub(super) type Cell<'a> = Option<Cow<'a, str>>;
+
+const BAD_ESCAPE: &str = "a text has an escape that stands for no character";
+
+/// Below this a number of `emitted_at` is taken as seconds: as milliseconds it would be 1973.
+const SECONDS_BELOW: i64 = 100_000_000_000;
+
+/// The exact text of a value: a string without quotes and escapes, digits as they stand, an object
+/// or array without blanks. `raw` is owned if, and only if, it is a string with escapes.
+pub(super) fn cell(raw: Cow<'_, str>) -> Result<Cell<'_>, &'static str> {
+    let raw = match raw {
+        Cow::Borrowed(raw) => raw,
+        Cow::Owned(raw) => return Ok(Some(unescape(&raw)?.into())),
+    };
+    Ok(match raw.as_bytes().first() {
+        Some(b'"') => raw.get(1..raw.len() - 1).map(Cow::Borrowed),
+        Some(b'n') => None,
+        Some(b'{' | b'[') => Some(compact(raw)?),
+        _ => Some(Cow::Borrowed(raw)),
+    })
+}
+
+/// The text of a JSON string; none if `raw` is another value or has a broken escape.
+pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') {
+        return unescape(raw).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inside))
+}
+
+/// `emitted_at` in milliseconds, whether it was given so or in seconds, whole or not.
+pub(super) fn milliseconds(raw: &str) -> Option<i64> {
+    if let Ok(whole) = raw.parse::<i64>() {
+        return if whole < SECONDS_BELOW {
+            whole.checked_mul(1000)
+        } else {
+            Some(whole)
+        };
+    }
+    let number: f64 = raw.parse().ok()?;
+    let milliseconds = if number < SECONDS_BELOW as f64 {
+        number * 1000.0
+    } else {
+        number
+    };
+    let in_range = milliseconds.abs() < i64::MAX as f64;
+    in_range.then(|| milliseconds.round() as i64)
+}
+
+/// `changes` of a record's `meta` as compact JSON, if it is a list with something in it.
+pub(super) fn changes(meta: &str) -> Result<Cell<'static>, &'static str> {
+    #[derive(serde::Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow)]
+        changes: Option<&'a serde_json::value::RawValue>,
+    }
+    if !meta.starts_with('{') {
+        return Ok(None);
+    }
+    let meta: Meta<'_> =
+        serde_json::from_str(meta).map_err(|_| "the record's meta could not be read")?;
+    let Some(changes) = meta.changes.map(serde_json::value::RawValue::get) else {
+        return Ok(None);
+    };
+    let changes = compact(changes)?;
+    let some = changes.starts_with('[') && changes != "[]";
+    Ok(some.then(|| Cow::Owned(changes.into_owned())))
+}
+
+/// An object or array without blanks between its parts: digits and the order of keys stay, escapes
+/// that need not be are resolved.
+fn compact(raw: &str) -> Result<Cow<'_, str>, &'static str> {
+    let plain = |byte: &u8| *byte > b' ' && *byte != b'\\';
+    if raw.bytes().all(|byte| plain(&byte)) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut compacted = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(quote) = rest.find('"') {
+        let (between, string) = rest.split_at(quote);
+        push_without_blanks(&mut compacted, between);
+        let (string, after) = string.split_at(string_length(string).ok_or(BAD_ESCAPE)?);
+        if string.contains('\\') {
+            let text = serde_json::Value::String(unescape(string)?);
+            compacted.push_str(&text.to_string());
+        } else {
+            compacted.push_str(string);
+        }
+        rest = after;
+    }
+    push_without_blanks(&mut compacted, rest);
+    Ok(Cow::Owned(compacted))
+}
+
+fn push_without_blanks(out: &mut String, text: &str) {
+    out.extend(text.split_ascii_whitespace());
+}
+
+/// Bytes of the string that `text` starts with, both quotes included.
+fn string_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let inside = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })?;
+    Some(inside + 2)
+}
+
+fn unescape(raw: &str) -> Result<String, &'static str> {
+    serde_json::from_str(raw).map_err(|_| BAD_ESCAPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_have_the_exact_text() {
+        for (raw, expected) in [
+            ("null", None),
+            ("true", Some("true")),
+            ("1.10", Some("1.10")),
+            ("\"\"", Some("")),
+            ("\"a b\"", Some("a b")),
+            ("[]", Some("[]")),
+            (
+                "[ 1.10 ,\n{ \"b\" : 1E+2 , \"a\" : \"x y\" } ]",
+                Some(r#"[1.10,{"b":1E+2,"a":"x y"}]"#),
+            ),
+            (r#"["\u00e9\/\"\\\n"]"#, Some(r#"["é/\"\\\n"]"#)),
+            (r#"["a b"]"#, Some(r#"["a b"]"#)),
+        ] {
+            assert_eq!(cell(raw.into()).unwrap().as_deref(), expected, "{raw}");
+        }
+        let escaped = |raw: &str| cell(Cow::Owned(raw.to_owned())).map(Option::unwrap);
+        assert_eq!(escaped(r#""\u00e9\n\ud83d\ude00""#).unwrap(), "é\n😀");
+        for broken in [r#""\ud800""#, r#""\udc00""#, r#""\u12x4""#] {
+            assert_eq!(escaped(broken), Err(BAD_ESCAPE), "{broken}");
+            assert_eq!(cell(format!("[{broken}]").as_str().into()), Err(BAD_ESCAPE));
+        }
+    }
+
+    #[test]
+    fn emitted_at_in_any_unit() {
+        for (raw, expected) in [
+            ("1700000000000", Some(1_700_000_000_000)),
+            ("1700000000000.6", Some(1_700_000_000_001)),
+            ("1700000000", Some(1_700_000_000_000)),
+            ("1700000000.25", Some(1_700_000_000_250)),
+            ("1.7e12", Some(1_700_000_000_000)),
+            ("1e400", None),
+            ("null", None),
+            ("\"1\"", None),
+        ] {
+            assert_eq!(milliseconds(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn changes_of_meta() {
+        let found = |meta| changes(meta).unwrap();
+        assert_eq!(found("null"), None);
+        assert_eq!(found("{}"), None);
+        assert_eq!(found(r#"{"changes":null}"#), None);
+        assert_eq!(found(r#"{"changes":[ ]}"#), None);
+        assert_eq!(found(r#"{"changes":{"a":1}}"#), None);
+        assert_eq!(
+            found(r#"{"x":1,"changes":[ {"field": "Bio"} ]}"#).unwrap(),
+            r#"[{"field":"Bio"}]"#
+        );
+    }
+}
