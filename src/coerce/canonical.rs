@@ -1,10 +1,10 @@
 //! Canonical forms: texts that are equal where Salesforce would call two values of a field equal.
 //!
 //! Salesforce echoes numbers of processed rows through the field's type (`912260031` comes back as
-//! `9.12260031E8`) and values that it could not read as they were sent. A text that is no literal of
-//! the type is therefore its own canonical form.
+//! `9.12260031E8`) and values that it could not read as they were sent. A text that is no literal
+//! of the type is therefore its own canonical form.
 
-use super::literal::{LiteralType, Outcome, clean};
+use super::literal::{LiteralType, Outcome, clean, is_suspicious};
 use super::number;
 
 impl LiteralType {
@@ -27,19 +27,21 @@ impl LiteralType {
     }
 }
 
-/// Text without outer blanks, its line breaks as LF.
+/// Text without outer blanks, its line breaks as LF, without characters that XML cannot hold.
 fn text(value: &str, out: &mut String) -> Outcome {
     let trimmed = value.trim();
     if trimmed.is_empty() {
+        return Outcome::Null;
+    }
+    if trimmed.len() == value.len() && !value.bytes().any(is_suspicious) {
+        return Outcome::Same;
+    }
+    let mut cleaned = String::with_capacity(value.len());
+    clean(value, &mut cleaned);
+    out.push_str(cleaned.trim());
+    if out.is_empty() {
         Outcome::Null
-    } else if trimmed.len() == value.len() && !value.contains('\r') {
-        Outcome::Same
     } else {
-        clean(trimmed, out);
-        if out.is_empty() {
-            Outcome::Null
-        } else {
-            Outcome::Written
-        }
+        Outcome::Written
     }
 }

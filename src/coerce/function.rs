@@ -20,8 +20,8 @@ use super::literal::{LiteralType, Outcome, is_suspicious};
 pub(super) enum Form {
     /// The literal that is sent: `sf_date(text)`.
     Literal,
-    /// The form that is compared: `sf_canonical_date(text)`. That of decimals takes the scale of the
-    /// field as a second argument.
+    /// The form that is compared: `sf_canonical_date(text)`. That of decimals takes the scale of
+    /// the field as a second argument.
     Canonical,
 }
 

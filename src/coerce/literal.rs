@@ -223,7 +223,7 @@ fn is_base64(value: &str) -> bool {
     let bare = value.strip_suffix('=').unwrap_or(value);
     let bare = bare.strip_suffix('=').unwrap_or(bare);
     !bare.is_empty()
-        && value.len() % 4 == 0
+        && value.len().is_multiple_of(4)
         && bare
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))

@@ -71,8 +71,8 @@ struct Column {
 /// What a source batch became.
 #[derive(Debug, Clone)]
 pub struct Cells {
-    /// A row for each source row, columns as the header has them, Utf8: literals and nulls, never an
-    /// empty text. Rejected rows are in it, with what could be written of them.
+    /// A row for each source row, columns as the header has them, Utf8: literals and nulls, never
+    /// an empty text. Rejected rows are in it, with what could be written of them.
     pub batch: RecordBatch,
     /// Rows that cannot be sent, ascending, with everything that is wrong with each.
     pub rejects: Vec<(usize, Reason)>,
@@ -145,9 +145,9 @@ impl Coercion {
         })
     }
 
-    /// The canonical form of cells, or of their echo in a job's results: equal texts for values that
-    /// Salesforce holds equal. Takes Utf8 columns, named as the header is in any letter case; leaves
-    /// out those that the header lacks, and answers the rest in the header's order.
+    /// The canonical form of cells, or of their echo in a job's results: equal texts for values
+    /// that Salesforce holds equal. Takes Utf8 columns, named as the header is in any letter case;
+    /// leaves out those that the header lacks, and answers the rest in the header's order.
     ///
     /// # Errors
     /// [`CoerceError::Evaluate`] if a column of the header is not Utf8.
@@ -301,3 +301,8 @@ fn evaluation(error: arrow::error::ArrowError) -> CoerceError {
 fn text_field(name: &str) -> ArrowField {
     ArrowField::new(name, DataType::Utf8, true)
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

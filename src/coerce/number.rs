@@ -2,7 +2,8 @@
 
 use super::literal::Outcome;
 
-/// Longest number written, in characters: more digits than any double has before or after its point.
+/// Longest number written, in characters: more digits than any double has before or after its
+/// point.
 const MAX_LENGTH: usize = 400;
 
 const NOT_DECIMAL: &str = "not a number (expected digits such as 1234.5)";
@@ -152,8 +153,8 @@ fn parse_exponent(text: &str) -> Option<i64> {
     })
 }
 
-/// The nearest double, rounded half away from zero to `scale` digits after the point, in a form that
-/// is the same for equal values. What is no number comes back trimmed.
+/// The nearest double, rounded half away from zero to `scale` digits after the point, in a form
+/// that is the same for equal values. What is no number comes back trimmed.
 pub(super) fn canonical(text: &str, scale: u32, out: &mut String) -> Outcome {
     let trimmed = text.trim();
     if trimmed.is_empty() {

@@ -1,8 +1,12 @@
 //! The table of rules: source type and field -> expression.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, Field as SourceField, TimeUnit};
 use datafusion::common::Column;
+use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, lit, try_cast};
+use datafusion::scalar::ScalarValue;
 
 use super::CoerceError;
 use super::function::{Form, function};
@@ -61,20 +65,27 @@ fn text(source: &SourceField, to: LiteralType) -> Option<Expr> {
             (numeric || matches!(to, Text | Boolean)).then(|| as_text(value))
         }
         float if float.is_floating() => match to {
-            // Arrow's text of a float has an exponent, or is NaN: neither belongs into a text field.
+            // Arrow's text of a float has an exponent, or is NaN: neither belongs into a text
+            // field.
             Text => Some(function(Decimal, Form::Literal).call(vec![as_text(value)])),
             _ => numeric.then(|| as_text(value)),
         },
         decimal if decimal.is_decimal() => (numeric || to == Text).then(|| as_text(value)),
-        DataType::Date32 if matches!(to, Text | Date | DateTime) => Some(as_text(value)),
+        DataType::Date32 if matches!(to, Text | Date | DateTime) => Some(as_text(in_years(
+            value,
+            ScalarValue::Date32(Some(FIRST_DAY)),
+            ScalarValue::Date32(Some(LAST_DAY)),
+        ))),
         DataType::Date64 if matches!(to, Text | Date | DateTime) => {
-            Some(as_text(try_cast(value, DataType::Date32)))
+            let days = in_years(
+                value,
+                ScalarValue::Date64(Some(i64::from(FIRST_DAY) * DAY_MS)),
+                ScalarValue::Date64(Some(i64::from(LAST_DAY) * DAY_MS)),
+            );
+            Some(as_text(try_cast(days, DataType::Date32)))
         }
-        DataType::Timestamp(unit, zone) if matches!(to, Text | Date | DateTime) => {
-            Some(as_text(match zone {
-                Some(_) => try_cast(value, utc(*unit)),
-                None => value,
-            }))
+        DataType::Timestamp(_, zone) if matches!(to, Text | Date | DateTime) => {
+            Some(timestamp_text(value, zone.is_some()))
         }
         DataType::Time32(_) | DataType::Time64(_) if matches!(to, Text | Time) => {
             Some(as_text(value))
@@ -83,13 +94,34 @@ fn text(source: &SourceField, to: LiteralType) -> Option<Expr> {
     }
 }
 
-/// A value that arrow cannot print becomes null, which rejects its row alone.
 fn as_text(value: Expr) -> Expr {
     try_cast(value, DataType::Utf8)
 }
 
-fn utc(unit: TimeUnit) -> DataType {
-    DataType::Timestamp(unit, Some("+00:00".into()))
+/// A timestamp in UTC as text, with `Z` if it has a zone. Salesforce keeps milliseconds.
+fn timestamp_text(value: Expr, zoned: bool) -> Expr {
+    let zone: Option<Arc<str>> = zoned.then(|| "+00:00".into());
+    let bound = |micros: i64| ScalarValue::TimestampMicrosecond(Some(micros), zone.clone());
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+    as_text(in_years(
+        try_cast(value, micros),
+        bound(i64::from(FIRST_DAY) * DAY_MS * 1_000),
+        bound(i64::from(LAST_DAY + 1) * DAY_MS * 1_000 - 1),
+    ))
+}
+
+/// Year 1 and year 9999, in days since 1970.
+const FIRST_DAY: i32 = -719_162;
+const LAST_DAY: i32 = 2_932_896;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The value if it lies between the bounds, else null, which rejects its row alone: arrow fails on
+/// a whole batch with a date that it cannot print.
+fn in_years(value: Expr, first: ScalarValue, last: ScalarValue) -> Expr {
+    let within = value.clone().between(lit(first), lit(last));
+    let branches = vec![(Box::new(within), Box::new(value))];
+    Expr::Case(Case::new(None, branches, None))
 }
 
 /// Salesforce's word for the type.

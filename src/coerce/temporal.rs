@@ -112,8 +112,8 @@ fn timestamp(text: &str) -> Option<(NaiveDate, i64)> {
         .then_some((date, ms.rem_euclid(DAY_MS)))
 }
 
-/// Milliseconds since midnight in UTC of `hh:mm[:ss[.fraction]][offset]`; the offset may lead to the
-/// day before or after.
+/// Milliseconds since midnight in UTC of `hh:mm[:ss[.fraction]][offset]`; the offset may lead to
+/// the day before or after.
 fn clock(text: &[u8]) -> Option<i64> {
     let [h1, h2, b':', m1, m2, rest @ ..] = text else {
         return None;
