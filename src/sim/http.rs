@@ -70,6 +70,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/jobs/ingest/{id}/{result}/", get(ingest::result));
     Router::new()
         .route("/services/oauth2/token", post(oauth::token))
+        .route("/services/oauth2/userinfo", get(oauth::user_info))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .route("/services/data/", get(metadata::versions))

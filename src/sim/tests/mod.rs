@@ -205,6 +205,39 @@ async fn sessions_are_given_refused_and_expire() {
 }
 
 #[tokio::test]
+async fn refresh_tokens_can_rotate() {
+    let options = SimOptions {
+        rotate_refresh_token: true,
+        ..SimOptions::default()
+    };
+    let sim = Sim::start(options).await.unwrap();
+    let mut client = Client {
+        sim,
+        http: reqwest::Client::new(),
+        token: String::new(),
+    };
+    let (_, first) = client
+        .ask_token("sim-client-secret", "sim-refresh-token")
+        .await;
+    let rotated = first["refresh_token"].as_str().unwrap();
+    let (status, second) = client.ask_token("sim-client-secret", rotated).await;
+    assert_eq!(status, StatusCode::OK);
+    client.token = second["access_token"].as_str().unwrap().to_owned();
+    assert!(client.get("/limits").await["DailyApiRequests"].is_object());
+    let (_, dead) = client.ask_token("sim-client-secret", rotated).await;
+    assert_eq!(dead["error"], "invalid_grant");
+    assert_eq!(
+        client.get("/limits").await[0]["errorCode"],
+        "INVALID_SESSION_ID"
+    );
+    let last = second["refresh_token"].as_str().unwrap();
+    assert_eq!(
+        client.ask_token("sim-client-secret", last).await.1["error"],
+        "invalid_grant"
+    );
+}
+
+#[tokio::test]
 async fn objects_are_described_alone_and_together() {
     let client = Client::start(SimOptions::default()).await;
     assert_eq!(
