@@ -280,7 +280,7 @@ impl Measured {
             self.records_per_second(),
             self.cpu_per_million().unwrap_or_default(),
             peak >> 20,
-            self.state["max_jobs_in_flight"],
+            self.state["max_in_flight"],
             self.held(),
             self.rejected.records(),
             self.run.printed.states(),
@@ -303,7 +303,10 @@ impl Measured {
             "reject_files": self.rejected.files.len(),
             "states": self.run.printed.states(),
             "wrong": self.wrong(),
-            "org": self.state,
+            "jobs": self.state["jobs"].as_array().map_or(0, Vec::len),
+            "max_jobs_in_flight": self.state["max_in_flight"],
+            "api_calls": self.state["api_calls"],
+            "batches": self.state["batches"],
             "object": self.object,
         })
     }

@@ -14,17 +14,18 @@ use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Loader, Org, Rejects};
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::settings::Settings;
-use arrow_salesforce::sim;
+use arrow_salesforce::sim::{Sim, SimOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Any org will do; this one is simulated, and takes whatever credentials it is shown.
-    let salesforce = sim::start(sim::Options::default()).await?;
+    // Any org will do. This one is simulated.
+    let options = SimOptions::default();
+    let salesforce = Sim::start(options.clone()).await?;
     let credentials = Credentials {
         login_url: salesforce.url().parse()?,
-        client_id: "client".to_owned(),
-        client_secret: "secret".into(),
-        refresh_token: "token".into(),
+        client_id: options.client_id,
+        client_secret: options.client_secret.into(),
+        refresh_token: options.refresh_token.into(),
     };
     let org = Org::connect(credentials, Settings::default()).await?;
 

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use arrow_salesforce::airbyte::{self, Command};
-use arrow_salesforce::sim;
+use arrow_salesforce::sim::{Sim, SimOptions};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use outcome::Rejected;
@@ -67,7 +67,7 @@ async fn demo() -> Result<ExitCode> {
     }
     fs::create_dir_all(&rejects)?;
 
-    let org = sim::start(sim::Options::default()).await?;
+    let org = Sim::start(SimOptions::default()).await?;
     let url = org.url();
     let streams = [
         stream(Shape::Contacts, 100_000),
@@ -219,7 +219,12 @@ async fn show_org(url: &str) -> Result<u64> {
     align_right(&mut table, &[1, 2, 3]);
     println!("{table}");
     let state = outcome::ask(url, "/sim/state").await?;
-    println!("{state}");
+    println!(
+        "It saw {} jobs, at most {} in flight at once, in {} API calls.",
+        state["jobs"].as_array().map_or(0, Vec::len),
+        state["max_in_flight"],
+        state["api_calls"],
+    );
     Ok(held)
 }
 

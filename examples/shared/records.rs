@@ -295,9 +295,9 @@ pub(crate) fn expected(streams: &[Stream]) -> BTreeMap<Fate, u64> {
 /// A config for the simulator at `login_url`, with the settings of `more` (an object) on top.
 pub(crate) fn config(login_url: &str, more: &Value) -> Value {
     let mut config = json!({
-        "client_id": "simulated-client",
-        "client_secret": "simulated-secret",
-        "refresh_token": "simulated-refresh-token",
+        "client_id": "sim-client-id",
+        "client_secret": "sim-client-secret",
+        "refresh_token": "sim-refresh-token",
         "is_sandbox": false,
         "auth_type": "Client",
         "login_url": login_url,

@@ -1,1 +1,363 @@
 //! Cells -> size-bounded chunks, one job each.
+//!
+//! An open chunk is a list of slices of cell batches and a running sum of the exact CSV length of
+//! their rows ([`row_sizes`]). No CSV exists until the upload reads [`Chunk::csv`], which may be
+//! asked for again when an upload has to be repeated.
+
+mod csv;
+mod error;
+mod size;
+
+pub use error::ChunkError;
+pub use size::row_sizes;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+
+use crate::coerce::{Reason, Stage};
+use crate::settings::{MAX_FIELD_CHARS, MAX_RECORD_CHARS};
+
+/// Longest header line in characters (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
+const MAX_HEADER_CHARS: usize = 32_000;
+
+/// Consecutive rows of one batch of cells.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The rows, sharing the buffers of the batch they came in.
+    pub cells: RecordBatch,
+    /// Ordinal of the first row; the others follow without gaps.
+    pub first_ordinal: u64,
+    /// True for each row that is not sent. `None`: all are.
+    pub skip: Option<BooleanBuffer>,
+}
+
+impl Part {
+    /// `rows` rows from `start` on, without copying.
+    fn slice(&self, start: usize, rows: usize) -> Self {
+        let skip = self.skip.as_ref().map(|skip| skip.slice(start, rows));
+        Self {
+            cells: self.cells.slice(start, rows),
+            first_ordinal: self.first_ordinal + start as u64,
+            skip: skip.filter(|skip| skip.count_set_bits() > 0),
+        }
+    }
+
+    /// True for each row that is sent; `None` if all are.
+    fn kept(&self) -> Option<BooleanBuffer> {
+        self.skip.as_ref().map(|skip| !skip)
+    }
+}
+
+/// The rows of one job.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    schema: SchemaRef,
+    names: Arc<[String]>,
+    header: Bytes,
+    parts: Vec<Part>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Chunk {
+    /// The CSV: the header line, then every row that is sent, in order, in pieces of about 1 MiB.
+    ///
+    /// Each call starts anew. A piece is an error only by a defect of this crate.
+    pub fn csv(&self) -> impl Iterator<Item = Result<Bytes, ChunkError>> + Send + use<> {
+        csv::Pieces::new(self.header.clone(), self.parts.clone())
+    }
+
+    /// Rows that are sent. Zero if all are skipped: such a chunk makes no job.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Exact length of the CSV in bytes, its header included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Names of the columns.
+    pub fn header(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Schema of the cells.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Its rows, skipped ones included.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Ordinals of the rows that are sent, as ascending ranges.
+    pub fn ordinals(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.parts.iter().flat_map(|part| {
+            let runs = match part.kept() {
+                Some(kept) => kept.set_slices().collect(),
+                None => vec![(0, part.cells.num_rows())],
+            };
+            let first = part.first_ordinal;
+            runs.into_iter()
+                .map(move |(start, end)| first + start as u64..first + end as u64)
+        })
+    }
+
+    /// From the first ordinal to behind the last, skipped rows included.
+    pub fn span(&self) -> Range<u64> {
+        let start = self.parts.first().map_or(0, |part| part.first_ordinal);
+        let end = self.parts.last().map_or(start, |part| {
+            part.first_ordinal + part.cells.num_rows() as u64
+        });
+        start..end
+    }
+
+    /// Memory of the cells in bytes: text, offsets and validity.
+    pub fn memory(&self) -> usize {
+        self.parts.iter().map(|part| memory(&part.cells)).sum()
+    }
+}
+
+fn memory(cells: &RecordBatch) -> usize {
+    let rows = cells.num_rows();
+    csv::text_bytes(cells, rows) + cells.num_columns() * (rows * size_of::<i32>() + rows / 8)
+}
+
+/// Cuts cells into chunks at row boundaries.
+#[derive(Debug)]
+pub struct Chunker {
+    max_bytes: u64,
+    max_rows: u64,
+    open: Chunk,
+    sizes: Vec<u32>,
+}
+
+/// What became of the rows of one [`Chunker::push`].
+#[derive(Debug, Default)]
+pub struct Pushed {
+    /// Chunks that no further row fits into.
+    pub closed: Vec<Chunk>,
+    /// Rows that would fail their whole job, with the reason: skipped, in ascending order.
+    pub oversized: Vec<(usize, Reason)>,
+}
+
+impl Chunker {
+    /// Chunks of cells of this schema: at most `max_bytes` bytes of CSV with the header, and at most
+    /// `max_rows` rows sent.
+    ///
+    /// # Errors
+    /// [`ChunkError::NotText`] if a column is not Utf8; [`ChunkError::Header`] if the header line is
+    /// longer than a job takes, or leaves no room for rows.
+    pub fn new(
+        schema: SchemaRef,
+        max_bytes: u64,
+        max_rows: Option<u64>,
+    ) -> Result<Self, ChunkError> {
+        let cells = RecordBatch::new_empty(SchemaRef::clone(&schema));
+        row_sizes(&cells, &mut Vec::new())?;
+        let header = csv::header(&cells)?;
+        let chars = String::from_utf8_lossy(&header).chars().count() - 1;
+        if chars > MAX_HEADER_CHARS {
+            return Err(ChunkError::Header {
+                length: chars as u64,
+                limit: MAX_HEADER_CHARS as u64,
+                unit: "characters",
+            });
+        }
+        let bytes = header.len() as u64;
+        if bytes >= max_bytes {
+            return Err(ChunkError::Header {
+                length: bytes,
+                limit: max_bytes.saturating_sub(1),
+                unit: "bytes",
+            });
+        }
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        Ok(Self {
+            max_bytes,
+            max_rows: max_rows.unwrap_or(u64::MAX).max(1),
+            open: Chunk {
+                names: names.collect(),
+                schema: SchemaRef::clone(&schema),
+                header,
+                parts: Vec::new(),
+                rows: 0,
+                bytes,
+            },
+            sizes: Vec::new(),
+        })
+    }
+
+    /// Adds rows whose ordinals follow `first_ordinal`. Rows that `skip` marks belong to a chunk, but
+    /// are not sent.
+    ///
+    /// # Errors
+    /// [`ChunkError::Schema`] if the cells have other columns than this chunker was made for.
+    pub fn push(
+        &mut self,
+        cells: &RecordBatch,
+        first_ordinal: u64,
+        skip: Option<BooleanBuffer>,
+    ) -> Result<Pushed, ChunkError> {
+        let fits = skip
+            .as_ref()
+            .is_none_or(|skip| skip.len() == cells.num_rows());
+        if cells.schema_ref() != &self.open.schema || !fits {
+            return Err(ChunkError::Schema);
+        }
+        let mut sizes = std::mem::take(&mut self.sizes);
+        row_sizes(cells, &mut sizes)?;
+        let oversized = self.oversized(cells, &sizes, skip.as_ref());
+        let skip = match oversized.as_slice() {
+            [] => skip,
+            rows => Some(csv::mark(
+                skip,
+                sizes.len(),
+                rows.iter().map(|(row, _)| *row),
+            )),
+        };
+        let part = Part {
+            cells: cells.clone(),
+            first_ordinal,
+            skip,
+        };
+        let closed = self.cut(&part, &sizes);
+        self.sizes = sizes;
+        Ok(Pushed { closed, oversized })
+    }
+
+    /// Adds the rows of `part`, closing the open chunk before each row that does not fit.
+    fn cut(&mut self, part: &Part, sizes: &[u32]) -> Vec<Chunk> {
+        let mut closed = Vec::new();
+        let mut start = 0;
+        for (row, size) in sizes.iter().enumerate() {
+            if part.skip.as_ref().is_some_and(|skip| skip.value(row)) {
+                continue;
+            }
+            let bytes = self.open.bytes + u64::from(*size);
+            if bytes > self.max_bytes || self.open.rows == self.max_rows {
+                self.append(part, start..row);
+                start = row;
+                closed.extend(self.close());
+            }
+            self.open.bytes += u64::from(*size);
+            self.open.rows += 1;
+        }
+        self.append(part, start..sizes.len());
+        closed
+    }
+
+    fn append(&mut self, part: &Part, rows: Range<usize>) {
+        if !rows.is_empty() {
+            self.open.parts.push(part.slice(rows.start, rows.len()));
+        }
+    }
+
+    /// The open chunk, if a row is in it.
+    pub fn close(&mut self) -> Option<Chunk> {
+        if self.is_empty() {
+            return None;
+        }
+        let next = Chunk {
+            schema: SchemaRef::clone(&self.open.schema),
+            names: Arc::clone(&self.open.names),
+            header: self.open.header.clone(),
+            parts: Vec::new(),
+            rows: 0,
+            bytes: self.open.header.len() as u64,
+        };
+        Some(std::mem::replace(&mut self.open, next))
+    }
+
+    /// Whether the open chunk has no row, sent or skipped.
+    pub fn is_empty(&self) -> bool {
+        self.open.parts.is_empty()
+    }
+
+    /// Rows of the open chunk that will be sent.
+    pub fn open_rows(&self) -> u64 {
+        self.open.rows
+    }
+
+    /// CSV length of the open chunk in bytes, its header included.
+    pub fn open_bytes(&self) -> u64 {
+        self.open.bytes
+    }
+
+    /// Memory of the open chunk's cells in bytes.
+    pub fn open_memory(&self) -> usize {
+        self.open.memory()
+    }
+
+    /// Rows not marked by `skip` that are larger than a job takes.
+    fn oversized(
+        &self,
+        cells: &RecordBatch,
+        sizes: &[u32],
+        skip: Option<&BooleanBuffer>,
+    ) -> Vec<(usize, Reason)> {
+        let most = self.max_bytes - self.open.header.len() as u64;
+        let suspect = most.min(MAX_FIELD_CHARS as u64);
+        let rows = sizes.iter().enumerate();
+        rows.filter(|(_, size)| u64::from(**size) > suspect)
+            .filter(|(row, _)| !skip.is_some_and(|skip| skip.value(*row)))
+            .filter_map(|(row, size)| Some((row, too_long(cells, row, u64::from(*size), most)?)))
+            .collect()
+    }
+}
+
+/// Why a row of `size` bytes of CSV, with at most `most` allowed, would fail its job, if it would.
+fn too_long(cells: &RecordBatch, row: usize, size: u64, most: u64) -> Option<Reason> {
+    let mut fields = Vec::new();
+    let mut continuation_bytes = 0;
+    for (field, column) in cells.schema_ref().fields().iter().zip(cells.columns()) {
+        let text = column.as_string::<i32>();
+        if text.is_null(row) {
+            continue;
+        }
+        let value = text.value(row);
+        let chars = value.chars().count();
+        continuation_bytes += (value.len() - chars) as u64;
+        if chars > MAX_FIELD_CHARS {
+            fields.push(field.name().clone());
+        }
+    }
+    if !fields.is_empty() {
+        let message = format!(
+            "{}: longer than the {MAX_FIELD_CHARS} characters that a job takes in a field",
+            fields.join(", ")
+        );
+        return Some(Reason::local(
+            Stage::Coerce,
+            Reason::VALUE_TOO_LONG,
+            message,
+            fields,
+        ));
+    }
+    let chars = size - 1 - continuation_bytes;
+    let message = if chars > MAX_RECORD_CHARS as u64 {
+        format!("the record has {chars} characters; a job takes {MAX_RECORD_CHARS}")
+    } else if size > most {
+        format!("the record has {size} bytes of CSV; max_job_bytes leaves {most} beside the header")
+    } else {
+        return None;
+    };
+    Some(Reason::local(
+        Stage::Coerce,
+        Reason::RECORD_TOO_LONG,
+        message,
+        Vec::new(),
+    ))
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -10,11 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::RejectError;
 use super::record::{REJECT_COLUMNS, REJECT_ORDINAL};
-
-const EMITTED_AT: &str = "_airbyte_emitted_at";
-const CHANGES: &str = "_airbyte_changes";
-const RAW: &str = "_airbyte_raw";
-const RAW_ERROR: &str = "_airbyte_raw_error";
+use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, RAW_ERROR};
 
 const CSV_HEADER: &[u8] = b"\"_airbyte_raw_id\",\"_airbyte_extracted_at\",\"_airbyte_meta\",\
     \"_airbyte_generation_id\",\"_airbyte_data\"\r\n";
@@ -243,7 +239,7 @@ impl<'a> Rows<'a> {
 impl<'a> Values<'a> {
     fn new(field: &Field, array: &'a dyn Array) -> Result<Self, RejectError> {
         if let Some(texts) = array.as_string_opt::<i32>() {
-            let declared = field.metadata().get("airbyte_type").map(String::as_str);
+            let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
             return Ok(Self::Text(texts, Kind::of(declared)));
         }
         let kind = array.data_type();

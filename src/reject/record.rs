@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use super::RejectError;
-use crate::coerce::{Reason, Stage};
+use crate::coerce::Reason;
 
 /// Ordinal of the row in its stream, from 0.
 pub const REJECT_ORDINAL: &str = "_reject_ordinal";
@@ -78,7 +78,7 @@ fn reject_columns(
             REJECT_ORDINAL,
             Arc::new(UInt64Array::from_iter_values(ordinals.iter().copied())),
         ),
-        required(REJECT_STAGE, text(|reason| stage_name(reason.stage))),
+        required(REJECT_STAGE, text(|reason| reason.stage.as_str())),
         required(REJECT_CODE, text(|reason| &reason.code)),
         required(REJECT_MESSAGE, text(|reason| &reason.message)),
         required(REJECT_FIELDS, field_names(reasons)),
@@ -109,19 +109,12 @@ fn field_names(reasons: &[Reason]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Decode => "decode",
-        Stage::Coerce => "coerce",
-        Stage::Salesforce => "salesforce",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{AsArray, Int64Array};
 
     use super::*;
+    use crate::coerce::Stage;
 
     fn reason(fields: &[&str]) -> Reason {
         Reason {

@@ -23,7 +23,7 @@ fn reason(stage: Stage, code: &'static str, message: &str, fields: &[&str]) -> R
 }
 
 fn declared(name: &str, kind: &str) -> Field {
-    let metadata = HashMap::from([("airbyte_type".to_owned(), kind.to_owned())]);
+    let metadata = HashMap::from([(AIRBYTE_TYPE.to_owned(), kind.to_owned())]);
     Field::new(name, DataType::Utf8, true).with_metadata(metadata)
 }
 

@@ -1,0 +1,122 @@
+//! The CSV of a chunk, written by arrow-csv while the upload asks for it.
+
+use arrow::array::{AsArray, BooleanBufferBuilder, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow_csv::WriterBuilder;
+use bytes::Bytes;
+
+use super::{ChunkError, Part};
+
+/// Bytes after which a piece is handed on.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Rows that one call of the writer takes: its fixed cost is spread over many rows.
+const SLICE_ROWS: usize = 1_024;
+
+/// The header line of these cells.
+pub(super) fn header(cells: &RecordBatch) -> Result<Bytes, ChunkError> {
+    let mut line = Vec::new();
+    WriterBuilder::new()
+        .with_header(true)
+        .build(&mut line)
+        .write(&cells.slice(0, 0))?;
+    Ok(line.into())
+}
+
+/// Pieces of about 1 MiB, the header line first; owns what it reads (shared buffers, no copies).
+pub(super) struct Pieces {
+    header: Option<Bytes>,
+    parts: std::vec::IntoIter<Part>,
+    rest: Option<Part>,
+}
+
+impl Pieces {
+    pub(super) fn new(header: Bytes, parts: Vec<Part>) -> Self {
+        Self {
+            header: Some(header),
+            parts: parts.into_iter(),
+            rest: None,
+        }
+    }
+
+    /// The next rows to write, few enough to keep the piece near its size.
+    fn next_slice(&mut self) -> Option<Part> {
+        let part = match self.rest.take() {
+            Some(part) => part,
+            None => self.parts.next()?,
+        };
+        let mut rows = part.cells.num_rows().min(SLICE_ROWS);
+        while rows > 1 && text_bytes(&part.cells, rows) > PIECE_BYTES {
+            rows /= 2;
+        }
+        if rows < part.cells.num_rows() {
+            self.rest = Some(part.slice(rows, part.cells.num_rows() - rows));
+            return Some(part.slice(0, rows));
+        }
+        Some(part)
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Result<Bytes, ChunkError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut piece: Vec<u8> = match self.header.take() {
+            Some(header) => header.into(),
+            None => Vec::new(),
+        };
+        while piece.len() < PIECE_BYTES {
+            let Some(slice) = self.next_slice() else {
+                break;
+            };
+            if let Err(error) = write(&slice, &mut piece) {
+                return Some(Err(error));
+            }
+        }
+        (!piece.is_empty()).then(|| Ok(piece.into()))
+    }
+}
+
+/// Appends the rows of a slice that are to be sent.
+fn write(slice: &Part, out: &mut Vec<u8>) -> Result<(), ChunkError> {
+    let mut writer = WriterBuilder::new().with_header(false).build(out);
+    let Some(kept) = slice.kept() else {
+        return Ok(writer.write(&slice.cells)?);
+    };
+    for (start, end) in kept.set_slices() {
+        writer.write(&slice.cells.slice(start, end - start))?;
+    }
+    Ok(())
+}
+
+/// Bytes of text in the first `rows` rows.
+pub(super) fn text_bytes(cells: &RecordBatch, rows: usize) -> usize {
+    let columns = cells.columns().iter();
+    let texts = columns.filter_map(|column| column.as_string_opt::<i32>());
+    texts
+        .map(|text| match text.value_offsets() {
+            offsets @ [first, ..] => {
+                let end = offsets.get(rows).unwrap_or(first);
+                (*end - *first) as usize
+            }
+            [] => 0,
+        })
+        .sum()
+}
+
+/// Marks the rows `rows` of `length` in addition to those that `mask` marks.
+pub(super) fn mark(
+    mask: Option<BooleanBuffer>,
+    length: usize,
+    rows: impl Iterator<Item = usize>,
+) -> BooleanBuffer {
+    let mut builder = BooleanBufferBuilder::new(length);
+    match mask {
+        Some(mask) => builder.append_buffer(&mask),
+        None => builder.append_n(length, false),
+    }
+    for row in rows {
+        builder.set_bit(row, true);
+    }
+    builder.finish()
+}
