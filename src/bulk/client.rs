@@ -36,13 +36,14 @@ const CALL_OPTIONS: &str = concat!("client=arrow-salesforce/", env!("CARGO_PKG_V
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
+    counters: Arc<Counters>,
 }
 
 pub(crate) struct Inner {
     http: reqwest::Client,
     auth: Auth,
     pub(crate) clock: Clock,
-    counters: Counters,
+    counters: Arc<Counters>,
     /// Jobs created and neither closed nor aborted.
     open_jobs: Mutex<BTreeSet<String>>,
 }
@@ -141,15 +142,34 @@ impl Client {
         let http = http_client(host::is_loopback(&credentials.login_url))?;
         let auth = Auth::new(credentials)?;
         auth.renew(&http, &clock, 0).await?;
+        let counters = Arc::new(Counters::default());
+        let inner = Inner {
+            http,
+            auth,
+            clock,
+            counters: Arc::clone(&counters),
+            open_jobs: Mutex::default(),
+        };
         Ok(Self {
-            inner: Arc::new(Inner {
-                http,
-                auth,
-                clock,
-                counters: Counters::default(),
-                open_jobs: Mutex::default(),
-            }),
+            inner: Arc::new(inner),
+            counters,
         })
+    }
+
+    /// The same login with counters of its own: what it uses is counted here and by the login.
+    #[must_use]
+    pub fn scoped(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            counters: Arc::default(),
+        }
+    }
+
+    /// The counters of this client, and those of the login where they are others.
+    fn counters(&self) -> impl Iterator<Item = &Counters> {
+        let login = &self.inner.counters;
+        let shared = Arc::ptr_eq(login, &self.counters);
+        std::iter::once(&*self.counters).chain((!shared).then_some(&**login))
     }
 
     /// The describe of an object, as Salesforce's JSON.
@@ -191,13 +211,13 @@ impl Client {
 
     /// What this client has used so far.
     pub fn usage(&self) -> Usage {
-        let counters = &self.inner.counters;
+        let counters = &self.counters;
         Usage {
             api_calls: counters.api_calls.load(Ordering::Relaxed),
             polls: counters.polls.load(Ordering::Relaxed),
             uploaded_bytes: counters.uploaded_bytes.load(Ordering::Relaxed),
             refreshes: counters.refreshes.load(Ordering::Relaxed),
-            org: *lock(&counters.org),
+            org: *lock(&self.inner.counters.org),
         }
     }
 
@@ -213,7 +233,9 @@ impl Client {
     }
 
     pub(crate) fn count_poll(&self) {
-        self.inner.counters.polls.fetch_add(1, Ordering::Relaxed);
+        for counters in self.counters() {
+            counters.polls.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Sends a call and reads its answer; both are repeated as the call's policy says.
@@ -306,7 +328,6 @@ impl Client {
     }
 
     async fn send(&self, call: &Call<'_>, session: &Session) -> Result<Response, BulkError> {
-        let counters = &self.inner.counters;
         let request = self
             .inner
             .http
@@ -327,16 +348,20 @@ impl Client {
                     .body(reqwest::Body::wrap(body))
             }
         };
-        counters.api_calls.fetch_add(1, Ordering::Relaxed);
+        for counters in self.counters() {
+            counters.api_calls.fetch_add(1, Ordering::Relaxed);
+        }
         let answer = within_idle(request.send(), Some(&progress)).await;
-        counters
-            .uploaded_bytes
-            .fetch_add(progress.bytes(), Ordering::Relaxed);
+        for counters in self.counters() {
+            counters
+                .uploaded_bytes
+                .fetch_add(progress.bytes(), Ordering::Relaxed);
+        }
         let host = session.instance.host_str().unwrap_or_default();
         let answer = answer.map_err(|failed| network_error(call.action, host, failed))?;
         let told = answer.headers().get("Sforce-Limit-Info");
         if let Some(usage) = told.and_then(|value| ApiUsage::parse(value.to_str().ok()?)) {
-            *lock(&counters.org) = Some(usage);
+            *lock(&self.inner.counters.org) = Some(usage);
         }
         Ok(answer)
     }

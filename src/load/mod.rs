@@ -1,3 +1,20 @@
 //! The engine: rows in, jobs out, ends proved.
 
+mod budget;
+mod checkpoint;
+mod error;
+mod judge;
+mod loader;
+mod org;
+mod pipeline;
+mod report;
+mod rows;
 mod settle;
+mod submit;
+
+pub use checkpoint::Counts;
+pub use error::LoadError;
+pub use loader::{Event, Events, Feed, Loader, LoaderBuilder, Mark, Rejects};
+pub use org::Org;
+pub use report::{LoadReport, RejectCount};
+pub use rows::RowsError;

@@ -388,11 +388,6 @@ impl Settled {
         }
     }
 
-    /// Result rows that match no row that was sent.
-    pub(crate) fn unmatched(&self) -> usize {
-        self.unmatched.len()
-    }
-
     /// The end of each row, or `None` if that takes the successful rows, which were not read.
     ///
     /// Once they were, rows still open are taken for the unmatched results where these are as many

@@ -1,0 +1,121 @@
+//! Why a load stopped.
+
+use crate::error::{Error, ErrorKind};
+
+use super::rows::RowsError;
+
+/// What ends a load before its last row.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The columns of a batch are not those the loader was built for.
+    #[error(
+        "a batch has other columns than the loader was built for: expected {expected}, got {actual}"
+    )]
+    Schema {
+        /// Columns the loader was built with.
+        expected: String,
+        /// Columns of the batch.
+        actual: String,
+    },
+    /// The feed was dropped, or the load was told to stop, before its end.
+    #[error("the load was stopped before its end; what became durable until then was told")]
+    Stopped,
+    /// Salesforce left rows unprocessed each time they were sent.
+    #[error(
+        "Salesforce left {rows} rows unprocessed in each of {attempts} jobs (the last was {job}); they \
+         are not in the org. Look at that job in Setup, then run the load again, perhaps with a \
+         smaller max_job_rows"
+    )]
+    Unprocessed {
+        /// Rows without an end.
+        rows: u64,
+        /// Jobs they were in.
+        attempts: u32,
+        /// Id of the last job.
+        job: String,
+    },
+    /// Salesforce cannot say what became of inserted rows.
+    #[error(
+        "job {job} on {object}: Salesforce tells no result for {rows} inserted rows; they may or may \
+         not be in the org, so they are not sent again. Compare the org with the source for this job"
+    )]
+    Indeterminate {
+        /// Id of the job.
+        job: String,
+        /// The object.
+        object: String,
+        /// Rows whose end cannot be known.
+        rows: u64,
+    },
+    /// Salesforce refused a job as a whole and wrote nothing.
+    #[error("job {job} on {object} was refused as a whole, nothing was written: {message}")]
+    Refused {
+        /// Id of the job.
+        job: String,
+        /// The object.
+        object: String,
+        /// The job's errorMessage.
+        message: String,
+    },
+    /// Rows waiting for an answer could not be kept.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// DataFusion could not plan or run an expression or a join.
+    #[error("joining results back to their rows failed: {0}")]
+    Join(#[from] datafusion::error::DataFusionError),
+    /// Arrow could not build a batch.
+    #[error("a batch of rows could not be built: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A task of the load ended without an answer.
+    #[error("a task of the load panicked; please report this: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+    /// Rows read and rows ended do not agree.
+    #[error(
+        "{read} rows were read, but {accepted} accepted and {rejected} rejected: rows without an end \
+         are a defect; please report this"
+    )]
+    Accounting {
+        /// Rows read.
+        read: u64,
+        /// Rows in Salesforce.
+        accepted: u64,
+        /// Rows rejected.
+        rejected: u64,
+    },
+}
+
+impl LoadError {
+    /// Whose fault it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Schema { .. } | Self::Refused { .. } => ErrorKind::Config,
+            Self::Stopped
+            | Self::Unprocessed { .. }
+            | Self::Indeterminate { .. }
+            | Self::Rows(_) => ErrorKind::Transient,
+            Self::Join(_) | Self::Arrow(_) | Self::Panicked(_) | Self::Accounting { .. } => {
+                ErrorKind::System
+            }
+        }
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        Self::new(error.kind(), error.to_string()).with_source(error)
+    }
+}
+
+impl From<RowsError> for Error {
+    fn from(error: RowsError) -> Self {
+        LoadError::from(error).into()
+    }
+}
+
+/// Whether `error` only says that a load was stopped: then another error is the cause.
+pub(crate) fn is_stopped(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let cause = source.and_then(|source| source.downcast_ref::<LoadError>());
+    matches!(cause, Some(LoadError::Stopped))
+}

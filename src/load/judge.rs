@@ -1,0 +1,223 @@
+//! What became of the rows of an ended job: its counts first, its results where they are needed.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{filter, filter_record_batch};
+use datafusion::execution::TaskContext;
+use futures::stream::{self, Peekable, StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
+
+use crate::bulk::{EndedJob, JobState, ResultStream};
+use crate::coerce::Reason;
+use crate::error::Result;
+
+use super::LoadError;
+use super::loader::Load;
+use super::rows::Ordinals;
+use super::settle::{
+    EndState, Ends, Found, JobEnd, SentRows, Settled, Settlement, Verdict, common_columns,
+    parse_reason, verdict,
+};
+use super::submit::{gaps, span};
+
+/// What became of the rows of one job; those in neither list are in Salesforce.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Rows that Salesforce refused, by ordinal.
+    pub(super) rejected: Vec<(u64, Reason)>,
+    /// Rows that Salesforce did not process, sorted.
+    pub(super) again: Vec<u64>,
+}
+
+/// Says what became of the rows `sent` in a job.
+///
+/// # Errors
+/// [`LoadError::Refused`] if the job was refused as a whole; [`LoadError::Indeterminate`] if
+/// Salesforce cannot say what became of some rows.
+pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> Result<Outcome> {
+    let rows = sent.iter().map(|range| range.end - range.start).sum();
+    let end = job_end(ended);
+    match verdict(end, rows, None) {
+        Verdict::AllAccepted => return Ok(Outcome::default()),
+        Verdict::SendAgain => return Ok(all_again(sent)),
+        Verdict::Refused(error) => return Err(error),
+        Verdict::ReadResults | Verdict::Settle | Verdict::ReadSuccesses => {}
+    }
+    // One join at a time over the org: its memory is a share of the budget, not one per job.
+    let _alone = load.org.settling().await;
+    let results = read_results(load, ended, false).await?;
+    let found = results.found;
+    let mut settled = None;
+    match verdict(end, rows, Some(found)) {
+        Verdict::AllAccepted => return Ok(Outcome::default()),
+        Verdict::SendAgain => return Ok(all_again(sent)),
+        Verdict::Refused(error) => return Err(error),
+        Verdict::ReadResults | Verdict::Settle => {
+            settled = join(load, results.rows, sent).await?.ends();
+        }
+        Verdict::ReadSuccesses => {}
+    }
+    let ends = match settled {
+        Some(ends) => ends,
+        None => with_successes(load, ended, sent).await?,
+    };
+    if ends.indeterminate.is_empty() {
+        return Ok(Outcome {
+            rejected: ends.rejected,
+            again: ends.unprocessed,
+        });
+    }
+    Err(LoadError::Indeterminate {
+        job: ended.id.clone(),
+        object: load.target.object.clone(),
+        rows: ends.indeterminate.len() as u64,
+    }
+    .into())
+}
+
+async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> Result<Ends> {
+    tracing::warn!(
+        stream = %load.name, job = %ended.id,
+        "the counts of the job and its results do not agree: its successes are read as well"
+    );
+    let results = read_results(load, ended, true).await?;
+    let settled = join(load, results.rows, sent).await?;
+    Ok(settled.ends().unwrap_or_default())
+}
+
+fn job_end(ended: &EndedJob) -> JobEnd<'_> {
+    JobEnd {
+        state: match ended.state {
+            JobState::JobComplete => EndState::Complete,
+            JobState::Aborted => EndState::Aborted,
+            _ => EndState::Failed,
+        },
+        processed: ended.processed,
+        failed: ended.failed,
+        message: ended.message.as_deref(),
+    }
+}
+
+fn all_again(sent: &Ordinals) -> Outcome {
+    Outcome {
+        rejected: Vec::new(),
+        again: sent.iter().cloned().flatten().collect(),
+    }
+}
+
+/// The result files of a job, reduced to what the join needs.
+struct Results {
+    rows: Settlement,
+    found: Found,
+}
+
+async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<Results> {
+    let mut failed = ended.failed_results().await?.peekable();
+    let mut unprocessed = ended.unprocessed().await?.peekable();
+    let mut succeeded = if successes {
+        Some(ended.successful_results().await?.peekable())
+    } else {
+        None
+    };
+    let mut schemas = vec![load.coercion.cells_schema().clone()];
+    let first_batches = [
+        peek(load, &mut failed).await?,
+        peek(load, &mut unprocessed).await?,
+        match &mut succeeded {
+            Some(succeeded) => peek(load, succeeded).await?,
+            None => None,
+        },
+    ];
+    schemas.extend(
+        first_batches
+            .into_iter()
+            .flatten()
+            .map(|batch| batch.schema()),
+    );
+    let schemas: Vec<_> = schemas.iter().map(AsRef::as_ref).collect();
+    let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
+    let mut rows = Settlement::new(common_columns(&schemas), Arc::new(context));
+    let mut found = Found {
+        failed: 0,
+        unprocessed: 0,
+    };
+    while let Some(batch) = failed.try_next().await? {
+        found.failed += batch.num_rows() as u64;
+        rows.failed(&load.coercion.canonical(&batch)?, reasons(&batch))?;
+    }
+    while let Some(batch) = unprocessed.try_next().await? {
+        found.unprocessed += batch.num_rows() as u64;
+        rows.unprocessed(&load.coercion.canonical(&batch)?)?;
+    }
+    if let Some(mut succeeded) = succeeded {
+        rows.expect_successes();
+        while let Some(batch) = succeeded.try_next().await? {
+            rows.succeeded(&load.coercion.canonical(&batch)?)?;
+        }
+    }
+    Ok(Results { rows, found })
+}
+
+/// The first batch of a result file in canonical form, if it has one; the file still begins there.
+async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Option<RecordBatch>> {
+    match std::pin::Pin::new(results).peek().await {
+        Some(Ok(batch)) => Ok(Some(load.coercion.canonical(&batch.slice(0, 1))?)),
+        Some(Err(_)) | None => Ok(None),
+    }
+}
+
+/// The reason of each failed row, in Salesforce's words.
+fn reasons(failed: &RecordBatch) -> Vec<Reason> {
+    let errors = failed
+        .column_by_name("sf__Error")
+        .map(|column| column.as_string::<i32>());
+    (0..failed.num_rows())
+        .map(|row| {
+            let error = errors.filter(|errors| errors.is_valid(row));
+            parse_reason(error.map_or("", |errors| errors.value(row)))
+        })
+        .collect()
+}
+
+/// Joins results to the rows sent, which are coerced once more for it: cells are not kept.
+async fn join(load: &Arc<Load>, results: Settlement, sent: &Ordinals) -> Result<Settled> {
+    let firsts = load.rows.firsts(span(sent));
+    let (load, sent) = (Arc::clone(load), sent.clone());
+    let handle = Handle::current();
+    let joined = tokio::task::spawn_blocking(move || {
+        let rows = firsts.into_iter().filter_map(move |first| {
+            let batch = load.rows.get(first)?;
+            Some(
+                batch
+                    .map_err(Into::into)
+                    .and_then(|batch| sent_rows(&load, first, &batch, &sent)),
+            )
+        });
+        handle.block_on(results.join(stream::iter(rows)))
+    });
+    joined.await.map_err(LoadError::from)?
+}
+
+fn sent_rows(load: &Load, first: u64, batch: &RecordBatch, sent: &Ordinals) -> Result<SentRows> {
+    let rows = batch.num_rows();
+    let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
+    let cells = load.coercion.apply(batch)?.batch;
+    let mut kept = vec![true; rows];
+    for ordinal in gaps(sent, first..first + rows as u64) {
+        kept[(ordinal - first) as usize] = false;
+    }
+    if kept.iter().all(|kept| *kept) {
+        return Ok(SentRows {
+            ordinals,
+            cells: load.coercion.canonical(&cells)?,
+        });
+    }
+    let kept = BooleanArray::from(kept);
+    let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
+    let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
+    Ok(SentRows {
+        ordinals: ordinals.as_primitive().clone(),
+        cells: load.coercion.canonical(&cells)?,
+    })
+}

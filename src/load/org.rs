@@ -1,0 +1,187 @@
+//! One connection to an org, and what all its loads share: job slots and memory.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Semaphore};
+
+use crate::bulk::{Client, Credentials};
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+
+use super::budget::Budget;
+use super::loader::Load;
+use super::rows::RowsError;
+
+/// Uploads at once: more only share the same line and hold more memory.
+const UPLOADS_AT_ONCE: usize = 2;
+
+/// A Salesforce org to load into: the session, the job slots, the memory budget.
+///
+/// Cheap to clone; all loads of a process should share one, since limits are counted here.
+#[derive(Debug, Clone)]
+pub struct Org {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    settings: Settings,
+    job_slots: Arc<Semaphore>,
+    upload_slots: Arc<Semaphore>,
+    settling: AsyncMutex<()>,
+    budget: Budget,
+    runtime: Arc<RuntimeEnv>,
+    loads: Mutex<Vec<Weak<Load>>>,
+    /// Chunks that are closed, but whose job is not: they give memory back by themselves.
+    staging: AtomicUsize,
+    spilled: AtomicU64,
+}
+
+impl Org {
+    /// Logs in with `credentials`.
+    ///
+    /// # Errors
+    /// A config error if a setting is out of range or Salesforce refuses the credentials, a
+    /// transient one if it cannot be reached.
+    pub async fn connect(credentials: Credentials, settings: Settings) -> Result<Self> {
+        settings.validate()?;
+        let client = Client::connect(credentials).await?;
+        Self::new(client, settings)
+    }
+
+    /// An org reached through a client that is logged in.
+    ///
+    /// # Errors
+    /// A config error if a setting is out of range.
+    pub fn new(client: Client, settings: Settings) -> Result<Self> {
+        settings.validate()?;
+        let budget = Budget::new(settings.memory_limit_bytes);
+        let runtime = budget.runtime().map_err(|error| {
+            Error::system(format!("DataFusion's runtime could not be made: {error}"))
+        })?;
+        let inner = Inner {
+            client,
+            job_slots: Arc::new(Semaphore::new(settings.max_jobs_in_flight)),
+            upload_slots: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
+            settling: AsyncMutex::new(()),
+            settings,
+            budget,
+            runtime,
+            loads: Mutex::default(),
+            staging: AtomicUsize::new(0),
+            spilled: AtomicU64::new(0),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The HTTP client.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The settings of all loads.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Bytes of waiting rows that went to disk so far, over all loads.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.inner.spilled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.inner.budget
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.inner.runtime
+    }
+
+    pub(crate) fn job_slots(&self) -> &Arc<Semaphore> {
+        &self.inner.job_slots
+    }
+
+    pub(crate) fn upload_slots(&self) -> &Arc<Semaphore> {
+        &self.inner.upload_slots
+    }
+
+    /// The turn to join a job's results back to its rows.
+    pub(crate) async fn settling(&self) -> AsyncMutexGuard<'_, ()> {
+        self.inner.settling.lock().await
+    }
+
+    /// Joins a load to those that memory pressure is spread over.
+    pub(crate) fn register(&self, load: &Arc<Load>) {
+        let mut loads = self
+            .inner
+            .loads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        loads.retain(|load| load.strong_count() > 0);
+        loads.push(Arc::downgrade(load));
+    }
+
+    /// A chunk is closed: until the guard goes, it will give memory back by itself.
+    pub(crate) fn staging(&self) -> Staging {
+        self.inner.staging.fetch_add(1, Ordering::Relaxed);
+        Staging { org: self.clone() }
+    }
+
+    /// Makes room when reading waits: rows of closed jobs go to disk; if there are none and no
+    /// closed chunk is on its way, the largest open chunk is closed. Answers whether room was made.
+    pub(crate) async fn relieve(&self) -> Result<bool> {
+        let loads = self.loads();
+        let org = self.clone();
+        let spilled = tokio::task::spawn_blocking(move || {
+            let mut spilled = 0;
+            for load in &org.loads() {
+                let bytes = load.rows.spill()?;
+                load.spilled.fetch_add(bytes, Ordering::Relaxed);
+                spilled += bytes;
+            }
+            Ok::<_, RowsError>(spilled)
+        })
+        .await
+        .map_err(super::LoadError::from)??;
+        if spilled > 0 {
+            self.inner.spilled.fetch_add(spilled, Ordering::Relaxed);
+            return Ok(true);
+        }
+        if self.inner.staging.load(Ordering::Relaxed) == 0 {
+            let largest = loads
+                .iter()
+                .max_by_key(|load| load.open_bytes.load(Ordering::Relaxed));
+            if let Some(load) = largest {
+                load.close_open.notify_one();
+            }
+        }
+        Ok(false)
+    }
+
+    fn loads(&self) -> Vec<Arc<Load>> {
+        let loads = self
+            .inner
+            .loads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        loads.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// While it lives, a closed chunk is on its way into a job.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    org: Org,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        self.org.inner.staging.fetch_sub(1, Ordering::Relaxed);
+        self.org.budget().freed().notify_waiters();
+    }
+}

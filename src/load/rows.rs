@@ -1,0 +1,322 @@
+//! The source rows of a stream, kept until each has its end.
+//!
+//! A row that fails must be told with the columns it came with, and a row that Salesforce did not
+//! get to is sent again: so source batches stay until all their rows ended. Rows of closed jobs are
+//! only waiting for an answer; when memory is short they are compressed, then moved to a file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Cursor, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow_ipc::CompressionType;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+
+use super::budget::Grant;
+
+/// Sorted ranges of ordinals that do not touch each other.
+pub(crate) type Ordinals = Vec<Range<u64>>;
+
+/// Rows could not be packed, moved to disk, or read back.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// The temporary file failed.
+    #[error(
+        "rows waiting for Salesforce's answer could not be kept in a temporary file ({0}); give the \
+         directory of TMPDIR more space, or raise memory_limit_bytes"
+    )]
+    Disk(#[from] io::Error),
+    /// A batch could not be packed or unpacked.
+    #[error("rows could not be packed or unpacked: {0}")]
+    Packing(#[from] ArrowError),
+}
+
+/// All source rows of one stream that have no end yet, by ordinal.
+#[derive(Debug, Default)]
+pub(crate) struct RowStore {
+    batches: Mutex<BTreeMap<u64, Stored>>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    rows: u64,
+    without_end: u64,
+    /// Rows that no closed job holds yet: they will be read again soon.
+    not_closed: u64,
+    held: Held,
+    grant: Grant,
+}
+
+#[derive(Debug, Clone)]
+enum Held {
+    Plain(RecordBatch),
+    Packed(Arc<[u8]>),
+    OnDisk {
+        file: Arc<File>,
+        offset: u64,
+        length: usize,
+    },
+}
+
+impl RowStore {
+    /// Takes a batch whose first row has the ordinal `first`, and the memory granted for it.
+    pub(crate) fn push(&self, first: u64, batch: RecordBatch, grant: Grant) {
+        let rows = batch.num_rows() as u64;
+        let stored = Stored {
+            rows,
+            without_end: rows,
+            not_closed: rows,
+            held: Held::Plain(batch),
+            grant,
+        };
+        self.lock().insert(first, stored);
+    }
+
+    /// Rows of `range` have their end; batches without open rows are dropped.
+    pub(crate) fn end(&self, range: Range<u64>) {
+        let mut batches = self.lock();
+        let mut ended = Vec::new();
+        for (first, stored, overlap) in overlapping(&mut batches, range) {
+            stored.without_end -= overlap;
+            if stored.without_end == 0 {
+                ended.push(first);
+            }
+        }
+        for first in ended {
+            batches.remove(&first);
+        }
+    }
+
+    /// The job that holds the rows of `range` is closed: they only wait for its answer.
+    pub(crate) fn close(&self, range: Range<u64>) {
+        for (_, stored, overlap) in overlapping(&mut self.lock(), range) {
+            stored.not_closed -= overlap;
+        }
+    }
+
+    /// The first ordinals of the batches that hold rows of `range`, in order. Batches without open
+    /// rows are left out.
+    pub(crate) fn firsts(&self, range: Range<u64>) -> Vec<u64> {
+        overlapping(&mut self.lock(), range)
+            .map(|(first, ..)| first)
+            .collect()
+    }
+
+    /// The batch whose first row has the ordinal `first`, if it is still held.
+    pub(crate) fn get(&self, first: u64) -> Option<Result<RecordBatch, RowsError>> {
+        let held = self.lock().get(&first)?.held.clone();
+        Some(held.unpack())
+    }
+
+    /// The batches that hold rows of `range`, one at a time, each with its first ordinal.
+    pub(crate) fn read(
+        &self,
+        range: Range<u64>,
+    ) -> impl Iterator<Item = Result<(u64, RecordBatch), RowsError>> {
+        let firsts = self.firsts(range).into_iter();
+        firsts.filter_map(|first| Some(self.get(first)?.map(|batch| (first, batch))))
+    }
+
+    /// Compresses what only waits for an answer; a batch at a time, so that it takes little more
+    /// than it frees.
+    pub(crate) fn pack(&self) -> Result<(), RowsError> {
+        for (first, batch) in self.waiting(|held| match held {
+            Held::Plain(batch) => Some(batch.clone()),
+            Held::Packed(_) | Held::OnDisk { .. } => None,
+        }) {
+            let packed = pack(&batch)?;
+            let length = packed.len();
+            self.replace(first, Held::Packed(packed.into()), length);
+        }
+        Ok(())
+    }
+
+    /// Moves what only waits for an answer to a temporary file; answers how many bytes it wrote.
+    ///
+    /// The file has no name, so nothing stays behind however the process ends.
+    pub(crate) fn spill(&self) -> Result<u64, RowsError> {
+        self.pack()?;
+        let packed = self.waiting(|held| match held {
+            Held::Packed(bytes) => Some(Arc::clone(bytes)),
+            Held::Plain(_) | Held::OnDisk { .. } => None,
+        });
+        if packed.is_empty() {
+            return Ok(0);
+        }
+        let file = Arc::new(tempfile::tempfile()?);
+        let mut offset = 0;
+        for (first, bytes) in packed {
+            (&*file).write_all(&bytes)?;
+            let held = Held::OnDisk {
+                file: Arc::clone(&file),
+                offset,
+                length: bytes.len(),
+            };
+            self.replace(first, held, 0);
+            offset += bytes.len() as u64;
+        }
+        Ok(offset)
+    }
+
+    fn waiting<T>(&self, pick: impl Fn(&Held) -> Option<T>) -> Vec<(u64, T)> {
+        self.lock()
+            .iter()
+            .filter(|(_, stored)| stored.not_closed == 0)
+            .filter_map(|(first, stored)| Some((*first, pick(&stored.held)?)))
+            .collect()
+    }
+
+    fn replace(&self, first: u64, held: Held, bytes: usize) {
+        if let Some(stored) = self.lock().get_mut(&first) {
+            stored.held = held;
+            stored.grant.shrink_to(bytes);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Stored>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each batch that shares rows with `range`: its first ordinal, and how many rows it shares.
+fn overlapping(
+    batches: &mut BTreeMap<u64, Stored>,
+    range: Range<u64>,
+) -> impl Iterator<Item = (u64, &mut Stored, u64)> {
+    let from = batches
+        .range(..=range.start)
+        .next_back()
+        .map_or(range.start, |(first, _)| *first);
+    batches
+        .range_mut(from..range.end.max(from))
+        .filter_map(move |(first, stored)| {
+            let start = range.start.max(*first);
+            let end = range.end.min(*first + stored.rows);
+            (start < end).then_some((*first, stored, end.saturating_sub(start)))
+        })
+}
+
+impl Held {
+    fn unpack(self) -> Result<RecordBatch, RowsError> {
+        match self {
+            Self::Plain(batch) => Ok(batch),
+            Self::Packed(bytes) => unpack(&bytes),
+            Self::OnDisk {
+                file,
+                offset,
+                length,
+            } => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, offset)?;
+                unpack(&bytes)
+            }
+        }
+    }
+}
+
+fn pack(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    let options =
+        IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
+    writer.write(batch)?;
+    writer.into_inner()
+}
+
+fn unpack(bytes: &[u8]) -> Result<RecordBatch, RowsError> {
+    let mut reader = StreamReader::try_new(Cursor::new(bytes), None)?;
+    let batch = reader.next().ok_or_else(|| {
+        ArrowError::IpcError("a packed batch holds no rows: the file was changed".into())
+    })?;
+    Ok(batch?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::Budget;
+    use super::*;
+    use arrow::array::{Array, ArrayRef, StringArray};
+
+    fn batch(range: Range<u64>) -> RecordBatch {
+        let text: StringArray = range
+            .map(|ordinal| Some(format!("row {ordinal:08}")))
+            .collect();
+        RecordBatch::try_from_iter([("a", Arc::new(text) as ArrayRef)]).unwrap()
+    }
+
+    fn store(budget: &Budget, batches: &[Range<u64>]) -> RowStore {
+        let rows = RowStore::default();
+        for range in batches {
+            let batch = batch(range.clone());
+            let grant = budget.grant(batch.get_array_memory_size());
+            rows.push(range.start, batch, grant);
+        }
+        rows
+    }
+
+    fn texts(rows: &RowStore, range: Range<u64>) -> Vec<(u64, String)> {
+        rows.read(range)
+            .flat_map(|read| {
+                let (first, batch) = read.unwrap();
+                let column = batch
+                    .column(0)
+                    .as_any()
+                    .downcast_ref::<StringArray>()
+                    .unwrap();
+                (0..column.len())
+                    .map(|row| (first + row as u64, column.value(row).to_string()))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rows_come_back_the_same_from_memory_pack_and_disk() {
+        let budget = Budget::new(1 << 30);
+        let rows = store(&budget, &[0..1000, 1000..1500, 1500..4000]);
+        let plain = texts(&rows, 0..4000);
+        assert_eq!(plain.len(), 4000);
+        rows.close(0..1200);
+        let before = budget.used();
+        rows.pack().unwrap();
+        assert!(
+            budget.used() < before,
+            "a closed batch takes less once packed"
+        );
+        assert_eq!(texts(&rows, 0..4000), plain);
+        assert!(rows.spill().unwrap() > 0);
+        assert_eq!(texts(&rows, 0..4000), plain);
+        assert_eq!(rows.spill().unwrap(), 0, "nothing is written twice");
+        rows.close(1200..4000);
+        assert!(rows.spill().unwrap() > 0);
+        assert_eq!(texts(&rows, 0..4000), plain);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn batches_go_when_their_last_row_ends() {
+        let budget = Budget::new(1 << 30);
+        let rows = store(&budget, &[0..10, 10..20, 20..30]);
+        rows.end(5..15);
+        assert_eq!(rows.lock().len(), 3);
+        rows.end(0..5);
+        assert_eq!(texts(&rows, 0..30).first().unwrap().0, 10);
+        rows.end(15..30);
+        assert_eq!(rows.lock().len(), 0);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn only_batches_of_the_range_are_read() {
+        let budget = Budget::new(1 << 30);
+        let rows = store(&budget, &[0..10, 10..20, 20..30]);
+        assert_eq!(texts(&rows, 12..13).len(), 10);
+        assert_eq!(texts(&rows, 9..21).len(), 30);
+        assert!(texts(&rows, 30..31).is_empty());
+        assert!(texts(&rows, 7..7).is_empty());
+    }
+}

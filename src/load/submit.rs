@@ -1,0 +1,357 @@
+//! A closed chunk becomes a job; its rows come to their end.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use chrono::Utc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::bulk::EndedJob;
+use crate::chunk::Chunk;
+use crate::coerce::Reason;
+use crate::error::{Error, Result};
+use crate::reject;
+use crate::settings::BATCH_RECORDS;
+
+use super::LoadError;
+use super::budget::Grant;
+use super::checkpoint::End;
+use super::judge::{Outcome, judge};
+use super::loader::{Event, Load, Rejects};
+use super::org::Staging;
+use super::pipeline::{Closed, rebuilt_bytes, skip_mask};
+use super::rows::Ordinals;
+
+/// Jobs that a row may be in, when Salesforce leaves it unprocessed.
+const ATTEMPTS: u32 = 3;
+
+/// Part of the memory limit that rows sent again may take at once, as CSV.
+const AGAIN_SHARE: u64 = 64;
+
+/// What a chunk gives back when its job is closed.
+struct Held {
+    span: Range<u64>,
+    cells: Grant,
+    staging: Staging,
+}
+
+/// Submits the chunk, and what stays unprocessed again, until each of its rows has its end.
+///
+/// Answers early, leaving rows without an end, when the load was stopped.
+pub(super) async fn submit(
+    load: Arc<Load>,
+    closed: Closed,
+    events: mpsc::Sender<Result<Event>>,
+) -> Result<()> {
+    let Closed {
+        chunk,
+        span,
+        mut rejects,
+        cells,
+        staging,
+    } = closed;
+    let held = Held {
+        span,
+        cells,
+        staging,
+    };
+    let mut job_id = None;
+    if chunk.rows() == 0 {
+        load.rows.close(held.span.clone());
+        drop(held);
+    } else {
+        let row_bytes = chunk.bytes() / chunk.rows();
+        let Some((id, outcome)) = attempt(&load, chunk, Some(held)).await? else {
+            return Ok(());
+        };
+        rejects.extend(outcome.rejected);
+        job_id = Some(id);
+        let mut waiting = pieces(&load, &outcome.again, row_bytes, 2);
+        while let Some((rows, number)) = waiting.pop() {
+            let (chunk, cells) = rebuild(&load, &rows)?;
+            let Some((id, outcome)) = attempt(&load, chunk, None).await? else {
+                return Ok(());
+            };
+            drop(cells);
+            if number == ATTEMPTS && !outcome.again.is_empty() {
+                let rows = outcome.again.len() as u64;
+                return Err(LoadError::Unprocessed {
+                    rows,
+                    attempts: ATTEMPTS,
+                    job: id,
+                }
+                .into());
+            }
+            rejects.extend(outcome.rejected);
+            waiting.extend(pieces(&load, &outcome.again, row_bytes, number + 1));
+        }
+    }
+    rejects.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+    reject(&load, &rejects, job_id.as_deref(), &events).await
+}
+
+/// One job from its creation to the end of those of its rows that Salesforce took.
+async fn attempt(
+    load: &Arc<Load>,
+    chunk: Chunk,
+    held: Option<Held>,
+) -> Result<Option<(String, Outcome)>> {
+    let sent: Ordinals = chunk.ordinals().collect();
+    let (rows, bytes) = (chunk.rows(), chunk.bytes());
+    let Some(ended) = run(load, chunk, held).await? else {
+        return Ok(None);
+    };
+    {
+        let mut tally = load.tally();
+        tally.jobs += 1;
+        tally.batches += rows.div_ceil(BATCH_RECORDS);
+        tally.uploaded += bytes;
+    }
+    let outcome = judge(load, &ended, &sent).await?;
+    accept(load, &sent, &outcome);
+    if !outcome.again.is_empty() {
+        if load.stop.is_cancelled() {
+            return Ok(None);
+        }
+        tracing::warn!(
+            stream = %load.name, job = %ended.id, rows = outcome.again.len(),
+            "rows stayed unprocessed and are sent again"
+        );
+    }
+    Ok(Some((ended.id, outcome)))
+}
+
+/// Creates, uploads and closes a job and waits for its end, in a slot of the org. `None` if the load
+/// was stopped before the job was closed: then nothing of it was processed.
+async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Option<EndedJob>> {
+    let Some(slot) = slot(load, load.org.job_slots()).await else {
+        return Ok(None);
+    };
+    let Some(uploading) = slot_for_upload(load).await else {
+        return Ok(None);
+    };
+    let chunk = Arc::new(chunk);
+    let staged = load.client.stage(&load.target, &chunk).await?;
+    drop(uploading);
+    if load.stop.is_cancelled() {
+        staged.abort().await?;
+        return Ok(None);
+    }
+    let running = staged.close().await?;
+    drop(chunk);
+    if let Some(Held {
+        span,
+        cells,
+        staging,
+    }) = held
+    {
+        load.rows.close(span);
+        drop(cells);
+        if load.org.budget().is_tight() {
+            let load = Arc::clone(load);
+            let packed = tokio::task::spawn_blocking(move || load.rows.pack());
+            packed.await.map_err(LoadError::from)??;
+        }
+        drop(staging);
+    }
+    let ended = running.finished().await?;
+    drop(slot);
+    Ok(Some(ended))
+}
+
+async fn slot(load: &Load, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    tokio::select! {
+        biased;
+        () = load.stop.cancelled() => None,
+        permit = Arc::clone(slots).acquire_owned() => permit.ok(),
+    }
+}
+
+async fn slot_for_upload(load: &Load) -> Option<OwnedSemaphorePermit> {
+    slot(load, load.org.upload_slots()).await
+}
+
+/// Rows to send again, in jobs small enough that the memory they take is small as well.
+fn pieces(load: &Load, again: &[u64], row_bytes: u64, number: u32) -> Vec<(Ordinals, u32)> {
+    let bytes = load.org.settings().memory_limit_bytes / AGAIN_SHARE;
+    let rows = usize::try_from(bytes / row_bytes.max(1))
+        .unwrap_or(usize::MAX)
+        .max(1);
+    again
+        .chunks(rows)
+        .map(|rows| (ranges(rows), number))
+        .collect()
+}
+
+/// Coerces rows once more into a chunk of their own.
+fn rebuild(load: &Load, rows: &Ordinals) -> Result<(Chunk, Grant)> {
+    let mut chunker = load.chunker()?;
+    let mut cells = load.org.budget().grant(0);
+    let span = span(rows);
+    for read in load.rows.read(span) {
+        let (first, batch) = read?;
+        let end = first + batch.num_rows() as u64;
+        let coerced = load.coercion.apply(&batch)?;
+        let outside = gaps(rows, first..end).map(|ordinal| (ordinal - first) as usize);
+        let skip = skip_mask(batch.num_rows(), outside);
+        cells.grow(batch.get_array_memory_size() + rebuilt_bytes(&batch, &coerced.batch));
+        let pushed = chunker.push(&coerced.batch, first, skip)?;
+        if !pushed.closed.is_empty() || !pushed.oversized.is_empty() {
+            return Err(Error::system("rows of one job do not fit in one job again"));
+        }
+    }
+    let chunk = chunker
+        .close()
+        .ok_or_else(|| Error::system("rows to send again are gone"))?;
+    Ok((chunk, cells))
+}
+
+/// The rows that are neither rejected nor sent again are in Salesforce.
+fn accept(load: &Load, sent: &Ordinals, outcome: &Outcome) {
+    let mut others: Vec<u64> = outcome
+        .rejected
+        .iter()
+        .map(|(ordinal, _)| *ordinal)
+        .collect();
+    others.extend(&outcome.again);
+    others.sort_unstable();
+    let mut others = others.into_iter().peekable();
+    for range in sent {
+        let mut from = range.start;
+        while let Some(other) = others.next_if(|other| *other < range.end) {
+            load.end(from..other, End::Accepted);
+            from = other + 1;
+        }
+        load.end(from..range.end, End::Accepted);
+    }
+    load.ended.notify_one();
+}
+
+/// Hands rejected rows on with the columns they came with, then counts them as ended.
+async fn reject(
+    load: &Load,
+    rejects: &[(u64, Reason)],
+    job_id: Option<&str>,
+    events: &mpsc::Sender<Result<Event>>,
+) -> Result<()> {
+    let (Some((first, _)), Some((last, _))) = (rejects.first(), rejects.last()) else {
+        return Ok(());
+    };
+    let mut records = Vec::new();
+    let mut rest = rejects;
+    for read in load.rows.read(*first..last + 1) {
+        let (first, batch) = read?;
+        let end = first + batch.num_rows() as u64;
+        let (here, later) = rest.split_at(rest.partition_point(|(ordinal, _)| *ordinal < end));
+        rest = later;
+        if !here.is_empty() && !matches!(load.rejects, Rejects::Count) {
+            records.push(rejected_records(first, &batch, here, job_id)?);
+        }
+    }
+    let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
+    let held = load.org.budget().grant(bytes);
+    deliver(load, records, events).await?;
+    drop(held);
+    let mut tally = load.tally();
+    for (_, reason) in rejects {
+        tally.rejects.add(reason);
+    }
+    drop(tally);
+    for range in ranges(
+        &rejects
+            .iter()
+            .map(|(ordinal, _)| *ordinal)
+            .collect::<Vec<_>>(),
+    ) {
+        load.end(range, End::Rejected);
+    }
+    load.ended.notify_one();
+    Ok(())
+}
+
+fn rejected_records(
+    first: u64,
+    batch: &RecordBatch,
+    rejects: &[(u64, Reason)],
+    job_id: Option<&str>,
+) -> Result<RecordBatch> {
+    let (ordinals, reasons): (Vec<u64>, Vec<Reason>) = rejects.iter().cloned().unzip();
+    let rows: UInt64Array = ordinals.iter().map(|ordinal| ordinal - first).collect();
+    let rows = take_record_batch(batch, &rows).map_err(LoadError::from)?;
+    Ok(reject::rejected(
+        rows,
+        &ordinals,
+        &reasons,
+        job_id,
+        Utc::now(),
+    )?)
+}
+
+async fn deliver(
+    load: &Load,
+    records: Vec<RecordBatch>,
+    events: &mpsc::Sender<Result<Event>>,
+) -> Result<()> {
+    match &load.rejects {
+        Rejects::Count => Ok(()),
+        Rejects::Events => {
+            for batch in records {
+                let sent = events.send(Ok(Event::Rejected(batch))).await;
+                sent.map_err(|_| LoadError::Stopped)?;
+            }
+            Ok(())
+        }
+        Rejects::Store { store, stream } => {
+            let path = store.write(stream, &records).await?;
+            load.tally().reject_files.push(path);
+            Ok(())
+        }
+    }
+}
+
+/// Sorted ordinals as ranges.
+fn ranges(ordinals: &[u64]) -> Ordinals {
+    let mut ranges: Ordinals = Vec::new();
+    for ordinal in ordinals {
+        match ranges.last_mut() {
+            Some(last) if last.end == *ordinal => last.end += 1,
+            _ => ranges.push(*ordinal..ordinal + 1),
+        }
+    }
+    ranges
+}
+
+pub(super) fn span(rows: &Ordinals) -> Range<u64> {
+    rows.first().map_or(0, |first| first.start)..rows.last().map_or(0, |last| last.end)
+}
+
+/// Ordinals of `within` that are not among `rows`.
+pub(super) fn gaps(rows: &Ordinals, within: Range<u64>) -> impl Iterator<Item = u64> {
+    let mut ranges = rows[rows.partition_point(|range| range.end <= within.start)..]
+        .iter()
+        .peekable();
+    within.filter(move |ordinal| {
+        while ranges.next_if(|range| range.end <= *ordinal).is_some() {}
+        !ranges.peek().is_some_and(|range| range.contains(ordinal))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinals_become_ranges_and_gaps() {
+        let rows = ranges(&[3, 4, 5, 9, 11, 12]);
+        assert_eq!(rows, [3..6, 9..10, 11..13]);
+        assert_eq!(span(&rows), 3..13);
+        assert_eq!(
+            gaps(&rows, 0..14).collect::<Vec<_>>(),
+            [0, 1, 2, 6, 7, 8, 10, 13]
+        );
+        assert_eq!(gaps(&rows, 4..10).collect::<Vec<_>>(), [6, 7, 8]);
+        assert!(ranges(&[]).is_empty());
+    }
+}

@@ -1,0 +1,385 @@
+//! A strict reader of uploaded CSV: what Salesforce refuses as a whole is refused here, with the
+//! text that it puts into the job's `errorMessage`.
+//!
+//! Rows stay where they are in the uploaded text; only where each one begins is kept.
+
+use std::borrow::Cow;
+
+/// Characters in one value (limits page of the Bulk API).
+const MAX_VALUE_CHARS: usize = 131_072;
+/// Characters in one record.
+const MAX_RECORD_CHARS: usize = 400_000;
+/// Characters in the header.
+const MAX_HEADER_CHARS: usize = 32_000;
+/// Columns of a record.
+const MAX_COLUMNS: usize = 5_000;
+
+const UNESCAPED_QUOTE: &str = "InvalidBatch : Failed to parse CSV. Found unescaped quote. \
+     A value with quote should be within a quote";
+
+/// The delimiter's byte for a `columnDelimiter` of a job.
+pub(crate) fn delimiter(name: &str) -> Option<u8> {
+    Some(match name {
+        "BACKQUOTE" => b'`',
+        "CARET" => b'^',
+        "COMMA" => b',',
+        "PIPE" => b'|',
+        "SEMICOLON" => b';',
+        "TAB" => b'\t',
+        _ => return None,
+    })
+}
+
+/// A file that fails its job as a whole.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The job's `errorMessage`.
+    pub(crate) reason: String,
+    /// The file as it was uploaded.
+    pub(crate) text: String,
+}
+
+/// A well-formed file: its text, and where each data row begins.
+#[derive(Debug)]
+pub(crate) struct File {
+    text: String,
+    delimiter: u8,
+    columns: usize,
+    /// Begin of each data row, then the end of the last one.
+    starts: Vec<u32>,
+}
+
+impl File {
+    /// Reads a file, or says why Salesforce would fail the whole job and gives the text back.
+    pub(crate) fn parse(text: String, delimiter: u8, crlf: bool) -> Result<File, Refused> {
+        match File::layout(&text, delimiter, crlf) {
+            Ok((columns, starts)) => Ok(File {
+                text,
+                delimiter,
+                columns,
+                starts,
+            }),
+            Err(reason) => Err(Refused { reason, text }),
+        }
+    }
+
+    /// Counts the columns and finds the begin of each data row.
+    fn layout(text: &str, delimiter: u8, crlf: bool) -> Result<(usize, Vec<u32>), String> {
+        let mut reader = Reader {
+            bytes: text.as_bytes(),
+            at: 0,
+            delimiter,
+            crlf,
+        };
+        let columns = reader.record()?.ok_or("InvalidBatch : Records not found")?;
+        if columns > MAX_COLUMNS || too_long(&text[..reader.at], MAX_HEADER_CHARS) {
+            return Err("InvalidBatch : Failed to parse CSV. The header is too long".to_owned());
+        }
+        let mut starts = vec![position(reader.at)?];
+        while let Some(found) = reader.record()? {
+            if found != columns {
+                return Err(format!(
+                    "InvalidBatch : Failed to parse CSV. Found {found} columns in a record, \
+                     {columns} in the header"
+                ));
+            }
+            starts.push(position(reader.at)?);
+        }
+        if starts.len() == 1 {
+            return Err("InvalidBatch : Records not found".to_owned());
+        }
+        starts.shrink_to_fit();
+        Ok((columns, starts))
+    }
+
+    /// The text as it was uploaded.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    /// Data rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Columns of the header and so of each row.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The delimiter between values.
+    pub(crate) fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// The header line as it was written, without its line end.
+    pub(crate) fn header(&self) -> &str {
+        line(&self.text[..self.starts[0] as usize])
+    }
+
+    /// A data row as it was written, without its line end.
+    pub(crate) fn row(&self, index: usize) -> &str {
+        line(&self.text[self.starts[index] as usize..self.starts[index + 1] as usize])
+    }
+
+    /// Splits a row into its values, unquoted.
+    pub(crate) fn split<'a>(&'a self, index: usize, values: &mut Vec<Cow<'a, str>>) {
+        split(self.row(index), self.delimiter, values);
+    }
+
+    /// The same file with a few of its rows, in the order given.
+    pub(crate) fn with_rows(&self, rows: &[usize]) -> File {
+        let mut text = self.text[..self.starts[0] as usize].to_owned();
+        let mut starts = vec![self.starts[0]];
+        for &row in rows {
+            text.push_str(self.row(row));
+            text.push('\n');
+            starts.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        text.shrink_to_fit();
+        File {
+            text,
+            delimiter: self.delimiter,
+            columns: self.columns,
+            starts,
+        }
+    }
+}
+
+fn position(at: usize) -> Result<u32, String> {
+    u32::try_from(at).map_err(|_| "InvalidBatch : Failed to parse CSV. Over 4 GiB".to_owned())
+}
+
+fn line(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+fn too_long(text: &str, limit: usize) -> bool {
+    text.len() > limit && text.chars().count() > limit
+}
+
+/// Splits one well-formed line into its values, unquoted.
+pub(crate) fn split<'a>(line: &'a str, delimiter: u8, values: &mut Vec<Cow<'a, str>>) {
+    values.clear();
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    loop {
+        if bytes.get(at) == Some(&b'"') {
+            let start = at + 1;
+            let mut doubled = false;
+            at = start;
+            while at < bytes.len() {
+                if bytes[at] == b'"' {
+                    if bytes.get(at + 1) != Some(&b'"') {
+                        break;
+                    }
+                    doubled = true;
+                    at += 1;
+                }
+                at += 1;
+            }
+            let value = &line[start..at];
+            values.push(if doubled {
+                value.replace("\"\"", "\"").into()
+            } else {
+                value.into()
+            });
+            at += 1;
+        } else {
+            let start = at;
+            while at < bytes.len() && bytes[at] != delimiter {
+                at += 1;
+            }
+            values.push(line[start..at].into());
+        }
+        if at >= bytes.len() {
+            return;
+        }
+        at += 1;
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    delimiter: u8,
+    crlf: bool,
+}
+
+impl Reader<'_> {
+    /// Reads one record and returns its number of values; nothing at the end of the text.
+    fn record(&mut self) -> Result<Option<usize>, String> {
+        let begin = self.at;
+        if begin == self.bytes.len() {
+            return Ok(None);
+        }
+        let mut values = 0;
+        loop {
+            let start = self.at;
+            if self.peek() == Some(b'"') {
+                self.quoted()?
+            } else {
+                self.bare()?
+            }
+            self.limit(start, MAX_VALUE_CHARS, "a value")?;
+            values += 1;
+            match self.peek() {
+                Some(byte) if byte == self.delimiter => self.at += 1,
+                Some(_) if self.at == begin => {
+                    return Err("InvalidBatch : Failed to parse CSV. Found a blank line".to_owned());
+                }
+                Some(_) => {
+                    self.limit(begin, MAX_RECORD_CHARS, "a record")?;
+                    self.at += if self.crlf { 2 } else { 1 };
+                    return Ok(Some(values));
+                }
+                None => return Ok(Some(values)),
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Passes over a quoted value; ends at a delimiter, a line end or the end.
+    fn quoted(&mut self) -> Result<(), String> {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                None => return Err(UNESCAPED_QUOTE.to_owned()),
+                Some(b'"') if self.bytes.get(self.at + 1) == Some(&b'"') => self.at += 2,
+                Some(b'"') => break,
+                Some(b'\n' | b'\r') => {
+                    self.line_end()?;
+                    self.at += if self.crlf { 2 } else { 1 };
+                }
+                Some(_) => self.at += 1,
+            }
+        }
+        self.at += 1;
+        match self.peek() {
+            None => Ok(()),
+            Some(byte) if byte == self.delimiter => Ok(()),
+            Some(b'\n' | b'\r') => self.line_end(),
+            Some(_) => Err(UNESCAPED_QUOTE.to_owned()),
+        }
+    }
+
+    /// Passes over a value without quotes; ends at a delimiter, a line end or the end.
+    fn bare(&mut self) -> Result<(), String> {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => return Err(UNESCAPED_QUOTE.to_owned()),
+                b'\n' | b'\r' => return self.line_end(),
+                _ if byte == self.delimiter => return Ok(()),
+                _ => self.at += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the line end here is the declared one, inside quotes too.
+    fn line_end(&self) -> Result<(), String> {
+        let here = &self.bytes[self.at..];
+        let declared = if self.crlf {
+            here.starts_with(b"\r\n")
+        } else {
+            here[0] == b'\n'
+        };
+        if declared {
+            return Ok(());
+        }
+        let setting = if self.crlf { "CRLF" } else { "LF" };
+        Err(format!(
+            "ClientInputError : LineEnding is invalid on user data. \
+             Current LineEnding setting is {setting}"
+        ))
+    }
+
+    fn limit(&self, start: usize, limit: usize, what: &str) -> Result<(), String> {
+        let bytes = &self.bytes[start..self.at];
+        // Characters of UTF-8: every byte but the continuing ones. Two quotes are no part of it.
+        if bytes.len() > limit + 2
+            && bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() > limit + 2
+        {
+            return Err(format!(
+                "InvalidBatch : Failed to parse CSV. Found {what} of over {limit} characters"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<File, String> {
+        File::parse(text.to_owned(), b',', false).map_err(|refused| refused.reason)
+    }
+
+    fn values(file: &File, row: usize) -> Vec<String> {
+        let mut values = Vec::new();
+        file.split(row, &mut values);
+        values.into_iter().map(Cow::into_owned).collect()
+    }
+
+    #[test]
+    fn rows_are_found_where_they_are() {
+        let file = parse("A,\"b\",C\n1,\"x\"\"y\n,z\",\n,,\"\"").unwrap();
+        assert_eq!(
+            (file.rows(), file.columns(), file.header()),
+            (2, 3, "A,\"b\",C")
+        );
+        assert_eq!(values(&file, 0), ["1", "x\"y\n,z", ""]);
+        assert_eq!(values(&file, 1), ["", "", ""]);
+        assert_eq!(file.row(1), ",,\"\"");
+        assert_eq!(values(&file.with_rows(&[1]), 0), ["", "", ""]);
+    }
+
+    #[test]
+    fn what_salesforce_refuses_is_refused() {
+        for (text, reason) in [
+            ("", "Records not found"),
+            ("A,B\n", "Records not found"),
+            (
+                "A\r\nx\r\n",
+                "LineEnding is invalid on user data. Current LineEnding setting is LF",
+            ),
+            ("A\n\"x\r\ny\"\n", "LineEnding"),
+            ("A,B\n1,x\"y\n", "unescaped quote"),
+            ("A,B\n1, \"y\"\n", "unescaped quote"),
+            ("A,B\n1,\"y\" \n", "unescaped quote"),
+            ("A,B\n1,\"y\n", "unescaped quote"),
+            ("\u{feff}\"A\",B\n1,2\n", "unescaped quote"),
+            ("A,B\n1\n", "Found 1 columns"),
+            ("A,B\n1,2,3\n", "Found 3 columns"),
+            ("A\n1\n\n2\n", "blank line"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_longest_value_passes_and_a_longer_one_fails() {
+        let longest = "ä".repeat(MAX_VALUE_CHARS);
+        assert!(parse(&format!("A\n\"{longest}\"\n")).is_ok());
+        let error = parse(&format!("A\n\"{longest}b\"\n")).unwrap_err();
+        assert!(error.contains("131072"), "{error}");
+    }
+
+    #[test]
+    fn crlf_and_other_delimiters() {
+        let file = File::parse("A|B\r\n1|2\r\n3|4\r\n".to_owned(), b'|', true).unwrap();
+        assert_eq!((file.rows(), file.row(1)), (2, "3|4"));
+        assert!(
+            File::parse("A\nx\n".to_owned(), b',', true)
+                .unwrap_err()
+                .reason
+                .contains("is CRLF")
+        );
+    }
+}

@@ -1,0 +1,411 @@
+//! An ingest job: its settings, its states and what is told about it.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::csv;
+use super::faults::Action;
+use super::http::ApiError;
+use super::org::{Object, Org};
+use super::table::Upload;
+
+/// What a job does with its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Insert,
+    Update,
+    Upsert,
+    Delete,
+}
+
+impl Operation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Operation::Insert => "insert",
+            Operation::Update => "update",
+            Operation::Upsert => "upsert",
+            Operation::Delete => "delete",
+        }
+    }
+}
+
+/// The states of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobState {
+    Open,
+    UploadComplete,
+    InProgress,
+    JobComplete,
+    Failed,
+    Aborted,
+}
+
+impl JobState {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            JobState::Open => "Open",
+            JobState::UploadComplete => "UploadComplete",
+            JobState::InProgress => "InProgress",
+            JobState::JobComplete => "JobComplete",
+            JobState::Failed => "Failed",
+            JobState::Aborted => "Aborted",
+        }
+    }
+
+    /// Nothing happens to the job any more.
+    pub(crate) fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            JobState::JobComplete | JobState::Failed | JobState::Aborted
+        )
+    }
+
+    /// The word that Salesforce uses when it refuses a transition from here.
+    fn refused(self) -> &'static str {
+        match self {
+            JobState::Failed => "Failed",
+            JobState::Aborted => "Aborted",
+            _ => "Completed",
+        }
+    }
+}
+
+/// The end of one row.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A new record, by its number.
+    Created(u32),
+    /// A known record was changed or deleted.
+    Changed(u32),
+    /// Refused, with the text for `sf__Error`.
+    Failed(Box<str>),
+}
+
+/// What a client asks for when it creates a job.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Request {
+    object: Option<String>,
+    operation: Option<String>,
+    external_id_field_name: Option<String>,
+    content_type: Option<String>,
+    line_ending: Option<String>,
+    column_delimiter: Option<String>,
+    assignment_rule_id: Option<String>,
+}
+
+/// The settings of a job, valid for its object.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) object: Arc<Object>,
+    pub(crate) operation: Operation,
+    /// For upsert: the field's index, the Id's for `Id`.
+    pub(crate) external_id: Option<usize>,
+    pub(crate) delimiter: u8,
+    delimiter_name: String,
+    pub(crate) crlf: bool,
+    assignment_rule_id: Option<String>,
+    api_version: f64,
+}
+
+impl Request {
+    /// Checks the request against the org.
+    pub(crate) fn settings(self, org: &Org, api_version: f64) -> Result<Settings, ApiError> {
+        let invalid = |message: &str| ApiError::new(400, "INVALIDJOB", message);
+        let name = self
+            .object
+            .ok_or_else(|| invalid("InvalidJob : No object specified"))?;
+        let object = org.object(&name).ok_or_else(|| {
+            let message = format!("InvalidJob : Unable to find object: {name}");
+            ApiError::new(400, "INVALIDJOB", &message)
+        })?;
+        let operation = match self.operation.as_deref() {
+            Some("insert") => Operation::Insert,
+            Some("update") => Operation::Update,
+            Some("upsert") => Operation::Upsert,
+            Some("delete") => Operation::Delete,
+            Some("hardDelete") => {
+                let message = "hardDelete operation requires special user profile permission";
+                return Err(ApiError::new(400, "FEATURENOTENABLED", message));
+            }
+            _ => return Err(invalid("InvalidJob : operation is missing or unknown")),
+        };
+        let allowed = match operation {
+            Operation::Delete => object.deletable,
+            Operation::Update => object.updateable,
+            Operation::Insert | Operation::Upsert => object.createable,
+        };
+        if !allowed {
+            let message = format!("Entity '{}' is not supported by the Bulk API.", object.name);
+            return Err(ApiError::new(400, "INVALIDENTITY", &message));
+        }
+        if self
+            .content_type
+            .as_deref()
+            .is_some_and(|content_type| content_type != "CSV")
+        {
+            return Err(invalid(
+                "InvalidJob : Unsupported content type, only CSV is",
+            ));
+        }
+        let crlf = match self.line_ending.as_deref() {
+            None | Some("LF") => false,
+            Some("CRLF") => true,
+            Some(_) => return Err(invalid("InvalidJob : lineEnding is LF or CRLF")),
+        };
+        let delimiter_name = self.column_delimiter.unwrap_or_else(|| "COMMA".to_owned());
+        Ok(Settings {
+            external_id: external_id(object, operation, self.external_id_field_name.as_deref())?,
+            object: Arc::clone(object),
+            operation,
+            delimiter: csv::delimiter(&delimiter_name)
+                .ok_or_else(|| invalid("InvalidJob : unknown columnDelimiter"))?,
+            delimiter_name,
+            crlf,
+            assignment_rule_id: self.assignment_rule_id,
+            api_version,
+        })
+    }
+}
+
+fn external_id(
+    object: &Object,
+    operation: Operation,
+    name: Option<&str>,
+) -> Result<Option<usize>, ApiError> {
+    let invalid = |message: &str| ApiError::new(400, "INVALIDJOB", message);
+    match (operation, name) {
+        (Operation::Upsert, None) => {
+            Err(invalid("InvalidJob : External ID was blank for upsert job"))
+        }
+        (Operation::Upsert, Some(name)) => {
+            let field = object.field(name).filter(|&index| {
+                let field = &object.fields[index];
+                field.external_id || field.id_lookup
+            });
+            field.map(Some).ok_or_else(|| {
+                invalid(&format!(
+                    "InvalidJob : Field name provided, {name} does not match an External ID, \
+                     Salesforce Id, or indexed field for {}",
+                    object.name
+                ))
+            })
+        }
+        (_, Some(_)) => Err(invalid(
+            "InvalidJob : externalIdFieldName is for upsert only",
+        )),
+        (_, None) => Ok(None),
+    }
+}
+
+/// The rows of a job, in one of the forms that they pass through.
+#[derive(Debug)]
+pub(crate) enum Data {
+    /// Nothing was uploaded, or it was dropped.
+    None,
+    /// As uploaded, not looked at; also what was refused as a whole.
+    Raw(Vec<u8>),
+    /// Read.
+    Rows(Arc<Upload>),
+}
+
+/// An ingest job.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) settings: Settings,
+    pub(crate) state: JobState,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) modified: DateTime<Utc>,
+    /// An upload has begun, so there can be no other.
+    pub(crate) uploading: bool,
+    pub(crate) data: Data,
+    /// Bytes uploaded.
+    pub(crate) bytes: u64,
+    /// Rows uploaded.
+    pub(crate) rows: usize,
+    /// Rows that have an end, and how many of them failed.
+    pub(crate) processed: usize,
+    pub(crate) failed: usize,
+    /// The ends of the first rows of `data`; with `forget`, of the failed rows alone.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Rows after the processed ones whose results were not recorded.
+    pub(crate) unrecorded: bool,
+    /// With `forget`: what is left are the failed and unprocessed rows, or nothing.
+    pub(crate) forgotten: bool,
+    pub(crate) message: Option<String>,
+    pub(crate) faults: Vec<Action>,
+    pub(crate) closed: Option<Instant>,
+    pub(crate) milliseconds: u64,
+}
+
+impl Job {
+    pub(crate) fn new(id: String, settings: Settings, faults: Vec<Action>) -> Job {
+        let now = Utc::now();
+        Job {
+            id,
+            settings,
+            state: JobState::Open,
+            created: now,
+            modified: now,
+            uploading: false,
+            data: Data::None,
+            bytes: 0,
+            rows: 0,
+            processed: 0,
+            failed: 0,
+            outcomes: Vec::new(),
+            unrecorded: false,
+            forgotten: false,
+            message: None,
+            faults,
+            closed: None,
+            milliseconds: 0,
+        }
+    }
+
+    /// Moves to another state.
+    pub(crate) fn enter(&mut self, state: JobState) {
+        self.state = state;
+        self.modified = Utc::now();
+        if state == JobState::UploadComplete {
+            self.closed = Some(Instant::now());
+        }
+        if let (true, Some(closed)) = (state.is_terminal(), self.closed) {
+            self.milliseconds = u64::try_from(closed.elapsed().as_millis()).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Does what a client's PATCH asks for, if the state allows it.
+    pub(crate) fn ask(&mut self, wanted: &str) -> Result<(), ApiError> {
+        let refused = |verb: &str, state: JobState| {
+            let message = format!("{verb} already {} Job not allowed", state.refused());
+            Err(ApiError::new(400, "INVALIDJOBSTATE", &message))
+        };
+        match (wanted, self.state) {
+            ("UploadComplete", JobState::Open) => self.enter(JobState::UploadComplete),
+            ("UploadComplete", state) => return refused("Closing", state),
+            ("Aborted", state) if state.is_terminal() => return refused("Aborting", state),
+            ("Aborted", _) => self.enter(JobState::Aborted),
+            _ => {
+                let message = "InvalidJob : state is UploadComplete or Aborted";
+                return Err(ApiError::new(400, "INVALIDJOB", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to PATCH.
+    pub(crate) fn brief(&self) -> Value {
+        let stamp = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string();
+        let Settings {
+            object,
+            operation,
+            external_id,
+            api_version,
+            ..
+        } = &self.settings;
+        let mut info = json!({
+            "id": self.id,
+            "operation": operation.name(),
+            "object": object.name,
+            "createdById": super::oauth::USER_ID,
+            "createdDate": stamp(self.created),
+            "systemModstamp": stamp(self.modified),
+            "state": self.state.name(),
+            "concurrencyMode": "Parallel",
+            "contentType": "CSV",
+            "apiVersion": api_version,
+        });
+        if let Some(field) = external_id {
+            info["externalIdFieldName"] = json!(object.fields[*field].name);
+        }
+        if let Some(rule) = &self.settings.assignment_rule_id {
+            info["assignmentRuleId"] = json!(rule);
+        }
+        info
+    }
+
+    /// The answer to POST, and an entry of the list of jobs.
+    pub(crate) fn created(&self) -> Value {
+        let mut info = self.brief();
+        let version = self.settings.api_version;
+        info["contentUrl"] = json!(format!(
+            "services/data/v{version:.1}/jobs/ingest/{}/batches",
+            self.id
+        ));
+        info["lineEnding"] = json!(if self.settings.crlf { "CRLF" } else { "LF" });
+        info["columnDelimiter"] = json!(self.settings.delimiter_name);
+        info["jobType"] = json!("V2Ingest");
+        info
+    }
+
+    /// The answer to GET.
+    pub(crate) fn info(&self) -> Value {
+        let mut info = self.created();
+        info["retries"] = json!(0);
+        info["totalProcessingTime"] = json!(self.milliseconds);
+        info["apiActiveProcessingTime"] = json!(self.milliseconds);
+        info["apexProcessingTime"] = json!(0);
+        info["isPkChunkingSupported"] = json!(false);
+        if self.state == JobState::Failed {
+            info["errorMessage"] = json!(self.message);
+        }
+        if self.faults.contains(&Action::NoCounts {}) {
+            return info;
+        }
+        let (mut processed, mut failed) = (number(self.processed), number(self.failed));
+        for fault in &self.faults {
+            if let Action::WrongCounts {
+                processed: more,
+                failed: more_failed,
+            } = fault
+            {
+                processed = processed.saturating_add(*more).max(0);
+                failed = failed.saturating_add(*more_failed).max(0);
+            }
+        }
+        info["numberRecordsProcessed"] = json!(processed);
+        info["numberRecordsFailed"] = json!(failed);
+        info
+    }
+
+    /// Keeps of the data what results are made of when processed rows are forgotten.
+    pub(crate) fn forget(&mut self) {
+        self.forgotten = true;
+        let Data::Rows(upload) = &self.data else {
+            return;
+        };
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let mut rows: Vec<usize> = Vec::new();
+        let unprocessed = outcomes.len()..upload.file.rows();
+        for (row, outcome) in outcomes.into_iter().enumerate() {
+            if let Outcome::Failed(_) = outcome {
+                rows.push(row);
+                self.outcomes.push(outcome);
+            }
+        }
+        rows.extend(unprocessed);
+        let file = upload.file.with_rows(&rows);
+        self.data = Data::Rows(Arc::new(Upload {
+            file,
+            columns: upload.columns.clone(),
+        }));
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The number of a version in a path, `v62.0`.
+pub(crate) fn api_version(path: &str) -> Option<f64> {
+    path.strip_prefix('v')
+        .and_then(|number| f64::from_str(number).ok())
+        .filter(|n| *n >= 20.0)
+}

@@ -1,0 +1,155 @@
+//! What the simulator knows, shared by all requests and jobs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::SimOptions;
+use super::faults::Faults;
+use super::job::{Job, Outcome};
+use super::org::{Object, Org};
+use super::table::Table;
+
+/// Of finished jobs whose processed rows are forgotten, this many keep their failed rows.
+const REMEMBERED_JOBS: usize = 32;
+
+/// Everything behind one simulator.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: SimOptions,
+    /// The address that clients are told, `http://127.0.0.1:<port>`.
+    pub(crate) url: String,
+    pub(crate) org: Org,
+    pub(crate) faults: Mutex<Faults>,
+    /// Jobs stay InProgress while this is true.
+    pub(crate) hold: watch::Sender<bool>,
+    state: Mutex<State>,
+    tables: BTreeMap<String, Mutex<Table>>,
+}
+
+/// Tokens, jobs and counters.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) tokens: HashMap<String, Instant>,
+    pub(crate) tokens_issued: u64,
+    pub(crate) api_calls: u64,
+    pub(crate) batches: u64,
+    /// Jobs by Id, which counts upward.
+    pub(crate) jobs: BTreeMap<String, Job>,
+    pub(crate) jobs_created: u32,
+    pub(crate) max_in_flight: usize,
+    pub(crate) uploads: usize,
+    pub(crate) max_uploads: usize,
+    /// With `forget`: finished jobs in the order of their end.
+    finished: std::collections::VecDeque<String>,
+}
+
+impl State {
+    /// Adds a new job and counts those in flight.
+    pub(crate) fn add_job(&mut self, job: Job) {
+        self.jobs.insert(job.id.clone(), job);
+        let in_flight = self
+            .jobs
+            .values()
+            .filter(|job| !job.state.is_terminal())
+            .count();
+        self.max_in_flight = self.max_in_flight.max(in_flight);
+    }
+
+    /// Drops what need not be kept of a finished job and of those before it.
+    pub(crate) fn forget_job(&mut self, id: &str) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.forget();
+            self.finished.push_back(id.to_owned());
+        }
+        while self.finished.len() > REMEMBERED_JOBS {
+            let oldest = self
+                .finished
+                .pop_front()
+                .and_then(|id| self.jobs.get_mut(&id));
+            if let Some(job) = oldest {
+                job.data = super::job::Data::None;
+                job.outcomes = Vec::<Outcome>::new();
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(options: SimOptions, url: String) -> io::Result<Shared> {
+        let org = Org::load(options.org.as_deref())?;
+        let tables = org
+            .objects
+            .iter()
+            .map(|object| {
+                Ok((
+                    object.name.clone(),
+                    Mutex::new(first_table(object, &options)?),
+                ))
+            })
+            .collect::<io::Result<_>>()?;
+        let faults = Mutex::new(Faults::new(&options.faults, options.seed));
+        let hold = watch::Sender::new(false);
+        Ok(Shared {
+            options,
+            url,
+            org,
+            faults,
+            hold,
+            state: Mutex::default(),
+            tables,
+        })
+    }
+
+    /// Tokens, jobs and counters. Never held over an await, nor while a table is.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The records of an object, by its exact name.
+    pub(crate) fn table(&self, object: &str) -> Option<MutexGuard<'_, Table>> {
+        self.tables.get(object).map(lock)
+    }
+
+    /// Forgets all jobs, records and counters; tokens stay valid.
+    pub(crate) fn reset(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let tokens = std::mem::take(&mut state.tokens);
+        // Ids of jobs go on, so that a task of a job from before finds no other under its Id.
+        let jobs_created = state.jobs_created;
+        *state = State {
+            tokens,
+            jobs_created,
+            ..State::default()
+        };
+        drop(state);
+        lock(&self.faults).clear();
+        self.hold.send_replace(false);
+        for object in &self.org.objects {
+            if let Some(mut table) = self.table(&object.name) {
+                *table = first_table(object, &self.options)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The table of an object with the records that are there from the start. Only what loaders
+/// write is ever forgotten.
+fn first_table(object: &Arc<Object>, options: &SimOptions) -> io::Result<Table> {
+    let mut table = Table::new(Arc::clone(object), !options.forget || !object.createable);
+    if let Some(records) = &object.records {
+        table
+            .seed(records)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    }
+    Ok(table)
+}
+
+/// Locks; a panic elsewhere must not take the simulator down with it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

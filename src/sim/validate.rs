@@ -1,0 +1,570 @@
+//! The rules of a row: which columns a job may have, which values each type of field takes, and
+//! what the org stores of them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
+
+use super::org::{Field, Kind, Object, Org};
+
+/// What a column of the upload writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// A field, by its index in the object.
+    Field(usize),
+    /// A lookup field, found through an indexed field of its parent.
+    Lookup {
+        /// The lookup field, by its index in the object.
+        field: usize,
+        /// The parent object's name.
+        parent: String,
+        /// The parent's field, by its index in the parent.
+        by: usize,
+    },
+}
+
+impl Column {
+    /// The field that the column writes, by its index in the object.
+    pub(crate) fn field(&self) -> usize {
+        match self {
+            Column::Field(field) | Column::Lookup { field, .. } => *field,
+        }
+    }
+}
+
+/// Finds what each column of a header writes, or says why the job fails.
+pub(crate) fn columns(
+    org: &Org,
+    object: &Object,
+    header: &[Cow<'_, str>],
+) -> Result<Vec<Column>, String> {
+    let mut seen = HashSet::new();
+    header
+        .iter()
+        .map(|name| {
+            if !seen.insert(name.to_ascii_lowercase()) {
+                return Err(format!(
+                    "InvalidBatch : Duplicate field name found : {name}"
+                ));
+            }
+            match name.split_once('.') {
+                Some((relation, by)) => lookup(org, object, name, relation, by),
+                None => object
+                    .field(name)
+                    .map(Column::Field)
+                    .ok_or_else(|| not_found(name)),
+            }
+        })
+        .collect()
+}
+
+fn not_found(name: &str) -> String {
+    format!("InvalidBatch : Field name not found : {name}")
+}
+
+fn lookup(
+    org: &Org,
+    object: &Object,
+    name: &str,
+    relation: &str,
+    by: &str,
+) -> Result<Column, String> {
+    let (parent, relation) = match relation.split_once(':') {
+        Some((parent, relation)) => (Some(parent), relation),
+        None => (None, relation),
+    };
+    let unknown = || format!("InvalidBatch : Unable to find relationship: {relation}");
+    let field = object.relationship(relation).ok_or_else(unknown)?;
+    let parents = &object.fields[field].reference_to;
+    let parent = match (parent, parents.as_slice()) {
+        (None, [only]) => only,
+        (Some(_), [_]) => {
+            return Err(format!(
+                "InvalidBatch : type is not needed for non polymorphic foreign key references: \
+                 {relation}"
+            ));
+        }
+        (None, _) => {
+            return Err(format!(
+                "InvalidBatch : type is needed for polymorphic foreign key references: {relation}"
+            ));
+        }
+        (Some(given), many) => many
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(given))
+            .ok_or_else(unknown)?,
+    };
+    let described = org.object(parent).ok_or_else(unknown)?;
+    let by = described.field(by).ok_or_else(|| not_found(name))?;
+    if !(described.fields[by].external_id || described.fields[by].id_lookup) {
+        return Err(not_found(name));
+    }
+    Ok(Column::Lookup {
+        field,
+        parent: described.name.clone(),
+        by,
+    })
+}
+
+/// Whether a value means null.
+pub(crate) fn is_null(value: &str) -> bool {
+    value == "#N/A"
+}
+
+/// Checks a non-empty value against its field; `column` counts from 0.
+pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), String> {
+    let Field { name, label, .. } = field;
+    if is_null(value) {
+        let needed = !field.nillable && field.kind != Kind::Boolean;
+        return if needed {
+            Err(required(&[name]))
+        } else {
+            Ok(())
+        };
+    }
+    let unreadable = |xsd: &str| {
+        Err(format!(
+            "INVALID_FIELD:Failed to deserialize field at col {column}. Due to, '{value}' is not \
+             a valid value for the type xsd:{xsd}:{name} --"
+        ))
+    };
+    match field.kind {
+        Kind::Text => text(field, value),
+        Kind::Email if !is_email(value.trim()) => Err(format!(
+            "INVALID_EMAIL_ADDRESS:{label}: invalid email address: {value}:{name} --"
+        )),
+        Kind::Email => text(field, value),
+        Kind::Boolean if boolean(value).is_none() => unreadable("boolean"),
+        Kind::Int | Kind::Long => integer(field, value).unwrap_or_else(|xsd| unreadable(xsd)),
+        Kind::Double => match decimal(value) {
+            None => unreadable("double"),
+            Some((_, whole, _)) if exceeds(field, whole) => Err(out_of_range(field, value)),
+            Some(_) => Ok(()),
+        },
+        Kind::Date
+            if NaiveDate::parse_from_str(value, "%Y-%m-%d").is_err() || value.len() != 10 =>
+        {
+            unreadable("date")
+        }
+        Kind::DateTime if date_time(value).is_none() => unreadable("dateTime"),
+        Kind::Time if time(value).is_none() => unreadable("time"),
+        Kind::Base64 if !is_base64(value) => unreadable("base64Binary"),
+        Kind::Id | Kind::Reference if super::id::normal(value).is_none() => Err(format!(
+            "MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The error of a row without a value for required fields.
+pub(crate) fn required(names: &[&str]) -> String {
+    let (listed, marked) = (names.join(", "), names.join(" "));
+    format!("REQUIRED_FIELD_MISSING:Required fields are missing: [{listed}]:{marked} --")
+}
+
+fn text(field: &Field, value: &str) -> Result<(), String> {
+    let Field {
+        name,
+        label,
+        length,
+        ..
+    } = field;
+    let value = value.trim();
+    if *length > 0 && value.len() > *length && value.chars().count() > *length {
+        let value = cut(value);
+        return Err(format!(
+            "STRING_TOO_LONG:{label}: data value too large: {value} (max length={length}):{name} --"
+        ));
+    }
+    let Some(allowed) = &field.restricted else {
+        return Ok(());
+    };
+    let mut chosen = value.split(if field.multiple { ';' } else { '\0' });
+    match chosen.find(|choice| !allowed.contains(*choice)) {
+        None => Ok(()),
+        Some(bad) => Err(format!(
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:{label}: bad value for restricted picklist \
+             field: {bad}:{name} --"
+        )),
+    }
+}
+
+/// The first characters of a long value, as error texts quote it.
+fn cut(value: &str) -> &str {
+    value
+        .char_indices()
+        .nth(255)
+        .map_or(value, |(end, _)| &value[..end])
+}
+
+fn is_email(value: &str) -> bool {
+    let Some((user, host)) = value.rsplit_once('@') else {
+        return false;
+    };
+    let good = |letter: char| !letter.is_whitespace() && !"(),:;<>[]\\@\"".contains(letter);
+    let labels = host.split('.');
+    !user.is_empty()
+        && user.chars().all(good)
+        && host.contains('.')
+        && labels.clone().all(|label| {
+            !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        })
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    let is = |known: &str| value.eq_ignore_ascii_case(known);
+    if is("true") || value == "1" {
+        Some(true)
+    } else if is("false") || value == "0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Checks a whole number; the outer error is the type that could not be read.
+fn integer(field: &Field, value: &str) -> Result<Result<(), String>, &'static str> {
+    let Field { name, label, .. } = field;
+    let xsd = if field.kind == Kind::Int {
+        "int"
+    } else {
+        "long"
+    };
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return match decimal(value) {
+            Some(_) => Ok(Err(format!(
+                "INVALID_TYPE_ON_FIELD_IN_RECORD:{label}: value not of required type: \
+                 {value}:{name} --"
+            ))),
+            None => Err(xsd),
+        };
+    }
+    let number = value.parse::<i64>();
+    let fits = match field.kind {
+        Kind::Int => number.is_ok_and(|number| i32::try_from(number).is_ok()),
+        _ => number.is_ok(),
+    };
+    let significant = digits.trim_start_matches('0').len();
+    if !fits || (field.digits > 0 && significant > field.digits) {
+        return Ok(Err(out_of_range(field, value)));
+    }
+    Ok(Ok(()))
+}
+
+fn out_of_range(Field { name, label, .. }: &Field, value: &str) -> String {
+    format!(
+        "NUMBER_OUTSIDE_VALID_RANGE:{label}: value outside of valid range on numeric field: \
+         {value}:{name} --"
+    )
+}
+
+fn exceeds(field: &Field, whole_digits: usize) -> bool {
+    field.precision > 0 && whole_digits > field.precision.saturating_sub(field.scale)
+}
+
+/// Reads a decimal number with an optional exponent: sign, digits before the point, and all
+/// significant digits with the point after the second part.
+fn decimal(value: &str) -> Option<(bool, usize, Vec<u8>)> {
+    let (mantissa, exponent) = match value.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (value, 0),
+    };
+    let negative = mantissa.starts_with('-');
+    let mantissa = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole.as_bytes(), part.as_bytes()].concat();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) || exponent.abs() > 400 {
+        return None;
+    }
+    let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
+    let point = i64::try_from(whole.len()).ok()? + i64::from(exponent);
+    let shift = point - i64::try_from(leading).ok()?;
+    let mut significant = digits[leading..].to_vec();
+    if significant.is_empty() {
+        return Some((false, 0, Vec::new()));
+    }
+    if shift < 0 {
+        let zeros = usize::try_from(-shift).ok()?;
+        significant.splice(0..0, std::iter::repeat_n(b'0', zeros));
+    }
+    let whole_digits = usize::try_from(shift.max(0)).ok()?;
+    while significant.len() < whole_digits {
+        significant.push(b'0');
+    }
+    Some((negative, whole_digits, significant))
+}
+
+/// A number rounded (half up) to a scale, in plain notation without surplus zeros.
+fn rounded(value: &str, scale: usize) -> Option<String> {
+    let (negative, mut whole, mut digits) = decimal(value)?;
+    let keep = whole + scale;
+    if digits.len() > keep {
+        let up = digits[keep] >= b'5';
+        digits.truncate(keep);
+        let mut at = keep;
+        let mut carry = up;
+        while carry && at > 0 {
+            at -= 1;
+            carry = digits[at] == b'9';
+            digits[at] = if carry { b'0' } else { digits[at] + 1 };
+        }
+        if carry {
+            digits.insert(0, b'1');
+            whole += 1;
+        }
+    }
+    let text = |digits: &[u8]| {
+        digits
+            .iter()
+            .map(|&digit| char::from(digit))
+            .collect::<String>()
+    };
+    let part = text(&digits[whole..]);
+    let part = part.trim_end_matches('0');
+    let mut plain = if whole == 0 {
+        "0".to_owned()
+    } else {
+        text(&digits[..whole])
+    };
+    if !part.is_empty() {
+        plain = format!("{plain}.{part}");
+    }
+    Some(if negative && plain != "0" {
+        format!("-{plain}")
+    } else {
+        plain
+    })
+}
+
+fn date_time(value: &str) -> Option<DateTime<Utc>> {
+    if value.as_bytes().get(10) != Some(&b'T') {
+        return None;
+    }
+    // RFC 3339 wants a colon in the offset; Salesforce's own texts come without (`+0000`).
+    let offset = value
+        .len()
+        .checked_sub(5)
+        .and_then(|at| value.split_at_checked(at));
+    let with_colon = match offset {
+        Some((moment, offset)) if offset.starts_with(['+', '-']) => {
+            format!("{moment}{}:{}", &offset[..3], &offset[3..])
+        }
+        _ => value.to_owned(),
+    };
+    DateTime::parse_from_rfc3339(&with_colon)
+        .ok()
+        .map(|moment| moment.to_utc())
+}
+
+fn time(value: &str) -> Option<NaiveTime> {
+    NaiveTime::parse_from_str(value.strip_suffix('Z').unwrap_or(value), "%H:%M:%S%.f").ok()
+}
+
+fn is_base64(value: &str) -> bool {
+    let body = value.trim_end_matches('=');
+    value.len().is_multiple_of(4)
+        && value.len() - body.len() <= 2
+        && body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
+}
+
+/// What the org stores of a valid value: text without outer blanks, numbers rounded to the
+/// field's scale in plain notation, booleans in lower case, moments in UTC, Ids with 18 letters.
+pub(crate) fn stored<'a>(field: &Field, value: &'a str) -> Option<Cow<'a, str>> {
+    if is_null(value) {
+        return None;
+    }
+    let stored: Option<Cow<'a, str>> = match field.kind {
+        Kind::Text | Kind::Email => Some(value.trim().into()),
+        Kind::Boolean => boolean(value).map(|flag| flag.to_string().into()),
+        Kind::Int | Kind::Long => rounded(value, 0).map(Cow::from),
+        Kind::Double => rounded(value, field.scale).map(Cow::from),
+        Kind::DateTime => date_time(value)
+            .map(|moment| moment.to_rfc3339_opts(SecondsFormat::Millis, true).into()),
+        Kind::Time => time(value).map(|time| time.format("%H:%M:%S%.3fZ").to_string().into()),
+        Kind::Id | Kind::Reference => super::id::normal(value).map(Cow::from),
+        Kind::Date | Kind::Base64 => Some(value.into()),
+    };
+    Some(stored.unwrap_or(value.into()))
+}
+
+/// A stored value in the form that keys of an index are compared by.
+pub(crate) fn key<'a>(field: &Field, value: &'a str) -> Cow<'a, str> {
+    let value = stored(field, value).unwrap_or_default();
+    let text = matches!(field.kind, Kind::Text | Kind::Email);
+    if !text || field.case_sensitive || !value.chars().any(char::is_uppercase) {
+        value
+    } else {
+        value.to_lowercase().into()
+    }
+}
+
+/// A number as Salesforce echoes it in results: through a Java `double`.
+pub(crate) fn echoed(value: &str) -> Option<String> {
+    let number = decimal(value).and_then(|_| value.parse::<f64>().ok())?;
+    let size = number.abs();
+    if size == 0.0 || (1e-3..1e7).contains(&size) {
+        return Some(format!("{number:?}"));
+    }
+    let text = format!("{number:e}");
+    let (mantissa, exponent) = text.split_once('e')?;
+    let point = if mantissa.contains('.') { "" } else { ".0" };
+    Some(format!("{mantissa}{point}E{exponent}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(field_name: &str, given: &str) -> Result<(), String> {
+        let org = Org::load(None).unwrap();
+        let object = org.object("Everything__c").unwrap();
+        value(&object.fields[object.field(field_name).unwrap()], 3, given)
+    }
+
+    #[test]
+    fn good_values_pass() {
+        for (field, given) in [
+            ("Text__c", "x"),
+            ("Email__c", "a.b+c@example.co.uk"),
+            ("Restricted__c", "Small"),
+            ("Multi__c", "A;Z"),
+            ("Flag__c", "TRUE"),
+            ("Flag__c", "0"),
+            ("Int__c", "-250"),
+            ("Double__c", "1.5E3"),
+            ("Double__c", "-.25"),
+            ("Date__c", "2024-02-29"),
+            ("Date_Time__c", "2024-02-29T10:00:00Z"),
+            ("Date_Time__c", "2024-02-29T10:00:00.123+02:00"),
+            ("Date_Time__c", "2024-02-29T10:00:00.000+0000"),
+            ("Time__c", "10:00:00.000Z"),
+            ("Data__c", "aGVsbG8="),
+            ("Text__c", "#N/A"),
+        ] {
+            assert_eq!(check(field, given), Ok(()), "{field} {given}");
+        }
+    }
+
+    #[test]
+    fn bad_values_have_salesforces_texts() {
+        let long = "x".repeat(256);
+        for (field, given, expected) in [
+            ("Text__c", long.as_str(), "(max length=255):Text__c --"),
+            (
+                "Email__c",
+                "foo",
+                "INVALID_EMAIL_ADDRESS:Email: invalid email address: foo:Email__c",
+            ),
+            (
+                "Restricted__c",
+                "Tiny",
+                "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Restricted: bad value for restricted \
+                 picklist field: Tiny:Restricted__c --",
+            ),
+            ("Flag__c", "yes", "xsd:boolean:Flag__c --"),
+            (
+                "Int__c",
+                "250.0",
+                "INVALID_TYPE_ON_FIELD_IN_RECORD:Int: value not of required type: 250.0:Int__c --",
+            ),
+            ("Int__c", "1,000", "xsd:int"),
+            ("Int__c", "4000000000", "NUMBER_OUTSIDE_VALID_RANGE"),
+            ("Double__c", "12%", "xsd:double"),
+            ("Double__c", "123456789012345", "NUMBER_OUTSIDE_VALID_RANGE"),
+            (
+                "Date__c",
+                "6/15/19",
+                "INVALID_FIELD:Failed to deserialize field at col 3. Due to, '6/15/19' is not a \
+                 valid value for the type xsd:date:Date__c --",
+            ),
+            ("Date__c", "2024-02-30", "xsd:date"),
+            ("Date_Time__c", "2024-02-29 10:00:00Z", "xsd:dateTime"),
+            ("Date_Time__c", "2024-02-29T10:00:00", "xsd:dateTime"),
+            ("Data__c", "a", "xsd:base64Binary"),
+            (
+                "Parent__c",
+                "0019",
+                "MALFORMED_ID:Parent: id value of incorrect type: 0019:Parent__c",
+            ),
+        ] {
+            let error = check(field, given).unwrap_err();
+            assert!(error.contains(expected), "{field} {given}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_rounded_and_echoed() {
+        for (given, scale, expected) in [
+            ("1.005", 2, "1.01"),
+            ("9.999", 2, "10"),
+            ("0.004", 2, "0"),
+            ("-0.005", 2, "-0.01"),
+            ("1.5E3", 0, "1500"),
+            ("12e-3", 4, "0.012"),
+            ("007.10", 4, "7.1"),
+            ("0.5", 0, "1"),
+        ] {
+            assert_eq!(rounded(given, scale).as_deref(), Some(expected), "{given}");
+        }
+        for (given, expected) in [
+            ("912260031", "9.12260031E8"),
+            ("896852810", "8.9685281E8"),
+            ("100", "100.0"),
+            ("0.001", "0.001"),
+            ("0.0001", "1.0E-4"),
+            ("10000000", "1.0E7"),
+            ("0", "0.0"),
+        ] {
+            assert_eq!(echoed(given).as_deref(), Some(expected));
+        }
+        assert_eq!(echoed("abc"), None);
+    }
+
+    #[test]
+    fn columns_find_their_fields() {
+        let org = Org::load(None).unwrap();
+        let contact = org.object("Contact").unwrap();
+        let task = org.object("Task").unwrap();
+        let find = |object: &Object, name: &str| columns(&org, object, &[name.into()]);
+        assert!(matches!(
+            find(contact, "LASTNAME").unwrap()[..],
+            [Column::Field(_)]
+        ));
+        assert!(matches!(
+            find(contact, "Account.Ext_Id__c").unwrap()[..],
+            [Column::Lookup { .. }]
+        ));
+        assert!(matches!(
+            find(task, "Lead:Who.Email").unwrap()[..],
+            [Column::Lookup { .. }]
+        ));
+        for (object, name, text) in [
+            (
+                contact,
+                "Nope",
+                "InvalidBatch : Field name not found : Nope",
+            ),
+            (contact, "\u{feff}LastName", "Field name not found"),
+            (
+                contact,
+                "Account:Account.Ext_Id__c",
+                "type is not needed for non polymorphic",
+            ),
+            (
+                contact,
+                "Acount.Ext_Id__c",
+                "Unable to find relationship: Acount",
+            ),
+            (contact, "Account.Description", "Field name not found"),
+            (task, "Who.Email", "type is needed"),
+        ] {
+            let error = find(object, name).unwrap_err();
+            assert!(error.contains(text), "{name}: {error}");
+        }
+        assert!(columns(&org, contact, &["Email".into(), "EMAIL".into()]).is_err());
+    }
+}
