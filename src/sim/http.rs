@@ -111,9 +111,7 @@ async fn gate(
     } else if data_call && !has_session(&shared, request.headers()) {
         drain(request.into_body()).await;
         ApiError::new(401, "INVALID_SESSION_ID", "Session expired or invalid").into_response()
-    } else if !data_call {
-        next.run(request).await
-    } else if charge(&shared, 1) {
+    } else if !data_call || charge(&shared, 1) {
         next.run(request).await
     } else {
         drain(request.into_body()).await;

@@ -179,11 +179,11 @@ fn needs(
             .any(|column| fields[column.field()].name == name)
     };
     match (operation, external_id) {
-        (Operation::Upsert, Some(field)) if fields[field].name != "Id" => {
-            if !has(&fields[field].name) {
-                let name = &fields[field].name;
-                return Err(format!("InvalidBatch : Field name not found : {name}"));
-            }
+        (Operation::Upsert, Some(field))
+            if fields[field].name != "Id" && !has(&fields[field].name) =>
+        {
+            let name = &fields[field].name;
+            return Err(format!("InvalidBatch : Field name not found : {name}"));
         }
         (Operation::Delete, _) if columns.len() != 1 || !has("Id") => {
             return Err("InvalidBatch : delete batch must contain only ids".to_owned());
