@@ -167,7 +167,7 @@ mod tests {
             ("Name", Arc::new(second) as ArrayRef, true),
         ])
         .unwrap();
-        let mut chunker = Chunker::new(cells.schema(), 1_000_000, None).unwrap();
+        let mut chunker = Chunker::new(&cells.schema(), 1_000_000, None).unwrap();
         chunker.push(&cells, 0, None).unwrap();
         let chunk = chunker.close().unwrap();
         chunk.csv().flat_map(|piece| piece.unwrap()).collect()

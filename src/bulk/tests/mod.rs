@@ -285,7 +285,7 @@ fn chunk() -> Arc<Chunk> {
         ("Email", Arc::new(mails) as ArrayRef, true),
     ])
     .unwrap();
-    let mut chunker = Chunker::new(cells.schema(), 100_000_000, None).unwrap();
+    let mut chunker = Chunker::new(&cells.schema(), 100_000_000, None).unwrap();
     let pushed = chunker.push(&cells, 0, None).unwrap();
     assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
     Arc::new(chunker.close().unwrap())
