@@ -22,7 +22,7 @@ const RECORDS: usize = 2_000;
 const RECORDS_A_STATE: usize = 200;
 const RECORDS_A_JOB: usize = 100;
 /// What a job takes, so that some are in flight at any moment.
-const JOB_TIME: Duration = Duration::from_millis(50);
+const JOB_TIME: Duration = Duration::from_millis(250);
 const STREAMS: usize = 2;
 const STATES: usize = STREAMS * RECORDS / RECORDS_A_STATE;
 
