@@ -81,52 +81,71 @@ pub(super) fn parse<'a>(
     if line.len() > MAX_LINE {
         return Err(Undecodable::new("the line is longer than 512 MiB"));
     }
-    let line = simdutf8::basic::from_utf8(line)
+    let text = simdutf8::basic::from_utf8(line)
         .map_err(|_| Undecodable::new("the line is not valid UTF-8"))?;
+    let line = Text {
+        text,
+        deep: is_deep(line),
+    };
     let mut sink = Sink {
         catalog,
         cells,
-        deep: is_deep(line.as_bytes()),
+        line,
         problem: None,
     };
-    let message =
-        read(line, sink.deep, MessageSeed(&mut sink)).map_err(|Syntax| sink.undecodable())?;
+    let message = line
+        .read(MessageSeed(&mut sink))
+        .map_err(|Syntax| sink.undecodable())?;
     message.resolve(&mut sink)
 }
 
 /// Text that is not JSON, or not what the seed expects.
 struct Syntax;
 
-/// The one place that runs a parser: all of `text` must be what `seed` reads.
-fn read<'a, S: DeserializeSeed<'a>>(
+/// A line, or a part of it, and which parser is to read it.
+#[derive(Clone, Copy)]
+struct Text<'a> {
     text: &'a str,
+    /// It is nested too deep for the fast parser.
     deep: bool,
-    seed: S,
-) -> Result<S::Value, Syntax> {
-    if deep {
-        let mut parser = serde_json::Deserializer::from_str(text);
-        let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
-        parser.end().map_err(|_| Syntax)?;
-        return Ok(value);
-    }
-    let mut parser = sonic_rs::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
-    parser.end().map_err(|_| Syntax)?;
-    Ok(value)
 }
 
-/// The text of the next value: owned if it is a string with escapes, borrowed from the line if not.
-fn raw<'a, A: MapAccess<'a>>(map: &mut A, deep: bool) -> Result<Cow<'a, str>, A::Error> {
-    if deep {
-        let raw = map.next_value::<&RawValue>()?.get();
-        return Ok(if raw.starts_with('"') && raw.contains('\\') {
-            Cow::Owned(raw.to_owned())
-        } else {
-            Cow::Borrowed(raw)
-        });
+impl<'a> Text<'a> {
+    /// The one place that runs a parser: all of the text must be what `seed` reads.
+    fn read<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, Syntax> {
+        if self.deep {
+            let mut parser = serde_json::Deserializer::from_str(self.text);
+            let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
+            parser.end().map_err(|_| Syntax)?;
+            return Ok(value);
+        }
+        let mut parser = sonic_rs::Deserializer::from_str(self.text);
+        let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
+        parser.end().map_err(|_| Syntax)?;
+        Ok(value)
     }
-    map.next_value::<LazyValue<'a>>()
-        .map(|value| value.as_raw_cow())
+
+    /// The next value as it stands: owned if it is a string with escapes, else a part of the text.
+    #[inline]
+    fn raw<A: MapAccess<'a>>(self, map: &mut A) -> Result<Cow<'a, str>, A::Error> {
+        if self.deep {
+            let raw = map.next_value::<&RawValue>()?.get();
+            return Ok(if raw.starts_with('"') && raw.contains('\\') {
+                Cow::Owned(raw.to_owned())
+            } else {
+                Cow::Borrowed(raw)
+            });
+        }
+        // The parser copies strings with escapes, and lends the rest for less than `'a`: where it
+        // lies tells which it is, and is cheaper than the parser's own way to say so.
+        let value = map.next_value::<LazyValue<'a>>()?;
+        let raw = value.as_raw_str();
+        let start = raw.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        Ok(match self.text.get(start..start.wrapping_add(raw.len())) {
+            Some(part) => Cow::Borrowed(part),
+            None => Cow::Owned(raw.to_owned()),
+        })
+    }
 }
 
 /// Whether brackets outside strings are open deeper than [`SHALLOW`]. Few lines have so many
@@ -160,8 +179,7 @@ fn is_deep(line: &[u8]) -> bool {
 struct Sink<'s, 'a> {
     catalog: &'s mut Catalog,
     cells: &'s mut Vec<Cell<'a>>,
-    /// The line is nested too deep for the fast parser.
-    deep: bool,
+    line: Text<'a>,
     problem: Option<Undecodable>,
 }
 
@@ -279,7 +297,8 @@ impl<'a> RecordParts<'a> {
                 unknown_key,
             }) if decoded == stream => unknown_key,
             Some(Data::Raw(Cow::Borrowed(text))) => {
-                read(text, sink.deep, DataSeed { stream, sink })
+                let data = Text { text, ..sink.line };
+                data.read(DataSeed { stream, sink })
                     .map_err(|Syntax| sink.undecodable())?
             }
             Some(Data::Decoded { .. }) => {
@@ -323,7 +342,7 @@ impl<'a> Visitor<'a> for MessageSeed<'_, '_, 'a> {
         let mut message = Message::default();
         while let Some(key) = map.next_key()? {
             match key {
-                Part::Type => message.kind = Some(raw(&mut map, self.0.deep)?),
+                Part::Type => message.kind = Some(self.0.line.raw(&mut map)?),
                 Part::Record => message.record = map.next_value_seed(RecordSeed(&mut *self.0))?,
                 Part::Data | Part::Global => {
                     map.next_value::<IgnoredAny>()?;
@@ -367,10 +386,10 @@ impl<'a> Visitor<'a> for RecordSeed<'_, '_, 'a> {
         let mut parts = RecordParts::default();
         while let Some(key) = map.next_key()? {
             match key {
-                Part::Stream => parts.stream = Some(raw(&mut map, self.0.deep)?),
-                Part::Namespace => parts.namespace = Some(raw(&mut map, self.0.deep)?),
-                Part::EmittedAt => parts.emitted_at = Some(raw(&mut map, self.0.deep)?),
-                Part::Meta => parts.meta = Some(raw(&mut map, self.0.deep)?),
+                Part::Stream => parts.stream = Some(self.0.line.raw(&mut map)?),
+                Part::Namespace => parts.namespace = Some(self.0.line.raw(&mut map)?),
+                Part::EmittedAt => parts.emitted_at = Some(self.0.line.raw(&mut map)?),
+                Part::Meta => parts.meta = Some(self.0.line.raw(&mut map)?),
                 Part::Data => {
                     parts.data = Some(match parts.guess(self.0.catalog) {
                         Some(stream) => Data::Decoded {
@@ -380,7 +399,7 @@ impl<'a> Visitor<'a> for RecordSeed<'_, '_, 'a> {
                                 sink: &mut *self.0,
                             })?,
                         },
-                        None => Data::Raw(raw(&mut map, self.0.deep)?),
+                        None => Data::Raw(self.0.line.raw(&mut map)?),
                     });
                 }
                 _ => {
@@ -429,7 +448,7 @@ impl<'a> Visitor<'a> for DataSeed<'_, '_, 'a> {
                 Key::Shadowed | Key::Unknown => None,
             };
             unknown_key |= key == Key::Unknown;
-            let cell = value::cell(raw(&mut map, sink.deep)?).map_err(|reason| {
+            let cell = value::cell(sink.line.raw(&mut map)?).map_err(|reason| {
                 let field = column.and_then(|column| keys.column_name(column));
                 sink.problem = Some(Undecodable {
                     reason,
