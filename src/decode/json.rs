@@ -91,12 +91,22 @@ pub(super) fn parse<'a>(
         catalog,
         cells,
         line,
+        exact: line.deep,
         problem: None,
     };
-    let message = line
-        .read(MessageSeed(&mut sink))
-        .map_err(|Syntax| sink.undecodable())?;
-    message.resolve(&mut sink)
+    match attempt(&mut sink) {
+        Err(_) if !sink.exact => {
+            sink.exact = true;
+            sink.problem = None;
+            attempt(&mut sink)
+        }
+        answer => answer,
+    }
+}
+
+fn attempt<'a>(sink: &mut Sink<'_, 'a>) -> Result<Parsed<'a>, Undecodable> {
+    let message = sink.line.read(MessageSeed(sink));
+    message.map_err(|Syntax| sink.undecodable())?.resolve(sink)
 }
 
 /// Text that is not JSON, or not what the seed expects.
@@ -180,6 +190,9 @@ struct Sink<'s, 'a> {
     catalog: &'s mut Catalog,
     cells: &'s mut Vec<Cell<'a>>,
     line: Text<'a>,
+    /// Values are read as they stand. If not, those of keys that had strings so far are read as
+    /// strings, which is faster, and where that fails the line is read again.
+    exact: bool,
     problem: Option<Undecodable>,
 }
 
@@ -448,14 +461,22 @@ impl<'a> Visitor<'a> for DataSeed<'_, '_, 'a> {
                 Key::Shadowed | Key::Unknown => None,
             };
             unknown_key |= key == Key::Unknown;
-            let cell = value::cell(sink.line.raw(&mut map)?).map_err(|reason| {
-                let field = column.and_then(|column| keys.column_name(column));
-                sink.problem = Some(Undecodable {
-                    reason,
-                    field: field.map(str::to_owned),
-                });
-                A::Error::custom(reason)
-            })?;
+            let cell = if sink.exact || !keys.is_plain() {
+                let raw = sink.line.raw(&mut map)?;
+                if !value::is_plain(&raw) {
+                    keys.set_not_plain();
+                }
+                value::cell(raw).map_err(|reason| {
+                    let field = column.and_then(|column| keys.column_name(column));
+                    sink.problem = Some(Undecodable {
+                        reason,
+                        field: field.map(str::to_owned),
+                    });
+                    A::Error::custom(reason)
+                })?
+            } else {
+                map.next_value_seed(PlainSeed)?
+            };
             if let Some(place) = column.and_then(|column| sink.cells.get_mut(column)) {
                 *place = cell;
             }
@@ -483,5 +504,42 @@ impl Visitor<'_> for KeySeed<'_> {
 
     fn visit_str<E>(self, name: &str) -> Result<Key, E> {
         Ok(self.0.find(name))
+    }
+}
+
+/// Reads a string, a boolean or null; anything else is an error, since its exact text would be lost.
+struct PlainSeed;
+
+impl<'a> DeserializeSeed<'a> for PlainSeed {
+    type Value = Cell<'a>;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Cell<'a>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for PlainSeed {
+    type Value = Cell<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a boolean or null")
+    }
+
+    #[inline]
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cell<'a>, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cell<'a>, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Cell<'a>, E> {
+        Ok(Some(Cow::Borrowed(if value { "true" } else { "false" })))
+    }
+
+    fn visit_unit<E>(self) -> Result<Cell<'a>, E> {
+        Ok(None)
     }
 }
