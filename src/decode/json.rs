@@ -7,13 +7,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sonic_rs::LazyValue;
 
 use super::MessageType;
 use super::catalog::Catalog;
-use super::keys::{Key, Keys};
+use super::data::DataSeed;
 use super::value::{self, Cell};
 
 /// Longest line in bytes that is read: batches have 32-bit offsets.
@@ -32,7 +32,7 @@ pub(super) struct Undecodable {
 }
 
 impl Undecodable {
-    fn new(reason: &'static str) -> Self {
+    pub(super) fn new(reason: &'static str) -> Self {
         Self {
             reason,
             field: None,
@@ -114,7 +114,7 @@ struct Syntax;
 
 /// A line, or a part of it, and which parser is to read it.
 #[derive(Clone, Copy)]
-struct Text<'a> {
+pub(super) struct Text<'a> {
     text: &'a str,
     /// It is nested too deep for the fast parser.
     deep: bool,
@@ -137,7 +137,7 @@ impl<'a> Text<'a> {
 
     /// The next value as it stands: owned if it is a string with escapes, else a part of the text.
     #[inline]
-    fn raw<A: MapAccess<'a>>(self, map: &mut A) -> Result<Cow<'a, str>, A::Error> {
+    pub(super) fn raw<A: MapAccess<'a>>(self, map: &mut A) -> Result<Cow<'a, str>, A::Error> {
         if self.deep {
             let raw = map.next_value::<&RawValue>()?.get();
             return Ok(if raw.starts_with('"') && raw.contains('\\') {
@@ -186,14 +186,14 @@ fn is_deep(line: &[u8]) -> bool {
 }
 
 /// Where the cells go, and what stopped them.
-struct Sink<'s, 'a> {
-    catalog: &'s mut Catalog,
-    cells: &'s mut Vec<Cell<'a>>,
-    line: Text<'a>,
+pub(super) struct Sink<'s, 'a> {
+    pub(super) catalog: &'s mut Catalog,
+    pub(super) cells: &'s mut Vec<Cell<'a>>,
+    pub(super) line: Text<'a>,
     /// Values are read as they stand. If not, those of keys that had strings so far are read as
     /// strings, which is faster, and where that fails the line is read again.
-    exact: bool,
-    problem: Option<Undecodable>,
+    pub(super) exact: bool,
+    pub(super) problem: Option<Undecodable>,
 }
 
 impl Sink<'_, '_> {
@@ -332,7 +332,7 @@ impl<'a> RecordParts<'a> {
     }
 }
 
-const NO_OBJECT: &str = "the record's data is not an object";
+pub(super) const NO_OBJECT: &str = "the record's data is not an object";
 
 struct MessageSeed<'s, 'k, 'a>(&'s mut Sink<'k, 'a>);
 
@@ -421,125 +421,5 @@ impl<'a> Visitor<'a> for RecordSeed<'_, '_, 'a> {
             }
         }
         Ok(Some(parts))
-    }
-}
-
-/// Reads the data of a record into cells; answers whether it has a key without a column.
-struct DataSeed<'s, 'k, 'a> {
-    stream: usize,
-    sink: &'s mut Sink<'k, 'a>,
-}
-
-impl<'a> DeserializeSeed<'a> for DataSeed<'_, '_, 'a> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        // Holds until the visitor sees that it is an object.
-        self.sink.problem = Some(Undecodable::new(NO_OBJECT));
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for DataSeed<'_, '_, 'a> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<bool, A::Error> {
-        let Self { stream, sink } = self;
-        sink.problem = None;
-        let keys = sink.catalog.keys(stream);
-        keys.start_record();
-        sink.cells.clear();
-        sink.cells.resize(keys.columns(), None);
-        let mut unknown_key = false;
-        while let Some(key) = map.next_key_seed(KeySeed(&mut *keys))? {
-            let column = match key {
-                Key::Column(column) => Some(column),
-                Key::Shadowed | Key::Unknown => None,
-            };
-            unknown_key |= key == Key::Unknown;
-            let cell = if sink.exact || !keys.is_plain() {
-                let raw = sink.line.raw(&mut map)?;
-                if !value::is_plain(&raw) {
-                    keys.set_not_plain();
-                }
-                value::cell(raw).map_err(|reason| {
-                    let field = column.and_then(|column| keys.column_name(column));
-                    sink.problem = Some(Undecodable {
-                        reason,
-                        field: field.map(str::to_owned),
-                    });
-                    A::Error::custom(reason)
-                })?
-            } else {
-                map.next_value_seed(PlainSeed)?
-            };
-            if let Some(place) = column.and_then(|column| sink.cells.get_mut(column)) {
-                *place = cell;
-            }
-        }
-        Ok(unknown_key)
-    }
-}
-
-struct KeySeed<'s>(&'s mut Keys);
-
-impl<'a> DeserializeSeed<'a> for KeySeed<'_> {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-        Ok(self.0.find(name))
-    }
-}
-
-/// Reads a string, a boolean or null; anything else is an error, since its exact text would be lost.
-struct PlainSeed;
-
-impl<'a> DeserializeSeed<'a> for PlainSeed {
-    type Value = Cell<'a>;
-
-    #[inline]
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Cell<'a>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for PlainSeed {
-    type Value = Cell<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, a boolean or null")
-    }
-
-    #[inline]
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cell<'a>, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cell<'a>, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Cell<'a>, E> {
-        Ok(Some(Cow::Borrowed(if value { "true" } else { "false" })))
-    }
-
-    fn visit_unit<E>(self) -> Result<Cell<'a>, E> {
-        Ok(None)
     }
 }
