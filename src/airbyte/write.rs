@@ -17,6 +17,7 @@ use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Ended, Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
+use super::rotation::Rotation;
 use super::state::{State, Statistics};
 use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
         .map(schema)
         .collect::<Result<Vec<_>, Failure>>()?;
     let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
+    let mut rotation = Rotation::new(&config, org.client(), output);
+    rotation.tell()?;
     let store = config.reject_store().await?;
     let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
 
@@ -60,6 +63,7 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
     let mut sync = Sync {
         output,
+        rotation,
         shared,
         streams,
         logged: 0,
@@ -161,6 +165,7 @@ impl Stream {
 /// One run of `write`, on its printing side.
 struct Sync<'a> {
     output: &'a Output,
+    rotation: Rotation<'a>,
     shared: Arc<Shared>,
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
@@ -209,6 +214,7 @@ impl Sync<'_> {
                     None
                 }
             };
+            let failure = failure.or_else(|| self.rotation.tell().err().map(Failure::from));
             if let Some(failure) = failure {
                 tracing::warn!("no more is read, and jobs in flight end: {}", failure.error);
                 self.fail(failure);
@@ -281,6 +287,7 @@ impl Sync<'_> {
 
     /// What is left once all loads have ended.
     fn end(mut self, ended: Ended, org: &Org) -> Result<(), Failure> {
+        self.rotation.tell()?;
         for (index, state) in ended.late_states {
             self.late_state(index, &state)?;
         }
