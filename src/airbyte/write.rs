@@ -69,6 +69,7 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
         logged: 0,
         failure: None,
     };
+    tracing::info!(streams = catalog.len(), "the org is ready: reading records");
     let ended = sync.follow(stream::select_all(events), &mut input).await?;
     sync.end(ended, &org)
 }
@@ -216,7 +217,6 @@ impl Sync<'_> {
             };
             let failure = failure.or_else(|| self.rotation.tell().err().map(Failure::from));
             if let Some(failure) = failure {
-                tracing::warn!("no more is read, and jobs in flight end: {}", failure.error);
                 self.fail(failure);
                 input.stop();
             }
@@ -249,10 +249,12 @@ impl Sync<'_> {
 
     /// Keeps what stopped the sync: the first failure, but for loads that only were told to stop.
     fn fail(&mut self, failure: Failure) {
-        let known = self.failure.as_ref();
-        if known.is_none_or(|known| is_stopped(&known.error)) {
-            self.failure = Some(failure);
+        match &self.failure {
+            Some(known) if !is_stopped(&known.error) => return,
+            Some(_) => {}
+            None => tracing::warn!("the sync ends early: no more is read, jobs in flight end"),
         }
+        self.failure = Some(failure);
     }
 
     fn print_state(&self, state: &State, counts: Counts) -> Result<()> {
