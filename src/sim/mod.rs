@@ -20,6 +20,7 @@ mod csv;
 mod faults;
 mod http;
 mod id;
+mod index;
 mod ingest;
 mod inspect;
 mod job;
