@@ -26,6 +26,7 @@ mod inspect;
 mod job;
 mod listener;
 mod metadata;
+mod number;
 mod oauth;
 mod org;
 mod process;
