@@ -189,13 +189,20 @@ struct Measured {
 }
 
 const MARKDOWN_HEADER: &str = "\
-| records | memory limit | seconds | records/s | CPU s per million | peak MiB | jobs in flight | in org | in files | states |
-|---|---|---|---|---|---|---|---|---|---|";
+| records | memory limit | seconds | records/s | CPU s per million | peak MiB | MiB to disk | jobs in flight | in org | in files | states |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
 impl Measured {
     fn held(&self) -> u64 {
         self.object["count"].as_u64().unwrap_or_default()
+    }
+
+    fn spilled(&self) -> u64 {
+        let reports = self.run.printed.reports.iter();
+        reports
+            .filter_map(|report| report["spilled"].as_u64())
+            .sum()
     }
 
     fn records_per_second(&self) -> f64 {
@@ -273,13 +280,14 @@ impl Measured {
         let limit = self.options.memory_limit_bytes;
         let peak = self.run.peak_memory.unwrap_or_default();
         format!(
-            "| {} | {} | {:.1} | {:.0} | {:.2} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {:.1} | {:.0} | {:.2} | {} | {} | {} | {} | {} | {} |",
             self.options.rows,
             limit.map_or("default".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
             self.run.elapsed.as_secs_f64(),
             self.records_per_second(),
             self.cpu_per_million().unwrap_or_default(),
             peak >> 20,
+            self.spilled() >> 20,
             self.state["max_in_flight"],
             self.held(),
             self.rejected.records(),
@@ -302,6 +310,7 @@ impl Measured {
             "in_reject_files": self.rejected.records(),
             "reject_files": self.rejected.files.len(),
             "states": self.run.printed.states(),
+            "reports": self.run.printed.reports,
             "wrong": self.wrong(),
             "jobs": self.state["jobs"].as_array().map_or(0, Vec::len),
             "max_jobs_in_flight": self.state["max_in_flight"],

@@ -164,8 +164,8 @@ pub(crate) struct Printed {
     pub(crate) streams: BTreeMap<String, States>,
     /// The message of a TRACE error.
     pub(crate) error: Option<String>,
-    /// The last log line that is more than information.
-    pub(crate) warning: Option<String>,
+    /// The report of each load, as it was logged.
+    pub(crate) reports: Vec<Value>,
 }
 
 /// The states of one stream, summed up.
@@ -199,8 +199,12 @@ impl Printed {
                 let error = text(&message["trace"]["error"]["message"]);
                 self.error = self.error.take().or(error);
             }
-            Some("LOG") if message["log"]["level"] != "INFO" => {
-                self.warning = text(&message["log"]["message"]);
+            Some("LOG") => {
+                let logged = message["log"]["message"].as_str().unwrap_or_default();
+                let report: Value = serde_json::from_str(logged).unwrap_or_default();
+                if report["event"] == "load_report" {
+                    self.reports.push(report);
+                }
             }
             _ => {}
         }
