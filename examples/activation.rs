@@ -173,7 +173,7 @@ fn progress_bar(records: u64) -> Result<ProgressBar> {
     if !io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
-    let style = "{bar:40} {human_pos} of {human_len}, {msg} states, {elapsed}, {per_sec}";
+    let style = "{bar:40} {human_pos} of {human_len}, states back: {msg}, {elapsed}, {per_sec}";
     Ok(ProgressBar::new(records).with_style(ProgressStyle::with_template(style)?))
 }
 

@@ -134,8 +134,7 @@ fn stream(shape: Shape, rows: u64) -> Stream {
 
 /// Hidden where the output is no terminal.
 fn progress_bar(records: u64) -> Result<ProgressBar> {
-    let style =
-        "{bar:40} {human_pos} of {human_len} records sent, {msg} states are back, {elapsed}";
+    let style = "{bar:40} {human_pos} of {human_len} records sent, states back: {msg}, {elapsed}";
     Ok(ProgressBar::new(records).with_style(ProgressStyle::with_template(style)?))
 }
 
