@@ -1,9 +1,15 @@
 //! The command line.
 
 use std::ffi::OsString;
+#[cfg(feature = "sim")]
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+#[cfg(feature = "sim")]
+use std::time::Duration;
 
 use arrow_salesforce::airbyte;
+#[cfg(feature = "sim")]
+use arrow_salesforce::sim::SimOptions;
 use clap::{Args, Parser, Subcommand};
 
 /// An Airbyte destination that loads records into Salesforce with Bulk API 2.0.
@@ -58,22 +64,53 @@ pub(crate) struct Config {
 pub(crate) struct Simulate {
     /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
-    pub(crate) port: u16,
+    port: u16,
     /// Seed of everything that looks random
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
     /// Seconds that each job takes
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) job_seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    job_seconds: Duration,
     /// Seconds that each batch of 10,000 records takes
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) batch_seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    batch_seconds: Duration,
     /// Forget records once counted, for large runs
     #[arg(long)]
-    pub(crate) forget: bool,
+    forget: bool,
     /// Share of records that are refused, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) fail_rate: f64,
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    fail_rate: f64,
+}
+
+#[cfg(feature = "sim")]
+impl From<Simulate> for SimOptions {
+    fn from(options: Simulate) -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, options.port).into(),
+            seed: options.seed,
+            job_time: options.job_seconds,
+            batch_time: options.batch_seconds,
+            forget: options.forget,
+            fail_rate: options.fail_rate,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(feature = "sim")]
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "sim")]
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("must be between 0 and 1".to_owned())
+    }
 }
 
 /// What was asked for, by whom it is answered.
@@ -196,7 +233,12 @@ mod tests {
         let Task::Simulate(options) = parse(line).unwrap() else {
             panic!("not a simulation");
         };
-        assert_eq!((options.port, options.seed), (0, 7));
+        let options = SimOptions::from(options);
+        assert_eq!((options.listen.port(), options.seed), (0, 7));
+        assert_eq!(options.job_time, Duration::from_millis(1500));
         assert!(options.forget);
+        for line in ["d simulate --job-seconds -1", "d simulate --fail-rate 5"] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 }

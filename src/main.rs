@@ -2,9 +2,13 @@
 
 mod cli;
 
+#[cfg(feature = "sim")]
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use arrow_salesforce::airbyte;
+#[cfg(feature = "sim")]
+use arrow_salesforce::sim::{Sim, SimOptions};
 
 use cli::{Cli, Task};
 
@@ -26,9 +30,28 @@ fn main() -> ExitCode {
     let code = match task {
         Task::Airbyte(command) => runtime.block_on(airbyte::run(command)),
         #[cfg(feature = "sim")]
-        Task::Simulate(_) => ExitCode::FAILURE,
+        Task::Simulate(options) => runtime.block_on(simulate(options)),
     };
     // Tasks that are still there wait for something that no longer matters.
     runtime.shutdown_background();
     code
+}
+
+/// Serves a simulated Salesforce until ctrl-c; its address is the first line of stdout.
+#[cfg(feature = "sim")]
+async fn simulate(options: cli::Simulate) -> ExitCode {
+    match serve(options.into()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the simulator cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(feature = "sim")]
+async fn serve(options: SimOptions) -> io::Result<()> {
+    let sim = Sim::start(options).await?;
+    writeln!(io::stdout(), "{}", sim.url())?;
+    tokio::signal::ctrl_c().await
 }

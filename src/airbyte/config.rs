@@ -5,67 +5,29 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use chrono::Utc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::{Host, Url};
 
+use crate::bulk::Credentials;
 use crate::error::{Error, Result};
+use crate::reject::{Format, Place, RejectConfig, RejectStore, S3Place};
 use crate::settings::{NullHandling, Settings};
 
 /// A config that has been checked.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where the refresh token is exchanged.
-    pub(crate) login_url: Url,
-    /// Consumer key of the connected app.
-    pub(crate) client_id: String,
-    /// Consumer secret of the connected app.
-    pub(crate) client_secret: SecretString,
-    /// OAuth refresh token of the integration user.
-    pub(crate) refresh_token: SecretString,
+    /// Whose org it is.
+    pub(crate) credentials: Credentials,
     /// How loads run.
     pub(crate) settings: Settings,
-    /// Where rejected records go; nowhere if absent.
-    pub(crate) rejects: Option<RejectPlace>,
-}
-
-/// Where rejected records go.
-#[derive(Debug)]
-pub(crate) enum RejectPlace {
-    /// Any URL that object_store opens.
-    Url(Url),
-    /// `object_storage_config` with storage type S3.
-    S3(Box<S3>),
-}
-
-/// An S3 bucket, or one like it.
-#[derive(Debug)]
-pub(crate) struct S3 {
-    pub(crate) bucket: String,
-    /// Absent only with an endpoint.
-    pub(crate) region: Option<String>,
-    pub(crate) endpoint: Option<Url>,
-    /// Access key id and its secret; the environment's credentials if absent.
-    pub(crate) keys: Option<(SecretString, SecretString)>,
-    /// Prefix of every object.
-    pub(crate) path: String,
-    pub(crate) format: FormatType,
-    pub(crate) path_format: Option<String>,
-    pub(crate) file_name_format: Option<String>,
-}
-
-/// Format of the files of rejected records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub(crate) enum FormatType {
-    #[default]
-    #[serde(rename = "CSV")]
-    Csv,
-    #[serde(rename = "JSONL")]
-    Jsonl,
+    /// Where rejected records go; they are only counted if absent.
+    pub(crate) rejects: Option<RejectConfig>,
 }
 
 impl Config {
@@ -86,20 +48,39 @@ impl Config {
         })?;
         let file: ConfigFile = typed(value, "")?;
         let settings = file.settings()?;
-        let rejects = match absent_if_empty(file.rejected_records_url) {
-            Some(url) => Some(RejectPlace::Url(parse_url("rejected_records_url", &url)?)),
-            None => storage(file.object_storage_config)?
-                .map(Box::new)
-                .map(RejectPlace::S3),
-        };
-        Ok(Self {
+        let credentials = Credentials {
             login_url: login_url(file.login_url, file.is_sandbox.unwrap_or_default())?,
             client_id: required("client_id", file.client_id)?,
             client_secret: required("client_secret", file.client_secret)?.into(),
             refresh_token: required("refresh_token", file.refresh_token)?.into(),
+        };
+        let rejects = match absent_if_empty(file.rejected_records_url) {
+            Some(url) => Some(RejectConfig {
+                place: Place::Url(parse_url("rejected_records_url", &url)?),
+                format: Format::default(),
+                path_format: None,
+                file_name_format: None,
+            }),
+            None => storage(file.object_storage_config)?,
+        };
+        Ok(Self {
+            credentials,
             settings,
             rejects,
         })
+    }
+
+    /// Opens the place for rejected records, if there is one, and proves that it takes them.
+    ///
+    /// # Errors
+    /// A config error if it is no place or refuses; a transient one if it cannot be reached.
+    pub(crate) async fn reject_store(&self) -> Result<Option<Arc<RejectStore>>> {
+        let Some(config) = &self.rejects else {
+            return Ok(None);
+        };
+        let store = RejectStore::open(config, Utc::now())?;
+        store.prove().await?;
+        Ok(Some(Arc::new(store)))
     }
 }
 
@@ -193,7 +174,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// `object_storage_config`, of which nothing is kept for the storage type `None`.
-fn storage(config: Option<Value>) -> Result<Option<S3>> {
+fn storage(config: Option<Value>) -> Result<Option<RejectConfig>> {
     let Some(config) = config else {
         return Ok(None);
     };
@@ -228,7 +209,7 @@ struct S3File {
     s3_endpoint: Option<String>,
     bucket_path: String,
     #[serde(default, deserialize_with = "null_is_default")]
-    format: Format,
+    format: FormatFile,
     #[serde(default, deserialize_with = "null_is_default")]
     compression: Compression,
     path_format: Option<String>,
@@ -236,10 +217,19 @@ struct S3File {
 }
 
 #[derive(Default, Deserialize)]
-struct Format {
+struct FormatFile {
     format_type: FormatType,
     #[serde(default, deserialize_with = "null_is_default")]
     flattening: Flattening,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+enum FormatType {
+    #[default]
+    #[serde(rename = "CSV")]
+    Csv,
+    #[serde(rename = "JSONL")]
+    Jsonl,
 }
 
 #[derive(Default, Deserialize)]
@@ -266,7 +256,7 @@ enum CompressionType {
 }
 
 impl S3File {
-    fn check(self) -> Result<S3> {
+    fn check(self) -> Result<RejectConfig> {
         if absent_if_empty(self.role_arn).is_some() {
             return Err(later(
                 "role_arn",
@@ -292,20 +282,26 @@ impl S3File {
                 )));
             }
         };
-        let endpoint = absent_if_empty(self.s3_endpoint)
-            .map(|text| parse_url("object_storage_config.s3_endpoint", &text))
-            .transpose()?;
-        let region = absent_if_empty(self.s3_bucket_region);
-        if region.is_none() && endpoint.is_none() {
+        let endpoint = absent_if_empty(self.s3_endpoint);
+        if let Some(text) = &endpoint {
+            parse_url("object_storage_config.s3_endpoint", text)?;
+        }
+        let region = absent_if_empty(self.s3_bucket_region).unwrap_or_default();
+        if region.is_empty() && endpoint.is_none() {
             return Err(empty("object_storage_config.s3_bucket_region"));
         }
-        Ok(S3 {
-            bucket: required("object_storage_config.s3_bucket_name", self.s3_bucket_name)?,
-            region,
-            endpoint,
-            keys,
-            path: self.bucket_path,
-            format: self.format.format_type,
+        Ok(RejectConfig {
+            place: Place::S3(S3Place {
+                bucket: required("object_storage_config.s3_bucket_name", self.s3_bucket_name)?,
+                region,
+                endpoint,
+                keys,
+                bucket_path: self.bucket_path,
+            }),
+            format: match self.format.format_type {
+                FormatType::Csv => Format::Csv,
+                FormatType::Jsonl => Format::Jsonl,
+            },
             path_format: absent_if_empty(self.path_format),
             file_name_format: absent_if_empty(self.file_name_format),
         })
@@ -371,240 +367,5 @@ fn complaint(message: &str) -> String {
     }
 }
 
-/// Configs that tests of this and other files start from, and the keys that are read.
 #[cfg(test)]
-pub(crate) mod testing {
-    use serde::de::{Error as _, Visitor, value::Error as ValueError};
-    use serde_json::json;
-
-    use super::*;
-
-    pub(crate) fn valid() -> Value {
-        json!({
-            "client_id": "id", "client_secret": "s3cret", "refresh_token": "t0ken",
-            "is_sandbox": false, "auth_type": "Client",
-        })
-    }
-
-    pub(crate) fn parse(config: &Value) -> Result<Config> {
-        Config::parse(config.to_string().as_bytes())
-    }
-
-    /// Keys of the config, Airbyte's own first.
-    pub(crate) fn config_keys() -> &'static [&'static str] {
-        keys_of::<ConfigFile>()
-    }
-
-    /// Keys of an object storage of type S3, but for `storage_type`.
-    pub(crate) fn s3_keys() -> &'static [&'static str] {
-        keys_of::<S3File>()
-    }
-
-    fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
-        let mut keys = Keys(&[]);
-        assert!(T::deserialize(&mut keys).is_err());
-        keys.0
-    }
-
-    /// A deserializer that only hears which keys a struct asks for.
-    struct Keys(&'static [&'static str]);
-
-    impl<'de> Deserializer<'de> for &mut Keys {
-        type Error = ValueError;
-
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            _: V,
-        ) -> Result<V::Value, ValueError> {
-            self.0 = fields;
-            Err(ValueError::custom("only the keys were asked for"))
-        }
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ValueError> {
-            Err(ValueError::custom("not a struct"))
-        }
-
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret;
-    use serde_json::json;
-
-    use super::testing::{parse, valid};
-    use super::*;
-    use crate::error::ErrorKind;
-
-    fn with(key: &str, value: Value) -> Value {
-        let mut config = valid();
-        config[key] = value;
-        config
-    }
-
-    fn s3(more: &Value) -> Value {
-        let mut storage = json!({
-            "storage_type": "S3", "s3_bucket_name": "bucket", "s3_bucket_region": "eu-west-1",
-            "bucket_path": "rejected/", "format": {"format_type": "CSV", "flattening": "No flattening"},
-        });
-        for (key, value) in more.as_object().unwrap() {
-            storage[key] = value.clone();
-        }
-        with("object_storage_config", storage)
-    }
-
-    fn complaint_of(config: &Value) -> String {
-        let error = parse(config).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        error.to_string()
-    }
-
-    fn s3_of(config: &Value) -> S3 {
-        match parse(config).unwrap().rejects {
-            Some(RejectPlace::S3(s3)) => *s3,
-            other => panic!("not S3: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_example_of_the_docs_page_runs_as_it_stands() {
-        let config = Config::parse(
-            br#"{"client_id":"your_consumer_key","client_secret":"your_consumer_secret",
-            "refresh_token":"your_refresh_token","is_sandbox":false,"object_storage_config":{
-            "storage_type":"S3","access_key_id":"your_access_key_id",
-            "secret_access_key":"your_secret_access_key","s3_bucket_name":"your_bucket_name",
-            "s3_bucket_region":"us-east-1","bucket_path":"rejected_records/"}}"#,
-        )
-        .unwrap();
-        assert_eq!(config.login_url.as_str(), "https://login.salesforce.com/");
-        assert_eq!(config.client_secret.expose_secret(), "your_consumer_secret");
-        assert_eq!(config.settings, Settings::default());
-        let Some(RejectPlace::S3(s3)) = config.rejects else {
-            panic!("no S3");
-        };
-        assert_eq!(s3.format, FormatType::Csv);
-        assert_eq!(s3.path, "rejected_records/");
-        let (id, _) = s3.keys.unwrap();
-        assert_eq!(id.expose_secret(), "your_access_key_id");
-    }
-
-    #[test]
-    fn what_may_be_left_out() {
-        let config = parse(&json!({
-            "client_id": "id", "client_secret": "s", "refresh_token": "t", "is_sandbox": null,
-            "auth_type": null, "object_storage_config": null, "login_url": "",
-            "max_job_rows": null, "a_key_of_tomorrow": {"x": 1},
-        }))
-        .unwrap();
-        assert!(config.rejects.is_none());
-        assert_eq!(config.login_url.host_str(), Some("login.salesforce.com"));
-        assert!(
-            parse(&with(
-                "object_storage_config",
-                json!({"storage_type": "None"})
-            ))
-            .is_ok()
-        );
-    }
-
-    #[test]
-    fn a_sandbox_has_its_own_host() {
-        let config = parse(&with("is_sandbox", json!(true))).unwrap();
-        assert_eq!(config.login_url.host_str(), Some("test.salesforce.com"));
-    }
-
-    #[test]
-    fn http_is_for_this_machine_only() {
-        for url in [
-            "http://localhost:8080",
-            "http://127.0.0.1:1",
-            "http://[::1]:1",
-            "https://x.my.salesforce.com",
-        ] {
-            parse(&with("login_url", json!(url))).unwrap();
-        }
-        for url in [
-            "http://login.salesforce.com",
-            "ftp://localhost",
-            "http://127.0.0.1.example.com",
-        ] {
-            assert!(complaint_of(&with("login_url", json!(url))).starts_with("login_url must"));
-        }
-        insta::assert_snapshot!(
-            complaint_of(&with("login_url", json!("login.salesforce.com"))),
-            @"login_url is not a URL: relative URL without a base"
-        );
-    }
-
-    #[test]
-    fn errors_name_the_key_and_what_is_allowed() {
-        let mut config = valid();
-        config.as_object_mut().unwrap().remove("refresh_token");
-        insta::assert_snapshot!(complaint_of(&config), @"the config lacks the key `refresh_token`");
-        insta::assert_snapshot!(complaint_of(&with("client_id", json!(" "))), @"client_id is empty; it is required");
-        insta::assert_snapshot!(complaint_of(&with("is_sandbox", json!("yes"))), @"is_sandbox must be a boolean");
-        insta::assert_snapshot!(complaint_of(&with("auth_type", json!("Basic"))), @"auth_type must be `Client`");
-        insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(-1))), @"max_job_bytes must be a whole number, 0 or more");
-        insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(1))), @"max_job_bytes is 1; it must be between 10000 and 112500000");
-        insta::assert_snapshot!(complaint_of(&with("flush_interval_seconds", json!(0))), @"flush_interval_seconds is 0; it must be between 1 and 86400");
-        insta::assert_snapshot!(complaint_of(&with("null_handling", json!("clear"))), @r#"null_handling: this version leaves a field untouched where the record has a null; set "leave", or remove the setting"#);
-        insta::assert_snapshot!(complaint_of(&json!([])), @"the config must be an object");
-        insta::assert_snapshot!(Config::parse(b"{\n,").unwrap_err(), @"the config is not JSON: see line 2, column 1 of the file");
-    }
-
-    #[test]
-    fn errors_of_the_object_storage_name_its_keys() {
-        insta::assert_snapshot!(complaint_of(&with("object_storage_config", json!({}))), @"object_storage_config lacks the key `storage_type`");
-        insta::assert_snapshot!(complaint_of(&with("object_storage_config", json!("S3"))), @"object_storage_config must be an object");
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"storage_type": "GCS"}))), @"object_storage_config.storage_type must be `None` or `S3`");
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"s3_bucket_name": 7}))), @"object_storage_config.s3_bucket_name must be a string");
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"s3_bucket_region": ""}))), @"object_storage_config.s3_bucket_region is empty; it is required");
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"format": {"format_type": "XML"}}))), @"object_storage_config.format.format_type must be `CSV` or `JSONL`");
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"access_key_id": "A0"}))), @"object_storage_config: access_key_id and secret_access_key come together; give both, or neither to use the credentials of the environment");
-    }
-
-    #[test]
-    fn what_this_version_does_not_do_is_refused() {
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: this version does not assume roles: leave it empty and give keys");
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"compression": {"compression_type": "GZIP"}}))), @r#"object_storage_config.compression: this version writes "No Compression" only"#);
-        insta::assert_snapshot!(complaint_of(&s3(&json!({"format": {"format_type": "JSONL", "flattening": "Root level flattening"}}))), @r#"object_storage_config.format.flattening: this version writes "No flattening" only"#);
-    }
-
-    #[test]
-    fn a_store_like_s3_needs_no_region() {
-        let s3 = s3_of(&s3(
-            &json!({"s3_bucket_region": "", "s3_endpoint": "http://localhost:9000"}),
-        ));
-        assert_eq!(s3.region, None);
-        assert_eq!(s3.endpoint.unwrap().port(), Some(9000));
-    }
-
-    #[test]
-    fn a_url_takes_the_place_of_the_object_storage() {
-        let mut config = s3(&json!({"storage_type": "unread"}));
-        config["rejected_records_url"] = json!("file:///data/rejected");
-        let Some(RejectPlace::Url(url)) = parse(&config).unwrap().rejects else {
-            panic!("no URL");
-        };
-        assert_eq!(url.path(), "/data/rejected");
-    }
-
-    #[test]
-    fn no_secret_in_an_error_or_in_debug() {
-        let config = s3(&json!({"access_key_id": "AKIASECRET", "secret_access_key": "s3cret"}));
-        let debug = format!("{:?}", parse(&config).unwrap());
-        let mut wrong = config;
-        wrong["client_secret"] = json!({"s3cret": "t0ken"});
-        let error = complaint_of(&wrong);
-        for secret in ["s3cret", "t0ken", "AKIASECRET"] {
-            assert!(!debug.contains(secret), "{debug}");
-            assert!(!error.contains(secret), "{error}");
-        }
-    }
-}
+pub(crate) mod tests;

@@ -4,11 +4,14 @@
 //! states that have become durable.
 
 mod catalog;
+mod check;
 mod config;
+mod input;
 mod log;
 mod message;
 mod spec;
 mod state;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,19 +65,13 @@ pub async fn run(command: Command) -> ExitCode {
 async fn execute(command: Command, output: &Arc<Output>) -> Result<(), Failure> {
     match command {
         Command::Spec => Ok(spec::run(output)?),
-        Command::Check { config } => {
-            config::Config::read(&config)?;
-            Ok(())
-        }
+        Command::Check { config } => Ok(check::run(&config, output).await?),
         Command::Discover { .. } => Err(Error::config(
             "discover is not in this version: name the object of a stream in the catalog \
              (destination_object_name), or name the stream after its object",
         )
         .into()),
-        Command::Write { catalog, .. } => {
-            catalog::read(&catalog)?;
-            Ok(())
-        }
+        Command::Write { config, catalog } => write::run(&config, &catalog, output).await,
     }
 }
 
@@ -83,6 +80,16 @@ async fn execute(command: Command, output: &Arc<Output>) -> Result<(), Failure> 
 struct Failure {
     error: Error,
     stream: Option<StreamDescriptor>,
+}
+
+impl Failure {
+    /// An error of `stream`.
+    fn of(error: Error, stream: &StreamDescriptor) -> Self {
+        Self {
+            error,
+            stream: Some(stream.clone()),
+        }
+    }
 }
 
 impl From<Error> for Failure {

@@ -21,7 +21,7 @@ pub(super) fn run(output: &Output) -> Result<()> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::config::testing::{config_keys, parse, s3_keys, valid};
+    use super::super::config::tests::{config_keys, parse, s3_keys, valid};
     use super::super::message::testing::Buffer;
     use super::*;
     use crate::settings;

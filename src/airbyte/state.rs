@@ -53,7 +53,11 @@ impl State {
     /// does not have; a system error if the line is no state.
     pub(crate) fn read(line: &[u8]) -> Result<Self> {
         let message: Object<'_> = serde_json::from_slice(line).map_err(|_| malformed())?;
-        let text = message.last("state").ok_or_else(malformed)?;
+        let Some(text) = message.present("state") else {
+            return Err(message
+                .kind_without_type()
+                .map_or_else(malformed, not_of_a_stream));
+        };
         let state = parse(text)?;
         let kind: Option<String> = state.last("type").map(value).transpose()?.flatten();
         let stream = match kind.as_deref() {
@@ -61,14 +65,11 @@ impl State {
             Some(kind) => return Err(not_of_a_stream(kind)),
             None => match state.present("stream") {
                 Some(stream) => stream,
-                None if state
-                    .present("global")
-                    .or(state.present("global_"))
-                    .is_some() =>
-                {
-                    return Err(not_of_a_stream("GLOBAL"));
+                None => {
+                    return Err(state
+                        .kind_without_type()
+                        .map_or_else(malformed, not_of_a_stream));
                 }
-                None => return Err(not_of_a_stream("LEGACY")),
             },
         };
         let descriptor = parse(stream)?
@@ -156,6 +157,19 @@ impl<'a> Object<'a> {
     /// The same, if it is not null.
     fn present(&self, wanted: &str) -> Option<&'a RawValue> {
         self.last(wanted).filter(|value| value.get() != "null")
+    }
+
+    /// What a state without a type, and without a stream, is.
+    fn kind_without_type(&self) -> Option<&'static str> {
+        let kinds = [
+            ("global", "GLOBAL"),
+            ("global_", "GLOBAL"),
+            ("data", "LEGACY"),
+        ];
+        let (_, kind) = kinds
+            .into_iter()
+            .find(|(key, _)| self.present(key).is_some())?;
+        Some(kind)
     }
 }
 
@@ -266,6 +280,8 @@ mod tests {
             assert_eq!(read(state).unwrap_err().kind(), ErrorKind::System);
         }
         assert!(State::read(b"{\"type\":\"STATE\"}").is_err());
+        let early = State::read(br#"{"type":null,"data":{"a":1}}"#).unwrap_err();
+        assert_eq!(early.kind(), ErrorKind::Config);
         assert!(State::read(b"\xff").is_err());
     }
 

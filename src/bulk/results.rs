@@ -143,3 +143,65 @@ fn rows(mut spool: SpooledTempFile) -> Result<Option<Reader<SpooledTempFile>>, A
         .build(spool)?;
     Ok(Some(reader))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, AsArray, StringArray};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::chunk::Chunker;
+
+    type Row = (Option<String>, Option<String>);
+
+    fn cell() -> impl Strategy<Value = Option<String>> {
+        proptest::option::of("[a-c,\"\n é😀]{1,8}")
+    }
+
+    /// The rows as a job is sent them.
+    fn upload(rows: &[Row]) -> Vec<u8> {
+        let first: StringArray = rows.iter().map(|row| row.0.as_deref()).collect();
+        let second: StringArray = rows.iter().map(|row| row.1.as_deref()).collect();
+        let cells = RecordBatch::try_from_iter_with_nullable([
+            ("Account.Ext__c", Arc::new(first) as ArrayRef, true),
+            ("Name", Arc::new(second) as ArrayRef, true),
+        ])
+        .unwrap();
+        let mut chunker = Chunker::new(&cells.schema(), 1_000_000, None).unwrap();
+        chunker.push(&cells, 0, None).unwrap();
+        let chunk = chunker.close().unwrap();
+        chunk.csv().flat_map(|piece| piece.unwrap()).collect()
+    }
+
+    fn read_back(csv: &[u8]) -> Vec<Row> {
+        let mut spool = tempfile::spooled_tempfile(64);
+        spool.write_all(csv).unwrap();
+        spool.rewind().unwrap();
+        let batches = rows(spool).unwrap().unwrap();
+        let batches = batches.collect::<Result<Vec<_>, _>>().unwrap();
+        let of_batch = |batch: &RecordBatch| {
+            let text = |name: &str| {
+                batch
+                    .column_by_name(name)
+                    .unwrap()
+                    .as_string::<i32>()
+                    .clone()
+            };
+            let (first, second) = (text("Account.Ext__c"), text("Name"));
+            let pairs = first.iter().zip(&second);
+            pairs
+                .map(|(first, second)| (first.map(str::to_owned), second.map(str::to_owned)))
+                .collect::<Vec<_>>()
+        };
+        batches.iter().flat_map(of_batch).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn unprocessed_rows_are_read_as_they_were_sent(
+            rows in proptest::collection::vec((cell(), cell()), 1..40),
+        ) {
+            prop_assert_eq!(read_back(&upload(&rows)), rows);
+        }
+    }
+}

@@ -149,18 +149,18 @@ pub struct Pushed {
 }
 
 impl Chunker {
-    /// Chunks of cells of this schema: at most `max_bytes` bytes of CSV with the header, and at most
-    /// `max_rows` rows sent.
+    /// Chunks of cells of this schema: at most `max_bytes` bytes of CSV with the header, and at
+    /// most `max_rows` rows sent.
     ///
     /// # Errors
-    /// [`ChunkError::NotText`] if a column is not Utf8; [`ChunkError::Header`] if the header line is
-    /// longer than a job takes, or leaves no room for rows.
+    /// [`ChunkError::NotText`] if a column is not Utf8; [`ChunkError::Header`] if the header line
+    /// is longer than a job takes, or leaves no room for rows.
     pub fn new(
-        schema: SchemaRef,
+        schema: &SchemaRef,
         max_bytes: u64,
         max_rows: Option<u64>,
     ) -> Result<Self, ChunkError> {
-        let cells = RecordBatch::new_empty(SchemaRef::clone(&schema));
+        let cells = RecordBatch::new_empty(SchemaRef::clone(schema));
         row_sizes(&cells, &mut Vec::new())?;
         let header = csv::header(&cells)?;
         let chars = String::from_utf8_lossy(&header).chars().count() - 1;
@@ -185,7 +185,7 @@ impl Chunker {
             max_rows: max_rows.unwrap_or(u64::MAX).max(1),
             open: Chunk {
                 names: names.collect(),
-                schema: SchemaRef::clone(&schema),
+                schema: SchemaRef::clone(schema),
                 header,
                 parts: Vec::new(),
                 rows: 0,
@@ -195,8 +195,8 @@ impl Chunker {
         })
     }
 
-    /// Adds rows whose ordinals follow `first_ordinal`. Rows that `skip` marks belong to a chunk, but
-    /// are not sent.
+    /// Adds rows whose ordinals follow `first_ordinal`. Rows that `skip` marks belong to a chunk,
+    /// but are not sent.
     ///
     /// # Errors
     /// [`ChunkError::Schema`] if the cells have other columns than this chunker was made for.

@@ -1,7 +1,7 @@
 //! The exact CSV length of each row of cells, without writing any CSV.
 //!
-//! arrow-csv quotes a value that holds a comma, a quote, CR or LF, doubles its quotes, writes a null
-//! as nothing, and a record that would be a blank line (one column, no text) as `""`.
+//! arrow-csv quotes a value that holds a comma, a quote, CR or LF, doubles its quotes, writes a
+//! null as nothing, and a record that would be a blank line (one column, no text) as `""`.
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 

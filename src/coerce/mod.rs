@@ -1,50 +1,308 @@
 //! Source RecordBatches -> cells, by DataFusion expressions.
+//!
+//! [`Coercion::plan`] makes one physical expression a target column, from the source's Arrow schema
+//! and the object's describe. An expression answers a literal of the field's type or null, and the
+//! column itself, not a copy, where every value already is a literal. A row is rejected if a column
+//! has a value and no cell, which the counts of nulls tell for a whole column at once; only where
+//! they differ are rows looked at. Batches are never filtered.
 
+mod canonical;
+mod error;
+mod function;
+mod literal;
+mod number;
 mod reason;
+mod rules;
+mod temporal;
 
+pub use error::CoerceError;
+pub use function::register_udfs;
 pub use reason::{Reason, Stage};
 
-use crate::object::*;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-/// stub
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_expr_common::physical_expr::fmt_sql;
+
+use crate::decode::RAW_ERROR;
+use crate::error::Result;
+use crate::object::{Header, ObjectSchema, Operation};
+use crate::settings::NullHandling;
+use literal::{LiteralType, Outcome};
+use rules::Rule;
+
+/// Choices of the user that change how values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CoerceSettings {
+    /// What nulls do; by default they leave the field alone.
+    pub null_handling: NullHandling,
+}
+
+/// How the batches of one source become the cells of one object: planned once, used for each batch.
 #[derive(Debug)]
-pub struct Coercion;
-/// stub
-#[derive(Debug, Default)]
-pub struct CoerceSettings;
-/// stub
+pub struct Coercion {
+    header: Header,
+    columns: Vec<Column>,
+    cells_schema: SchemaRef,
+    raw_error: Option<usize>,
+}
+
 #[derive(Debug)]
+struct Column {
+    source: usize,
+    name: String,
+    literal_type: LiteralType,
+    text: Arc<dyn PhysicalExpr>,
+    cell: Arc<dyn PhysicalExpr>,
+    /// Over a batch of this column alone.
+    canonical: Arc<dyn PhysicalExpr>,
+}
+
+/// What a source batch became.
+#[derive(Debug, Clone)]
 pub struct Cells {
-    /// stub
+    /// A row for each source row, columns as the header has them, Utf8: literals and nulls, never
+    /// an empty text. Rejected rows are in it, with what could be written of them.
     pub batch: RecordBatch,
-    /// stub
+    /// Rows that cannot be sent, ascending, with everything that is wrong with each.
     pub rejects: Vec<(usize, Reason)>,
 }
+
 impl Coercion {
-    /// stub
+    /// Resolves the header and plans an expression for each of its columns.
+    ///
+    /// # Errors
+    /// A config error that names every column that no field takes, or whose Arrow type has no plain
+    /// meaning in its field.
     pub fn plan(
-        _s: &SchemaRef,
-        _o: &ObjectSchema,
-        _op: &Operation,
-        _settings: CoerceSettings,
-    ) -> Result<Self, crate::Error> {
-        todo!()
+        source: &SchemaRef,
+        object: &ObjectSchema,
+        operation: &Operation,
+        settings: CoerceSettings,
+    ) -> Result<Self> {
+        match settings.null_handling {
+            NullHandling::Leave => {}
+        }
+        let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
+        let header = Header::resolve(&names, object, operation)?;
+        let columns = plan_columns(source, object, &header)?;
+        let fields = header.columns.iter();
+        let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
+        Ok(Self {
+            header,
+            columns,
+            cells_schema: Arc::new(cells_schema),
+            raw_error: names.iter().position(|name| *name == RAW_ERROR),
+        })
     }
-    /// stub
+
+    /// The columns of every job.
     pub fn header(&self) -> &Header {
-        todo!()
+        &self.header
     }
-    /// stub
+
+    /// Schema of the cells: nullable Utf8 columns, named as the header is.
     pub fn cells_schema(&self) -> &SchemaRef {
-        todo!()
+        &self.cells_schema
     }
-    /// stub
-    pub fn apply(&self, _source: &RecordBatch) -> Result<Cells, crate::Error> {
-        todo!()
+
+    /// The cells of a source batch, and its rows that cannot be sent.
+    ///
+    /// # Errors
+    /// [`CoerceError::Evaluate`] if the batch has other columns than the source planned for.
+    pub fn apply(&self, source: &RecordBatch) -> Result<Cells, CoerceError> {
+        let mut problems = BTreeMap::new();
+        let mut cells = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            let written = evaluate(&column.cell, source)?;
+            let given = source.column(column.source);
+            if given.logical_null_count() != written.null_count() {
+                column.problems(source, &written, &mut problems)?;
+            }
+            cells.push(written);
+        }
+        let mut rejects: BTreeMap<usize, Reason> = problems
+            .into_iter()
+            .map(|(row, problems)| (row, invalid_values(&problems)))
+            .collect();
+        rejects.extend(self.unreadable(source));
+        let rows = RecordBatchOptions::new().with_row_count(Some(source.num_rows()));
+        let schema = SchemaRef::clone(&self.cells_schema);
+        let batch = RecordBatch::try_new_with_options(schema, cells, &rows).map_err(evaluation)?;
+        Ok(Cells {
+            batch,
+            rejects: rejects.into_iter().collect(),
+        })
     }
-    /// stub
-    pub fn canonical(&self, _cells: &RecordBatch) -> Result<RecordBatch, crate::Error> {
-        todo!()
+
+    /// The canonical form of cells, or of their echo in a job's results: equal texts for values
+    /// that Salesforce holds equal. Takes Utf8 columns, named as the header is in any letter case;
+    /// leaves out those that the header lacks, and answers the rest in the header's order.
+    ///
+    /// # Errors
+    /// [`CoerceError::Evaluate`] if a column of the header is not Utf8.
+    pub fn canonical(&self, cells: &RecordBatch) -> Result<RecordBatch, CoerceError> {
+        let mut fields = Vec::with_capacity(self.columns.len());
+        let mut values = Vec::with_capacity(self.columns.len());
+        let given = cells.schema_ref().fields();
+        for column in &self.columns {
+            let same = |field: &Arc<ArrowField>| field.name().eq_ignore_ascii_case(&column.name);
+            let Some(index) = given.iter().position(same) else {
+                continue;
+            };
+            let field = text_field(&column.name);
+            let schema = Arc::new(Schema::new(vec![field.clone()]));
+            let one = RecordBatch::try_new(schema, vec![Arc::clone(cells.column(index))]);
+            values.push(evaluate(&column.canonical, &one.map_err(evaluation)?)?);
+            fields.push(field);
+        }
+        let rows = RecordBatchOptions::new().with_row_count(Some(cells.num_rows()));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &rows)
+            .map_err(evaluation)
+    }
+
+    /// Rows whose line was no readable record.
+    fn unreadable(&self, source: &RecordBatch) -> Vec<(usize, Reason)> {
+        let column = self.raw_error.and_then(|index| source.columns().get(index));
+        let Some(errors) = column.and_then(|column| column.as_string_opt::<i32>()) else {
+            return Vec::new();
+        };
+        let rows = errors.iter().enumerate();
+        rows.filter_map(|(row, error)| {
+            let message = error?.to_owned();
+            let reason = Reason::local(Stage::Decode, Reason::INVALID_RECORD, message, Vec::new());
+            Some((row, reason))
+        })
+        .collect()
     }
 }
+
+/// One expression a column: `LastName: sf_text(last_name)`.
+impl fmt::Display for Coercion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, column) in self.columns.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(f, "{end}{}: {}", column.name, fmt_sql(column.cell.as_ref()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Column {
+    /// Adds what is wrong with each value that has no cell. A value that says nothing is not wrong.
+    fn problems<'a>(
+        &'a self,
+        source: &RecordBatch,
+        written: &ArrayRef,
+        problems: &mut BTreeMap<usize, Vec<(&'a str, &'static str)>>,
+    ) -> Result<(), CoerceError> {
+        let given = source.column(self.source).logical_nulls();
+        let texts = evaluate(&self.text, source)?;
+        let texts = texts.as_string_opt::<i32>();
+        let mut buffer = String::new();
+        for row in (0..source.num_rows()).filter(|row| written.is_null(*row)) {
+            if given.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                continue;
+            }
+            let problem = match texts.filter(|texts| texts.is_valid(row)) {
+                None => "a value that cannot be written as text",
+                Some(texts) => {
+                    buffer.clear();
+                    match self.literal_type.literal(texts.value(row), &mut buffer) {
+                        Outcome::Invalid(problem) => problem,
+                        Outcome::Same | Outcome::Written | Outcome::Null => continue,
+                    }
+                }
+            };
+            problems.entry(row).or_default().push((&self.name, problem));
+        }
+        Ok(())
+    }
+}
+
+fn invalid_values(problems: &[(&str, &'static str)]) -> Reason {
+    let messages: Vec<String> = problems
+        .iter()
+        .map(|(field, problem)| format!("{field}: {problem}"))
+        .collect();
+    let fields = problems.iter().map(|(field, _)| (*field).to_owned());
+    Reason::local(
+        Stage::Coerce,
+        Reason::INVALID_VALUE,
+        messages.join("; "),
+        fields.collect(),
+    )
+}
+
+fn plan_columns(
+    source: &SchemaRef,
+    object: &ObjectSchema,
+    header: &Header,
+) -> Result<Vec<Column>, CoerceError> {
+    let source_schema = DFSchema::try_from(Arc::clone(source)).map_err(CoerceError::Plan)?;
+    let mut columns = Vec::with_capacity(header.columns.len());
+    let mut problems = Vec::new();
+    for column in &header.columns {
+        let from = source.fields().get(column.source);
+        let Some((from, field)) = from.zip(object.fields().get(column.field)) else {
+            continue;
+        };
+        let rule = match Rule::choose(from, field) {
+            Ok(rule) => rule,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let own = Schema::new(vec![text_field(&field.name)]);
+        let own = DFSchema::try_from(own).map_err(CoerceError::Plan)?;
+        columns.push(Column {
+            source: column.source,
+            name: column.name.clone(),
+            literal_type: rule.literal_type,
+            text: physical(&rule.text, &source_schema)?,
+            cell: physical(&rule.cell(), &source_schema)?,
+            canonical: physical(&rules::canonical(field), &own)?,
+        });
+    }
+    if problems.is_empty() {
+        Ok(columns)
+    } else {
+        Err(CoerceError::SourceTypes { problems })
+    }
+}
+
+fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, CoerceError> {
+    let context = PhysicalPlanningContext::default();
+    create_physical_expr(expr, schema, &ExecutionProps::new(), &context).map_err(CoerceError::Plan)
+}
+
+fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, CoerceError> {
+    let value = expr.evaluate(batch).map_err(CoerceError::Evaluate)?;
+    value
+        .into_array(batch.num_rows())
+        .map_err(CoerceError::Evaluate)
+}
+
+fn evaluation(error: arrow::error::ArrowError) -> CoerceError {
+    CoerceError::Evaluate(DataFusionError::from(error))
+}
+
+fn text_field(name: &str) -> ArrowField {
+    ArrowField::new(name, DataType::Utf8, true)
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

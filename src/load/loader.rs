@@ -113,8 +113,11 @@ impl LoaderBuilder {
         let coercion =
             Coercion::plan(&schema, &object, &self.operation, CoerceSettings::default())?;
         // Told now, rather than when the first record is read.
-        let cells = Arc::clone(coercion.cells_schema());
-        Chunker::new(cells, settings.max_job_bytes, settings.max_job_rows)?;
+        Chunker::new(
+            coercion.cells_schema(),
+            settings.max_job_bytes,
+            settings.max_job_rows,
+        )?;
         Ok(Loader {
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {

@@ -91,9 +91,9 @@ impl Load {
     /// A chunker of this load's cells.
     pub(super) fn chunker(&self) -> Result<Chunker> {
         let settings = self.org.settings();
-        let schema = Arc::clone(self.coercion.cells_schema());
+        let cells = self.coercion.cells_schema();
         Ok(Chunker::new(
-            schema,
+            cells,
             settings.max_job_bytes,
             settings.max_job_rows,
         )?)

@@ -44,7 +44,6 @@ pub(crate) struct Refused {
 pub(crate) struct File {
     text: String,
     delimiter: u8,
-    columns: usize,
     /// Begin of each data row, then the end of the last one.
     starts: Vec<u32>,
 }
@@ -53,18 +52,17 @@ impl File {
     /// Reads a file, or says why Salesforce would fail the whole job and gives the text back.
     pub(crate) fn parse(text: String, delimiter: u8, crlf: bool) -> Result<File, Refused> {
         match File::layout(&text, delimiter, crlf) {
-            Ok((columns, starts)) => Ok(File {
+            Ok(starts) => Ok(File {
                 text,
                 delimiter,
-                columns,
                 starts,
             }),
             Err(reason) => Err(Refused { reason, text }),
         }
     }
 
-    /// Counts the columns and finds the begin of each data row.
-    fn layout(text: &str, delimiter: u8, crlf: bool) -> Result<(usize, Vec<u32>), String> {
+    /// Finds the begin of each data row.
+    fn layout(text: &str, delimiter: u8, crlf: bool) -> Result<Vec<u32>, String> {
         let mut reader = Reader {
             bytes: text.as_bytes(),
             at: 0,
@@ -89,7 +87,7 @@ impl File {
             return Err("InvalidBatch : Records not found".to_owned());
         }
         starts.shrink_to_fit();
-        Ok((columns, starts))
+        Ok(starts)
     }
 
     /// The text as it was uploaded.
@@ -100,11 +98,6 @@ impl File {
     /// Data rows.
     pub(crate) fn rows(&self) -> usize {
         self.starts.len() - 1
-    }
-
-    /// Columns of the header and so of each row.
-    pub(crate) fn columns(&self) -> usize {
-        self.columns
     }
 
     /// The delimiter between values.
@@ -140,7 +133,6 @@ impl File {
         File {
             text,
             delimiter: self.delimiter,
-            columns: self.columns,
             starts,
         }
     }
@@ -218,9 +210,9 @@ impl Reader<'_> {
         loop {
             let start = self.at;
             if self.peek() == Some(b'"') {
-                self.quoted()?
+                self.quoted()?;
             } else {
-                self.bare()?
+                self.bare()?;
             }
             self.limit(start, MAX_VALUE_CHARS, "a value")?;
             values += 1;
@@ -329,10 +321,7 @@ mod tests {
     #[test]
     fn rows_are_found_where_they_are() {
         let file = parse("A,\"b\",C\n1,\"x\"\"y\n,z\",\n,,\"\"").unwrap();
-        assert_eq!(
-            (file.rows(), file.columns(), file.header()),
-            (2, 3, "A,\"b\",C")
-        );
+        assert_eq!((file.rows(), file.header()), (2, "A,\"b\",C"));
         assert_eq!(values(&file, 0), ["1", "x\"y\n,z", ""]);
         assert_eq!(values(&file, 1), ["", "", ""]);
         assert_eq!(file.row(1), ",,\"\"");

@@ -70,6 +70,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/jobs/ingest/{id}/{result}/", get(ingest::result));
     Router::new()
         .route("/services/oauth2/token", post(oauth::token))
+        .route("/services/oauth2/userinfo", get(oauth::user_info))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .route("/services/data/", get(metadata::versions))
@@ -111,9 +112,7 @@ async fn gate(
     } else if data_call && !has_session(&shared, request.headers()) {
         drain(request.into_body()).await;
         ApiError::new(401, "INVALID_SESSION_ID", "Session expired or invalid").into_response()
-    } else if !data_call {
-        next.run(request).await
-    } else if charge(&shared, 1) {
+    } else if !data_call || charge(&shared, 1) {
         next.run(request).await
     } else {
         drain(request.into_body()).await;

@@ -144,27 +144,20 @@ pub(crate) async fn upload(
         super::http::drain(body).await;
         return Err(error);
     }
-    let received = {
-        let _uploading = Uploading::begin(&shared);
-        receive(&shared, &headers, body).await
-    };
+    let mut uploading = Uploading::begin(&shared, &job_id);
+    let data = receive(&shared, &headers, body).await?;
     let mut state = shared.state();
     let job = state
         .jobs
         .get_mut(&job_id)
         .ok_or_else(ApiError::not_found)?;
-    match received {
-        Ok(data) if job.state == JobState::Open => {
-            job.bytes = data.len() as u64;
-            job.data = Data::Raw(data);
-            Ok(StatusCode::CREATED)
-        }
-        Ok(_) => Err(not_open()),
-        Err(error) => {
-            job.uploading = false;
-            Err(error)
-        }
+    if job.state != JobState::Open {
+        return Err(not_open());
     }
+    job.bytes = data.len() as u64;
+    job.data = Data::Raw(data);
+    uploading.complete = true;
+    Ok(StatusCode::CREATED)
 }
 
 fn not_open() -> ApiError {
@@ -188,23 +181,34 @@ fn check_upload(shared: &Shared, job_id: &str, headers: &HeaderMap) -> Result<()
     Ok(())
 }
 
-/// Counts an upload while it is under way, however it ends.
-struct Uploading<'a>(&'a Shared);
+/// Counts an upload while it is under way; one that breaks off leaves the job open for another.
+struct Uploading<'a> {
+    shared: &'a Shared,
+    job_id: &'a str,
+    complete: bool,
+}
 
-impl Uploading<'_> {
-    fn begin(shared: &Shared) -> Uploading<'_> {
+impl<'a> Uploading<'a> {
+    fn begin(shared: &'a Shared, job_id: &'a str) -> Uploading<'a> {
         let mut state = shared.state();
         state.uploads += 1;
         state.max_uploads = state.max_uploads.max(state.uploads);
         drop(state);
-        Uploading(shared)
+        Uploading {
+            shared,
+            job_id,
+            complete: false,
+        }
     }
 }
 
 impl Drop for Uploading<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.shared.state();
         state.uploads = state.uploads.saturating_sub(1);
+        if let (false, Some(job)) = (self.complete, state.jobs.get_mut(self.job_id)) {
+            job.uploading = false;
+        }
     }
 }
 
@@ -245,11 +249,11 @@ pub(crate) async fn patch(
         .jobs
         .get_mut(&job_id)
         .ok_or_else(ApiError::not_found)?;
-    let was_open = job.state == JobState::Open;
+    let no_task = job.state != JobState::InProgress;
     job.ask(wanted["state"].as_str().unwrap_or_default())?;
     let answer = job.brief();
     let closed = job.state == JobState::UploadComplete;
-    if was_open && !closed && shared.options.forget {
+    if no_task && !closed && shared.options.forget {
         state.forget_job(&job_id);
     }
     drop(state);

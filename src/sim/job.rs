@@ -379,6 +379,7 @@ impl Job {
     pub(crate) fn forget(&mut self) {
         self.forgotten = true;
         let Data::Rows(upload) = &self.data else {
+            self.data = Data::None;
             return;
         };
         let outcomes = std::mem::take(&mut self.outcomes);

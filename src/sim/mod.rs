@@ -65,6 +65,9 @@ pub struct SimOptions {
     pub refuse_duplicates: bool,
     /// A lookup to a record that does not exist is an error.
     pub check_references: bool,
+    /// Each refresh answers a new refresh token and kills the one before; showing a dead one
+    /// ends all sessions and the current refresh token too.
+    pub rotate_refresh_token: bool,
     /// Access tokens expire after it; never when absent.
     pub token_lifetime: Option<Duration>,
     /// The largest upload in bytes.
@@ -97,6 +100,7 @@ impl Default for SimOptions {
             reformat_numbers: true,
             refuse_duplicates: true,
             check_references: true,
+            rotate_refresh_token: false,
             token_lifetime: None,
             max_upload_bytes: 112_500_000,
             max_api_calls: 100_000,

@@ -7,7 +7,7 @@ use axum::extract::{RawForm, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::state::Shared;
 
@@ -35,26 +35,43 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawF
     if field("client_secret") != options.client_secret {
         return refused("invalid_client", "invalid client credentials");
     }
-    let refresh = field("grant_type") == "refresh_token";
-    if refresh && field("refresh_token") != options.refresh_token {
-        return refused("invalid_grant", "expired access/refresh token");
-    }
     let url = &shared.url;
-    let mut state = shared.state();
-    state.tokens_issued += 1;
-    let token = format!("{}!AQ.{:032x}", &ORG_ID[..15], fastrand::u128(..));
-    state.tokens.insert(token.clone(), Instant::now());
-    drop(state);
-    Json(json!({
-        "access_token": token,
+    let mut answer = json!({
         "instance_url": url,
         "id": format!("{url}/id/{ORG_ID}/{USER_ID}"),
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),
         "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
         "scope": "refresh_token api",
-    }))
-    .into_response()
+    });
+    let mut state = shared.state();
+    if field("grant_type") == "refresh_token" {
+        let valid = state
+            .refresh_token
+            .as_ref()
+            .unwrap_or(&options.refresh_token);
+        if field("refresh_token") != valid {
+            if options.rotate_refresh_token {
+                state.tokens.clear();
+                state.refresh_token = Some(random("dead"));
+            }
+            return refused("invalid_grant", "expired access/refresh token");
+        }
+        if options.rotate_refresh_token {
+            let next = random("5Aep861");
+            answer["refresh_token"] = json!(next);
+            state.refresh_token = Some(next);
+        }
+    }
+    let token = random(&format!("{}!AQ", &ORG_ID[..15]));
+    answer["access_token"] = json!(token);
+    state.tokens_issued += 1;
+    state.tokens.insert(token, Instant::now());
+    Json(answer).into_response()
+}
+
+fn random(prefix: &str) -> String {
+    format!("{prefix}.{:032x}", fastrand::u128(..))
 }
 
 fn refused(error: &str, description: &str) -> Response {
@@ -73,6 +90,15 @@ pub(crate) async fn revoke(
         }
     }
     StatusCode::OK
+}
+
+/// Answers `GET /services/oauth2/userinfo`.
+pub(crate) async fn user_info() -> Json<Value> {
+    let name = "loader@sim.example";
+    Json(
+        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": name,
+        "email": name, "name": "Lena Loader"}),
+    )
 }
 
 /// Whether an access token is valid; the answer to an invalid one is in `http`.

@@ -105,6 +105,8 @@ fn finish(shared: &Shared, id: &str, end: JobState, message: Option<String>) {
 struct Prepared {
     upload: Arc<Upload>,
     rules: Rules,
+    /// The generation of the table that the upload is registered in.
+    generation: u64,
 }
 
 fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
@@ -143,7 +145,10 @@ fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     match found {
         Ok(upload) => {
             let upload = Arc::new(upload);
-            let upload_number = shared.table(&object.name)?.add_upload(&upload);
+            let (upload_number, generation) = {
+                let mut table = shared.table(&object.name)?;
+                (table.add_upload(&upload), table.generation())
+            };
             with_job(shared, id, |job| {
                 job.rows = upload.file.rows();
                 job.data = Data::Rows(Arc::clone(&upload));
@@ -156,7 +161,11 @@ fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
                 job_id: id.to_owned(),
             };
             let rules = Rules::new(asked, &upload, upload_number);
-            Some(Prepared { upload, rules })
+            Some(Prepared {
+                upload,
+                rules,
+                generation,
+            })
         }
         Err(Refused { reason, text }) => {
             with_job(shared, id, |job| job.data = Data::Raw(text.into_bytes()))?;
@@ -179,11 +188,11 @@ fn needs(
             .any(|column| fields[column.field()].name == name)
     };
     match (operation, external_id) {
-        (Operation::Upsert, Some(field)) if fields[field].name != "Id" => {
-            if !has(&fields[field].name) {
-                let name = &fields[field].name;
-                return Err(format!("InvalidBatch : Field name not found : {name}"));
-            }
+        (Operation::Upsert, Some(field))
+            if fields[field].name != "Id" && !has(&fields[field].name) =>
+        {
+            let name = &fields[field].name;
+            return Err(format!("InvalidBatch : Field name not found : {name}"));
         }
         (Operation::Delete, _) if columns.len() != 1 || !has("Id") => {
             return Err("InvalidBatch : delete batch must contain only ids".to_owned());
@@ -235,7 +244,11 @@ fn may_go_on(shared: &Shared, id: &str, batch: usize) -> bool {
 
 /// Checks and writes one internal batch.
 fn batch(shared: &Shared, prepared: &Prepared, rows: Range<usize>) -> Vec<Outcome> {
-    let Prepared { upload, rules } = prepared;
+    let Prepared {
+        upload,
+        rules,
+        generation,
+    } = prepared;
     let mut values: Vec<Cow<'_, str>> = Vec::new();
     let checked: Vec<Checked> = rows
         .map(|row| {
@@ -243,7 +256,8 @@ fn batch(shared: &Shared, prepared: &Prepared, rows: Range<usize>) -> Vec<Outcom
             rules.check(shared, row, &values)
         })
         .collect();
-    let Some(mut table) = shared.table(&rules.object.name) else {
+    let table = shared.table(&rules.object.name);
+    let Some(mut table) = table.filter(|table| table.generation() == *generation) else {
         return Vec::new();
     };
     checked

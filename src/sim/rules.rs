@@ -21,6 +21,9 @@ const LOCKED: &str = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to th
 const DUPLICATE: &str = "DUPLICATES_DETECTED:Use one of these records?:--";
 const REFUSED: &str = "FIELD_CUSTOM_VALIDATION_EXCEPTION:Refused by a rule of this org:--";
 
+/// Of rows identical to an earlier one, the share that is refused.
+const IDENTICAL_REFUSED: f64 = 0.5;
+
 /// What a job asks for.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -117,13 +120,15 @@ impl Rules {
         let entry = Entry::new(&self.object, &self.upload, self.upload_number, row, values);
         let (key, key_error) = self.key_of(values);
         let options = &shared.options;
-        let roll = |salt: u64| share(entry.digest, options.seed.wrapping_add(salt));
         let error = self
             .fault(row, options.seed)
             .or_else(|| self.values_error(shared, values))
             .or(key_error)
-            .or_else(|| (roll(1) < options.fail_rate).then(|| REFUSED.to_owned()));
-        let refuse_if_identical = options.refuse_duplicates && roll(2) < 0.5;
+            .or_else(|| {
+                (share(entry.digest, options.seed) < options.fail_rate).then(|| REFUSED.to_owned())
+            });
+        let drawn = share(entry.digest ^ row as u64, !options.seed);
+        let refuse_if_identical = options.refuse_duplicates && drawn < IDENTICAL_REFUSED;
         let missing = self.missing(values);
         Checked {
             error,

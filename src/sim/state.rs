@@ -34,6 +34,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) tokens: HashMap<String, Instant>,
+    /// The refresh token that is valid now, if it is not the one of the options.
+    pub(crate) refresh_token: Option<String>,
     pub(crate) tokens_issued: u64,
     pub(crate) api_calls: u64,
     pub(crate) batches: u64,
@@ -118,10 +120,12 @@ impl Shared {
     pub(crate) fn reset(&self) -> io::Result<()> {
         let mut state = self.state();
         let tokens = std::mem::take(&mut state.tokens);
+        let refresh_token = state.refresh_token.take();
         // Ids of jobs go on, so that a task of a job from before finds no other under its Id.
         let jobs_created = state.jobs_created;
         *state = State {
             tokens,
+            refresh_token,
             jobs_created,
             ..State::default()
         };

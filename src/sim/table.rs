@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -136,6 +137,8 @@ pub(crate) enum Held {
 #[derive(Debug)]
 pub(crate) struct Table {
     object: Arc<Object>,
+    /// Tells this table from the one before a reset.
+    generation: u64,
     /// Rows are kept; otherwise only their digests and keys.
     keep: bool,
     uploads: Vec<Arc<Upload>>,
@@ -159,8 +162,10 @@ impl Table {
             .filter(indexed)
             .map(|(index, _)| (*index, Index::default()))
             .collect();
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Table {
             object,
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             keep,
             uploads: Vec::new(),
             places: Vec::new(),
@@ -190,6 +195,11 @@ impl Table {
             self.insert(&entry)?;
         }
         Ok(())
+    }
+
+    /// Tells this table from the one before a reset.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Registers an upload whose rows are about to be written; its number is for `Entry`.

@@ -136,7 +136,7 @@ pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), Str
         )),
         Kind::Email => text(field, value),
         Kind::Boolean if boolean(value).is_none() => unreadable("boolean"),
-        Kind::Int | Kind::Long => integer(field, value).unwrap_or_else(|xsd| unreadable(xsd)),
+        Kind::Int | Kind::Long => integer(field, value).unwrap_or_else(unreadable),
         Kind::Double => match decimal(value) {
             None => unreadable("double"),
             Some((_, whole, _)) if exceeds(field, whole) => Err(out_of_range(field, value)),

@@ -203,7 +203,7 @@ fn sources() -> Vec<Source> {
             if names.len() > 1 && *names.last().unwrap() == "mod" {
                 names.pop();
             }
-            let tests = ["tests", "testing"].contains(names.last().unwrap());
+            let tests = names.iter().any(|name| ["tests", "testing"].contains(name));
             (names != ["lib"] && !tests).then(|| Source {
                 module: names[0].to_owned(),
                 depth: names.len(),

@@ -192,7 +192,7 @@ async fn hear(mut events: Events) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<Str
     while let Some(event) = events.next().await {
         match event.unwrap() {
             Event::Rejected(batch) => {
-                let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+                let column = |name: &str| batch.column_by_name(name).unwrap();
                 let (keys, names) = (column(KEY), column("LastName"));
                 let ordinals = column("_reject_ordinal");
                 let codes = column("_reject_code");

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use url::Url;
 
 use super::retry::Clock;
 use super::{Client, Credentials, JobTarget};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Chunker};
 use crate::object::Operation;
 
 const TOKEN: &str = "POST /services/oauth2/token";
@@ -275,14 +275,20 @@ fn target() -> JobTarget {
     }
 }
 
-/// A chunk of more than one piece.
+/// A chunk of more than one piece, larger than what sockets buffer.
 fn chunk() -> Arc<Chunk> {
-    let row = Bytes::from(format!("{},a@example.com\n", "Müller".repeat(10)).repeat(20_000));
-    Arc::new(Chunk(vec![
-        Bytes::from("LastName,Email\n"),
-        row.clone(),
-        row,
-    ]))
+    let name = format!("Müller, \"{}\"", "é".repeat(80));
+    let names = StringArray::from(vec![Some(name.as_str()); 30_000]);
+    let mails = StringArray::from(vec![None::<&str>; 30_000]);
+    let cells = RecordBatch::try_from_iter_with_nullable([
+        ("LastName", Arc::new(names) as ArrayRef, true),
+        ("Email", Arc::new(mails) as ArrayRef, true),
+    ])
+    .unwrap();
+    let mut chunker = Chunker::new(&cells.schema(), 100_000_000, None).unwrap();
+    let pushed = chunker.push(&cells, 0, None).unwrap();
+    assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
+    Arc::new(chunker.close().unwrap())
 }
 
 fn csv(chunk: &Chunk) -> Vec<u8> {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
+use s3s::{S3Result, s3_error};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -16,6 +18,20 @@ use tokio::task::JoinHandle;
 pub(crate) const ACCESS_KEY: &str = "TESTKEY000EXAMPLE";
 pub(crate) const SECRET_KEY: &str = "signature+secret/with=marks";
 pub(crate) const BUCKET: &str = "rejected-records";
+
+/// The file store makes a bucket on the first write to it; S3 does not.
+struct OneBucket;
+
+#[async_trait::async_trait]
+impl S3Access for OneBucket {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        match (context.credentials(), context.s3_path().get_bucket_name()) {
+            (None, _) => Err(s3_error!(AccessDenied)),
+            (_, Some(BUCKET)) => Ok(()),
+            _ => Err(s3_error!(NoSuchBucket)),
+        }
+    }
+}
 
 /// A running server with one bucket, [`BUCKET`].
 pub(crate) struct S3Server {
@@ -30,6 +46,7 @@ impl S3Server {
         fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        service.set_access(OneBucket);
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -43,15 +43,10 @@ impl TestSim {
         &self.url
     }
 
-    async fn get(&self, path: &str) -> Value {
-        let answer = self
-            .http
-            .get(format!("{}{path}", self.url))
-            .send()
-            .await
-            .unwrap();
-        let answer = answer.error_for_status().unwrap();
-        answer.json().await.unwrap()
+    async fn get(&self, path: &str) -> String {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let answer = request.send().await.unwrap().error_for_status().unwrap();
+        answer.text().await.unwrap()
     }
 
     async fn post(&self, path: &str, body: &Value) {

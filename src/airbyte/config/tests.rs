@@ -1,0 +1,237 @@
+use secrecy::ExposeSecret;
+use serde::de::{Error as _, Visitor, value::Error as ValueError};
+use serde_json::json;
+
+use super::*;
+use crate::error::ErrorKind;
+
+pub(crate) fn valid() -> Value {
+    json!({
+        "client_id": "id", "client_secret": "s3cret", "refresh_token": "t0ken",
+        "is_sandbox": false, "auth_type": "Client",
+    })
+}
+
+pub(crate) fn parse(config: &Value) -> Result<Config> {
+    Config::parse(config.to_string().as_bytes())
+}
+
+/// Keys of the config, Airbyte's own first.
+pub(crate) fn config_keys() -> &'static [&'static str] {
+    keys_of::<ConfigFile>()
+}
+
+/// Keys of an object storage of type S3, but for `storage_type`.
+pub(crate) fn s3_keys() -> &'static [&'static str] {
+    keys_of::<S3File>()
+}
+
+fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let mut keys = Keys(&[]);
+    assert!(T::deserialize(&mut keys).is_err());
+    keys.0
+}
+
+/// A deserializer that only hears which keys a struct asks for.
+struct Keys(&'static [&'static str]);
+
+impl<'de> Deserializer<'de> for &mut Keys {
+    type Error = ValueError;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, ValueError> {
+        self.0 = fields;
+        Err(ValueError::custom("only the keys were asked for"))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ValueError> {
+        Err(ValueError::custom("not a struct"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut config = valid();
+    config[key] = value;
+    config
+}
+
+fn s3(more: &Value) -> Value {
+    let mut storage = json!({
+        "storage_type": "S3", "s3_bucket_name": "bucket", "s3_bucket_region": "eu-west-1",
+        "bucket_path": "rejected/", "format": {"format_type": "CSV", "flattening": "No flattening"},
+    });
+    for (key, value) in more.as_object().unwrap() {
+        storage[key] = value.clone();
+    }
+    with("object_storage_config", storage)
+}
+
+fn complaint_of(config: &Value) -> String {
+    let error = parse(config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    error.to_string()
+}
+
+fn s3_of(config: Config) -> S3Place {
+    match config.rejects.unwrap().place {
+        Place::S3(s3) => s3,
+        other => panic!("not S3: {other:?}"),
+    }
+}
+
+#[test]
+fn the_example_of_the_docs_page_runs_as_it_stands() {
+    let config = Config::parse(
+        br#"{"client_id":"your_consumer_key","client_secret":"your_consumer_secret",
+        "refresh_token":"your_refresh_token","is_sandbox":false,"object_storage_config":{
+        "storage_type":"S3","access_key_id":"your_access_key_id",
+        "secret_access_key":"your_secret_access_key","s3_bucket_name":"your_bucket_name",
+        "s3_bucket_region":"us-east-1","bucket_path":"rejected_records/"}}"#,
+    )
+    .unwrap();
+    let credentials = &config.credentials;
+    assert_eq!(
+        credentials.login_url.as_str(),
+        "https://login.salesforce.com/"
+    );
+    assert_eq!(
+        credentials.client_secret.expose_secret(),
+        "your_consumer_secret"
+    );
+    assert_eq!(config.settings, Settings::default());
+    assert_eq!(config.rejects.as_ref().unwrap().format, Format::Csv);
+    let s3 = s3_of(config);
+    assert_eq!(s3.bucket_path, "rejected_records/");
+    let (id, _) = s3.keys.unwrap();
+    assert_eq!(id.expose_secret(), "your_access_key_id");
+}
+
+#[test]
+fn what_may_be_left_out() {
+    let config = parse(&json!({
+        "client_id": "id", "client_secret": "s", "refresh_token": "t", "is_sandbox": null,
+        "auth_type": null, "object_storage_config": null, "login_url": "",
+        "max_job_rows": null, "a_key_of_tomorrow": {"x": 1},
+    }))
+    .unwrap();
+    assert!(config.rejects.is_none());
+    assert_eq!(
+        config.credentials.login_url.host_str(),
+        Some("login.salesforce.com")
+    );
+    assert!(
+        parse(&with(
+            "object_storage_config",
+            json!({"storage_type": "None"})
+        ))
+        .is_ok()
+    );
+}
+
+#[test]
+fn a_sandbox_has_its_own_host() {
+    let config = parse(&with("is_sandbox", json!(true))).unwrap();
+    assert_eq!(
+        config.credentials.login_url.host_str(),
+        Some("test.salesforce.com")
+    );
+}
+
+#[test]
+fn http_is_for_this_machine_only() {
+    for url in [
+        "http://localhost:8080",
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+        "https://x.my.salesforce.com",
+    ] {
+        parse(&with("login_url", json!(url))).unwrap();
+    }
+    for url in [
+        "http://login.salesforce.com",
+        "ftp://localhost",
+        "http://127.0.0.1.example.com",
+    ] {
+        assert!(complaint_of(&with("login_url", json!(url))).starts_with("login_url must"));
+    }
+    insta::assert_snapshot!(
+        complaint_of(&with("login_url", json!("login.salesforce.com"))),
+        @"login_url is not a URL: relative URL without a base"
+    );
+}
+
+#[test]
+fn errors_name_the_key_and_what_is_allowed() {
+    let mut config = valid();
+    config.as_object_mut().unwrap().remove("refresh_token");
+    insta::assert_snapshot!(complaint_of(&config), @"the config lacks the key `refresh_token`");
+    insta::assert_snapshot!(complaint_of(&with("client_id", json!(" "))), @"client_id is empty; it is required");
+    insta::assert_snapshot!(complaint_of(&with("is_sandbox", json!("yes"))), @"is_sandbox must be a boolean");
+    insta::assert_snapshot!(complaint_of(&with("auth_type", json!("Basic"))), @"auth_type must be `Client`");
+    insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(-1))), @"max_job_bytes must be a whole number, 0 or more");
+    insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(1))), @"max_job_bytes is 1; it must be between 10000 and 112500000");
+    insta::assert_snapshot!(complaint_of(&with("flush_interval_seconds", json!(0))), @"flush_interval_seconds is 0; it must be between 1 and 86400");
+    insta::assert_snapshot!(complaint_of(&with("null_handling", json!("clear"))), @r#"null_handling: this version leaves a field untouched where the record has a null; set "leave", or remove the setting"#);
+    insta::assert_snapshot!(complaint_of(&json!([])), @"the config must be an object");
+    insta::assert_snapshot!(Config::parse(b"{\n,").unwrap_err(), @"the config is not JSON: see line 2, column 1 of the file");
+}
+
+#[test]
+fn errors_of_the_object_storage_name_its_keys() {
+    insta::assert_snapshot!(complaint_of(&with("object_storage_config", json!({}))), @"object_storage_config lacks the key `storage_type`");
+    insta::assert_snapshot!(complaint_of(&with("object_storage_config", json!("S3"))), @"object_storage_config must be an object");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"storage_type": "GCS"}))), @"object_storage_config.storage_type must be `None` or `S3`");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"s3_bucket_name": 7}))), @"object_storage_config.s3_bucket_name must be a string");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"s3_bucket_region": ""}))), @"object_storage_config.s3_bucket_region is empty; it is required");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"format": {"format_type": "XML"}}))), @"object_storage_config.format.format_type must be `CSV` or `JSONL`");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"access_key_id": "A0"}))), @"object_storage_config: access_key_id and secret_access_key come together; give both, or neither to use the credentials of the environment");
+}
+
+#[test]
+fn what_this_version_does_not_do_is_refused() {
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: this version does not assume roles: leave it empty and give keys");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"compression": {"compression_type": "GZIP"}}))), @r#"object_storage_config.compression: this version writes "No Compression" only"#);
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"format": {"format_type": "JSONL", "flattening": "Root level flattening"}}))), @r#"object_storage_config.format.flattening: this version writes "No flattening" only"#);
+}
+
+#[test]
+fn a_store_like_s3_needs_no_region() {
+    let config = s3(&json!({
+        "s3_bucket_region": "", "s3_endpoint": "http://localhost:9000",
+    }));
+    let s3 = s3_of(parse(&config).unwrap());
+    assert_eq!(s3.region, "");
+    assert_eq!(s3.endpoint.as_deref(), Some("http://localhost:9000"));
+}
+
+#[test]
+fn a_url_takes_the_place_of_the_object_storage() {
+    let mut config = s3(&json!({"storage_type": "unread"}));
+    config["rejected_records_url"] = json!("file:///data/rejected");
+    let Place::Url(url) = parse(&config).unwrap().rejects.unwrap().place else {
+        panic!("no URL");
+    };
+    assert_eq!(url.path(), "/data/rejected");
+}
+
+#[test]
+fn no_secret_in_an_error_or_in_debug() {
+    let config = s3(&json!({"access_key_id": "AKIASECRET", "secret_access_key": "s3cret"}));
+    let debug = format!("{:?}", parse(&config).unwrap());
+    let mut wrong = config;
+    wrong["client_secret"] = json!({"s3cret": "t0ken"});
+    let error = complaint_of(&wrong);
+    for secret in ["s3cret", "t0ken", "AKIASECRET"] {
+        assert!(!debug.contains(secret), "{debug}");
+        assert!(!error.contains(secret), "{error}");
+    }
+}

@@ -1,0 +1,498 @@
+//! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
+//! batches on. Neither waits for Salesforce but through the bounds of their channels.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use serde::Deserialize;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use super::message::StreamDescriptor;
+use super::state::State;
+use crate::decode::{Decoder, Line, LineSplitter, MessageType};
+use crate::error::{Error, Result};
+use crate::load::{Feed, Mark};
+
+/// Bytes that are read at once, at most.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Blocks on their way between the two threads.
+const BLOCKS: usize = 4;
+
+/// A record that came is sent on after this time at the latest, full batch or not.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// Garbage lines that are logged one by one; further ones are only counted.
+const GARBAGE_LOGGED: u64 = 10;
+
+/// What the input knows of one stream.
+#[derive(Debug)]
+pub(super) struct InputStream {
+    descriptor: StreamDescriptor,
+    schema: SchemaRef,
+    /// Absent once the stream has ended.
+    feed: Option<Feed>,
+    /// States since the last batch, by the records before them.
+    marks: Vec<Mark>,
+    /// Bytes of the record messages since the last batch.
+    bytes: u64,
+    /// When the oldest of them came.
+    since: Option<Instant>,
+}
+
+impl InputStream {
+    pub(super) fn new(descriptor: StreamDescriptor, schema: SchemaRef, feed: Feed) -> Self {
+        Self {
+            descriptor,
+            schema,
+            feed: Some(feed),
+            marks: Vec::new(),
+            bytes: 0,
+            since: None,
+        }
+    }
+}
+
+/// What the threads of the input share with the printing side.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Reading must end.
+    stop: CancellationToken,
+    /// Records read so far, of all streams.
+    records: AtomicU64,
+    /// States by the id of their mark.
+    states: Mutex<HashMap<u64, State>>,
+}
+
+impl Shared {
+    /// Records read so far, of all streams.
+    pub(super) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// The state of a mark that has become durable.
+    pub(super) fn take_state(&self, id: u64) -> Option<State> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.remove(&id)
+    }
+
+    fn keep_state(&self, id: u64, state: State) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.insert(id, state);
+    }
+}
+
+/// How the input ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// What was wrong with it.
+    pub(super) failure: Option<Failure>,
+    /// States that came after the end of their stream, by the stream's index, in order.
+    pub(super) late_states: Vec<(usize, State)>,
+}
+
+/// What goes from the reading thread to the other one.
+#[derive(Debug)]
+enum Block {
+    /// The first bytes of a buffer, as many as the number says.
+    Bytes(Vec<u8>, usize),
+    /// Nothing more comes.
+    End(io::Result<()>),
+    /// Look whether to stop.
+    Wake,
+}
+
+/// The two threads, from outside.
+#[derive(Debug)]
+pub(super) struct Input {
+    shared: Arc<Shared>,
+    blocks: SyncSender<Block>,
+    ended: oneshot::Receiver<Ended>,
+}
+
+impl Input {
+    /// Starts reading `source`. Stream `i` of the decoder is `streams[i]`.
+    ///
+    /// # Errors
+    /// A system error if a thread cannot be started.
+    pub(super) fn start(
+        source: impl Read + Send + 'static,
+        decoder: Decoder,
+        streams: Vec<InputStream>,
+        shared: Arc<Shared>,
+    ) -> Result<Self> {
+        let (block_sender, blocks) = sync_channel(BLOCKS);
+        let (spare_sender, spares) = sync_channel(BLOCKS);
+        for _ in 0..BLOCKS {
+            // The channel has room for all of them.
+            let _ = spare_sender.try_send(vec![0; BLOCK_BYTES]);
+        }
+        let (ended_sender, ended) = oneshot::channel();
+        let intake = Intake {
+            decoder,
+            streams,
+            shared: Arc::clone(&shared),
+            runtime: Handle::current(),
+            ended: Ended::default(),
+            next_mark: 0,
+            garbage: 0,
+        };
+        spawn("decode", move || {
+            // Nobody waits for the answer only when the process ends.
+            let _ = ended_sender.send(intake.run(&blocks, &spare_sender));
+        })?;
+        let reader = block_sender.clone();
+        spawn("read", move || read_blocks(source, &reader, &spares))?;
+        Ok(Self {
+            shared,
+            blocks: block_sender,
+            ended,
+        })
+    }
+
+    /// Ends reading soon, and stops the loads: their jobs in flight still end.
+    pub(super) fn stop(&self) {
+        self.shared.stop.cancel();
+        match self.blocks.try_send(Block::Wake) {
+            // A full channel has a block for the other thread to wake up by.
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// Waits for the end of the input, once.
+    ///
+    /// # Errors
+    /// A system error if the decoding thread died.
+    pub(super) async fn ended(&mut self) -> Result<Ended> {
+        (&mut self.ended).await.map_err(|_| {
+            Error::system("reading records stopped without a reason; report it, it is a defect")
+        })
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).map_err(|error| {
+        Error::system(format!("the thread {name} cannot be started: {error}")).with_source(error)
+    })
+}
+
+fn read_blocks(mut source: impl Read, blocks: &SyncSender<Block>, spares: &Receiver<Vec<u8>>) {
+    let end = loop {
+        let Ok(mut buffer) = spares.recv() else {
+            return;
+        };
+        let read = loop {
+            match source.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
+            Ok(0) => break Ok(()),
+            Ok(length) => {
+                if blocks.send(Block::Bytes(buffer, length)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    // Whoever does not listen any more has stopped already.
+    let _ = blocks.send(Block::End(end));
+}
+
+/// Why the input ends early.
+enum Stop {
+    /// A line cannot be.
+    Failure(Failure),
+    /// Told to, or a load has ended: its events say why.
+    Told,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// The thread that decodes.
+struct Intake {
+    decoder: Decoder,
+    streams: Vec<InputStream>,
+    shared: Arc<Shared>,
+    runtime: Handle,
+    ended: Ended,
+    next_mark: u64,
+    garbage: u64,
+}
+
+impl Intake {
+    /// After the input's own end, good or bad, what came of it is loaded: its states are worth
+    /// having. When told to stop, feeds are dropped, and rows that are in no job are given up.
+    fn run(mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Ended {
+        self.ended.failure = match self.read(blocks, spares) {
+            Ok(()) => {
+                let unfinished = self.unfinished();
+                self.end_streams();
+                unfinished
+            }
+            Err(Stop::Failure(failure)) => {
+                self.end_streams();
+                Some(failure)
+            }
+            Err(Stop::Told) => None,
+        };
+        self.report();
+        self.ended
+    }
+
+    fn end_streams(&mut self) {
+        for stream in 0..self.streams.len() {
+            if self.end_stream(stream).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Reads until the end of the input.
+    fn read(&mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Result<(), Stop> {
+        let mut lines = LineSplitter::default();
+        while !self.shared.stop.is_cancelled() {
+            match self.next_block(blocks) {
+                Some(Block::Bytes(buffer, length)) => {
+                    lines.push(buffer.get(..length).unwrap_or_default());
+                    // The other side may have ended.
+                    let _ = spares.try_send(buffer);
+                    while let Some(line) = lines.next_line() {
+                        self.line(line)?;
+                    }
+                }
+                Some(Block::End(end)) => {
+                    if let Some(line) = lines.finish() {
+                        self.line(line)?;
+                    }
+                    return end.map_err(|error| {
+                        let message = format!("stdin cannot be read: {error}");
+                        Failure::from(Error::transient(message).with_source(error)).into()
+                    });
+                }
+                Some(Block::Wake) | None => {}
+            }
+            self.flush_due()?;
+        }
+        Err(Stop::Told)
+    }
+
+    /// The next block; none if a batch is due before one comes.
+    fn next_block(&self, blocks: &Receiver<Block>) -> Option<Block> {
+        let oldest = self.streams.iter().filter_map(|stream| stream.since).min();
+        let Some(since) = oldest else {
+            return Some(blocks.recv().unwrap_or(Block::End(Ok(()))));
+        };
+        match blocks.recv_timeout(FLUSH_AFTER.saturating_sub(since.elapsed())) {
+            Ok(block) => Some(block),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Block::End(Ok(()))),
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Stop> {
+        match self.decoder.line(line) {
+            Line::Record { stream, full } => self.record(stream, line.len(), full),
+            Line::Message(_, MessageType::State) => self.state(line),
+            Line::Message(_, MessageType::Trace) => self.trace(line),
+            Line::Message(_, kind) => {
+                tracing::debug!(?kind, "a message that means nothing to a destination");
+                Ok(())
+            }
+            Line::UnknownStream { name, namespace } => {
+                let stream = StreamDescriptor { name, namespace };
+                Err(not_in_catalog("record", &stream).into())
+            }
+            Line::Garbage { reason } => {
+                self.garbage += 1;
+                if self.garbage <= GARBAGE_LOGGED {
+                    tracing::warn!(reason, "a line of the input is no Airbyte message");
+                }
+                Ok(())
+            }
+            Line::Blank => Ok(()),
+        }
+    }
+
+    fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
+        self.shared.records.fetch_add(1, Ordering::Relaxed);
+        let stream = &mut self.streams[index];
+        if stream.feed.is_none() {
+            let message = format!(
+                "the source sent a record of stream {} after the end of the stream",
+                stream.descriptor
+            );
+            return Err(Failure::of(Error::system(message), &stream.descriptor).into());
+        }
+        stream.bytes += bytes as u64;
+        stream.since.get_or_insert_with(Instant::now);
+        if full { self.flush(index) } else { Ok(()) }
+    }
+
+    fn state(&mut self, line: &[u8]) -> Result<(), Stop> {
+        let state = State::read(line).map_err(Failure::from)?;
+        let index = self.find("state", &state.stream)?;
+        let stream = &mut self.streams[index];
+        if stream.feed.is_none() {
+            self.ended.late_states.push((index, state));
+            return Ok(());
+        }
+        let id = self.next_mark;
+        self.next_mark += 1;
+        stream.marks.push(Mark {
+            row: self.decoder.rows(index),
+            bytes: stream.bytes,
+            id,
+        });
+        stream.since.get_or_insert_with(Instant::now);
+        self.shared.keep_state(id, state);
+        Ok(())
+    }
+
+    fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {
+        let Some(status) = StreamStatus::read(line) else {
+            return Ok(());
+        };
+        let index = self.find("stream status", &status.stream_descriptor)?;
+        match status.status.as_str() {
+            "COMPLETE" => self.end_stream(index),
+            "INCOMPLETE" => {
+                let stream = &self.streams[index].descriptor;
+                tracing::warn!(%stream, "the source could not read the whole stream");
+                self.end_stream(index)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn find(&self, what: &str, wanted: &StreamDescriptor) -> Result<usize, Failure> {
+        let mut streams = self.streams.iter();
+        let found = streams.position(|stream| stream.descriptor == *wanted);
+        found.ok_or_else(|| not_in_catalog(what, wanted))
+    }
+
+    fn flush_due(&mut self) -> Result<(), Stop> {
+        for index in 0..self.streams.len() {
+            let since = self.streams[index].since;
+            if since.is_some_and(|since| since.elapsed() >= FLUSH_AFTER) {
+                self.flush(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends on what waits of a stream.
+    fn flush(&mut self, index: usize) -> Result<(), Stop> {
+        let stream = &mut self.streams[index];
+        stream.since = None;
+        let bytes = std::mem::take(&mut stream.bytes);
+        let marks = std::mem::take(&mut stream.marks);
+        let batch = match self.decoder.flush(index) {
+            Some(batch) => batch,
+            None if marks.is_empty() => return Ok(()),
+            None => RecordBatch::new_empty(Arc::clone(&stream.schema)),
+        };
+        let Some(feed) = &mut stream.feed else {
+            return Ok(());
+        };
+        let stop = &self.shared.stop;
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(Stop::Told),
+                sent = feed.send_marked(batch, bytes, marks) => sent.map_err(|_| Stop::Told),
+            }
+        })
+    }
+
+    /// Ends a stream, if it has not ended before.
+    fn end_stream(&mut self, index: usize) -> Result<(), Stop> {
+        self.flush(index)?;
+        let Some(feed) = self.streams[index].feed.take() else {
+            return Ok(());
+        };
+        self.runtime.block_on(feed.finish()).map_err(|_| Stop::Told)
+    }
+
+    /// A healthy source says of each stream how it ended.
+    fn unfinished(&self) -> Option<Failure> {
+        let open = self.streams.iter().filter(|stream| stream.feed.is_some());
+        let names: Vec<String> = open.map(|stream| stream.descriptor.to_string()).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let error = Error::transient(format!(
+            "the input ended without a COMPLETE or INCOMPLETE status of: {}. Records that came were \
+             loaded; the source may have stopped early, so the sync has to be repeated",
+            names.join(", ")
+        ));
+        Some(error.into())
+    }
+
+    fn report(&self) {
+        if self.garbage > 0 {
+            let lines = self.garbage;
+            tracing::warn!(lines, "lines of the input were no Airbyte messages");
+        }
+        for (index, stream) in self.streams.iter().enumerate() {
+            let records = self.decoder.unknown_keys(index);
+            if records > 0 {
+                let stream = &stream.descriptor;
+                tracing::warn!(%stream, records, "records had keys that the catalog lacks");
+            }
+        }
+    }
+}
+
+fn not_in_catalog(what: &str, stream: &StreamDescriptor) -> Failure {
+    let error = Error::config(format!(
+        "the source sent a {what} of stream {stream}, which is not in the catalog"
+    ));
+    Failure::of(error, stream)
+}
+
+/// The part of a TRACE message that ends streams.
+#[derive(Debug, Deserialize)]
+struct StreamStatus {
+    stream_descriptor: StreamDescriptor,
+    status: String,
+}
+
+impl StreamStatus {
+    /// The status in a TRACE message; none in one of another kind.
+    fn read(line: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Message {
+            trace: Trace,
+        }
+        #[derive(Deserialize)]
+        struct Trace {
+            r#type: Option<String>,
+            stream_status: Option<StreamStatus>,
+        }
+        let trace = serde_json::from_slice::<Message>(line).ok()?.trace;
+        match trace.r#type.as_deref() {
+            None | Some("STREAM_STATUS") => trace.stream_status,
+            Some(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

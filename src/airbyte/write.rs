@@ -1,0 +1,405 @@
+//! `write`: records on stdin -> loads -> states on stdout, as they become durable.
+//!
+//! Everything that can be known before the first record is checked before it is read: config,
+//! catalog, login, objects and their fields, the place for rejected records.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Failure;
+use super::catalog::{self, CatalogStream};
+use super::config::Config;
+use super::input::{Ended, Input, InputStream, Shared};
+use super::message::{Message, Output, StreamDescriptor};
+use super::state::{State, Statistics};
+use crate::decode::{Decoder, StreamSchema};
+use crate::error::{Error, Result};
+use crate::load::{Counts, Event, Events, LoadError, LoadReport, Loader, Org, Rejects};
+use crate::reject::{RejectStore, RejectStream};
+
+/// Time between two lines of the log about progress, at least.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// Objects that are described at once.
+const DESCRIBES: usize = 4;
+
+/// Loads what comes on stdin.
+///
+/// # Errors
+/// Whatever stopped a load or the input, after all states that became durable were printed.
+pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Result<(), Failure> {
+    let config = Config::read(config)?;
+    let catalog = catalog::read(catalog)?;
+    let schemas = catalog
+        .iter()
+        .map(schema)
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
+    let store = config.reject_store().await?;
+    let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
+
+    let shared = Arc::new(Shared::default());
+    let mut streams = Vec::with_capacity(catalog.len());
+    let mut inputs = Vec::with_capacity(catalog.len());
+    let mut events = Vec::with_capacity(catalog.len());
+    for (index, loader) in loaders.into_iter().enumerate() {
+        let descriptor = &catalog[index].descriptor;
+        let (feed, load_events) = loader.start();
+        let schema = Arc::clone(schemas[index].schema());
+        inputs.push(InputStream::new(descriptor.clone(), schema, feed));
+        events.push(numbered(index, load_events));
+        streams.push(Stream::new(descriptor.clone()));
+    }
+    let decoder = Decoder::new(schemas).map_err(Error::from)?;
+    let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
+    let mut sync = Sync {
+        output,
+        shared,
+        streams,
+        logged: 0,
+        failure: None,
+    };
+    let ended = sync.follow(stream::select_all(events), &mut input).await?;
+    sync.end(ended, &org)
+}
+
+fn schema(stream: &CatalogStream) -> Result<StreamSchema, Failure> {
+    let StreamDescriptor { name, namespace } = &stream.descriptor;
+    StreamSchema::from_json_schema(name, namespace.as_deref(), &stream.json_schema)
+        .map_err(|error| Failure::of(error.into(), &stream.descriptor))
+}
+
+/// One loader a stream, in the catalog's order, each with its object described and its columns
+/// planned.
+async fn loaders(
+    org: &Org,
+    catalog: &[CatalogStream],
+    schemas: &[StreamSchema],
+    store: Option<&Arc<RejectStore>>,
+) -> Result<Vec<Loader>, Failure> {
+    let builds = catalog
+        .iter()
+        .zip(schemas)
+        .map(|(stream, schema)| async move {
+            let loader = loader(org, stream, schema, store).await;
+            loader.map_err(|error| Failure::of(error, &stream.descriptor))
+        });
+    stream::iter(builds).buffered(DESCRIBES).try_collect().await
+}
+
+async fn loader(
+    org: &Org,
+    stream: &CatalogStream,
+    schema: &StreamSchema,
+    store: Option<&Arc<RejectStore>>,
+) -> Result<Loader> {
+    let rejects = store.map_or(Rejects::Count, |store| Rejects::Store {
+        store: Arc::clone(store),
+        stream: RejectStream {
+            name: stream.descriptor.name.clone(),
+            namespace: stream.descriptor.namespace.clone(),
+            sync_id: stream.sync_id,
+            generation_id: stream.generation_id,
+        },
+    });
+    let loader = Loader::builder(org)
+        .object(&stream.object)
+        .operation(stream.operation.clone())
+        .schema(Arc::clone(schema.schema()))
+        .rejects(rejects)
+        .name(stream.descriptor.to_string())
+        .build()
+        .await?;
+    for field in loader.missing_required() {
+        tracing::warn!(
+            stream = %stream.descriptor,
+            object = stream.object,
+            field,
+            "no column feeds a required field: Salesforce may reject records"
+        );
+    }
+    Ok(loader)
+}
+
+type Numbered = (usize, Result<Event>);
+
+/// The events of stream `index`.
+fn numbered(index: usize, events: Events) -> BoxStream<'static, Numbered> {
+    stream::unfold(events, move |mut events| async move {
+        let event = events.next().await?;
+        Some(((index, event), events))
+    })
+    .boxed()
+}
+
+/// A stream, as far as it has been printed.
+#[derive(Debug)]
+struct Stream {
+    descriptor: StreamDescriptor,
+    /// Records and bytes up to the last state.
+    counts: Counts,
+    /// There once the stream has ended well.
+    report: Option<Box<LoadReport>>,
+}
+
+impl Stream {
+    fn new(descriptor: StreamDescriptor) -> Self {
+        Self {
+            descriptor,
+            counts: Counts::default(),
+            report: None,
+        }
+    }
+}
+
+/// One run of `write`, on its printing side.
+struct Sync<'a> {
+    output: &'a Output,
+    shared: Arc<Shared>,
+    streams: Vec<Stream>,
+    /// Records that the last line about progress told.
+    logged: u64,
+    /// What stopped the sync first.
+    failure: Option<Failure>,
+}
+
+impl Sync<'_> {
+    /// Prints what the loads tell until all of them and the input have ended. After a failure or a
+    /// signal no more is read, and what is on its way still ends.
+    async fn follow(
+        &mut self,
+        mut events: impl futures::Stream<Item = Numbered> + Unpin,
+        input: &mut Input,
+    ) -> Result<Ended, Failure> {
+        let mut progress = interval(PROGRESS);
+        progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut signals = Signals::listen()?;
+        let mut stopped = false;
+        let mut loading = true;
+        let mut input_ended = None;
+        loop {
+            match input_ended.take() {
+                Some(ended) if !loading => return Ok(ended),
+                ended => input_ended = ended,
+            }
+            let failure = tokio::select! {
+                event = events.next(), if loading => {
+                    loading = event.is_some();
+                    event.and_then(|(index, event)| self.event(index, event).err())
+                }
+                ended = input.ended(), if input_ended.is_none() => {
+                    input_ended = Some(ended?);
+                    None
+                }
+                () = signals.next() => {
+                    if stopped {
+                        return Err(told_to_stop().into());
+                    }
+                    stopped = true;
+                    Some(told_to_stop().into())
+                }
+                _ = progress.tick() => {
+                    self.progress();
+                    None
+                }
+            };
+            if let Some(failure) = failure {
+                tracing::warn!("no more is read, and jobs in flight end: {}", failure.error);
+                self.fail(failure);
+                input.stop();
+            }
+        }
+    }
+
+    fn event(&mut self, index: usize, event: Result<Event>) -> Result<(), Failure> {
+        let printed = event.and_then(|event| self.print_event(index, event));
+        printed.map_err(|error| Failure::of(error, &self.streams[index].descriptor))
+    }
+
+    fn print_event(&mut self, index: usize, event: Event) -> Result<()> {
+        match event {
+            Event::Durable { checkpoint, counts } => {
+                let state = self.shared.take_state(checkpoint).ok_or_else(|| {
+                    Error::system("a state became durable twice; report it, it is a defect")
+                })?;
+                self.streams[index].counts = counts;
+                self.print_state(&state, counts)
+            }
+            Event::Finished(report) => {
+                let stream = &mut self.streams[index];
+                summarize(&stream.descriptor, &report);
+                stream.report = Some(report);
+                Ok(())
+            }
+            Event::Rejected(_) => Ok(()),
+        }
+    }
+
+    /// Keeps what stopped the sync: the first failure, but for loads that only were told to stop.
+    fn fail(&mut self, failure: Failure) {
+        let known = self.failure.as_ref();
+        if known.is_none_or(|known| is_stopped(&known.error)) {
+            self.failure = Some(failure);
+        }
+    }
+
+    fn print_state(&self, state: &State, counts: Counts) -> Result<()> {
+        let state = state.with_statistics(&Statistics {
+            accepted: counts.accepted,
+            rejected: counts.rejected,
+            total_accepted: counts.total_accepted,
+            total_rejected: counts.total_rejected,
+            total_bytes: counts.total_bytes,
+        })?;
+        self.output.print(&Message::State { state: &state })
+    }
+
+    fn progress(&mut self) {
+        let records = self.shared.records();
+        if std::mem::replace(&mut self.logged, records) == records {
+            return;
+        }
+        let total = |count: fn(&Counts) -> u64| -> u64 {
+            self.streams
+                .iter()
+                .map(|stream| count(&stream.counts))
+                .sum()
+        };
+        tracing::info!(
+            records,
+            accepted = total(|counts| counts.total_accepted),
+            rejected = total(|counts| counts.total_rejected),
+            "records read, and what states that were printed cover"
+        );
+    }
+
+    /// What is left once all loads have ended.
+    fn end(mut self, ended: Ended, org: &Org) -> Result<(), Failure> {
+        for (index, state) in ended.late_states {
+            self.late_state(index, &state)?;
+        }
+        let usage = org.client().usage();
+        tracing::info!(
+            api_calls = usage.api_calls,
+            polls = usage.polls,
+            uploaded_bytes = usage.uploaded_bytes,
+            "what the sync used of the org"
+        );
+        match self.failure.or(ended.failure) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// A state after the end of its stream stands for all records of the stream.
+    fn late_state(&mut self, index: usize, state: &State) -> Result<()> {
+        let stream = &mut self.streams[index];
+        let Some(report) = &stream.report else {
+            return Ok(());
+        };
+        let before = stream.counts;
+        stream.counts = Counts {
+            accepted: report.accepted - before.total_accepted,
+            rejected: report.rejected - before.total_rejected,
+            total_accepted: report.accepted,
+            total_rejected: report.rejected,
+            total_bytes: report.bytes,
+        };
+        let counts = stream.counts;
+        self.print_state(state, counts)
+    }
+}
+
+/// The end of a stream, for people and as one line for programs.
+fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
+    tracing::info!("{report}");
+    let rejects: Vec<_> = report
+        .rejects
+        .iter()
+        .map(|reject| {
+            json!({
+                "stage": reject.stage.to_string(),
+                "code": reject.code,
+                "fields": reject.fields,
+                "count": reject.count,
+            })
+        })
+        .collect();
+    let line = json!({
+        "event": "load_report",
+        "stream": stream,
+        "object": report.object,
+        "read": report.read,
+        "accepted": report.accepted,
+        "rejected": report.rejected,
+        "bytes": report.bytes,
+        "jobs": report.jobs,
+        "batches": report.batches,
+        "api_calls": report.api_calls,
+        "polls": report.polls,
+        "seconds": report.elapsed.as_secs_f64(),
+        "records_per_second": report.rows_per_second(),
+        "rejects": rejects,
+    });
+    tracing::info!("{line}");
+}
+
+/// Whether a load failed because it was stopped, for a reason that another error tells.
+fn is_stopped(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    matches!(
+        cause.and_then(|cause| cause.downcast_ref()),
+        Some(LoadError::Stopped)
+    )
+}
+
+fn told_to_stop() -> Error {
+    Error::transient(
+        "the sync was told to stop. Jobs in flight came to their end, and the states that became \
+         durable were printed; the next sync goes on from there",
+    )
+}
+
+/// The signals that end a process politely, heard from the moment this is made.
+struct Signals {
+    #[cfg(unix)]
+    heard: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
+        let heard: io::Result<_> = kinds.into_iter().map(signal).collect();
+        let heard = heard
+            .map_err(|error| Error::system("signals cannot be listened to").with_source(error))?;
+        Ok(Self { heard })
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let signals = self.heard.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(signals).await;
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        // Without the signal there is nothing to hear.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Canonical forms: texts that are equal where Salesforce would call two values of a field equal.
+//!
+//! Salesforce echoes numbers of processed rows through the field's type (`912260031` comes back as
+//! `9.12260031E8`) and values that it could not read as they were sent. A text that is no literal
+//! of the type is therefore its own canonical form.
+
+use super::literal::{LiteralType, Outcome, clean, is_suspicious};
+use super::number;
+
+impl LiteralType {
+    /// The canonical form of a cell or of its echo; numbers are rounded to `scale` digits.
+    pub(super) fn canonical(self, value: &str, scale: u32, out: &mut String) -> Outcome {
+        match self {
+            Self::Int | Self::Long => number::canonical(value, 0, out),
+            Self::Decimal => number::canonical(value, scale, out),
+            Self::Boolean | Self::Date | Self::DateTime | Self::Time => {
+                match self.literal(value, out) {
+                    Outcome::Invalid(_) => {
+                        out.clear();
+                        text(value, out)
+                    }
+                    outcome => outcome,
+                }
+            }
+            Self::Text | Self::MultiPicklist | Self::Base64 => text(value, out),
+        }
+    }
+}
+
+/// Text without outer blanks, its line breaks as LF, without characters that XML cannot hold.
+fn text(value: &str, out: &mut String) -> Outcome {
+    let trimmed = value.trim();
+    if trimmed.is_empty() {
+        return Outcome::Null;
+    }
+    if trimmed.len() == value.len() && !value.bytes().any(is_suspicious) {
+        return Outcome::Same;
+    }
+    let mut cleaned = String::with_capacity(value.len());
+    clean(value, &mut cleaned);
+    out.push_str(cleaned.trim());
+    if out.is_empty() {
+        Outcome::Null
+    } else {
+        Outcome::Written
+    }
+}

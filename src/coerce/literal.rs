@@ -1,0 +1,230 @@
+//! One function a Salesforce type: text of a value -> its literal, or what is wrong with it.
+//!
+//! These are the only definitions of the types. A literal is what the CSV of a job may hold; no
+//! function answers an empty one.
+
+use serde_json::Value;
+
+use super::{number, temporal};
+use crate::object::FieldType;
+
+/// What became of the text of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The text is a literal as it is.
+    Same,
+    /// The literal was appended to the buffer.
+    Written,
+    /// The text says nothing: the cell is null.
+    Null,
+    /// There is no literal; what was wrong, without the value.
+    Invalid(&'static str),
+}
+
+/// How the values of a field are written; several types of fields share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum LiteralType {
+    Text,
+    MultiPicklist,
+    Boolean,
+    Int,
+    Long,
+    Decimal,
+    Date,
+    DateTime,
+    Time,
+    Base64,
+}
+
+/// Salesforce clears a field on this text.
+const CLEAR: &str = "#N/A";
+
+const CLEARS: &str = "the text #N/A would clear the field and cannot be written";
+
+impl LiteralType {
+    pub(super) const ALL: [Self; 10] = [
+        Self::Text,
+        Self::MultiPicklist,
+        Self::Boolean,
+        Self::Int,
+        Self::Long,
+        Self::Decimal,
+        Self::Date,
+        Self::DateTime,
+        Self::Time,
+        Self::Base64,
+    ];
+
+    pub(super) fn of(field_type: &FieldType) -> Self {
+        match field_type {
+            FieldType::MultiPicklist => Self::MultiPicklist,
+            FieldType::Boolean => Self::Boolean,
+            FieldType::Int => Self::Int,
+            FieldType::Long => Self::Long,
+            FieldType::Double | FieldType::Currency | FieldType::Percent => Self::Decimal,
+            FieldType::Date => Self::Date,
+            FieldType::DateTime => Self::DateTime,
+            FieldType::Time => Self::Time,
+            FieldType::Base64 => Self::Base64,
+            FieldType::AnyType
+            | FieldType::Combobox
+            | FieldType::Email
+            | FieldType::EncryptedString
+            | FieldType::Id
+            | FieldType::Phone
+            | FieldType::Picklist
+            | FieldType::Reference
+            | FieldType::String
+            | FieldType::TextArea
+            | FieldType::Url
+            | FieldType::Other(_) => Self::Text,
+        }
+    }
+
+    /// Name of the type in the names of the functions: `text` as in `sf_text`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::MultiPicklist => "multipicklist",
+            Self::Boolean => "boolean",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::Decimal => "decimal",
+            Self::Date => "date",
+            Self::DateTime => "datetime",
+            Self::Time => "time",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// The literal of a text; `out` is empty when called and used when the outcome is `Written`.
+    pub(super) fn literal(self, value: &str, out: &mut String) -> Outcome {
+        if value == CLEAR {
+            return Outcome::Invalid(CLEARS);
+        }
+        match self {
+            Self::Text => text(value, out),
+            Self::MultiPicklist => multi_picklist(value, out),
+            Self::Boolean => boolean(value, out),
+            Self::Int => number::int(value, out),
+            Self::Long => number::long(value, out),
+            Self::Decimal => number::decimal(value, out),
+            Self::Date => temporal::date(value, out),
+            Self::DateTime => temporal::datetime(value, out),
+            Self::Time => temporal::time(value, out),
+            Self::Base64 => base64(value, out),
+        }
+    }
+}
+
+/// Whether this byte may begin a character that [`text`] changes; false for nearly all text.
+pub(super) fn is_suspicious(byte: u8) -> bool {
+    (byte < 0x20) & (byte != b'\t') & (byte != b'\n') | (byte == 0xEF)
+}
+
+/// Whether XML 1.0, which Salesforce stores text through, can hold this character.
+fn is_xml(c: char) -> bool {
+    c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}') || matches!(c, '\t' | '\n' | '\r')
+}
+
+/// Any text, line breaks as LF, without characters that XML cannot hold.
+fn text(value: &str, out: &mut String) -> Outcome {
+    if value.is_empty() {
+        return Outcome::Null;
+    }
+    if !value.bytes().any(is_suspicious) || value.chars().all(|c| is_xml(c) && c != '\r') {
+        return Outcome::Same;
+    }
+    clean(value, out);
+    finish(out)
+}
+
+/// Appends the text with its line breaks as LF and without characters that XML cannot hold.
+pub(super) fn clean(value: &str, out: &mut String) {
+    let mut after_cr = false;
+    for c in value.chars().filter(|c| is_xml(*c)) {
+        match c {
+            '\r' => out.push('\n'),
+            '\n' if after_cr => {}
+            c => out.push(c),
+        }
+        after_cr = c == '\r';
+    }
+}
+
+fn finish(out: &str) -> Outcome {
+    match out {
+        "" => Outcome::Null,
+        CLEAR => Outcome::Invalid(CLEARS),
+        _ => Outcome::Written,
+    }
+}
+
+/// Text as it is, or a JSON array -> its values joined by `;`.
+fn multi_picklist(value: &str, out: &mut String) -> Outcome {
+    if !value.trim_start().starts_with('[') {
+        return text(value, out);
+    }
+    let Ok(values) = serde_json::from_str::<Vec<Value>>(value) else {
+        return text(value, out);
+    };
+    let mut joined = String::new();
+    for value in values.iter().filter(|value| !value.is_null()) {
+        if !joined.is_empty() {
+            joined.push(';');
+        }
+        match value {
+            Value::String(value) if value.contains(';') => {
+                return Outcome::Invalid("a value of the list holds a semicolon");
+            }
+            Value::String(value) => joined.push_str(value),
+            Value::Bool(_) | Value::Number(_) => joined.push_str(&value.to_string()),
+            _ => return Outcome::Invalid("not a list of texts"),
+        }
+    }
+    clean(&joined, out);
+    finish(out)
+}
+
+fn boolean(value: &str, out: &mut String) -> Outcome {
+    if matches!(value, "true" | "false") {
+        return Outcome::Same;
+    }
+    let value = value.trim();
+    let is = |words: [&str; 4]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    if value.is_empty() {
+        return Outcome::Null;
+    } else if is(["true", "t", "yes", "y"]) || value == "1" {
+        out.push_str("true");
+    } else if is(["false", "f", "no", "n"]) || value == "0" {
+        out.push_str("false");
+    } else {
+        return Outcome::Invalid("not a boolean (expected true or false)");
+    }
+    Outcome::Written
+}
+
+/// Padded base64, without the blanks and line breaks that mail puts in.
+fn base64(value: &str, out: &mut String) -> Outcome {
+    if is_base64(value) {
+        return Outcome::Same;
+    }
+    out.extend(value.chars().filter(|c| !c.is_ascii_whitespace()));
+    if out.is_empty() {
+        Outcome::Null
+    } else if is_base64(out) {
+        Outcome::Written
+    } else {
+        Outcome::Invalid("not base64 (expected the standard alphabet, padded with =)")
+    }
+}
+
+fn is_base64(value: &str) -> bool {
+    let bare = value.strip_suffix('=').unwrap_or(value);
+    let bare = bare.strip_suffix('=').unwrap_or(bare);
+    !bare.is_empty()
+        && value.len().is_multiple_of(4)
+        && bare
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+}

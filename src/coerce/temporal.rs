@@ -1,0 +1,183 @@
+//! Dates, timestamps and times: ISO 8601 text -> the one form that Salesforce is sent.
+
+use std::fmt::Write;
+
+use chrono::{Datelike, Duration, NaiveDate};
+
+use super::literal::Outcome;
+
+const NOT_DATE: &str = "not a date (expected YYYY-MM-DD or a timestamp)";
+const NOT_DATETIME: &str =
+    "not a timestamp (expected YYYY-MM-DDThh:mm:ss with an optional fraction and offset)";
+const NOT_TIME: &str = "not a time (expected hh:mm:ss with an optional fraction and offset)";
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A date, or a timestamp's date in UTC -> `YYYY-MM-DD`.
+pub(super) fn date(text: &str, out: &mut String) -> Outcome {
+    if text.len() == 10 && day(text.as_bytes()).is_some() {
+        return Outcome::Same;
+    }
+    let text = text.trim();
+    if text.is_empty() {
+        return Outcome::Null;
+    }
+    let Some((date, _)) = timestamp(text.strip_suffix(['Z', 'z']).filter(is_day).unwrap_or(text))
+    else {
+        return Outcome::Invalid(NOT_DATE);
+    };
+    write_date(date, out);
+    Outcome::Written
+}
+
+/// A timestamp, in UTC where it has no offset, or a date's midnight -> `YYYY-MM-DDTHH:MM:SS.sssZ`.
+pub(super) fn datetime(text: &str, out: &mut String) -> Outcome {
+    let bytes = text.as_bytes();
+    if let Some((b'T', time)) = bytes
+        .get(10..)
+        .and_then(<[u8]>::split_first)
+        .map(|(t, r)| (*t, r))
+        && is_written_time(time)
+        && day(bytes).is_some()
+    {
+        return Outcome::Same;
+    }
+    let text = text.trim();
+    if text.is_empty() {
+        return Outcome::Null;
+    }
+    let Some((date, ms)) = timestamp(text) else {
+        return Outcome::Invalid(NOT_DATETIME);
+    };
+    write_date(date, out);
+    out.push('T');
+    write_time(ms, out);
+    Outcome::Written
+}
+
+/// A time of day, in UTC where it has no offset -> `HH:MM:SS.sssZ`.
+pub(super) fn time(text: &str, out: &mut String) -> Outcome {
+    if is_written_time(text.as_bytes()) {
+        return Outcome::Same;
+    }
+    let text = text.trim();
+    if text.is_empty() {
+        return Outcome::Null;
+    }
+    let Some(ms) = clock(text.as_bytes()) else {
+        return Outcome::Invalid(NOT_TIME);
+    };
+    write_time(ms.rem_euclid(DAY_MS), out);
+    Outcome::Written
+}
+
+fn is_day(text: &&str) -> bool {
+    text.len() == 10
+}
+
+/// Year 1 to 9999, month and day that lead the text, if the calendar has them.
+fn day(text: &[u8]) -> Option<(u32, u32, u32)> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, ..] = text else {
+        return None;
+    };
+    let year = two(*y1, *y2)? * 100 + two(*y3, *y4)?;
+    let (month, day) = (two(*m1, *m2)?, two(*d1, *d2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    (year > 0 && (1..=days).contains(&day)).then_some((year, month, day))
+}
+
+/// Whether the text is a time exactly as [`write_time`] writes it.
+fn is_written_time(text: &[u8]) -> bool {
+    text.len() == 13 && text.ends_with(b"Z") && text.get(8) == Some(&b'.') && clock(text).is_some()
+}
+
+/// Date and milliseconds of its day, in UTC, of a date or a timestamp.
+fn timestamp(text: &str) -> Option<(NaiveDate, i64)> {
+    let (year, month, day) = day(text.as_bytes())?;
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
+    let ms = match text.as_bytes().get(10..)? {
+        [] => return Some((date, 0)),
+        [b'T' | b't' | b' ', time @ ..] => clock(time)?,
+        _ => return None,
+    };
+    let date = date.checked_add_signed(Duration::days(ms.div_euclid(DAY_MS)))?;
+    (1..=9999)
+        .contains(&date.year())
+        .then_some((date, ms.rem_euclid(DAY_MS)))
+}
+
+/// Milliseconds since midnight in UTC of `hh:mm[:ss[.fraction]][offset]`; the offset may lead to
+/// the day before or after.
+fn clock(text: &[u8]) -> Option<i64> {
+    let [h1, h2, b':', m1, m2, rest @ ..] = text else {
+        return None;
+    };
+    let (hour, minute) = (two(*h1, *h2)?, two(*m1, *m2)?);
+    let (second, rest) = match rest {
+        [b':', s1, s2, rest @ ..] => (two(*s1, *s2)?, rest),
+        rest => (0, rest),
+    };
+    let (ms, zone) = match rest {
+        [b'.', rest @ ..] => fraction(rest)?,
+        rest => (0, rest),
+    };
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let local = i64::from((hour * 60 + minute) * 60 + second) * 1_000 + ms;
+    Some(local - offset(zone)? * 60_000)
+}
+
+/// One to nine digits after the point, cut to milliseconds, and what follows them.
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let length = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at_checked(length)?;
+    let padded = digits.iter().copied().chain([b'0'; 2]).take(3);
+    let ms = padded.fold(0, |ms, digit| ms * 10 + i64::from(digit - b'0'));
+    (1..=9).contains(&length).then_some((ms, rest))
+}
+
+/// Minutes east of UTC: `Z`, `UTC`, `+HH:MM`, `+HHMM`, `+HH`, or nothing for UTC.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let zone = zone.strip_prefix(b" ").unwrap_or(zone);
+    let (sign, digits) = match zone {
+        [] | [b'Z' | b'z'] | b"UTC" => return Some(0),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits {
+        [h1, h2] => (two(*h1, *h2)?, 0),
+        [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => (two(*h1, *h2)?, two(*m1, *m2)?),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 60 + minutes))
+}
+
+fn two(tens: u8, ones: u8) -> Option<u32> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| u32::from(tens * 10 + ones))
+}
+
+fn write_date(date: NaiveDate, out: &mut String) {
+    write!(
+        out,
+        "{:04}-{:02}-{:02}",
+        date.year(),
+        date.month(),
+        date.day()
+    )
+    .expect("a String takes any text");
+}
+
+fn write_time(ms: i64, out: &mut String) {
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    write!(out, "{hour:02}:{minute:02}:{second:02}.{ms:03}Z").expect("a String takes any text");
+}

@@ -1,0 +1,546 @@
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::datatypes::{Int32Type, TimeUnit};
+
+use datafusion::execution::FunctionRegistry;
+
+use super::*;
+use crate::object::{Field, FieldType};
+
+fn field(name: &str, field_type: FieldType) -> Field {
+    Field {
+        name: name.into(),
+        label: name.into(),
+        field_type,
+        length: 0,
+        precision: 18,
+        scale: 2,
+        digits: 0,
+        nillable: true,
+        createable: true,
+        updateable: true,
+        defaulted_on_create: false,
+        external_id: false,
+        id_lookup: false,
+        unique: false,
+        case_sensitive: false,
+        reference_to: Vec::new(),
+        relationship_name: None,
+        restricted_picklist: false,
+        picklist_values: Vec::new(),
+    }
+}
+
+fn contact() -> ObjectSchema {
+    let fields = [
+        ("LastName", FieldType::String),
+        ("Email", FieldType::Email),
+        ("Birthdate", FieldType::Date),
+        ("Joined__c", FieldType::DateTime),
+        ("Wakes__c", FieldType::Time),
+        ("DoNotCall", FieldType::Boolean),
+        ("Children__c", FieldType::Int),
+        ("Clicks__c", FieldType::Long),
+        ("Budget__c", FieldType::Currency),
+        ("Tags__c", FieldType::MultiPicklist),
+        ("Photo__c", FieldType::Base64),
+        ("Place__c", FieldType::Other("location".into())),
+    ];
+    let fields = fields.map(|(name, field_type)| field(name, field_type));
+    ObjectSchema::new("Contact", fields.to_vec())
+}
+
+fn plan(source: &SchemaRef) -> Result<Coercion> {
+    Coercion::plan(
+        source,
+        &contact(),
+        &Operation::Insert,
+        CoerceSettings::default(),
+    )
+}
+
+fn text_batch(columns: &[(&str, &[Option<&str>])]) -> RecordBatch {
+    let columns = columns.iter().map(|(name, values)| {
+        let values = StringArray::from(values.to_vec());
+        (*name, Arc::new(values) as ArrayRef, true)
+    });
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn one_column(name: &str, column: impl Array + 'static) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable([(name, Arc::new(column) as ArrayRef, true)]).unwrap()
+}
+
+/// Cells of one column, null as `-`, an invalid value as `!`.
+fn cells_of(batch: &RecordBatch) -> Vec<String> {
+    let cells = plan(&batch.schema()).unwrap().apply(batch).unwrap();
+    let column: &StringArray = cells.batch.column(0).as_string();
+    let rejected: Vec<usize> = cells.rejects.iter().map(|(row, _)| *row).collect();
+    (0..column.len())
+        .map(|row| match column.is_valid(row) {
+            true => column.value(row).to_owned(),
+            false if rejected.contains(&row) => "!".to_owned(),
+            false => "-".to_owned(),
+        })
+        .collect()
+}
+
+fn texts(name: &str, values: &[&str]) -> Vec<String> {
+    let values: Vec<_> = values.iter().copied().map(Some).collect();
+    cells_of(&text_batch(&[(name, &values)]))
+}
+
+#[test]
+fn the_plan_prints_itself() {
+    let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into()));
+    let tag = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let source = Arc::new(Schema::new(vec![
+        ArrowField::new("lastname", DataType::Utf8, true),
+        ArrowField::new("Email", DataType::Float64, true),
+        ArrowField::new("birthdate", DataType::Date32, true),
+        ArrowField::new("joined__c", zoned, true),
+        ArrowField::new("wakes__c", DataType::Time64(TimeUnit::Microsecond), true),
+        ArrowField::new("donotcall", DataType::Boolean, true),
+        ArrowField::new("children__c", DataType::Int64, true),
+        ArrowField::new("clicks__c", DataType::Utf8View, true),
+        ArrowField::new("budget__c", DataType::Decimal128(18, 2), true),
+        ArrowField::new("tags__c", tag, true),
+        ArrowField::new("photo__c", DataType::LargeUtf8, true),
+        ArrowField::new("place__c", DataType::Date64, true),
+        ArrowField::new("_airbyte_emitted_at", DataType::Int64, true),
+    ]));
+    insta::assert_snapshot!(plan(&source).unwrap(), @r#"
+    LastName: sf_text(lastname)
+    Email: sf_text(sf_decimal(TRY_CAST(Email AS Utf8)))
+    Birthdate: sf_date(TRY_CAST(CASE WHEN birthdate >= 0001-01-01 AND birthdate <= 9999-12-31 THEN birthdate END AS Utf8))
+    Joined__c: sf_datetime(TRY_CAST(CASE WHEN TRY_CAST(joined__c AS Timestamp(Microsecond, Some("+00:00"))) >= -62135596800000000 AND TRY_CAST(joined__c AS Timestamp(Microsecond, Some("+00:00"))) <= 253402300799999999 THEN TRY_CAST(joined__c AS Timestamp(Microsecond, Some("+00:00"))) END AS Utf8))
+    Wakes__c: sf_time(TRY_CAST(wakes__c AS Utf8))
+    DoNotCall: sf_boolean(TRY_CAST(donotcall AS Utf8))
+    Children__c: sf_int(TRY_CAST(children__c AS Utf8))
+    Clicks__c: sf_long(TRY_CAST(clicks__c AS Utf8))
+    Budget__c: sf_decimal(TRY_CAST(budget__c AS Utf8))
+    Tags__c: sf_multipicklist(TRY_CAST(tags__c AS Utf8))
+    Photo__c: sf_base64(TRY_CAST(photo__c AS Utf8))
+    Place__c: sf_text(TRY_CAST(TRY_CAST(CASE WHEN place__c >= 0001-01-01 AND place__c <= 9999-12-31 THEN place__c END AS Date32) AS Utf8))
+    "#);
+}
+
+#[test]
+fn legal_columns_are_not_copied() {
+    let batch = text_batch(&[
+        ("LastName", &[Some("Ångström"), None, Some("a\tb\nc，")]),
+        ("Birthdate", &[Some("2024-02-29"), None, Some("0001-01-01")]),
+        ("Joined__c", &[Some("2024-02-29T23:59:59.999Z"), None, None]),
+        (
+            "Budget__c",
+            &[Some("-0.10"), Some("0"), Some("12345678901234567890.5")],
+        ),
+        ("Children__c", &[Some("-2147483648"), Some("0"), None]),
+        ("DoNotCall", &[Some("true"), Some("false"), None]),
+    ]);
+    let cells = plan(&batch.schema()).unwrap().apply(&batch).unwrap();
+    assert!(cells.rejects.is_empty());
+    for (cell, source) in cells.batch.columns().iter().zip(batch.columns()) {
+        assert!(Arc::ptr_eq(cell, source));
+    }
+}
+
+#[test]
+fn text_keeps_all_but_what_xml_cannot_hold() {
+    let values = [
+        "a\r\nb\rc\nd",
+        "x\0y\u{FFFE}z",
+        "\u{1}",
+        "",
+        "#N/A",
+        "#N/A\0",
+        " #N/A",
+        "\r\0\n",
+    ];
+    let expected = ["a\nb\nc\nd", "xyz", "-", "-", "!", "!", " #N/A", "\n"];
+    assert_eq!(texts("LastName", &values), expected);
+    assert_eq!(texts("Place__c", &values), expected);
+}
+
+#[test]
+fn numbers_as_text() {
+    let values = [
+        "1.005",
+        "12345678901234567890.10",
+        "9.12260031E8",
+        "1e3",
+        "1.5e-3",
+        "+5",
+        "007",
+        ".5",
+        "5.",
+        "-.5e1",
+        "1e400",
+        "1e-400",
+        "1e99999999999999999999",
+        "0e99999999999999999999",
+        "NaN",
+        "inf",
+        "1,000",
+        "1_000",
+        "",
+        " 7 ",
+        "-",
+        ".",
+        "e5",
+        "0x10",
+        "١",
+        "--1",
+        "1e",
+        "#N/A",
+        "-0",
+        "50%",
+    ];
+    let expected = [
+        "1.005",
+        "12345678901234567890.10",
+        "912260031",
+        "1000",
+        "0.0015",
+        "5",
+        "7",
+        "0.5",
+        "5",
+        "-5",
+        "!",
+        "!",
+        "!",
+        "0",
+        "!",
+        "!",
+        "!",
+        "!",
+        "-",
+        "7",
+        "!",
+        "!",
+        "!",
+        "!",
+        "!",
+        "!",
+        "!",
+        "!",
+        "-0",
+        "!",
+    ];
+    assert_eq!(texts("Budget__c", &values), expected);
+}
+
+#[test]
+fn whole_numbers() {
+    let values = [
+        "250.0",
+        "1.5",
+        "1e3",
+        "1.5e1",
+        "2147483647",
+        "2147483648",
+        "9223372036854775808",
+    ];
+    let int = ["250", "!", "1000", "15", "2147483647", "!", "!"];
+    let long = ["250", "!", "1000", "15", "2147483647", "2147483648", "!"];
+    assert_eq!(texts("Children__c", &values), int);
+    assert_eq!(texts("Clicks__c", &values), long);
+}
+
+#[test]
+fn booleans() {
+    let values = [
+        "true", "TRUE", "t", "Yes", "y", "1", "False", "f", "no", "N", "0", "on", "2", "",
+    ];
+    let (t, f) = ("true", "false");
+    let expected = [t, t, t, t, t, t, f, f, f, f, f, "!", "!", "-"];
+    assert_eq!(texts("DoNotCall", &values), expected);
+}
+
+#[test]
+fn dates() {
+    let values = [
+        "2024-01-31",
+        "2023-02-30",
+        "1900-02-29",
+        "2000-02-29",
+        "0000-01-01",
+        "2024-01-01T23:30:00-02:00",
+        "2024-01-01T00:30:00+0200",
+        "2024-01-01 10:00",
+        "1704067200",
+        "01/31/2024",
+        "2024-1-1",
+        "2024-01-31Z",
+        "20240131",
+        "9999-12-31T23:59:59-01",
+        "0001-01-01T00:00:00+01",
+        "2024-13-01",
+        "2024-01-01x",
+    ];
+    let expected = [
+        "2024-01-31",
+        "!",
+        "!",
+        "2000-02-29",
+        "!",
+        "2024-01-02",
+        "2023-12-31",
+        "2024-01-01",
+        "!",
+        "!",
+        "!",
+        "2024-01-31",
+        "!",
+        "!",
+        "!",
+        "!",
+        "!",
+    ];
+    assert_eq!(texts("Birthdate", &values), expected);
+}
+
+#[test]
+fn timestamps() {
+    let cases = [
+        ("2024-01-01T00:00:00.000Z", "2024-01-01T00:00:00.000Z"),
+        ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00.000Z"),
+        ("2024-01-01 00:00:00", "2024-01-01T00:00:00.000Z"),
+        ("2024-01-01 00:00:00 UTC", "2024-01-01T00:00:00.000Z"),
+        ("2024-01-01t01:02:03.1z", "2024-01-01T01:02:03.100Z"),
+        (
+            "2024-01-01T01:02:03.123456789+05:30",
+            "2023-12-31T19:32:03.123Z",
+        ),
+        ("2024-01-01T01:02:03-0800", "2024-01-01T09:02:03.000Z"),
+        ("2024-01-01T01:02:03+00", "2024-01-01T01:02:03.000Z"),
+        ("2024-02-29", "2024-02-29T00:00:00.000Z"),
+        ("2024-01-01T24:00:00Z", "!"),
+        ("2024-01-01T23:59:60Z", "!"),
+        ("2024-01-01T01:02:03.1234567890Z", "!"),
+        ("2024-01-01T01:02:03.Z", "!"),
+        ("2024-01-01T01:02:03+24:00", "!"),
+        ("2024-01-01T", "!"),
+        ("1704067200000", "!"),
+        ("2024-01-01é1:02:03", "!"),
+    ];
+    let (values, expected): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+    assert_eq!(texts("Joined__c", &values), expected);
+}
+
+#[test]
+fn times() {
+    let values = [
+        "10:20:30.000Z",
+        "10:20",
+        "10:20:30.5+11:00",
+        "25:00",
+        "2024-01-01T10:20:30Z",
+    ];
+    let expected = ["10:20:30.000Z", "10:20:00.000Z", "23:20:30.500Z", "!", "!"];
+    assert_eq!(texts("Wakes__c", &values), expected);
+}
+
+#[test]
+fn lists_and_base64() {
+    let values = [
+        r#"["a","b"]"#,
+        "a;b",
+        "[]",
+        r#"["a;b"]"#,
+        r##"["#N/A"]"##,
+        "[x",
+        "[1,true,null]",
+        "[[]]",
+    ];
+    let expected = ["a;b", "a;b", "-", "!", "!", "[x", "1;true", "!"];
+    assert_eq!(texts("Tags__c", &values), expected);
+    let values = ["aGk=", "aGk", "a Gk\n=", "", "=", "====", "a-_="];
+    let expected = ["aGk=", "!", "aGk=", "-", "!", "!", "!"];
+    assert_eq!(texts("Photo__c", &values), expected);
+}
+
+#[test]
+fn a_reason_names_all_fields_and_no_value() {
+    let batch = text_batch(&[
+        ("lastname", &[Some("a"), Some("secret")]),
+        ("birthdate", &[Some("2024-01-01"), Some("secret")]),
+        ("children__c", &[None, Some("1.5")]),
+    ]);
+    let cells = plan(&batch.schema()).unwrap().apply(&batch).unwrap();
+    let [(1, reason)] = cells.rejects.as_slice() else {
+        panic!("{:?}", cells.rejects);
+    };
+    assert_eq!(
+        reason.message,
+        "Birthdate: not a date (expected YYYY-MM-DD or a timestamp); \
+         Children__c: not a whole number between -2147483648 and 2147483647"
+    );
+    assert_eq!(reason.fields, ["Birthdate", "Children__c"]);
+    assert_eq!(
+        (reason.stage, reason.code.as_ref()),
+        (Stage::Coerce, "INVALID_VALUE")
+    );
+    assert_eq!(serde_json::to_string(&reason.stage).unwrap(), r#""coerce""#);
+}
+
+#[test]
+fn a_line_that_could_not_be_read_is_rejected() {
+    let batch = text_batch(&[
+        ("LastName", &[Some("a"), None]),
+        (RAW_ERROR, &[None, Some("not JSON")]),
+    ]);
+    let cells = plan(&batch.schema()).unwrap().apply(&batch).unwrap();
+    let [(1, reason)] = cells.rejects.as_slice() else {
+        panic!("{:?}", cells.rejects);
+    };
+    assert_eq!(
+        (reason.stage, reason.message.as_str()),
+        (Stage::Decode, "not JSON")
+    );
+    assert_eq!(cells.batch.num_columns(), 1);
+}
+
+#[test]
+fn other_arrow_types() {
+    let floats = Float64Array::from(vec![Some(1.5), Some(1e21), Some(f64::NAN), None, Some(0.1)]);
+    let expected = ["1.5", "1000000000000000000000", "!", "-", "0.1"];
+    assert_eq!(cells_of(&one_column("Budget__c", floats.clone())), expected);
+    assert_eq!(cells_of(&one_column("LastName", floats)), expected);
+    let stamps = TimestampSecondArray::from(vec![Some(1_704_067_199), Some(i64::MAX), None]);
+    let zoned = stamps.clone().with_timezone("America/New_York");
+    let expected = ["2023-12-31T23:59:59.000Z", "!", "-"];
+    assert_eq!(cells_of(&one_column("Joined__c", stamps)), expected);
+    assert_eq!(cells_of(&one_column("Joined__c", zoned.clone())), expected);
+    assert_eq!(
+        cells_of(&one_column("Birthdate", zoned)),
+        ["2023-12-31", "!", "-"]
+    );
+    let days = Date32Array::from(vec![Some(19_782), Some(i32::MAX), None]);
+    assert_eq!(
+        cells_of(&one_column("Birthdate", days)),
+        ["2024-02-29", "!", "-"]
+    );
+    let ms = Date64Array::from(vec![Some(19_782 * 86_400_000), None]);
+    assert_eq!(cells_of(&one_column("LastName", ms)), ["2024-02-29", "-"]);
+    let decimals = Decimal128Array::from(vec![Some(12_340), None]);
+    let decimals = decimals.with_precision_and_scale(10, 3).unwrap();
+    assert_eq!(
+        cells_of(&one_column("Budget__c", decimals)),
+        ["12.340", "-"]
+    );
+    let flags = BooleanArray::from(vec![Some(true), None]);
+    assert_eq!(cells_of(&one_column("DoNotCall", flags)), ["true", "-"]);
+    let ints = Int64Array::from(vec![Some(1), Some(2), None]);
+    assert_eq!(cells_of(&one_column("DoNotCall", ints)), ["true", "!", "-"]);
+    let tags: DictionaryArray<Int32Type> = vec![Some("a"), Some(""), None].into_iter().collect();
+    assert_eq!(cells_of(&one_column("LastName", tags)), ["a", "-", "-"]);
+    let view = StringViewArray::from(vec![Some("2024-01-01"), Some("x"), None]);
+    assert_eq!(
+        cells_of(&one_column("Birthdate", view)),
+        ["2024-01-01", "!", "-"]
+    );
+    assert_eq!(
+        cells_of(&one_column("Birthdate", NullArray::new(2))),
+        ["-", "-"]
+    );
+    let times = Time32SecondArray::from(vec![Some(3_661), None]);
+    assert_eq!(
+        cells_of(&one_column("Wakes__c", times)),
+        ["01:01:01.000Z", "-"]
+    );
+}
+
+#[test]
+fn a_type_without_plain_meaning_is_a_config_error() {
+    let source = Arc::new(Schema::new(vec![
+        ArrowField::new("Birthdate", DataType::Int64, true),
+        ArrowField::new("LastName", DataType::Binary, true),
+    ]));
+    let error = plan(&source).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Config);
+    assert_eq!(
+        error.to_string(),
+        "column Birthdate of type Int64 cannot fill field Birthdate (date); cast it to Utf8; \
+         column LastName of type Binary cannot fill field LastName (string); cast it to Utf8"
+    );
+}
+
+#[test]
+fn a_batch_of_other_columns_is_an_error() {
+    let planned = text_batch(&[("LastName", &[None]), ("Email", &[None])]);
+    let coercion = plan(&planned.schema()).unwrap();
+    let error = coercion.apply(&planned.project(&[0]).unwrap()).unwrap_err();
+    assert!(matches!(error, CoerceError::Evaluate(_)));
+    let ints = one_column("LastName", Int32Array::from(vec![1]));
+    assert!(coercion.apply(&ints).is_err());
+}
+
+#[test]
+fn canonical_forms() {
+    let source = text_batch(&[
+        ("LastName", &[None]),
+        ("Budget__c", &[None]),
+        ("Birthdate", &[None]),
+    ]);
+    let coercion = plan(&source.schema()).unwrap();
+    let results = text_batch(&[
+        ("sf__Error", &[Some("X"), None, None, None]),
+        (
+            "BUDGET__C",
+            &[
+                Some("9.12260031E8"),
+                Some("912260031"),
+                Some(" n/a "),
+                Some("1.005"),
+            ],
+        ),
+        (
+            "lastname",
+            &[Some(" a\r\nb "), Some("a\nb"), Some(" "), None],
+        ),
+    ]);
+    let canonical = coercion.canonical(&results).unwrap();
+    let expected = text_batch(&[
+        ("LastName", &[Some("a\nb"), Some("a\nb"), None, None]),
+        (
+            "Budget__c",
+            &[
+                Some("912260031"),
+                Some("912260031"),
+                Some("n/a"),
+                Some("1.01"),
+            ],
+        ),
+    ]);
+    assert_eq!(canonical, expected);
+    let no_columns = coercion
+        .canonical(&text_batch(&[("x", &[None, None])]))
+        .unwrap();
+    assert_eq!((no_columns.num_columns(), no_columns.num_rows()), (0, 2));
+}
+
+#[test]
+fn the_functions_work_in_any_plan() {
+    use datafusion::logical_expr::{cast, lit};
+    let mut context = datafusion::prelude::SessionContext::new();
+    register_udfs(&mut context).unwrap();
+    let call = |name: &str, arguments| context.udf(name).unwrap().call(arguments);
+    let selected = vec![
+        call("sf_date", vec![lit("2024-01-01T23:00:00-02:00")]),
+        call("sf_int", vec![cast(lit("250.0"), DataType::Utf8View)]),
+        call("sf_canonical_decimal", vec![lit("1.005e2"), lit(0_u32)]),
+        call("sf_boolean", vec![lit("maybe")]),
+    ];
+    let query = context.read_empty().unwrap().select(selected).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let rows = runtime.block_on(query.collect()).unwrap();
+    let values = rows[0].columns().iter().map(|column| {
+        let column: &StringArray = column.as_string();
+        column.is_valid(0).then(|| column.value(0))
+    });
+    let values: Vec<_> = values.collect();
+    assert_eq!(values, [Some("2024-01-02"), Some("250"), Some("101"), None]);
+}

@@ -1,0 +1,214 @@
+//! What goes wrong on purpose, and what is awkward by default.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use super::super::{Action, Fault};
+use super::{Client, SimOptions, counts, ended, many};
+
+fn fault(action: Action) -> Fault {
+    Fault {
+        method: None,
+        path: None,
+        object: None,
+        skip: 0,
+        times: 1,
+        chance: 1.0,
+        action,
+    }
+}
+
+#[tokio::test]
+async fn requests_meet_faults() {
+    let client = Client::start(SimOptions::default()).await;
+    let faults = json!([
+        {"path": "*/limits", "do": {"status": {"code": 503, "retry_after": 7}}},
+        {"path": "*/limits", "skip": 1, "do": {"close": {}}},
+        {"method": "PATCH", "do": {"lose": {}}},
+    ]);
+    client.post("faults", &faults).await;
+    let answer = client.call(Method::GET, "/limits").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "7");
+    assert!(client.call(Method::GET, "/limits").send().await.is_err());
+    let id = client
+        .create(&json!({"object": "Contact", "operation": "insert"}))
+        .await;
+    client.upload(&id, "LastName\nAda\n").await;
+    let patch = client.call(Method::PATCH, &format!("/jobs/ingest/{id}"));
+    assert!(
+        patch
+            .json(&json!({"state": "UploadComplete"}))
+            .send()
+            .await
+            .is_err()
+    );
+    assert_eq!(counts(&client.ended(&id).await), ended("JobComplete", 1, 0));
+}
+
+#[tokio::test]
+async fn a_job_can_fail_half_way() {
+    let fail = Action::FailJob {
+        after_batches: 1,
+        message: "TooManyLockFailure : x".to_owned(),
+    };
+    let options = SimOptions {
+        faults: vec![fault(fail)],
+        ..SimOptions::default()
+    };
+    let client = Client::start(options).await;
+    let job = client.insert("Contact", &many(10_003)).await;
+    assert_eq!(counts(&job), ended("Failed", 10_000, 0));
+    assert_eq!(job["errorMessage"], "TooManyLockFailure : x");
+    let unprocessed = client.result(&job, "unprocessedrecords").await;
+    assert_eq!(
+        unprocessed[1..],
+        ["N10000,10000", "N10001,10001", "N10002,10002"]
+    );
+    assert_eq!(client.inspect("objects/Contact").await["count"], 10_000);
+}
+
+#[tokio::test]
+async fn jobs_and_results_meet_faults() {
+    let faults = [
+        Action::LockRows { share: 1.0 },
+        Action::WrongCounts {
+            processed: 0,
+            failed: -1,
+        },
+        Action::WithholdRows { count: 1 },
+        Action::AlterRows { count: 1 },
+        Action::OtherHeader {},
+        Action::EmptyBody {},
+        Action::Pages { rows: 2 },
+    ];
+    let options = SimOptions {
+        faults: faults.map(fault).to_vec(),
+        shuffle: false,
+        ..SimOptions::default()
+    };
+    let client = Client::start(options).await;
+    let job = client.insert("Contact", &many(5)).await;
+    assert_eq!(counts(&job), ended("JobComplete", 5, 4));
+    assert!(client.result(&job, "successfulResults").await.is_empty());
+    let path = format!("/jobs/ingest/{}/failedResults", job["id"].as_str().unwrap());
+    let first = client.call(Method::GET, &path).send().await.unwrap();
+    assert_eq!(first.headers()["Sforce-Locator"], "row-2");
+    let text = first.text().await.unwrap();
+    let lock = "\"\",\"UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--\"";
+    let expected = format!(
+        "\"sf__Id\",\"sf__Error\",EXT_ID__C,LASTNAME\n{lock},\"0~altered\",\"N0~altered\"\n\
+         {lock},\"1\",\"N1\"\n"
+    );
+    assert_eq!(text, expected);
+    let path = format!("{path}?locator=row-2");
+    let last = client.call(Method::GET, &path).send().await.unwrap();
+    assert_eq!(last.headers()["Sforce-Locator"], "null");
+    assert_eq!(last.text().await.unwrap().lines().count(), 3);
+    let clean = client.insert("Contact", &many(5)).await;
+    assert_eq!(counts(&clean), ended("JobComplete", 5, 0));
+}
+
+#[tokio::test]
+async fn rows_are_refused_and_shuffled_as_the_seed_says() {
+    let options = || SimOptions {
+        fail_rate: 0.3,
+        ..SimOptions::default()
+    };
+    let client = Client::start(options()).await;
+    let csv = (0..100).fold("Name,Currency__c\n".to_owned(), |csv, row| {
+        format!("{csv}N{row},91226003{row}\n")
+    });
+    let job = client.insert("Everything__c", &csv).await;
+    let failed = client.result(&job, "failedResults").await;
+    let refused = failed
+        .iter()
+        .filter(|line| line.contains("Refused by a rule"))
+        .count();
+    assert!(
+        refused == failed.len() - 1 && (15..45).contains(&refused),
+        "{refused} refused"
+    );
+    let path = format!(
+        "/jobs/ingest/{}/successfulResults",
+        job["id"].as_str().unwrap()
+    );
+    let text = client
+        .call(Method::GET, &path)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let first: Vec<&str> = text.lines().skip(1).collect();
+    assert!(!first.is_sorted(), "the order was kept");
+    assert!(first.iter().any(|line| line.contains("E9\"")));
+    let again = Client::start(options()).await;
+    let job = again.insert("Everything__c", &csv).await;
+    assert_eq!(again.result(&job, "failedResults").await, failed);
+}
+
+#[tokio::test]
+async fn some_of_many_identical_rows_are_refused() {
+    let client = Client::start(SimOptions::default()).await;
+    let job = client
+        .insert("Contact", &format!("LastName\n{}", "Twin\n".repeat(100)))
+        .await;
+    let (state, processed, failed) = counts(&job);
+    assert_eq!((state.as_str(), processed), ("JobComplete", 100));
+    assert!((25..75).contains(&failed), "{failed} refused");
+    let errors = client.result(&job, "failedResults").await;
+    assert!(
+        errors[1..]
+            .iter()
+            .all(|line| line.contains("\"DUPLICATES_DETECTED:"))
+    );
+    let held = client.inspect("objects/Contact").await;
+    let count = 100 - failed;
+    assert_eq!(
+        held,
+        json!({"count": count, "distinct": 1, "duplicates": count - 1})
+    );
+}
+
+#[tokio::test]
+async fn rows_are_counted_and_forgotten() {
+    let client = Client::start(SimOptions {
+        forget: true,
+        ..SimOptions::default()
+    })
+    .await;
+    let csv = format!("{}Late,3\n,9999999\n", many(1_000));
+    let job = client.insert("Contact", &csv).await;
+    assert_eq!(counts(&job), ended("JobComplete", 1_002, 2));
+    let failed = client.result(&job, "failedResults").await;
+    assert!(
+        failed[1].contains("\"Late\",\"3\"") && failed[2].contains("\"9999999\""),
+        "{failed:?}"
+    );
+    let held = client.inspect("objects/Contact").await;
+    assert_eq!(
+        held,
+        json!({"count": 1_000, "distinct": 1_000, "duplicates": 0})
+    );
+    client.post("reset", &json!({})).await;
+    assert_eq!(client.inspect("objects/Contact").await["count"], 0);
+    assert_eq!(client.inspect("state").await["jobs"], json!([]));
+}
+
+#[tokio::test]
+async fn the_days_batches_can_be_used_up() {
+    let client = Client::start(SimOptions {
+        max_batches: 1,
+        ..SimOptions::default()
+    })
+    .await;
+    let job = client.insert("Contact", &many(10_001)).await;
+    assert_eq!(counts(&job), ended("Failed", 10_000, 0));
+    assert_eq!(
+        job["errorMessage"],
+        "ExceededQuota : ApiBatchItems Limit exceeded"
+    );
+    assert_eq!(client.result(&job, "unprocessedrecords").await.len(), 1);
+}
