@@ -198,10 +198,13 @@ impl Measured {
         self.object["count"].as_u64().unwrap_or_default()
     }
 
-    fn spilled(&self) -> u64 {
-        let reports = self.run.printed.reports.iter();
-        reports
-            .filter_map(|report| report["spilled"].as_u64())
+    /// Bytes that went to disk, if the loader tells.
+    fn spilled(&self) -> Option<u64> {
+        self.run
+            .printed
+            .reports
+            .iter()
+            .map(|report| report["spilled"].as_u64())
             .sum()
     }
 
@@ -287,7 +290,8 @@ impl Measured {
             self.records_per_second(),
             self.cpu_per_million().unwrap_or_default(),
             peak >> 20,
-            self.spilled() >> 20,
+            self.spilled()
+                .map_or("unknown".to_owned(), |bytes| (bytes >> 20).to_string()),
             self.state["max_in_flight"],
             self.held(),
             self.rejected.records(),
@@ -306,6 +310,7 @@ impl Measured {
             "cpu_seconds": self.run.cpu.map(|cpu| cpu.as_secs_f64()),
             "cpu_seconds_per_million": self.cpu_per_million(),
             "peak_memory_bytes": self.run.peak_memory,
+            "spilled_bytes": self.spilled(),
             "in_org": self.held(),
             "in_reject_files": self.rejected.records(),
             "reject_files": self.rejected.files.len(),
