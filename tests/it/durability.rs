@@ -43,20 +43,22 @@ async fn a_state_waits_only_for_the_jobs_before_it() {
     let (sim, contacts) = (TestSim::start().await, contacts());
     let job = Job::new(&sim, &[&contacts]).set("max_job_rows", 10);
     let mut running = job.start_write();
+    // The record behind a full job closes it.
     running.send(&records(&contacts, 0..10)).await;
     running.send(&[contacts.state(1, 10)]).await;
+    running.send(&records(&contacts, 10..11)).await;
     running.wait_for_states(1).await;
 
     sim.hold().await;
-    running.send(&records(&contacts, 10..20)).await;
-    running
-        .send(&[contacts.state(2, 10), contacts.complete()])
-        .await;
+    running.send(&records(&contacts, 11..20)).await;
+    running.send(&[contacts.state(2, 10)]).await;
+    running.send(&records(&contacts, 20..21)).await;
     sim.wait_for("a job in progress", |state| {
         jobs_in_state(state, "InProgress") == 1
     })
     .await;
     assert_eq!(running.states(), 1);
+    running.send(&[contacts.complete()]).await;
 
     sim.release().await;
     let output = running.finish().await.succeeded();
@@ -87,13 +89,13 @@ async fn a_stop_signal_ends_what_is_in_flight() {
     sim.hold().await;
     running.send(&records(&contacts, 0..10)).await;
     running.send(&[contacts.state(1, 10)]).await;
+    // These stay in an open chunk.
+    running.send(&records(&contacts, 10..15)).await;
+    running.send(&[contacts.state(2, 5)]).await;
     sim.wait_for("a job in progress", |state| {
         jobs_in_state(state, "InProgress") == 1
     })
     .await;
-    // These stay in an open chunk.
-    running.send(&records(&contacts, 10..15)).await;
-    running.send(&[contacts.state(2, 5)]).await;
 
     running.terminate().await;
     sim.release().await;

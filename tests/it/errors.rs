@@ -33,14 +33,14 @@ async fn refused(sim: &TestSim, job: &Job, stream: &Stream) -> String {
 async fn a_wrong_secret() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let job = Job::new(&sim, &[&stream]).set("client_secret", WRONG_SECRET);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"the login at 127.0.0.1 was refused (invalid_client: invalid client credentials); client_secret is not the consumer secret of the app: copy it again from the app's page in Setup");
 }
 
 #[tokio::test]
 async fn a_refresh_token_that_was_revoked() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let job = Job::new(&sim, &[&stream]).set("refresh_token", WRONG_SECRET);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token was revoked, has expired, was replaced by a newer one, or belongs to the other kind of org: check the sandbox switch (is_sandbox), then authorize again and set the new refresh_token");
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_wrong_bucket() {
     let mut storage = s3.config();
     storage["s3_bucket_name"] = json!("no-such-bucket");
     let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"cannot write s3://no-such-bucket/rejected_records/1/testing/test/_check_test for rejected records: no such bucket; check s3_bucket_name, or create the bucket");
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_wrong_key_of_the_bucket() {
     let mut storage = s3.config();
     storage["secret_access_key"] = json!(WRONG_SECRET);
     let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_missing_object() {
     let (sim, mut stream) = (TestSim::start().await, contacts());
     stream.object = Some("Contakt".into());
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object Contakt does not exist or the user may not see it; check the API name, or grant the object permission in a profile or permission set of the integration user");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn an_object_that_takes_no_records() {
     let sim = TestSim::start().await;
     let stream = Stream::new("users", "User", &["LastName"]);
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object User: the user may not insert its records; grant the object permission in a profile or permission set of the integration user");
 }
 
 #[tokio::test]
@@ -86,20 +86,21 @@ async fn columns_that_are_misspelt_or_read_only() {
         &["LastNme", "Emial", "Internal_Code__c", "FirstName"],
     );
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object Contact: column Emial: Contact has no such field; nearest: Email; column Internal_Code__c: the user may not create it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it; column LastNme: Contact has no such field; nearest: LastName, LastModifiedDate, LastModifiedById");
 }
 
 #[tokio::test]
 async fn a_setting_out_of_range() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let job = Job::new(&sim, &[&stream]).set("max_job_bytes", 1);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"max_job_bytes is 1; it must be between 10000 and 112500000");
 }
 
 #[tokio::test]
 async fn a_catalog_that_cannot_be_read() {
     let (sim, stream) = (TestSim::start().await, contacts());
-    let mut args = Job::new(&sim, &[&stream]).write_args();
+    let job = Job::new(&sim, &[&stream]);
+    let mut args = job.write_args();
     let catalog = args.pop().unwrap();
 
     std::fs::write(&catalog, "{\"streams\": [").unwrap();
@@ -120,14 +121,14 @@ async fn an_operation_of_a_later_version() {
     let mut configured = stream.configured();
     configured["destination_sync_mode"] = json!("append_dedup");
     let job = Job::with_catalog(&sim, json!({"streams": [configured]}));
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"stream contacts: destination sync mode append_dedup is not supported by this version; choose append, which inserts each record");
 }
 
 #[tokio::test]
 async fn an_empty_stdin() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let output = Job::new(&sim, &[&stream]).write(&[]).await;
-    assert_snapshot!(output.failed("transient_error"), @"");
+    assert_snapshot!(output.failed("transient_error"), @"the input ended without a COMPLETE or INCOMPLETE status of: contacts. Records that came were loaded; the source may have stopped early, so the sync has to be repeated");
     output.keeps_secret(SECRETS);
 }
 
@@ -162,7 +163,7 @@ async fn check_of_a_wrong_secret() {
     let job = Job::new(&sim, &[]).set("client_secret", WRONG_SECRET);
     let output = run(&job.check_args()).await;
     assert_eq!(status(&output)["status"], "FAILED");
-    assert_snapshot!(status(&output)["message"].as_str().unwrap(), @"");
+    assert_snapshot!(status(&output)["message"].as_str().unwrap(), @"the login at 127.0.0.1 was refused (invalid_client: invalid client credentials); client_secret is not the consumer secret of the app: copy it again from the app's page in Setup");
 }
 
 #[tokio::test]
@@ -173,7 +174,7 @@ async fn check_of_a_wrong_bucket() {
     let job = Job::new(&sim, &[]).set("object_storage_config", storage);
     let output = run(&job.check_args()).await;
     assert_eq!(status(&output)["status"], "FAILED");
-    assert_snapshot!(status(&output)["message"].as_str().unwrap(), @"");
+    assert_snapshot!(status(&output)["message"].as_str().unwrap(), @"cannot write s3://no-such-bucket/rejected_records/1/testing/test/_check_test for rejected records: no such bucket; check s3_bucket_name, or create the bucket");
 }
 
 #[tokio::test]
