@@ -376,7 +376,7 @@ pub(super) fn rebuilt_bytes(source: &RecordBatch, cells: &RecordBatch) -> usize 
                 .iter()
                 .any(|column| Arc::ptr_eq(column, cell))
         })
-        .map(|cell| cell.get_array_memory_size())
+        .map(Array::get_array_memory_size)
         .sum()
 }
 
