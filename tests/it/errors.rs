@@ -107,12 +107,12 @@ async fn a_catalog_that_cannot_be_read() {
     args.push(catalog);
     let output = run(&args).await;
     output.keeps_secret(SECRETS);
-    assert_snapshot!(output.failed("config_error"), @"");
+    assert_snapshot!(output.failed("config_error"), @"the catalog cannot be read: streams: EOF while parsing a list at line 1 column 13");
 
     args.pop();
     args.push("/no/such/catalog.json".into());
     let output = run(&args).await;
-    assert_snapshot!(output.failed("config_error"), @"");
+    assert_snapshot!(output.failed("config_error"), @"the file of --catalog cannot be read: /no/such/catalog.json: No such file or directory (os error 2)");
 }
 
 #[tokio::test]
