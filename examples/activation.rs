@@ -173,7 +173,7 @@ fn progress_bar(records: u64) -> Result<ProgressBar> {
     if !io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
-    let style = "{bar:40} {human_pos} of {human_len}, {msg} states, {elapsed}, {per_sec}";
+    let style = "{bar:40} {human_pos} of {human_len}, states back: {msg}, {elapsed}, {per_sec}";
     Ok(ProgressBar::new(records).with_style(ProgressStyle::with_template(style)?))
 }
 
@@ -189,13 +189,23 @@ struct Measured {
 }
 
 const MARKDOWN_HEADER: &str = "\
-| records | memory limit | seconds | records/s | CPU s per million | peak MiB | jobs in flight | in org | in files | states |
-|---|---|---|---|---|---|---|---|---|---|";
+| records | memory limit | seconds | records/s | CPU s per million | peak MiB | MiB to disk | jobs in flight | in org | in files | states |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
 impl Measured {
     fn held(&self) -> u64 {
         self.object["count"].as_u64().unwrap_or_default()
+    }
+
+    /// Bytes that went to disk, if the loader tells.
+    fn spilled(&self) -> Option<u64> {
+        self.run
+            .printed
+            .reports
+            .iter()
+            .map(|report| report["spilled"].as_u64())
+            .sum()
     }
 
     fn records_per_second(&self) -> f64 {
@@ -273,13 +283,15 @@ impl Measured {
         let limit = self.options.memory_limit_bytes;
         let peak = self.run.peak_memory.unwrap_or_default();
         format!(
-            "| {} | {} | {:.1} | {:.0} | {:.2} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {:.1} | {:.0} | {:.2} | {} | {} | {} | {} | {} | {} |",
             self.options.rows,
             limit.map_or("default".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
             self.run.elapsed.as_secs_f64(),
             self.records_per_second(),
             self.cpu_per_million().unwrap_or_default(),
             peak >> 20,
+            self.spilled()
+                .map_or("unknown".to_owned(), |bytes| (bytes >> 20).to_string()),
             self.state["max_in_flight"],
             self.held(),
             self.rejected.records(),
@@ -298,10 +310,12 @@ impl Measured {
             "cpu_seconds": self.run.cpu.map(|cpu| cpu.as_secs_f64()),
             "cpu_seconds_per_million": self.cpu_per_million(),
             "peak_memory_bytes": self.run.peak_memory,
+            "spilled_bytes": self.spilled(),
             "in_org": self.held(),
             "in_reject_files": self.rejected.records(),
             "reject_files": self.rejected.files.len(),
             "states": self.run.printed.states(),
+            "reports": self.run.printed.reports,
             "wrong": self.wrong(),
             "jobs": self.state["jobs"].as_array().map_or(0, Vec::len),
             "max_jobs_in_flight": self.state["max_in_flight"],

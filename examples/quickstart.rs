@@ -13,7 +13,7 @@ mod records;
 #[path = "shared/run.rs"]
 mod run;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fs};
 
@@ -101,7 +101,7 @@ async fn demo() -> Result<ExitCode> {
     show_run(&run, sent);
 
     let rejected = Rejected::read(&rejects)?;
-    show_rejected(&rejected, &folder);
+    show_rejected(&rejected);
     let held = show_org(&url).await?;
 
     let accounted = held + rejected.records();
@@ -134,8 +134,7 @@ fn stream(shape: Shape, rows: u64) -> Stream {
 
 /// Hidden where the output is no terminal.
 fn progress_bar(records: u64) -> Result<ProgressBar> {
-    let style =
-        "{bar:40} {human_pos} of {human_len} records sent, {msg} states are back, {elapsed}";
+    let style = "{bar:40} {human_pos} of {human_len} records sent, states back: {msg}, {elapsed}";
     Ok(ProgressBar::new(records).with_style(ProgressStyle::with_template(style)?))
 }
 
@@ -173,8 +172,8 @@ fn show_run(run: &Run, sent: u64) {
     println!("{table}");
 }
 
-fn show_rejected(rejected: &Rejected, folder: &Path) {
-    println!("\nRejected records, read from their files:");
+fn show_rejected(rejected: &Rejected) {
+    println!("\nRejected records, counted in their files in {FOLDER}:");
     let mut table = table(&["stream", "stage", "code", "fields", "records"]);
     for (reason, count) in &rejected.reasons {
         table.add_row([
@@ -187,16 +186,18 @@ fn show_rejected(rejected: &Rejected, folder: &Path) {
     }
     align_right(&mut table, &[4]);
     println!("{table}");
+    let here = env::current_dir().unwrap_or_default();
     println!(
-        "\n{} files in {}, among them",
-        rejected.files.len(),
-        folder.display()
+        "
+{} files, among them",
+        rejected.files.len()
     );
     for (path, records) in rejected.files.iter().take(2) {
-        println!("  {} ({records} records)", path.display());
+        let path = path.strip_prefix(&here).unwrap_or(path);
+        println!("  {} with {records} records", path.display());
     }
     if let Some(sample) = &rejected.sample {
-        println!("One of the records: {sample}");
+        println!("The first of them: {sample}");
     }
 }
 

@@ -77,6 +77,7 @@ pub(crate) fn write(
     let watcher = thread::spawn(move || watch_memory(pid, &end));
 
     let mut printed = Printed::default();
+    bar.set_message("0");
     for line in BufReader::new(stdout).lines() {
         printed.message(&line?);
         bar.set_message(printed.states().to_string());
@@ -102,7 +103,8 @@ pub(crate) fn write(
 
 /// Writes all messages to the loader; answers how many bytes it took.
 fn feed(mut messages: Messages, mut stdin: ChildStdin, bar: &ProgressBar) -> io::Result<u64> {
-    let mut bytes = 0;
+    let (mut bytes, mut lines) = (0, 0);
+    let records = bar.length().unwrap_or(u64::MAX);
     loop {
         let block = messages.fill_buf()?;
         if block.is_empty() {
@@ -115,10 +117,11 @@ fn feed(mut messages: Messages, mut stdin: ChildStdin, bar: &ProgressBar) -> io:
             Err(error) => return Err(error),
         }
         let length = block.len();
-        let lines = block.iter().filter(|&&byte| byte == b'\n').count();
+        // A few of the lines are states.
+        lines += block.iter().filter(|&&byte| byte == b'\n').count() as u64;
         bytes += length as u64;
         messages.consume(length);
-        bar.inc(lines as u64);
+        bar.set_position(lines.min(records));
     }
 }
 
@@ -164,8 +167,8 @@ pub(crate) struct Printed {
     pub(crate) streams: BTreeMap<String, States>,
     /// The message of a TRACE error.
     pub(crate) error: Option<String>,
-    /// The last log line that is more than information.
-    pub(crate) warning: Option<String>,
+    /// The report of each load, as it was logged.
+    pub(crate) reports: Vec<Value>,
 }
 
 /// The states of one stream, summed up.
@@ -199,8 +202,12 @@ impl Printed {
                 let error = text(&message["trace"]["error"]["message"]);
                 self.error = self.error.take().or(error);
             }
-            Some("LOG") if message["log"]["level"] != "INFO" => {
-                self.warning = text(&message["log"]["message"]);
+            Some("LOG") => {
+                let logged = message["log"]["message"].as_str().unwrap_or_default();
+                let report: Value = serde_json::from_str(logged).unwrap_or_default();
+                if report["event"] == "load_report" {
+                    self.reports.push(report);
+                }
             }
             _ => {}
         }

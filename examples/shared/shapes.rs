@@ -221,7 +221,7 @@ const WIDE: &[Column] = &[
     by("DoNotCall", "boolean", flag),
     by("HasOptedOutOfEmail", "boolean", flag),
     by("Revenue_Share__c", "number", share),
-    by("PhotoUrl", "string", website),
+    by("MailingPostalCode", "string", postal_code),
     by("Description", "string", long_note),
 ];
 
@@ -450,6 +450,12 @@ fn share(out: &mut Vec<u8>, draw: &mut Draw) {
     number(out, draw.below(100), 0);
     out.push(b'.');
     number(out, draw.below(100), 2);
+}
+
+fn postal_code(out: &mut Vec<u8>, draw: &mut Draw) {
+    out.push(b'"');
+    number(out, draw.below(100_000), 5);
+    out.push(b'"');
 }
 
 fn flag(out: &mut Vec<u8>, draw: &mut Draw) {

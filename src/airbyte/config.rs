@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::bulk::Credentials;
@@ -28,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
+    /// The text of the file.
+    text: SecretString,
 }
 
 impl Config {
@@ -67,7 +71,20 @@ impl Config {
             credentials,
             settings,
             rejects,
+            text: String::from_utf8_lossy(json).into_owned().into(),
         })
+    }
+
+    /// The config as it came, but for the refresh token.
+    ///
+    /// # Errors
+    /// A system error if the text is not the config that was read.
+    pub(crate) fn with_refresh_token(&self, token: &SecretString) -> Result<Box<RawValue>> {
+        let broken = |_| Error::system("the config cannot be written again");
+        let mut file: Map<String, Value> =
+            serde_json::from_str(self.text.expose_secret()).map_err(broken)?;
+        file.insert("refresh_token".to_owned(), token.expose_secret().into());
+        to_raw_value(&file).map_err(broken)
     }
 
     /// Opens the place for rejected records, if there is one, and proves that it takes them.

@@ -31,6 +31,10 @@ const BLOCKS: usize = 4;
 /// A record that came is sent on after this time at the latest, full batch or not.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
+/// A platform that ends a sync signals this process and closes its stdin at about the same time:
+/// after an end that comes too early, this long is waited for the signal.
+const SIGNAL_GRACE: Duration = Duration::from_millis(500);
+
 /// Garbage lines that are logged one by one; further ones are only counted.
 const GARBAGE_LOGGED: u64 = 10;
 
@@ -243,7 +247,9 @@ impl Intake {
         self.ended.failure = match self.read(blocks, spares) {
             Ok(()) => {
                 let unfinished = self.unfinished();
-                self.end_streams();
+                if unfinished.is_none() || !self.stopped_within(SIGNAL_GRACE) {
+                    self.end_streams();
+                }
                 unfinished
             }
             Err(Stop::Failure(failure)) => {
@@ -254,6 +260,12 @@ impl Intake {
         };
         self.report();
         self.ended
+    }
+
+    fn stopped_within(&self, time: Duration) -> bool {
+        let stop = &self.shared.stop;
+        self.runtime
+            .block_on(async { tokio::time::timeout(time, stop.cancelled()).await.is_ok() })
     }
 
     fn end_streams(&mut self) {

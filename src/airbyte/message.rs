@@ -47,6 +47,33 @@ pub(crate) enum Message<'a> {
     Trace {
         trace: Trace,
     },
+    Control {
+        control: Control<'a>,
+    },
+}
+
+/// What the platform is asked to do.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Control<'a> {
+    /// Keep this config from now on.
+    ConnectorConfig {
+        emitted_at: f64,
+        #[serde(rename = "connectorConfig")]
+        connector_config: ConnectorConfig<'a>,
+    },
+}
+
+/// A whole config, secrets included.
+#[derive(Serialize)]
+pub(crate) struct ConnectorConfig<'a> {
+    config: &'a RawValue,
+}
+
+impl fmt::Debug for ConnectorConfig<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectorConfig").finish_non_exhaustive()
+    }
 }
 
 /// The answer of `check`.
@@ -104,6 +131,16 @@ impl<'a> Message<'a> {
                     },
                     stream_descriptor,
                 },
+            },
+        }
+    }
+
+    /// The request to keep `config` in place of the one that this process was given.
+    pub(crate) fn new_config(config: &'a RawValue) -> Self {
+        Self::Control {
+            control: Control::ConnectorConfig {
+                emitted_at: now_ms(),
+                connector_config: ConnectorConfig { config },
             },
         }
     }
@@ -239,6 +276,19 @@ mod tests {
             line(&Message::log("INFO", "hello")),
             @r#"{"type":"LOG","log":{"level":"INFO","message":"hello"}}"#
         );
+    }
+
+    #[test]
+    fn a_new_config_is_a_control_message() {
+        let config = RawValue::from_string(r#"{"refresh_token":"n3w"}"#.into()).unwrap();
+        let message = Message::new_config(&config);
+        let value: serde_json::Value = serde_json::from_str(&line(&message)).unwrap();
+        assert_eq!(value["type"], "CONTROL");
+        assert_eq!(value["control"]["type"], "CONNECTOR_CONFIG");
+        assert!(value["control"]["emitted_at"].is_f64());
+        let kept = &value["control"]["connectorConfig"]["config"];
+        assert_eq!(kept["refresh_token"], "n3w");
+        assert!(!format!("{message:?}").contains("n3w"));
     }
 
     #[test]

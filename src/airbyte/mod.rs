@@ -9,6 +9,7 @@ mod config;
 mod input;
 mod log;
 mod message;
+mod rotation;
 mod spec;
 mod state;
 mod write;

@@ -17,6 +17,7 @@ use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Ended, Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
+use super::rotation::Rotation;
 use super::state::{State, Statistics};
 use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
         .map(schema)
         .collect::<Result<Vec<_>, Failure>>()?;
     let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
+    let mut rotation = Rotation::new(&config, org.client(), output);
+    rotation.tell()?;
     let store = config.reject_store().await?;
     let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
 
@@ -60,11 +63,13 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
     let mut sync = Sync {
         output,
+        rotation,
         shared,
         streams,
         logged: 0,
         failure: None,
     };
+    tracing::info!(streams = catalog.len(), "the org is ready: reading records");
     let ended = sync.follow(stream::select_all(events), &mut input).await?;
     sync.end(ended, &org)
 }
@@ -161,6 +166,7 @@ impl Stream {
 /// One run of `write`, on its printing side.
 struct Sync<'a> {
     output: &'a Output,
+    rotation: Rotation<'a>,
     shared: Arc<Shared>,
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
@@ -209,8 +215,8 @@ impl Sync<'_> {
                     None
                 }
             };
+            let failure = failure.or_else(|| self.rotation.tell().err().map(Failure::from));
             if let Some(failure) = failure {
-                tracing::warn!("no more is read, and jobs in flight end: {}", failure.error);
                 self.fail(failure);
                 input.stop();
             }
@@ -243,10 +249,12 @@ impl Sync<'_> {
 
     /// Keeps what stopped the sync: the first failure, but for loads that only were told to stop.
     fn fail(&mut self, failure: Failure) {
-        let known = self.failure.as_ref();
-        if known.is_none_or(|known| is_stopped(&known.error)) {
-            self.failure = Some(failure);
+        match &self.failure {
+            Some(known) if !is_stopped(&known.error) => return,
+            Some(_) => {}
+            None => tracing::warn!("the sync ends early: no more is read, jobs in flight end"),
         }
+        self.failure = Some(failure);
     }
 
     fn print_state(&self, state: &State, counts: Counts) -> Result<()> {
@@ -281,6 +289,7 @@ impl Sync<'_> {
 
     /// What is left once all loads have ended.
     fn end(mut self, ended: Ended, org: &Org) -> Result<(), Failure> {
+        self.rotation.tell()?;
         for (index, state) in ended.late_states {
             self.late_state(index, &state)?;
         }

@@ -305,4 +305,6 @@ fn text_field(name: &str) -> ArrowField {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! Properties of the literals, held by checkers that share no code with them.
 
+use arrow::array::{Array, AsArray};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use proptest::prelude::*;
 
 use super::literal::{LiteralType, Outcome};
+use super::tests::{plan, text_batch};
 
 fn literal(literal_type: LiteralType, value: &str) -> Option<String> {
     let mut out = String::new();
@@ -99,7 +101,7 @@ fn java_prints_doubles_so() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn every_literal_is_legal_and_stays(value in value()) {
@@ -165,5 +167,36 @@ proptest! {
                 prop_assert_eq!(canonical(literal_type, &form, 2), Some(form));
             }
         }
+    }
+
+    #[test]
+    fn a_batch_is_its_values_one_by_one(
+        values in prop::collection::vec(prop::option::weighted(0.8, value()), 1..40),
+        from in 0_usize..40,
+        column in prop::sample::select(vec![
+            ("LastName", LiteralType::Text),
+            ("Birthdate", LiteralType::Date),
+            ("Budget__c", LiteralType::Decimal),
+            ("Tags__c", LiteralType::MultiPicklist),
+        ]),
+    ) {
+        let (name, literal_type) = column;
+        let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        let from = from.min(values.len());
+        let batch = text_batch(&[(name, &values)]).slice(from, values.len() - from);
+        let cells = plan(&batch.schema()).unwrap().apply(&batch).unwrap();
+        let column = cells.batch.column(0).as_string::<i32>();
+        let mut invalid = Vec::new();
+        for (row, value) in values[from..].iter().enumerate() {
+            let expected = value.and_then(|value| literal(literal_type, value));
+            let found = column.is_valid(row).then(|| column.value(row).to_owned());
+            prop_assert_eq!(found, expected);
+            let outcome = value.map(|value| literal_type.literal(value, &mut String::new()));
+            if matches!(outcome, Some(Outcome::Invalid(_))) {
+                invalid.push(row);
+            }
+        }
+        let rejected: Vec<usize> = cells.rejects.iter().map(|(row, _)| *row).collect();
+        prop_assert_eq!(rejected, invalid);
     }
 }

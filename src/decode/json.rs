@@ -7,13 +7,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sonic_rs::LazyValue;
 
 use super::MessageType;
 use super::catalog::Catalog;
-use super::keys::{Key, Keys};
+use super::data::DataSeed;
 use super::value::{self, Cell};
 
 /// Longest line in bytes that is read: batches have 32-bit offsets.
@@ -32,7 +32,7 @@ pub(super) struct Undecodable {
 }
 
 impl Undecodable {
-    fn new(reason: &'static str) -> Self {
+    pub(super) fn new(reason: &'static str) -> Self {
         Self {
             reason,
             field: None,
@@ -81,52 +81,81 @@ pub(super) fn parse<'a>(
     if line.len() > MAX_LINE {
         return Err(Undecodable::new("the line is longer than 512 MiB"));
     }
-    let line = simdutf8::basic::from_utf8(line)
+    let text = simdutf8::basic::from_utf8(line)
         .map_err(|_| Undecodable::new("the line is not valid UTF-8"))?;
+    let line = Text {
+        text,
+        deep: is_deep(line),
+    };
     let mut sink = Sink {
         catalog,
         cells,
-        deep: is_deep(line.as_bytes()),
+        line,
+        exact: line.deep,
         problem: None,
     };
-    let message =
-        read(line, sink.deep, MessageSeed(&mut sink)).map_err(|Syntax| sink.undecodable())?;
-    message.resolve(&mut sink)
+    match attempt(&mut sink) {
+        Err(_) if !sink.exact => {
+            sink.exact = true;
+            sink.problem = None;
+            attempt(&mut sink)
+        }
+        answer => answer,
+    }
+}
+
+fn attempt<'a>(sink: &mut Sink<'_, 'a>) -> Result<Parsed<'a>, Undecodable> {
+    let message = sink.line.read(MessageSeed(sink));
+    message.map_err(|Syntax| sink.undecodable())?.resolve(sink)
 }
 
 /// Text that is not JSON, or not what the seed expects.
 struct Syntax;
 
-/// The one place that runs a parser: all of `text` must be what `seed` reads.
-fn read<'a, S: DeserializeSeed<'a>>(
+/// A line, or a part of it, and which parser is to read it.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
     text: &'a str,
+    /// It is nested too deep for the fast parser.
     deep: bool,
-    seed: S,
-) -> Result<S::Value, Syntax> {
-    if deep {
-        let mut parser = serde_json::Deserializer::from_str(text);
-        let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
-        parser.end().map_err(|_| Syntax)?;
-        return Ok(value);
-    }
-    let mut parser = sonic_rs::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
-    parser.end().map_err(|_| Syntax)?;
-    Ok(value)
 }
 
-/// The text of the next value: owned if it is a string with escapes, borrowed from the line if not.
-fn raw<'a, A: MapAccess<'a>>(map: &mut A, deep: bool) -> Result<Cow<'a, str>, A::Error> {
-    if deep {
-        let raw = map.next_value::<&RawValue>()?.get();
-        return Ok(if raw.starts_with('"') && raw.contains('\\') {
-            Cow::Owned(raw.to_owned())
-        } else {
-            Cow::Borrowed(raw)
-        });
+impl<'a> Text<'a> {
+    /// The one place that runs a parser: all of the text must be what `seed` reads.
+    fn read<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, Syntax> {
+        if self.deep {
+            let mut parser = serde_json::Deserializer::from_str(self.text);
+            let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
+            parser.end().map_err(|_| Syntax)?;
+            return Ok(value);
+        }
+        let mut parser = sonic_rs::Deserializer::from_str(self.text);
+        let value = seed.deserialize(&mut parser).map_err(|_| Syntax)?;
+        parser.end().map_err(|_| Syntax)?;
+        Ok(value)
     }
-    map.next_value::<LazyValue<'a>>()
-        .map(|value| value.as_raw_cow())
+
+    /// The next value as it stands: owned if it is a string with escapes, else a part of the text.
+    #[inline]
+    pub(super) fn raw<A: MapAccess<'a>>(self, map: &mut A) -> Result<Cow<'a, str>, A::Error> {
+        if self.deep {
+            let raw = map.next_value::<&RawValue>()?.get();
+            return Ok(if raw.starts_with('"') && raw.contains('\\') {
+                Cow::Owned(raw.to_owned())
+            } else {
+                Cow::Borrowed(raw)
+            });
+        }
+        // The parser copies strings with escapes, and lends the rest for less than `'a`: where it
+        // lies tells which it is, and is cheaper than the parser's own way to say so.
+        let value = map.next_value::<LazyValue<'a>>()?;
+        let raw = value.as_raw_str();
+        let start = raw.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        Ok(match self.text.get(start..start.wrapping_add(raw.len())) {
+            Some(part) => Cow::Borrowed(part),
+            None => Cow::Owned(raw.to_owned()),
+        })
+    }
 }
 
 /// Whether brackets outside strings are open deeper than [`SHALLOW`]. Few lines have so many
@@ -157,12 +186,14 @@ fn is_deep(line: &[u8]) -> bool {
 }
 
 /// Where the cells go, and what stopped them.
-struct Sink<'s, 'a> {
-    catalog: &'s mut Catalog,
-    cells: &'s mut Vec<Cell<'a>>,
-    /// The line is nested too deep for the fast parser.
-    deep: bool,
-    problem: Option<Undecodable>,
+pub(super) struct Sink<'s, 'a> {
+    pub(super) catalog: &'s mut Catalog,
+    pub(super) cells: &'s mut Vec<Cell<'a>>,
+    pub(super) line: Text<'a>,
+    /// Values are read as they stand. If not, those of keys that had strings so far are read as
+    /// strings, which is faster, and where that fails the line is read again.
+    pub(super) exact: bool,
+    pub(super) problem: Option<Undecodable>,
 }
 
 impl Sink<'_, '_> {
@@ -279,7 +310,8 @@ impl<'a> RecordParts<'a> {
                 unknown_key,
             }) if decoded == stream => unknown_key,
             Some(Data::Raw(Cow::Borrowed(text))) => {
-                read(text, sink.deep, DataSeed { stream, sink })
+                let data = Text { text, ..sink.line };
+                data.read(DataSeed { stream, sink })
                     .map_err(|Syntax| sink.undecodable())?
             }
             Some(Data::Decoded { .. }) => {
@@ -300,7 +332,7 @@ impl<'a> RecordParts<'a> {
     }
 }
 
-const NO_OBJECT: &str = "the record's data is not an object";
+pub(super) const NO_OBJECT: &str = "the record's data is not an object";
 
 struct MessageSeed<'s, 'k, 'a>(&'s mut Sink<'k, 'a>);
 
@@ -323,7 +355,7 @@ impl<'a> Visitor<'a> for MessageSeed<'_, '_, 'a> {
         let mut message = Message::default();
         while let Some(key) = map.next_key()? {
             match key {
-                Part::Type => message.kind = Some(raw(&mut map, self.0.deep)?),
+                Part::Type => message.kind = Some(self.0.line.raw(&mut map)?),
                 Part::Record => message.record = map.next_value_seed(RecordSeed(&mut *self.0))?,
                 Part::Data | Part::Global => {
                     map.next_value::<IgnoredAny>()?;
@@ -367,10 +399,10 @@ impl<'a> Visitor<'a> for RecordSeed<'_, '_, 'a> {
         let mut parts = RecordParts::default();
         while let Some(key) = map.next_key()? {
             match key {
-                Part::Stream => parts.stream = Some(raw(&mut map, self.0.deep)?),
-                Part::Namespace => parts.namespace = Some(raw(&mut map, self.0.deep)?),
-                Part::EmittedAt => parts.emitted_at = Some(raw(&mut map, self.0.deep)?),
-                Part::Meta => parts.meta = Some(raw(&mut map, self.0.deep)?),
+                Part::Stream => parts.stream = Some(self.0.line.raw(&mut map)?),
+                Part::Namespace => parts.namespace = Some(self.0.line.raw(&mut map)?),
+                Part::EmittedAt => parts.emitted_at = Some(self.0.line.raw(&mut map)?),
+                Part::Meta => parts.meta = Some(self.0.line.raw(&mut map)?),
                 Part::Data => {
                     parts.data = Some(match parts.guess(self.0.catalog) {
                         Some(stream) => Data::Decoded {
@@ -380,7 +412,7 @@ impl<'a> Visitor<'a> for RecordSeed<'_, '_, 'a> {
                                 sink: &mut *self.0,
                             })?,
                         },
-                        None => Data::Raw(raw(&mut map, self.0.deep)?),
+                        None => Data::Raw(self.0.line.raw(&mut map)?),
                     });
                 }
                 _ => {
@@ -389,80 +421,5 @@ impl<'a> Visitor<'a> for RecordSeed<'_, '_, 'a> {
             }
         }
         Ok(Some(parts))
-    }
-}
-
-/// Reads the data of a record into cells; answers whether it has a key without a column.
-struct DataSeed<'s, 'k, 'a> {
-    stream: usize,
-    sink: &'s mut Sink<'k, 'a>,
-}
-
-impl<'a> DeserializeSeed<'a> for DataSeed<'_, '_, 'a> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        // Holds until the visitor sees that it is an object.
-        self.sink.problem = Some(Undecodable::new(NO_OBJECT));
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for DataSeed<'_, '_, 'a> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<bool, A::Error> {
-        let Self { stream, sink } = self;
-        sink.problem = None;
-        let keys = sink.catalog.keys(stream);
-        keys.start_record();
-        sink.cells.clear();
-        sink.cells.resize(keys.columns(), None);
-        let mut unknown_key = false;
-        while let Some(key) = map.next_key_seed(KeySeed(&mut *keys))? {
-            let column = match key {
-                Key::Column(column) => Some(column),
-                Key::Shadowed | Key::Unknown => None,
-            };
-            unknown_key |= key == Key::Unknown;
-            let cell = value::cell(raw(&mut map, sink.deep)?).map_err(|reason| {
-                let field = column.and_then(|column| keys.column_name(column));
-                sink.problem = Some(Undecodable {
-                    reason,
-                    field: field.map(str::to_owned),
-                });
-                A::Error::custom(reason)
-            })?;
-            if let Some(place) = column.and_then(|column| sink.cells.get_mut(column)) {
-                *place = cell;
-            }
-        }
-        Ok(unknown_key)
-    }
-}
-
-struct KeySeed<'s>(&'s mut Keys);
-
-impl<'a> DeserializeSeed<'a> for KeySeed<'_> {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-        Ok(self.0.find(name))
     }
 }

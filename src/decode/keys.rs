@@ -26,6 +26,8 @@ struct Known {
     next: usize,
     /// The last record that had it.
     record: u64,
+    /// It never had a number, an object or an array.
+    plain: bool,
 }
 
 /// The keys that one stream has had so far.
@@ -92,6 +94,18 @@ impl Keys {
         }
     }
 
+    /// Whether the key found last has had strings, booleans and nulls only.
+    pub(super) fn is_plain(&self) -> bool {
+        self.last.is_none_or(|last| self.known[last].plain)
+    }
+
+    /// Remembers that the key found last may have other values than strings.
+    pub(super) fn set_not_plain(&mut self) {
+        if let Some(last) = self.last {
+            self.known[last].plain = false;
+        }
+    }
+
     fn see(&mut self, index: usize) -> Key {
         self.last = Some(index);
         let known = &mut self.known[index];
@@ -136,6 +150,7 @@ impl Keys {
             column,
             next: index + 1,
             record: 0,
+            plain: true,
         });
         self.by_name.insert(name.to_owned(), index);
         index

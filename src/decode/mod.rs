@@ -6,6 +6,7 @@
 //! stream declares stands in the field's metadata ([`AIRBYTE_TYPE`]), and `coerce` judges the text.
 
 mod catalog;
+mod data;
 mod error;
 mod json;
 mod keys;
@@ -193,5 +194,7 @@ impl Decoder {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

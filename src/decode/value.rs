@@ -25,6 +25,11 @@ pub(super) fn cell(raw: Cow<'_, str>) -> Result<Cell<'_>, &'static str> {
     })
 }
 
+/// Whether a raw value is a string, a boolean or null.
+pub(super) fn is_plain(raw: &str) -> bool {
+    matches!(raw.as_bytes().first(), Some(b'"' | b't' | b'f' | b'n'))
+}
+
 /// The text of a JSON string; none if `raw` is another value or has a broken escape.
 pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inside = raw.strip_prefix('"')?.strip_suffix('"')?;

@@ -120,7 +120,7 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     } else {
         None
     };
-    let mut schemas = vec![load.coercion.cells_schema().clone()];
+    let mut schemas = vec![Arc::clone(load.coercion.cells_schema())];
     let first_batches = [
         peek(load, &mut failed).await?,
         peek(load, &mut unprocessed).await?,
@@ -171,7 +171,7 @@ async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Optio
 fn reasons(failed: &RecordBatch) -> Vec<Reason> {
     let errors = failed
         .column_by_name("sf__Error")
-        .map(|column| column.as_string::<i32>());
+        .map(AsArray::as_string::<i32>);
     (0..failed.num_rows())
         .map(|row| {
             let error = errors.filter(|errors| errors.is_valid(row));

@@ -292,7 +292,8 @@ impl Intake {
             self.chunker.open_bytes()
         };
         self.load.open_bytes.store(open_bytes, Ordering::Relaxed);
-        if self.rejects.len() >= LOCAL_REJECTS {
+        let full = Some(self.chunker.open_rows()) == self.load.org.settings().max_job_rows;
+        if full || self.rejects.len() >= LOCAL_REJECTS {
             self.close();
         }
         Ok(())
@@ -375,7 +376,7 @@ pub(super) fn rebuilt_bytes(source: &RecordBatch, cells: &RecordBatch) -> usize 
                 .iter()
                 .any(|column| Arc::ptr_eq(column, cell))
         })
-        .map(|cell| cell.get_array_memory_size())
+        .map(Array::get_array_memory_size)
         .sum()
 }
 

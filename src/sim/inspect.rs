@@ -14,10 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::faults::Fault;
 use super::http::ApiError;
+use super::index::Found;
 use super::job::Job;
 use super::org::Object;
 use super::state::{Shared, lock};
-use super::table::{Found, Held, key_digest};
+use super::table::{Held, key_digest};
 
 /// The routes below `/sim`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {

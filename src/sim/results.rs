@@ -7,6 +7,7 @@ use super::csv;
 use super::faults::Action;
 use super::http::ApiError;
 use super::job::{Data, Job, JobState, Outcome};
+use super::number;
 use super::org::{Kind, Object};
 use super::state::Shared;
 use super::table::Upload;
@@ -277,7 +278,7 @@ impl<'a> Writer<'a> {
             if altered {
                 self.quoted(&format!("{value}~altered"));
             } else if self.numbers[column] && self.which != Which::Unprocessed {
-                let echoed = validate::echoed(value);
+                let echoed = number::echoed(value);
                 self.quoted(echoed.as_deref().unwrap_or(value));
             } else {
                 self.quoted(value);

@@ -9,10 +9,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::faults::Action;
 use super::id;
+use super::index::Found;
 use super::job::{Operation, Outcome};
 use super::org::{Field, Kind, Object};
 use super::state::{Shared, lock};
-use super::table::{self, Entry, Found, Table, Upload};
+use super::table::{self, Entry, Table, Upload};
 use super::validate::{self, Column};
 
 const NO_SUCH_RECORD: &str = "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--";

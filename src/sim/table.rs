@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::csv::File;
 use super::id;
+use super::index::{Found, Index, MAX_RECORDS};
 use super::org::{Field, Object};
 use super::validate::{self, Column};
 
@@ -38,37 +38,6 @@ pub(crate) fn key_digest(field: &Field, value: &str) -> u64 {
 /// Whether values of a field are looked up by other rows.
 fn is_key(field: &Field) -> bool {
     field.name != "Id" && (field.external_id || field.unique || field.id_lookup)
-}
-
-/// A digest needs no hashing again.
-#[derive(Debug, Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-type Index = HashMap<u64, u32, BuildHasherDefault<Identity>>;
-
-/// In an index: several records have the key.
-const SEVERAL: u32 = u32::MAX;
-
-/// What an index knows of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    Nothing,
-    One(u32),
-    Several,
 }
 
 /// A row that passed its checks: what the table needs of it.
@@ -104,9 +73,12 @@ impl Entry {
                 continue;
             }
             let index = column.field();
-            entry.digest = entry.digest.wrapping_add(value_digest(index, value));
             let field = &object.fields[index];
-            if *column == Column::Field(index) && is_key(field) && !validate::is_null(value) {
+            let direct = *column == Column::Field(index);
+            let held = direct.then(|| validate::stored(field, value)).flatten();
+            let held = held.as_deref().unwrap_or(value);
+            entry.digest = entry.digest.wrapping_add(value_digest(index, held));
+            if direct && is_key(field) && !validate::is_null(value) {
                 entry.keys.push((index, key_digest(field, value)));
             }
         }
@@ -149,6 +121,8 @@ pub(crate) struct Table {
     indexes: BTreeMap<usize, Index>,
 }
 
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
 impl Table {
     /// An empty table.
     pub(crate) fn new(object: Arc<Object>, keep: bool) -> Table {
@@ -160,9 +134,8 @@ impl Table {
             .collect::<Vec<_>>()
             .iter()
             .filter(indexed)
-            .map(|(index, _)| (*index, Index::default()))
+            .map(|(index, _)| (*index, Index::new()))
             .collect();
-        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Table {
             object,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
@@ -255,15 +228,9 @@ impl Table {
 
     /// Finds records by the digest of a key.
     pub(crate) fn by_key(&self, field: usize, digest: u64) -> Found {
-        match self
-            .indexes
+        self.indexes
             .get(&field)
-            .and_then(|index| index.get(&digest))
-        {
-            None => Found::Nothing,
-            Some(&SEVERAL) => Found::Several,
-            Some(&number) => Found::One(number),
-        }
+            .map_or(Found::Nothing, |index| index.find(digest))
     }
 
     /// Adds a record; an error if it would repeat a unique key.
@@ -271,7 +238,7 @@ impl Table {
         self.check_unique(entry, None)?;
         let number = u32::try_from(self.digests.len())
             .ok()
-            .filter(|&number| number != SEVERAL)
+            .filter(|&number| number < MAX_RECORDS)
             .ok_or("STORAGE_LIMIT_EXCEEDED:storage limit exceeded:--")?;
         self.digests.push(entry.digest);
         if self.keep {
@@ -342,19 +309,14 @@ impl Table {
     fn index(&mut self, number: u32, entry: &Entry) {
         for (field, digest) in &entry.keys {
             if let Some(index) = self.indexes.get_mut(field) {
-                index
-                    .entry(*digest)
-                    .and_modify(|known| *known = if *known == number { number } else { SEVERAL })
-                    .or_insert(number);
+                index.add(*digest, number);
             }
         }
     }
 
     fn unindex(&mut self, number: u32, field: usize, digest: u64) {
-        if let Some(index) = self.indexes.get_mut(&field)
-            && index.get(&digest) == Some(&number)
-        {
-            index.remove(&digest);
+        if let Some(index) = self.indexes.get_mut(&field) {
+            index.remove(digest, number);
         }
     }
 

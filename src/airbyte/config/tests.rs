@@ -1,4 +1,3 @@
-use secrecy::ExposeSecret;
 use serde::de::{Error as _, Visitor, value::Error as ValueError};
 use serde_json::json;
 
@@ -234,4 +233,15 @@ fn no_secret_in_an_error_or_in_debug() {
         assert!(!debug.contains(secret), "{debug}");
         assert!(!error.contains(secret), "{error}");
     }
+}
+
+#[test]
+fn a_new_refresh_token_changes_nothing_else() {
+    let came = with("a_key_of_tomorrow", json!({"x": 1}));
+    let config = parse(&came).unwrap();
+    let written = config.with_refresh_token(&"n3w".into()).unwrap();
+    let mut expected = came;
+    expected["refresh_token"] = json!("n3w");
+    let written: Value = serde_json::from_str(written.get()).unwrap();
+    assert_eq!(written, expected);
 }
