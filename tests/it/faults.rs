@@ -195,3 +195,32 @@ async fn rows_without_a_known_end_stop_the_load() {
     );
     assert!(case.output.states().is_empty());
 }
+
+#[tokio::test]
+async fn a_result_that_matches_no_row_is_joined_by_elimination() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    sim.fault(&json!({"object": "Contact", "do": {"alter_rows": {"count": 1}}}))
+        .await;
+    let job = Job::new(&sim, &[&stream]).rejects_to_folder();
+    let mut lines: Vec<String> = (0..10)
+        .map(|number| {
+            let mut data = contact(number);
+            data["LastName"] = Value::Null;
+            stream.record(&data)
+        })
+        .collect();
+    lines.push(stream.complete());
+
+    job.write(&lines).await.succeeded();
+
+    let files = job.reject_files();
+    let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+    assert_eq!(codes(&rejected), [("REQUIRED_FIELD_MISSING", 10)].into());
+    let keys: BTreeSet<&str> = rejected.iter().map(|rejected| rejected.text(KEY)).collect();
+    assert_eq!(keys.len(), 10);
+    let eliminated = rejected.iter().filter(|rejected| {
+        let message = rejected.reason()["message"].as_str().unwrap();
+        message.contains("matched by elimination")
+    });
+    assert_eq!(eliminated.count(), 1);
+}

@@ -255,6 +255,31 @@ async fn lines_of_every_kind_are_survived() {
     assert_eq!(keys, ["C-1", "C-2"]);
 }
 
+#[tokio::test]
+async fn jobs_stay_within_their_bounds() {
+    let (sim, contacts) = (TestSim::start().await, contacts());
+    let mut lines: Vec<String> = (0..1000).map(|i| contacts.record(&contact(i))).collect();
+    lines.push(contacts.complete());
+    let job = Job::new(&sim, &[&contacts])
+        .set("max_job_bytes", 10_000)
+        .set("max_jobs_in_flight", 3);
+
+    job.write(&lines).await.succeeded();
+
+    let jobs = sim.jobs().await;
+    let number = |job: &Value, key: &str| job[key].as_u64().unwrap();
+    for job in &jobs {
+        assert!(number(job, "bytes") <= 10_000, "{job}");
+        assert!(number(job, "rows") > 0, "{job}");
+    }
+    assert_eq!(
+        jobs.iter().map(|job| number(job, "rows")).sum::<u64>(),
+        1000
+    );
+    assert_eq!(sim.column("Contact", KEY).await.len(), 1000);
+    assert!(sim.most_jobs_at_once().await <= 3);
+}
+
 /// Every record is in the org once, with the values that were sent, and nothing else is.
 fn assert_same_rows(rows: &[Value], expected: &[Value]) {
     let text = |value: &Value| {

@@ -305,6 +305,7 @@ fn check_mixed(output: &Output, rejected: &[Rejected], lines: &[String]) {
         "Required fields are missing: [LastName]"
     );
     assert_eq!(missing.reason()["fields"], json!(["LastName"]));
+    assert!(missing.reason()["job_id"].is_string());
     for rejected in rejected {
         let envelope = &rejected.envelope;
         assert_eq!(envelope["_airbyte_generation_id"], 3);
@@ -454,4 +455,37 @@ async fn without_storage_rejects_are_counted() {
     );
     output.keeps_secret(&["No, name"]);
     assert_eq!(sim.column("Contact", KEY).await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_value_is_taken_up_to_the_limit_of_a_job() {
+    let sim = TestSim::start().await;
+    let stream = Stream::new("things", "Everything__c", &[KEY, "Long_Text__c"]);
+    let job = Job::new(&sim, &[&stream]).rejects_to_folder();
+    let thing = |key: &str, length: usize| {
+        stream.record(&json!({KEY: key, "Long_Text__c": "é".repeat(length)}))
+    };
+    let lines = [
+        thing("E-1", 131_072),
+        thing("E-2", 131_073),
+        thing("E-3", 1),
+        stream.state(1, 3),
+        stream.complete(),
+    ];
+
+    let output = job.write(&lines).await.succeeded();
+
+    let state = output.states()[0];
+    assert_eq!(
+        state["destinationStats"],
+        json!({"recordCount": 2.0, "rejectedRecordCount": 1.0})
+    );
+    let mut keys = sim.column("Everything__c", KEY).await;
+    keys.sort();
+    assert_eq!(keys, ["E-1", "E-3"]);
+    let files = job.reject_files();
+    let rejected = rejected::read(&files[0].0, &files[0].1);
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].text("Long_Text__c").chars().count(), 131_073);
+    assert_eq!(rejected[0].reason()["fields"], json!(["Long_Text__c"]));
 }
