@@ -280,6 +280,66 @@ async fn jobs_stay_within_their_bounds() {
     assert!(sim.most_jobs_at_once().await <= 3);
 }
 
+#[tokio::test]
+async fn one_name_in_two_namespaces_is_two_streams() {
+    let sim = TestSim::start().await;
+    let (here, there) = (contacts().in_namespace("here"), contacts());
+    let lines = [
+        here.record(&contact(1)),
+        there.record(&contact(2)),
+        there.record(&contact(3)),
+        there.state(1, 2),
+        here.state(2, 1),
+        here.complete(),
+        there.complete(),
+    ];
+
+    let output = Job::new(&sim, &[&here, &there])
+        .write(&lines)
+        .await
+        .succeeded();
+
+    for state in output.states() {
+        let namespace = &state["stream"]["stream_descriptor"]["namespace"];
+        let expected = if namespace == "here" { 1 } else { 2 };
+        assert_eq!(state["committedRecordsCount"], expected, "{state}");
+    }
+    assert_eq!(sim.column("Contact", KEY).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_state_behind_the_end_of_its_stream_is_given_back() {
+    let (sim, contacts) = (TestSim::start().await, contacts());
+    let lines = [
+        contacts.record(&contact(1)),
+        contacts.state(1, 1),
+        contacts.complete(),
+        contacts.state(2, 0),
+    ];
+
+    let output = Job::new(&sim, &[&contacts]).write(&lines).await.succeeded();
+
+    assert_eq!(output.state_ids(), [1, 2]);
+    let state = output.states()[1];
+    assert_eq!(state["destinationStats"], json!({"recordCount": 0.0}));
+    assert_eq!(state["committedRecordsCount"], 1);
+}
+
+#[tokio::test]
+async fn an_incomplete_stream_is_loaded_as_far_as_it_came() {
+    let (sim, contacts) = (TestSim::start().await, contacts());
+    let lines = [
+        contacts.record(&contact(1)),
+        contacts.state(1, 1),
+        contacts.status("INCOMPLETE"),
+    ];
+
+    let output = Job::new(&sim, &[&contacts]).write(&lines).await.succeeded();
+
+    assert_eq!(output.state_ids(), [1]);
+    assert_eq!(sim.column("Contact", KEY).await, ["C-1"]);
+}
+
 /// Every record is in the org once, with the values that were sent, and nothing else is.
 fn assert_same_rows(rows: &[Value], expected: &[Value]) {
     let text = |value: &Value| {

@@ -469,7 +469,8 @@ async fn a_value_is_taken_up_to_the_limit_of_a_job() {
         thing("E-1", 131_072),
         thing("E-2", 131_073),
         thing("E-3", 1),
-        stream.state(1, 3),
+        thing("E-4", 10_000_000),
+        stream.state(1, 4),
         stream.complete(),
     ];
 
@@ -478,14 +479,19 @@ async fn a_value_is_taken_up_to_the_limit_of_a_job() {
     let state = output.states()[0];
     assert_eq!(
         state["destinationStats"],
-        json!({"recordCount": 2.0, "rejectedRecordCount": 1.0})
+        json!({"recordCount": 2.0, "rejectedRecordCount": 2.0})
     );
     let mut keys = sim.column("Everything__c", KEY).await;
     keys.sort();
     assert_eq!(keys, ["E-1", "E-3"]);
     let files = job.reject_files();
     let rejected = rejected::read(&files[0].0, &files[0].1);
-    assert_eq!(rejected.len(), 1);
-    assert_eq!(rejected[0].text("Long_Text__c").chars().count(), 131_073);
-    assert_eq!(rejected[0].reason()["fields"], json!(["Long_Text__c"]));
+    let lengths: Vec<usize> = rejected
+        .iter()
+        .map(|rejected| rejected.text("Long_Text__c").chars().count())
+        .collect();
+    assert_eq!(lengths, [131_073, 10_000_000]);
+    for rejected in &rejected {
+        assert_eq!(rejected.reason()["fields"], json!(["Long_Text__c"]));
+    }
 }
