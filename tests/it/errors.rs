@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::harness::lines::{Stream, contact, contacts};
-use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, run};
+use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, Running, run};
 use crate::harness::s3::{S3Server, SECRET_KEY};
 use crate::harness::sim::TestSim;
 
@@ -130,6 +130,41 @@ async fn an_empty_stdin() {
     let output = Job::new(&sim, &[&stream]).write(&[]).await;
     assert_snapshot!(output.failed("transient_error"), @"the input ended without a COMPLETE or INCOMPLETE status of: contacts. Records that came were loaded; the source may have stopped early, so the sync has to be repeated");
     output.keeps_secret(SECRETS);
+}
+
+#[tokio::test]
+async fn nothing_secret_is_logged_at_any_level() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let expire = json!({"path": "*/jobs/ingest/*", "skip": 1, "do": {"expire_tokens": {}}});
+    let lose = json!({"method": "PATCH", "do": {"lose": {}}});
+    sim.fault(&expire).await;
+    sim.fault(&lose).await;
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", s3.config());
+    let record = |key: &str, email: &str, name: &str| {
+        stream.record(&json!({"Ext_Id__c": key, "Email": email, "LastName": name}))
+    };
+    let lines = [
+        record("good-value", "good@value.example", "Goodvalue"),
+        record("refused-value", "refused, value", "Refusedvalue"),
+        record("local-value", "l@value.example", "#N/A"),
+        stream.record_text(r#"{"LastName":"brokenvalue \ud800"}"#),
+        format!(
+            "{}{}",
+            stream.record(&json!({"LastName": "Tornvalue"})),
+            "}"
+        ),
+        "garbagevalue".to_owned(),
+        stream.complete(),
+    ];
+    let mut running = Running::start_logging(&job.write_args(), "TRACE");
+    running.feed(lines.to_vec());
+
+    let output = running.finish().await.succeeded();
+
+    output.keeps_secret(SECRETS);
+    // "!AQ." is in each access token.
+    output.keeps_secret(&["!AQ.", "value"]);
+    assert!(!output.of("LOG").is_empty());
 }
 
 /// `connectionStatus` of a `check` that prints nothing else but logs, and ends in exit code 0.

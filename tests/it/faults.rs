@@ -165,6 +165,34 @@ async fn a_connection_that_breaks_while_polling_is_opened_again() {
 }
 
 #[tokio::test]
+async fn every_call_may_fail_once() {
+    let html = json!({"status": {"code": 502, "body": "<html>Bad Gateway</html>"}});
+    let (lose, close) = (json!({"lose": {}}), json!({"close": {}}));
+    let expired = json!({"expire_tokens": {}});
+    for (method, path) in [
+        ("POST", "/services/oauth2/token"),
+        ("GET", "*/describe*"),
+        ("POST", "*/jobs/ingest"),
+        ("PUT", "*/batches"),
+        ("PATCH", "*/jobs/ingest/*"),
+        ("GET", "*/jobs/ingest/*"),
+        ("GET", "*/failedResults*"),
+        ("GET", "*/unprocessedrecords*"),
+    ] {
+        let cases = [&html, &lose, &close, &expired].map(|action| {
+            Case::run(
+                json!({"method": method, "path": path, "do": action}),
+                30,
+                20,
+            )
+        });
+        for case in futures::future::join_all(cases).await {
+            case.loaded_once().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn results_in_other_shapes_are_understood() {
     for action in [
         json!({"no_counts": {}}),

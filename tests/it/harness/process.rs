@@ -218,9 +218,15 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start<A: AsRef<str>>(args: &[A]) -> Self {
+        Self::start_logging(args, "INFO")
+    }
+
+    /// Starts the binary with everything logged from a level on.
+    pub(crate) fn start_logging<A: AsRef<str>>(args: &[A], level: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
             .args(args.iter().map(AsRef::as_ref))
             .current_dir(Path::new("/"))
+            .env("LOG_LEVEL", level)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
