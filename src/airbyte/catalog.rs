@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::message::StreamDescriptor;
 use crate::error::{Error, Result};
@@ -17,8 +17,8 @@ pub(crate) struct CatalogStream {
     /// API name of the object that records are written to.
     pub(crate) object: String,
     pub(crate) operation: Operation,
-    /// Schema of the records.
-    pub(crate) json_schema: Value,
+    /// Schema of the records, as text: its properties are columns in their order.
+    pub(crate) json_schema: Box<RawValue>,
     /// The platform's job; 0 if it did not say.
     pub(crate) sync_id: i64,
     /// Generation of the data; 0 if the platform did not say.
@@ -52,7 +52,7 @@ struct ConfiguredStream {
 struct Stream {
     name: String,
     namespace: Option<String>,
-    json_schema: Value,
+    json_schema: Box<RawValue>,
 }
 
 fn parse(json: &[u8]) -> Result<Vec<CatalogStream>> {
@@ -113,7 +113,7 @@ fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::error::ErrorKind;

@@ -63,6 +63,7 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
     let mut sync = Sync {
         output,
+        org,
         rotation,
         shared,
         streams,
@@ -71,12 +72,12 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     };
     tracing::info!(streams = catalog.len(), "the org is ready: reading records");
     let ended = sync.follow(stream::select_all(events), &mut input).await?;
-    sync.end(ended, &org)
+    sync.end(ended)
 }
 
 fn schema(stream: &CatalogStream) -> Result<StreamSchema, Failure> {
     let StreamDescriptor { name, namespace } = &stream.descriptor;
-    StreamSchema::from_json_schema(name, namespace.as_deref(), &stream.json_schema)
+    StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
         .map_err(|error| Failure::of(error.into(), &stream.descriptor))
 }
 
@@ -166,6 +167,7 @@ impl Stream {
 /// One run of `write`, on its printing side.
 struct Sync<'a> {
     output: &'a Output,
+    org: Org,
     rotation: Rotation<'a>,
     shared: Arc<Shared>,
     streams: Vec<Stream>,
@@ -283,17 +285,18 @@ impl Sync<'_> {
             records,
             accepted = total(|counts| counts.total_accepted),
             rejected = total(|counts| counts.total_rejected),
+            held_bytes = self.org.held_bytes(),
             "records read, and what states that were printed cover"
         );
     }
 
     /// What is left once all loads have ended.
-    fn end(mut self, ended: Ended, org: &Org) -> Result<(), Failure> {
+    fn end(mut self, ended: Ended) -> Result<(), Failure> {
         self.rotation.tell()?;
         for (index, state) in ended.late_states {
             self.late_state(index, &state)?;
         }
-        let usage = org.client().usage();
+        let usage = self.org.client().usage();
         tracing::info!(
             api_calls = usage.api_calls,
             polls = usage.polls,
@@ -352,6 +355,8 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
         "batches": report.batches,
         "api_calls": report.api_calls,
         "polls": report.polls,
+        "uploaded": report.uploaded,
+        "spilled": report.spilled,
         "seconds": report.elapsed.as_secs_f64(),
         "records_per_second": report.rows_per_second(),
         "rejects": rejects,

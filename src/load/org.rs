@@ -94,6 +94,11 @@ impl Org {
         self.inner.spilled.load(Ordering::Relaxed)
     }
 
+    /// Bytes that the loads hold of the memory budget now.
+    pub fn held_bytes(&self) -> usize {
+        self.inner.budget.used()
+    }
+
     pub(crate) fn budget(&self) -> &Budget {
         &self.inner.budget
     }
