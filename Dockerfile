@@ -1,6 +1,9 @@
 # The Airbyte destination. Build: docker build -t destination-salesforce .
 FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
+COPY .cargo .cargo
 # Dependencies in a layer of their own: they change far less often than the sources.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \

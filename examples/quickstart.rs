@@ -32,7 +32,7 @@ const FOLDER: &str = "target/quickstart";
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;

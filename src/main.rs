@@ -12,8 +12,10 @@ use arrow_salesforce::sim::{Sim, SimOptions};
 
 use cli::{Cli, Task};
 
+/// Batches come and go by hundreds of megabytes on several threads: measured, jemalloc keeps the
+/// least of what was freed. `.cargo/config.toml` says how long.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let task = Cli::read().task();

@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Semaphore};
+use tokio::sync::{
+    Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, OwnedSemaphorePermit, Semaphore,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
 use crate::error::{Error, Result};
@@ -37,6 +40,8 @@ struct Inner {
     loads: Mutex<Vec<Weak<Load>>>,
     /// Chunks that are closed, but whose job is not: they give memory back by themselves.
     staging: AtomicUsize,
+    /// Chunks among them that wait for a job slot.
+    waiting: AtomicUsize,
     spilled: AtomicU64,
 }
 
@@ -72,6 +77,7 @@ impl Org {
             runtime,
             loads: Mutex::default(),
             staging: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             spilled: AtomicU64::new(0),
         };
         Ok(Self {
@@ -107,12 +113,26 @@ impl Org {
         &self.inner.runtime
     }
 
-    pub(crate) fn job_slots(&self) -> &Arc<Semaphore> {
-        &self.inner.job_slots
-    }
-
     pub(crate) fn upload_slots(&self) -> &Arc<Semaphore> {
         &self.inner.upload_slots
+    }
+
+    /// A job slot for the next chunk; `None` if `stop` comes first.
+    pub(crate) async fn job_slot(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+        self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+        let slot = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            slot = Arc::clone(&self.inner.job_slots).acquire_owned() => slot.ok(),
+        };
+        self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.budget().freed().notify_waiters();
+        slot
+    }
+
+    /// Whether a chunk waits for a job slot: reading further would only fill memory.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.inner.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// The turn to join a job's results back to its rows.

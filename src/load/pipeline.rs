@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::chunk::{Chunk, Chunker};
-use crate::coerce::Reason;
 use crate::error::Result;
+use crate::reject::RejectedRow;
 
 use super::LoadError;
 use super::budget::Grant;
@@ -26,6 +26,10 @@ use super::submit::submit;
 
 /// Rows of one turn through coerce: keeps the memory asked for at once small.
 const ROWS_AT_ONCE: usize = 8_192;
+
+/// Chunks of one load between their closing and the end of their rows: what each takes beside its
+/// rows is not counted against the memory budget.
+const TASKS: usize = 256;
 
 /// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
 const LOCAL_REJECTS: usize = 100_000;
@@ -143,7 +147,7 @@ pub(super) struct Closed {
     pub(super) chunk: Chunk,
     /// All ordinals that the chunk stands for, those of rows rejected here included.
     pub(super) span: Range<u64>,
-    pub(super) rejects: Vec<(u64, Reason)>,
+    pub(super) rejects: Vec<RejectedRow>,
     /// Memory of the cells.
     pub(super) cells: Grant,
     pub(super) staging: Staging,
@@ -157,7 +161,7 @@ struct Intake {
     /// Ordinal of the first row of the open chunk.
     open_from: u64,
     /// Rows of the open chunk that are rejected already.
-    rejects: Vec<(u64, Reason)>,
+    rejects: Vec<RejectedRow>,
     /// Memory of the open chunk's cells.
     cells: Grant,
     /// When the open chunk is closed at the latest.
@@ -221,8 +225,11 @@ impl Intake {
     /// The next that was fed; closes the open chunk when its time comes.
     async fn next(&mut self, rows: &mut mpsc::Receiver<Fed>) -> Result<Option<Fed>> {
         loop {
-            let crowded = self.jobs.len() >= self.load.org.settings().max_jobs_in_flight * 2 + 4;
             let load = Arc::clone(&self.load);
+            let freed = load.org.budget().freed().notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            let crowded = load.org.is_crowded() || self.jobs.len() >= TASKS;
             let due = self.deadline.unwrap_or_else(Instant::now);
             tokio::select! {
                 biased;
@@ -231,6 +238,7 @@ impl Intake {
                 () = load.close_open.notified() => self.close(),
                 () = sleep_until(due), if self.deadline.is_some() => self.close(),
                 fed = rows.recv(), if !crowded => return Ok(fed),
+                () = freed, if crowded => {}
             }
         }
     }
@@ -271,13 +279,17 @@ impl Intake {
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
         let pushed = self.chunker.push(&coerced.batch, first, skip)?;
         let oversized = pushed.oversized;
-        let mut rejects: Vec<(u64, Reason)> = coerced
+        let mut rejects: Vec<RejectedRow> = coerced
             .rejects
             .into_iter()
             .chain(oversized)
-            .map(|(row, reason)| (first + row as u64, reason))
+            .map(|(row, reason)| RejectedRow {
+                ordinal: first + row as u64,
+                reason,
+                job_id: None,
+            })
             .collect();
-        rejects.sort_by_key(|(ordinal, _)| *ordinal);
+        rejects.sort_by_key(|row| row.ordinal);
         self.rejects.append(&mut rejects);
         for chunk in pushed.closed {
             self.submit(chunk);
@@ -333,9 +345,7 @@ impl Intake {
     fn submit(&mut self, chunk: Chunk) {
         let span = self.open_from..chunk.span().end;
         self.open_from = span.end;
-        let later = self
-            .rejects
-            .partition_point(|(ordinal, _)| *ordinal < span.end);
+        let later = self.rejects.partition_point(|row| row.ordinal < span.end);
         let later = self.rejects.split_off(later);
         let closed = Closed {
             chunk,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::coerce::Reason;
 use crate::error::{Error, Result};
-use crate::reject;
+use crate::reject::{self, RejectedRow};
 use crate::settings::BATCH_RECORDS;
 
 use super::LoadError;
@@ -57,7 +57,6 @@ pub(super) async fn submit(
         cells,
         staging,
     };
-    let mut job_id = None;
     if chunk.rows() == 0 {
         load.rows.close(held.span.clone());
         drop(held);
@@ -66,8 +65,7 @@ pub(super) async fn submit(
         let Some((id, outcome)) = attempt(&load, chunk, Some(held)).await? else {
             return Ok(());
         };
-        rejects.extend(outcome.rejected);
-        job_id = Some(id);
+        rejects.extend(refused(outcome.rejected, &id));
         let mut waiting = pieces(&load, &outcome.again, row_bytes, 2);
         while let Some((rows, number)) = waiting.pop() {
             let (chunk, cells) = rebuild(&load, &rows)?;
@@ -84,12 +82,24 @@ pub(super) async fn submit(
                 }
                 .into());
             }
-            rejects.extend(outcome.rejected);
+            rejects.extend(refused(outcome.rejected, &id));
             waiting.extend(pieces(&load, &outcome.again, row_bytes, number + 1));
         }
     }
-    rejects.sort_unstable_by_key(|(ordinal, _)| *ordinal);
-    reject(&load, &rejects, job_id.as_deref(), &events).await
+    rejects.sort_unstable_by_key(|row| row.ordinal);
+    reject(&load, &rejects, &events).await
+}
+
+/// Rows that a job refused.
+fn refused(rejected: Vec<(u64, Reason)>, job_id: &str) -> impl Iterator<Item = RejectedRow> {
+    let job_id: Arc<str> = job_id.into();
+    rejected
+        .into_iter()
+        .map(move |(ordinal, reason)| RejectedRow {
+            ordinal,
+            reason,
+            job_id: Some(Arc::clone(&job_id)),
+        })
 }
 
 /// One job from its creation to the end of those of its rows that Salesforce took.
@@ -126,10 +136,10 @@ async fn attempt(
 /// Creates, uploads and closes a job and waits for its end, in a slot of the org. `None` if the load
 /// was stopped before the job was closed: then nothing of it was processed.
 async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Option<EndedJob>> {
-    let Some(slot) = slot(load, load.org.job_slots()).await else {
+    let Some(slot) = load.org.job_slot(&load.stop).await else {
         return Ok(None);
     };
-    let Some(uploading) = slot_for_upload(load).await else {
+    let Some(uploading) = upload_slot(load).await else {
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
@@ -161,16 +171,12 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     Ok(Some(ended))
 }
 
-async fn slot(load: &Load, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+async fn upload_slot(load: &Load) -> Option<OwnedSemaphorePermit> {
     tokio::select! {
         biased;
         () = load.stop.cancelled() => None,
-        permit = Arc::clone(slots).acquire_owned() => permit.ok(),
+        permit = Arc::clone(load.org.upload_slots()).acquire_owned() => permit.ok(),
     }
-}
-
-async fn slot_for_upload(load: &Load) -> Option<OwnedSemaphorePermit> {
-    slot(load, load.org.upload_slots()).await
 }
 
 /// Rows to send again, in jobs small enough that the memory they take is small as well.
@@ -232,22 +238,21 @@ fn accept(load: &Load, sent: &Ordinals, outcome: &Outcome) {
 /// Hands rejected rows on with the columns they came with, then counts them as ended.
 async fn reject(
     load: &Load,
-    rejects: &[(u64, Reason)],
-    job_id: Option<&str>,
+    rejects: &[RejectedRow],
     events: &mpsc::Sender<Result<Event>>,
 ) -> Result<()> {
-    let (Some((first, _)), Some((last, _))) = (rejects.first(), rejects.last()) else {
+    let (Some(first), Some(last)) = (rejects.first(), rejects.last()) else {
         return Ok(());
     };
     let mut records = Vec::new();
     let mut rest = rejects;
-    for read in load.rows.read(*first..last + 1) {
+    for read in load.rows.read(first.ordinal..last.ordinal + 1) {
         let (first, batch) = read?;
         let end = first + batch.num_rows() as u64;
-        let (here, later) = rest.split_at(rest.partition_point(|(ordinal, _)| *ordinal < end));
+        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
         rest = later;
         if !here.is_empty() && !matches!(load.rejects, Rejects::Count) {
-            records.push(rejected_records(first, &batch, here, job_id)?);
+            records.push(rejected_records(first, &batch, here)?);
         }
     }
     let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
@@ -255,16 +260,12 @@ async fn reject(
     deliver(load, records, events).await?;
     drop(held);
     let mut tally = load.tally();
-    for (_, reason) in rejects {
-        tally.rejects.add(reason);
+    for row in rejects {
+        tally.rejects.add(&row.reason);
     }
     drop(tally);
-    for range in ranges(
-        &rejects
-            .iter()
-            .map(|(ordinal, _)| *ordinal)
-            .collect::<Vec<_>>(),
-    ) {
+    let ordinals: Vec<u64> = rejects.iter().map(|row| row.ordinal).collect();
+    for range in ranges(&ordinals) {
         load.end(range, End::Rejected);
     }
     load.ended.notify_one();
@@ -274,19 +275,11 @@ async fn reject(
 fn rejected_records(
     first: u64,
     batch: &RecordBatch,
-    rejects: &[(u64, Reason)],
-    job_id: Option<&str>,
+    rejects: &[RejectedRow],
 ) -> Result<RecordBatch> {
-    let (ordinals, reasons): (Vec<u64>, Vec<Reason>) = rejects.iter().cloned().unzip();
-    let rows: UInt64Array = ordinals.iter().map(|ordinal| ordinal - first).collect();
+    let rows: UInt64Array = rejects.iter().map(|row| row.ordinal - first).collect();
     let rows = take_record_batch(batch, &rows).map_err(LoadError::from)?;
-    Ok(reject::rejected(
-        rows,
-        &ordinals,
-        &reasons,
-        job_id,
-        Utc::now(),
-    )?)
+    Ok(reject::rejected(rows, rejects, Utc::now())?)
 }
 
 async fn deliver(

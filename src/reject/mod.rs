@@ -16,6 +16,6 @@ pub use error::{Cause, RejectError};
 pub use path::{DEFAULT_FILE_NAME_FORMAT, DEFAULT_PATH_FORMAT};
 pub use record::{
     REJECT_AT, REJECT_CODE, REJECT_FIELDS, REJECT_JOB_ID, REJECT_MESSAGE, REJECT_ORDINAL,
-    REJECT_STAGE, rejected,
+    REJECT_STAGE, RejectedRow, rejected,
 };
 pub use store::{Place, RejectConfig, RejectStore, RejectStream, S3Place};

@@ -30,27 +30,35 @@ pub const REJECT_AT: &str = "_reject_at";
 /// How many columns follow the source's.
 pub(crate) const REJECT_COLUMNS: usize = 7;
 
-/// Builds the batch: row `i` of `source` has `ordinals[i]` and was rejected for `reasons[i]`.
+/// What is known of a rejected row beside its source columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// The row's number in its stream.
+    pub ordinal: u64,
+    /// Why it was rejected.
+    pub reason: Reason,
+    /// Id of the job that refused it; `None` if it was never sent.
+    pub job_id: Option<Arc<str>>,
+}
+
+/// Builds the batch: row `i` of `source` was rejected as `rows[i]` says.
 ///
 /// # Errors
-/// [`RejectError::Batch`] if the three lengths differ.
+/// [`RejectError::Batch`] if the two lengths differ.
 pub fn rejected(
     source: RecordBatch,
-    ordinals: &[u64],
-    reasons: &[Reason],
-    job_id: Option<&str>,
+    rows: &[RejectedRow],
     at: DateTime<Utc>,
 ) -> Result<RecordBatch, RejectError> {
-    let rows = source.num_rows();
-    if rows != ordinals.len() || rows != reasons.len() {
-        let (ordinals, reasons) = (ordinals.len(), reasons.len());
+    if source.num_rows() != rows.len() {
+        let (source, rows) = (source.num_rows(), rows.len());
         return Err(RejectError::Batch {
-            reason: format!("{rows} rows, {ordinals} ordinals, {reasons} reasons"),
+            reason: format!("{source} source rows, {rows} reasons"),
         });
     }
     let (schema, mut columns, _) = source.into_parts();
     let mut fields: Vec<_> = schema.fields().iter().map(Arc::clone).collect();
-    for (field, column) in reject_columns(ordinals, reasons, job_id, at) {
+    for (field, column) in reject_columns(rows, at) {
         fields.push(Arc::new(field));
         columns.push(column);
     }
@@ -58,30 +66,24 @@ pub fn rejected(
     Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
 }
 
-fn reject_columns(
-    ordinals: &[u64],
-    reasons: &[Reason],
-    job_id: Option<&str>,
-    at: DateTime<Utc>,
-) -> [(Field, ArrayRef); REJECT_COLUMNS] {
+fn reject_columns(rows: &[RejectedRow], at: DateTime<Utc>) -> [(Field, ArrayRef); REJECT_COLUMNS] {
     let text = |of: fn(&Reason) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(reasons.iter().map(of)))
+        let texts = rows.iter().map(|row| of(&row.reason));
+        Arc::new(StringArray::from_iter_values(texts))
     };
     let required = |name: &str, column: ArrayRef| {
         let field = Field::new(name, column.data_type().clone(), false);
         (field, column)
     };
-    let job_ids: StringArray = std::iter::repeat_n(job_id, reasons.len()).collect();
-    let at = TimestampMillisecondArray::from_value(at.timestamp_millis(), reasons.len());
+    let job_ids: StringArray = rows.iter().map(|row| row.job_id.as_deref()).collect();
+    let ordinals = UInt64Array::from_iter_values(rows.iter().map(|row| row.ordinal));
+    let at = TimestampMillisecondArray::from_value(at.timestamp_millis(), rows.len());
     [
-        required(
-            REJECT_ORDINAL,
-            Arc::new(UInt64Array::from_iter_values(ordinals.iter().copied())),
-        ),
+        required(REJECT_ORDINAL, Arc::new(ordinals)),
         required(REJECT_STAGE, text(|reason| reason.stage.as_str())),
         required(REJECT_CODE, text(|reason| &reason.code)),
         required(REJECT_MESSAGE, text(|reason| &reason.message)),
-        required(REJECT_FIELDS, field_names(reasons)),
+        required(REJECT_FIELDS, field_names(rows)),
         (
             Field::new(REJECT_JOB_ID, DataType::Utf8, true),
             Arc::new(job_ids),
@@ -97,11 +99,11 @@ fn reject_columns(
     ]
 }
 
-fn field_names(reasons: &[Reason]) -> ArrayRef {
+fn field_names(rows: &[RejectedRow]) -> ArrayRef {
     let item = Field::new("item", DataType::Utf8, false);
     let mut list = ListBuilder::new(StringBuilder::new()).with_field(item);
-    for reason in reasons {
-        for field in &reason.fields {
+    for row in rows {
+        for field in &row.reason.fields {
             list.values().append_value(field);
         }
         list.append(true);
@@ -111,7 +113,7 @@ fn field_names(reasons: &[Reason]) -> ArrayRef {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{AsArray, Int64Array};
+    use arrow::array::{Array as _, AsArray, Int64Array};
 
     use super::*;
     use crate::coerce::Stage;
@@ -132,9 +134,17 @@ mod tests {
 
     #[test]
     fn reasons_follow_the_source_columns() {
-        let reasons = [reason(&["LastName", "Title"]), reason(&[])];
+        let row = |ordinal, fields: &[&str], job_id: Option<&str>| RejectedRow {
+            ordinal,
+            reason: reason(fields),
+            job_id: job_id.map(Arc::from),
+        };
+        let rows = [
+            row(7, &["LastName", "Title"], None),
+            row(9, &[], Some("750A")),
+        ];
         let at = DateTime::from_timestamp_millis(1_772_323_209_000).unwrap();
-        let batch = rejected(source(), &[7, 9], &reasons, Some("750A"), at).unwrap();
+        let batch = rejected(source(), &rows, at).unwrap();
         let schema = batch.schema();
         let names: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         assert_eq!(
@@ -154,12 +164,14 @@ mod tests {
         assert_eq!(fields.value(0).as_string::<i32>().value(1), "Title");
         assert_eq!(fields.value(1).len(), 0);
         assert_eq!(batch.column(2).as_string::<i32>().value(0), "salesforce");
-        assert_eq!(batch.column(6).as_string::<i32>().value(1), "750A");
+        let job_ids = batch.column(6).as_string::<i32>();
+        assert!(job_ids.is_null(0), "a row that was never sent has no job");
+        assert_eq!(job_ids.value(1), "750A");
     }
 
     #[test]
     fn lengths_that_differ_are_refused() {
-        let error = rejected(source(), &[7], &[reason(&[])], None, Utc::now()).unwrap_err();
-        assert!(error.to_string().contains("2 rows, 1 ordinals, 1 reasons"));
+        let error = rejected(source(), &[], Utc::now()).unwrap_err();
+        assert!(error.to_string().contains("2 source rows, 0 reasons"));
     }
 }

@@ -24,7 +24,7 @@ use super::error::{Cause, RejectError};
 use super::path::{FileParts, Layout};
 
 /// Larger objects are sent in parts of this size, in bytes.
-const PART_BYTES: usize = 10 << 20;
+const PART_BYTES: usize = 5 << 20;
 /// Rows rendered at a time.
 const SLICE_ROWS: usize = 1_024;
 /// Tries of a request after the first.

@@ -16,4 +16,5 @@ mod harness;
 mod house;
 mod kills;
 mod library;
+mod memory;
 mod rejects;

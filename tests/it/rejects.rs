@@ -312,6 +312,8 @@ fn check_mixed(output: &Output, rejected: &[Rejected], lines: &[String]) {
         assert_eq!(envelope["_airbyte_meta"]["sync_id"], 42);
         assert_eq!(envelope["_airbyte_meta"]["changes"], json!([]));
         assert!(rejected.reason()["at"].as_u64().unwrap() > 1_700_000_000_000);
+        let sent = rejected.stage() == "salesforce";
+        assert_eq!(rejected.reason()["job_id"].is_string(), sent);
         if rejected.stage() != "decode" {
             assert_eq!(envelope["_airbyte_data"]["sf__Id"], "");
             assert_eq!(envelope["_airbyte_extracted_at"], 1_700_000_000_000_u64);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::coerce::{Reason, Stage};
-use crate::reject::rejected;
+use crate::reject::{RejectedRow, rejected};
 
 const AT: i64 = 1_772_323_209_000;
 
@@ -30,9 +30,16 @@ fn declared(name: &str, kind: &str) -> Field {
 fn batch(columns: Vec<(Field, ArrayRef)>, reasons: &[Reason], job_id: Option<&str>) -> RecordBatch {
     let (fields, columns): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     let source = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
-    let ordinals: Vec<u64> = (0..source.num_rows() as u64).collect();
+    let rows: Vec<RejectedRow> = (0..)
+        .zip(reasons)
+        .map(|(ordinal, reason)| RejectedRow {
+            ordinal,
+            reason: reason.clone(),
+            job_id: job_id.map(Arc::from),
+        })
+        .collect();
     let at = DateTime::from_timestamp_millis(AT).unwrap();
-    rejected(source, &ordinals, reasons, job_id, at).unwrap()
+    rejected(source, &rows, at).unwrap()
 }
 
 fn render(batch: &RecordBatch, format: Format) -> String {

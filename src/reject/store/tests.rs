@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::coerce::{Reason, Stage};
 use crate::error::ErrorKind;
-use crate::reject::rejected;
+use crate::reject::{RejectedRow, rejected};
 
 const KEY_ID: &str = "AKIDEXAMPLEKEYID";
 const SECRET: &str = "SecretThatMustNotBeShown";
@@ -51,15 +51,14 @@ fn batch(values: &[&str]) -> RecordBatch {
         message: "no".to_owned(),
         fields: Vec::new(),
     };
-    let ordinals: Vec<u64> = (0..values.len() as u64).collect();
-    rejected(
-        source,
-        &ordinals,
-        &vec![reason; values.len()],
-        None,
-        start(),
-    )
-    .unwrap()
+    let rows: Vec<RejectedRow> = (0..values.len() as u64)
+        .map(|ordinal| RejectedRow {
+            ordinal,
+            reason: reason.clone(),
+            job_id: None,
+        })
+        .collect();
+    rejected(source, &rows, start()).unwrap()
 }
 
 async fn text(store: &dyn ObjectStore, key: &str) -> String {
