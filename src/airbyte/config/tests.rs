@@ -83,7 +83,7 @@ fn complaint_of(config: &Value) -> String {
 fn s3_of(config: Config) -> S3Place {
     match config.rejects.unwrap().place {
         Place::S3(s3) => s3,
-        other => panic!("not S3: {other:?}"),
+        other @ Place::Url(_) => panic!("not S3: {other:?}"),
     }
 }
 
