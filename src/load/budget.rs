@@ -1,7 +1,7 @@
 //! One memory budget for the process: reading waits when it is used up.
 //!
-//! Rows, cells and the join back draw from one DataFusion memory pool of 70 % of the setting (the
-//! rest is the program's own: buffers, sockets, allocator slack). A share of it is never given to
+//! Rows, cells and the join back draw from one DataFusion memory pool: three quarters of the setting
+//! once the program's own needs are taken off (the rest is allocator slack). A share of it is never given to
 //! reading, or rows would fill the pool and the join that frees them could not run. The pool itself
 //! wakes nobody, so this type adds the waiting.
 
@@ -12,6 +12,10 @@ use datafusion::execution::memory_pool::{
 };
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use tokio::sync::Notify;
+
+/// What the program takes beside rows, in bytes, as measured: code, threads, builders, the pieces of
+/// uploads, results and reject files on their way.
+const PROGRAM: usize = 48 << 20;
 
 /// Share of the pool that reading never gets, in bytes, or a quarter where that is less.
 const KEPT_FOR_SETTLING: usize = 64 << 20;
@@ -28,7 +32,7 @@ impl Budget {
     /// A budget for a process that may use `memory_limit` bytes in all.
     pub(crate) fn new(memory_limit: u64) -> Self {
         let limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
-        let total = limit / 10 * 7;
+        let total = limit.saturating_sub(PROGRAM) / 4 * 3;
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(total));
         let rows = MemoryConsumer::new("rows in flight").register(&pool);
         let for_rows = total - KEPT_FOR_SETTLING.min(total / 4);
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn a_share_is_kept_for_settling() {
         let budget = Budget::new(1 << 30);
-        let total = (1_usize << 30) / 10 * 7;
+        let total = ((1_usize << 30) - PROGRAM) / 4 * 3;
         assert!(budget.try_grant(1).is_some());
         let held = budget.try_grant(total - KEPT_FOR_SETTLING).unwrap();
         assert!(budget.try_grant(1).is_none(), "reading stops at its share");
@@ -142,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn giving_back_wakes_who_waits() {
         let budget = Budget::new(128 << 20);
-        let mut held = budget.try_grant(80 << 20).unwrap();
+        let mut held = budget.try_grant(40 << 20).unwrap();
         let freed = budget.freed().notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
