@@ -7,6 +7,7 @@ use arrow::compute::{filter, filter_record_batch};
 use datafusion::execution::TaskContext;
 use futures::stream::{self, Peekable, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::bulk::{EndedJob, JobState, ResultStream};
 use crate::coerce::Reason;
@@ -14,12 +15,11 @@ use crate::error::Result;
 
 use super::LoadError;
 use super::loader::Load;
-use super::rows::Ordinals;
+use super::ordinals::{Ordinals, gaps, span};
 use super::settle::{
     EndState, Ends, Found, JobEnd, SentRows, Settled, Settlement, Verdict, common_columns,
     parse_reason, verdict,
 };
-use super::submit::{gaps, span};
 
 /// What became of the rows of one job; those in neither list are in Salesforce.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(super) struct Outcome {
     pub(super) rejected: Vec<(u64, Reason)>,
     /// Rows that Salesforce did not process, sorted.
     pub(super) again: Vec<u64>,
+    /// Kept until the rejected rows are stored, so that one job's at a time are in memory.
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Says what became of the rows `sent` in a job.
@@ -44,8 +46,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
         Verdict::Refused(error) => return Err(error),
         Verdict::ReadResults | Verdict::Settle | Verdict::ReadSuccesses => {}
     }
-    // One join at a time over the org: its memory is a share of the budget, not one per job.
-    let _alone = load.org.settling().await;
+    let turn = Some(load.org.settling().await);
     let results = read_results(load, ended, false).await?;
     let found = results.found;
     let mut settled = None;
@@ -66,6 +67,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
         return Ok(Outcome {
             rejected: ends.rejected,
             again: ends.unprocessed,
+            turn,
         });
     }
     Err(LoadError::Indeterminate {
@@ -103,6 +105,7 @@ fn all_again(sent: &Ordinals) -> Outcome {
     Outcome {
         rejected: Vec::new(),
         again: sent.iter().cloned().flatten().collect(),
+        turn: None,
     }
 }
 

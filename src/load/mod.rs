@@ -5,6 +5,7 @@ mod checkpoint;
 mod error;
 mod judge;
 mod loader;
+mod ordinals;
 mod org;
 mod pipeline;
 mod report;

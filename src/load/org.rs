@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use tokio::sync::{
-    Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, OwnedSemaphorePermit, Semaphore,
-};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
@@ -34,7 +32,7 @@ struct Inner {
     settings: Settings,
     job_slots: Arc<Semaphore>,
     upload_slots: Arc<Semaphore>,
-    settling: AsyncMutex<()>,
+    settling: Arc<AsyncMutex<()>>,
     budget: Budget,
     runtime: Arc<RuntimeEnv>,
     loads: Mutex<Vec<Weak<Load>>>,
@@ -71,7 +69,7 @@ impl Org {
             client,
             job_slots: Arc::new(Semaphore::new(settings.max_jobs_in_flight)),
             upload_slots: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
-            settling: AsyncMutex::new(()),
+            settling: Arc::default(),
             settings,
             budget,
             runtime,
@@ -135,9 +133,10 @@ impl Org {
         self.inner.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// The turn to join a job's results back to its rows.
-    pub(crate) async fn settling(&self) -> AsyncMutexGuard<'_, ()> {
-        self.inner.settling.lock().await
+    /// The turn to join a job's results back to its rows and to store those rejected: what that
+    /// takes of memory is a share of the budget, not one for each job.
+    pub(crate) async fn settling(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.inner.settling).lock_owned().await
     }
 
     /// Joins a load to those that memory pressure is spread over.

@@ -19,9 +19,6 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 
 use super::budget::Grant;
 
-/// Sorted ranges of ordinals that do not touch each other.
-pub(crate) type Ordinals = Vec<Range<u64>>;
-
 /// Rows could not be packed, moved to disk, or read back.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {

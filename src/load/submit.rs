@@ -20,9 +20,9 @@ use super::budget::Grant;
 use super::checkpoint::End;
 use super::judge::{Outcome, judge};
 use super::loader::{Event, Load, Rejects};
+use super::ordinals::{Ordinals, gaps, ranges, span};
 use super::org::Staging;
 use super::pipeline::{Closed, rebuilt_bytes, skip_mask};
-use super::rows::Ordinals;
 
 /// Jobs that a row may be in, when Salesforce leaves it unprocessed.
 const ATTEMPTS: u32 = 3;
@@ -57,6 +57,7 @@ pub(super) async fn submit(
         cells,
         staging,
     };
+    let mut turn = None;
     if chunk.rows() == 0 {
         load.rows.close(held.span.clone());
         drop(held);
@@ -66,8 +67,10 @@ pub(super) async fn submit(
             return Ok(());
         };
         rejects.extend(refused(outcome.rejected, &id));
+        turn = outcome.turn;
         let mut waiting = pieces(&load, &outcome.again, row_bytes, 2);
         while let Some((rows, number)) = waiting.pop() {
+            drop(turn.take());
             let (chunk, cells) = rebuild(&load, &rows)?;
             let Some((id, outcome)) = attempt(&load, chunk, None).await? else {
                 return Ok(());
@@ -83,11 +86,14 @@ pub(super) async fn submit(
                 .into());
             }
             rejects.extend(refused(outcome.rejected, &id));
+            turn = outcome.turn;
             waiting.extend(pieces(&load, &outcome.again, row_bytes, number + 1));
         }
     }
     rejects.sort_unstable_by_key(|row| row.ordinal);
-    reject(&load, &rejects, &events).await
+    reject(&load, &rejects, &events).await?;
+    drop(turn);
+    Ok(())
 }
 
 /// Rows that a job refused.
@@ -301,50 +307,5 @@ async fn deliver(
             load.tally().reject_files.push(path);
             Ok(())
         }
-    }
-}
-
-/// Sorted ordinals as ranges.
-fn ranges(ordinals: &[u64]) -> Ordinals {
-    let mut ranges: Ordinals = Vec::new();
-    for ordinal in ordinals {
-        match ranges.last_mut() {
-            Some(last) if last.end == *ordinal => last.end += 1,
-            _ => ranges.push(*ordinal..ordinal + 1),
-        }
-    }
-    ranges
-}
-
-pub(super) fn span(rows: &Ordinals) -> Range<u64> {
-    rows.first().map_or(0, |first| first.start)..rows.last().map_or(0, |last| last.end)
-}
-
-/// Ordinals of `within` that are not among `rows`.
-pub(super) fn gaps(rows: &Ordinals, within: Range<u64>) -> impl Iterator<Item = u64> {
-    let mut ranges = rows[rows.partition_point(|range| range.end <= within.start)..]
-        .iter()
-        .peekable();
-    within.filter(move |ordinal| {
-        while ranges.next_if(|range| range.end <= *ordinal).is_some() {}
-        !ranges.peek().is_some_and(|range| range.contains(ordinal))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ordinals_become_ranges_and_gaps() {
-        let rows = ranges(&[3, 4, 5, 9, 11, 12]);
-        assert_eq!(rows, [3..6, 9..10, 11..13]);
-        assert_eq!(span(&rows), 3..13);
-        assert_eq!(
-            gaps(&rows, 0..14).collect::<Vec<_>>(),
-            [0, 1, 2, 6, 7, 8, 10, 13]
-        );
-        assert_eq!(gaps(&rows, 4..10).collect::<Vec<_>>(), [6, 7, 8]);
-        assert!(ranges(&[]).is_empty());
     }
 }
