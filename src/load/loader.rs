@@ -241,13 +241,13 @@ impl Loader {
 
 /// A checkpoint inside a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Rows of the batch before the checkpoint.
-    pub row: usize,
+    pub(crate) row: usize,
     /// Bytes received for those rows.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The checkpoint.
-    pub id: u64,
+    pub(crate) id: u64,
 }
 
 /// What goes from a feed to its load.
@@ -303,7 +303,7 @@ impl Feed {
     ///
     /// # Errors
     /// As [`Feed::send`].
-    pub async fn send_marked(
+    pub(crate) async fn send_marked(
         &mut self,
         batch: RecordBatch,
         bytes: u64,

@@ -15,7 +15,9 @@ mod submit;
 
 pub use checkpoint::Counts;
 pub use error::LoadError;
-pub use loader::{Event, Events, Feed, Loader, LoaderBuilder, Mark, Rejects};
+#[cfg(feature = "airbyte")]
+pub(crate) use loader::Mark;
+pub use loader::{Event, Events, Feed, Loader, LoaderBuilder, Rejects};
 pub use org::Org;
 pub use report::{LoadReport, RejectCount};
 pub use rows::RowsError;

@@ -295,7 +295,7 @@ impl Intake {
             self.submit(chunk);
         }
         self.cells.grow(new_bytes);
-        if self.deadline.is_none() {
+        if self.deadline.is_none() && !self.chunker.is_empty() {
             self.deadline = Some(Instant::now() + self.load.org.settings().flush_interval);
         }
         let open_bytes = if self.chunker.is_empty() {
@@ -336,6 +336,7 @@ impl Intake {
 
     /// Closes the open chunk, if there is one.
     fn close(&mut self) {
+        self.deadline = None;
         self.load.open_bytes.store(0, Ordering::Relaxed);
         if let Some(chunk) = self.chunker.close() {
             self.submit(chunk);

@@ -102,12 +102,13 @@ fn no_such_field(column: &str, object: &ObjectSchema) -> String {
     let nearest = object.nearest(column).join(", ");
     if nearest.is_empty() {
         format!(
-            "column {column}: {} has no such field, or the user may not see it",
+            "column {column}: {} has no such field, or the user may not see it; map the column to \
+             another field, or leave it out",
             object.name
         )
     } else {
         format!(
-            "column {column}: {} has no such field; nearest: {nearest}",
+            "column {column}: {} has no such field; map the column to another, nearest: {nearest}",
             object.name
         )
     }
@@ -209,7 +210,7 @@ mod tests {
             "Id",
         ]);
         let expected = [
-            "column Lastname__c: Contact has no such field; nearest: LastName",
+            "column Lastname__c: Contact has no such field; map the column to another, nearest: LastName",
             "column CreatedDate: the user may not create it; leave the column out",
             "column EMAIL: column Email feeds the same field Email; keep one of them",
             "column Account.Key__c: relationship columns are not written by this version; \

@@ -86,7 +86,7 @@ async fn columns_that_are_misspelt_or_read_only() {
         &["LastNme", "Emial", "Internal_Code__c", "FirstName"],
     );
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"object Contact: column Emial: Contact has no such field; nearest: Email; column Internal_Code__c: the user may not create it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it; column LastNme: Contact has no such field; nearest: LastName, LastModifiedDate, LastModifiedById");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object Contact: column Emial: Contact has no such field; map the column to another, nearest: Email; column Internal_Code__c: the user may not create it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it; column LastNme: Contact has no such field; map the column to another, nearest: LastName, LastModifiedDate, LastModifiedById");
 }
 
 #[tokio::test]
