@@ -82,20 +82,20 @@ fn data_path(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("contacts");
     group.throughput(Throughput::Elements(lines.len() as u64));
     group.bench_function("decode", |bench| {
-        bench.iter(|| decode(&mut decoder, &lines))
+        bench.iter(|| decode(&mut decoder, &lines));
     });
     group.bench_function("coerce", |bench| {
-        bench.iter(|| coercion.apply(&batch).unwrap())
+        bench.iter(|| coercion.apply(&batch).unwrap());
     });
     let mut sizes = Vec::new();
     group.bench_function("sizes", |bench| {
-        bench.iter(|| row_sizes(&cells, &mut sizes).unwrap())
+        bench.iter(|| row_sizes(&cells, &mut sizes).unwrap());
     });
     group.bench_function("csv", |bench| {
         bench.iter(|| chunk.csv().map(|piece| piece.unwrap().len()).sum::<usize>());
     });
     group.bench_function("canonical", |bench| {
-        bench.iter(|| coercion.canonical(&cells).unwrap())
+        bench.iter(|| coercion.canonical(&cells).unwrap());
     });
     group.finish();
 }
