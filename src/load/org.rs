@@ -111,21 +111,21 @@ impl Org {
         &self.inner.runtime
     }
 
-    pub(crate) fn upload_slots(&self) -> &Arc<Semaphore> {
-        &self.inner.upload_slots
-    }
-
     /// A job slot for the next chunk; `None` if `stop` comes first.
     pub(crate) async fn job_slot(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
         self.inner.waiting.fetch_add(1, Ordering::Relaxed);
-        let slot = tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            slot = Arc::clone(&self.inner.job_slots).acquire_owned() => slot.ok(),
-        };
+        let slot = slot(&self.inner.job_slots, stop).await;
         self.inner.waiting.fetch_sub(1, Ordering::Relaxed);
         self.budget().freed().notify_waiters();
         slot
+    }
+
+    /// An upload slot for the next chunk; `None` if `stop` comes first.
+    pub(crate) async fn upload_slot(
+        &self,
+        stop: &CancellationToken,
+    ) -> Option<OwnedSemaphorePermit> {
+        slot(&self.inner.upload_slots, stop).await
     }
 
     /// Whether a chunk waits for a job slot: reading further would only fill memory.
@@ -194,6 +194,14 @@ impl Org {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         loads.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+async fn slot(slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        slot = Arc::clone(slots).acquire_owned() => slot.ok(),
     }
 }
 

@@ -245,12 +245,11 @@ impl Intake {
 
     async fn batch(&mut self, batch: &RecordBatch, bytes: u64, marks: &[Mark]) -> Result<()> {
         self.account(batch.num_rows(), bytes, marks);
-        let mut from = 0;
-        while from < batch.num_rows() {
+        let first = self.load.checkpoints().next_ordinal() - batch.num_rows() as u64;
+        for from in (0..batch.num_rows()).step_by(ROWS_AT_ONCE) {
             let rows = ROWS_AT_ONCE.min(batch.num_rows() - from);
-            let first = self.load.checkpoints().next_ordinal() - (batch.num_rows() - from) as u64;
-            self.rows(first, batch.slice(from, rows)).await?;
-            from += rows;
+            self.rows(first + from as u64, batch.slice(from, rows))
+                .await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
@@ -145,7 +145,7 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     let Some(slot) = load.org.job_slot(&load.stop).await else {
         return Ok(None);
     };
-    let Some(uploading) = upload_slot(load).await else {
+    let Some(uploading) = load.org.upload_slot(&load.stop).await else {
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
@@ -175,14 +175,6 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     let ended = running.finished().await?;
     drop(slot);
     Ok(Some(ended))
-}
-
-async fn upload_slot(load: &Load) -> Option<OwnedSemaphorePermit> {
-    tokio::select! {
-        biased;
-        () = load.stop.cancelled() => None,
-        permit = Arc::clone(load.org.upload_slots()).acquire_owned() => permit.ok(),
-    }
 }
 
 /// Rows to send again, in jobs small enough that the memory they take is small as well.

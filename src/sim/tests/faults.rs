@@ -129,18 +129,7 @@ async fn rows_are_refused_and_shuffled_as_the_seed_says() {
         refused == failed.len() - 1 && (15..45).contains(&refused),
         "{refused} refused"
     );
-    let path = format!(
-        "/jobs/ingest/{}/successfulResults",
-        job["id"].as_str().unwrap()
-    );
-    let text = client
-        .call(Method::GET, &path)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let text = client.result_text(&job, "successfulResults").await;
     let first: Vec<&str> = text.lines().skip(1).collect();
     assert!(!first.is_sorted(), "the order was kept");
     assert!(first.iter().any(|line| line.contains("E9\"")));

@@ -121,17 +121,16 @@ impl Client {
         .await
     }
 
+    /// A result as it comes.
+    async fn result_text(&self, job: &Value, which: &str) -> String {
+        let path = format!("/jobs/ingest/{}/{which}", job["id"].as_str().unwrap());
+        let answer = self.call(Method::GET, &path).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// The lines of a result, those after the header sorted.
     async fn result(&self, job: &Value, which: &str) -> Vec<String> {
-        let path = format!("/jobs/ingest/{}/{which}", job["id"].as_str().unwrap());
-        let text = self
-            .call(Method::GET, &path)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+        let text = self.result_text(job, which).await;
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.get_mut(1..).unwrap_or_default().sort();
         lines
