@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::FixedOffset;
+
 use crate::error::{Error, Result};
 
 /// Largest upload in bytes: Bulk API 2.0 takes 150 MB after base64, a third more than raw
@@ -33,6 +35,67 @@ pub enum NullHandling {
     /// The cell is empty, and Salesforce leaves the field as it is.
     #[default]
     Leave,
+    /// The cell is `#N/A`, which clears the field. A key that is missing from a record still
+    /// leaves the field as it is.
+    Clear,
+}
+
+/// What is done with a text that is longer than its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnTooLong {
+    /// Its record is rejected: by Salesforce, or here with [`Validate::Strict`].
+    #[default]
+    Reject,
+    /// It is cut to the length of the field. Never done to a key.
+    Truncate,
+}
+
+/// How much is judged here, before Salesforce does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Validate {
+    /// Only what no job can hold.
+    #[default]
+    Minimal,
+    /// Also lengths of texts, required fields of inserts, and restricted picklists, as the object's
+    /// describe states them.
+    Strict,
+}
+
+/// A time zone: a name such as `Europe/Berlin`, or an offset such as `+05:30`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Timezone {
+    /// A zone of the IANA database, with its daylight saving time.
+    Named(chrono_tz::Tz),
+    /// The same offset from UTC at all times.
+    Offset(FixedOffset),
+}
+
+impl Timezone {
+    /// Reads a name of the IANA database or an offset.
+    ///
+    /// # Errors
+    /// A config error that names the setting.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.eq_ignore_ascii_case("utc") || text == "Z" {
+            return Ok(Self::default());
+        }
+        let named = text.parse().map(Self::Named);
+        let zone = named.or_else(|_| text.parse().map(Self::Offset));
+        zone.map_err(|_| {
+            Error::config(
+                "timezone is not known; give a name such as Europe/Berlin, or an offset such as \
+                 +05:30",
+            )
+        })
+    }
+}
+
+impl Default for Timezone {
+    fn default() -> Self {
+        Self::Named(chrono_tz::UTC)
+    }
 }
 
 /// How a load runs. [`Settings::default`] suits full-size loads; [`Settings::validate`] says what
@@ -53,6 +116,18 @@ pub struct Settings {
     pub flush_interval: Duration,
     /// What nulls do.
     pub null_handling: NullHandling,
+    /// What is done with texts longer than their field.
+    pub on_too_long: OnTooLong,
+    /// How much is judged here.
+    pub validate: Validate,
+    /// Zone of dates made of timestamps, and of timestamps without an offset: UTC by default.
+    pub timezone: Timezone,
+    /// Id of the assignment rule that jobs for Lead and Case run.
+    pub assignment_rule_id: Option<String>,
+    /// Share of rejected rows in percent, 0 to 100, above which a load stops; none by default.
+    pub max_rejected_percent: Option<u8>,
+    /// Whether logs and summaries may hold values of records. False by default.
+    pub log_values: bool,
 }
 
 impl Default for Settings {
@@ -64,6 +139,12 @@ impl Default for Settings {
             memory_limit_bytes: default_memory(container_limit()),
             flush_interval: Duration::from_secs(300),
             null_handling: NullHandling::Leave,
+            on_too_long: OnTooLong::Reject,
+            validate: Validate::Minimal,
+            timezone: Timezone::default(),
+            assignment_rule_id: None,
+            max_rejected_percent: None,
+            log_values: false,
         }
     }
 }
@@ -98,8 +179,21 @@ impl Settings {
             self.flush_interval.as_secs(),
             1,
             86_400,
-        )
+        )?;
+        let percent = self.max_rejected_percent.unwrap_or_default();
+        in_range("max_rejected_percent", percent.into(), 0, 100)?;
+        match &self.assignment_rule_id {
+            Some(id) if !is_id(id) => Err(Error::config(
+                "assignment_rule_id is no Id; give the 15 or 18 letters and digits that the URL of \
+                 the rule ends with",
+            )),
+            _ => Ok(()),
+        }
     }
+}
+
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 15 | 18) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn in_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::message::StreamDescriptor;
@@ -34,6 +34,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<CatalogStream>> {
     parse(&super::read_file("catalog", path)?)
 }
 
+/// Lets streams that delete bypass the recycle bin.
+pub(crate) fn delete_for_good(streams: &mut [CatalogStream]) {
+    for stream in streams {
+        if stream.operation == Operation::Delete {
+            stream.operation = Operation::HardDelete;
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct CatalogFile {
     streams: Vec<ConfiguredStream>,
@@ -44,6 +53,8 @@ struct ConfiguredStream {
     stream: Stream,
     destination_sync_mode: String,
     destination_object_name: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    primary_key: Vec<Vec<String>>,
     generation_id: Option<i64>,
     sync_id: Option<i64>,
 }
@@ -89,12 +100,19 @@ fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
     let descriptor = StreamDescriptor { name, namespace };
     let operation = match configured.destination_sync_mode.as_str() {
         "append" => Operation::Insert,
+        "append_dedup" => Operation::Upsert {
+            external_id: matching_key(&descriptor, &configured.primary_key)?,
+        },
+        "update" => Operation::Update,
+        "soft_delete" => Operation::Delete,
         mode => {
-            return Err(Error::config(format!(
-                "stream {descriptor}: destination sync mode {mode} is not supported by this \
-                 version; choose append, which inserts each record"
-            ))
-            .with_stream(&descriptor.name));
+            return Err(complaint(
+                &descriptor,
+                &format!(
+                    "destination sync mode {mode} is not supported; choose append to insert, \
+                     append_dedup to upsert, update, or soft_delete"
+                ),
+            ));
         }
     };
     let object = configured
@@ -109,6 +127,39 @@ fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
         sync_id: configured.sync_id.unwrap_or_default(),
         generation_id: configured.generation_id.unwrap_or_default(),
     })
+}
+
+/// The one field that records of an upsert are matched by.
+fn matching_key(stream: &StreamDescriptor, primary_key: &[Vec<String>]) -> Result<String> {
+    let cure = "choose one matching key for the stream: an external ID field of the object, or Id";
+    match primary_key {
+        [path] => match path.as_slice() {
+            [field] if !field.is_empty() => Ok(field.clone()),
+            _ => Err(complaint(
+                stream,
+                &format!("the matching key is not the name of one field; {cure}"),
+            )),
+        },
+        [] => Err(complaint(
+            stream,
+            &format!("append_dedup needs a matching key; {cure}"),
+        )),
+        _ => Err(complaint(
+            stream,
+            &format!(
+                "append_dedup takes one matching key, not {}; {cure}",
+                primary_key.len()
+            ),
+        )),
+    }
+}
+
+fn complaint(stream: &StreamDescriptor, what: &str) -> Error {
+    Error::config(format!("stream {stream}: {what}")).with_stream(&stream.name)
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<String>>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -179,8 +230,8 @@ mod tests {
             @"stream c appears more than once in the catalog; give one of them another name or namespace"
         );
         insta::assert_snapshot!(
-            complaint_of(&json!({"streams": [stream("c", &json!("n"), "append_dedup")]})),
-            @"stream n.c: destination sync mode append_dedup is not supported by this version; choose append, which inserts each record"
+            complaint_of(&json!({"streams": [stream("c", &json!("n"), "overwrite")]})),
+            @"stream n.c: destination sync mode overwrite is not supported; choose append to insert, append_dedup to upsert, update, or soft_delete"
         );
         insta::assert_snapshot!(
             complaint_of(&json!({"streams": [{"stream": {"name": "c"}}]})),

@@ -19,7 +19,7 @@ use url::{Host, Url};
 use crate::bulk::Credentials;
 use crate::error::{Error, Result};
 use crate::reject::{Format, Place, RejectConfig, RejectStore, S3Place};
-use crate::settings::{NullHandling, Settings};
+use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 
 /// A config that has been checked.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) credentials: Credentials,
     /// How loads run.
     pub(crate) settings: Settings,
+    /// Whether records of `soft_delete` streams bypass the recycle bin.
+    pub(crate) hard_delete: bool,
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
     /// The text of the file.
@@ -70,6 +72,7 @@ impl Config {
         Ok(Self {
             credentials,
             settings,
+            hard_delete: file.hard_delete.unwrap_or_default(),
             rejects,
             text: String::from_utf8_lossy(json).into_owned().into(),
         })
@@ -118,7 +121,44 @@ struct ConfigFile {
     max_jobs_in_flight: Option<usize>,
     memory_limit_bytes: Option<u64>,
     flush_interval_seconds: Option<u64>,
-    null_handling: Option<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    null_handling: NullsFile,
+    timezone: Option<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    on_too_long: TooLongFile,
+    #[serde(default, deserialize_with = "null_is_default")]
+    validate: ValidateFile,
+    assignment_rule_id: Option<String>,
+    hard_delete: Option<bool>,
+    max_rejected_percent: Option<u8>,
+    log_values: Option<bool>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NullsFile {
+    #[default]
+    #[serde(alias = "")]
+    Leave,
+    Clear,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TooLongFile {
+    #[default]
+    #[serde(alias = "")]
+    Reject,
+    Truncate,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ValidateFile {
+    #[default]
+    #[serde(alias = "")]
+    Minimal,
+    Strict,
 }
 
 #[derive(Deserialize)]
@@ -141,20 +181,28 @@ impl ConfigFile {
             flush_interval: self
                 .flush_interval_seconds
                 .map_or(defaults.flush_interval, Duration::from_secs),
-            null_handling: null_handling(self.null_handling.as_deref())?,
+            null_handling: match self.null_handling {
+                NullsFile::Leave => NullHandling::Leave,
+                NullsFile::Clear => NullHandling::Clear,
+            },
+            on_too_long: match self.on_too_long {
+                TooLongFile::Reject => OnTooLong::Reject,
+                TooLongFile::Truncate => OnTooLong::Truncate,
+            },
+            validate: match self.validate {
+                ValidateFile::Minimal => Validate::Minimal,
+                ValidateFile::Strict => Validate::Strict,
+            },
+            timezone: match absent_if_empty(self.timezone.clone()) {
+                Some(zone) => Timezone::parse(zone.trim())?,
+                None => defaults.timezone,
+            },
+            assignment_rule_id: absent_if_empty(self.assignment_rule_id.clone()),
+            max_rejected_percent: self.max_rejected_percent,
+            log_values: self.log_values.unwrap_or(defaults.log_values),
         };
         settings.validate()?;
         Ok(settings)
-    }
-}
-
-fn null_handling(setting: Option<&str>) -> Result<NullHandling> {
-    match setting.unwrap_or_default() {
-        "" | "leave" => Ok(NullHandling::Leave),
-        _ => Err(Error::config(
-            "null_handling: this version leaves a field untouched where the record has a null; \
-             set \"leave\", or remove the setting",
-        )),
     }
 }
 
@@ -377,7 +425,7 @@ fn complaint(message: &str) -> String {
         return format!("lacks the key {field}");
     }
     match message.rsplit_once(", expected ") {
-        Some((_, "u64" | "usize")) => "must be a whole number, 0 or more".to_owned(),
+        Some((_, "u8" | "u64" | "usize")) => "must be a whole number, 0 or more".to_owned(),
         Some((_, expected)) if expected.starts_with("struct ") => "must be an object".to_owned(),
         Some((_, expected)) => format!("must be {expected}"),
         None => "cannot be read".to_owned(),

@@ -36,7 +36,10 @@ const DESCRIBES: usize = 4;
 /// Whatever stopped a load or the input, after all states that became durable were printed.
 pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Result<(), Failure> {
     let config = Config::read(config)?;
-    let catalog = catalog::read(catalog)?;
+    let mut catalog = catalog::read(catalog)?;
+    if config.hard_delete {
+        catalog::delete_for_good(&mut catalog);
+    }
     let schemas = catalog
         .iter()
         .map(schema)

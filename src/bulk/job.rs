@@ -24,6 +24,28 @@ pub struct JobTarget {
     pub object: String,
     /// What is done with each row.
     pub operation: Operation,
+    /// Id of the assignment rule to run, for Lead and Case.
+    pub assignment_rule_id: Option<String>,
+}
+
+impl JobTarget {
+    /// The body of the call that creates a job.
+    fn to_json(&self) -> String {
+        let mut job = serde_json::json!({
+            "object": self.object,
+            "operation": self.operation.as_str(),
+            "contentType": "CSV",
+            "lineEnding": "LF",
+            "columnDelimiter": "COMMA",
+        });
+        if let Operation::Upsert { external_id } = &self.operation {
+            job["externalIdFieldName"] = external_id.as_str().into();
+        }
+        if let Some(rule) = &self.assignment_rule_id {
+            job["assignmentRuleId"] = rule.as_str().into();
+        }
+        job.to_string()
+    }
 }
 
 /// State of an ingest job, in Salesforce's words.
@@ -197,14 +219,7 @@ impl Client {
 
     async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
         let action = format!("creating a job for {}", target.object);
-        let job = serde_json::json!({
-            "object": target.object,
-            "operation": target.operation.as_str(),
-            "contentType": "CSV",
-            "lineEnding": "LF",
-            "columnDelimiter": "COMMA",
-        })
-        .to_string();
+        let job = target.to_json();
         let answer = self
             .read(&Call {
                 action: &action,

@@ -37,7 +37,7 @@ use datafusion::physical_expr_common::physical_expr::fmt_sql;
 use crate::decode::RAW_ERROR;
 use crate::error::Result;
 use crate::object::{Header, ObjectSchema, Operation};
-use crate::settings::NullHandling;
+use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 use literal::{LiteralType, Outcome};
 use rules::Rule;
 
@@ -46,6 +46,23 @@ use rules::Rule;
 pub struct CoerceSettings {
     /// What nulls do; by default they leave the field alone.
     pub null_handling: NullHandling,
+    /// What is done with a text longer than its field.
+    pub on_too_long: OnTooLong,
+    /// How much is judged before Salesforce does.
+    pub validate: Validate,
+    /// Zone of dates and of timestamps without an offset; UTC by default.
+    pub timezone: Timezone,
+}
+
+impl From<&Settings> for CoerceSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            null_handling: settings.null_handling,
+            on_too_long: settings.on_too_long,
+            validate: settings.validate,
+            timezone: settings.timezone,
+        }
+    }
 }
 
 /// How the batches of one source become the cells of one object: planned once, used for each batch.
@@ -88,14 +105,11 @@ impl Coercion {
         source: &SchemaRef,
         object: &ObjectSchema,
         operation: &Operation,
-        settings: CoerceSettings,
+        _settings: CoerceSettings,
     ) -> Result<Self> {
-        match settings.null_handling {
-            NullHandling::Leave => {}
-        }
         let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
         let header = Header::resolve(&names, object, operation)?;
-        let columns = plan_columns(source, object, &header)?;
+        let columns = plan_columns(source, &header)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
         Ok(Self {
@@ -244,19 +258,15 @@ fn invalid_values(problems: &[(&str, &'static str)]) -> Reason {
     )
 }
 
-fn plan_columns(
-    source: &SchemaRef,
-    object: &ObjectSchema,
-    header: &Header,
-) -> Result<Vec<Column>, CoerceError> {
+fn plan_columns(source: &SchemaRef, header: &Header) -> Result<Vec<Column>, CoerceError> {
     let source_schema = DFSchema::try_from(Arc::clone(source)).map_err(CoerceError::Plan)?;
     let mut columns = Vec::with_capacity(header.columns.len());
     let mut problems = Vec::new();
     for column in &header.columns {
-        let from = source.fields().get(column.source);
-        let Some((from, field)) = from.zip(object.fields().get(column.field)) else {
+        let Some(from) = source.fields().get(column.source) else {
             continue;
         };
+        let field = &column.field;
         let rule = match Rule::choose(from, field) {
             Ok(rule) => rule,
             Err(problem) => {

@@ -45,7 +45,8 @@ pub struct Reason {
     /// The step that rejected it.
     pub stage: Stage,
     /// Salesforce's error code, or one of this crate's: [`Reason::INVALID_VALUE`],
-    /// [`Reason::INVALID_RECORD`], [`Reason::VALUE_TOO_LONG`], [`Reason::RECORD_TOO_LONG`].
+    /// [`Reason::INVALID_RECORD`], [`Reason::VALUE_TOO_LONG`], [`Reason::RECORD_TOO_LONG`],
+    /// [`Reason::MISSING_KEY`].
     pub code: Cow<'static, str>,
     /// What was wrong, for people. Written here it names fields and never holds a value; in the
     /// words of Salesforce it may.
@@ -61,6 +62,8 @@ impl Reason {
     pub const INVALID_RECORD: &'static str = "INVALID_RECORD";
     /// A value longer than a job takes.
     pub const VALUE_TOO_LONG: &'static str = "VALUE_TOO_LONG";
+    /// A record without a value in its key field.
+    pub const MISSING_KEY: &'static str = "MISSING_KEY";
     /// A record longer than a job takes.
     pub const RECORD_TOO_LONG: &'static str = "RECORD_TOO_LONG";
 

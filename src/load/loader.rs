@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, JobTarget};
 use crate::chunk::Chunker;
-use crate::coerce::{CoerceSettings, Coercion};
+use crate::coerce::Coercion;
 use crate::error::{Error, Result};
 use crate::object::{ObjectSchema, Operation};
 use crate::reject::{RejectStore, RejectStream};
@@ -110,8 +110,7 @@ impl LoaderBuilder {
         let describe = self.org.client().describe(&self.object).await?;
         let object = ObjectSchema::from_describe(&describe)?;
         let settings = self.org.settings();
-        let coercion =
-            Coercion::plan(&schema, &object, &self.operation, CoerceSettings::default())?;
+        let coercion = Coercion::plan(&schema, &object, &self.operation, settings.into())?;
         // Told now, rather than when the first record is read.
         Chunker::new(
             coercion.cells_schema(),
@@ -121,6 +120,10 @@ impl LoaderBuilder {
         Ok(Loader {
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {
+                assignment_rule_id: settings
+                    .assignment_rule_id
+                    .clone()
+                    .filter(|_| matches!(object.name.as_str(), "Lead" | "Case")),
                 object: object.name,
                 operation: self.operation,
             },

@@ -1,6 +1,7 @@
 //! Source columns -> the header of a job.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Field, ObjectError, ObjectSchema, Operation};
 
@@ -11,8 +12,8 @@ pub struct HeaderColumn {
     pub source: usize,
     /// Text of the header: the field's name in the describe's exact case.
     pub name: String,
-    /// Index into [`ObjectSchema::fields`].
-    pub field: usize,
+    /// The field whose type the values have.
+    pub field: Arc<Field>,
 }
 
 /// The columns of every job of a load.
@@ -20,6 +21,8 @@ pub struct HeaderColumn {
 pub struct Header {
     /// Columns in the order of the source schema.
     pub columns: Vec<HeaderColumn>,
+    /// Index of the column that holds the key; `None` for an insert.
+    pub key: Option<usize>,
     /// Names of required fields that no column feeds: worth a warning.
     pub missing_required: Vec<String>,
 }
@@ -64,7 +67,7 @@ impl Header {
                 resolved.push(HeaderColumn {
                     source,
                     name: field.name.clone(),
-                    field: index,
+                    field: Arc::new(field.clone()),
                 });
             }
         }
@@ -78,6 +81,9 @@ impl Header {
             });
         }
         Ok(Self {
+            key: operation
+                .key_field()
+                .and_then(|key| resolved.iter().position(|column| column.name == key)),
             columns: resolved,
             missing_required: missing_required(object, operation, &fed_by),
         })
@@ -87,6 +93,9 @@ impl Header {
 fn may(object: &ObjectSchema, operation: &Operation) -> bool {
     match operation {
         Operation::Insert => object.createable,
+        Operation::Update => object.updateable,
+        Operation::Upsert { .. } => object.createable || object.updateable,
+        Operation::Delete | Operation::HardDelete => object.deletable,
     }
 }
 
@@ -131,6 +140,9 @@ fn relationship_column(column: &str, relationship: &str, object: &ObjectSchema) 
 fn not_writable(column: &str, field: &Field, operation: &Operation) -> Option<String> {
     let (writable, verb) = match operation {
         Operation::Insert => (field.createable, "create"),
+        Operation::Update => (field.updateable, "update"),
+        Operation::Upsert { .. } => (field.createable || field.updateable, "write"),
+        Operation::Delete | Operation::HardDelete => (true, "delete"),
     };
     (!writable).then(|| {
         format!(
@@ -153,6 +165,7 @@ fn missing_required(
             .filter(|(index, field)| field.required_on_create() && !fed_by.contains_key(index))
             .map(|(_, field)| field.name.clone())
             .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -191,9 +204,15 @@ mod tests {
         let found: Vec<_> = header
             .columns
             .iter()
-            .map(|column| (column.source, column.name.as_str(), column.field))
+            .map(|column| {
+                (
+                    column.source,
+                    column.name.as_str(),
+                    column.field.name.as_str(),
+                )
+            })
             .collect();
-        assert_eq!(found, [(0, "Email", 2), (2, "LastName", 1)]);
+        assert_eq!(found, [(0, "Email", "Email"), (2, "LastName", "LastName")]);
         assert_eq!(header.missing_required, ["Key__c"]);
     }
 

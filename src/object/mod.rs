@@ -15,6 +15,18 @@ use std::collections::HashMap;
 pub enum Operation {
     /// Creates a record for each row.
     Insert,
+    /// Changes the record that each row's `Id` names.
+    Update,
+    /// Changes the record whose key each row holds, or creates it.
+    Upsert {
+        /// The key: an external ID field of the object, or `Id`.
+        external_id: String,
+    },
+    /// Moves the record that each row's `Id` names to the recycle bin.
+    Delete,
+    /// Deletes the record that each row's `Id` names, past the recycle bin. Takes the permission
+    /// "Bulk API Hard Delete".
+    HardDelete,
 }
 
 impl Operation {
@@ -22,6 +34,19 @@ impl Operation {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Upsert { .. } => "upsert",
+            Self::Delete => "delete",
+            Self::HardDelete => "hardDelete",
+        }
+    }
+
+    /// The field whose value names the record of a row; `None` for an insert.
+    pub fn key_field(&self) -> Option<&str> {
+        match self {
+            Self::Insert => None,
+            Self::Update | Self::Delete | Self::HardDelete => Some("Id"),
+            Self::Upsert { external_id } => Some(external_id),
         }
     }
 }

@@ -179,7 +179,9 @@ fn errors_name_the_key_and_what_is_allowed() {
     insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(-1))), @"max_job_bytes must be a whole number, 0 or more");
     insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(1))), @"max_job_bytes is 1; it must be between 10000 and 112500000");
     insta::assert_snapshot!(complaint_of(&with("flush_interval_seconds", json!(0))), @"flush_interval_seconds is 0; it must be between 1 and 86400");
-    insta::assert_snapshot!(complaint_of(&with("null_handling", json!("clear"))), @r#"null_handling: this version leaves a field untouched where the record has a null; set "leave", or remove the setting"#);
+    insta::assert_snapshot!(complaint_of(&with("null_handling", json!("keep"))), @"null_handling must be `leave` or `clear`");
+    insta::assert_snapshot!(complaint_of(&with("timezone", json!("Mars"))), @"timezone is not known; give a name such as Europe/Berlin, or an offset such as +05:30");
+    insta::assert_snapshot!(complaint_of(&with("assignment_rule_id", json!("01Q"))), @"assignment_rule_id is no Id; give the 15 or 18 letters and digits that the URL of the rule ends with");
     insta::assert_snapshot!(complaint_of(&json!([])), @"the config must be an object");
     insta::assert_snapshot!(Config::parse(b"{\n,").unwrap_err(), @"the config is not JSON: see line 2, column 1 of the file");
 }

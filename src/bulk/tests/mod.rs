@@ -270,6 +270,7 @@ fn pauses(client: &Client) -> Vec<Duration> {
 
 fn target() -> JobTarget {
     JobTarget {
+        assignment_rule_id: None,
         object: "Contact".to_owned(),
         operation: Operation::Insert,
     }
