@@ -258,9 +258,9 @@ mod tests {
             Operation::Delete
         );
         let complaint = |key: Value| with("append_dedup", key).unwrap_err().to_string();
-        insta::assert_snapshot!(complaint(json!([])), @"");
-        insta::assert_snapshot!(complaint(json!([["A__c"], ["B__c"]])), @"");
-        insta::assert_snapshot!(complaint(json!([["A__c", "b"]])), @"");
+        insta::assert_snapshot!(complaint(json!([])), @"stream c: append_dedup needs a matching key; choose one matching key for the stream: an external ID field of the object, or Id");
+        insta::assert_snapshot!(complaint(json!([["A__c"], ["B__c"]])), @"stream c: append_dedup takes one matching key, not 2; choose one matching key for the stream: an external ID field of the object, or Id");
+        insta::assert_snapshot!(complaint(json!([["A__c", "b"]])), @"stream c: the matching key is not the name of one field; choose one matching key for the stream: an external ID field of the object, or Id");
     }
 
     #[test]
