@@ -9,9 +9,11 @@ mod config;
 mod input;
 mod log;
 mod message;
+mod pending;
 mod rotation;
 mod spec;
 mod state;
+mod status;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -213,6 +213,7 @@ impl Intake {
                     bytes,
                     marks,
                 }) => self.batch(&batch, bytes, &marks).await?,
+                Some(Fed::Flush) => self.close(),
                 Some(Fed::End) => {
                     self.close();
                     return Ok(());
