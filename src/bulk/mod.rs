@@ -13,6 +13,7 @@ mod api;
 mod auth;
 mod body;
 mod client;
+mod describes;
 mod error;
 mod host;
 mod job;
@@ -25,6 +26,7 @@ mod wire;
 
 pub use auth::Credentials;
 pub use client::{Client, Usage};
+pub use describes::{COMPOSITE_REQUESTS, Described};
 pub use error::{BulkError, LoginRefused};
 pub use job::{EndedJob, JobState, JobTarget, RunningJob, StagedJob};
 pub use limits::{ApiUsage, Limit, Limits};

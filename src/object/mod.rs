@@ -3,9 +3,11 @@
 mod describe;
 mod error;
 mod header;
+mod list;
 
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
+pub use list::{ListedObject, list};
 
 use std::collections::HashMap;
 
