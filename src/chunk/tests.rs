@@ -1,39 +1,10 @@
 use std::sync::Arc;
 
-use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Field, Schema};
 use proptest::prelude::*;
 
-use super::testing::{Column, cells, columns};
+use super::testing::{Column, bytes, cells, columns, read, rows_of};
 use super::*;
-
-fn bytes(chunk: &Chunk) -> Vec<u8> {
-    let pieces: Result<Vec<Bytes>, _> = chunk.csv().collect();
-    pieces.unwrap().concat()
-}
-
-/// Rows of a CSV text with `columns` columns, null for empty, as arrow-csv's reader has them.
-fn read(csv: &[u8], schema: &SchemaRef) -> Vec<Vec<Option<String>>> {
-    let reader = arrow_csv::ReaderBuilder::new(SchemaRef::clone(schema))
-        .with_header(true)
-        .build(csv)
-        .unwrap();
-    reader.flat_map(|batch| rows_of(&batch.unwrap())).collect()
-}
-
-fn rows_of(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
-    let columns: Vec<&StringArray> = batch.columns().iter().map(AsArray::as_string).collect();
-    (0..batch.num_rows())
-        .map(|row| {
-            let values = columns
-                .iter()
-                .map(|c| c.is_valid(row).then(|| c.value(row)));
-            values
-                .map(|value| value.filter(|v| !v.is_empty()).map(String::from))
-                .collect()
-        })
-        .collect()
-}
 
 fn chunker(batch: &RecordBatch, max_bytes: u64, max_rows: Option<u64>) -> Chunker {
     Chunker::new(&batch.schema(), max_bytes, max_rows).unwrap()
@@ -92,6 +63,35 @@ fn a_chunk_of_skipped_rows_only() {
     let chunk = chunker.close().unwrap();
     assert_eq!((chunk.rows(), chunk.span()), (0, 5..7));
     assert_eq!(chunk.ordinals().count(), 0);
+}
+
+#[test]
+fn listed_ordinals_follow_their_rows() {
+    let batch = cells(&[vec![Some("a"), Some("b"), Some("c"), Some("d"), Some("e")]]);
+    let listed = RowOrdinals::Listed(vec![9, 4, 3, 7, 5].into());
+    let skip = BooleanBuffer::from(vec![false, false, false, true, false]);
+    let mut chunker = chunker(&batch, 1_000, Some(3));
+    let pushed = chunker.push(&batch, listed, Some(skip)).unwrap();
+    let [full] = pushed.closed.as_slice() else {
+        panic!("{pushed:?}");
+    };
+    assert!(full.ordinals().eq([3..5, 9..10]));
+    assert_eq!(full.span(), 3..10);
+    chunker
+        .push(&batch.slice(0, 2), RowOrdinals::From(0), None)
+        .unwrap();
+    let last = chunker.close().unwrap();
+    assert_eq!(bytes(&last), b"F0\ne\na\nb\n");
+    assert!(last.ordinals().eq([0..2, 5..6]));
+    assert_eq!(last.span(), 0..6);
+}
+
+#[test]
+fn ordinals_are_as_many_as_rows() {
+    let batch = cells(&[vec![Some("a"), Some("b")]]);
+    let listed = RowOrdinals::Listed(vec![1].into());
+    let error = chunker(&batch, 1_000, None).push(&batch, listed, None);
+    assert!(matches!(error, Err(ChunkError::Schema)));
 }
 
 #[test]
