@@ -46,8 +46,9 @@ impl Chunk {
     /// which it has no value, the last value that an earlier row has. So one update does what all
     /// would have done one after the other. Rows whose key `is_blocked` are held back.
     ///
-    /// Where the merged row would be longer than a job takes, the first row is sent alone and the
-    /// others are held back. A row without a key is as it was: sent, merged with none, in none of the lists.
+    /// Where the merged row might be longer than a job takes, the first row is sent alone and the
+    /// others are held back. A row without a key is as it was: sent, merged with none, in none of
+    /// the lists.
     ///
     /// # Errors
     /// [`ChunkError::Schema`] if the cells have no column of the key; [`ChunkError::Merge`] if
