@@ -8,6 +8,11 @@ mod list;
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
 pub use list::{ListedObject, list};
+mod id;
+
+pub use error::ObjectError;
+pub use header::{Header, HeaderColumn};
+pub use id::RecordId;
 
 use std::collections::HashMap;
 
