@@ -79,7 +79,7 @@ impl Client {
                 action: &action,
                 method: Method::POST,
                 path: &["composite"],
-                locator: None,
+                query: &[],
                 payload: Payload::Json(&body),
                 policy: Policy::READ,
             })
