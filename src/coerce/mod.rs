@@ -12,6 +12,7 @@ mod function;
 mod literal;
 mod number;
 mod reason;
+mod record_type;
 mod rules;
 mod temporal;
 
@@ -36,7 +37,7 @@ use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
 use crate::decode::RAW_ERROR;
 use crate::error::Result;
-use crate::object::{Header, ObjectSchema, Operation};
+use crate::object::{Header, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 use literal::{LiteralType, Outcome};
 use rules::Rule;
@@ -79,6 +80,7 @@ struct Column {
     source: usize,
     name: String,
     literal_type: LiteralType,
+    record_types: Option<Arc<RecordTypes>>,
     text: Arc<dyn PhysicalExpr>,
     cell: Arc<dyn PhysicalExpr>,
     /// Over a batch of this column alone.
@@ -105,10 +107,11 @@ impl Coercion {
         source: &SchemaRef,
         object: &ObjectSchema,
         operation: &Operation,
+        related: &RelatedObjects,
         _settings: CoerceSettings,
     ) -> Result<Self> {
         let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
-        let header = Header::resolve(&names, object, operation)?;
+        let header = Header::resolve(&names, object, operation, related)?;
         let columns = plan_columns(source, &header)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
@@ -218,7 +221,7 @@ impl Column {
         &'a self,
         source: &RecordBatch,
         written: &ArrayRef,
-        problems: &mut BTreeMap<usize, Vec<(&'a str, &'static str)>>,
+        problems: &mut BTreeMap<usize, Vec<(&'a str, &'a str)>>,
     ) -> Result<(), CoerceError> {
         let given = source.column(self.source).logical_nulls();
         let texts = evaluate(&self.text, source)?;
@@ -229,22 +232,30 @@ impl Column {
                 continue;
             }
             let problem = match texts.filter(|texts| texts.is_valid(row)) {
-                None => "a value that cannot be written as text",
+                None => Some("a value that cannot be written as text"),
                 Some(texts) => {
                     buffer.clear();
                     match self.literal_type.literal(texts.value(row), &mut buffer) {
-                        Outcome::Invalid(problem) => problem,
-                        Outcome::Same | Outcome::Written | Outcome::Null => continue,
+                        Outcome::Invalid(problem) => Some(problem),
+                        Outcome::Same | Outcome::Written => self.no_record_type(texts.value(row)),
+                        Outcome::Null => None,
                     }
                 }
             };
-            problems.entry(row).or_default().push((&self.name, problem));
+            if let Some(problem) = problem {
+                problems.entry(row).or_default().push((&self.name, problem));
+            }
         }
         Ok(())
     }
+
+    /// What is wrong with a text that names no record type, where it should.
+    fn no_record_type(&self, name: &str) -> Option<&str> {
+        self.record_types.as_ref()?.id(name).err()
+    }
 }
 
-fn invalid_values(problems: &[(&str, &'static str)]) -> Reason {
+fn invalid_values(problems: &[(&str, &str)]) -> Reason {
     let messages: Vec<String> = problems
         .iter()
         .map(|(field, problem)| format!("{field}: {problem}"))
@@ -281,7 +292,8 @@ fn plan_columns(source: &SchemaRef, header: &Header) -> Result<Vec<Column>, Coer
             name: column.name.clone(),
             literal_type: rule.literal_type,
             text: physical(&rule.text, &source_schema)?,
-            cell: physical(&rule.cell(), &source_schema)?,
+            cell: physical(&record_type::cell(rule.cell(), column), &source_schema)?,
+            record_types: column.record_types.clone(),
             canonical: physical(&rules::canonical(field), &own)?,
         });
     }
