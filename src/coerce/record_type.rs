@@ -70,3 +70,74 @@ impl RecordTypeId {
         Ok(Arc::new(ids.finish()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray, RecordBatch};
+
+    use crate::coerce::tests::text_batch;
+    use crate::coerce::{CoerceSettings, Coercion};
+    use crate::object::{ObjectSchema, Operation, RelatedObjects};
+
+    fn plan(columns: &[(&str, &[Option<&str>])]) -> (Coercion, RecordBatch) {
+        let describe = br#"{"name":"Account","fields":[
+            {"name":"RecordTypeId","type":"reference","relationshipName":"RecordType",
+             "referenceTo":["RecordType"]},
+            {"name":"Rate__c","type":"double","scale":2,"externalId":true},
+            {"name":"ParentId","type":"reference","relationshipName":"Parent",
+             "referenceTo":["Account"]}],
+            "recordTypeInfos":[
+            {"name":"Customer","developerName":"Customer","recordTypeId":"012000000000001AAA"},
+            {"name":"Partner","developerName":"Partner","recordTypeId":"012000000000002AAA"}]}"#;
+        let object = ObjectSchema::from_describe(describe).unwrap();
+        let batch = text_batch(columns);
+        let (related, settings) = (RelatedObjects::default(), CoerceSettings::default());
+        let schema = batch.schema();
+        let coercion = Coercion::plan(&schema, &object, &Operation::Insert, &related, settings);
+        (coercion.unwrap(), batch)
+    }
+
+    #[test]
+    fn names_become_ids_and_others_are_rejected() {
+        let names = [
+            Some("customer"),
+            None,
+            Some("Secret"),
+            Some(""),
+            Some("PARTNER "),
+            Some("#N/A"),
+        ];
+        let (coercion, batch) = plan(&[("recordtype.developername", &names)]);
+        insta::assert_snapshot!(coercion, @"RecordTypeId: sf_record_type(sf_text(recordtype.developername))");
+        let cells = coercion.apply(&batch).unwrap();
+        let ids: Vec<_> = cells.batch.column(0).as_string::<i32>().iter().collect();
+        let (customer, partner) = (Some("012000000000001AAA"), Some("012000000000002AAA"));
+        assert_eq!(ids, [customer, None, None, None, partner, None]);
+        let [(2, unknown), (5, clears)] = cells.rejects.as_slice() else {
+            panic!("{:?}", cells.rejects);
+        };
+        insta::assert_snapshot!(unknown.message, @"RecordTypeId: not the developer name of a record type (known: Customer, Partner)");
+        assert_eq!(
+            (unknown.fields.as_slice(), &*unknown.code),
+            (&["RecordTypeId".to_owned()][..], "INVALID_VALUE")
+        );
+        assert!(clears.message.contains("#N/A"), "{clears:?}");
+    }
+
+    #[test]
+    fn values_of_a_relationship_column_have_the_type_of_the_related_field() {
+        let (coercion, batch) = plan(&[("parent.rate__c", &[Some("1e3"), Some("x"), None])]);
+        insta::assert_snapshot!(coercion, @"Parent.Rate__c: sf_decimal(parent.rate__c)");
+        let cells = coercion.apply(&batch).unwrap();
+        let column = cells.batch.column(0).as_string::<i32>();
+        assert_eq!((column.value(0), column.null_count()), ("1000", 2));
+        assert_eq!(cells.batch.schema().field(0).name(), "Parent.Rate__c");
+        assert_eq!(cells.rejects.len(), 1);
+        assert_eq!(cells.rejects[0].1.fields, ["Parent.Rate__c"]);
+        let echo = [Some("1.0E3"), None, None];
+        let echo = text_batch(&[("PARENT.RATE__C", &echo)]);
+        let canonical = coercion.canonical(&echo).unwrap();
+        let sent = coercion.canonical(&cells.batch).unwrap();
+        assert_eq!(canonical.column(0), sent.column(0));
+    }
+}

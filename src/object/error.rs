@@ -21,7 +21,7 @@ pub enum ObjectError {
     },
     /// This user may not do the operation on the object.
     #[error(
-        "object {object}: the user may not {operation} its records; grant {permission} on it in a \
+        "object {object}: the user may not {operation} its records; grant {permission} in a \
          profile or permission set of the integration user"
     )]
     Operation {

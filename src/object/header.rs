@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::lookup::{self, Path};
+use super::lookup::{self, Path, listed};
 use super::{Field, ObjectError, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 
 /// One column of a job: where it comes from and the field it goes to.
@@ -28,6 +28,11 @@ impl HeaderColumn {
     /// The object's own field that the column fills.
     pub fn fills(&self) -> &Field {
         self.lookup.as_deref().unwrap_or(&self.field)
+    }
+
+    /// Whether the values are those of the object's own field.
+    fn holds(&self, field: &Field) -> bool {
+        self.lookup.is_none() && self.field.name == field.name
     }
 }
 
@@ -100,7 +105,7 @@ impl Header {
                 None => resolved.push(made),
             }
         }
-        let position = key.and_then(|key| resolved.iter().position(|column| *column.field == *key));
+        let position = key.and_then(|key| resolved.iter().position(|column| column.holds(key)));
         if let (Some(key), None) = (key, position) {
             problems.push(missing_key(operation, key, object));
         } else if resolved.is_empty() && problems.is_empty() {
@@ -124,11 +129,14 @@ impl Header {
 impl Operation {
     fn permitted_on(&self, object: &ObjectSchema) -> Result<(), ObjectError> {
         let (permitted, permission) = match self {
-            Self::Insert => (object.createable, "Create"),
-            Self::Update => (object.updateable, "Edit"),
-            Self::Upsert { .. } => (object.createable || object.updateable, "Create and Edit"),
-            Self::Delete => (object.deletable, "Delete"),
-            Self::HardDelete => (object.deletable, "Delete, and Bulk API Hard Delete,"),
+            Self::Insert => (object.createable, "Create on it"),
+            Self::Update => (object.updateable, "Edit on it"),
+            Self::Upsert { .. } => {
+                let permitted = object.createable || object.updateable;
+                (permitted, "Create and Edit on it")
+            }
+            Self::Delete => (object.deletable, "Delete on it"),
+            Self::HardDelete => (object.deletable, "Delete on it and Bulk API Hard Delete"),
         };
         permitted.then_some(()).ok_or(ObjectError::Operation {
             object: object.name.clone(),
@@ -150,7 +158,7 @@ impl Operation {
         match object.field(name) {
             Some(field) if field.names_records() => Ok(Some(field)),
             Some(field) => Err(no_key(&field.name, "is not an external ID", object)),
-            None => Err(no_key(name, "is not a field that the user sees", object)),
+            None => Err(no_key(name, "is not a field", object)),
         }
     }
 
@@ -243,17 +251,18 @@ fn fed_twice(column: &str, columns: &[&str], other: &HeaderColumn) -> String {
 }
 
 fn no_key(name: &str, problem: &str, object: &ObjectSchema) -> String {
-    let external_ids: Vec<&str> = object
-        .fields
-        .iter()
-        .filter(|field| field.external_id)
-        .map(|field| field.name.as_str())
-        .collect();
-    let instead = match external_ids.as_slice() {
-        [] => "it has none that the user sees: use Id, or make an external ID field".to_owned(),
-        names => format!("use one of its external IDs, {}, or Id", names.join(", ")),
+    let external_ids = object.fields.iter().filter(|field| field.external_id);
+    let mut keys: Vec<String> = external_ids.map(|field| field.name.clone()).collect();
+    let cure = match keys.as_slice() {
+        [] => ", or let the user see an external ID of it",
+        _ => "",
     };
-    format!("key {name}: it {problem} of {}; {instead}", object.name)
+    keys.push("Id".to_owned());
+    format!(
+        "key {name}: it {problem} of {}; use {}{cure}",
+        object.name,
+        listed(&keys, "or")
+    )
 }
 
 fn missing_key(operation: &Operation, key: &Field, object: &ObjectSchema) -> String {

@@ -69,11 +69,14 @@ pub(super) fn resolve(
         return Err(problem);
     }
     let (name, field) = match lookup.record_types(path, object) {
-        Some(RecordTypeColumn::ById(types)) => {
-            lookup.check_relationship(path, &lookup.form(None, path.field))?;
-            return Ok(lookup.by_record_type(types));
+        Some(RecordTypeColumn { name, types }) => {
+            let form = lookup.form(None, name);
+            if let Some(types) = types {
+                lookup.check_relationship(path, &form)?;
+                return Ok(lookup.by_record_type(types));
+            }
+            (form, text_field(name, lookup.field))
         }
-        Some(RecordTypeColumn::AsTold(field)) => (lookup.form(None, &field.name), field),
         None => lookup.target(path, object, related)?,
     };
     lookup.check_relationship(path, &name)?;
@@ -93,12 +96,13 @@ struct Lookup<'a> {
     relationship: &'a str,
 }
 
-/// What a column of record type names becomes.
-enum RecordTypeColumn {
-    /// The Ids, looked up here.
-    ById(RecordTypes),
-    /// The names, for Salesforce to look up: the describe does not tell them.
-    AsTold(Field),
+/// A column of names of record types.
+struct RecordTypeColumn {
+    /// Name of the field of the record type.
+    name: &'static str,
+    /// The Ids by these names; `None` if the describe does not tell the names, so that Salesforce
+    /// has to look them up.
+    types: Option<RecordTypes>,
 }
 
 impl<'a> Lookup<'a> {
@@ -178,8 +182,10 @@ impl<'a> Lookup<'a> {
             let pointed = listed(&self.field.reference_to, "and");
             format!("points to {pointed}, not to {stranger}")
         } else if !hidden.is_empty() {
-            let hidden = listed(&hidden, "and");
-            format!("points to {hidden}, of which the user sees nothing: give it read access")
+            format!(
+                "points to {}, which the user may not see",
+                listed(&hidden, "and")
+            )
         } else {
             match found.as_slice() {
                 [(target, field)] => {
@@ -190,12 +196,12 @@ impl<'a> Lookup<'a> {
                 _ => format!("points to several objects that have {}", path.field),
             }
         };
-        let cure = self.cure(path, &seen, &found);
-        let lookup = &self.field.name;
-        Err(format!(
-            "column {}: {lookup} {problem}; {cure}",
-            path.column
-        ))
+        let mut cure = self.cure(path, &seen, &found);
+        if !hidden.is_empty() {
+            cure += &format!(", or grant the user Read on {}", listed(&hidden, "and"));
+        }
+        let (column, lookup) = (path.column, &self.field.name);
+        Err(format!("column {column}: {lookup} {problem}; {cure}"))
     }
 
     /// The object that the path names, if the lookup does not point to it.
@@ -240,18 +246,19 @@ impl<'a> Lookup<'a> {
         if !target.eq_ignore_ascii_case("RecordType") || self.stranger(path).is_some() {
             return None;
         }
-        let (name, types) = if path.field.eq_ignore_ascii_case("DeveloperName") {
-            let types = RecordTypes::by_developer_name(&object.record_types);
-            ("DeveloperName", types)
+        if path.field.eq_ignore_ascii_case("DeveloperName") {
+            Some(RecordTypeColumn {
+                name: "DeveloperName",
+                types: RecordTypes::by_developer_name(&object.record_types),
+            })
         } else if path.field.eq_ignore_ascii_case("Name") {
-            ("Name", RecordTypes::by_name(&object.record_types))
+            Some(RecordTypeColumn {
+                name: "Name",
+                types: RecordTypes::by_name(&object.record_types),
+            })
         } else {
-            return None;
-        };
-        Some(types.map_or_else(
-            || RecordTypeColumn::AsTold(text_field(name, self.field)),
-            RecordTypeColumn::ById,
-        ))
+            None
+        }
     }
 
     fn by_record_type(&self, types: RecordTypes) -> HeaderColumn {
@@ -304,13 +311,13 @@ fn no_such_key(field: &str, targets: &[&ObjectSchema]) -> String {
             "points to {}, whose {field} is neither an external ID nor a lookup field",
             target.name
         ),
-        [target] => format!("points to {}, which has no field {field}", target.name),
+        [target] => format!("points to {}, which has no such field", target.name),
         _ => format!("points to objects that have no external ID or lookup field {field}"),
     }
 }
 
 /// `A`, `A or B`, `A, B or C`.
-fn listed(names: &[String], word: &str) -> String {
+pub(super) fn listed(names: &[String], word: &str) -> String {
     match names {
         [] => String::new(),
         [one] => one.clone(),

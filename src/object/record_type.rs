@@ -62,7 +62,7 @@ impl RecordTypes {
                     }
                 })
                 .or_insert(id);
-            if record_type.usable {
+            if record_type.usable && !listed.contains(&name) {
                 listed.push(name);
             }
         }
