@@ -288,6 +288,7 @@ fn text_field(name: &str, lookup: &Field) -> Field {
 fn no_such_relationship(path: &Path<'_>, object: &ObjectSchema) -> String {
     let wanted = path.relationship.to_ascii_lowercase();
     let mut known: Vec<(f64, &str)> = Lookup::all(object)
+        .filter(|lookup| lookup.field.createable || lookup.field.updateable)
         .map(|lookup| {
             let own = lookup.relationship.to_ascii_lowercase();
             (strsim::jaro_winkler(&wanted, &own), lookup.relationship)

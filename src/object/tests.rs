@@ -75,7 +75,7 @@ fn every_problem_is_named_at_once() {
     column CreatedDate: the user may not create it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it
     column EMAIL: column Email feeds the same field Email; keep one of them
     column Account.Name: AccountId points to Account, whose Name is neither an external ID nor a lookup field; write Account.Id, Account.Ext__c or Account.Number__c
-    column Boss.Key__c: Contact has no relationship Boss; use one of its relationships: ReportsTo, Owner, Account, RecordType, Parent__r or CreatedBy
+    column Boss.Key__c: Contact has no relationship Boss; use one of its relationships: ReportsTo, Owner, Account, RecordType or Parent__r
     column Zzz: Contact has no such field, or the user may not see it; map the column to another field, or leave it out
     column Id: the user may not create it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it
     ");
@@ -100,7 +100,13 @@ fn the_object_must_allow_the_operation() {
         hard,
     ];
     let told = operations.map(|operation| told(&["Id"], &object, &operation));
-    assert_snapshot!(told.join("\n"), @"");
+    assert_snapshot!(told.join("\n"), @"
+    object Contact: the user may not insert its records; grant Create on it in a profile or permission set of the integration user
+    object Contact: the user may not update its records; grant Edit on it in a profile or permission set of the integration user
+    object Contact: the user may not upsert its records; grant Create and Edit on it in a profile or permission set of the integration user
+    object Contact: the user may not delete its records; grant Delete on it in a profile or permission set of the integration user
+    object Contact: the user may not hardDelete its records; grant Delete on it and Bulk API Hard Delete in a profile or permission set of the integration user
+    ");
 }
 
 #[test]
@@ -130,11 +136,11 @@ fn an_upsert_takes_its_key_and_what_may_be_written() {
 #[test]
 fn keys_that_name_no_record() {
     let contact = contact();
-    assert_snapshot!(told(&["LastName"], &contact, &upsert("lastname")), @"");
-    assert_snapshot!(told(&["Email"], &contact, &upsert("Kee__c")), @"");
+    assert_snapshot!(told(&["LastName"], &contact, &upsert("lastname")), @"key LastName: it is not an external ID of Contact; use Key__c or Id");
+    assert_snapshot!(told(&["Email"], &contact, &upsert("Kee__c")), @"key Kee__c: it is not a field of Contact; use Key__c or Id");
     assert_snapshot!(told(&["Email"], &contact, &upsert("key__c")), @"no column feeds Key__c, by which upsert finds the records of Contact; map a column to it");
     assert_snapshot!(told(&["Id", "Key__c"], &contact, &upsert("key__c")), @"column Id: the user may not write it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it");
-    assert_snapshot!(told(&["Subject"], &task(), &upsert("Subject")), @"");
+    assert_snapshot!(told(&["Subject"], &task(), &upsert("Subject")), @"key Subject: it is not an external ID of Task; use Id, or let the user see an external ID of it");
 }
 
 #[test]
@@ -190,7 +196,7 @@ fn wrong_names_of_a_relationship() {
     assert_snapshot!(inserted(&["AccountId.ext__c"]), @"column AccountId.ext__c: AccountId is not the name of the relationship, Account is; write Account.Ext__c");
     assert_snapshot!(inserted(&["Parent__c.Ext__c"]), @"column Parent__c.Ext__c: Parent__c is not the name of the relationship, Parent__r is; write Parent__r.Ext__c");
     assert_snapshot!(inserted(&["parent.Ext__c"]), @"column parent.Ext__c: parent is not the name of the relationship, Parent__r is; write Parent__r.Ext__c");
-    assert_snapshot!(inserted(&["Reports.Email"]), @"column Reports.Email: Contact has no relationship Reports; use one of its relationships: ReportsTo, RecordType, Parent__r, CreatedBy, Owner or Account");
+    assert_snapshot!(inserted(&["Reports.Email"]), @"column Reports.Email: Contact has no relationship Reports; use one of its relationships: ReportsTo, RecordType, Parent__r, Owner or Account");
     assert_snapshot!(inserted(&["Account.Owner.Email"]), @"column Account.Owner.Email: a job follows one relationship only; write Relationship.Field with a field of the related record itself, or map the record's Id to the lookup field");
     assert_snapshot!(of_task("WhoId.lead_key__c"), @"column WhoId.lead_key__c: WhoId is not the name of the relationship, Who is; write Lead:Who.Lead_Key__c");
     assert_snapshot!(inserted(&["RecordTypeId.developername"]), @"column RecordTypeId.developername: RecordTypeId is not the name of the relationship, RecordType is; write RecordType.DeveloperName");

@@ -16,5 +16,6 @@ mod harness;
 mod house;
 mod kills;
 mod library;
+mod lookups;
 mod memory;
 mod rejects;
