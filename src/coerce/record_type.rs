@@ -26,11 +26,7 @@ struct RecordTypeId {
 pub(super) fn cell(text: Expr, column: &HeaderColumn) -> Expr {
     match &column.record_types {
         None => text,
-        Some(types) => ScalarUDF::new_from_impl(RecordTypeId {
-            types: Arc::clone(types),
-            signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
-        })
-        .call(vec![text]),
+        Some(types) => ScalarUDF::new_from_impl(RecordTypeId::new(types)).call(vec![text]),
     }
 }
 
@@ -56,6 +52,13 @@ impl ScalarUDFImpl for RecordTypeId {
 }
 
 impl RecordTypeId {
+    fn new(types: &Arc<RecordTypes>) -> Self {
+        Self {
+            types: Arc::clone(types),
+            signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
+        }
+    }
+
     fn ids(&self, names: &ArrayRef) -> Result<ArrayRef> {
         let names = names
             .as_string_opt::<i32>()
@@ -75,6 +78,7 @@ impl RecordTypeId {
 mod tests {
     use arrow::array::{Array, AsArray, RecordBatch};
 
+    use super::RecordTypeId;
     use crate::coerce::tests::text_batch;
     use crate::coerce::{CoerceSettings, Coercion};
     use crate::object::{ObjectSchema, Operation, RelatedObjects};
@@ -122,6 +126,19 @@ mod tests {
             (&["RecordTypeId".to_owned()][..], "INVALID_VALUE")
         );
         assert!(clears.message.contains("#N/A"), "{clears:?}");
+    }
+
+    #[test]
+    fn a_cleared_field_stays_cleared() {
+        let (coercion, _) = plan(&[("RecordType.Name", &[])]);
+        let types = coercion.header().columns[0].record_types.clone().unwrap();
+        let function = RecordTypeId::new(&types);
+        let cells = text_batch(&[("cell", &[Some("#N/A"), Some("nobody")])]);
+        let ids = function.ids(cells.column(0)).unwrap();
+        assert_eq!(
+            (ids.as_string::<i32>().value(0), ids.null_count()),
+            ("#N/A", 1)
+        );
     }
 
     #[test]

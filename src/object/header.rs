@@ -14,11 +14,11 @@ pub struct HeaderColumn {
     /// Text of the header in the describe's exact case: `LastName`, `Account.Ext__c`,
     /// `Lead:Who.Email`.
     pub name: String,
-    /// The field whose type the values have: of the object, or, in a relationship column, of the
-    /// related one.
+    /// The field whose type the values have: of the object, or, in a relationship column and in one
+    /// of record type names, of the related object.
     pub field: Arc<Field>,
-    /// The lookup field of the object that a relationship column fills; `None` where `field` is the
-    /// object's own.
+    /// The lookup field of the object that the column fills; `None` where `field` is the object's
+    /// own.
     pub lookup: Option<Arc<Field>>,
     /// Where the values are names of record types: the Ids that are written in their place.
     pub record_types: Option<Arc<RecordTypes>>,

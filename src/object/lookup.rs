@@ -68,25 +68,22 @@ pub(super) fn resolve(
     if let Some(problem) = operation.not_writable(column, lookup.field) {
         return Err(problem);
     }
-    let (name, field) = match lookup.record_types(path, object) {
-        Some(RecordTypeColumn { name, types }) => {
-            let form = lookup.form(None, name);
-            if let Some(types) = types {
-                lookup.check_relationship(path, &form)?;
-                return Ok(lookup.by_record_type(types));
-            }
-            (form, text_field(name, lookup.field))
-        }
-        None => lookup.target(path, object, related)?,
-    };
+    if let Some(RecordTypeColumn { name, types }) = lookup.record_types(path, object) {
+        let form = lookup.form(None, name);
+        lookup.check_relationship(path, &form)?;
+        let column = lookup.column(form, name_field(name, lookup.field));
+        return Ok(match types {
+            None => column,
+            Some(types) => HeaderColumn {
+                name: lookup.field.name.clone(),
+                record_types: Some(Arc::new(types)),
+                ..column
+            },
+        });
+    }
+    let (name, field) = lookup.target(path, object, related)?;
     lookup.check_relationship(path, &name)?;
-    Ok(HeaderColumn {
-        source: 0,
-        name,
-        field: Arc::new(field),
-        lookup: Some(Arc::new(lookup.field.clone())),
-        record_types: None,
-    })
+    Ok(lookup.column(name, field))
 }
 
 /// A lookup field and the name of its relationship.
@@ -261,24 +258,25 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn by_record_type(&self, types: RecordTypes) -> HeaderColumn {
+    /// A column that fills this lookup by a field of the related object.
+    fn column(&self, name: String, field: Field) -> HeaderColumn {
         HeaderColumn {
             source: 0,
-            name: self.field.name.clone(),
-            field: Arc::new(self.field.clone()),
-            lookup: None,
-            record_types: Some(Arc::new(types)),
+            name,
+            field: Arc::new(field),
+            lookup: Some(Arc::new(self.field.clone())),
+            record_types: None,
         }
     }
 }
 
-/// A text field of a related object that was not described: a name of at most 80 characters.
-fn text_field(name: &str, lookup: &Field) -> Field {
+/// The field of a record type that holds its name, which is not described: a text of any length.
+fn name_field(name: &str, lookup: &Field) -> Field {
     Field {
         name: name.to_owned(),
         label: name.to_owned(),
         field_type: FieldType::String,
-        length: 80,
+        length: 0,
         reference_to: Vec::new(),
         relationship_name: None,
         ..lookup.clone()

@@ -247,9 +247,10 @@ fn record_types(column: &str) -> RecordTypes {
     };
     assert_eq!(column.name, "RecordTypeId");
     assert_eq!(
-        (column.field.name.as_str(), &column.lookup),
-        ("RecordTypeId", &None)
+        (&column.field.field_type, column.field.length),
+        (&FieldType::String, 0)
     );
+    assert_eq!(column.fills().name, "RecordTypeId");
     RecordTypes::clone(column.record_types.as_ref().unwrap())
 }
 
