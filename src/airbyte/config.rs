@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Whether records of `soft_delete` streams bypass the recycle bin.
     pub(crate) hard_delete: bool,
+    /// Whether `discover` lists histories, shares, feeds and change events too.
+    pub(crate) discover_system_objects: bool,
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
     /// The text of the file.
@@ -73,6 +75,7 @@ impl Config {
             credentials,
             settings,
             hard_delete: file.hard_delete.unwrap_or_default(),
+            discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
             text: String::from_utf8_lossy(json).into_owned().into(),
         })
@@ -132,6 +135,7 @@ struct ConfigFile {
     hard_delete: Option<bool>,
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
+    discover_system_objects: Option<bool>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

@@ -41,7 +41,7 @@ const SYSTEM_FIELDS: &[(&str, &str, &str)] = &[
 /// The whole describe answer of an object; nothing where the description lacks a name or type.
 pub(crate) fn object(given: &Value, name: &str, record_types: &[RecordType]) -> Option<Value> {
     let mut fields = vec![described_field(&json!({
-        "name": "Id", "label": "Record ID", "type": "id", "length": 18, "nillable": false,
+        "name": "Id", "label": format!("{} ID", spaced(name)), "type": "id", "length": 18, "nillable": false,
         "createable": false, "updateable": false, "idLookup": true, "defaultedOnCreate": true,
         "unique": true,
     }))?];

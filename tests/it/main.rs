@@ -19,3 +19,4 @@ mod library;
 mod lookups;
 mod memory;
 mod rejects;
+mod states;

@@ -10,6 +10,8 @@ use super::{Sim, SimOptions};
 mod faults;
 mod jobs;
 mod relations;
+mod results;
+mod rows;
 
 /// A client with a session.
 struct Client {
