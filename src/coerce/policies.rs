@@ -101,7 +101,12 @@ fn cells(
 }
 
 fn one(name: &str, values: &[Option<&str>], settings: CoerceSettings) -> Vec<String> {
-    let (mut cells, rejects) = cells(&text_batch(&[(name, values)]), &Operation::Update, settings);
+    let ids = vec![Some("003000000000001AAA"); values.len()];
+    let batch = text_batch(&[(name, values), ("Id", &ids)]);
+    let (mut cells, rejects) = cells(&batch, &Operation::Update, settings);
+    for cell in &mut cells {
+        cell.truncate(cell.rfind('|').unwrap());
+    }
     for (row, message) in rejects {
         cells[row] = format!("! {message}");
     }
