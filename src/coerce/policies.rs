@@ -310,7 +310,10 @@ fn strict_checks_lengths_choices_and_required_fields() {
             "INVALID_VALUE: LastName: no value, and the field is required"
         );
     }
-    let (_, rejects) = cells(&batch, &Operation::Update, STRICT);
+    let names = [Some("Ng"), None, Some("")];
+    let ids = [Some("003000000000001AAA"); 3];
+    let update = text_batch(&[("LastName", &names), ("Id", &ids)]);
+    let (_, rejects) = cells(&update, &Operation::Update, STRICT);
     assert!(rejects.is_empty());
     assert!(cells(&batch, &Operation::Insert, CLEAR).1.is_empty());
 }
