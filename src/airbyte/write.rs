@@ -343,6 +343,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
                 "code": reject.code,
                 "fields": reject.fields,
                 "count": reject.count,
+                "message": reject.message,
             })
         })
         .collect();

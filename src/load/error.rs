@@ -58,6 +58,23 @@ pub enum LoadError {
         /// The job's errorMessage.
         message: String,
     },
+    /// More rows were rejected than `max_rejected_percent` allows.
+    #[error(
+        "{rejected} of {ended} records were rejected ({} %); max_rejected_percent allows {percent} %, \
+         so the load was stopped. Correct the source or the org, or raise the setting. Most \
+         frequent: {reasons}",
+        rejected * 100 / ended.max(&1)
+    )]
+    TooManyRejected {
+        /// Rows rejected so far.
+        rejected: u64,
+        /// Rows that have their end so far.
+        ended: u64,
+        /// The setting.
+        percent: u8,
+        /// The reasons that were given most often, with their counts.
+        reasons: String,
+    },
     /// Rows waiting for an answer could not be kept.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -89,7 +106,9 @@ impl LoadError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Schema { .. } | Self::Refused { .. } => ErrorKind::Config,
+            Self::Schema { .. } | Self::Refused { .. } | Self::TooManyRejected { .. } => {
+                ErrorKind::Config
+            }
             Self::Stopped
             | Self::Unprocessed { .. }
             | Self::Indeterminate { .. }

@@ -17,17 +17,19 @@ use super::LoadError;
 use super::loader::Load;
 use super::ordinals::{Ordinals, gaps, span};
 use super::settle::{
-    EndState, Ends, Found, JobEnd, SentRows, Settled, Settlement, Verdict, common_columns,
-    parse_reason, verdict,
+    Again, EndState, Ends, Found, JobEnd, Reasons, SentRows, Settled, Settlement, Verdict,
+    common_columns, verdict,
 };
 
 /// What became of the rows of one job; those in neither list are in Salesforce.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// Rows that Salesforce refused, by ordinal.
-    pub(super) rejected: Vec<(u64, Reason)>,
+    pub(super) rejected: Vec<(u64, Arc<Reason>)>,
     /// Rows that Salesforce did not process, sorted.
-    pub(super) again: Vec<u64>,
+    pub(super) unprocessed: Vec<u64>,
+    /// Rows that Salesforce refused for a reason that may pass, sorted.
+    pub(super) passing: Vec<(u64, Again)>,
     /// Kept until the rejected rows are stored, so that one job's at a time are in memory.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
@@ -66,8 +68,9 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
     if ends.indeterminate.is_empty() {
         return Ok(Outcome {
             rejected: ends.rejected,
-            again: ends.unprocessed,
+            unprocessed: ends.unprocessed,
             turn,
+            ..Outcome::default()
         });
     }
     Err(LoadError::Indeterminate {
@@ -103,9 +106,8 @@ fn job_end(ended: &EndedJob) -> JobEnd<'_> {
 
 fn all_again(sent: &Ordinals) -> Outcome {
     Outcome {
-        rejected: Vec::new(),
-        again: sent.iter().cloned().flatten().collect(),
-        turn: None,
+        unprocessed: sent.iter().cloned().flatten().collect(),
+        ..Outcome::default()
     }
 }
 
@@ -145,9 +147,13 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
         failed: 0,
         unprocessed: 0,
     };
+    let mut words = Reasons::default();
     while let Some(batch) = failed.try_next().await? {
         found.failed += batch.num_rows() as u64;
-        rows.failed(&load.coercion.canonical(&batch)?, reasons(&batch))?;
+        rows.failed(
+            &load.coercion.canonical(&batch)?,
+            reasons(&batch, &mut words),
+        )?;
     }
     while let Some(batch) = unprocessed.try_next().await? {
         found.unprocessed += batch.num_rows() as u64;
@@ -171,14 +177,14 @@ async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Optio
 }
 
 /// The reason of each failed row, in Salesforce's words.
-fn reasons(failed: &RecordBatch) -> Vec<Reason> {
+fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
     let errors = failed
         .column_by_name("sf__Error")
         .map(AsArray::as_string::<i32>);
     (0..failed.num_rows())
         .map(|row| {
             let error = errors.filter(|errors| errors.is_valid(row));
-            parse_reason(error.map_or("", |errors| errors.value(row)))
+            words.of(error.map_or("", |errors| errors.value(row)))
         })
         .collect()
 }

@@ -418,4 +418,5 @@ pub(crate) struct Tally {
     pub(crate) uploaded: u64,
     pub(crate) rejects: RejectCounts,
     pub(crate) reject_files: Vec<String>,
+    pub(crate) nulls_left: u64,
 }

@@ -1,5 +1,6 @@
 //! The engine: rows in, jobs out, ends proved.
 
+mod again;
 mod budget;
 mod checkpoint;
 mod error;

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chunk::{Chunk, Chunker};
 use crate::error::Result;
+use crate::object::Operation;
 use crate::reject::RejectedRow;
+use crate::settings::NullHandling;
 
 use super::LoadError;
 use super::budget::Grant;
@@ -34,6 +36,12 @@ const TASKS: usize = 256;
 /// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
 const LOCAL_REJECTS: usize = 100_000;
 
+/// Rows that have their end before their rejected share is judged.
+const ROWS_FOR_SHARE: u64 = 100;
+
+/// Reasons that the error names when too many rows were rejected.
+const TOP_REASONS: usize = 3;
+
 /// A load from its first row to its last event.
 pub(super) async fn run(
     load: Arc<Load>,
@@ -52,6 +60,7 @@ pub(super) async fn run(
     let last = outcome
         .and(told)
         .and_then(|()| load.report())
+        .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))
         .map_err(|error| error.with_stream(&load.name));
     // Nobody may be listening any more; then nobody needs the outcome.
@@ -109,6 +118,31 @@ impl Load {
         self.rows.end(range);
     }
 
+    /// Fails once more rows were rejected than `max_rejected_percent` allows.
+    pub(super) fn check_rejected(&self) -> Result<()> {
+        let Some(percent) = self.org.settings().max_rejected_percent else {
+            return Ok(());
+        };
+        let (_, accepted, rejected) = self.checkpoints().totals();
+        let ended = accepted + rejected;
+        if ended < ROWS_FOR_SHARE || rejected * 100 <= u64::from(percent) * ended {
+            return Ok(());
+        }
+        let ranked = self.tally().rejects.ranked();
+        let reasons: Vec<String> = ranked
+            .iter()
+            .take(TOP_REASONS)
+            .map(ToString::to_string)
+            .collect();
+        Err(LoadError::TooManyRejected {
+            rejected,
+            ended,
+            percent,
+            reasons: reasons.join("; "),
+        }
+        .into())
+    }
+
     fn report(&self) -> Result<LoadReport> {
         let (read, accepted, rejected) = self.checkpoints().totals();
         if read != accepted + rejected {
@@ -136,6 +170,7 @@ impl Load {
             spilled: self.spilled.load(Ordering::Relaxed),
             elapsed: self.started.elapsed(),
             rejects: tally.rejects.ranked(),
+            nulls_left: tally.nulls_left,
             reject_files: tally.reject_files.clone(),
         })
     }
@@ -284,11 +319,12 @@ impl Intake {
             .chain(oversized)
             .map(|(row, reason)| RejectedRow {
                 ordinal: first + row as u64,
-                reason,
+                reason: Arc::new(reason),
                 job_id: None,
             })
             .collect();
         rejects.sort_by_key(|row| row.ordinal);
+        self.load.tally().nulls_left += self.nulls_left(&coerced.batch, first, &rejects);
         self.rejects.append(&mut rejects);
         for chunk in pushed.closed {
             self.submit(chunk);
@@ -308,6 +344,23 @@ impl Intake {
             self.close();
         }
         Ok(())
+    }
+
+    /// Nulls of the rows that are sent, where they leave what a record has.
+    fn nulls_left(&self, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
+        let changes = matches!(
+            self.load.target.operation,
+            Operation::Update | Operation::Upsert { .. }
+        );
+        if !changes || self.load.org.settings().null_handling != NullHandling::Leave {
+            return 0;
+        }
+        let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
+        let nulls = cells.columns().iter().map(|column| {
+            let rejected = rejected.clone().filter(|row| column.is_null(*row));
+            column.null_count() - rejected.count()
+        });
+        nulls.sum::<usize>() as u64
     }
 
     /// Waits for memory; meanwhile closes the open chunk if that is what makes room.

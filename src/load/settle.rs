@@ -4,10 +4,12 @@
 //! sent. Both sides are therefore brought into a canonical form first, then joined on a digest of
 //! the cells and an occurrence number, so that identical rows pair one to one.
 
+mod passing;
 mod reason;
 mod verdict;
 
-pub(crate) use reason::parse_reason;
+pub(crate) use passing::Again;
+pub(crate) use reason::Reasons;
 pub(crate) use verdict::{EndState, Found, JobEnd, Verdict, verdict};
 
 use std::collections::HashMap;
@@ -61,7 +63,7 @@ pub(crate) struct Settlement {
     counter: Counter,
     keys: Vec<RecordBatch>,
     outcomes: Vec<Outcome>,
-    reasons: Vec<Reason>,
+    reasons: Vec<Arc<Reason>>,
     successes_read: bool,
 }
 
@@ -93,7 +95,7 @@ impl Settlement {
     }
 
     /// Adds failed rows, with one reason each.
-    pub(crate) fn failed(&mut self, cells: &RecordBatch, reasons: Vec<Reason>) -> Result<()> {
+    pub(crate) fn failed(&mut self, cells: &RecordBatch, reasons: Vec<Arc<Reason>>) -> Result<()> {
         if reasons.len() != cells.num_rows() {
             return Err(defect("failed rows and their reasons differ in number"));
         }
@@ -330,8 +332,8 @@ impl Counter {
 #[derive(Debug)]
 pub(crate) struct Settled {
     outcomes: Vec<Outcome>,
-    reasons: Vec<Option<Reason>>,
-    rejected: Vec<(u64, Reason)>,
+    reasons: Vec<Arc<Reason>>,
+    rejected: Vec<(u64, Arc<Reason>)>,
     unprocessed: Vec<u64>,
     unmatched: Vec<Outcome>,
     /// Rows found in no file; `None` if successful rows were not read.
@@ -341,7 +343,7 @@ pub(crate) struct Settled {
 /// The ends of a job's rows, in ascending order. Rows that are in none of them were accepted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
-    pub(crate) rejected: Vec<(u64, Reason)>,
+    pub(crate) rejected: Vec<(u64, Arc<Reason>)>,
     /// Not processed: these go into a new job.
     pub(crate) unprocessed: Vec<u64>,
     /// Found in no result file, or not to be told apart from others.
@@ -349,10 +351,10 @@ pub(crate) struct Ends {
 }
 
 impl Settled {
-    fn new(outcomes: Vec<Outcome>, reasons: Vec<Reason>, successes_read: bool) -> Self {
+    fn new(outcomes: Vec<Outcome>, reasons: Vec<Arc<Reason>>, successes_read: bool) -> Self {
         Self {
             outcomes,
-            reasons: reasons.into_iter().map(Some).collect(),
+            reasons,
             rejected: Vec::new(),
             unprocessed: Vec::new(),
             unmatched: Vec::new(),
@@ -378,8 +380,11 @@ impl Settled {
     fn end(&mut self, ordinal: u64, outcome: Outcome, remark: &str) {
         match outcome {
             Outcome::Failed(reason) => {
-                if let Some(mut reason) = self.reasons.get_mut(reason).and_then(Option::take) {
-                    reason.message.push_str(remark);
+                if let Some(reason) = self.reasons.get(reason) {
+                    let mut reason = Arc::clone(reason);
+                    if !remark.is_empty() {
+                        Arc::make_mut(&mut reason).message.push_str(remark);
+                    }
                     self.rejected.push((ordinal, reason));
                 }
             }

@@ -11,24 +11,20 @@ use tokio::sync::mpsc;
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::coerce::Reason;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::reject::{self, RejectedRow};
 use crate::settings::BATCH_RECORDS;
 
 use super::LoadError;
+use super::again::{ATTEMPTS, rebuild, rounds};
 use super::budget::Grant;
 use super::checkpoint::End;
 use super::judge::{Outcome, judge};
 use super::loader::{Event, Load, Rejects};
-use super::ordinals::{Ordinals, gaps, ranges, span};
+use super::ordinals::{Ordinals, ranges};
 use super::org::Staging;
-use super::pipeline::{Closed, rebuilt_bytes, skip_mask};
-
-/// Jobs that a row may be in, when Salesforce leaves it unprocessed.
-const ATTEMPTS: u32 = 3;
-
-/// Part of the memory limit that rows sent again may take at once, as CSV.
-const AGAIN_SHARE: u64 = 64;
+use super::pipeline::Closed;
+use super::settle::Again;
 
 /// What a chunk gives back when its job is closed.
 struct Held {
@@ -63,23 +59,26 @@ pub(super) async fn submit(
         drop(held);
     } else {
         let row_bytes = chunk.bytes() / chunk.rows();
-        let Some((id, outcome)) = attempt(&load, chunk, Some(held)).await? else {
+        let Some((id, mut outcome)) = attempt(&load, chunk, Some(held), 1).await? else {
             return Ok(());
         };
+        let mut waiting = rounds(&load, &mut outcome, 1, row_bytes);
         rejects.extend(refused(outcome.rejected, &id));
         turn = outcome.turn;
-        let mut waiting = pieces(&load, &outcome.again, row_bytes, 2);
-        while let Some((rows, number)) = waiting.pop() {
+        while let Some(round) = waiting.pop() {
             drop(turn.take());
-            let (chunk, cells) = rebuild(&load, &rows)?;
-            let Some((id, outcome)) = attempt(&load, chunk, None).await? else {
+            if !round.due(&load).await {
+                return Ok(());
+            }
+            let (chunk, cells) = rebuild(&load, &round.rows)?;
+            let Some((id, mut outcome)) = attempt(&load, chunk, None, round.number).await? else {
                 return Ok(());
             };
             drop(cells);
-            if number == ATTEMPTS && !outcome.again.is_empty() {
-                let rows = outcome.again.len() as u64;
+            waiting.extend(rounds(&load, &mut outcome, round.number, row_bytes));
+            if !outcome.unprocessed.is_empty() {
                 return Err(LoadError::Unprocessed {
-                    rows,
+                    rows: outcome.unprocessed.len() as u64,
                     attempts: ATTEMPTS,
                     job: id,
                 }
@@ -87,17 +86,16 @@ pub(super) async fn submit(
             }
             rejects.extend(refused(outcome.rejected, &id));
             turn = outcome.turn;
-            waiting.extend(pieces(&load, &outcome.again, row_bytes, number + 1));
         }
     }
     rejects.sort_unstable_by_key(|row| row.ordinal);
     reject(&load, &rejects, &events).await?;
     drop(turn);
-    Ok(())
+    load.check_rejected()
 }
 
 /// Rows that a job refused.
-fn refused(rejected: Vec<(u64, Reason)>, job_id: &str) -> impl Iterator<Item = RejectedRow> {
+fn refused(rejected: Vec<(u64, Arc<Reason>)>, job_id: &str) -> impl Iterator<Item = RejectedRow> {
     let job_id: Arc<str> = job_id.into();
     rejected
         .into_iter()
@@ -113,6 +111,7 @@ async fn attempt(
     load: &Arc<Load>,
     chunk: Chunk,
     held: Option<Held>,
+    number: u32,
 ) -> Result<Option<(String, Outcome)>> {
     let sent: Ordinals = chunk.ordinals().collect();
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
@@ -125,18 +124,37 @@ async fn attempt(
         tally.batches += rows.div_ceil(BATCH_RECORDS);
         tally.uploaded += bytes;
     }
-    let outcome = judge(load, &ended, &sent).await?;
+    let mut outcome = judge(load, &ended, &sent).await?;
+    sort_out(load, &mut outcome, number);
     accept(load, &sent, &outcome);
-    if !outcome.again.is_empty() {
+    let (unprocessed, passing) = (outcome.unprocessed.len(), outcome.passing.len());
+    if unprocessed + passing > 0 {
         if load.stop.is_cancelled() {
             return Ok(None);
         }
         tracing::warn!(
-            stream = %load.name, job = %ended.id, rows = outcome.again.len(),
-            "rows stayed unprocessed and are sent again"
+            stream = %load.name, job = %ended.id, attempt = number, unprocessed, passing,
+            "rows stayed unprocessed, or were refused for a reason that may pass"
         );
     }
     Ok(Some((ended.id, outcome)))
+}
+
+/// Takes the rows out of the refused ones that are sent again, or that are as they should be.
+fn sort_out(load: &Load, outcome: &mut Outcome, number: u32) {
+    let passing = &mut outcome.passing;
+    outcome.rejected.retain(
+        |(ordinal, reason)| match Again::of(reason, &load.target.operation) {
+            Again::Never => true,
+            Again::Done => false,
+            again => {
+                if number < ATTEMPTS {
+                    passing.push((*ordinal, again));
+                }
+                number == ATTEMPTS
+            }
+        },
+    );
 }
 
 /// Creates, uploads and closes a job and waits for its end, in a slot of the org. `None` if the load
@@ -177,41 +195,6 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     Ok(Some(ended))
 }
 
-/// Rows to send again, in jobs small enough that the memory they take is small as well.
-fn pieces(load: &Load, again: &[u64], row_bytes: u64, number: u32) -> Vec<(Ordinals, u32)> {
-    let bytes = load.org.settings().memory_limit_bytes / AGAIN_SHARE;
-    let rows = usize::try_from(bytes / row_bytes.max(1))
-        .unwrap_or(usize::MAX)
-        .max(1);
-    again
-        .chunks(rows)
-        .map(|rows| (ranges(rows), number))
-        .collect()
-}
-
-/// Coerces rows once more into a chunk of their own.
-fn rebuild(load: &Load, rows: &Ordinals) -> Result<(Chunk, Grant)> {
-    let mut chunker = load.chunker()?;
-    let mut cells = load.org.budget().grant(0);
-    let span = span(rows);
-    for read in load.rows.read(span) {
-        let (first, batch) = read?;
-        let end = first + batch.num_rows() as u64;
-        let coerced = load.coercion.apply(&batch)?;
-        let outside = gaps(rows, first..end).map(|ordinal| (ordinal - first) as usize);
-        let skip = skip_mask(batch.num_rows(), outside);
-        cells.grow(batch.get_array_memory_size() + rebuilt_bytes(&batch, &coerced.batch));
-        let pushed = chunker.push(&coerced.batch, first, skip)?;
-        if !pushed.closed.is_empty() || !pushed.oversized.is_empty() {
-            return Err(Error::system("rows of one job do not fit in one job again"));
-        }
-    }
-    let chunk = chunker
-        .close()
-        .ok_or_else(|| Error::system("rows to send again are gone"))?;
-    Ok((chunk, cells))
-}
-
 /// The rows that are neither rejected nor sent again are in Salesforce.
 fn accept(load: &Load, sent: &Ordinals, outcome: &Outcome) {
     let mut others: Vec<u64> = outcome
@@ -219,7 +202,8 @@ fn accept(load: &Load, sent: &Ordinals, outcome: &Outcome) {
         .iter()
         .map(|(ordinal, _)| *ordinal)
         .collect();
-    others.extend(&outcome.again);
+    others.extend(&outcome.unprocessed);
+    others.extend(outcome.passing.iter().map(|(ordinal, _)| ordinal));
     others.sort_unstable();
     let mut others = others.into_iter().peekable();
     for range in sent {
@@ -257,11 +241,9 @@ async fn reject(
     let held = load.org.budget().grant(bytes);
     deliver(load, records, events).await?;
     drop(held);
-    let mut tally = load.tally();
-    for row in rejects {
-        tally.rejects.add(&row.reason);
-    }
-    drop(tally);
+    let reasons = rejects.iter().map(|row| &row.reason);
+    let keep_message = load.org.settings().log_values;
+    load.tally().rejects.add(reasons, keep_message);
     let ordinals: Vec<u64> = rejects.iter().map(|row| row.ordinal).collect();
     for range in ranges(&ordinals) {
         load.end(range, End::Rejected);

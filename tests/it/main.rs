@@ -8,6 +8,7 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod again;
 mod durability;
 mod errors;
 mod faults;

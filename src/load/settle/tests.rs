@@ -27,13 +27,13 @@ fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 /// A reason that tells which row it is of.
-fn reason(row: &Row) -> Reason {
-    Reason {
+fn reason(row: &Row) -> Arc<Reason> {
+    Arc::new(Reason {
         stage: Stage::Salesforce,
         code: "CODE".into(),
         message: format!("{row:?}"),
         fields: Vec::new(),
-    }
+    })
 }
 
 #[derive(Debug, Default, Clone)]
