@@ -3,9 +3,11 @@
 mod describe;
 mod error;
 mod header;
+mod id;
 
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
+pub use id::RecordId;
 
 use std::collections::HashMap;
 

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::retry::Clock;
 use super::{Client, Credentials, JobTarget};
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
 
 const TOKEN: &str = "POST /services/oauth2/token";
@@ -287,7 +287,7 @@ fn chunk() -> Arc<Chunk> {
     ])
     .unwrap();
     let mut chunker = Chunker::new(&cells.schema(), 100_000_000, None).unwrap();
-    let pushed = chunker.push(&cells, 0, None).unwrap();
+    let pushed = chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
     Arc::new(chunker.close().unwrap())
 }
