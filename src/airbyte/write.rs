@@ -322,7 +322,7 @@ impl Sync<'_> {
         stream.counts = Counts {
             accepted: report.accepted - before.total_accepted,
             rejected: report.rejected - before.total_rejected,
-            total_accepted: report.accepted,
+            total_accepted: report.accepted + report.merged,
             total_rejected: report.rejected,
             total_bytes: report.bytes,
         };
@@ -353,6 +353,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
         "object": report.object,
         "read": report.read,
         "accepted": report.accepted,
+        "merged": report.merged,
         "rejected": report.rejected,
         "bytes": report.bytes,
         "jobs": report.jobs,

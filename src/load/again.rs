@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::chunk::{Chunk, RowOrdinals};
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::error::{Error, Result};
 
+use super::LoadError;
 use super::budget::Grant;
+use super::intake::{batch_bytes, rebuilt_bytes};
 use super::judge::Outcome;
 use super::loader::Load;
-use super::ordinals::{Ordinals, gaps, ranges, span};
-use super::pipeline::{rebuilt_bytes, skip_mask};
+use super::ordinals::{Ordinals, overlap, ranges};
 use super::settle::Again;
 
 /// Jobs that a row may be in.
@@ -47,13 +50,15 @@ impl Round {
     }
 }
 
-/// Takes the rows out of `outcome` that are sent again, in rounds small enough that the memory they
-/// take is small as well. `number` is that of the job that ended.
+/// Takes the rows out of `outcome` that are sent again, with all that was `merged` into them, in
+/// rounds small enough that the memory they take is small as well. `number` is that of the job that
+/// ended.
 ///
-/// Rows that a last job left unprocessed stay in the outcome.
+/// Rows without an end after their last job stay in the outcome.
 pub(super) fn rounds(
     load: &Load,
     outcome: &mut Outcome,
+    merged: &[(u64, u64)],
     number: u32,
     row_bytes: u64,
 ) -> Vec<Round> {
@@ -65,15 +70,14 @@ pub(super) fn rounds(
     let mut rounds = Vec::new();
     let mut add = |rows: &[u64], number: u32, smaller: usize, pause: Duration| {
         rounds.extend(rows.chunks(most.min(smaller).max(1)).map(|rows| Round {
-            rows: ranges(rows),
+            rows: with_merged(rows, merged),
             number,
             not_before: Instant::now() + pause,
         }));
     };
-    let next = (number - 1) as usize;
     let passing = std::mem::take(&mut outcome.passing);
     for (again, number, pause) in [
-        (Again::Later, number + 1, PAUSES[next]),
+        (Again::Later, number + 1, PAUSES[number as usize - 1]),
         (Again::AtOnce, number + 1, Duration::ZERO),
         (Again::Once, ATTEMPTS, Duration::ZERO),
     ] {
@@ -81,30 +85,112 @@ pub(super) fn rounds(
         let rows: Vec<u64> = rows.map(|(ordinal, _)| *ordinal).collect();
         add(&rows, number, SMALLER[number as usize - 2], pause);
     }
-    let unprocessed = std::mem::take(&mut outcome.unprocessed);
-    add(&unprocessed, number + 1, usize::MAX, Duration::ZERO);
+    for rows in [&mut outcome.unprocessed, &mut outcome.indeterminate] {
+        let rows = std::mem::take(rows);
+        add(&rows, number + 1, usize::MAX, Duration::ZERO);
+    }
     rounds
 }
 
-/// Coerces rows once more into a chunk of their own.
-pub(super) fn rebuild(load: &Load, rows: &Ordinals) -> Result<(Chunk, Grant)> {
-    let mut chunker = load.chunker()?;
-    let mut cells = load.org.budget().grant(0);
-    let span = span(rows);
-    for read in load.rows.read(span) {
+/// These sorted rows and those that were merged into them.
+fn with_merged(rows: &[u64], merged: &[(u64, u64)]) -> Ordinals {
+    let mut all = rows.to_vec();
+    let parts = merged
+        .iter()
+        .filter(|(_, into)| rows.binary_search(into).is_ok());
+    all.extend(parts.map(|(ordinal, _)| ordinal));
+    all.sort_unstable();
+    ranges(&all)
+}
+
+/// Rows that were coerced once more.
+#[derive(Debug)]
+pub(super) struct Recoerced {
+    pub(super) cells: RecordBatch,
+    pub(super) ordinals: RowOrdinals,
+    /// Memory that they take.
+    pub(super) bytes: usize,
+}
+
+/// Coerces rows that the row store has once more, those of one batch at a time.
+pub(super) fn recoerced<'a>(
+    load: &'a Load,
+    rows: &'a Ordinals,
+) -> impl Iterator<Item = Result<Recoerced>> + 'a {
+    load.rows.read(rows).map(|read| {
         let (first, batch) = read?;
-        let end = first + batch.num_rows() as u64;
-        let coerced = load.coercion.apply(&batch)?;
-        let outside = gaps(rows, first..end).map(|ordinal| (ordinal - first) as usize);
-        let skip = skip_mask(batch.num_rows(), outside);
-        cells.grow(batch.get_array_memory_size() + rebuilt_bytes(&batch, &coerced.batch));
-        let pushed = chunker.push(&coerced.batch, RowOrdinals::From(first), skip)?;
-        if !pushed.closed.is_empty() || !pushed.oversized.is_empty() {
-            return Err(Error::system("rows of one job do not fit in one job again"));
-        }
+        let here = overlap(rows, first..first + batch.num_rows() as u64);
+        let (batch, ordinals) = if let [range] = here.as_slice() {
+            let (start, rows) = (range.start - first, range.end - range.start);
+            let batch = batch.slice(start as usize, rows as usize);
+            (batch, RowOrdinals::From(range.start))
+        } else {
+            let ordinals: Vec<u64> = here.into_iter().flatten().collect();
+            let rows = UInt64Array::from_iter_values(ordinals.iter().map(|row| row - first));
+            let batch = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
+            (batch, RowOrdinals::Listed(ordinals.into()))
+        };
+        let cells = load.coercion.apply(&batch)?.batch;
+        Ok(Recoerced {
+            bytes: batch_bytes(&batch) + rebuilt_bytes(&batch, &cells),
+            cells,
+            ordinals,
+        })
+    })
+}
+
+/// A chunk of rows that are sent again.
+#[derive(Debug)]
+pub(super) struct Rebuilt {
+    /// May have no row to send: when newer rows wait for each of its keys.
+    pub(super) chunk: Chunk,
+    pub(super) merged: Vec<(u64, u64)>,
+    /// Memory of the cells.
+    pub(super) cells: Grant,
+}
+
+/// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
+/// rows wait for join these.
+pub(super) fn rebuild(load: &Load, rows: &Ordinals) -> Result<Rebuilt> {
+    // Before they are merged, rows of one job may be more than one job takes.
+    let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
+    let mut cells = load.org.budget().grant(0);
+    for read in recoerced(load, rows) {
+        let read = read?;
+        cells.grow(read.bytes);
+        chunker.push(&read.cells, read.ordinals, None)?;
     }
     let chunk = chunker
         .close()
         .ok_or_else(|| Error::system("rows to send again are gone"))?;
-    Ok((chunk, cells))
+    let Some(key) = load.coercion.key() else {
+        return Ok(Rebuilt {
+            chunk,
+            merged: Vec::new(),
+            cells,
+        });
+    };
+    let mut keys = load.keys();
+    let merged = chunk.merge(key, |digest| keys.has_waiting(digest))?;
+    keys.hold(merged.held);
+    drop(keys);
+    load.account_waiting();
+    Ok(Rebuilt {
+        chunk: merged.chunk,
+        merged: merged.merged,
+        cells,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_goes_again_with_all_its_parts() {
+        let merged = [(1, 7), (2, 9), (3, 7), (8, 9)];
+        assert_eq!(with_merged(&[7], &merged), [1..2, 3..4, 7..8]);
+        assert_eq!(with_merged(&[5, 9], &merged), [2..3, 5..6, 8..10]);
+        assert_eq!(with_merged(&[], &merged), []);
+    }
 }

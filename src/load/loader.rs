@@ -20,6 +20,7 @@ use crate::reject::{RejectStore, RejectStream};
 
 use super::checkpoint::{Checkpoints, Counts};
 use super::error::is_stopped;
+use super::keys::Keys;
 use super::report::{LoadReport, RejectCounts};
 use super::rows::RowStore;
 use super::{LoadError, Org, pipeline};
@@ -186,6 +187,7 @@ impl Loader {
             rejects: self.rejects.clone(),
             rows: RowStore::default(),
             checkpoints: Mutex::new(Checkpoints::new()),
+            keys: Mutex::default(),
             ended: Notify::new(),
             open_bytes: AtomicU64::new(0),
             close_open: Notify::new(),
@@ -398,6 +400,7 @@ pub(crate) struct Load {
     pub(crate) rejects: Rejects,
     pub(crate) rows: RowStore,
     pub(crate) checkpoints: Mutex<Checkpoints>,
+    pub(crate) keys: Mutex<Keys>,
     /// Rows ended, or the last of them did.
     pub(crate) ended: Notify,
     /// CSV bytes of the open chunk.

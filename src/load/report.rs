@@ -44,10 +44,12 @@ pub struct LoadReport {
     pub name: String,
     /// Salesforce object.
     pub object: String,
-    /// Rows read; always `accepted + rejected`.
+    /// Rows read; always `accepted + merged + rejected`.
     pub read: u64,
     /// Rows in Salesforce.
     pub accepted: u64,
+    /// Rows in Salesforce as part of a later row of the same key.
+    pub merged: u64,
     /// Rows rejected, here or by Salesforce.
     pub rejected: u64,
     /// Bytes received.
@@ -98,11 +100,12 @@ impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {} records read, {} accepted, {} rejected, {} bytes; {} jobs, {} batches, {} API \
-             calls ({} polls); {:.1} s, {:.0} records/s",
+            "{}: {} records read, {} accepted, {} merged, {} rejected, {} bytes; {} jobs, {} batches, \
+             {} API calls ({} polls); {:.1} s, {:.0} records/s",
             self.name,
             self.read,
             self.accepted,
+            self.merged,
             self.rejected,
             self.bytes,
             self.jobs,

@@ -15,6 +15,7 @@ mod faults;
 mod flow;
 mod harness;
 mod house;
+mod keys;
 mod kills;
 mod library;
 mod memory;
