@@ -20,3 +20,4 @@ mod kills;
 mod library;
 mod memory;
 mod rejects;
+mod values;
