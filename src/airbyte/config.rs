@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Whether records of `soft_delete` streams bypass the recycle bin.
     pub(crate) hard_delete: bool,
+    /// Whether `discover` lists histories, shares, feeds and change events too.
+    pub(crate) discover_system_objects: bool,
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
     /// The text of the file.
@@ -73,6 +75,7 @@ impl Config {
             credentials,
             settings,
             hard_delete: file.hard_delete.unwrap_or_default(),
+            discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
             text: String::from_utf8_lossy(json).into_owned().into(),
         })
@@ -121,24 +124,24 @@ struct ConfigFile {
     max_jobs_in_flight: Option<usize>,
     memory_limit_bytes: Option<u64>,
     flush_interval_seconds: Option<u64>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     null_handling: NullsFile,
     timezone: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     on_too_long: TooLongFile,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     validate: ValidateFile,
     assignment_rule_id: Option<String>,
     hard_delete: Option<bool>,
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
+    discover_system_objects: Option<bool>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum NullsFile {
     #[default]
-    #[serde(alias = "")]
     Leave,
     Clear,
 }
@@ -147,7 +150,6 @@ enum NullsFile {
 #[serde(rename_all = "snake_case")]
 enum TooLongFile {
     #[default]
-    #[serde(alias = "")]
     Reject,
     Truncate,
 }
@@ -156,7 +158,6 @@ enum TooLongFile {
 #[serde(rename_all = "snake_case")]
 enum ValidateFile {
     #[default]
-    #[serde(alias = "")]
     Minimal,
     Strict,
 }
@@ -399,6 +400,18 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// As [`absent_if_empty`], for a choice among words.
+fn empty_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    match absent_if_empty(Option::deserialize(deserializer)?) {
+        Some(word) => T::deserialize(word.into_deserializer()),
+        None => Ok(T::default()),
+    }
 }
 
 fn parse_url(key: &str, text: &str) -> Result<Url> {

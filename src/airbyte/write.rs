@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Failure;
 use super::catalog::{self, CatalogStream};
 use super::config::Config;
-use super::input::{Ended, Input, InputStream, Shared};
+use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
 use super::rotation::Rotation;
 use super::state::{State, Statistics};
@@ -160,8 +160,6 @@ struct Stream {
     descriptor: StreamDescriptor,
     /// Records and bytes up to the last state.
     counts: Counts,
-    /// There once the stream has ended well.
-    report: Option<Box<LoadReport>>,
 }
 
 impl Stream {
@@ -169,7 +167,6 @@ impl Stream {
         Self {
             descriptor,
             counts: Counts::default(),
-            report: None,
         }
     }
 }
@@ -194,7 +191,7 @@ impl Sync<'_> {
         &mut self,
         mut events: impl futures::Stream<Item = Numbered> + Unpin,
         input: &mut Input,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Option<Failure>, Failure> {
         let mut progress = interval(PROGRESS);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signals = Signals::listen()?;
@@ -243,16 +240,16 @@ impl Sync<'_> {
     fn print_event(&mut self, index: usize, event: Event) -> Result<()> {
         match event {
             Event::Durable { checkpoint, counts } => {
-                let state = self.shared.take_state(checkpoint).ok_or_else(|| {
+                self.streams[index].counts = counts;
+                let told = self.shared.states.told(checkpoint, counts).map_err(|()| {
                     Error::system("a state became durable twice; report it, it is a defect")
                 })?;
-                self.streams[index].counts = counts;
-                self.print_state(&state, counts)
+                told.map_or(Ok(()), |(state, statistics)| {
+                    self.print_state(&state, &statistics)
+                })
             }
             Event::Finished(report) => {
-                let stream = &mut self.streams[index];
-                summarize(&stream.descriptor, &report);
-                stream.report = Some(report);
+                summarize(&self.streams[index].descriptor, &report);
                 Ok(())
             }
             Event::Rejected(_) => Ok(()),
@@ -269,14 +266,8 @@ impl Sync<'_> {
         self.failure = Some(failure);
     }
 
-    fn print_state(&self, state: &State, counts: Counts) -> Result<()> {
-        let state = state.with_statistics(&Statistics {
-            accepted: counts.accepted,
-            rejected: counts.rejected,
-            total_accepted: counts.total_accepted,
-            total_rejected: counts.total_rejected,
-            total_bytes: counts.total_bytes,
-        })?;
+    fn print_state(&self, state: &State, statistics: &Statistics) -> Result<()> {
+        let state = state.with_statistics(statistics)?;
         self.output.print(&Message::State { state: &state })
     }
 
@@ -301,11 +292,8 @@ impl Sync<'_> {
     }
 
     /// What is left once all loads have ended.
-    fn end(mut self, ended: Ended) -> Result<(), Failure> {
+    fn end(mut self, input_failure: Option<Failure>) -> Result<(), Failure> {
         self.rotation.tell()?;
-        for (index, state) in ended.late_states {
-            self.late_state(index, &state)?;
-        }
         let usage = self.org.client().usage();
         tracing::info!(
             api_calls = usage.api_calls,
@@ -313,28 +301,10 @@ impl Sync<'_> {
             uploaded_bytes = usage.uploaded_bytes,
             "what the sync used of the org"
         );
-        match self.failure.or(ended.failure) {
+        match self.failure.or(input_failure) {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
-    }
-
-    /// A state after the end of its stream stands for all records of the stream.
-    fn late_state(&mut self, index: usize, state: &State) -> Result<()> {
-        let stream = &mut self.streams[index];
-        let Some(report) = &stream.report else {
-            return Ok(());
-        };
-        let before = stream.counts;
-        stream.counts = Counts {
-            accepted: report.accepted - before.total_accepted,
-            rejected: report.rejected - before.total_rejected,
-            total_accepted: report.accepted + report.merged,
-            total_rejected: report.rejected,
-            total_bytes: report.bytes,
-        };
-        let counts = stream.counts;
-        self.print_state(state, counts)
     }
 }
 

@@ -14,6 +14,7 @@ mod api;
 mod auth;
 mod body;
 mod client;
+mod describes;
 mod error;
 mod host;
 mod info;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use auth::Credentials;
 pub use client::{Client, Usage};
+pub use describes::{COMPOSITE_REQUESTS, Described};
 pub use error::BulkError;
 pub use info::{JobState, JobTarget};
 pub use job::{EndedJob, RunningJob, StagedJob};

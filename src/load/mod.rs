@@ -3,6 +3,7 @@
 mod again;
 mod budget;
 mod checkpoint;
+mod describe;
 mod error;
 mod intake;
 mod judge;

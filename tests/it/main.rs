@@ -18,6 +18,8 @@ mod house;
 mod keys;
 mod kills;
 mod library;
+mod lookups;
 mod memory;
 mod rejects;
+mod states;
 mod values;
