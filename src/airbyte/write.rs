@@ -320,6 +320,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
                 "code": reject.code,
                 "fields": reject.fields,
                 "count": reject.count,
+                "message": reject.message,
             })
         })
         .collect();
@@ -329,6 +330,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
         "object": report.object,
         "read": report.read,
         "accepted": report.accepted,
+        "merged": report.merged,
         "rejected": report.rejected,
         "bytes": report.bytes,
         "jobs": report.jobs,

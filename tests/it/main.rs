@@ -8,15 +8,18 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod again;
 mod durability;
 mod errors;
 mod faults;
 mod flow;
 mod harness;
 mod house;
+mod keys;
 mod kills;
 mod library;
 mod lookups;
 mod memory;
 mod rejects;
 mod states;
+mod values;
