@@ -106,6 +106,22 @@ pub(crate) enum Held {
     },
 }
 
+impl Held {
+    /// What the org holds of a value that a column wrote.
+    pub(crate) fn of(object: &Object, column: &Column, value: &str) -> Held {
+        match column {
+            _ if validate::is_null(value) => Held::Null,
+            Column::Field(field) => validate::stored(&object.fields[*field], value)
+                .map_or(Held::Null, |stored| Held::Text(stored.into_owned())),
+            Column::Lookup { parent, by, .. } => Held::Lookup {
+                parent: parent.clone(),
+                by: *by,
+                text: value.to_owned(),
+            },
+        }
+    }
+}
+
 /// The records of one object.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -357,24 +373,11 @@ impl Table {
             upload.file.split(place.row as usize, &mut values);
             for (column, value) in upload.columns.iter().zip(&values) {
                 if !value.is_empty() {
-                    held.insert(column.field(), self.held(column, value));
+                    held.insert(column.field(), Held::of(&self.object, column, value));
                 }
             }
         }
         held
-    }
-
-    fn held(&self, column: &Column, value: &str) -> Held {
-        match column {
-            _ if validate::is_null(value) => Held::Null,
-            Column::Field(field) => validate::stored(&self.object.fields[*field], value)
-                .map_or(Held::Null, |stored| Held::Text(stored.into_owned())),
-            Column::Lookup { parent, by, .. } => Held::Lookup {
-                parent: parent.clone(),
-                by: *by,
-                text: value.to_owned(),
-            },
-        }
     }
 
     /// One field of a record that was never changed, without reading the others.

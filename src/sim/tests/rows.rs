@@ -146,7 +146,10 @@ async fn deleted_rows_are_remembered() {
 #[tokio::test]
 async fn rules_assign_cases_and_leads() {
     let client = Client::start(SimOptions::default()).await;
-    let job = |object: &str, rule: &str| json!({"object": object, "operation": "insert", "assignmentRuleId": rule});
+    let job = |object: &str, rule: &str| {
+        json!({"object": object, "operation": "insert",
+            "assignmentRuleId": rule})
+    };
     let rule = "01Q5g0000000001";
     for (object, rule, status) in [
         ("Lead", rule, StatusCode::OK),
@@ -258,4 +261,40 @@ async fn nulls_clear_what_they_may_clear() {
     let errors = client.errors(&job).await;
     assert!(errors["1"].starts_with("REQUIRED_FIELD_MISSING"));
     assert!(errors["2"].contains("xsd:boolean"));
+}
+
+#[tokio::test]
+async fn details_keep_their_master() {
+    let client = Client::start(SimOptions::default()).await;
+    let masters = "Name,Ext_Id__c\nA,a\nB,b\n";
+    client.insert("Everything__c", masters).await;
+    let by_key = upsert("Child__c", "Key__c");
+    let header = "Parent__r.Ext_Id__c,Amount__c,Key__c\n";
+    client.run(&by_key, &format!("{header}a,1,k\n")).await;
+    let job = client.run(&by_key, &format!("{header}A,2,k\n")).await;
+    assert_eq!(counts(&job), ended("JobComplete", 1, 0));
+    let job = client.run(&by_key, &format!("{header}b,3,k\n")).await;
+    let error = &client.errors(&job).await["k"];
+    assert!(
+        error.starts_with(
+            "INVALID_FIELD_FOR_INSERT_UPDATE:Attempting to update (as part of an upsert) parent \
+             field Parent__c with new value "
+        ),
+        "{error}"
+    );
+    let master = client.inspect("objects/Child__c/rows").await[0]["Parent__c"].clone();
+    let job = client
+        .run(
+            &by_key,
+            &format!(
+                "Parent__c,Amount__c,Key__c\n{},4,k\n",
+                master.as_str().unwrap()
+            ),
+        )
+        .await;
+    assert_eq!(counts(&job), ended("JobComplete", 1, 0));
+    assert_eq!(
+        client.inspect("objects/Child__c/rows").await[0]["Amount__c"],
+        "4"
+    );
 }
