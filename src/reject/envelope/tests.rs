@@ -1,14 +1,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampSecondArray};
-use arrow::datatypes::Schema;
+use arrow::array::{BooleanArray, Float64Array, Int64Array, TimestampSecondArray};
+use arrow::datatypes::{DataType, Field};
 use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::coerce::{Reason, Stage};
+use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, RAW_ERROR};
 use crate::reject::{RejectedRow, rejected};
 
 const AT: i64 = 1_772_323_209_000;
@@ -43,12 +44,20 @@ fn batch(columns: Vec<(Field, ArrayRef)>, reasons: &[Reason], job_id: Option<&st
 }
 
 fn render(batch: &RecordBatch, format: Format) -> String {
-    let mut out = format.header().to_vec();
+    render_as(batch, format, Flattening::No)
+}
+
+fn render_as(batch: &RecordBatch, format: Format, flattening: Flattening) -> String {
     let envelope = Envelope {
         sync_id: 42,
         generation_id: 3,
-        format,
+        file: FileFormat {
+            format,
+            flattening,
+            ..FileFormat::default()
+        },
     };
+    let mut out = envelope.header(batch.schema_ref()).unwrap();
     envelope.write(batch, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
@@ -113,8 +122,8 @@ fn the_envelope_as_designed() {
         rest,
         concat!(
             r#"","_airbyte_extracted_at":1772323201100,"_airbyte_meta":{"sync_id":42,"#,
-            r#""changes":[{"field":"a","change":"NULLED"}],"rejected":{"stage":"salesforce","#,
-            r#""code":"REQUIRED_FIELD_MISSING","#,
+            r#""changes":[{"field":"a","change":"NULLED"}],"rejected":{"version":1,"ordinal":0,"#,
+            r#""stage":"salesforce","code":"REQUIRED_FIELD_MISSING","#,
             r#""message":"Required fields are missing: [LastName]","fields":["LastName"],"#,
             r#""job_id":"750A","at":1772323209000}},"_airbyte_generation_id":3,"#,
             r#""_airbyte_data":{"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:"#,
@@ -141,13 +150,72 @@ fn csv_quotes_what_is_no_number() {
     assert_eq!(
         row.get(38..).unwrap(),
         concat!(
-            r#",1772323209000,"{""sync_id"":42,""changes"":[],""rejected"":{""stage"":"#,
-            r#"""coerce"",""code"":""INVALID_VALUE"",""message"":""no"",""fields"":[],"#,
+            r#",1772323209000,"{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,"#,
+            r#"""ordinal"":0,""stage"":""coerce"",""code"":""INVALID_VALUE"",""message"":""no"",""fields"":[],"#,
             r#"""at"":1772323209000}}",3,"{""sf__Id"":"""",""sf__Error"":"#,
             r#"""INVALID_VALUE:no:--"",""Name"":""say \""hi\""""}""#,
             "\r\n"
         )
     );
+}
+
+/// A good row, an undecoded line, and a row of nulls and empty texts.
+fn mixed() -> RecordBatch {
+    let nulls = Field::new("_airbyte_null_LastName", DataType::Boolean, false);
+    let about = HashMap::from([("explicit_null_of".to_owned(), "LastName".to_owned())]);
+    let columns = vec![
+        (
+            declared("LastName", "string"),
+            texts(&[Some("Ng, \"A\""), None, None]),
+        ),
+        (
+            declared("Flag", "boolean"),
+            texts(&[Some("true"), None, Some("")]),
+        ),
+        (
+            declared("Size", "number"),
+            texts(&[Some("1.10"), None, Some("")]),
+        ),
+        (
+            declared("_raw", "string"),
+            texts(&[Some("mine"), None, None]),
+        ),
+        (
+            declared("_airbyte_meta", "object"),
+            texts(&[Some("{\"a\":1}"), None, None]),
+        ),
+        (
+            Field::new(RAW, DataType::Utf8, true),
+            texts(&[None, Some("{\"torn"), None]),
+        ),
+        (
+            nulls.with_metadata(about),
+            Arc::new(BooleanArray::from(vec![false, false, true])),
+        ),
+    ];
+    let torn = reason(Stage::Decode, "INVALID_RECORD", "the line ends early", &[]);
+    batch(columns, &[required(), torn, required()], None)
+}
+
+/// Without the ids, and with the envelope's other columns left out.
+fn tails(text: &str, at: &str) -> Vec<String> {
+    text.lines()
+        .map(|line| line.split_once(at).unwrap().1.to_owned())
+        .collect()
+}
+
+#[test]
+fn root_level_flattening_as_jsonl() {
+    let lines = render_as(&mixed(), Format::Jsonl, Flattening::RootLevel);
+    insta::assert_snapshot!(tails(&lines, "}},").join("\n"), @"");
+}
+
+#[test]
+fn root_level_flattening_as_csv() {
+    let text = render_as(&mixed(), Format::Csv, Flattening::RootLevel);
+    let (header, rows) = text.split_once("\r\n").unwrap();
+    insta::assert_snapshot!(header, @"");
+    insta::assert_snapshot!(tails(rows, "1772323209000,").join("\n"), @"");
 }
 
 #[test]
@@ -198,6 +266,8 @@ fn texts_are_written_as_the_declared_kind_where_they_are_a_literal_of_it() {
         ("object", "{\"a\":", "\"{\\\"a\\\":\""),
         ("object", "{\n}", "\"{\\n}\""),
         ("object", "[1]", "\"[1]\""),
+        ("object", "{\"a\":\"\\ud800\"}", r#""{\"a\":\"\\ud800\"}""#),
+        ("array", "[1e999]", "\"[1e999]\""),
         ("array", "[1]", "[1]"),
         ("array", "[1] x", "\"[1] x\""),
         ("union", "7", "7"),
@@ -259,7 +329,7 @@ fn a_batch_without_reasons_is_refused() {
     let envelope = Envelope {
         sync_id: 1,
         generation_id: 1,
-        format: Format::Csv,
+        file: FileFormat::default(),
     };
     let error = envelope.write(&batch, &mut Vec::new()).unwrap_err();
     assert!(matches!(error, RejectError::Batch { .. }), "{error}");

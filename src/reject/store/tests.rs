@@ -7,7 +7,9 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
+use url::Url;
 
+use super::super::{Compression, Format, S3Place};
 use super::*;
 use crate::coerce::{Reason, Stage};
 use crate::error::ErrorKind;
@@ -15,6 +17,13 @@ use crate::reject::{RejectedRow, rejected};
 
 const KEY_ID: &str = "AKIDEXAMPLEKEYID";
 const SECRET: &str = "SecretThatMustNotBeShown";
+
+fn jsonl() -> FileFormat {
+    FileFormat {
+        format: Format::Jsonl,
+        ..FileFormat::default()
+    }
+}
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_772_323_201_023).unwrap()
@@ -27,7 +36,7 @@ fn memory(file_name_format: Option<&str>) -> (Arc<InMemory>, RejectStore) {
         place: "memory://".to_owned(),
         prefix: "rejected/".to_owned(),
         layout: Layout::new(None, file_name_format, start()).unwrap(),
-        format: Format::Jsonl,
+        file: jsonl(),
         directories: Mutex::default(),
     };
     (memory, store)
@@ -131,12 +140,7 @@ async fn proving_leaves_nothing_behind() {
 async fn a_directory_of_files() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("not yet");
-    let config = RejectConfig {
-        place: Place::Url(Url::from_file_path(&directory).unwrap()),
-        format: Format::Csv,
-        path_format: None,
-        file_name_format: None,
-    };
+    let config = RejectConfig::new(Place::Url(Url::from_file_path(&directory).unwrap()));
     let store = RejectStore::open(&config, start()).unwrap();
     store.prove().await.unwrap();
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
@@ -149,12 +153,7 @@ async fn a_directory_of_files() {
 #[test]
 fn a_place_that_is_a_file_is_a_config_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let config = RejectConfig {
-        place: Place::Url(Url::from_file_path(file.path()).unwrap()),
-        format: Format::Csv,
-        path_format: None,
-        file_name_format: None,
-    };
+    let config = RejectConfig::new(Place::Url(Url::from_file_path(file.path()).unwrap()));
     let error = RejectStore::open(&config, start()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("choose another directory"));
@@ -162,12 +161,9 @@ fn a_place_that_is_a_file_is_a_config_error() {
 
 #[test]
 fn urls_of_other_stores_are_named_without_their_secrets() {
-    let config = RejectConfig {
-        place: Place::Url(Url::parse("gs://user:secret@bucket/a?token=secret").unwrap()),
-        format: Format::Csv,
-        path_format: None,
-        file_name_format: None,
-    };
+    let config = RejectConfig::new(Place::Url(
+        Url::parse("gs://user:secret@bucket/a?token=secret").unwrap(),
+    ));
     let message = RejectStore::open(&config, start()).unwrap_err().to_string();
     assert_eq!(
         message,
@@ -226,9 +222,10 @@ fn s3_config(endpoint: &str, bucket: &str, secret: &str) -> RejectConfig {
             keys: Some((KEY_ID.into(), secret.into())),
             bucket_path: "rejected/".to_owned(),
         }),
-        format: Format::Jsonl,
+        file: jsonl(),
         path_format: None,
         file_name_format: Some("x{format_extension}".to_owned()),
+        encryption: Encryption::BucketDefault,
     }
 }
 
