@@ -23,7 +23,7 @@ use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 
 mod storage;
 
-use storage::{EncryptionFile, encryption, storage};
+use storage::{encryption, storage};
 
 /// A config that has been checked.
 #[derive(Debug)]
@@ -142,8 +142,7 @@ struct ConfigFile {
     hard_delete: Option<bool>,
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    rejected_records_encryption: EncryptionFile,
+    rejected_records_encryption: Option<String>,
     rejected_records_kms_key_id: Option<String>,
 }
 

@@ -6,13 +6,14 @@ use arrow::array::types::{Int64Type, TimestampMillisecondType, UInt64Type};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
 };
-use arrow::datatypes::{FieldRef, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 
 use super::RejectError;
 use super::columns::{DATA, ENVELOPE, RAW_LINE, SF_ERROR, SF_ID, SourceColumns};
 use super::format::{FileFormat, Flattening, Format};
 use super::record::{REJECT_COLUMNS, REJECT_ORDINAL};
 use super::value::{Literal, Values, is_json_line, printable, push_quoted, push_string};
+use crate::decode::AIRBYTE_TYPE;
 
 /// Version of `_airbyte_meta.rejected`, which every line carries.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -181,7 +182,10 @@ impl<'a> Rows<'a> {
             let mut key = Vec::new();
             push_string(&mut key, name);
             key.push(b':');
-            let values = Values::new(schema.field(*index), array)?;
+            let field = schema.field(*index);
+            let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
+            let declared = declared.filter(|_| *field.data_type() == DataType::Utf8);
+            let values = Values::new(declared, array)?;
             Ok(Column { name, key, values })
         });
         let column = |index: Option<usize>| index.map(|index| batch.column(index));

@@ -9,13 +9,12 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, ListArray, PrimitiveArray, StringArray, StructArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
 
 use super::wire::{to_wire, wire_type};
-use crate::decode::AIRBYTE_TYPE;
 
 /// Year 1 and year 9999, in days since 1970: what Arrow both prints and reads.
 const DAYS: RangeInclusive<i64> = -719_162..=2_932_896;
@@ -58,7 +57,8 @@ pub(super) enum Literal<'v> {
 }
 
 impl<'a> Values<'a> {
-    pub(super) fn new(field: &Field, array: &'a ArrayRef) -> Result<Self, ArrowError> {
+    /// `declared` is the type that a text has in the catalog.
+    pub(super) fn new(declared: Option<&str>, array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let kind = array.data_type();
         let formatter = || {
             let options = FormatOptions::default().with_display_error(true);
@@ -66,15 +66,11 @@ impl<'a> Values<'a> {
         };
         Ok(match kind {
             DataType::Null => Self::Null,
-            DataType::Utf8 => {
-                let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
-                let declared = declared.filter(|_| field.data_type() == kind);
-                Self::Text(array.as_string(), Kind::of(declared))
-            }
+            DataType::Utf8 => Self::Text(array.as_string(), Kind::of(declared)),
             DataType::Boolean => Self::Boolean(array.as_boolean()),
-            DataType::List(item) if wire_type(kind).is_some() => {
+            DataType::List(_) if wire_type(kind).is_some() => {
                 let list = array.as_list();
-                Self::List(list, Box::new(Self::new(item, list.values())?))
+                Self::List(list, Box::new(Self::new(None, list.values())?))
             }
             DataType::Struct(fields) if wire_type(kind).is_some() => {
                 let parent = array.as_struct();
@@ -83,7 +79,7 @@ impl<'a> Values<'a> {
                     let mut key = Vec::new();
                     push_string(&mut key, field.name());
                     key.push(b':');
-                    Ok((key, Self::new(field, column)?))
+                    Ok((key, Self::new(None, column)?))
                 });
                 Self::Struct(parent, columns.collect::<Result<_, ArrowError>>()?)
             }

@@ -24,9 +24,10 @@ pub(super) fn storage(config: Option<Value>) -> Result<Option<RejectConfig>> {
 }
 
 /// `rejected_records_encryption` and the key that it may have.
-pub(super) fn encryption(kind: EncryptionFile, key_id: Option<String>) -> Result<Encryption> {
+pub(super) fn encryption(kind: Option<String>, key_id: Option<String>) -> Result<Encryption> {
+    let kind = absent_if_empty(kind).map(|kind| typed(kind.into(), "rejected_records_encryption"));
     let key_id = absent_if_empty(key_id).map(|id| id.trim().to_owned());
-    match (kind, key_id) {
+    match (kind.transpose()?.unwrap_or_default(), key_id) {
         (EncryptionFile::SseKms, key_id) => Ok(Encryption::SseKms { key_id }),
         (_, Some(_)) => Err(Error::config(
             "rejected_records_kms_key_id is for the rejected_records_encryption \"SSE-KMS\"; \
@@ -39,9 +40,9 @@ pub(super) fn encryption(kind: EncryptionFile, key_id: Option<String>) -> Result
 
 /// `rejected_records_encryption`, as written.
 #[derive(Clone, Copy, Default, Deserialize)]
-pub(super) enum EncryptionFile {
+enum EncryptionFile {
     #[default]
-    #[serde(rename = "none", alias = "")]
+    #[serde(rename = "none")]
     None,
     #[serde(rename = "SSE-S3")]
     SseS3,

@@ -203,7 +203,7 @@ fn errors_of_the_object_storage_name_its_keys() {
 
 #[test]
 fn roles_are_assumed_by_web_identity_only() {
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"");
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: a role can be assumed by web identity only, which the environment gives (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE); leave role_arn empty, and for a role of the environment access_key_id and secret_access_key too");
 }
 
 #[test]
@@ -254,8 +254,8 @@ fn encryption_of_rejected_records() {
     ] {
         assert_eq!(encryption(kind, key).unwrap(), expected);
     }
-    insta::assert_snapshot!(encryption("SSE-S3", "k").unwrap_err(), @"");
-    insta::assert_snapshot!(encryption("AES256", "").unwrap_err(), @"");
+    insta::assert_snapshot!(encryption("SSE-S3", "k").unwrap_err(), @r#"rejected_records_kms_key_id is for the rejected_records_encryption "SSE-KMS"; choose that, or leave the key out"#);
+    insta::assert_snapshot!(encryption("AES256", "").unwrap_err(), @"rejected_records_encryption must be one of `none`, `SSE-S3`, `SSE-KMS`");
 }
 
 #[test]

@@ -207,15 +207,23 @@ fn tails(text: &str, at: &str) -> Vec<String> {
 #[test]
 fn root_level_flattening_as_jsonl() {
     let lines = render_as(&mixed(), Format::Jsonl, Flattening::RootLevel);
-    insta::assert_snapshot!(tails(&lines, "}},").join("\n"), @"");
+    insta::assert_snapshot!(tails(&lines, "}},").join("\n"), @r#"
+    "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","LastName":"Ng, \"A\"","Flag":true,"Size":1.10,"_source__raw":"mine","_source__airbyte_meta":{"a":1}}
+    "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"INVALID_RECORD:the line ends early:--","LastName":null,"Flag":null,"Size":null,"_source__raw":null,"_source__airbyte_meta":null,"_raw":"{\"torn"}
+    "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","LastName":null,"Flag":"","Size":"","_source__raw":null,"_source__airbyte_meta":null}
+    "#);
 }
 
 #[test]
 fn root_level_flattening_as_csv() {
     let text = render_as(&mixed(), Format::Csv, Flattening::RootLevel);
     let (header, rows) = text.split_once("\r\n").unwrap();
-    insta::assert_snapshot!(header, @"");
-    insta::assert_snapshot!(tails(rows, "1772323209000,").join("\n"), @"");
+    insta::assert_snapshot!(header, @r#""_airbyte_raw_id","_airbyte_extracted_at","_airbyte_meta","_airbyte_generation_id","sf__Id","sf__Error","LastName","Flag","Size","_source__raw","_source__airbyte_meta","_raw""#);
+    insta::assert_snapshot!(tails(rows, "1772323209000,").join("\n"), @r#"
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":0,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","Ng, ""A""","true",1.10,"mine","{""a"":1}",
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":1,""stage"":""decode"",""code"":""INVALID_RECORD"",""message"":""the line ends early"",""fields"":[],""at"":1772323209000}}",3,"","INVALID_RECORD:the line ends early:--",,,,,,"{""torn"
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":2,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000,""nulls"":[""LastName""],""empty"":[""Flag"",""Size""]}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --",,"","",,,
+    "#);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::super::{Compression, Format, S3Place};
+use super::super::{Format, S3Place};
 use super::*;
 use crate::coerce::{Reason, Stage};
 use crate::error::ErrorKind;
