@@ -126,7 +126,8 @@ pub(super) fn from_wire(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
         DataType::Dictionary(_, values) => cast(&from_wire(array, values)?, kind),
         DataType::RunEndEncoded(_, values) => cast(&from_wire(array, values.data_type())?, kind),
         binary if is_binary(binary) => {
-            let bytes = base64(&decode(), Arc::clone(array), DataType::Binary)?;
+            let text = cast(array, &DataType::Binary)?;
+            let bytes = base64(&decode(), text, DataType::Binary)?;
             cast(&bytes, kind)
         }
         _ => cast(array, kind),

@@ -305,7 +305,7 @@ fn text() -> impl Strategy<Value = Option<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn numbers_dates_and_times_come_back(numbers in vec(number(), 1..12)) {
@@ -392,15 +392,15 @@ fn bookkeeping_comes_back() {
 
 #[test]
 fn many_batches_are_read_as_they_fit() {
-    let texts = StringArray::from_iter_values((0..3_000).map(|number| number.to_string()));
-    let numbers = Int64Array::from_iter_values(0..3_000);
+    let texts = StringArray::from_iter_values((0..1_500).map(|number| number.to_string()));
+    let numbers = Int64Array::from_iter_values(0..1_500);
     let source = source(vec![column("text", texts), column("number", numbers)]);
     let batch = reject(&source);
-    for file in formats() {
+    for file in formats().filter(|file| file.compression == Compression::No) {
         let bytes = written(&[batch.clone(), batch.clone(), batch.clone()], file);
         let reader = read_rejected(Cursor::new(bytes), file, source.schema()).unwrap();
         let rows: Vec<usize> = reader.map(|batch| batch.unwrap().num_rows()).collect();
-        assert_eq!(rows, [4_096, 4_096, 808], "{file:?}");
+        assert_eq!(rows, [4_096, 404], "{file:?}");
     }
 }
 
