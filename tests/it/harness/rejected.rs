@@ -134,7 +134,7 @@ fn from_csv(content: &str) -> Vec<Value> {
                     let is_text =
                         !cell.is_empty() || name == "sf__Id" || empty.contains(&json!(name));
                     if is_text || name != "_raw" {
-                        envelope[name] = is_text.then_some(cell).into();
+                        envelope[name] = is_text.then_some(cell.as_str()).into();
                     }
                 }
             }
