@@ -18,8 +18,12 @@ use url::{Host, Url};
 
 use crate::bulk::Credentials;
 use crate::error::{Error, Result};
-use crate::reject::{Format, Place, RejectConfig, RejectStore, S3Place};
+use crate::reject::{Place, RejectConfig, RejectStore};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+
+mod storage;
+
+use storage::{encryption, storage};
 
 /// A config that has been checked.
 #[derive(Debug)]
@@ -62,15 +66,21 @@ impl Config {
             client_secret: required("client_secret", file.client_secret)?.into(),
             refresh_token: required("refresh_token", file.refresh_token)?.into(),
         };
+        let encryption = encryption(
+            file.rejected_records_encryption,
+            file.rejected_records_kms_key_id,
+        )?;
         let rejects = match absent_if_empty(file.rejected_records_url) {
-            Some(url) => Some(RejectConfig {
-                place: Place::Url(parse_url("rejected_records_url", &url)?),
-                format: Format::default(),
-                path_format: None,
-                file_name_format: None,
-            }),
+            Some(url) => {
+                let url = parse_url("rejected_records_url", &url)?;
+                Some(RejectConfig::new(Place::Url(url)))
+            }
             None => storage(file.object_storage_config)?,
         };
+        let rejects = rejects.map(|rejects| RejectConfig {
+            encryption,
+            ..rejects
+        });
         Ok(Self {
             credentials,
             settings,
@@ -136,6 +146,8 @@ struct ConfigFile {
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
     discover_system_objects: Option<bool>,
+    rejected_records_encryption: Option<String>,
+    rejected_records_kms_key_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -237,145 +249,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
         None => false,
     }
-}
-
-/// `object_storage_config`, of which nothing is kept for the storage type `None`.
-fn storage(config: Option<Value>) -> Result<Option<RejectConfig>> {
-    let Some(config) = config else {
-        return Ok(None);
-    };
-    let kind: Storage = typed(config.clone(), STORAGE)?;
-    match kind.storage_type {
-        StorageType::None => Ok(None),
-        StorageType::S3 => typed::<S3File>(config, STORAGE)?.check().map(Some),
-    }
-}
-
-const STORAGE: &str = "object_storage_config";
-
-#[derive(Deserialize)]
-struct Storage {
-    storage_type: StorageType,
-}
-
-#[derive(Deserialize)]
-enum StorageType {
-    None,
-    S3,
-}
-
-/// `object_storage_config` of storage type S3, as written.
-#[derive(Deserialize)]
-struct S3File {
-    access_key_id: Option<String>,
-    secret_access_key: Option<String>,
-    role_arn: Option<String>,
-    s3_bucket_name: String,
-    s3_bucket_region: Option<String>,
-    s3_endpoint: Option<String>,
-    bucket_path: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    format: FormatFile,
-    #[serde(default, deserialize_with = "null_is_default")]
-    compression: Compression,
-    path_format: Option<String>,
-    file_name_format: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct FormatFile {
-    format_type: FormatType,
-    #[serde(default, deserialize_with = "null_is_default")]
-    flattening: Flattening,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-enum FormatType {
-    #[default]
-    #[serde(rename = "CSV")]
-    Csv,
-    #[serde(rename = "JSONL")]
-    Jsonl,
-}
-
-#[derive(Default, Deserialize)]
-enum Flattening {
-    #[default]
-    #[serde(rename = "No flattening")]
-    No,
-    #[serde(rename = "Root level flattening")]
-    RootLevel,
-}
-
-#[derive(Default, Deserialize)]
-struct Compression {
-    compression_type: CompressionType,
-}
-
-#[derive(Default, Deserialize)]
-enum CompressionType {
-    #[default]
-    #[serde(rename = "No Compression")]
-    No,
-    #[serde(rename = "GZIP")]
-    Gzip,
-}
-
-impl S3File {
-    fn check(self) -> Result<RejectConfig> {
-        if absent_if_empty(self.role_arn).is_some() {
-            return Err(later(
-                "role_arn",
-                "does not assume roles: leave it empty and give keys",
-            ));
-        }
-        if let Flattening::RootLevel = self.format.flattening {
-            return Err(later("format.flattening", "writes \"No flattening\" only"));
-        }
-        if let CompressionType::Gzip = self.compression.compression_type {
-            return Err(later("compression", "writes \"No Compression\" only"));
-        }
-        let keys = match (
-            absent_if_empty(self.access_key_id),
-            absent_if_empty(self.secret_access_key),
-        ) {
-            (Some(id), Some(secret)) => Some((id.into(), secret.into())),
-            (None, None) => None,
-            _ => {
-                return Err(Error::config(format!(
-                    "{STORAGE}: access_key_id and secret_access_key come together; give both, or \
-                     neither to use the credentials of the environment"
-                )));
-            }
-        };
-        let endpoint = absent_if_empty(self.s3_endpoint);
-        if let Some(text) = &endpoint {
-            parse_url("object_storage_config.s3_endpoint", text)?;
-        }
-        let region = absent_if_empty(self.s3_bucket_region).unwrap_or_default();
-        if region.is_empty() && endpoint.is_none() {
-            return Err(empty("object_storage_config.s3_bucket_region"));
-        }
-        Ok(RejectConfig {
-            place: Place::S3(S3Place {
-                bucket: required("object_storage_config.s3_bucket_name", self.s3_bucket_name)?,
-                region,
-                endpoint,
-                keys,
-                bucket_path: self.bucket_path,
-            }),
-            format: match self.format.format_type {
-                FormatType::Csv => Format::Csv,
-                FormatType::Jsonl => Format::Jsonl,
-            },
-            path_format: absent_if_empty(self.path_format),
-            file_name_format: absent_if_empty(self.file_name_format),
-        })
-    }
-}
-
-fn later(key: &str, what: &str) -> Error {
-    Error::config(format!("{STORAGE}.{key}: this version {what}"))
 }
 
 fn empty(key: &str) -> Error {

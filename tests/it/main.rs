@@ -23,3 +23,4 @@ mod memory;
 mod rejects;
 mod states;
 mod values;
+mod storage;

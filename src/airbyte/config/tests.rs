@@ -1,8 +1,10 @@
 use serde::de::{Error as _, Visitor, value::Error as ValueError};
 use serde_json::json;
 
+use super::storage::S3File;
 use super::*;
 use crate::error::ErrorKind;
+use crate::reject::{Compression, Encryption, FileFormat, Flattening, Format, S3Place};
 
 pub(crate) fn valid() -> Value {
     json!({
@@ -107,7 +109,9 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
         "your_consumer_secret"
     );
     assert_eq!(config.settings, Settings::default());
-    assert_eq!(config.rejects.as_ref().unwrap().format, Format::Csv);
+    let rejects = config.rejects.as_ref().unwrap();
+    assert_eq!(rejects.file, FileFormat::default());
+    assert_eq!(rejects.encryption, Encryption::BucketDefault);
     let s3 = s3_of(config);
     assert_eq!(s3.bucket_path, "rejected_records/");
     let (id, _) = s3.keys.unwrap();
@@ -198,10 +202,60 @@ fn errors_of_the_object_storage_name_its_keys() {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_refused() {
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: this version does not assume roles: leave it empty and give keys");
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"compression": {"compression_type": "GZIP"}}))), @r#"object_storage_config.compression: this version writes "No Compression" only"#);
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"format": {"format_type": "JSONL", "flattening": "Root level flattening"}}))), @r#"object_storage_config.format.flattening: this version writes "No flattening" only"#);
+fn roles_are_assumed_by_web_identity_only() {
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: a role can be assumed by web identity only, which the environment gives (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE); leave role_arn empty, and for a role of the environment access_key_id and secret_access_key too");
+}
+
+#[test]
+fn every_format_flattening_and_compression() {
+    for (format_type, format) in [("CSV", Format::Csv), ("JSONL", Format::Jsonl)] {
+        for (name, flattening) in [
+            ("No flattening", Flattening::No),
+            ("Root level flattening", Flattening::RootLevel),
+        ] {
+            for (kind, compression) in [
+                ("No Compression", Compression::No),
+                ("GZIP", Compression::Gzip),
+            ] {
+                let config = s3(&json!({
+                    "format": {"format_type": format_type, "flattening": name},
+                    "compression": {"compression_type": kind},
+                }));
+                let expected = FileFormat {
+                    format,
+                    flattening,
+                    compression,
+                };
+                assert_eq!(parse(&config).unwrap().rejects.unwrap().file, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn encryption_of_rejected_records() {
+    let encryption = |kind: &str, key: &str| {
+        let mut config = s3(&json!({}));
+        config["rejected_records_encryption"] = json!(kind);
+        config["rejected_records_kms_key_id"] = json!(key);
+        parse(&config).map(|config| config.rejects.unwrap().encryption)
+    };
+    let key_id = Some("arn:aws:kms:eu-west-1:1:key/k".to_owned());
+    for (kind, key, expected) in [
+        ("", "", Encryption::BucketDefault),
+        ("none", "", Encryption::BucketDefault),
+        ("SSE-S3", " ", Encryption::SseS3),
+        ("SSE-KMS", "", Encryption::SseKms { key_id: None }),
+        (
+            "SSE-KMS",
+            " arn:aws:kms:eu-west-1:1:key/k ",
+            Encryption::SseKms { key_id },
+        ),
+    ] {
+        assert_eq!(encryption(kind, key).unwrap(), expected);
+    }
+    insta::assert_snapshot!(encryption("SSE-S3", "k").unwrap_err(), @r#"rejected_records_kms_key_id is for the rejected_records_encryption "SSE-KMS"; choose that, or leave the key out"#);
+    insta::assert_snapshot!(encryption("AES256", "").unwrap_err(), @"rejected_records_encryption must be one of `none`, `SSE-S3`, `SSE-KMS`");
 }
 
 #[test]

@@ -223,10 +223,15 @@ impl Running {
 
     /// Starts the binary with everything logged from a level on.
     pub(crate) fn start_logging<A: AsRef<str>>(args: &[A], level: &str) -> Self {
+        Self::start_in(args, &[("LOG_LEVEL", level)])
+    }
+
+    /// Starts the binary with these variables in its environment.
+    pub(crate) fn start_in<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
             .args(args.iter().map(AsRef::as_ref))
             .current_dir(Path::new("/"))
-            .env("LOG_LEVEL", level)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
