@@ -17,7 +17,7 @@ use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Ended, Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
-use super::rotation::Rotation;
+use super::rotation;
 use super::state::{State, Statistics};
 use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
@@ -34,7 +34,11 @@ const DESCRIBES: usize = 4;
 ///
 /// # Errors
 /// Whatever stopped a load or the input, after all states that became durable were printed.
-pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Result<(), Failure> {
+pub(super) async fn run(
+    config: &Path,
+    catalog: &Path,
+    output: &Arc<Output>,
+) -> Result<(), Failure> {
     let config = Config::read(config)?;
     let mut catalog = catalog::read(catalog)?;
     if config.hard_delete {
@@ -44,9 +48,8 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
         .iter()
         .map(schema)
         .collect::<Result<Vec<_>, Failure>>()?;
-    let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
-    let mut rotation = Rotation::new(&config, org.client(), output);
-    rotation.tell()?;
+    let client = rotation::connect(&config, output).await?;
+    let org = Org::new(client, config.settings.clone())?;
     let store = config.reject_store().await?;
     let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
 
@@ -67,7 +70,6 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     let mut sync = Sync {
         output,
         org,
-        rotation,
         shared,
         streams,
         logged: 0,
@@ -171,7 +173,6 @@ impl Stream {
 struct Sync<'a> {
     output: &'a Output,
     org: Org,
-    rotation: Rotation<'a>,
     shared: Arc<Shared>,
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
@@ -220,7 +221,6 @@ impl Sync<'_> {
                     None
                 }
             };
-            let failure = failure.or_else(|| self.rotation.tell().err().map(Failure::from));
             if let Some(failure) = failure {
                 self.fail(failure);
                 input.stop();
@@ -295,7 +295,6 @@ impl Sync<'_> {
 
     /// What is left once all loads have ended.
     fn end(mut self, ended: Ended) -> Result<(), Failure> {
-        self.rotation.tell()?;
         for (index, state) in ended.late_states {
             self.late_state(index, &state)?;
         }
