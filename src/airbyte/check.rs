@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use super::config::Config;
 use super::message::{ConnectionStatus, Message, Output};
 use super::rotation;
 use crate::bulk::{BulkError, Client, Limit, Limits, Organization};
 use crate::error::{Error, Result};
+use crate::object::{self, ListedObject};
 
 /// Tries the config at `path` and prints what came of it.
 ///
@@ -37,40 +36,28 @@ async fn attempt(path: &Path, output: &Arc<Output>) -> Result<()> {
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct Objects {
-    sobjects: Vec<Object>,
-}
-
-/// What the user may do with the records of an object.
-#[derive(Deserialize)]
-struct Object {
-    createable: bool,
-    updateable: bool,
-    deletable: bool,
-}
-
-/// Whether the user may write anything, by the list of objects.
-fn writable(json: &[u8]) -> Result<()> {
-    let Objects { sobjects } = serde_json::from_slice(json)
-        .map_err(|error| Error::system("the list of objects cannot be read").with_source(error))?;
-    let count = |may: fn(&Object) -> bool| sobjects.iter().filter(|object| may(object)).count();
-    let create = count(|object| object.createable);
-    let edit = count(|object| object.updateable);
-    let delete = count(|object| object.deletable);
-    tracing::info!(
-        create,
-        edit,
-        delete,
-        "objects whose records the user may write"
-    );
-    if create + edit + delete == 0 {
+/// Whether the user may write anything that a stream can load into.
+fn writable(list: &[u8]) -> Result<()> {
+    let listed = object::list(list)?;
+    let writable: Vec<&ListedObject> = listed
+        .iter()
+        .filter(|object| object.is_writable() && !object.is_systems_own())
+        .collect();
+    if writable.is_empty() {
         return Err(Error::config(format!(
-            "the user can log in, but may write no object (it sees {}): give it a permission set \
-             with Create, Edit or Delete on the objects to load, and a licence that allows them",
-            sobjects.len()
+            "the user can log in, but may write none of the {} objects that it sees: give it a \
+             permission set with Create, Edit or Delete on the objects to load, and a licence that \
+             allows them",
+            listed.len()
         )));
     }
+    let count = |may: fn(&ListedObject) -> bool| writable.iter().filter(|&&it| may(it)).count();
+    tracing::info!(
+        create = count(|object| object.createable),
+        edit = count(|object| object.updateable),
+        delete = count(|object| object.deletable),
+        "objects whose records the user may write"
+    );
     Ok(())
 }
 
@@ -170,7 +157,9 @@ mod tests {
             writable(list(flags).as_bytes()).unwrap();
         }
         let error = writable(list([false; 3]).as_bytes()).unwrap_err();
-        insta::assert_snapshot!(error, @"the user can log in, but may write no object (it sees 2): give it a permission set with Create, Edit or Delete on the objects to load, and a licence that allows them");
+        insta::assert_snapshot!(error, @"the user can log in, but may write none of the 2 objects that it sees: give it a permission set with Create, Edit or Delete on the objects to load, and a licence that allows them");
+        let share = br#"{"sobjects":[{"name":"AccountShare","createable":true}]}"#;
+        writable(share).unwrap_err();
         writable(b"<html>").unwrap_err();
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Whether records of `soft_delete` streams bypass the recycle bin.
     pub(crate) hard_delete: bool,
+    /// Whether `discover` lists histories, shares, feeds and change events too.
+    pub(crate) discover_system_objects: bool,
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
     /// The text of the file.
@@ -77,6 +79,7 @@ impl Config {
             is_sandbox: file.is_sandbox,
             settings,
             hard_delete: file.hard_delete.unwrap_or_default(),
+            discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
             text: ConfigText(String::from_utf8_lossy(json).into_owned().into()),
         })
@@ -127,17 +130,18 @@ struct ConfigFile {
     max_jobs_in_flight: Option<usize>,
     memory_limit_bytes: Option<u64>,
     flush_interval_seconds: Option<u64>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     null_handling: NullsFile,
     timezone: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     on_too_long: TooLongFile,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     validate: ValidateFile,
     assignment_rule_id: Option<String>,
     hard_delete: Option<bool>,
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
+    discover_system_objects: Option<bool>,
     username: Option<String>,
     private_key: Option<String>,
 }
@@ -146,7 +150,6 @@ struct ConfigFile {
 #[serde(rename_all = "snake_case")]
 enum NullsFile {
     #[default]
-    #[serde(alias = "")]
     Leave,
     Clear,
 }
@@ -155,7 +158,6 @@ enum NullsFile {
 #[serde(rename_all = "snake_case")]
 enum TooLongFile {
     #[default]
-    #[serde(alias = "")]
     Reject,
     Truncate,
 }
@@ -164,7 +166,6 @@ enum TooLongFile {
 #[serde(rename_all = "snake_case")]
 enum ValidateFile {
     #[default]
-    #[serde(alias = "")]
     Minimal,
     Strict,
 }
@@ -370,6 +371,18 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// As [`absent_if_empty`], for a choice among words.
+fn empty_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    match absent_if_empty(Option::deserialize(deserializer)?) {
+        Some(word) => T::deserialize(word.into_deserializer()),
+        None => Ok(T::default()),
+    }
 }
 
 fn parse_url(key: &str, text: &str) -> Result<Url> {

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Failure;
 use super::catalog::{self, CatalogStream};
 use super::config::Config;
-use super::input::{Ended, Input, InputStream, Shared};
+use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
 use super::rotation;
 use super::state::{State, Statistics};
@@ -23,6 +23,7 @@ use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
 use crate::load::{Counts, Event, Events, LoadError, LoadReport, Loader, Org, Rejects};
 use crate::reject::{RejectStore, RejectStream};
+use crate::settings::NullHandling;
 
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub(super) async fn run(
     }
     let schemas = catalog
         .iter()
-        .map(schema)
+        .map(|stream| schema(stream, config.settings.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
     let client = rotation::connect(&config, output).await?;
     let org = Org::new(client, config.settings.clone())?;
@@ -80,10 +81,16 @@ pub(super) async fn run(
     sync.end(ended)
 }
 
-fn schema(stream: &CatalogStream) -> Result<StreamSchema, Failure> {
+/// Columns of a stream's batches; where nulls clear fields, they are told from missing keys.
+fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, Failure> {
     let StreamDescriptor { name, namespace } = &stream.descriptor;
-    StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
-        .map_err(|error| Failure::of(error.into(), &stream.descriptor))
+    let schema =
+        StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
+            .map_err(|error| Failure::of(error.into(), &stream.descriptor))?;
+    Ok(match nulls {
+        NullHandling::Clear => schema.with_explicit_nulls(),
+        NullHandling::Leave => schema,
+    })
 }
 
 /// One loader a stream, in the catalog's order, each with its object described and its columns
@@ -155,8 +162,6 @@ struct Stream {
     descriptor: StreamDescriptor,
     /// Records and bytes up to the last state.
     counts: Counts,
-    /// There once the stream has ended well.
-    report: Option<Box<LoadReport>>,
 }
 
 impl Stream {
@@ -164,7 +169,6 @@ impl Stream {
         Self {
             descriptor,
             counts: Counts::default(),
-            report: None,
         }
     }
 }
@@ -188,7 +192,7 @@ impl Sync<'_> {
         &mut self,
         mut events: impl futures::Stream<Item = Numbered> + Unpin,
         input: &mut Input,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Option<Failure>, Failure> {
         let mut progress = interval(PROGRESS);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signals = Signals::listen()?;
@@ -236,16 +240,16 @@ impl Sync<'_> {
     fn print_event(&mut self, index: usize, event: Event) -> Result<()> {
         match event {
             Event::Durable { checkpoint, counts } => {
-                let state = self.shared.take_state(checkpoint).ok_or_else(|| {
+                self.streams[index].counts = counts;
+                let told = self.shared.states.told(checkpoint, counts).map_err(|()| {
                     Error::system("a state became durable twice; report it, it is a defect")
                 })?;
-                self.streams[index].counts = counts;
-                self.print_state(&state, counts)
+                told.map_or(Ok(()), |(state, statistics)| {
+                    self.print_state(&state, &statistics)
+                })
             }
             Event::Finished(report) => {
-                let stream = &mut self.streams[index];
-                summarize(&stream.descriptor, &report);
-                stream.report = Some(report);
+                summarize(&self.streams[index].descriptor, &report);
                 Ok(())
             }
             Event::Rejected(_) => Ok(()),
@@ -262,14 +266,8 @@ impl Sync<'_> {
         self.failure = Some(failure);
     }
 
-    fn print_state(&self, state: &State, counts: Counts) -> Result<()> {
-        let state = state.with_statistics(&Statistics {
-            accepted: counts.accepted,
-            rejected: counts.rejected,
-            total_accepted: counts.total_accepted,
-            total_rejected: counts.total_rejected,
-            total_bytes: counts.total_bytes,
-        })?;
+    fn print_state(&self, state: &State, statistics: &Statistics) -> Result<()> {
+        let state = state.with_statistics(statistics)?;
         self.output.print(&Message::State { state: &state })
     }
 
@@ -294,10 +292,7 @@ impl Sync<'_> {
     }
 
     /// What is left once all loads have ended.
-    fn end(mut self, ended: Ended) -> Result<(), Failure> {
-        for (index, state) in ended.late_states {
-            self.late_state(index, &state)?;
-        }
+    fn end(self, input_failure: Option<Failure>) -> Result<(), Failure> {
         let usage = self.org.client().usage();
         tracing::info!(
             api_calls = usage.api_calls,
@@ -305,28 +300,10 @@ impl Sync<'_> {
             uploaded_bytes = usage.uploaded_bytes,
             "what the sync used of the org"
         );
-        match self.failure.or(ended.failure) {
+        match self.failure.or(input_failure) {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
-    }
-
-    /// A state after the end of its stream stands for all records of the stream.
-    fn late_state(&mut self, index: usize, state: &State) -> Result<()> {
-        let stream = &mut self.streams[index];
-        let Some(report) = &stream.report else {
-            return Ok(());
-        };
-        let before = stream.counts;
-        stream.counts = Counts {
-            accepted: report.accepted - before.total_accepted,
-            rejected: report.rejected - before.total_rejected,
-            total_accepted: report.accepted,
-            total_rejected: report.rejected,
-            total_bytes: report.bytes,
-        };
-        let counts = stream.counts;
-        self.print_state(state, counts)
     }
 }
 

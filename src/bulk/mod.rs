@@ -16,6 +16,7 @@ mod body;
 mod call;
 mod client;
 mod credentials;
+mod describes;
 mod error;
 mod host;
 mod info;
@@ -34,6 +35,7 @@ mod wire;
 
 pub use client::{Client, ClientBuilder, Usage};
 pub use credentials::{Credentials, Flow};
+pub use describes::{COMPOSITE_REQUESTS, Described};
 pub use error::BulkError;
 pub use info::{JobState, JobTarget};
 pub use job::{EndedJob, RunningJob, StagedJob};

@@ -153,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::chunk::Chunker;
+    use crate::chunk::{Chunker, RowOrdinals};
 
     type Row = (Option<String>, Option<String>);
 
@@ -171,7 +171,7 @@ mod tests {
         ])
         .unwrap();
         let mut chunker = Chunker::new(&cells.schema(), 1_000_000, None).unwrap();
-        chunker.push(&cells, 0, None).unwrap();
+        chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
         let chunk = chunker.close().unwrap();
         chunk.csv().flat_map(|piece| piece.unwrap()).collect()
     }

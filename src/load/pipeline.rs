@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::error::Result;
 use crate::reject::RejectedRow;
 
@@ -213,6 +213,7 @@ impl Intake {
                     bytes,
                     marks,
                 }) => self.batch(&batch, bytes, &marks).await?,
+                Some(Fed::Flush) => self.close(),
                 Some(Fed::End) => {
                     self.close();
                     return Ok(());
@@ -276,7 +277,9 @@ impl Intake {
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
         self.load.rows.push(first, batch, grant);
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
-        let pushed = self.chunker.push(&coerced.batch, first, skip)?;
+        let pushed = self
+            .chunker
+            .push(&coerced.batch, RowOrdinals::From(first), skip)?;
         let oversized = pushed.oversized;
         let mut rejects: Vec<RejectedRow> = coerced
             .rejects

@@ -9,7 +9,7 @@ use chrono::Utc;
 use tokio::sync::mpsc;
 
 use crate::bulk::EndedJob;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, RowOrdinals};
 use crate::coerce::Reason;
 use crate::error::{Error, Result};
 use crate::reject::{self, RejectedRow};
@@ -201,7 +201,7 @@ fn rebuild(load: &Load, rows: &Ordinals) -> Result<(Chunk, Grant)> {
         let outside = gaps(rows, first..end).map(|ordinal| (ordinal - first) as usize);
         let skip = skip_mask(batch.num_rows(), outside);
         cells.grow(batch.get_array_memory_size() + rebuilt_bytes(&batch, &coerced.batch));
-        let pushed = chunker.push(&coerced.batch, first, skip)?;
+        let pushed = chunker.push(&coerced.batch, RowOrdinals::From(first), skip)?;
         if !pushed.closed.is_empty() || !pushed.oversized.is_empty() {
             return Err(Error::system("rows of one job do not fit in one job again"));
         }

@@ -3,9 +3,13 @@
 mod describe;
 mod error;
 mod header;
+mod id;
+mod list;
 
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
+pub use id::RecordId;
+pub use list::{ListedObject, list};
 
 use std::collections::HashMap;
 

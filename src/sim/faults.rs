@@ -79,6 +79,10 @@ pub enum Action {
     LockRows {
         /// From 0 to 1.
         share: f64,
+        /// The share is drawn by the rows' values, and a row fails this many times, in whichever
+        /// jobs it comes; when absent, it is drawn for each job anew.
+        #[serde(default)]
+        attempts: Option<u32>,
     },
     /// A share of rows fails with the error given.
     FailRows {
@@ -86,6 +90,17 @@ pub enum Action {
         share: f64,
         /// `CODE:message:Field --`.
         error: String,
+        /// As in `LockRows`.
+        #[serde(default)]
+        attempts: Option<u32>,
+    },
+    /// In 200 rows with a bad one the good ones fail too, with "Too many retries of batch save".
+    TooManyRetries {},
+    /// The share of failed rows with a known record whose result has the Id in `sf__Id`; half of
+    /// them without this fault.
+    FailedIds {
+        /// From 0 to 1.
+        share: f64,
     },
     /// The job's information has no counts.
     NoCounts {},
@@ -98,18 +113,63 @@ pub enum Action {
         #[serde(default)]
         failed: i64,
     },
-    /// Each result of the job lacks its last rows.
+    /// A result of the job lacks its last rows.
     WithholdRows {
         /// Rows.
         count: usize,
+        /// In this result only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
     },
     /// The first rows of each result come back with other values.
     AlterRows {
         /// Rows.
         count: usize,
     },
-    /// The columns of results come back in upper case and the other way round.
-    OtherHeader {},
+    /// The first rows of a result come twice.
+    RepeatRows {
+        /// Rows.
+        count: usize,
+        /// In this result only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// A result has more rows, which were never uploaded.
+    ForeignRows {
+        /// Rows.
+        count: usize,
+        /// In this result only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// The columns of results come back in another letter case and order.
+    OtherHeader {
+        /// Upper case when absent.
+        #[serde(default)]
+        case: Case,
+        /// The other way round when absent.
+        #[serde(default)]
+        order: Order,
+    },
+    /// Results lack some of the uploaded columns.
+    DropColumns(Chosen),
+    /// Some of the uploaded columns come back without values.
+    BlankColumns(Chosen),
+    /// Values of processed rows come back in another form, as far as their fields can read them.
+    Reformat {
+        /// `912260031` as `9.12260031E8`; also the default of the simulator.
+        #[serde(default = "yes")]
+        numbers: bool,
+        /// `2024-01-31` as `2024-01-31T00:00:00.000Z`.
+        #[serde(default = "yes")]
+        dates: bool,
+        /// `2024-01-31T10:00:00Z` as `2024-01-31T10:00:00.000+0000`.
+        #[serde(default = "yes")]
+        date_times: bool,
+        /// `true` as `TRUE` in one column, as `1` in the next.
+        #[serde(default = "yes")]
+        booleans: bool,
+    },
     /// A result without rows has no header either.
     EmptyBody {},
     /// Results come in pages, with a `Sforce-Locator`.
@@ -117,6 +177,58 @@ pub enum Action {
         /// Rows of a page.
         rows: usize,
     },
+}
+
+/// A result file of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultFile {
+    /// `successfulResults`.
+    Successful,
+    /// `failedResults`.
+    Failed,
+    /// `unprocessedrecords`.
+    Unprocessed,
+}
+
+/// The letter case of a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Case {
+    /// `LASTNAME`.
+    #[default]
+    Upper,
+    /// `lastname`.
+    Lower,
+    /// As uploaded, without quotes.
+    Kept,
+}
+
+/// The order of columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// From the last to the first.
+    #[default]
+    Reversed,
+    /// By name.
+    Sorted,
+    /// As uploaded.
+    Kept,
+}
+
+/// Some of the uploaded columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chosen {
+    /// By name, in any letter case.
+    pub names: Vec<String>,
+    /// Of all others, this share, drawn from the seed.
+    pub share: f64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn too_many_locks() -> String {
@@ -306,7 +418,13 @@ mod tests {
         let status = faults.of_request("POST", "/y").status;
         assert_eq!(status, Some((503, None, Some(2))));
         assert_eq!(faults.of_job("Account"), []);
-        assert_eq!(faults.of_job("contact"), [Action::LockRows { share: 0.5 }]);
+        assert_eq!(
+            faults.of_job("contact"),
+            [Action::LockRows {
+                share: 0.5,
+                attempts: None
+            }]
+        );
         assert_eq!(faults.of_job("contact"), []);
     }
 }

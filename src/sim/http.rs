@@ -171,7 +171,7 @@ fn has_session(shared: &Shared, headers: &HeaderMap) -> bool {
 /// Charges API calls; false if the day's are used up.
 pub(crate) fn charge(shared: &Shared, calls: u64) -> bool {
     let mut state = shared.state();
-    let left = state.api_calls + calls <= shared.options.max_api_calls;
+    let left = state.api_calls + calls <= shared.options().max_api_calls;
     if left {
         state.api_calls += calls;
     }
@@ -180,7 +180,7 @@ pub(crate) fn charge(shared: &Shared, calls: u64) -> bool {
 
 fn with_usage(shared: &Shared, mut response: Response) -> Response {
     let used = shared.state().api_calls;
-    let usage = format!("api-usage={used}/{}", shared.options.max_api_calls);
+    let usage = format!("api-usage={used}/{}", shared.options().max_api_calls);
     if let Ok(usage) = HeaderValue::from_str(&usage) {
         response
             .headers_mut()

@@ -8,11 +8,15 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::SimOptions;
 use super::csv;
 use super::faults::Action;
 use super::http::ApiError;
 use super::org::{Object, Org};
 use super::table::Upload;
+
+/// Key prefix of assignment rules.
+const ASSIGNMENT_RULES: &str = "01Q";
 
 /// What a job does with its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,7 @@ pub(crate) enum Operation {
     Update,
     Upsert,
     Delete,
+    HardDelete,
 }
 
 impl Operation {
@@ -30,6 +35,17 @@ impl Operation {
             Operation::Update => "update",
             Operation::Upsert => "upsert",
             Operation::Delete => "delete",
+            Operation::HardDelete => "hardDelete",
+        }
+    }
+
+    /// The call that row errors name.
+    pub(crate) fn call(self) -> &'static str {
+        match self {
+            Operation::Insert => "an insert",
+            Operation::Update => "an update",
+            Operation::Upsert => "an upsert",
+            Operation::Delete | Operation::HardDelete => "a delete",
         }
     }
 }
@@ -82,8 +98,15 @@ pub(crate) enum Outcome {
     Created(u32),
     /// A known record was changed or deleted.
     Changed(u32),
-    /// Refused, with the text for `sf__Error`.
-    Failed(Box<str>),
+    /// Refused.
+    Failed {
+        /// The text for `sf__Error`.
+        error: Box<str>,
+        /// The record for `sf__Id`, where the result tells it.
+        record: Option<u32>,
+    },
+    /// Counted, but in no result.
+    Vanished,
 }
 
 /// What a client asks for when it creates a job.
@@ -109,13 +132,18 @@ pub(crate) struct Settings {
     pub(crate) delimiter: u8,
     delimiter_name: String,
     pub(crate) crlf: bool,
-    assignment_rule_id: Option<String>,
+    pub(crate) assignment_rule_id: Option<String>,
     api_version: f64,
 }
 
 impl Request {
     /// Checks the request against the org.
-    pub(crate) fn settings(self, org: &Org, api_version: f64) -> Result<Settings, ApiError> {
+    pub(crate) fn settings(
+        self,
+        org: &Org,
+        options: &SimOptions,
+        api_version: f64,
+    ) -> Result<Settings, ApiError> {
         let invalid = |message: &str| ApiError::new(400, "INVALIDJOB", message);
         let name = self
             .object
@@ -129,6 +157,7 @@ impl Request {
             Some("update") => Operation::Update,
             Some("upsert") => Operation::Upsert,
             Some("delete") => Operation::Delete,
+            Some("hardDelete") if options.hard_delete => Operation::HardDelete,
             Some("hardDelete") => {
                 let message = "hardDelete operation requires special user profile permission";
                 return Err(ApiError::new(400, "FEATURENOTENABLED", message));
@@ -136,7 +165,7 @@ impl Request {
             _ => return Err(invalid("InvalidJob : operation is missing or unknown")),
         };
         let allowed = match operation {
-            Operation::Delete => object.deletable,
+            Operation::Delete | Operation::HardDelete => object.deletable,
             Operation::Update => object.updateable,
             Operation::Insert | Operation::Upsert => object.createable,
         };
@@ -167,10 +196,31 @@ impl Request {
                 .ok_or_else(|| invalid("InvalidJob : unknown columnDelimiter"))?,
             delimiter_name,
             crlf,
-            assignment_rule_id: self.assignment_rule_id,
+            assignment_rule_id: assignment_rule(object, self.assignment_rule_id, api_version)?,
             api_version,
         })
     }
+}
+
+/// Checks that an assignment rule is one that the object's jobs may have.
+fn assignment_rule(
+    object: &Object,
+    id: Option<String>,
+    api_version: f64,
+) -> Result<Option<String>, ApiError> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let message = if !["Case", "Lead"].contains(&object.name.as_str()) {
+        "InvalidJob : assignmentRuleId is for Case and Lead only"
+    } else if api_version < 49.0 {
+        "InvalidJob : assignmentRuleId needs API version 49.0 or later"
+    } else if super::id::normal(&id).is_none_or(|id| !id.starts_with(ASSIGNMENT_RULES)) {
+        "InvalidJob : assignmentRuleId is no Id of an assignment rule"
+    } else {
+        return Ok(Some(id));
+    };
+    Err(ApiError::new(400, "INVALIDJOB", message))
 }
 
 fn external_id(
@@ -232,8 +282,9 @@ pub(crate) struct Job {
     /// Rows that have an end, and how many of them failed.
     pub(crate) processed: usize,
     pub(crate) failed: usize,
-    /// The ends of the first rows of `data`; with `forget`, of the failed rows alone.
-    pub(crate) outcomes: Vec<Outcome>,
+    /// The ends of the rows of `data`, none for rows not processed; with `forget`, those rows
+    /// and the failed ones alone.
+    pub(crate) outcomes: Vec<Option<Outcome>>,
     /// Rows after the processed ones whose results were not recorded.
     pub(crate) unrecorded: bool,
     /// With `forget`: what is left are the failed and unprocessed rows, or nothing.
@@ -375,6 +426,17 @@ impl Job {
         info
     }
 
+    /// Records the ends of rows.
+    pub(crate) fn record(&mut self, outcomes: Vec<(usize, Outcome)>) {
+        self.processed += outcomes.len();
+        for (row, outcome) in outcomes {
+            self.failed += usize::from(matches!(outcome, Outcome::Failed { .. }));
+            if let Some(end) = self.outcomes.get_mut(row) {
+                *end = Some(outcome);
+            }
+        }
+    }
+
     /// Keeps of the data what results are made of when processed rows are forgotten.
     pub(crate) fn forget(&mut self) {
         self.forgotten = true;
@@ -384,14 +446,12 @@ impl Job {
         };
         let outcomes = std::mem::take(&mut self.outcomes);
         let mut rows: Vec<usize> = Vec::new();
-        let unprocessed = outcomes.len()..upload.file.rows();
         for (row, outcome) in outcomes.into_iter().enumerate() {
-            if let Outcome::Failed(_) = outcome {
+            if matches!(outcome, None | Some(Outcome::Failed { .. })) {
                 rows.push(row);
                 self.outcomes.push(outcome);
             }
         }
-        rows.extend(unprocessed);
         let file = upload.file.with_rows(&rows);
         self.data = Data::Rows(Arc::new(Upload {
             file,

@@ -39,7 +39,7 @@ pub(crate) async fn resources(Path(version): Path<String>) -> Result<Json<Value>
 
 /// `GET …/limits`.
 pub(crate) async fn limits(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let options = &shared.options;
+    let options = shared.options();
     let state = shared.state();
     let limit = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
     Json(json!({

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+mod cells;
+mod columns;
 mod csv;
+mod describe;
 mod faults;
 mod http;
 mod id;
@@ -24,21 +27,25 @@ mod index;
 mod ingest;
 mod inspect;
 mod job;
+mod keys;
 mod listener;
 mod metadata;
 mod number;
 mod oauth;
 mod org;
 mod process;
+mod record_type;
+mod reference;
 mod results;
 mod rules;
+mod shape;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
 mod validate;
 
-pub use faults::{Action, Fault};
+pub use faults::{Action, Case, Chosen, Fault, Order, ResultFile};
 
 /// How a simulator behaves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,8 +66,18 @@ pub struct SimOptions {
     pub forget: bool,
     /// The share of valid rows that the org refuses with a validation rule: the same rows always.
     pub fail_rate: f64,
-    /// Results come in another order than the rows were uploaded.
+    /// Rows of results come in an order of the seed's own.
     pub shuffle: bool,
+    /// Jobs at once, the internal batches of a job and the rows in them are processed in an order
+    /// of the seed's own, as Salesforce does it in parallel.
+    pub shuffle_processing: bool,
+    /// What a job may take longer than another, drawn from the seed, so that jobs at once end in
+    /// another order than they were closed; nothing without `shuffle_processing`.
+    pub job_jitter: Duration,
+    /// Rows of an upsert without an external ID are in no result, instead of failing.
+    pub blank_keys_vanish: bool,
+    /// The user may delete records for good.
+    pub hard_delete: bool,
     /// Numbers in results come back through a double: `912260031` as `9.12260031E8`.
     pub reformat_numbers: bool,
     /// One of two identical rows of an insert is refused now and then.
@@ -99,6 +116,10 @@ impl Default for SimOptions {
             forget: false,
             fail_rate: 0.0,
             shuffle: true,
+            shuffle_processing: true,
+            job_jitter: Duration::from_millis(20),
+            blank_keys_vanish: false,
+            hard_delete: false,
             reformat_numbers: true,
             refuse_duplicates: true,
             check_references: true,

@@ -25,7 +25,7 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawF
             .find(|(known, _)| known == name)
             .map_or("", |(_, value)| value.as_str())
     };
-    let options = &shared.options;
+    let options = shared.options();
     if !matches!(field("grant_type"), "refresh_token" | "client_credentials") {
         return refused("unsupported_grant_type", "grant type not supported");
     }
@@ -106,7 +106,7 @@ pub(crate) fn is_valid(shared: &Shared, token: &str) -> bool {
     let issued = shared.state().tokens.get(token).copied();
     issued.is_some_and(|issued| {
         shared
-            .options
+            .options()
             .token_lifetime
             .is_none_or(|lifetime| issued.elapsed() < lifetime)
     })

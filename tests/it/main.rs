@@ -18,3 +18,4 @@ mod kills;
 mod library;
 mod memory;
 mod rejects;
+mod states;

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::retry::Clock;
 use super::{BulkError, Client, Credentials, JobTarget};
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
 
 const USER: &str = "0055g0000000001AAA";
@@ -300,7 +300,7 @@ fn chunk() -> Arc<Chunk> {
     ])
     .unwrap();
     let mut chunker = Chunker::new(&cells.schema(), 100_000_000, None).unwrap();
-    let pushed = chunker.push(&cells, 0, None).unwrap();
+    let pushed = chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
     Arc::new(chunker.close().unwrap())
 }

@@ -32,7 +32,7 @@ fn few() -> Arc<Chunk> {
     ])
     .unwrap();
     let mut chunker = Chunker::new(&cells.schema(), 100_000, None).unwrap();
-    chunker.push(&cells, 0, None).unwrap();
+    chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     Arc::new(chunker.close().unwrap())
 }
 
