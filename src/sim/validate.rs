@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     fn check(field_name: &str, given: &str) -> Result<(), String> {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let object = org.object("Everything__c").unwrap();
         value(&object.fields[object.field(field_name).unwrap()], 3, given)
     }
