@@ -158,8 +158,8 @@ mod tests {
 
     use super::*;
 
-    /// Made for these tests with `openssl genpkey`.
-    const KEY: &str = include_str!("tests/key.pem");
+    /// Made for tests.
+    const KEY: &str = include_str!("../sim/tests/jwt_key.pem");
 
     fn signer(login_url: &str) -> Signer {
         let url = Url::parse(login_url).unwrap();

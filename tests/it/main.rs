@@ -8,6 +8,7 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod check;
 mod durability;
 mod errors;
 mod faults;
@@ -19,3 +20,4 @@ mod library;
 mod memory;
 mod rejects;
 mod states;
+mod tokens;
