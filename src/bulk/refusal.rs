@@ -53,7 +53,7 @@ fn other_host(host: &str) -> &'static str {
             "if the org is not a sandbox, switch is_sandbox off, so that the login goes to \
              login.salesforce.com"
         }
-        _ => "check that login_url is the My Domain of the org, and that of the sandbox for one",
+        _ => "check that login_url is the My Domain of this org (a sandbox has one of its own)",
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
         insta::assert_snapshot!(texts.join("\n"), @"
         Config: the login at login.salesforce.com was refused (invalid_client_id: x); client_id is not the consumer key of an app of this org: copy it again from the app's page in Setup; if the org is a sandbox, switch is_sandbox on, so that the login goes to test.salesforce.com
         Config: the login at test.salesforce.com was refused (invalid_client_id: x); client_id is not the consumer key of an app of this org: copy it again from the app's page in Setup; if the org is not a sandbox, switch is_sandbox off, so that the login goes to login.salesforce.com
-        Config: the login at acme.my.salesforce.com was refused (invalid_client_id: x); client_id is not the consumer key of an app of this org: copy it again from the app's page in Setup; check that login_url is the My Domain of the org, and that of the sandbox for one
+        Config: the login at acme.my.salesforce.com was refused (invalid_client_id: x); client_id is not the consumer key of an app of this org: copy it again from the app's page in Setup; check that login_url is the My Domain of this org (a sandbox has one of its own)
         ");
     }
 
@@ -245,8 +245,8 @@ mod tests {
             told(host, &signed, "unsupported_grant_type", "x"),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
-        Config: the login at acme.my.salesforce.com was refused (invalid_grant: x); check client_id and client_secret, and the Run As user of the app; check that login_url is the My Domain of the org, and that of the sandbox for one
-        Config: the login at acme.my.salesforce.com was refused (invalid_grant: x); check username, that the certificate of private_key is the app's, and that the app pre-authorizes the user; check that login_url is the My Domain of the org, and that of the sandbox for one
+        Config: the login at acme.my.salesforce.com was refused (invalid_grant: x); check client_id and client_secret, and the Run As user of the app; check that login_url is the My Domain of this org (a sandbox has one of its own)
+        Config: the login at acme.my.salesforce.com was refused (invalid_grant: x); check username, that the certificate of private_key is the app's, and that the app pre-authorizes the user; check that login_url is the My Domain of this org (a sandbox has one of its own)
         Config: the login at acme.my.salesforce.com was refused (unsupported_grant_type: x); the app does not allow the JWT bearer flow: turn it on in its OAuth settings
         ");
     }

@@ -19,5 +19,6 @@ mod kills;
 mod library;
 mod memory;
 mod rejects;
+mod small;
 mod states;
 mod tokens;

@@ -9,8 +9,7 @@ use crate::harness::sim::TestSim;
 const PRIVATE_KEY: &str = include_str!("../../src/sim/tests/jwt_key.pem");
 const PUBLIC_KEY: &str = include_str!("../../src/sim/tests/jwt_key.pub.pem");
 
-/// The configs that the CONTROL messages ask to keep, in their order. Nothing that came with a new
-/// session is printed before the message about it.
+/// The configs that the CONTROL messages ask to keep, in their order.
 fn kept(output: &Output) -> Vec<Value> {
     let control = |message: &&Value| {
         let control = &message["control"];
@@ -40,6 +39,13 @@ async fn each_command_starts_with_the_token_that_the_last_one_told() {
     let job = Job::new(&sim, &[&stream]).set("a_key_of_tomorrow", json!({"x": 1}));
     let output = run(&job.check_args()).await.succeeded();
     let first = only_kept(&job, &output);
+    let place = |kind| {
+        output
+            .messages
+            .iter()
+            .position(|message| message["type"] == kind)
+    };
+    assert!(place("CONTROL") < place("CONNECTION_STATUS"));
     assert_eq!(
         output.of("CONNECTION_STATUS")[0]["connectionStatus"]["status"],
         "SUCCEEDED"
@@ -76,7 +82,7 @@ async fn a_stale_config_is_shown_once() {
     run(&job.check_args()).await.succeeded();
 
     let output = job.write(&[stream.complete()]).await;
-    insta::assert_snapshot!(output.failed("config_error"), @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of the org, and that of the sandbox for one");
+    insta::assert_snapshot!(output.failed("config_error"), @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
     output.keeps_secret(&[CLIENT_SECRET, REFRESH_TOKEN]);
     assert!(kept(&output).is_empty());
     assert!(
