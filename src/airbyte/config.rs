@@ -3,7 +3,6 @@
 //! Whatever works with Airbyte's own connector works here unchanged; keys it does not know are left
 //! alone. Errors name the key and what is allowed, never a value: it may be a secret.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +13,15 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
+use self::login::AuthType;
 use crate::bulk::Credentials;
 use crate::error::{Error, Result};
 use crate::reject::{Place, RejectConfig, RejectStore};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 
+mod login;
 mod storage;
 
 use storage::{encryption, storage};
@@ -30,6 +31,8 @@ use storage::{encryption, storage};
 pub(crate) struct Config {
     /// Whose org it is.
     pub(crate) credentials: Credentials,
+    /// Whether the org is said to be a sandbox.
+    pub(crate) is_sandbox: Option<bool>,
     /// How loads run.
     pub(crate) settings: Settings,
     /// Whether records of `soft_delete` streams bypass the recycle bin.
@@ -39,8 +42,12 @@ pub(crate) struct Config {
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
     /// The text of the file.
-    text: SecretString,
+    pub(crate) text: ConfigText,
 }
+
+/// The text of a config file, secrets included.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigText(SecretString);
 
 impl Config {
     /// Reads the file at `path`.
@@ -58,18 +65,13 @@ impl Config {
                 "the config is not JSON: see line {line}, column {column} of the file"
             ))
         })?;
-        let file: ConfigFile = typed(value, "")?;
+        let mut file: ConfigFile = typed(value, "")?;
         let settings = file.settings()?;
-        let credentials = Credentials {
-            login_url: login_url(file.login_url, file.is_sandbox.unwrap_or_default())?,
-            client_id: required("client_id", file.client_id)?,
-            client_secret: required("client_secret", file.client_secret)?.into(),
-            refresh_token: required("refresh_token", file.refresh_token)?.into(),
-        };
         let encryption = encryption(
-            file.rejected_records_encryption,
-            file.rejected_records_kms_key_id,
+            file.rejected_records_encryption.take(),
+            file.rejected_records_kms_key_id.take(),
         )?;
+        let credentials = login::credentials(&mut file)?;
         let rejects = match absent_if_empty(file.rejected_records_url) {
             Some(url) => {
                 let url = parse_url("rejected_records_url", &url)?;
@@ -83,24 +85,13 @@ impl Config {
         });
         Ok(Self {
             credentials,
+            is_sandbox: file.is_sandbox,
             settings,
             hard_delete: file.hard_delete.unwrap_or_default(),
             discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
-            text: String::from_utf8_lossy(json).into_owned().into(),
+            text: ConfigText(String::from_utf8_lossy(json).into_owned().into()),
         })
-    }
-
-    /// The config as it came, but for the refresh token.
-    ///
-    /// # Errors
-    /// A system error if the text is not the config that was read.
-    pub(crate) fn with_refresh_token(&self, token: &SecretString) -> Result<Box<RawValue>> {
-        let broken = |_| Error::system("the config cannot be written again");
-        let mut file: Map<String, Value> =
-            serde_json::from_str(self.text.expose_secret()).map_err(broken)?;
-        file.insert("refresh_token".to_owned(), token.expose_secret().into());
-        to_raw_value(&file).map_err(broken)
     }
 
     /// Opens the place for rejected records, if there is one, and proves that it takes them.
@@ -117,15 +108,29 @@ impl Config {
     }
 }
 
+impl ConfigText {
+    /// The config as it came, but for the refresh token.
+    ///
+    /// # Errors
+    /// A system error if the text is not the config that was read.
+    pub(crate) fn with_refresh_token(&self, token: &SecretString) -> Result<Box<RawValue>> {
+        let broken = |_| Error::system("the config cannot be written again");
+        let mut file: Map<String, Value> =
+            serde_json::from_str(self.0.expose_secret()).map_err(broken)?;
+        file.insert("refresh_token".to_owned(), token.expose_secret().into());
+        to_raw_value(&file).map_err(broken)
+    }
+}
+
 /// The file as written.
 #[derive(Deserialize)]
 struct ConfigFile {
     client_id: String,
-    client_secret: String,
-    refresh_token: String,
+    client_secret: Option<String>,
+    refresh_token: Option<String>,
     is_sandbox: Option<bool>,
-    #[serde(rename = "auth_type")]
-    _auth_type: Option<AuthType>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    auth_type: AuthType,
     object_storage_config: Option<Value>,
     login_url: Option<String>,
     rejected_records_url: Option<String>,
@@ -148,6 +153,8 @@ struct ConfigFile {
     discover_system_objects: Option<bool>,
     rejected_records_encryption: Option<String>,
     rejected_records_kms_key_id: Option<String>,
+    username: Option<String>,
+    private_key: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -172,11 +179,6 @@ enum ValidateFile {
     #[default]
     Minimal,
     Strict,
-}
-
-#[derive(Deserialize)]
-enum AuthType {
-    Client,
 }
 
 impl ConfigFile {
@@ -216,38 +218,6 @@ impl ConfigFile {
         };
         settings.validate()?;
         Ok(settings)
-    }
-}
-
-fn login_url(setting: Option<String>, is_sandbox: bool) -> Result<Url> {
-    let default = if is_sandbox {
-        "https://test.salesforce.com"
-    } else {
-        "https://login.salesforce.com"
-    };
-    let text = absent_if_empty(setting);
-    let url = parse_url("login_url", text.as_deref().unwrap_or(default))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::config(
-            "login_url must not hold a user name or a password",
-        ));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        _ => Err(Error::config(
-            "login_url must begin with https:// (http:// is for a server on this machine only, \
-             such as http://localhost:8080)",
-        )),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod again;
+mod check;
 mod durability;
 mod errors;
 mod faults;
@@ -21,6 +22,8 @@ mod library;
 mod lookups;
 mod memory;
 mod rejects;
+mod small;
 mod states;
-mod values;
 mod storage;
+mod tokens;
+mod values;

@@ -248,12 +248,12 @@ fn rejected_row(meta: &Meta<'_>) -> Result<RejectedRow, Problem> {
     let stage = stage.ok_or_else(|| Problem::new("its stage is unknown"))?;
     Ok(RejectedRow {
         ordinal: rejected.ordinal,
-        reason: Reason {
+        reason: Arc::new(Reason {
             stage,
             code: rejected.code.clone().into(),
             message: rejected.message.clone(),
             fields: rejected.fields.clone(),
-        },
+        }),
         job_id: rejected.job_id.as_deref().map(Arc::from),
     })
 }

@@ -66,12 +66,12 @@ fn reject(source: &RecordBatch) -> RecordBatch {
     let rows: Vec<RejectedRow> = (0..source.num_rows())
         .map(|row| RejectedRow {
             ordinal: row as u64 * 7,
-            reason: Reason {
+            reason: Arc::new(Reason {
                 stage: [Stage::Coerce, Stage::Salesforce][row % 2],
                 code: "CODE".into(),
                 message: format!("a \"message\", of\nrow {row}"),
                 fields: vec!["é,".to_owned(); row % 3],
-            },
+            }),
             job_id: (row % 2 == 1).then(|| "750A".into()),
         })
         .collect();
@@ -364,12 +364,12 @@ fn bookkeeping_comes_back() {
     let source = source(columns);
     let row = |ordinal, stage, message: &str| RejectedRow {
         ordinal,
-        reason: Reason {
+        reason: Arc::new(Reason {
             stage,
             code: "CODE".into(),
             message: message.to_owned(),
             fields: Vec::new(),
-        },
+        }),
         job_id: None,
     };
     let rows = [

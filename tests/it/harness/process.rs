@@ -58,6 +58,16 @@ impl Job {
         self
     }
 
+    /// The config that a CONTROL message asked to keep takes the place of this one.
+    pub(crate) fn keep(mut self, config: &Value) -> Self {
+        self.config = config.clone();
+        self
+    }
+
+    pub(crate) fn config(&self) -> &Value {
+        &self.config
+    }
+
     pub(crate) fn unset(mut self, key: &str) -> Self {
         self.config.as_object_mut().unwrap().remove(key);
         self
@@ -111,6 +121,13 @@ impl Job {
         ["check", "--config", config.to_str().unwrap()]
             .map(str::to_owned)
             .to_vec()
+    }
+
+    /// Arguments of `discover`, whose file is written now.
+    pub(crate) fn discover_args(&self) -> Vec<String> {
+        let mut args = self.check_args();
+        args[0] = "discover".to_owned();
+        args
     }
 
     /// Runs `write` over these lines to its end.
