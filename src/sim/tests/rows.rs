@@ -298,3 +298,30 @@ async fn details_keep_their_master() {
         "4"
     );
 }
+
+#[tokio::test]
+async fn keys_that_are_gone_are_free() {
+    let client = orderly().await;
+    let accounts = "Name,Ext_Id__c,Legacy_Id__c\nA,a,old\nB,b,old\n";
+    client.insert("Account", accounts).await;
+    let rows = client.inspect("objects/Account/rows").await;
+    let [a, b] = [0, 1].map(|row| rows[row]["Id"].as_str().unwrap().to_owned());
+    let update = json!({"object": "Account", "operation": "update"});
+    client
+        .run(&update, &format!("Id,Ext_Id__c\n{a},#N/A\n"))
+        .await;
+    let by_key = upsert("Account", "Ext_Id__c");
+    let job = client.run(&by_key, "Name,Ext_Id__c\nNew,a\n").await;
+    let successful = client.result(&job, "successfulResults").await;
+    assert!(successful[1].contains("\"true\",\"New\""));
+    let by_legacy = upsert("Account", "Legacy_Id__c");
+    let csv = "Name,Legacy_Id__c\nX,old\n";
+    assert_eq!(
+        counts(&client.run(&by_legacy, csv).await),
+        ended("JobComplete", 1, 1)
+    );
+    client.run(&delete("Account"), &format!("Id\n{b}\n")).await;
+    let job = client.run(&by_legacy, csv).await;
+    assert_eq!(counts(&job), ended("JobComplete", 1, 0));
+    assert!(client.result(&job, "successfulResults").await[1].starts_with(&format!("\"{a}\"")));
+}
