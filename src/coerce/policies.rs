@@ -83,7 +83,11 @@ fn cells(
         let columns = cells.batch.columns().iter();
         let texts = columns.map(|column| {
             let texts = column.as_string::<i32>();
-            texts.is_valid(row).then(|| texts.value(row)).unwrap_or("-")
+            if texts.is_valid(row) {
+                texts.value(row)
+            } else {
+                "-"
+            }
         });
         texts.collect::<Vec<_>>().join("|")
     });

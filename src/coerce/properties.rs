@@ -1,5 +1,7 @@
 //! Properties of the literals, held by checkers that share no code with them.
 
+mod arrays;
+
 use arrow::array::{Array, AsArray};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use proptest::prelude::*;
