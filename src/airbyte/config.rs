@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -121,12 +121,12 @@ struct ConfigFile {
     max_jobs_in_flight: Option<usize>,
     memory_limit_bytes: Option<u64>,
     flush_interval_seconds: Option<u64>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     null_handling: NullsFile,
     timezone: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     on_too_long: TooLongFile,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "empty_is_default")]
     validate: ValidateFile,
     assignment_rule_id: Option<String>,
     hard_delete: Option<bool>,
@@ -138,7 +138,6 @@ struct ConfigFile {
 #[serde(rename_all = "snake_case")]
 enum NullsFile {
     #[default]
-    #[serde(alias = "")]
     Leave,
     Clear,
 }
@@ -147,7 +146,6 @@ enum NullsFile {
 #[serde(rename_all = "snake_case")]
 enum TooLongFile {
     #[default]
-    #[serde(alias = "")]
     Reject,
     Truncate,
 }
@@ -156,7 +154,6 @@ enum TooLongFile {
 #[serde(rename_all = "snake_case")]
 enum ValidateFile {
     #[default]
-    #[serde(alias = "")]
     Minimal,
     Strict,
 }
@@ -399,6 +396,18 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// As [`absent_if_empty`], for a choice among words.
+fn empty_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    match absent_if_empty(Option::deserialize(deserializer)?) {
+        Some(word) => T::deserialize(word.into_deserializer()),
+        None => Ok(T::default()),
+    }
 }
 
 fn parse_url(key: &str, text: &str) -> Result<Url> {

@@ -13,6 +13,7 @@ mod json;
 mod literal;
 mod number;
 mod reason;
+mod record_type;
 mod rules;
 mod source;
 mod target;
@@ -40,7 +41,7 @@ use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
 use crate::decode::{EXPLICIT_NULL_OF, RAW_ERROR};
 use crate::error::Result;
-use crate::object::{Header, ObjectSchema, Operation};
+use crate::object::{Header, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 use literal::{Outcome, Problem};
 use target::Target;
@@ -85,6 +86,7 @@ struct Column {
     target: Target,
     /// The source's column that tells which nulls of this one are stated; all are without it.
     explicit_null: Option<usize>,
+    record_types: Option<Arc<RecordTypes>>,
     text: Arc<dyn PhysicalExpr>,
     cell: Arc<dyn PhysicalExpr>,
     /// Over a batch of this column alone.
@@ -112,10 +114,11 @@ impl Coercion {
         source: &SchemaRef,
         object: &ObjectSchema,
         operation: &Operation,
+        related: &RelatedObjects,
         settings: CoerceSettings,
     ) -> Result<Self> {
         let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
-        let header = Header::resolve(&names, object, operation)?;
+        let header = Header::resolve(&names, object, operation, related)?;
         if settings.validate == Validate::Strict && !header.missing_required.is_empty() {
             let fields = header.missing_required;
             return Err(CoerceError::MissingRequired { fields }.into());
@@ -244,7 +247,7 @@ impl Column {
         &'a self,
         source: &RecordBatch,
         written: &ArrayRef,
-        problems: &mut BTreeMap<usize, Vec<(&'a str, Problem)>>,
+        problems: &mut BTreeMap<usize, Vec<(&'a str, Wrong<'a>)>>,
     ) -> Result<(), CoerceError> {
         let given = source.column(self.source);
         let nulls = given.logical_nulls();
@@ -253,18 +256,20 @@ impl Column {
         let mut buffer = String::new();
         for row in (0..source.num_rows()).filter(|row| written.is_null(*row)) {
             let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            let outcome = match texts.filter(|texts| texts.is_valid(row)) {
+            let text = texts.filter(|texts| !is_null && texts.is_valid(row));
+            let text = text.map(|texts| texts.value(row));
+            let outcome = match text {
                 _ if is_null => Outcome::Null,
                 None => Outcome::Invalid(source::unwritable(given.data_type())),
-                Some(texts) => {
+                Some(text) => {
                     buffer.clear();
-                    self.target.literal(texts.value(row), &mut buffer)
+                    self.target.literal(text, &mut buffer)
                 }
             };
             let problem = match outcome {
-                Outcome::Invalid(problem) => Some(problem),
-                Outcome::Null => self.target.needed(),
-                Outcome::Same | Outcome::Written => None,
+                Outcome::Invalid(problem) => Some(Wrong::Value(problem)),
+                Outcome::Null => self.target.needed().map(Wrong::Value),
+                Outcome::Same | Outcome::Written => self.no_record_type(text).map(Wrong::Name),
             };
             if let Some(problem) = problem {
                 problems.entry(row).or_default().push((&self.name, problem));
@@ -272,15 +277,39 @@ impl Column {
         }
         Ok(())
     }
+
+    /// What is wrong with a text that names no record type, where it should.
+    fn no_record_type(&self, name: Option<&str>) -> Option<&str> {
+        self.record_types.as_ref()?.id(name?).err()
+    }
 }
 
-fn reason(problems: &[(&str, Problem)]) -> Reason {
+/// What is wrong with a value, or with a name.
+#[derive(PartialEq)]
+enum Wrong<'a> {
+    Value(Problem),
+    Name(&'a str),
+}
+
+impl fmt::Display for Wrong<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(problem) => problem.fmt(f),
+            Self::Name(problem) => f.write_str(problem),
+        }
+    }
+}
+
+fn reason(problems: &[(&str, Wrong<'_>)]) -> Reason {
     let messages: Vec<String> = problems
         .iter()
         .map(|(field, problem)| format!("{field}: {problem}"))
         .collect();
     let fields = problems.iter().map(|(field, _)| (*field).to_owned());
-    let code = if problems.iter().any(|(_, p)| *p == Problem::NoKey) {
+    let code = if problems
+        .iter()
+        .any(|(_, p)| *p == Wrong::Value(Problem::NoKey))
+    {
         Reason::MISSING_KEY
     } else {
         Reason::INVALID_VALUE
@@ -319,13 +348,15 @@ fn plan_columns(
         let target = Target::new(column, header.key == Some(index), operation, settings);
         let explicit_null = explicit_null_of(source, from.name());
         let told = explicit_null.map(|index| source.field(index));
+        let cell = rules::cell(text.clone(), target.clone(), told);
         let own = Schema::new(vec![text_field(&field.name)]);
         let own = DFSchema::try_from(own).map_err(CoerceError::Plan)?;
         columns.push(Column {
             source: column.source,
             name: column.name.clone(),
             text: physical(&text, &source_schema)?,
-            cell: physical(&rules::cell(text, target.clone(), told), &source_schema)?,
+            cell: physical(&record_type::cell(cell, column), &source_schema)?,
+            record_types: column.record_types.clone(),
             canonical: physical(&rules::canonical(field), &own)?,
             explicit_null,
             target,

@@ -53,8 +53,9 @@ impl Target {
     ) -> Self {
         let field = column.field.as_ref();
         let strict = settings.validate == Validate::Strict;
-        // The values of a relationship column are keys of other records.
-        let own = column.name == field.name;
+        // The values of a relationship column are keys of other records, those of a record type
+        // its name.
+        let own = column.name == field.name && column.record_types.is_none();
         let required = strict && own && *operation == Operation::Insert;
         let needed = if is_key {
             Some(Problem::NoKey)

@@ -2,6 +2,7 @@
 
 mod budget;
 mod checkpoint;
+mod describe;
 mod error;
 mod judge;
 mod loader;

@@ -14,11 +14,13 @@ use serde_json::{Map, Value, json};
 
 use super::faults::Fault;
 use super::http::ApiError;
+use super::id;
 use super::index::Found;
 use super::job::Job;
 use super::org::Object;
+use super::reference;
 use super::state::{Shared, lock};
-use super::table::{Held, key_digest};
+use super::table::Held;
 
 /// The routes below `/sim`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -97,7 +99,9 @@ async fn rows(
             let value = match held {
                 Held::Text(text) => Value::String(text),
                 Held::Null => Value::Null,
-                Held::Lookup { parent, by, text } => found(&shared, &parent, by, &text).into(),
+                Held::Lookup { parent, by, text } => {
+                    found(&shared, object, &parent, by, &text).into()
+                }
             };
             row.insert(object.fields[field].name.clone(), value);
         }
@@ -108,15 +112,12 @@ async fn rows(
 }
 
 /// The Id of the parent that a lookup found.
-fn found(shared: &Shared, parent: &str, by: usize, text: &str) -> Option<String> {
-    let object = shared.org.object(parent)?;
-    let table = shared.table(&object.name)?;
-    let field = &object.fields[by];
-    let number = match table.by_key(by, key_digest(field, text)) {
-        Found::One(number) => number,
-        _ => table.by_id(text)?,
-    };
-    Some(table.id(number))
+fn found(shared: &Shared, child: &Object, parent: &str, by: usize, text: &str) -> Option<String> {
+    let parent = shared.org.object(parent)?;
+    match reference::find(shared, child, parent, by, text) {
+        Found::One(number) => Some(id::make(&parent.key_prefix, number)),
+        Found::Nothing | Found::Several => None,
+    }
 }
 
 async fn column(

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+mod columns;
 mod csv;
+mod describe;
 mod faults;
 mod http;
 mod id;
@@ -30,6 +32,8 @@ mod number;
 mod oauth;
 mod org;
 mod process;
+mod record_type;
+mod reference;
 mod results;
 mod rules;
 mod state;

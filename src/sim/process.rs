@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::columns::{self, Column};
 use super::csv::{File, Refused};
 use super::faults::Action;
 use super::job::{Data, Job, JobState, Operation, Outcome};
 use super::rules::{Asked, Checked, Rules};
 use super::state::Shared;
 use super::table::Upload;
-use super::validate;
 
 /// Records of an internal batch.
 const BATCH_ROWS: usize = 10_000;
@@ -132,7 +132,7 @@ fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     let found = read.and_then(|file| {
         let mut header = Vec::new();
         super::csv::split(file.header(), delimiter, &mut header);
-        let columns = validate::columns(&shared.org, &object, &header)
+        let columns = columns::columns(&shared.org, &object, &header)
             .and_then(|columns| needs(&object.fields, operation, external_id, columns));
         match columns {
             Ok(columns) => Ok(Upload { file, columns }),
@@ -180,8 +180,8 @@ fn needs(
     fields: &[super::org::Field],
     operation: Operation,
     external_id: Option<usize>,
-    columns: Vec<validate::Column>,
-) -> Result<Vec<validate::Column>, String> {
+    columns: Vec<Column>,
+) -> Result<Vec<Column>, String> {
     let has = |name: &str| {
         columns
             .iter()

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::columns::Column;
 use super::csv;
 use super::faults::Action;
 use super::http::ApiError;
@@ -11,7 +12,6 @@ use super::number;
 use super::org::{Kind, Object};
 use super::state::Shared;
 use super::table::Upload;
-use super::validate;
 
 /// The three result files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +198,9 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(taken: &'a Taken, which: Which, reformat: bool) -> Writer<'a> {
         let columns = taken.upload.columns.iter();
-        let is_number = |column: &validate::Column| {
+        let is_number = |column: &Column| {
             reformat
-                && matches!(column, validate::Column::Field(field)
+                && matches!(column, Column::Field(field)
                     if taken.object.fields[*field].kind == Kind::Double)
         };
         Writer {

@@ -7,17 +7,19 @@ use std::sync::{Arc, Mutex};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::columns::Column;
 use super::faults::Action;
-use super::id;
 use super::index::Found;
 use super::job::{Operation, Outcome};
 use super::org::{Field, Kind, Object};
+use super::record_type;
+use super::reference;
 use super::state::{Shared, lock};
 use super::table::{self, Entry, Table, Upload};
-use super::validate::{self, Column};
+use super::validate;
 
-const NO_SUCH_RECORD: &str = "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--";
-const DELETED: &str = "ENTITY_IS_DELETED:entity is deleted:--";
+pub(crate) const NO_SUCH_RECORD: &str = "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--";
+pub(crate) const DELETED: &str = "ENTITY_IS_DELETED:entity is deleted:--";
 const LOCKED: &str = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--";
 const DUPLICATE: &str = "DUPLICATES_DETECTED:Use one of these records?:--";
 const REFUSED: &str = "FIELD_CUSTOM_VALIDATION_EXCEPTION:Refused by a rule of this org:--";
@@ -197,7 +199,50 @@ impl Rules {
                 return Some(error);
             }
         }
-        None
+        self.twice_error(values)
+            .or_else(|| self.record_type_error(values))
+    }
+
+    /// The error of a row that names a parent both by its Id and by another field.
+    fn twice_error(&self, values: &[Cow<'_, str>]) -> Option<String> {
+        let filled = self.upload.columns.iter().zip(values);
+        let filled = filled.filter(|(_, value)| !value.is_empty());
+        let filled: Vec<&Column> = filled.map(|(column, _)| column).collect();
+        let twice = filled.iter().find_map(|column| match column {
+            Column::Lookup { field, .. } => {
+                filled.contains(&&Column::Field(*field)).then_some(*field)
+            }
+            Column::Field(_) => None,
+        })?;
+        let Field {
+            name, relationship, ..
+        } = &self.object.fields[twice];
+        let relationship = relationship.as_deref().unwrap_or_default();
+        Some(format!(
+            "INVALID_FIELD:cannot specify both an external ID reference {relationship} and a \
+             salesforce id, {name}:{name} --"
+        ))
+    }
+
+    /// The first picklist value that the row's record type does not allow.
+    fn record_type_error(&self, values: &[Cow<'_, str>]) -> Option<String> {
+        let columns = || self.upload.columns.iter().zip(values);
+        let name = |column: &Column| &self.object.fields[column.field()].name;
+        let (column, value) = columns().find(|(column, _)| *name(column) == record_type::FIELD)?;
+        let record_type = match column {
+            Column::Field(_) => record_type::by_id(&self.object, value).ok().flatten(),
+            Column::Lookup { by_name, .. } => {
+                record_type::by_field(&self.object, by_name, value).next()
+            }
+        }?;
+        columns().find_map(|(column, value)| {
+            let field = &self.object.fields[column.field()];
+            let refused = field.restricted.is_some()
+                && !value.is_empty()
+                && !validate::is_null(value)
+                && !record_type.allows(&field.name, value);
+            refused.then(|| validate::bad_choice(field, value))
+        })
     }
 
     fn value(
@@ -228,12 +273,16 @@ impl Rules {
             ));
         }
         match column {
-            Column::Lookup { .. } if validate::is_null(value) => Ok(()),
-            Column::Lookup { parent, by, .. } => parent_by_key(shared, parent, *by, value),
+            Column::Lookup { .. } if validate::is_null(value) => {
+                validate::value(field, position, value)
+            }
+            Column::Lookup { parent, by, .. } => {
+                reference::by_key(shared, &self.object, parent, *by, value)
+            }
             Column::Field(_) => {
                 validate::value(field, position, value)?;
                 if field.kind == Kind::Reference && !validate::is_null(value) {
-                    parent_by_id(shared, field, value)?;
+                    reference::by_id(shared, &self.object, field, value)?;
                 }
                 Ok(())
             }
@@ -323,65 +372,4 @@ fn repeated_keys(field: &Field, position: usize, upload: &Upload) -> HashSet<u64
 /// A number from 0 to 1 drawn from a digest.
 fn share(digest: u64, seed: u64) -> f64 {
     fastrand::Rng::with_seed(digest ^ seed.rotate_left(32)).f64()
-}
-
-fn parent_by_key(shared: &Shared, parent: &str, by: usize, value: &str) -> Result<(), String> {
-    let Some(object) = shared.org.object(parent) else {
-        return Ok(());
-    };
-    let Some(table) = shared.table(&object.name) else {
-        return Ok(());
-    };
-    let field = &object.fields[by];
-    let found = if field.kind == Kind::Id {
-        table.by_id(value).map_or(Found::Nothing, Found::One)
-    } else {
-        table.by_key(by, table::key_digest(field, value))
-    };
-    match found {
-        Found::One(_) => Ok(()),
-        Found::Nothing => Err(format!(
-            "INVALID_FIELD:Foreign key external ID: {value} not found for field {} in entity \
-             {parent}:--",
-            field.name
-        )),
-        Found::Several => Err(format!(
-            "DUPLICATE_EXTERNAL_ID:{}: more than one record found for external id field: \
-             [{value}]:--",
-            field.label
-        )),
-    }
-}
-
-fn parent_by_id(shared: &Shared, field: &Field, value: &str) -> Result<(), String> {
-    let parents: Vec<_> = field
-        .reference_to
-        .iter()
-        .map(|parent| shared.org.object(parent))
-        .collect();
-    let Some(normal) = id::normal(value) else {
-        return Ok(());
-    };
-    let parent = parents
-        .iter()
-        .flatten()
-        .find(|parent| normal.starts_with(&parent.key_prefix));
-    let Some(parent) = parent else {
-        if parents.iter().any(Option::is_none) {
-            return Ok(());
-        }
-        let Field { name, label, .. } = field;
-        let error = format!("MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --");
-        return Err(error);
-    };
-    let Some(table) = shared.table(&parent.name) else {
-        return Ok(());
-    };
-    if table.by_id(&normal).is_some() || !shared.options.check_references {
-        Ok(())
-    } else if table.is_deleted(&normal) {
-        Err(DELETED.to_owned())
-    } else {
-        Err(NO_SUCH_RECORD.to_owned())
-    }
 }

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::columns::Column;
 use super::csv::File;
 use super::id;
 use super::index::{Found, Index, MAX_RECORDS};
 use super::org::{Field, Object};
-use super::validate::{self, Column};
+use super::validate;
 
 /// An uploaded file and what its columns write.
 #[derive(Debug)]

@@ -1,112 +1,11 @@
-//! The rules of a row: which columns a job may have, which values each type of field takes, and
-//! what the org stores of them.
+//! The rules of a value: what each type of field takes, and what the org stores of it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
 use super::number::{decimal, rounded};
-use super::org::{Field, Kind, Object, Org};
-
-/// What a column of the upload writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Column {
-    /// A field, by its index in the object.
-    Field(usize),
-    /// A lookup field, found through an indexed field of its parent.
-    Lookup {
-        /// The lookup field, by its index in the object.
-        field: usize,
-        /// The parent object's name.
-        parent: String,
-        /// The parent's field, by its index in the parent.
-        by: usize,
-    },
-}
-
-impl Column {
-    /// The field that the column writes, by its index in the object.
-    pub(crate) fn field(&self) -> usize {
-        match self {
-            Column::Field(field) | Column::Lookup { field, .. } => *field,
-        }
-    }
-}
-
-/// Finds what each column of a header writes, or says why the job fails.
-pub(crate) fn columns(
-    org: &Org,
-    object: &Object,
-    header: &[Cow<'_, str>],
-) -> Result<Vec<Column>, String> {
-    let mut seen = HashSet::new();
-    header
-        .iter()
-        .map(|name| {
-            if !seen.insert(name.to_ascii_lowercase()) {
-                return Err(format!(
-                    "InvalidBatch : Duplicate field name found : {name}"
-                ));
-            }
-            match name.split_once('.') {
-                Some((relation, by)) => lookup(org, object, name, relation, by),
-                None => object
-                    .field(name)
-                    .map(Column::Field)
-                    .ok_or_else(|| not_found(name)),
-            }
-        })
-        .collect()
-}
-
-fn not_found(name: &str) -> String {
-    format!("InvalidBatch : Field name not found : {name}")
-}
-
-fn lookup(
-    org: &Org,
-    object: &Object,
-    name: &str,
-    relation: &str,
-    by: &str,
-) -> Result<Column, String> {
-    let (parent, relation) = match relation.split_once(':') {
-        Some((parent, relation)) => (Some(parent), relation),
-        None => (None, relation),
-    };
-    let unknown = || format!("InvalidBatch : Unable to find relationship: {relation}");
-    let field = object.relationship(relation).ok_or_else(unknown)?;
-    let parents = &object.fields[field].reference_to;
-    let parent = match (parent, parents.as_slice()) {
-        (None, [only]) => only,
-        (Some(_), [_]) => {
-            return Err(format!(
-                "InvalidBatch : type is not needed for non polymorphic foreign key references: \
-                 {relation}"
-            ));
-        }
-        (None, _) => {
-            return Err(format!(
-                "InvalidBatch : type is needed for polymorphic foreign key references: {relation}"
-            ));
-        }
-        (Some(given), many) => many
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(given))
-            .ok_or_else(unknown)?,
-    };
-    let described = org.object(parent).ok_or_else(unknown)?;
-    let by = described.field(by).ok_or_else(|| not_found(name))?;
-    if !(described.fields[by].external_id || described.fields[by].id_lookup) {
-        return Err(not_found(name));
-    }
-    Ok(Column::Lookup {
-        field,
-        parent: described.name.clone(),
-        by,
-    })
-}
+use super::org::{Field, Kind};
 
 /// Whether a value means null.
 pub(crate) fn is_null(value: &str) -> bool {
@@ -184,11 +83,16 @@ fn text(field: &Field, value: &str) -> Result<(), String> {
     let mut chosen = value.split(if field.multiple { ';' } else { '\0' });
     match chosen.find(|choice| !allowed.contains(*choice)) {
         None => Ok(()),
-        Some(bad) => Err(format!(
-            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:{label}: bad value for restricted picklist \
-             field: {bad}:{name} --"
-        )),
+        Some(bad) => Err(bad_choice(field, bad)),
     }
+}
+
+/// The error of a value that a restricted picklist, or a record type, does not have.
+pub(crate) fn bad_choice(Field { name, label, .. }: &Field, value: &str) -> String {
+    format!(
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:{label}: bad value for restricted picklist \
+         field: {value}:{name} --"
+    )
 }
 
 /// The first characters of a long value, as error texts quote it.
@@ -331,6 +235,7 @@ pub(crate) fn key<'a>(field: &Field, value: &'a str) -> Cow<'a, str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::org::Org;
     use super::*;
 
     fn check(field_name: &str, given: &str) -> Result<(), String> {
@@ -408,49 +313,5 @@ mod tests {
             let error = check(field, given).unwrap_err();
             assert!(error.contains(expected), "{field} {given}: {error}");
         }
-    }
-
-    #[test]
-    fn columns_find_their_fields() {
-        let org = Org::load(None).unwrap();
-        let contact = org.object("Contact").unwrap();
-        let task = org.object("Task").unwrap();
-        let find = |object: &Object, name: &str| columns(&org, object, &[name.into()]);
-        assert!(matches!(
-            find(contact, "LASTNAME").unwrap()[..],
-            [Column::Field(_)]
-        ));
-        assert!(matches!(
-            find(contact, "Account.Ext_Id__c").unwrap()[..],
-            [Column::Lookup { .. }]
-        ));
-        assert!(matches!(
-            find(task, "Lead:Who.Email").unwrap()[..],
-            [Column::Lookup { .. }]
-        ));
-        for (object, name, text) in [
-            (
-                contact,
-                "Nope",
-                "InvalidBatch : Field name not found : Nope",
-            ),
-            (contact, "\u{feff}LastName", "Field name not found"),
-            (
-                contact,
-                "Account:Account.Ext_Id__c",
-                "type is not needed for non polymorphic",
-            ),
-            (
-                contact,
-                "Acount.Ext_Id__c",
-                "Unable to find relationship: Acount",
-            ),
-            (contact, "Account.Description", "Field name not found"),
-            (task, "Who.Email", "type is needed"),
-        ] {
-            let error = find(object, name).unwrap_err();
-            assert!(error.contains(text), "{name}: {error}");
-        }
-        assert!(columns(&org, contact, &["Email".into(), "EMAIL".into()]).is_err());
     }
 }

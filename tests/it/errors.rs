@@ -74,7 +74,7 @@ async fn an_object_that_takes_no_records() {
     let sim = TestSim::start().await;
     let stream = Stream::new("users", "User", &["LastName"]);
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"object User: the user may not insert its records; grant the object permission in a profile or permission set of the integration user");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object User: the user may not insert its records; grant Create on it in a profile or permission set of the integration user");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::harness::lines::KEY;
 use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use crate::harness::sim::TestSim;
 
-async fn org(sim: &TestSim, settings: Settings) -> Org {
+pub(crate) async fn org(sim: &TestSim, settings: Settings) -> Org {
     let credentials = Credentials {
         login_url: sim.url().parse().unwrap(),
         client_id: CLIENT_ID.into(),

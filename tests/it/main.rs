@@ -16,6 +16,7 @@ mod harness;
 mod house;
 mod kills;
 mod library;
+mod lookups;
 mod memory;
 mod rejects;
 mod values;

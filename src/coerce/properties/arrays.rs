@@ -13,7 +13,7 @@ use super::is_legal;
 use crate::coerce::literal::LiteralType;
 use crate::coerce::tests::contact;
 use crate::coerce::{CoerceSettings, Coercion};
-use crate::object::Operation;
+use crate::object::{Operation, RelatedObjects};
 use crate::settings::{NullHandling, OnTooLong, Timezone, Validate};
 
 type Bits = Vec<Option<i64>>;
@@ -179,7 +179,7 @@ proptest! {
         for field in object.fields() {
             let column = (field.name.as_str(), Arc::clone(&array), true);
             let batch = RecordBatch::try_from_iter_with_nullable([column]).unwrap();
-            let Ok(coercion) = Coercion::plan(&batch.schema(), &object, &Operation::Insert, settings)
+            let Ok(coercion) = Coercion::plan(&batch.schema(), &object, &Operation::Insert, &RelatedObjects::default(), settings)
             else {
                 continue;
             };

@@ -1,5 +1,7 @@
 //! The simulator over HTTP, as a client sees it.
 
+use std::collections::BTreeMap;
+
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::{Sim, SimOptions};
 
 mod faults;
 mod jobs;
+mod relations;
 
 /// A client with a session.
 struct Client {
@@ -136,6 +139,19 @@ impl Client {
         lines
     }
 
+    /// The errors of a job's failed rows, by the value of the row's last column.
+    async fn errors(&self, job: &Value) -> BTreeMap<String, String> {
+        let text = self.result_text(job, "failedResults").await;
+        let mut errors = BTreeMap::new();
+        let mut values = Vec::new();
+        for line in text.lines().skip(1) {
+            super::csv::split(line, b',', &mut values);
+            let key = values.last().unwrap().to_string();
+            errors.insert(key, values[1].to_string());
+        }
+        errors
+    }
+
     async fn inspect(&self, path: &str) -> Value {
         let url = format!("{}/sim/{path}", self.sim.url());
         self.http
@@ -244,7 +260,7 @@ async fn objects_are_described_alone_and_together() {
             .as_array()
             .unwrap()
             .len(),
-        7
+        11
     );
     let contact = client.get("/sobjects/Contact/describe").await;
     let fields = contact["fields"].as_array().unwrap();
