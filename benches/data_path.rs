@@ -12,7 +12,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::RecordBatch;
-use arrow_salesforce::chunk::{Chunker, row_sizes};
+use arrow_salesforce::chunk::{Chunker, RowOrdinals, row_sizes};
 use arrow_salesforce::coerce::{CoerceSettings, Coercion};
 use arrow_salesforce::decode::{Decoder, Line, StreamSchema};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
@@ -79,7 +79,7 @@ fn data_path(criterion: &mut Criterion) {
     let cells = coercion.apply(&batch).unwrap().batch;
     let mut chunker =
         Chunker::new(&Arc::clone(coercion.cells_schema()), 100_000_000, None).unwrap();
-    chunker.push(&cells, 0, None).unwrap();
+    chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     let chunk = chunker.close().unwrap();
 
     let mut group = criterion.benchmark_group("contacts");

@@ -329,7 +329,7 @@ impl Sync<'_> {
         stream.counts = Counts {
             accepted: report.accepted - before.total_accepted,
             rejected: report.rejected - before.total_rejected,
-            total_accepted: report.accepted,
+            total_accepted: report.accepted + report.merged,
             total_rejected: report.rejected,
             total_bytes: report.bytes,
         };
@@ -350,6 +350,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
                 "code": reject.code,
                 "fields": reject.fields,
                 "count": reject.count,
+                "message": reject.message,
             })
         })
         .collect();
@@ -359,6 +360,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
         "object": report.object,
         "read": report.read,
         "accepted": report.accepted,
+        "merged": report.merged,
         "rejected": report.rejected,
         "bytes": report.bytes,
         "jobs": report.jobs,

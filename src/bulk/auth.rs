@@ -7,8 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use super::error::{BulkError, LoginRefused};
+use super::error::BulkError;
 use super::host;
+use super::refusal::LoginRefused;
 use super::retry::{Clock, Policy, parse_retry_after};
 use super::wire::{network_error, read_body, within_idle};
 use crate::error::ErrorKind;
@@ -42,6 +43,8 @@ pub(crate) struct Session {
     /// Value of the `Authorization` header, marked sensitive.
     pub(crate) bearer: HeaderValue,
     access_token: SecretString,
+    /// Id of the user, where the login has told it.
+    pub(crate) user_id: Option<String>,
 }
 
 /// The login of one client.
@@ -62,6 +65,8 @@ struct TokenAnswer {
     instance_url: String,
     #[serde(default, deserialize_with = "optional_secret")]
     refresh_token: Option<SecretString>,
+    /// URL whose last segment is the user's Id.
+    id: Option<String>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
@@ -212,6 +217,7 @@ impl Auth {
             instance,
             bearer,
             access_token: answer.access_token,
+            user_id: answer.id.as_deref().and_then(user_of),
         });
         *lock(&self.session) = Some(Arc::clone(&session));
         Ok(session)
@@ -268,6 +274,12 @@ impl Auth {
         }
         text
     }
+}
+
+/// The user of `https://login.salesforce.com/id/<org>/<user>`.
+fn user_of(id: &str) -> Option<String> {
+    let (_, user) = id.rsplit_once('/')?;
+    (!user.is_empty()).then(|| user.to_owned())
 }
 
 /// A poisoned lock is taken as it is: what it guards is replaced whole, never half changed.

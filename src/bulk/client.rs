@@ -5,9 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use secrecy::SecretString;
 use url::Url;
@@ -15,11 +16,11 @@ use url::Url;
 use super::API_VERSION;
 use super::api::Failure;
 use super::auth::{Auth, Credentials, Session};
-use super::body::{ChunkBody, Progress};
+use super::body::{ChunkBody, Form, Progress};
 use super::error::BulkError;
 use super::host;
 use super::limits::{ApiUsage, Limits};
-use super::retry::{Clock, Policy, parse_retry_after};
+use super::retry::{Clock, Policy, http_date, parse_retry_after};
 use super::wire::{host_of, network_error, parse_json, read_body, reason_of, within_idle};
 use crate::chunk::Chunk;
 
@@ -46,6 +47,10 @@ pub(crate) struct Inner {
     counters: Arc<Counters>,
     /// Jobs created and neither closed nor aborted.
     open_jobs: Mutex<BTreeSet<String>>,
+    /// Jobs that this login has created.
+    known_jobs: Mutex<BTreeSet<String>>,
+    /// What Salesforce's clock said last, and when that was.
+    server_time: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 #[derive(Default)]
@@ -81,7 +86,8 @@ pub(crate) struct Call<'a> {
     pub(crate) method: Method,
     /// Segments after `/services/data/v62.0/`; they are URL-encoded.
     pub(crate) path: &'a [&'a str],
-    pub(crate) locator: Option<&'a str>,
+    /// Names and values after the question mark.
+    pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) payload: Payload<'a>,
     /// More than one try only where a repetition changes nothing.
     pub(crate) policy: Policy,
@@ -93,6 +99,7 @@ pub(crate) enum Payload<'a> {
     None,
     Json(&'a str),
     Csv(&'a Chunk),
+    Form(&'a Form),
 }
 
 impl<'a> Call<'a> {
@@ -102,7 +109,7 @@ impl<'a> Call<'a> {
             action,
             method: Method::GET,
             path,
-            locator: None,
+            query: &[],
             payload: Payload::None,
             policy,
         }
@@ -117,8 +124,8 @@ impl<'a> Call<'a> {
                 .extend(self.path);
         }
         url.set_query(None);
-        if let Some(locator) = self.locator {
-            url.query_pairs_mut().append_pair("locator", locator);
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(self.query);
         }
         url
     }
@@ -149,6 +156,8 @@ impl Client {
             clock,
             counters: Arc::clone(&counters),
             open_jobs: Mutex::default(),
+            known_jobs: Mutex::default(),
+            server_time: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -232,6 +241,22 @@ impl Client {
         lock(&self.inner.open_jobs)
     }
 
+    /// The ids of the jobs that this login is known to have created.
+    pub(crate) fn known_jobs(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.inner.known_jobs)
+    }
+
+    /// The time by Salesforce's clock; by this machine's as long as no answer has told it.
+    pub(crate) fn server_time(&self) -> DateTime<Utc> {
+        let told = *lock(&self.inner.server_time);
+        told.map_or_else(Utc::now, |(time, at)| time + at.elapsed())
+    }
+
+    /// Id of the user that the client is logged in as, where the login has told it.
+    pub(crate) fn user_id(&self) -> Option<String> {
+        self.inner.auth.session()?.user_id.clone()
+    }
+
     pub(crate) fn count_poll(&self) {
         for counters in self.counters() {
             counters.polls.fetch_add(1, Ordering::Relaxed);
@@ -292,7 +317,7 @@ impl Client {
             let retry_after = answer
                 .headers()
                 .get(RETRY_AFTER)
-                .and_then(|value| parse_retry_after(value.to_str().ok()?, chrono::Utc::now()));
+                .and_then(|value| parse_retry_after(value.to_str().ok()?, Utc::now()));
             let host = host_of(&answer);
             // The status says enough where the text does not come.
             let body = read_body(call.action, &host, &mut answer)
@@ -347,6 +372,12 @@ impl Client {
                     .header(CONTENT_TYPE, "text/csv; charset=UTF-8")
                     .body(reqwest::Body::wrap(body))
             }
+            Payload::Form(form) => {
+                progress.add(form.csv().len() as u64);
+                request
+                    .header(CONTENT_TYPE, form.content_type())
+                    .body(form.body())
+            }
         };
         for counters in self.counters() {
             counters.api_calls.fetch_add(1, Ordering::Relaxed);
@@ -359,6 +390,10 @@ impl Client {
         }
         let host = session.instance.host_str().unwrap_or_default();
         let answer = answer.map_err(|failed| network_error(call.action, host, failed))?;
+        let date = answer.headers().get(DATE);
+        if let Some(time) = date.and_then(|value| http_date(value.to_str().ok()?)) {
+            *lock(&self.inner.server_time) = Some((time, Instant::now()));
+        }
         let told = answer.headers().get("Sforce-Limit-Info");
         if let Some(usage) = told.and_then(|value| ApiUsage::parse(value.to_str().ok()?)) {
             *lock(&self.inner.counters.org) = Some(usage);

@@ -10,6 +10,7 @@ mod canonical;
 mod error;
 mod function;
 mod json;
+mod key;
 mod literal;
 mod number;
 mod reason;
@@ -22,6 +23,7 @@ mod zone;
 
 pub use error::CoerceError;
 pub use function::register_udfs;
+pub use key::{Key, KeyForm};
 pub use reason::{Reason, Stage};
 
 use std::collections::BTreeMap;
@@ -74,6 +76,7 @@ impl From<&Settings> for CoerceSettings {
 #[derive(Debug)]
 pub struct Coercion {
     header: Header,
+    key: Option<Key>,
     columns: Vec<Column>,
     cells_schema: SchemaRef,
     raw_error: Option<usize>,
@@ -126,8 +129,14 @@ impl Coercion {
         let columns = plan_columns(source, &header, operation, settings)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
+        let key = header.key.and_then(|column| {
+            let field = &header.columns.get(column)?.field;
+            let form = KeyForm::of(field);
+            Some(Key { column, form })
+        });
         Ok(Self {
             header,
+            key,
             columns,
             cells_schema: Arc::new(cells_schema),
             raw_error: names.iter().position(|name| *name == RAW_ERROR),
@@ -137,6 +146,11 @@ impl Coercion {
     /// The columns of every job.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The key of each row; `None` if the operation has none.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     /// Schema of the cells: nullable Utf8 columns, named as the header is.

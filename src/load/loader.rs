@@ -20,6 +20,7 @@ use crate::reject::{RejectStore, RejectStream};
 
 use super::checkpoint::{Checkpoints, Counts};
 use super::error::is_stopped;
+use super::keys::Keys;
 use super::report::{LoadReport, RejectCounts};
 use super::rows::RowStore;
 use super::{LoadError, Org, describe, pipeline};
@@ -191,6 +192,7 @@ impl Loader {
             rejects: self.rejects.clone(),
             rows: RowStore::default(),
             checkpoints: Mutex::new(Checkpoints::new()),
+            keys: Mutex::default(),
             ended: Notify::new(),
             open_bytes: AtomicU64::new(0),
             close_open: Notify::new(),
@@ -403,6 +405,7 @@ pub(crate) struct Load {
     pub(crate) rejects: Rejects,
     pub(crate) rows: RowStore,
     pub(crate) checkpoints: Mutex<Checkpoints>,
+    pub(crate) keys: Mutex<Keys>,
     /// Rows ended, or the last of them did.
     pub(crate) ended: Notify,
     /// CSV bytes of the open chunk.
@@ -423,4 +426,5 @@ pub(crate) struct Tally {
     pub(crate) uploaded: u64,
     pub(crate) rejects: RejectCounts,
     pub(crate) reject_files: Vec<String>,
+    pub(crate) nulls_left: u64,
 }

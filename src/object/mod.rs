@@ -3,12 +3,14 @@
 mod describe;
 mod error;
 mod header;
+mod id;
 mod lookup;
 mod record_type;
 mod related;
 
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
+pub use id::RecordId;
 pub use record_type::{RecordType, RecordTypes};
 pub use related::RelatedObjects;
 

@@ -36,7 +36,7 @@ pub struct RejectedRow {
     /// The row's number in its stream.
     pub ordinal: u64,
     /// Why it was rejected.
-    pub reason: Reason,
+    pub reason: Arc<Reason>,
     /// Id of the job that refused it; `None` if it was never sent.
     pub job_id: Option<Arc<str>>,
 }
@@ -136,7 +136,7 @@ mod tests {
     fn reasons_follow_the_source_columns() {
         let row = |ordinal, fields: &[&str], job_id: Option<&str>| RejectedRow {
             ordinal,
-            reason: reason(fields),
+            reason: Arc::new(reason(fields)),
             job_id: job_id.map(Arc::from),
         };
         let rows = [

@@ -7,6 +7,7 @@ use super::record_type;
 use super::rules::{DELETED, NO_SUCH_RECORD};
 use super::state::Shared;
 use super::table;
+use super::validate;
 
 /// Finds the record of a parent object that has a value in one of its indexed fields.
 ///
@@ -88,14 +89,12 @@ pub(crate) fn by_id(
         if parents.iter().any(Option::is_none) {
             return Ok(());
         }
-        let Field { name, label, .. } = field;
-        let error = format!("MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --");
-        return Err(error);
+        return Err(validate::malformed_id(field, value));
     };
     let Some(table) = shared.table(&parent.name) else {
         return Ok(());
     };
-    if table.by_id(&normal).is_some() || !shared.options.check_references {
+    if table.by_id(&normal).is_some() || !shared.options().check_references {
         Ok(())
     } else if table.is_deleted(&normal) {
         Err(DELETED.to_owned())

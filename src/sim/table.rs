@@ -118,7 +118,10 @@ pub(crate) struct Table {
     places: Vec<Place>,
     digests: Vec<u64>,
     changes: HashMap<u32, Vec<Place>>,
+    /// Records in the recycle bin.
     deleted: HashSet<u32>,
+    /// Records deleted for good.
+    purged: HashSet<u32>,
     indexes: BTreeMap<usize, Index>,
 }
 
@@ -146,6 +149,7 @@ impl Table {
             digests: Vec::new(),
             changes: HashMap::new(),
             deleted: HashSet::new(),
+            purged: HashSet::new(),
             indexes,
         }
     }
@@ -187,7 +191,7 @@ impl Table {
 
     /// Records that are there, the deleted left out.
     pub(crate) fn count(&self) -> usize {
-        self.digests.len() - self.deleted.len()
+        self.digests.len() - self.deleted.len() - self.purged.len()
     }
 
     /// Records whose values differ from all others'.
@@ -204,7 +208,16 @@ impl Table {
     /// Numbers of all records in the order of their insertion.
     pub(crate) fn live(&self) -> impl Iterator<Item = u32> + '_ {
         let end = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
-        (0..end).filter(|number| !self.deleted.contains(number))
+        (0..end).filter(|number| self.is_live(*number))
+    }
+
+    fn is_live(&self, number: u32) -> bool {
+        !self.deleted.contains(&number) && !self.purged.contains(&number)
+    }
+
+    /// Numbers of the records in the recycle bin, in no order.
+    pub(crate) fn recycled(&self) -> impl Iterator<Item = u32> + '_ {
+        self.deleted.iter().copied()
     }
 
     /// The Id of a record.
@@ -216,8 +229,7 @@ impl Table {
     pub(crate) fn by_id(&self, value: &str) -> Option<u32> {
         let normal = id::normal(value)?;
         let number = id::number(&self.object.key_prefix, &normal)?;
-        ((number as usize) < self.digests.len() && !self.deleted.contains(&number))
-            .then_some(number)
+        ((number as usize) < self.digests.len() && self.is_live(number)).then_some(number)
     }
 
     /// Whether an Id was once given and its record deleted.
@@ -279,14 +291,18 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes a record.
-    pub(crate) fn delete(&mut self, number: u32) {
+    /// Deletes a record, for good or into the recycle bin.
+    pub(crate) fn delete(&mut self, number: u32, for_good: bool) {
         for (field, held) in self.values(number) {
             if let Held::Text(text) = held {
                 self.unindex(number, field, key_digest(&self.object.fields[field], &text));
             }
         }
-        self.deleted.insert(number);
+        if for_good {
+            self.purged.insert(number);
+        } else {
+            self.deleted.insert(number);
+        }
     }
 
     fn check_unique(&self, entry: &Entry, own: Option<u32>) -> Result<(), String> {

@@ -15,13 +15,12 @@ pub(crate) fn is_null(value: &str) -> bool {
 /// Checks a non-empty value against its field; `column` counts from 0.
 pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), String> {
     let Field { name, label, .. } = field;
-    if is_null(value) {
-        let needed = !field.nillable && field.kind != Kind::Boolean;
-        return if needed {
-            Err(required(&[name]))
-        } else {
-            Ok(())
-        };
+    if let Some(control) = value.chars().find(is_no_xml) {
+        let code = u32::from(control);
+        return Err(format!(
+            "INVALID_FIELD:An invalid XML character (Unicode: 0x{code:x}) was found in the value \
+             of {name}:{name} --"
+        ));
     }
     let unreadable = |xsd: &str| {
         Err(format!(
@@ -29,6 +28,16 @@ pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), Str
              a valid value for the type xsd:{xsd}:{name} --"
         ))
     };
+    if is_null(value) {
+        if field.kind == Kind::Boolean {
+            return unreadable("boolean");
+        }
+        return if !field.nillable {
+            Err(required(&[name]))
+        } else {
+            Ok(())
+        };
+    }
     match field.kind {
         Kind::Text => text(field, value),
         Kind::Email if !is_email(value.trim()) => Err(format!(
@@ -42,17 +51,13 @@ pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), Str
             Some((_, whole, _)) if exceeds(field, whole) => Err(out_of_range(field, value)),
             Some(_) => Ok(()),
         },
-        Kind::Date
-            if NaiveDate::parse_from_str(value, "%Y-%m-%d").is_err() || value.len() != 10 =>
-        {
-            unreadable("date")
-        }
+        Kind::Date if !is_date(value) => unreadable("date"),
         Kind::DateTime if date_time(value).is_none() => unreadable("dateTime"),
         Kind::Time if time(value).is_none() => unreadable("time"),
         Kind::Base64 if !is_base64(value) => unreadable("base64Binary"),
-        Kind::Id | Kind::Reference if super::id::normal(value).is_none() => Err(format!(
-            "MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --"
-        )),
+        Kind::Id | Kind::Reference if super::id::normal(value).is_none() => {
+            Err(malformed_id(field, value))
+        }
         _ => Ok(()),
     }
 }
@@ -87,6 +92,11 @@ fn text(field: &Field, value: &str) -> Result<(), String> {
     }
 }
 
+/// The error of a value that is no Id, or the Id of another object's record.
+pub(crate) fn malformed_id(Field { name, label, .. }: &Field, value: &str) -> String {
+    format!("MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --")
+}
+
 /// The error of a value that a restricted picklist, or a record type, does not have.
 pub(crate) fn bad_choice(Field { name, label, .. }: &Field, value: &str) -> String {
     format!(
@@ -117,7 +127,22 @@ fn is_email(value: &str) -> bool {
         })
 }
 
-fn boolean(value: &str) -> Option<bool> {
+/// Whether a character cannot be in XML, into which Salesforce turns every row.
+fn is_no_xml(character: &char) -> bool {
+    *character < ' ' && !matches!(character, '\t' | '\n' | '\r')
+}
+
+/// Whether a value is a date, `YYYY-MM-DD` and nothing else.
+pub(crate) fn is_date(value: &str) -> bool {
+    value.len() == 10
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+        && !value.starts_with('-')
+        && NaiveDate::parse_from_str(value, "%Y-%m-%d").is_ok()
+}
+
+pub(crate) fn boolean(value: &str) -> Option<bool> {
     let is = |known: &str| value.eq_ignore_ascii_case(known);
     if is("true") || value == "1" {
         Some(true)
@@ -169,8 +194,8 @@ fn exceeds(field: &Field, whole_digits: usize) -> bool {
     field.precision > 0 && whole_digits > field.precision.saturating_sub(field.scale)
 }
 
-fn date_time(value: &str) -> Option<DateTime<Utc>> {
-    if value.as_bytes().get(10) != Some(&b'T') {
+pub(crate) fn date_time(value: &str) -> Option<DateTime<Utc>> {
+    if value.as_bytes().get(10) != Some(&b'T') || value.ends_with('z') {
         return None;
     }
     // RFC 3339 wants a colon in the offset; Salesforce's own texts come without (`+0000`).
@@ -190,7 +215,13 @@ fn date_time(value: &str) -> Option<DateTime<Utc>> {
 }
 
 fn time(value: &str) -> Option<NaiveTime> {
-    NaiveTime::parse_from_str(value.strip_suffix('Z').unwrap_or(value), "%H:%M:%S%.f").ok()
+    let time = value.strip_suffix('Z')?;
+    let is_digit = |at: usize| time.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    // chrono takes `1:2:3` too.
+    if ![0, 1, 3, 4, 6, 7].into_iter().all(is_digit) {
+        return None;
+    }
+    NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()
 }
 
 fn is_base64(value: &str) -> bool {
@@ -222,11 +253,12 @@ pub(crate) fn stored<'a>(field: &Field, value: &'a str) -> Option<Cow<'a, str>> 
     Some(stored.unwrap_or(value.into()))
 }
 
-/// A stored value in the form that keys of an index are compared by.
+/// A stored value in the form that keys of an index are compared by: letter case is ignored only
+/// where the field is unique and says so.
 pub(crate) fn key<'a>(field: &Field, value: &'a str) -> Cow<'a, str> {
     let value = stored(field, value).unwrap_or_default();
     let text = matches!(field.kind, Kind::Text | Kind::Email);
-    if !text || field.case_sensitive || !value.chars().any(char::is_uppercase) {
+    if !text || field.case_sensitive || !field.unique || !value.chars().any(char::is_uppercase) {
         value
     } else {
         value.to_lowercase().into()
@@ -239,7 +271,7 @@ mod tests {
     use super::*;
 
     fn check(field_name: &str, given: &str) -> Result<(), String> {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let object = org.object("Everything__c").unwrap();
         value(&object.fields[object.field(field_name).unwrap()], 3, given)
     }
@@ -303,6 +335,13 @@ mod tests {
             ("Date__c", "2024-02-30", "xsd:date"),
             ("Date_Time__c", "2024-02-29 10:00:00Z", "xsd:dateTime"),
             ("Date_Time__c", "2024-02-29T10:00:00", "xsd:dateTime"),
+            ("Date_Time__c", "2024-02-29T10:00:00z", "xsd:dateTime"),
+            ("Date__c", "2024-02-29Z", "xsd:date"),
+            ("Time__c", "10:00:00", "xsd:time"),
+            ("Time__c", "1:00:00Z", "xsd:time"),
+            ("Flag__c", "#N/A", "xsd:boolean"),
+            ("Text__c", "a\u{1}b", "invalid XML character (Unicode: 0x1)"),
+            ("Name", "#N/A", "Required fields are missing: [Name]"),
             ("Data__c", "a", "xsd:base64Binary"),
             (
                 "Parent__c",

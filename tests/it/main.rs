@@ -8,12 +8,14 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod again;
 mod durability;
 mod errors;
 mod faults;
 mod flow;
 mod harness;
 mod house;
+mod keys;
 mod kills;
 mod library;
 mod lookups;

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::bulk::{BulkError, error::LoginRefused};
+use crate::bulk::{BulkError, LoginRefused};
 use crate::error::ErrorKind;
 
 const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";

@@ -3,6 +3,7 @@
 mod jobs;
 mod logins;
 mod results;
+mod small;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -16,9 +17,10 @@ use url::Url;
 
 use super::retry::Clock;
 use super::{Client, Credentials, JobTarget};
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
 
+const USER: &str = "0055g0000000001AAA";
 const TOKEN: &str = "POST /services/oauth2/token";
 const CREATE: &str = "POST /services/data/v62.0/jobs/ingest";
 const UPLOAD: &str = "PUT /services/data/v62.0/jobs/ingest/750A/batches";
@@ -51,8 +53,10 @@ enum Reply {
     },
     /// The request is read whole, then the connection closed.
     Lost,
-    /// The answer breaks off in the middle of its body.
+    /// The answer breaks off in the middle of its body, whose length was told.
     Cut(String),
+    /// The answer breaks off between two pieces of its body, whose length was not told.
+    CutPieces(String),
     /// This status, before the body of the request is read.
     Early(u16),
 }
@@ -127,7 +131,10 @@ impl Server {
         let instance = self.url.as_str().trim_end_matches('/');
         reply(
             200,
-            format!(r#"{{"access_token":"{token}","instance_url":"{instance}"}}"#),
+            format!(
+                r#"{{"access_token":"{token}","instance_url":"{instance}",
+                "id":"https://login.salesforce.com/id/00D5g0000000000EAA/{USER}"}}"#
+            ),
         )
     }
 
@@ -195,6 +202,10 @@ impl Server {
                 let length = body.len() + 10;
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")
             }
+            Reply::CutPieces(body) => format!(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n",
+                body.len()
+            ),
             Reply::Answer {
                 status,
                 headers,
@@ -287,7 +298,7 @@ fn chunk() -> Arc<Chunk> {
     ])
     .unwrap();
     let mut chunker = Chunker::new(&cells.schema(), 100_000_000, None).unwrap();
-    let pushed = chunker.push(&cells, 0, None).unwrap();
+    let pushed = chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
     Arc::new(chunker.close().unwrap())
 }

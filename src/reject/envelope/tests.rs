@@ -35,7 +35,7 @@ fn batch(columns: Vec<(Field, ArrayRef)>, reasons: &[Reason], job_id: Option<&st
         .zip(reasons)
         .map(|(ordinal, reason)| RejectedRow {
             ordinal,
-            reason: reason.clone(),
+            reason: Arc::new(reason.clone()),
             job_id: job_id.map(Arc::from),
         })
         .collect();

@@ -45,16 +45,16 @@ fn contacts() -> RejectStream {
 fn batch(values: &[&str]) -> RecordBatch {
     let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
     let source = RecordBatch::try_from_iter([("Name", column)]).unwrap();
-    let reason = Reason {
+    let reason = Arc::new(Reason {
         stage: Stage::Coerce,
         code: "INVALID_VALUE".into(),
         message: "no".to_owned(),
         fields: Vec::new(),
-    };
+    });
     let rows: Vec<RejectedRow> = (0..values.len() as u64)
         .map(|ordinal| RejectedRow {
             ordinal,
-            reason: reason.clone(),
+            reason: Arc::clone(&reason),
             job_id: None,
         })
         .collect();
