@@ -186,7 +186,9 @@ proptest! {
             let cells = coercion.apply(&batch).unwrap();
             let texts = cells.batch.column(0).as_string::<i32>();
             let given = array.logical_nulls();
-            let clears = settings.null_handling == NullHandling::Clear;
+            let literal_type = LiteralType::of(&field.field_type);
+            let clears = settings.null_handling == NullHandling::Clear
+                && literal_type != LiteralType::Boolean;
             for row in 0..array.len() {
                 let is_null = given.as_ref().is_some_and(|nulls| nulls.is_null(row));
                 let rejected = cells.rejects.iter().any(|(reject, _)| *reject == row);
@@ -195,7 +197,6 @@ proptest! {
                     continue;
                 }
                 let cell = texts.value(row);
-                let literal_type = LiteralType::of(&field.field_type);
                 let cleared = clears && cell == "#N/A";
                 prop_assert!(cleared || is_legal(literal_type, cell), "{array:?} {cell:?}");
                 prop_assert!(!rejected);
