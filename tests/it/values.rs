@@ -162,7 +162,7 @@ async fn json_values_through_the_binary() {
             .collect();
         let named: Vec<&Stream> = streams.iter().map(|(stream, _)| stream).collect();
         let mut job = Job::new(&sim, &named).rejects_to_folder();
-        for (key, value) in settings.iter() {
+        for (key, value) in *settings {
             job = job.set(key, value.as_str());
         }
         job.write(&lines).await.succeeded();
