@@ -26,6 +26,7 @@ pub use function::register_udfs;
 pub use key::{Key, KeyForm};
 pub use reason::{Reason, Stage};
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -87,9 +88,9 @@ struct Column {
     source: usize,
     name: String,
     target: Target,
+    record_types: Option<Arc<RecordTypes>>,
     /// The source's column that tells which nulls of this one are stated; all are without it.
     explicit_null: Option<usize>,
-    record_types: Option<Arc<RecordTypes>>,
     text: Arc<dyn PhysicalExpr>,
     cell: Arc<dyn PhysicalExpr>,
     /// Over a batch of this column alone.
@@ -261,7 +262,7 @@ impl Column {
         &'a self,
         source: &RecordBatch,
         written: &ArrayRef,
-        problems: &mut BTreeMap<usize, Vec<(&'a str, Wrong<'a>)>>,
+        problems: &mut BTreeMap<usize, Vec<Wrong<'a>>>,
     ) -> Result<(), CoerceError> {
         let given = source.column(self.source);
         let nulls = given.logical_nulls();
@@ -270,7 +271,7 @@ impl Column {
         let mut buffer = String::new();
         for row in (0..source.num_rows()).filter(|row| written.is_null(*row)) {
             let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            let text = texts.filter(|texts| !is_null && texts.is_valid(row));
+            let text = texts.filter(|texts| texts.is_valid(row));
             let text = text.map(|texts| texts.value(row));
             let outcome = match text {
                 _ if is_null => Outcome::Null,
@@ -281,53 +282,56 @@ impl Column {
                 }
             };
             let problem = match outcome {
-                Outcome::Invalid(problem) => Some(Wrong::Value(problem)),
-                Outcome::Null => self.target.needed().map(Wrong::Value),
-                Outcome::Same | Outcome::Written => self.no_record_type(text).map(Wrong::Name),
+                Outcome::Invalid(problem) => Some(Wrong::value(&self.name, problem)),
+                Outcome::Null => self.target.needed().map(|p| Wrong::value(&self.name, p)),
+                Outcome::Same | Outcome::Written => text.and_then(|text| self.no_record_type(text)),
             };
             if let Some(problem) = problem {
-                problems.entry(row).or_default().push((&self.name, problem));
+                problems.entry(row).or_default().push(problem);
             }
         }
         Ok(())
     }
 
     /// What is wrong with a text that names no record type, where it should.
-    fn no_record_type(&self, name: Option<&str>) -> Option<&str> {
-        self.record_types.as_ref()?.id(name?).err()
+    fn no_record_type(&self, name: &str) -> Option<Wrong<'_>> {
+        let problem = self.record_types.as_ref()?.id(name).err()?;
+        Some(Wrong {
+            field: &self.name,
+            code: Reason::INVALID_VALUE,
+            words: Cow::Borrowed(problem),
+        })
     }
 }
 
-/// What is wrong with a value, or with a name.
-#[derive(PartialEq)]
-enum Wrong<'a> {
-    Value(Problem),
-    Name(&'a str),
+/// What is wrong with the value of a field.
+struct Wrong<'a> {
+    field: &'a str,
+    code: &'static str,
+    words: Cow<'a, str>,
 }
 
-impl fmt::Display for Wrong<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(problem) => problem.fmt(f),
-            Self::Name(problem) => f.write_str(problem),
+impl<'a> Wrong<'a> {
+    fn value(field: &'a str, problem: Problem) -> Self {
+        Self {
+            field,
+            code: match problem {
+                Problem::NoKey => Reason::MISSING_KEY,
+                _ => Reason::INVALID_VALUE,
+            },
+            words: Cow::Owned(problem.to_string()),
         }
     }
 }
 
-fn reason(problems: &[(&str, Wrong<'_>)]) -> Reason {
+fn reason(problems: &[Wrong<'_>]) -> Reason {
     let messages: Vec<String> = problems
         .iter()
-        .map(|(field, problem)| format!("{field}: {problem}"))
+        .map(|wrong| format!("{}: {}", wrong.field, wrong.words))
         .collect();
-    let fields = problems.iter().map(|(field, _)| (*field).to_owned());
-    let code = if problems
-        .iter()
-        .any(|(_, p)| *p == Wrong::Value(Problem::NoKey))
-    {
-        Reason::MISSING_KEY
-    } else {
-        Reason::INVALID_VALUE
-    };
+    let fields = problems.iter().map(|wrong| wrong.field.to_owned());
+    let missing_key = problems.iter().find(|w| w.code == Reason::MISSING_KEY);
+    let code = missing_key.map_or(Reason::INVALID_VALUE, |wrong| wrong.code);
     Reason::local(Stage::Coerce, code, messages.join("; "), fields.collect())
 }
 
@@ -362,9 +366,9 @@ fn plan_columns(
         let target = Target::new(column, header.key == Some(index), operation, settings);
         let explicit_null = explicit_null_of(source, from.name());
         let told = explicit_null.map(|index| source.field(index));
-        let cell = rules::cell(text.clone(), target.clone(), told);
         let own = Schema::new(vec![text_field(&field.name)]);
         let own = DFSchema::try_from(own).map_err(CoerceError::Plan)?;
+        let cell = rules::cell(text.clone(), target.clone(), told);
         columns.push(Column {
             source: column.source,
             name: column.name.clone(),

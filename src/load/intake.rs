@@ -68,6 +68,8 @@ pub(super) struct Intake {
     cells: Grant,
     /// When the open chunk is closed at the latest.
     deadline: Option<Instant>,
+    /// Rows before this ordinal are submitted as soon as their keys allow.
+    flushed: u64,
     jobs: JoinSet<Result<()>>,
 }
 
@@ -83,6 +85,7 @@ impl Intake {
             rejects: Vec::new(),
             cells,
             deadline: None,
+            flushed: 0,
             jobs: JoinSet::new(),
         })
     }
@@ -115,6 +118,10 @@ impl Intake {
                     bytes,
                     marks,
                 }) => self.batch(&batch, bytes, &marks).await?,
+                Some(Fed::Flush) => {
+                    self.flushed = self.load.checkpoints().next_ordinal();
+                    self.close()?;
+                }
                 Some(Fed::End) => return self.finish().await,
                 None => return Err(LoadError::Stopped.into()),
             }
@@ -249,9 +256,9 @@ impl Intake {
         let load = Arc::clone(&self.load);
         loop {
             let ready = load.keys().ready(ROWS_AT_ONCE);
-            if ready.is_empty() {
+            let Some((_, oldest)) = ready.first() else {
                 return Ok(());
-            }
+            };
             let (first, rest) = ready.split_at(ROWS_AT_ONCE.min(ready.len()));
             let cells = coerced_again(&load, first)?;
             let fits = rest.is_empty() && self.fits(&cells)?;
@@ -267,6 +274,9 @@ impl Intake {
             load.keys().take(&ready);
             let cut = self.push_again(cells, grant)?;
             self.push_rest(rest, cut)?;
+            if *oldest < self.flushed {
+                self.close()?;
+            }
             load.account_waiting();
         }
     }

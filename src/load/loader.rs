@@ -268,6 +268,7 @@ pub(crate) enum Fed {
         bytes: u64,
         marks: Vec<Mark>,
     },
+    Flush,
     End,
 }
 
@@ -329,6 +330,14 @@ impl Feed {
             marks,
         })
         .await
+    }
+
+    /// Submits what was sent so far without waiting for more rows. More may follow.
+    ///
+    /// # Errors
+    /// As [`Feed::send`].
+    pub async fn flush(&mut self) -> Result<()> {
+        self.put(Fed::Flush).await
     }
 
     /// No more rows will come: what is open is submitted.

@@ -11,6 +11,12 @@ pub enum ObjectError {
         /// What the parser said.
         reason: String,
     },
+    /// The list of objects could not be read.
+    #[error("the list of objects of the org could not be read: {reason}")]
+    List {
+        /// What the parser said.
+        reason: String,
+    },
     /// Columns that no field of the object takes; each entry names the column and what is near it.
     #[error("object {object}: {}", problems.join("; "))]
     Columns {
@@ -38,7 +44,7 @@ impl ObjectError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Describe { .. } => ErrorKind::System,
+            Self::Describe { .. } | Self::List { .. } => ErrorKind::System,
             Self::Columns { .. } | Self::Operation { .. } => ErrorKind::Config,
         }
     }

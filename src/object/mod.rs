@@ -4,6 +4,7 @@ mod describe;
 mod error;
 mod header;
 mod id;
+mod list;
 mod lookup;
 mod record_type;
 mod related;
@@ -11,6 +12,7 @@ mod related;
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
 pub use id::RecordId;
+pub use list::{ListedObject, list};
 pub use record_type::{RecordType, RecordTypes};
 pub use related::RelatedObjects;
 

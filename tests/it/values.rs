@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow_salesforce::arrow::datatypes::DataType;
-use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::load::{Event, Loader, Org};
 use arrow_salesforce::object::Operation;
@@ -20,7 +19,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
 use crate::harness::lines::{KEY, Stream};
-use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, Job, REFRESH_TOKEN};
+use crate::harness::process::Job;
 use crate::harness::rejected;
 use crate::harness::sim::TestSim;
 use cases::{Case, SettingsText, Source};
@@ -209,15 +208,7 @@ impl<'a> Orgs<'a> {
         if let Some(org) = self.connected.get(settings) {
             return org.clone();
         }
-        let credentials = Credentials {
-            login_url: self.sim.url().parse().unwrap(),
-            client_id: CLIENT_ID.into(),
-            client_secret: CLIENT_SECRET.into(),
-            refresh_token: REFRESH_TOKEN.into(),
-        };
-        let org = Org::connect(credentials, cases::settings(settings))
-            .await
-            .unwrap();
+        let org = crate::library::org(&self.sim, cases::settings(settings)).await;
         self.connected.insert(settings.clone(), org.clone());
         org
     }

@@ -89,6 +89,29 @@ fn rows_of_blocked_keys_are_held_back() {
 }
 
 #[test]
+fn a_merged_row_is_not_longer_than_a_job_takes() {
+    let long = |letter: &str| Some(letter.repeat(120_000));
+    let rows = cells(&[
+        vec![
+            Some("1".to_owned()),
+            Some("1".to_owned()),
+            Some("1".to_owned()),
+        ],
+        vec![long("a"), None, None],
+        vec![None, long("b"), None],
+        vec![None, None, Some("c".to_owned())],
+    ]);
+    let chunk = chunk(&[(rows, RowOrdinals::From(0))]);
+    let key = key(0, KeyForm::Number { scale: 0 });
+    let first = chunk.merge(&key, |_| false).unwrap();
+    assert!(first.chunk.ordinals().eq(std::iter::once(0..1)));
+    assert!(first.merged.is_empty());
+    let digest = first.keys[0];
+    assert_eq!(first.held, [(digest, 1), (digest, 2)]);
+    assert_eq!(first.chunk.bytes(), bytes(&first.chunk).len() as u64);
+}
+
+#[test]
 fn the_key_is_a_column_of_the_cells() {
     let chunk = chunk(&[(cells(&[vec![Some("1")]]), RowOrdinals::From(0))]);
     let error = chunk.merge(&key(1, KeyForm::Id), |_| false).unwrap_err();
