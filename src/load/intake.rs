@@ -107,6 +107,11 @@ impl Intake {
                 }
             }
         }
+        let totals = self.load.checkpoints().totals();
+        if self.load.stop.is_cancelled() && totals.read > totals.ended() {
+            // Jobs that were to go on were given up.
+            outcome = outcome.and(Err(LoadError::Stopped.into()));
+        }
         outcome
     }
 
@@ -431,18 +436,19 @@ impl Closed {
             self.rows.push(fresh);
             return Ok(self);
         };
-        let mut keys = load.keys();
+        let keys = load.keys();
         let merged = self.chunk.merge(key, |digest| keys.is_blocked(digest))?;
+        drop(keys);
         let held = merged.held.iter().map(|(_, ordinal)| *ordinal);
         let mut held: Vec<u64> = held.filter(|ordinal| fresh.contains(ordinal)).collect();
-        keys.hold(merged.held);
-        drop(keys);
-        load.account_waiting();
         held.sort_unstable();
         let held = ranges(&held);
         load.rows.close(&held);
         self.rows = outside(&held, fresh);
+        // Rows too long to be merged into one wait for a row that is sent now.
         self.keys = Some(load.send_keys(merged.keys));
+        load.keys().hold(merged.held);
+        load.account_waiting();
         self.chunk = merged.chunk;
         self.merged = merged.merged;
         Ok(self)
