@@ -22,6 +22,7 @@ use super::budget::Grant;
 use super::error::is_stopped;
 use super::keys::{InFlight, Waiting};
 use super::loader::{Event, Fed, Load, Mark};
+use super::memory::{batch_bytes, rebuilt_bytes};
 use super::ordinals::{Ordinals, outside, ranges};
 use super::org::Staging;
 use super::submit::submit;
@@ -467,32 +468,6 @@ fn memory_of(rows: &[Recoerced]) -> usize {
 
 fn job_outcome(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(LoadError::from(error).into()))
-}
-
-/// Memory that a batch holds. A slice of something much larger counts as what it shows.
-pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
-    let whole = batch.get_array_memory_size();
-    let shown: usize = batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
-        .sum();
-    if whole > 2 * shown { shown } else { whole }
-}
-
-/// Memory of the cells that are not the source's own columns.
-pub(super) fn rebuilt_bytes(source: &RecordBatch, cells: &RecordBatch) -> usize {
-    cells
-        .columns()
-        .iter()
-        .filter(|cell| {
-            !source
-                .columns()
-                .iter()
-                .any(|column| Arc::ptr_eq(column, cell))
-        })
-        .map(Array::get_array_memory_size)
-        .sum()
 }
 
 /// True for the rows that are not sent; `None` if all are.

