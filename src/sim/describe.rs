@@ -41,7 +41,8 @@ const SYSTEM_FIELDS: &[(&str, &str, &str)] = &[
 /// The whole describe answer of an object; nothing where the description lacks a name or type.
 pub(crate) fn object(given: &Value, name: &str, record_types: &[RecordType]) -> Option<Value> {
     let mut fields = vec![described_field(&json!({
-        "name": "Id", "label": format!("{} ID", spaced(name)), "type": "id", "length": 18, "nillable": false,
+        "name": "Id", "label": format!("{} ID", spaced(name)), "type": "id", "length": 18,
+        "nillable": false,
         "createable": false, "updateable": false, "idLookup": true, "defaultedOnCreate": true,
         "unique": true,
     }))?];
@@ -148,19 +149,14 @@ fn spaced(name: &str) -> String {
 
 /// Takes the right to write an object and its fields from a describe answer.
 pub(crate) fn make_read_only(describe: &mut Value) {
-    let fields = match describe["fields"].as_array_mut() {
-        Some(fields) => std::mem::take(fields),
-        None => Vec::new(),
-    };
-    let mut parts = fields;
-    for part in parts.iter_mut().chain([&mut *describe]) {
+    let take_away = |part: &mut Value| {
         for key in ["createable", "updateable", "deletable"] {
-            if part.get(key).is_some() {
-                part[key] = Value::Bool(false);
+            if let Some(right) = part.get_mut(key) {
+                *right = Value::Bool(false);
             }
         }
-    }
-    if describe.get("fields").is_some() {
-        describe["fields"] = Value::Array(parts);
-    }
+    };
+    take_away(describe);
+    let fields = describe.get_mut("fields").and_then(Value::as_array_mut);
+    fields.into_iter().flatten().for_each(take_away);
 }

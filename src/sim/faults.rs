@@ -58,8 +58,8 @@ pub enum Action {
         #[serde(default)]
         retry_after: Option<u64>,
     },
-    /// Answers an error of the REST API without doing the work; describes inside a composite
-    /// request can be hit too.
+    /// Answers an error of the REST API without doing the work; with a path, also to a describe
+    /// inside a composite request.
     ApiError {
         /// HTTP status; 400 when absent.
         #[serde(default = "bad_request")]
@@ -367,6 +367,25 @@ impl Faults {
             }
         }
         verdict
+    }
+
+    /// The error of a describe inside another request: of faults that name its path.
+    pub(crate) fn of_subrequest(&mut self, path: &str) -> Option<ApiError> {
+        let matches = |fault: &Fault| {
+            let pattern = fault.path.as_deref();
+            matches!(fault.action, Action::ApiError { .. })
+                && pattern.is_some_and(|pattern| matches_pattern(pattern, path))
+        };
+        self.hits(matches)
+            .into_iter()
+            .find_map(|action| match action {
+                Action::ApiError {
+                    status,
+                    code,
+                    message,
+                } => Some(ApiError::new(status, &code, &message)),
+                _ => None,
+            })
     }
 
     /// What happens to a job of an object.

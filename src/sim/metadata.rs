@@ -35,7 +35,8 @@ pub(crate) async fn resources(Path(version): Path<String>) -> Result<Json<Value>
     let base = format!("/services/data/{version}");
     Ok(Json(json!({
         "sobjects": format!("{base}/sobjects"), "limits": format!("{base}/limits"),
-        "jobs": format!("{base}/jobs"), "query": format!("{base}/query"), "composite": format!("{base}/composite"),
+        "jobs": format!("{base}/jobs"), "query": format!("{base}/query"),
+        "composite": format!("{base}/composite"),
     })))
 }
 
@@ -151,8 +152,7 @@ async fn subrequests(body: Body, key: &str) -> Result<Vec<Value>, ApiError> {
 /// Answers a describe inside another request.
 fn subrequest(shared: &Shared, request: &Value, if_modified: bool) -> (u16, Value) {
     let url = request["url"].as_str().unwrap_or_default();
-    let fault = lock(&shared.faults).of_request("GET", url);
-    if let Some(error) = fault.error {
+    if let Some(error) = lock(&shared.faults).of_subrequest(url) {
         return (error.status(), error.body());
     }
     let path = url.split('?').next().unwrap_or_default().trim_matches('/');

@@ -86,6 +86,8 @@ pub(crate) struct Field {
     pub(crate) case_sensitive: bool,
     pub(crate) reference_to: Vec<String>,
     pub(crate) relationship: Option<String>,
+    /// A lookup to the record's master.
+    pub(crate) to_master: bool,
     /// The active values of a restricted picklist.
     pub(crate) restricted: Option<HashSet<String>>,
     pub(crate) multiple: bool,
@@ -264,6 +266,7 @@ fn field(described: &Value) -> Option<Field> {
             .map(str::to_owned)
             .collect(),
         relationship: text("relationshipName"),
+        to_master: described["relationshipOrder"].is_number(),
         restricted,
         multiple: described["type"] == "multipicklist",
     })

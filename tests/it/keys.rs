@@ -8,15 +8,15 @@ use std::time::Duration;
 use arrow_salesforce::Error;
 use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow_salesforce::arrow::datatypes::UInt64Type;
-use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, LoadReport, Loader, Org};
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::harness::lines::{KEY, Stream, catalog, contacts};
-use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, Job, REFRESH_TOKEN};
+use crate::harness::process::Job;
 use crate::harness::sim::TestSim;
+use crate::library::org;
 
 /// Columns of an upsert and of an update, whose key is the first.
 const UPSERT: [&str; 4] = [KEY, "LastName", "FirstName", "Email"];
@@ -57,16 +57,6 @@ fn tiny(rows: u64) -> Settings {
         max_job_rows: Some(rows),
         ..Settings::default()
     }
-}
-
-async fn org(sim: &TestSim, settings: Settings) -> Org {
-    let credentials = Credentials {
-        login_url: sim.url().parse().unwrap(),
-        client_id: CLIENT_ID.into(),
-        client_secret: CLIENT_SECRET.into(),
-        refresh_token: REFRESH_TOKEN.into(),
-    };
-    Org::connect(credentials, settings).await.unwrap()
 }
 
 /// Loads rows into Contact, a few in each batch.

@@ -9,6 +9,7 @@
 )]
 
 mod again;
+mod check;
 mod durability;
 mod errors;
 mod faults;
@@ -21,5 +22,8 @@ mod library;
 mod lookups;
 mod memory;
 mod rejects;
+mod small;
 mod states;
+mod storage;
+mod tokens;
 mod values;
