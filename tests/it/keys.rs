@@ -135,7 +135,7 @@ fn apply(records: &mut BTreeMap<String, String>, rows: &[Row]) {
 fn repeated(rows: usize, keys: usize) -> Vec<Row> {
     (0..rows)
         .map(|number| {
-            let cell = |every: usize| (number % every == 0).then(|| format!("v{number}"));
+            let cell = |every: usize| number.is_multiple_of(every).then(|| format!("v{number}"));
             let key = (number * 7 + number / 5) % keys;
             vec![
                 Some(format!("K-{key}")),
@@ -409,7 +409,7 @@ async fn waiting_rows_do_not_need_memory() {
     let filler = "x".repeat(3_000);
     let columns = [KEY, "LastName", "FirstName", "Description"];
     let cells = |number: usize| -> Row {
-        let first = (number < 5_000 || number % 3 == 0).then(|| format!("v{number}"));
+        let first = (number < 5_000 || number.is_multiple_of(3)).then(|| format!("v{number}"));
         vec![
             Some(format!("K-{}", number % 5_000)),
             Some(format!("Ng{number}")),
@@ -438,7 +438,10 @@ async fn waiting_rows_do_not_need_memory() {
     for key in 0..5_000 {
         let last = 25_000 + key;
         let writers = (0..6).map(|turn| turn * 5_000 + key);
-        let first = writers.filter(|n| n % 3 == 0 || *n < 5_000).max().unwrap();
+        let first = writers
+            .filter(|n| n.is_multiple_of(3) || *n < 5_000)
+            .max()
+            .unwrap();
         assert_eq!(names[&format!("K-{key}")], format!("Ng{last} v{first} -"));
     }
 }
