@@ -435,11 +435,11 @@ async fn waiting_rows_do_not_need_memory() {
     assert!(report.spilled > 0, "{report}");
     assert_eq!(org.held_bytes(), 0);
     let names = records(&sim).await;
-    for key in 0..5_000 {
+    for key in 0..5_000_usize {
         let last = 25_000 + key;
         let writers = (0..6).map(|turn| turn * 5_000 + key);
         let first = writers
-            .filter(|n| n.is_multiple_of(3) || *n < 5_000)
+            .filter(|n: &usize| n.is_multiple_of(3) || *n < 5_000)
             .max()
             .unwrap();
         assert_eq!(names[&format!("K-{key}")], format!("Ng{last} v{first} -"));
