@@ -22,6 +22,7 @@ mod library;
 mod lookups;
 mod memory;
 mod rejects;
+mod results;
 mod small;
 mod states;
 mod storage;
