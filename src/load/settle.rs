@@ -235,7 +235,6 @@ impl Finding {
     /// Ends rows as the results tell, in their order. The reasons of rows that differ may be each
     /// other's.
     fn pair(&mut self, sent: &[u64], told: &[Outcome], differs: bool) {
-        let told = &told[..told.len().min(sent.len())];
         let swapped = differs && self.has_reasons(told);
         for (ordinal, outcome) in sent.iter().zip(told) {
             self.end(
@@ -326,5 +325,7 @@ fn defect(reason: &str) -> Error {
     ))
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -170,6 +170,35 @@ fn numbers_that_do_not_agree_leave_rows_indeterminate() {
 }
 
 #[test]
+fn a_failed_row_that_is_told_twice_takes_no_other_with_it() {
+    let same = || row("same", "");
+    let (sent, mut files) = ([same(), same()], Files::default());
+    files.failed = vec![same(), same()];
+    files.succeeded = Some(vec![same()]);
+    let ends = counted(&sent, &files, 1, 1);
+    assert_eq!(rejected_ordinals(&ends), [100]);
+    assert!(ends.indeterminate.is_empty());
+    // Without counts, two may have failed as well.
+    let ends = settle(&sent, &files).ends(None).unwrap();
+    assert_eq!(ends.indeterminate, [100, 101]);
+    assert!(ends.rejected.is_empty());
+}
+
+#[test]
+fn a_row_that_failed_and_succeeded_did_what_the_job_counted() {
+    let sent = [row("1", ""), row("2", "")];
+    let files = Files {
+        failed: vec![row("1", "")],
+        unprocessed: Vec::new(),
+        succeeded: Some(vec![row("1", ""), row("2", "")]),
+    };
+    assert_eq!(counted(&sent, &files, 2, 0), Ends::default());
+    assert_eq!(counted(&sent, &files, 1, 1).indeterminate, [100]);
+    let ends = settle(&sent, &files).ends(None).unwrap();
+    assert_eq!(ends.indeterminate, [100]);
+}
+
+#[test]
 fn rows_found_in_no_file_are_indeterminate() {
     let sent = [row("1", "a"), row("2", "b")];
     let files = Files {
