@@ -102,14 +102,14 @@ impl Load {
             "Text__c": format!("\"text\",\n{number}"),
             "Email__c": null,
             "Restricted__c": "Small",
-            "Flag__c": number % 2 == 0,
+            "Flag__c": number.is_multiple_of(2),
             "Int__c": number,
             "Double__c": 912_260_031 + number,
             "Date__c": format!("2026-03-{:02}", number + 1),
             "Date_Time__c": format!("2026-03-01T10:{number:02}:00.000Z"),
         });
         match self {
-            Insert if number % 4 > 0 => record[KEY] = Value::Null,
+            Insert if !number.is_multiple_of(4) => record[KEY] = Value::Null,
             Insert | UpsertByText => record[KEY] = json!(format!("key {number}")),
             UpsertByNumber => record[NUMBER_KEY] = json!(896_852_810 + number),
             Update | Delete => record["Id"] = json!(id()),
@@ -126,7 +126,7 @@ impl Load {
     fn numbers(self) -> Vec<usize> {
         let mut numbers: Vec<usize> = (0..RECORDS).collect();
         if self == Insert {
-            numbers.retain(|number| number % 4 > 0);
+            numbers.retain(|number| !number.is_multiple_of(4));
             numbers.extend([5, 1, 3, 13, 17, 7, 1, 21, 9, 5]);
             numbers.extend((0..RECORDS).step_by(4));
         }

@@ -295,7 +295,7 @@ fn given(rows: usize, ends: &Ends) -> Vec<Option<Fate>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_row_gets_the_end_of_another((sent, mut lines) in shuffled_lines(), shape in shape()) {
