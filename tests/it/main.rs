@@ -9,6 +9,7 @@
 )]
 
 mod again;
+mod alike;
 mod check;
 mod discover;
 mod durability;
