@@ -17,5 +17,6 @@ mod house;
 mod kills;
 mod library;
 mod memory;
+mod protocol;
 mod rejects;
 mod states;

@@ -22,13 +22,18 @@ impl TestSim {
 
     /// An org whose jobs take a while after their close.
     pub(crate) async fn with_job_time(job_time: Duration) -> Self {
-        let options = SimOptions {
+        Self::with(SimOptions {
             job_time,
             client_id: CLIENT_ID.into(),
             client_secret: CLIENT_SECRET.into(),
             refresh_token: REFRESH_TOKEN.into(),
             ..SimOptions::default()
-        };
+        })
+        .await
+    }
+
+    /// An org with these options.
+    pub(crate) async fn with(options: SimOptions) -> Self {
         let sim = Sim::start(options).await.unwrap();
         let url = sim.url();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
