@@ -15,7 +15,7 @@ use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::chunk::{Chunker, RowOrdinals, row_sizes};
 use arrow_salesforce::coerce::{CoerceSettings, Coercion};
 use arrow_salesforce::decode::{Decoder, Line, StreamSchema};
-use arrow_salesforce::object::{ObjectSchema, Operation};
+use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use records::{Messages, Shape, Stream};
 use serde_json::{Value, json};
@@ -70,7 +70,10 @@ fn data_path(criterion: &mut Criterion) {
     let (lines, schema) = contacts();
     let object = object(&schema);
     let settings = CoerceSettings::default();
-    let coercion = Coercion::plan(schema.schema(), &object, &Operation::Insert, settings).unwrap();
+    let related = RelatedObjects::default();
+    let operation = Operation::Insert;
+    let coercion =
+        Coercion::plan(schema.schema(), &object, &operation, &related, settings).unwrap();
     let mut decoder = Decoder::new(vec![schema]).unwrap();
     let batch = decode(&mut decoder, &lines);
     let cells = coercion.apply(&batch).unwrap().batch;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Serialize, Serializer};
@@ -9,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::config::Config;
 use super::message::{Message, Output};
-use super::rotation::Rotation;
+use super::rotation;
 use crate::bulk::{COMPOSITE_REQUESTS, Client, Described};
 use crate::error::{Error, Result};
 use crate::object::{self, Field, FieldType, ListedObject, ObjectSchema};
@@ -21,11 +22,9 @@ const CALLS: usize = 4;
 ///
 /// # Errors
 /// A config or transient error if the org cannot be asked.
-pub(super) async fn run(path: &Path, output: &Output) -> Result<()> {
+pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
     let config = Config::read(path)?;
-    let client = Client::connect(config.credentials.clone()).await?;
-    let mut rotation = Rotation::new(&config, &client, output);
-    rotation.tell()?;
+    let client = rotation::connect(&config, output).await?;
     let listed = object::list(&client.sobjects().await?)?;
     let names = selected(&listed, config.discover_system_objects);
     tracing::info!(
@@ -38,7 +37,6 @@ pub(super) async fn run(path: &Path, output: &Output) -> Result<()> {
         .buffered(CALLS)
         .try_collect()
         .await?;
-    rotation.tell()?;
     output.print(&Message::DestinationCatalog {
         destination_catalog: DestinationCatalog {
             operations: operations.into_iter().flatten().collect(),

@@ -17,7 +17,7 @@ use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
-use super::rotation::Rotation;
+use super::rotation;
 use super::state::{State, Statistics};
 use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
@@ -35,7 +35,11 @@ const DESCRIBES: usize = 4;
 ///
 /// # Errors
 /// Whatever stopped a load or the input, after all states that became durable were printed.
-pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Result<(), Failure> {
+pub(super) async fn run(
+    config: &Path,
+    catalog: &Path,
+    output: &Arc<Output>,
+) -> Result<(), Failure> {
     let config = Config::read(config)?;
     let mut catalog = catalog::read(catalog)?;
     if config.hard_delete {
@@ -45,9 +49,8 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
         .iter()
         .map(|stream| schema(stream, config.settings.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
-    let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
-    let mut rotation = Rotation::new(&config, org.client(), output);
-    rotation.tell()?;
+    let client = rotation::connect(&config, output).await?;
+    let org = Org::new(client, config.settings.clone())?;
     let store = config.reject_store().await?;
     let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
 
@@ -68,7 +71,6 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     let mut sync = Sync {
         output,
         org,
-        rotation,
         shared,
         streams,
         logged: 0,
@@ -175,7 +177,6 @@ impl Stream {
 struct Sync<'a> {
     output: &'a Output,
     org: Org,
-    rotation: Rotation<'a>,
     shared: Arc<Shared>,
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
@@ -224,7 +225,6 @@ impl Sync<'_> {
                     None
                 }
             };
-            let failure = failure.or_else(|| self.rotation.tell().err().map(Failure::from));
             if let Some(failure) = failure {
                 self.fail(failure);
                 input.stop();
@@ -292,8 +292,7 @@ impl Sync<'_> {
     }
 
     /// What is left once all loads have ended.
-    fn end(mut self, input_failure: Option<Failure>) -> Result<(), Failure> {
-        self.rotation.tell()?;
+    fn end(self, input_failure: Option<Failure>) -> Result<(), Failure> {
         let usage = self.org.client().usage();
         tracing::info!(
             api_calls = usage.api_calls,
@@ -320,6 +319,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
                 "code": reject.code,
                 "fields": reject.fields,
                 "count": reject.count,
+                "message": reject.message,
             })
         })
         .collect();
@@ -329,6 +329,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
         "object": report.object,
         "read": report.read,
         "accepted": report.accepted,
+        "merged": report.merged,
         "rejected": report.rejected,
         "bytes": report.bytes,
         "jobs": report.jobs,

@@ -9,20 +9,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
-use url::Url;
 
-use super::API_VERSION;
 use super::api::Failure;
-use super::auth::{Auth, Credentials, Session};
-use super::body::{ChunkBody, Form, Progress};
+use super::auth::{Auth, OnRotated, Session};
+use super::body::{ChunkBody, Progress};
+use super::call::{Call, Payload};
+use super::credentials::Credentials;
 use super::error::BulkError;
 use super::host;
 use super::limits::{ApiUsage, Limits};
 use super::retry::{Clock, Policy, http_date, parse_retry_after};
 use super::wire::{host_of, network_error, parse_json, read_body, reason_of, within_idle};
-use crate::chunk::Chunk;
 
 /// Time to set up a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,91 +77,29 @@ pub struct Usage {
     pub org: Option<ApiUsage>,
 }
 
-/// One request, and how often it may be repeated.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    /// For errors: what is being done.
-    pub(crate) action: &'a str,
-    pub(crate) method: Method,
-    /// Segments after `/services/data/v62.0/`; they are URL-encoded.
-    pub(crate) path: &'a [&'a str],
-    /// Names and values after the question mark.
-    pub(crate) query: &'a [(&'a str, &'a str)],
-    pub(crate) payload: Payload<'a>,
-    /// More than one try only where a repetition changes nothing.
-    pub(crate) policy: Policy,
-}
-
-/// The body of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Payload<'a> {
-    None,
-    Json(&'a str),
-    Csv(&'a Chunk),
-    Form(&'a Form),
-}
-
-impl<'a> Call<'a> {
-    /// Reads something.
-    pub(crate) fn get(action: &'a str, path: &'a [&'a str], policy: Policy) -> Self {
-        Self {
-            action,
-            method: Method::GET,
-            path,
-            query: &[],
-            payload: Payload::None,
-            policy,
-        }
-    }
-
-    fn url(&self, instance: &Url) -> Url {
-        let mut url = instance.clone();
-        url.set_path("");
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments
-                .extend(["services", "data", API_VERSION])
-                .extend(self.path);
-        }
-        url.set_query(None);
-        if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(self.query);
-        }
-        url
-    }
+/// Settings of a login that is to be made.
+pub struct ClientBuilder {
+    credentials: Credentials,
+    on_rotated: Option<OnRotated>,
+    clock: Clock,
 }
 
 impl Client {
     /// Logs in.
     ///
     /// # Errors
-    /// [`BulkError::LoginUrl`], [`BulkError::Login`] and [`BulkError::Instance`] are the
-    /// configuration's; [`BulkError::Network`] and [`BulkError::Unavailable`] after five
-    /// repetitions.
+    /// As [`ClientBuilder::connect`].
     pub async fn connect(credentials: Credentials) -> Result<Self, BulkError> {
-        Self::connect_with(credentials, Clock::default()).await
+        Self::builder(credentials).connect().await
     }
 
-    pub(crate) async fn connect_with(
-        credentials: Credentials,
-        clock: Clock,
-    ) -> Result<Self, BulkError> {
-        let http = http_client(host::is_loopback(&credentials.login_url))?;
-        let auth = Auth::new(credentials)?;
-        auth.renew(&http, &clock, 0).await?;
-        let counters = Arc::new(Counters::default());
-        let inner = Inner {
-            http,
-            auth,
-            clock,
-            counters: Arc::clone(&counters),
-            open_jobs: Mutex::default(),
-            known_jobs: Mutex::default(),
-            server_time: Mutex::default(),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-            counters,
-        })
+    /// A login with settings of its own.
+    pub fn builder(credentials: Credentials) -> ClientBuilder {
+        ClientBuilder {
+            credentials,
+            on_rotated: None,
+            clock: Clock::default(),
+        }
     }
 
     /// The same login with counters of its own: what it uses is counted here and by the login.
@@ -230,8 +167,8 @@ impl Client {
         }
     }
 
-    /// The refresh token that a login answered in place of the one it was given, which is dead
-    /// from then on: whoever keeps the configuration must replace it.
+    /// The newest refresh token, if a login has answered another than it was given. See
+    /// [`ClientBuilder::on_rotated_refresh_token`].
     pub fn rotated_refresh_token(&self) -> Option<SecretString> {
         self.inner.auth.rotated_refresh_token()
     }
@@ -250,6 +187,15 @@ impl Client {
     pub(crate) fn server_time(&self) -> DateTime<Utc> {
         let told = *lock(&self.inner.server_time);
         told.map_or_else(Utc::now, |(time, at)| time + at.elapsed())
+    }
+
+    /// Host of the org's API.
+    pub(crate) fn instance_host(&self) -> String {
+        let session = self.inner.auth.session();
+        let host = session
+            .as_deref()
+            .and_then(|session| session.instance.host_str());
+        host.unwrap_or_default().to_owned()
     }
 
     /// Id of the user that the client is logged in as, where the login has told it.
@@ -399,6 +345,60 @@ impl Client {
             *lock(&self.inner.counters.org) = Some(usage);
         }
         Ok(answer)
+    }
+}
+
+impl ClientBuilder {
+    /// Calls `tell` with each refresh token that a login answers in place of the one it was given,
+    /// which is dead from then on: whoever keeps the configuration must replace it. `tell` returns
+    /// before the new session is used, and is never called twice at the same time.
+    #[must_use]
+    pub fn on_rotated_refresh_token(
+        mut self,
+        tell: Arc<dyn Fn(&SecretString) + Send + Sync>,
+    ) -> Self {
+        self.on_rotated = Some(tell);
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`], [`BulkError::Login`] and
+    /// [`BulkError::Instance`] are the configuration's; [`BulkError::Network`] and
+    /// [`BulkError::Unavailable`] after five repetitions.
+    pub async fn connect(self) -> Result<Client, BulkError> {
+        let http = http_client(host::is_loopback(&self.credentials.login_url))?;
+        let auth = Auth::new(self.credentials, self.on_rotated)?;
+        auth.renew(&http, &self.clock, 0).await?;
+        let counters = Arc::new(Counters::default());
+        let inner = Inner {
+            http,
+            auth,
+            clock: self.clock,
+            counters: Arc::clone(&counters),
+            open_jobs: Mutex::default(),
+            known_jobs: Mutex::default(),
+            server_time: Mutex::default(),
+        };
+        Ok(Client {
+            inner: Arc::new(inner),
+            counters,
+        })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::API_VERSION;
-use super::client::{Call, Client, Payload};
+use super::call::{Call, Payload};
+use super::client::Client;
 use super::error::BulkError;
 use super::retry::Policy;
 use super::wire::parse_json;

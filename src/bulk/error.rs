@@ -24,6 +24,15 @@ pub enum BulkError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The private key of a JWT bearer login cannot be used.
+    #[error(
+        "private_key: {reason}; give an RSA key of at least 2048 bits as PEM text, such as \
+         openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes"
+    )]
+    PrivateKey {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The token endpoint refused the login.
     #[error(transparent)]
     Login(#[from] LoginRefused),
@@ -239,6 +248,7 @@ impl BulkError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::LoginUrl { .. }
+            | Self::PrivateKey { .. }
             | Self::Instance { .. }
             | Self::ObjectNotFound { .. }
             | Self::Session { .. } => ErrorKind::Config,

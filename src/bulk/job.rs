@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::client::{Call, Client, Payload};
+use super::call::{Call, Payload};
+use super::client::Client;
 use super::error::BulkError;
 use super::info::{JobInfo, JobState, JobTarget};
 use super::results::{self, ResultStream};

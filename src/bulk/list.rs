@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::client::{Call, Client};
+use super::call::Call;
+use super::client::Client;
 use super::error::BulkError;
 use super::info::JobInfo;
 use super::retry::Policy;

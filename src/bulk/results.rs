@@ -13,7 +13,8 @@ use arrow_csv::reader::{Format, Reader, ReaderBuilder};
 use futures::stream::{self, BoxStream, StreamExt};
 use tempfile::SpooledTempFile;
 
-use super::client::{Call, Client};
+use super::call::Call;
+use super::client::Client;
 use super::error::BulkError;
 use super::retry::Policy;
 use super::wire::{host_of, next_piece};

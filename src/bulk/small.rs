@@ -18,7 +18,8 @@ use futures::TryStreamExt;
 use reqwest::Method;
 
 use super::body::Form;
-use super::client::{Call, Client, Payload};
+use super::call::{Call, Payload};
+use super::client::Client;
 use super::error::BulkError;
 use super::info::{JobInfo, JobState, JobTarget};
 use super::job::{EndedJob, RunningJob};

@@ -77,7 +77,14 @@ fn cells(
     operation: &Operation,
     settings: CoerceSettings,
 ) -> (Vec<String>, Vec<(usize, String)>) {
-    let coercion = Coercion::plan(&batch.schema(), &object(), operation, settings).unwrap();
+    let coercion = Coercion::plan(
+        &batch.schema(),
+        &object(),
+        operation,
+        &RelatedObjects::default(),
+        settings,
+    )
+    .unwrap();
     let cells = coercion.apply(batch).unwrap();
     let rows = (0..batch.num_rows()).map(|row| {
         let columns = cells.batch.columns().iter();
@@ -94,7 +101,12 @@ fn cells(
 }
 
 fn one(name: &str, values: &[Option<&str>], settings: CoerceSettings) -> Vec<String> {
-    let (mut cells, rejects) = cells(&text_batch(&[(name, values)]), &Operation::Update, settings);
+    let ids = vec![Some("003000000000001AAA"); values.len()];
+    let batch = text_batch(&[(name, values), ("Id", &ids)]);
+    let (mut cells, rejects) = cells(&batch, &Operation::Update, settings);
+    for cell in &mut cells {
+        cell.truncate(cell.rfind('|').unwrap());
+    }
     for (row, message) in rejects {
         cells[row] = format!("! {message}");
     }
@@ -148,7 +160,14 @@ fn a_missing_key_of_a_record_clears_nothing() {
 #[test]
 fn columns_that_need_nothing_are_not_copied_with_clear_either() {
     let batch = with_stated_nulls("Title", &[Some("a"), None], &[false, false]);
-    let coercion = Coercion::plan(&batch.schema(), &object(), &Operation::Insert, CLEAR).unwrap();
+    let coercion = Coercion::plan(
+        &batch.schema(),
+        &object(),
+        &Operation::Insert,
+        &RelatedObjects::default(),
+        CLEAR,
+    )
+    .unwrap();
     let cells = coercion.apply(&batch).unwrap();
     assert!(Arc::ptr_eq(cells.batch.column(0), batch.column(0)));
 }
@@ -160,7 +179,14 @@ fn a_row_without_its_key_is_rejected() {
         ("birthdate", &[None, None, None, None, Some("soon")]),
     ]);
     for settings in [CoerceSettings::default(), CLEAR] {
-        let coercion = Coercion::plan(&batch.schema(), &object(), &upsert(), settings).unwrap();
+        let coercion = Coercion::plan(
+            &batch.schema(),
+            &object(),
+            &upsert(),
+            &RelatedObjects::default(),
+            settings,
+        )
+        .unwrap();
         let cells = coercion.apply(&batch).unwrap();
         assert_eq!(cells.batch.column(0).null_count(), 4);
         let codes: Vec<_> = cells
@@ -284,7 +310,10 @@ fn strict_checks_lengths_choices_and_required_fields() {
             "INVALID_VALUE: LastName: no value, and the field is required"
         );
     }
-    let (_, rejects) = cells(&batch, &Operation::Update, STRICT);
+    let names = [Some("Ng"), None, Some("")];
+    let ids = [Some("003000000000001AAA"); 3];
+    let update = text_batch(&[("LastName", &names), ("Id", &ids)]);
+    let (_, rejects) = cells(&update, &Operation::Update, STRICT);
     assert!(rejects.is_empty());
     assert!(cells(&batch, &Operation::Insert, CLEAR).1.is_empty());
 }
@@ -292,7 +321,15 @@ fn strict_checks_lengths_choices_and_required_fields() {
 #[test]
 fn strict_needs_a_column_for_each_required_field() {
     let schema = text_batch(&[("Title", &[None])]).schema();
-    let plan = |settings| Coercion::plan(&schema, &object(), &Operation::Insert, settings);
+    let plan = |settings| {
+        Coercion::plan(
+            &schema,
+            &object(),
+            &Operation::Insert,
+            &RelatedObjects::default(),
+            settings,
+        )
+    };
     let error = plan(STRICT).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Config);
     insta::assert_snapshot!(error, @"no column feeds the required fields LastName; map columns to them, or set validate to minimal");
@@ -362,7 +399,14 @@ fn the_plan_shows_what_settings_add() {
         timezone: Timezone::parse("+05:30").unwrap(),
     };
     let plan = |operation: &Operation| {
-        Coercion::plan(&batch.schema(), &object(), operation, settings).unwrap()
+        Coercion::plan(
+            &batch.schema(),
+            &object(),
+            operation,
+            &RelatedObjects::default(),
+            settings,
+        )
+        .unwrap()
     };
     insta::assert_snapshot!(plan(&Operation::Insert), @r"
     Key__c: sf_text(Key__c), cut to 4 characters, nulls clear it

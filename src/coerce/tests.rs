@@ -56,6 +56,7 @@ pub(super) fn plan(source: &SchemaRef) -> Result<Coercion> {
         source,
         &contact(),
         &Operation::Insert,
+        &RelatedObjects::default(),
         CoerceSettings::default(),
     )
 }

@@ -27,14 +27,16 @@ pub enum ObjectError {
     },
     /// This user may not do the operation on the object.
     #[error(
-        "object {object}: the user may not {operation} its records; grant the object permission \
-         in a profile or permission set of the integration user"
+        "object {object}: the user may not {operation} its records; grant {permission} in a \
+         profile or permission set of the integration user"
     )]
     Operation {
         /// API name of the object.
         object: String,
         /// Word of the operation.
         operation: &'static str,
+        /// What the operation takes, in the words of Setup.
+        permission: &'static str,
     },
 }
 

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Local, Utc};
 
 use super::RejectError;
+use super::format::EXTENSIONS;
 use super::store::RejectStream;
 
 /// Directory where `path_format` is absent: the platform links to `<bucket_path>/<job id>/`, and
@@ -183,9 +184,9 @@ fn part_number(pieces: &[Piece], name: &str) -> Option<Option<u64>> {
     };
     match piece {
         Piece::Text(text) => part_number(pieces, name.strip_prefix(text.as_str())?),
-        Piece::Variable("format_extension") => [".csv", ".jsonl"]
+        Piece::Variable("format_extension") => EXTENSIONS
             .iter()
-            .find_map(|extension| part_number(pieces, name.strip_prefix(extension)?)),
+            .find_map(|extension| part_number(pieces, name.strip_prefix(*extension)?)),
         Piece::Variable("date") => part_number(pieces, name.get(10..)?),
         Piece::Variable("date:yyyy_MM") => part_number(pieces, name.get(7..)?),
         Piece::Variable(variable) => {

@@ -9,7 +9,7 @@ use super::org::{Field, Kind, Object};
 use super::record_type;
 use super::reference;
 use super::state::Shared;
-use super::table::Upload;
+use super::table::{Held, Upload};
 use super::validate;
 
 /// What is checked in every row of a job.
@@ -24,6 +24,8 @@ pub(crate) struct Cells {
     pairs: Vec<(usize, usize)>,
     /// Columns that name the record type.
     record_types: Vec<usize>,
+    /// Columns of an upsert that name a master, which a record keeps.
+    masters: Vec<usize>,
 }
 
 impl Cells {
@@ -42,6 +44,11 @@ impl Cells {
             Column::Field(_) => None,
         });
         let record_type = object.field(record_type::FIELD);
+        let masters = columns.iter().enumerate().filter(|(_, column)| {
+            let field = &object.fields[column.field()];
+            let kept = field.to_master && !field.updateable;
+            kept && operation == Operation::Upsert
+        });
         Cells {
             required: required
                 .map(|(index, _)| (index, filling(index).collect()))
@@ -50,6 +57,7 @@ impl Cells {
             record_types: record_type
                 .map(|index| filling(index).collect())
                 .unwrap_or_default(),
+            masters: masters.map(|(position, _)| position).collect(),
             object: Arc::clone(object),
             operation,
             upload: Arc::clone(upload),
@@ -110,6 +118,28 @@ impl Cells {
                 && !record_type.allows(&field.name, value);
             refused.then(|| validate::bad_choice(field, value))
         })
+    }
+
+    /// The masters that a row names: the field, and the Id of the master.
+    pub(crate) fn masters(
+        &self,
+        shared: &Shared,
+        values: &[Cow<'_, str>],
+    ) -> Vec<(usize, Option<String>)> {
+        let filled = self
+            .masters
+            .iter()
+            .filter(|position| !values[**position].is_empty());
+        filled
+            .map(|&position| {
+                let column = &self.upload.columns[position];
+                let held = Held::of(&self.object, column, &values[position]);
+                (
+                    column.field(),
+                    reference::id_of(shared, &self.object, &held),
+                )
+            })
+            .collect()
     }
 
     fn value(

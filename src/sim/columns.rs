@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn columns_find_their_fields() {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let contact = org.object("Contact").unwrap();
         let task = org.object("Task").unwrap();
         let find = |object: &Object, name: &str| columns(&org, object, &[name.into()]);

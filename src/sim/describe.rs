@@ -41,7 +41,8 @@ const SYSTEM_FIELDS: &[(&str, &str, &str)] = &[
 /// The whole describe answer of an object; nothing where the description lacks a name or type.
 pub(crate) fn object(given: &Value, name: &str, record_types: &[RecordType]) -> Option<Value> {
     let mut fields = vec![described_field(&json!({
-        "name": "Id", "label": format!("{} ID", spaced(name)), "type": "id", "length": 18, "nillable": false,
+        "name": "Id", "label": format!("{} ID", spaced(name)), "type": "id", "length": 18,
+        "nillable": false,
         "createable": false, "updateable": false, "idLookup": true, "defaultedOnCreate": true,
         "unique": true,
     }))?];
@@ -56,12 +57,15 @@ pub(crate) fn object(given: &Value, name: &str, record_types: &[RecordType]) -> 
             fields.push(described_field(&field)?);
         }
     }
-    let mut describe = described_object(given, name, fields);
+    let mut describe = summary(given, name);
+    describe["fields"] = Value::Array(fields);
+    describe["childRelationships"] = json!([]);
     describe["recordTypeInfos"] = record_type::infos(name, record_types);
     Some(describe)
 }
 
-fn described_object(given: &Value, name: &str, fields: Vec<Value>) -> Value {
+/// What the global describe answers of an object.
+pub(crate) fn summary(given: &Value, name: &str) -> Value {
     let label = spaced(name);
     let mut describe = json!({
         "name": name, "label": label, "labelPlural": format!("{label}s"), "custom": false,
@@ -75,14 +79,13 @@ fn described_object(given: &Value, name: &str, fields: Vec<Value>) -> Value {
             "describe": format!("/services/data/v62.0/sobjects/{name}/describe"),
             "rowTemplate": format!("/services/data/v62.0/sobjects/{name}/{{ID}}"),
         },
-        "recordTypeInfos": [], "childRelationships": [],
     });
     merge(&mut describe, given);
     if let Some(map) = describe.as_object_mut() {
-        map.remove("records");
-        map.remove("recordTypes");
+        for key in ["records", "recordTypes", "fields"] {
+            map.remove(key);
+        }
     }
-    describe["fields"] = Value::Array(fields);
     describe
 }
 
@@ -117,7 +120,8 @@ fn described_field(given: &Value) -> Option<Value> {
     Some(field)
 }
 
-fn merge(target: &mut Value, more: &Value) {
+/// Sets keys of an object.
+pub(crate) fn merge(target: &mut Value, more: &Value) {
     let empty = Map::new();
     for (key, value) in more.as_object().unwrap_or(&empty) {
         target[key.as_str()] = value.clone();
@@ -141,4 +145,18 @@ fn spaced(name: &str) -> String {
         previous_lower = letter.is_ascii_lowercase();
     }
     label
+}
+
+/// Takes the right to write an object and its fields from a describe answer.
+pub(crate) fn make_read_only(describe: &mut Value) {
+    let take_away = |part: &mut Value| {
+        for key in ["createable", "updateable", "deletable"] {
+            if let Some(right) = part.get_mut(key) {
+                *right = Value::Bool(false);
+            }
+        }
+    };
+    take_away(describe);
+    let fields = describe.get_mut("fields").and_then(Value::as_array_mut);
+    fields.into_iter().flatten().for_each(take_away);
 }

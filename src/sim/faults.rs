@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::ApiError;
+
 /// A fault: what it hits, how often, and what it does.
 ///
 /// As JSON: `{"method":"PATCH","path":"*/jobs/ingest/*","skip":1,"times":1,"do":{"lose":{}}}`.
@@ -55,6 +57,27 @@ pub enum Action {
         /// `Retry-After` in seconds.
         #[serde(default)]
         retry_after: Option<u64>,
+    },
+    /// Answers an error of the REST API without doing the work; with a path, also to a describe
+    /// inside a composite request.
+    ApiError {
+        /// HTTP status; 400 when absent.
+        #[serde(default = "bad_request")]
+        status: u16,
+        /// `errorCode`.
+        code: String,
+        /// `message`.
+        #[serde(default)]
+        message: String,
+    },
+    /// Answers an error of the token endpoint, 400, without doing the work; it hits no other
+    /// request.
+    OauthError {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        #[serde(default)]
+        description: String,
     },
     /// Closes the connection without doing the work.
     Close {},
@@ -227,6 +250,10 @@ pub struct Chosen {
     pub share: f64,
 }
 
+fn bad_request() -> u16 {
+    400
+}
+
 fn yes() -> bool {
     true
 }
@@ -240,6 +267,8 @@ impl Action {
         !matches!(
             self,
             Action::Status { .. }
+                | Action::ApiError { .. }
+                | Action::OauthError { .. }
                 | Action::Close {}
                 | Action::Lose {}
                 | Action::Delay { .. }
@@ -270,6 +299,9 @@ pub(crate) struct Verdict {
     pub(crate) close: bool,
     pub(crate) lose: bool,
     pub(crate) status: Option<(u16, Option<String>, Option<u64>)>,
+    pub(crate) error: Option<ApiError>,
+    /// `error` and `error_description` of the token endpoint.
+    pub(crate) oauth_error: Option<(String, String)>,
 }
 
 impl Faults {
@@ -297,8 +329,10 @@ impl Faults {
     /// What happens to a request.
     pub(crate) fn of_request(&mut self, method: &str, path: &str) -> Verdict {
         let mut verdict = Verdict::default();
+        let for_tokens = path.starts_with("/services/oauth2/token");
         let matches = |fault: &Fault| {
             !fault.action.is_of_jobs()
+                && (for_tokens || !matches!(fault.action, Action::OauthError { .. }))
                 && fault
                     .method
                     .as_deref()
@@ -317,6 +351,14 @@ impl Faults {
                 } => {
                     verdict.status = Some((code, body, retry_after));
                 }
+                Action::ApiError {
+                    status,
+                    code,
+                    message,
+                } => verdict.error = Some(ApiError::new(status, &code, &message)),
+                Action::OauthError { error, description } => {
+                    verdict.oauth_error = Some((error, description));
+                }
                 Action::Close {} => verdict.close = true,
                 Action::Lose {} => verdict.lose = true,
                 Action::Delay { ms } => verdict.delay += Duration::from_millis(ms),
@@ -325,6 +367,25 @@ impl Faults {
             }
         }
         verdict
+    }
+
+    /// The error of a describe inside another request: of faults that name its path.
+    pub(crate) fn of_subrequest(&mut self, path: &str) -> Option<ApiError> {
+        let matches = |fault: &Fault| {
+            let pattern = fault.path.as_deref();
+            matches!(fault.action, Action::ApiError { .. })
+                && pattern.is_some_and(|pattern| matches_pattern(pattern, path))
+        };
+        self.hits(matches)
+            .into_iter()
+            .find_map(|action| match action {
+                Action::ApiError {
+                    status,
+                    code,
+                    message,
+                } => Some(ApiError::new(status, &code, &message)),
+                _ => None,
+            })
     }
 
     /// What happens to a job of an object.

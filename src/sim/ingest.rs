@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::faults::ResultFile;
 use super::http::ApiError;
-use super::job::{Data, Job, JobState, Request, api_version};
+use super::job::{Data, Job, JobState};
+use super::request::{Request, api_version};
 use super::state::{Shared, lock};
 use super::{id, process, results};
 

@@ -14,8 +14,6 @@ use serde_json::{Map, Value, json};
 
 use super::faults::Fault;
 use super::http::ApiError;
-use super::id;
-use super::index::Found;
 use super::job::Job;
 use super::org::Object;
 use super::reference;
@@ -124,12 +122,10 @@ fn shown(shared: &Shared, object: &Object, held: HeldRows) -> Value {
     let rows = held.into_iter().map(|(id, values)| {
         let mut row = Map::new();
         for (field, held) in values {
-            let value = match held {
-                Held::Text(text) => Value::String(text),
+            let value = match &held {
+                Held::Text(text) => Value::String(text.clone()),
                 Held::Null => Value::Null,
-                Held::Lookup { parent, by, text } => {
-                    found(shared, object, &parent, by, &text).into()
-                }
+                Held::Lookup { .. } => reference::id_of(shared, object, &held).into(),
             };
             row.insert(object.fields[field].name.clone(), value);
         }
@@ -137,15 +133,6 @@ fn shown(shared: &Shared, object: &Object, held: HeldRows) -> Value {
         Value::Object(row)
     });
     rows.collect()
-}
-
-/// The Id of the parent that a lookup found.
-fn found(shared: &Shared, child: &Object, parent: &str, by: usize, text: &str) -> Option<String> {
-    let parent = shared.org.object(parent)?;
-    match reference::find(shared, child, parent, by, text) {
-        Found::One(number) => Some(id::make(&parent.key_prefix, number)),
-        Found::Nothing | Found::Several => None,
-    }
 }
 
 async fn column(

@@ -1,6 +1,7 @@
 //! The org's objects: read from compact JSON, completed to what a describe call answers, and
 //! reduced to what validating a row needs.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::describe;
+use super::generated;
 use super::record_type::{self, RecordType};
 
 /// How the values of a field are read.
@@ -84,6 +86,8 @@ pub(crate) struct Field {
     pub(crate) case_sensitive: bool,
     pub(crate) reference_to: Vec<String>,
     pub(crate) relationship: Option<String>,
+    /// A lookup to the record's master.
+    pub(crate) to_master: bool,
     /// The active values of a restricted picklist.
     pub(crate) restricted: Option<HashSet<String>>,
     pub(crate) multiple: bool,
@@ -102,12 +106,18 @@ pub(crate) struct Object {
     pub(crate) record_types: Vec<RecordType>,
     /// Records that are there from the start, as CSV.
     pub(crate) records: Option<String>,
-    /// The whole describe answer.
-    pub(crate) describe: Value,
+    /// The compact description.
+    given: Value,
     by_name: HashMap<String, usize>,
 }
 
 impl Object {
+    /// The whole describe answer.
+    pub(crate) fn describe(&self) -> Value {
+        // The description could be completed when the org was read.
+        describe::object(&self.given, &self.name, &self.record_types).unwrap_or_default()
+    }
+
     /// Finds a field by its name in any letter case, as Salesforce does.
     pub(crate) fn field(&self, name: &str) -> Option<usize> {
         self.by_name.get(&name.to_ascii_lowercase()).copied()
@@ -133,23 +143,25 @@ pub(crate) struct Org {
 const EMBEDDED: &str = include_str!("org.json");
 impl Org {
     /// Reads an org from a file, or the embedded one.
-    pub(crate) fn load(path: Option<&Path>) -> io::Result<Org> {
+    pub(crate) fn load(path: Option<&Path>, extra_objects: usize) -> io::Result<Org> {
         match path {
-            Some(path) => Org::parse(&std::fs::read_to_string(path)?),
-            None => Org::parse(EMBEDDED),
+            Some(path) => Org::parse(&std::fs::read_to_string(path)?, extra_objects),
+            None => Org::parse(EMBEDDED, extra_objects),
         }
     }
 
-    fn parse(text: &str) -> io::Result<Org> {
+    fn parse(text: &str, extra_objects: usize) -> io::Result<Org> {
         let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
         let file: Value = serde_json::from_str(text)?;
         let described = file["objects"]
             .as_array()
             .ok_or_else(|| invalid("an org file needs a list \"objects\"".to_owned()))?;
         let mut record_types = record_type::Numbers::default();
-        let mut objects = Vec::with_capacity(described.len());
-        for given in described {
-            let read = object(given, record_types.read(given)).ok_or_else(|| {
+        let mut objects = Vec::with_capacity(described.len() + extra_objects);
+        let described = described.iter().map(Cow::Borrowed);
+        let extra = (0..extra_objects).map(|number| Cow::Owned(generated::object(number)));
+        for given in described.chain(extra) {
+            let read = object(&given, record_types.read(&given)).ok_or_else(|| {
                 let name = &given["name"];
                 invalid(format!("object {name} needs name, keyPrefix and fields"))
             })?;
@@ -174,16 +186,9 @@ impl Org {
 
     /// The answer of the global describe.
     pub(crate) fn global(&self) -> Value {
-        let objects: Vec<Value> = self
-            .objects
-            .iter()
-            .map(|object| {
-                let mut entry = object.describe.as_object().cloned().unwrap_or_default();
-                for key in ["fields", "recordTypeInfos", "childRelationships"] {
-                    entry.remove(key);
-                }
-                Value::Object(entry)
-            })
+        let objects = self.objects.iter();
+        let objects: Vec<Value> = objects
+            .map(|object| describe::summary(&object.given, &object.name))
             .collect();
         json!({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects})
     }
@@ -210,7 +215,7 @@ fn object(given: &Value, record_types: Vec<RecordType>) -> Option<Object> {
         key_prefix,
         fields,
         record_types,
-        describe,
+        given: given.clone(),
         by_name,
     })
 }
@@ -261,6 +266,7 @@ fn field(described: &Value) -> Option<Field> {
             .map(str::to_owned)
             .collect(),
         relationship: text("relationshipName"),
+        to_master: described["relationshipOrder"].is_number(),
         restricted,
         multiple: described["type"] == "multipicklist",
     })
@@ -272,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_embedded_org_is_complete() {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let contact = org.object("contact").unwrap();
         assert_eq!(contact.key_prefix, "003");
         let last_name = &contact.fields[contact.field("LASTNAME").unwrap()];
@@ -280,7 +286,8 @@ mod tests {
         let name = &contact.fields[contact.field("Name").unwrap()];
         assert!(!name.createable && !name.required);
         assert_eq!(contact.relationship("account"), contact.field("AccountId"));
-        let described = contact.describe["fields"].as_array().unwrap();
+        let described = contact.describe();
+        let described = described["fields"].as_array().unwrap();
         assert!(described.iter().all(|field| field["soapType"].is_string()));
         assert!(
             described
@@ -295,7 +302,7 @@ mod tests {
 
     #[test]
     fn an_org_file_without_objects_is_refused() {
-        assert!(Org::parse("{}").is_err());
-        assert!(Org::parse(r#"{"objects":[{"name":"X"}]}"#).is_err());
+        assert!(Org::parse("{}", 0).is_err());
+        assert!(Org::parse(r#"{"objects":[{"name":"X"}]}"#, 0).is_err());
     }
 }

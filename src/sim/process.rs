@@ -311,7 +311,7 @@ fn batch(shared: &Shared, prepared: &Prepared, rows: Range<usize>) -> Vec<(usize
         };
         let ends = rows
             .iter_mut()
-            .map(|(row, checked)| (*row, rules.write(&mut table, checked)));
+            .map(|(row, checked)| (*row, rules.write(shared, &mut table, checked)));
         outcomes.extend(ends);
     }
     outcomes

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn rows_may_have_the_types_that_are_active_and_available() {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let account = org.object("Account").unwrap();
         let of = |name: &str| by_field(account, "DeveloperName", name).next().unwrap();
         let partner = by_id(account, &of("Partner").id()).unwrap().unwrap();
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn every_object_has_a_master() {
-        let org = Org::load(None).unwrap();
-        let infos = |name: &str| org.object(name).unwrap().describe["recordTypeInfos"].clone();
+        let org = Org::load(None, 0).unwrap();
+        let infos = |name: &str| org.object(name).unwrap().describe()["recordTypeInfos"].clone();
         let contact = infos("Contact");
         assert_eq!(contact.as_array().unwrap().len(), 1);
         assert_eq!(contact[0]["defaultRecordTypeMapping"], true);

@@ -6,7 +6,7 @@ use super::org::{Field, Kind, Object};
 use super::record_type;
 use super::rules::{DELETED, NO_SUCH_RECORD};
 use super::state::Shared;
-use super::table;
+use super::table::{self, Held};
 use super::validate;
 
 /// Finds the record of a parent object that has a value in one of its indexed fields.
@@ -35,6 +35,21 @@ pub(crate) fn find(
         table.by_id(value).map_or(Found::Nothing, Found::One)
     } else {
         table.by_key(by, table::key_digest(field, value))
+    }
+}
+
+/// The Id of the record that a held value refers to.
+pub(crate) fn id_of(shared: &Shared, child: &Object, held: &Held) -> Option<String> {
+    match held {
+        Held::Null => None,
+        Held::Text(id) => Some(id.clone()),
+        Held::Lookup { parent, by, text } => {
+            let parent = shared.org.object(parent)?;
+            match find(shared, child, parent, *by, text) {
+                Found::One(number) => Some(id::make(&parent.key_prefix, number)),
+                Found::Nothing | Found::Several => None,
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::index::Found;
 use super::job::{Operation, Outcome};
 use super::keys::{Key, Keys, Read};
 use super::org::{Field, Object};
+use super::reference;
 use super::state::{Shared, lock};
 use super::table::{Entry, Table, Upload};
 
@@ -69,6 +70,8 @@ pub(crate) struct Checked {
     vanishes: bool,
     /// What finds its record.
     key: Key,
+    /// The masters that it names, by field.
+    masters: Vec<(usize, Option<String>)>,
     refuse_if_identical: bool,
 }
 
@@ -150,6 +153,7 @@ impl Rules {
             missing: self.cells.missing(values),
             vanishes,
             key,
+            masters: self.cells.masters(shared, values),
             refuse_if_identical: self.options.refuse_duplicates && drawn < IDENTICAL_REFUSED,
             entry,
         }
@@ -183,20 +187,21 @@ impl Rules {
     }
 
     /// Writes a checked row, or says why not.
-    pub(crate) fn write(&self, table: &mut Table, row: &mut Checked) -> Outcome {
+    pub(crate) fn write(&self, shared: &Shared, table: &mut Table, row: &mut Checked) -> Outcome {
         if row.vanishes {
             return Outcome::Vanished;
         }
         let found = self.find(table, &row.key);
         let record = found.as_ref().ok().copied().flatten();
         let digest = row.entry.digest;
-        self.save(table, row, found).unwrap_or_else(|error| {
-            let told = share(digest, self.options.seed ^ 1) < self.failed_with_id;
-            Outcome::Failed {
-                error: error.into(),
-                record: record.filter(|_| told),
-            }
-        })
+        self.save(shared, table, row, found)
+            .unwrap_or_else(|error| {
+                let told = share(digest, self.options.seed ^ 1) < self.failed_with_id;
+                Outcome::Failed {
+                    error: error.into(),
+                    record: record.filter(|_| told),
+                }
+            })
     }
 
     /// Finds the record that a key stands for.
@@ -224,6 +229,7 @@ impl Rules {
 
     fn save(
         &self,
+        shared: &Shared,
         table: &mut Table,
         row: &mut Checked,
         found: Result<Option<u32>, String>,
@@ -237,6 +243,7 @@ impl Rules {
                 Ok(Outcome::Changed(number))
             }
             (_, Some(number)) => {
+                self.keeps_masters(shared, table, number, &row.masters)?;
                 table.change(number, &row.entry)?;
                 Ok(Outcome::Changed(number))
             }
@@ -252,6 +259,38 @@ impl Rules {
             }
             (_, None) => Err(NO_SUCH_RECORD.to_owned()),
         }
+    }
+}
+
+impl Rules {
+    /// Refuses to give a record another master.
+    fn keeps_masters(
+        &self,
+        shared: &Shared,
+        table: &Table,
+        number: u32,
+        named: &[(usize, Option<String>)],
+    ) -> Result<(), String> {
+        if named.is_empty() {
+            return Ok(());
+        }
+        let held = table.values(number);
+        for (field, id) in named {
+            // The table of the masters is locked besides this one; no one locks them the other
+            // way round, since only here two are needed and no object is its own master.
+            let kept = held
+                .get(field)
+                .and_then(|held| reference::id_of(shared, &self.object, held));
+            if kept.is_some() && kept != *id {
+                let name = &self.object.fields[*field].name;
+                let new = id.as_deref().unwrap_or_default();
+                let text = "Attempting to update (as part of an upsert) parent field";
+                return Err(format!(
+                    "INVALID_FIELD_FOR_INSERT_UPDATE:{text} {name} with new value {new}:{name} --"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

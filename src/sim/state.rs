@@ -1,6 +1,6 @@
 //! What the simulator knows, shared by all requests and jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) tokens: HashMap<String, Instant>,
     /// The refresh token that is valid now, if it is not the one of the options.
     pub(crate) refresh_token: Option<String>,
+    /// Refresh tokens whose requests are under way.
+    pub(crate) refreshing: HashSet<String>,
     pub(crate) tokens_issued: u64,
     pub(crate) api_calls: u64,
     pub(crate) batches: u64,
@@ -85,7 +87,7 @@ impl State {
 
 impl Shared {
     pub(crate) fn new(options: SimOptions, url: String) -> io::Result<Shared> {
-        let org = Org::load(options.org.as_deref())?;
+        let org = Org::load(options.org.as_deref(), options.extra_objects)?;
         let tables = org
             .objects
             .iter()
@@ -122,7 +124,12 @@ impl Shared {
         for (key, value) in changes {
             changed[key] = value;
         }
+        let new_refresh_token = changed["refresh_token"] != options.refresh_token.as_str();
         *options = Arc::new(serde_json::from_value(changed)?);
+        drop(options);
+        if new_refresh_token {
+            self.state().refresh_token = None;
+        }
         Ok(())
     }
 

@@ -50,8 +50,8 @@ pub(crate) struct Entry {
     pub(crate) row: u32,
     /// Digest of all values.
     pub(crate) digest: u64,
-    /// Digests of the key fields that have a value.
-    pub(crate) keys: Vec<(usize, u64)>,
+    /// Digests of the key fields that have a value, nothing for those that are cleared.
+    pub(crate) keys: Vec<(usize, Option<u64>)>,
 }
 
 impl Entry {
@@ -79,8 +79,9 @@ impl Entry {
             let held = direct.then(|| validate::stored(field, value)).flatten();
             let held = held.as_deref().unwrap_or(value);
             entry.digest = entry.digest.wrapping_add(value_digest(index, held));
-            if direct && is_key(field) && !validate::is_null(value) {
-                entry.keys.push((index, key_digest(field, value)));
+            if direct && is_key(field) {
+                let digest = (!validate::is_null(value)).then(|| key_digest(field, value));
+                entry.keys.push((index, digest));
             }
         }
         entry
@@ -104,6 +105,22 @@ pub(crate) enum Held {
         by: usize,
         text: String,
     },
+}
+
+impl Held {
+    /// What the org holds of a value that a column wrote.
+    pub(crate) fn of(object: &Object, column: &Column, value: &str) -> Held {
+        match column {
+            _ if validate::is_null(value) => Held::Null,
+            Column::Field(field) => validate::stored(&object.fields[*field], value)
+                .map_or(Held::Null, |stored| Held::Text(stored.into_owned())),
+            Column::Lookup { parent, by, .. } => Held::Lookup {
+                parent: parent.clone(),
+                by: *by,
+                text: value.to_owned(),
+            },
+        }
+    }
 }
 
 /// The records of one object.
@@ -241,9 +258,26 @@ impl Table {
 
     /// Finds records by the digest of a key.
     pub(crate) fn by_key(&self, field: usize, digest: u64) -> Found {
-        self.indexes
-            .get(&field)
-            .map_or(Found::Nothing, |index| index.find(digest))
+        let index = self.indexes.get(&field);
+        match index.map_or(Found::Nothing, |index| index.find(digest)) {
+            Found::Several if self.keep => self.count_again(field, digest),
+            found => found,
+        }
+    }
+
+    /// Looks at all records, since an index does not forget that a key was once several records'.
+    fn count_again(&self, field: usize, digest: u64) -> Found {
+        let described = &self.object.fields[field];
+        let has_key = |number: &u32| {
+            self.value(*number, field)
+                .is_some_and(|value| key_digest(described, &value) == digest)
+        };
+        let mut found = self.live().filter(has_key);
+        match (found.next(), found.next()) {
+            (None, _) => Found::Nothing,
+            (Some(only), None) => Found::One(only),
+            (Some(_), Some(_)) => Found::Several,
+        }
     }
 
     /// Adds a record; an error if it would repeat a unique key.
@@ -277,7 +311,7 @@ impl Table {
                 continue;
             };
             let old = key_digest(&self.object.fields[field], old);
-            if old != digest {
+            if Some(old) != digest {
                 self.unindex(number, field, old);
             }
         }
@@ -308,10 +342,13 @@ impl Table {
     fn check_unique(&self, entry: &Entry, own: Option<u32>) -> Result<(), String> {
         for &(field, digest) in &entry.keys {
             let described = &self.object.fields[field];
+            let (true, Some(digest)) = (described.unique, digest) else {
+                continue;
+            };
             let Found::One(other) = self.by_key(field, digest) else {
                 continue;
             };
-            if described.unique && Some(other) != own {
+            if Some(other) != own {
                 return Err(format!(
                     "DUPLICATE_VALUE:duplicate value found: {} duplicates value on record with \
                      id: {}:--",
@@ -325,7 +362,7 @@ impl Table {
 
     fn index(&mut self, number: u32, entry: &Entry) {
         for (field, digest) in &entry.keys {
-            if let Some(index) = self.indexes.get_mut(field) {
+            if let (Some(index), Some(digest)) = (self.indexes.get_mut(field), digest) {
                 index.add(*digest, number);
             }
         }
@@ -357,24 +394,11 @@ impl Table {
             upload.file.split(place.row as usize, &mut values);
             for (column, value) in upload.columns.iter().zip(&values) {
                 if !value.is_empty() {
-                    held.insert(column.field(), self.held(column, value));
+                    held.insert(column.field(), Held::of(&self.object, column, value));
                 }
             }
         }
         held
-    }
-
-    fn held(&self, column: &Column, value: &str) -> Held {
-        match column {
-            _ if validate::is_null(value) => Held::Null,
-            Column::Field(field) => validate::stored(&self.object.fields[*field], value)
-                .map_or(Held::Null, |stored| Held::Text(stored.into_owned())),
-            Column::Lookup { parent, by, .. } => Held::Lookup {
-                parent: parent.clone(),
-                by: *by,
-                text: value.to_owned(),
-            },
-        }
     }
 
     /// One field of a record that was never changed, without reading the others.

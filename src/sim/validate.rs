@@ -15,8 +15,7 @@ pub(crate) fn is_null(value: &str) -> bool {
 /// Checks a non-empty value against its field; `column` counts from 0.
 pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), String> {
     let Field { name, label, .. } = field;
-    if let Some(control) = value.chars().find(is_no_xml) {
-        let code = u32::from(control);
+    if let Some(code) = value.bytes().find(is_no_xml) {
         return Err(format!(
             "INVALID_FIELD:An invalid XML character (Unicode: 0x{code:x}) was found in the value \
              of {name}:{name} --"
@@ -127,9 +126,9 @@ fn is_email(value: &str) -> bool {
         })
 }
 
-/// Whether a character cannot be in XML, into which Salesforce turns every row.
-fn is_no_xml(character: &char) -> bool {
-    *character < ' ' && !matches!(character, '\t' | '\n' | '\r')
+/// Whether a byte cannot be in XML, into which Salesforce turns every row.
+fn is_no_xml(byte: &u8) -> bool {
+    *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
 /// Whether a value is a date, `YYYY-MM-DD` and nothing else.
@@ -271,7 +270,7 @@ mod tests {
     use super::*;
 
     fn check(field_name: &str, given: &str) -> Result<(), String> {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let object = org.object("Everything__c").unwrap();
         value(&object.fields[object.field(field_name).unwrap()], 3, given)
     }

@@ -1,7 +1,7 @@
 //! Jobs: stage, close, poll, abort, with each way an answer can go missing.
 
 use super::*;
-use crate::bulk::{BulkError, JobState, StagedJob};
+use crate::bulk::{JobState, StagedJob};
 use crate::error::ErrorKind;
 
 async fn staged(server: &Server) -> (Client, StagedJob) {

@@ -1,5 +1,6 @@
 //! A tiny HTTP server with canned answers, and the tests of whole conversations.
 
+mod flows;
 mod jobs;
 mod logins;
 mod results;
@@ -10,13 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::retry::Clock;
-use super::{Client, Credentials, JobTarget};
+use super::{BulkError, Client, Credentials, JobTarget};
 use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
 
@@ -167,18 +167,12 @@ impl Server {
     }
 
     async fn client(&self) -> Client {
-        Client::connect_with(self.credentials(), Clock::Recorded(Mutex::default()))
-            .await
-            .unwrap()
+        connect(self.credentials()).await.unwrap()
     }
 
     fn credentials(&self) -> Credentials {
-        Credentials {
-            login_url: self.url.clone(),
-            client_id: "3MVG9.id".to_owned(),
-            client_secret: SecretString::from("sec&ret=1"),
-            refresh_token: SecretString::from("5Aep861+/x=="),
-        }
+        let url = self.url.clone();
+        Credentials::refresh_token(url, "3MVG9.id", "sec&ret=1", "5Aep861+/x==")
     }
 
     async fn serve(self: Arc<Self>, mut stream: TcpStream) {
@@ -269,6 +263,14 @@ async fn read_head(stream: &mut TcpStream) -> Option<(Seen, usize)> {
         body,
     };
     Some((seen, length))
+}
+
+/// Logs in without spending pauses.
+async fn connect(credentials: Credentials) -> Result<Client, BulkError> {
+    Client::builder(credentials)
+        .clock(Clock::Recorded(Mutex::default()))
+        .connect()
+        .await
 }
 
 /// The pauses that the client would have made.

@@ -4,7 +4,7 @@ use arrow::array::{AsArray, RecordBatch};
 use futures::TryStreamExt;
 
 use super::*;
-use crate::bulk::{BulkError, EndedJob};
+use crate::bulk::EndedJob;
 
 async fn ended(server: &Server) -> EndedJob {
     server.on(JOB, [job_info("JobComplete")]);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::bulk::{BulkError, JobState, MULTIPART_CHARS};
+use crate::bulk::{JobState, MULTIPART_CHARS};
 use crate::error::ErrorKind;
 
 const LIST: &str = "GET /services/data/v62.0/jobs/ingest?jobType=V2Ingest";

@@ -146,7 +146,10 @@ async fn deleted_rows_are_remembered() {
 #[tokio::test]
 async fn rules_assign_cases_and_leads() {
     let client = Client::start(SimOptions::default()).await;
-    let job = |object: &str, rule: &str| json!({"object": object, "operation": "insert", "assignmentRuleId": rule});
+    let job = |object: &str, rule: &str| {
+        json!({"object": object, "operation": "insert",
+            "assignmentRuleId": rule})
+    };
     let rule = "01Q5g0000000001";
     for (object, rule, status) in [
         ("Lead", rule, StatusCode::OK),
@@ -258,4 +261,67 @@ async fn nulls_clear_what_they_may_clear() {
     let errors = client.errors(&job).await;
     assert!(errors["1"].starts_with("REQUIRED_FIELD_MISSING"));
     assert!(errors["2"].contains("xsd:boolean"));
+}
+
+#[tokio::test]
+async fn details_keep_their_master() {
+    let client = Client::start(SimOptions::default()).await;
+    let masters = "Name,Ext_Id__c\nA,a\nB,b\n";
+    client.insert("Everything__c", masters).await;
+    let by_key = upsert("Child__c", "Key__c");
+    let header = "Parent__r.Ext_Id__c,Amount__c,Key__c\n";
+    client.run(&by_key, &format!("{header}a,1,k\n")).await;
+    let job = client.run(&by_key, &format!("{header}A,2,k\n")).await;
+    assert_eq!(counts(&job), ended("JobComplete", 1, 0));
+    let job = client.run(&by_key, &format!("{header}b,3,k\n")).await;
+    let error = &client.errors(&job).await["k"];
+    assert!(
+        error.starts_with(
+            "INVALID_FIELD_FOR_INSERT_UPDATE:Attempting to update (as part of an upsert) parent \
+             field Parent__c with new value "
+        ),
+        "{error}"
+    );
+    let master = client.inspect("objects/Child__c/rows").await[0]["Parent__c"].clone();
+    let job = client
+        .run(
+            &by_key,
+            &format!(
+                "Parent__c,Amount__c,Key__c\n{},4,k\n",
+                master.as_str().unwrap()
+            ),
+        )
+        .await;
+    assert_eq!(counts(&job), ended("JobComplete", 1, 0));
+    assert_eq!(
+        client.inspect("objects/Child__c/rows").await[0]["Amount__c"],
+        "4"
+    );
+}
+
+#[tokio::test]
+async fn keys_that_are_gone_are_free() {
+    let client = orderly().await;
+    let accounts = "Name,Ext_Id__c,Legacy_Id__c\nA,a,old\nB,b,old\n";
+    client.insert("Account", accounts).await;
+    let rows = client.inspect("objects/Account/rows").await;
+    let [a, b] = [0, 1].map(|row| rows[row]["Id"].as_str().unwrap().to_owned());
+    let update = json!({"object": "Account", "operation": "update"});
+    client
+        .run(&update, &format!("Id,Ext_Id__c\n{a},#N/A\n"))
+        .await;
+    let by_key = upsert("Account", "Ext_Id__c");
+    let job = client.run(&by_key, "Name,Ext_Id__c\nNew,a\n").await;
+    let successful = client.result(&job, "successfulResults").await;
+    assert!(successful[1].contains("\"true\",\"New\""));
+    let by_legacy = upsert("Account", "Legacy_Id__c");
+    let csv = "Name,Legacy_Id__c\nX,old\n";
+    assert_eq!(
+        counts(&client.run(&by_legacy, csv).await),
+        ended("JobComplete", 1, 1)
+    );
+    client.run(&delete("Account"), &format!("Id\n{b}\n")).await;
+    let job = client.run(&by_legacy, csv).await;
+    assert_eq!(counts(&job), ended("JobComplete", 1, 0));
+    assert!(client.result(&job, "successfulResults").await[1].starts_with(&format!("\"{a}\"")));
 }
