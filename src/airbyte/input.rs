@@ -1,9 +1,10 @@
 //! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
 //! batches on. Neither waits for Salesforce but through the bounds of their channels.
 
+mod shared;
+
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,16 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::message::StreamDescriptor;
-use super::pending::PendingStates;
 use super::state::{Scope, State};
 use super::status::StreamStatus;
 use crate::decode::{Decoder, Line, LineSplitter, MessageType};
 use crate::error::{Error, Result};
 use crate::load::{Feed, Mark};
+
+pub(super) use shared::Shared;
 
 /// Bytes that are read at once, at most.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -66,24 +67,6 @@ impl InputStream {
             bytes: 0,
             since: None,
         }
-    }
-}
-
-/// What the threads of the input share with the printing side.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    /// Reading must end.
-    stop: CancellationToken,
-    /// Records read so far, of all streams.
-    records: AtomicU64,
-    /// States whose records do not all have their end.
-    pub(super) states: PendingStates,
-}
-
-impl Shared {
-    /// Records read so far, of all streams.
-    pub(super) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
     }
 }
 
@@ -334,15 +317,17 @@ impl Intake {
     }
 
     fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
-        self.shared.records.fetch_add(1, Ordering::Relaxed);
         let stream = &mut self.streams[index];
         if stream.ended {
+            // No state would cover it: the next sync would load it again.
+            self.decoder.flush(index);
             let message = format!(
                 "the source sent a record of stream {} after the end of the stream",
                 stream.descriptor
             );
             return Err(Failure::of(Error::system(message), &stream.descriptor).into());
         }
+        self.shared.count(bytes as u64);
         stream.bytes += bytes as u64;
         stream.since.get_or_insert_with(Instant::now);
         if full { self.flush(index) } else { Ok(()) }

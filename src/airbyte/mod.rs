@@ -15,6 +15,7 @@ mod rotation;
 mod spec;
 mod state;
 mod status;
+mod summary;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -51,6 +51,8 @@ pub(crate) enum Scope {
 pub(crate) struct State {
     /// The streams it stands for.
     pub(crate) scope: Scope,
+    /// Records that the source counted before it since the last state, if it told.
+    pub(crate) counted: Option<u64>,
     /// The text of the object under `state`.
     text: String,
 }
@@ -80,6 +82,7 @@ impl State {
         };
         Ok(Self {
             scope,
+            counted: counted(&state),
             text: text.get().to_owned(),
         })
     }
@@ -129,6 +132,14 @@ impl Statistics {
         }
         text
     }
+}
+
+/// `sourceStats.recordCount`, a whole number with or without a decimal point.
+fn counted(state: &Object<'_>) -> Option<u64> {
+    let stats = parse(state.present("sourceStats")?).ok()?;
+    let count = stats.last("recordCount")?.get();
+    let whole = count.split_once('.').map_or(count, |(whole, _)| whole);
+    whole.parse().ok()
 }
 
 fn malformed() -> Error {
@@ -225,6 +236,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(state.scope, Scope::Stream(stream("c", Some("n"))));
+        assert_eq!(state.counted, Some(9));
         insta::assert_snapshot!(state.with_statistics(&counts(5, 4)).unwrap(), @r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"c","namespace":"n"},"stream_state":{"cur":"x"}},"sourceStats":{"recordCount":9.0},"id":1,"destinationStats":{"recordCount":5.0,"rejectedRecordCount":4.0},"committedRecordsCount":5,"committedBytesCount":1242,"rejectedRecordsCount":4}"#);
     }
 
@@ -249,6 +261,22 @@ mod tests {
     fn a_stream_without_a_type_is_understood() {
         let state = read(r#"{"type":null,"stream":{"stream_descriptor":{"name":"c"}}}"#).unwrap();
         assert_eq!(state.scope, Scope::Stream(stream("c", None)));
+    }
+
+    #[test]
+    fn a_source_may_count_its_records() {
+        for (stats, expected) in [
+            (r#""sourceStats":{"recordCount":12}"#, Some(12)),
+            (r#""sourceStats":{"recordCount":10.0,"x":1}"#, Some(10)),
+            (r#""sourceStats":{"recordCount":null}"#, None),
+            (r#""sourceStats":{}"#, None),
+            (r#""sourceStats":7"#, None),
+            (r#""sourceStats":null"#, None),
+            (r#""id":1"#, None),
+        ] {
+            let state = read(&format!(r#"{{"data":{{}},{stats}}}"#)).unwrap();
+            assert_eq!(state.counted, expected, "{stats}");
+        }
     }
 
     #[test]
