@@ -306,13 +306,17 @@ impl Intake {
                 Err(not_in_catalog("record", &stream).into())
             }
             Line::Garbage { reason } => {
-                self.garbage += 1;
-                if self.garbage <= GARBAGE_LOGGED {
-                    tracing::warn!(reason, "a line of the input is no Airbyte message");
-                }
+                self.garbage(reason);
                 Ok(())
             }
             Line::Blank => Ok(()),
+        }
+    }
+
+    fn garbage(&mut self, reason: &str) {
+        self.garbage += 1;
+        if self.garbage <= GARBAGE_LOGGED {
+            tracing::warn!(reason, "a line of the input is no Airbyte message");
         }
     }
 
@@ -334,7 +338,10 @@ impl Intake {
     }
 
     fn state(&mut self, line: &[u8]) -> Result<(), Stop> {
-        let state = State::read(line).map_err(Failure::from)?;
+        let Some(state) = State::read(line).map_err(Failure::from)? else {
+            self.garbage("the JSON is no message: it has no type");
+            return Ok(());
+        };
         let streams = match &state.scope {
             Scope::Stream(stream) => {
                 let index = self.find("state", stream)?;

@@ -63,7 +63,7 @@ mod tests {
 
     fn state(text: &str) -> State {
         let line = format!(r#"{{"type":"STATE","state":{text}}}"#);
-        State::read(line.as_bytes()).unwrap()
+        State::read(line.as_bytes()).unwrap().unwrap()
     }
 
     fn counts(accepted: u64, total_accepted: u64) -> Counts {

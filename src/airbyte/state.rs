@@ -58,15 +58,18 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Reads a STATE message.
+    /// Reads a STATE message; none if the line is no message of that type.
     ///
     /// A state without a type is what its payload says: of one stream with `stream`, of all with
     /// `global`, `global_` or `data`.
     ///
     /// # Errors
     /// A system error if the line is no state.
-    pub(crate) fn read(line: &[u8]) -> Result<Self> {
+    pub(crate) fn read(line: &[u8]) -> Result<Option<Self>> {
         let message: Object<'_> = serde_json::from_slice(line).map_err(|_| malformed())?;
+        if message.present("type").is_none() {
+            return Ok(None);
+        }
         let text = message.present("state").ok_or_else(malformed)?;
         let state = parse(text)?;
         let kind: Option<String> = state.last("type").map(value).transpose()?.flatten();
@@ -80,11 +83,11 @@ impl State {
             }
             _ => return Err(malformed()),
         };
-        Ok(Self {
+        Ok(Some(Self {
             scope,
             counted: counted(&state),
             text: text.get().to_owned(),
-        })
+        }))
     }
 
     /// The state to print: every member as it came, then the statistics.
@@ -209,7 +212,8 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn read(state: &str) -> Result<State> {
-        State::read(format!(r#"{{"type":"STATE","log":null,"state":{state}}}"#).as_bytes())
+        let line = format!(r#"{{"type":"STATE","log":null,"state":{state}}}"#);
+        State::read(line.as_bytes()).map(Option::unwrap)
     }
 
     fn stream(name: &str, namespace: Option<&str>) -> StreamDescriptor {
@@ -307,6 +311,7 @@ mod tests {
         }
         assert!(State::read(b"{\"type\":\"STATE\"}").is_err());
         assert!(State::read(b"\xff").is_err());
+        assert_eq!(State::read(b"{\"data\":{}}").unwrap(), None);
     }
 
     fn blob() -> impl Strategy<Value = String> {

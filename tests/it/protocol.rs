@@ -13,8 +13,8 @@ use futures::StreamExt as _;
 
 use case::Case;
 
-/// Cases that run at once.
-const AT_ONCE: usize = 4;
+/// Cases that run at once: most of their time they wait for jobs.
+const AT_ONCE: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_of_the_protocol() {

@@ -27,7 +27,7 @@ pub(super) struct Case {
     pub(super) config: Value,
     /// The catalog, or the text of the file; one stream of contacts if absent.
     pub(super) catalog: Value,
-    /// Lines: objects, texts as they are, and `{"times": 3, "lines": [..]}`.
+    /// Lines: objects, texts as they are, and more that the README tells.
     pub(super) input: Vec<Value>,
     pub(super) log_level: Option<String>,
     pub(super) sim: Sim,
@@ -100,9 +100,19 @@ impl Case {
         case
     }
 
-    /// The lines of stdin.
-    pub(super) fn lines(&self) -> Vec<Vec<u8>> {
-        self.input.iter().flat_map(lines_of).collect()
+    /// Stdin, piece by piece.
+    pub(super) fn pieces(&self) -> Vec<Vec<u8>> {
+        let pieces = self
+            .input
+            .iter()
+            .flat_map(|line| match line["end"].as_str() {
+                Some(text) => vec![text.as_bytes().to_vec()],
+                None => lines_of(line)
+                    .into_iter()
+                    .map(|line| [line.as_slice(), b"\n"].concat())
+                    .collect(),
+            });
+        pieces.collect()
     }
 }
 

@@ -137,12 +137,11 @@ impl Place {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        let lines = case.lines();
+        let pieces = case.pieces();
         let feeding = async move {
-            for line in lines {
-                let line = [line.as_slice(), b"\n"].concat();
+            for piece in pieces {
                 // A process that ends early closes its end of the pipe.
-                if stdin.write_all(&line).await.is_err() {
+                if stdin.write_all(&piece).await.is_err() {
                     return;
                 }
             }
