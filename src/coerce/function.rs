@@ -158,7 +158,7 @@ impl Function {
         explicit: Option<&ArrayRef>,
     ) -> Result<ArrayRef> {
         let texts = self.texts(column)?;
-        let explicit = explicit.map(|told| told.as_boolean());
+        let explicit = explicit.map(AsArray::as_boolean);
         let null = |row: usize| match explicit {
             _ if !target.clears() => None,
             Some(told) if !told.value(row) => None,

@@ -41,7 +41,7 @@ pub(super) struct Fingerprint {
 
 enum Sink {
     Plain(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 impl<'a, E: From<RejectError>> Body<'a, E> {
@@ -131,9 +131,10 @@ impl Sink {
     fn new(compression: Compression) -> Self {
         match compression {
             Compression::No => Self::Plain(Vec::new()),
-            Compression::Gzip => {
-                Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default()))
-            }
+            Compression::Gzip => Self::Gzip(Box::new(GzEncoder::new(
+                Vec::new(),
+                flate2::Compression::default(),
+            ))),
         }
     }
 

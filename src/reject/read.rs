@@ -39,7 +39,8 @@ pub fn read_rejected(
         Compression::No => Box::new(reader),
         Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
     };
-    let rows = Rows::new(&source, file.flattening)?;
+    let schema = Arc::new(schema_of(&source));
+    let rows = Rows::new(source, file.flattening)?;
     let records: Box<dyn Records> = match file.format {
         Format::Jsonl => Box::new(Lines {
             reader: BufReader::new(reader),
@@ -49,7 +50,7 @@ pub fn read_rejected(
         Format::Csv => Box::new(Cells::open(reader, file.flattening, rows.columns())?),
     };
     Ok(RejectedReader {
-        schema: Arc::new(schema_of(&source)),
+        schema,
         records,
         rows,
         number: 0,

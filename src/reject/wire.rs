@@ -86,7 +86,7 @@ pub(super) fn to_wire(array: &ArrayRef) -> Result<ArrayRef> {
         (DataType::RunEndEncoded(_, values), _) => to_wire(&cast(array, values.data_type())?),
         (binary, _) if is_binary(binary) => {
             let bytes = cast(array, &DataType::Binary)?;
-            base64(&encode(), bytes, DataType::Utf8)
+            base64(&encode(), bytes, &DataType::Utf8)
         }
         _ => cast(array, &wire),
     }
@@ -127,7 +127,7 @@ pub(super) fn from_wire(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
         DataType::RunEndEncoded(_, values) => cast(&from_wire(array, values.data_type())?, kind),
         binary if is_binary(binary) => {
             let text = cast(array, &DataType::Binary)?;
-            let bytes = base64(&decode(), text, DataType::Binary)?;
+            let bytes = base64(&decode(), text, &DataType::Binary)?;
             cast(&bytes, kind)
         }
         _ => cast(array, kind),
@@ -143,7 +143,7 @@ fn unsupported(kind: &DataType) -> ArrowError {
 }
 
 /// Padded base64 by DataFusion's `encode` or `decode`.
-fn base64(function: &ScalarUDF, array: ArrayRef, to: DataType) -> Result<ArrayRef> {
+fn base64(function: &ScalarUDF, array: ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let rows = array.len();
     let field = |name: &str, kind: &DataType| Arc::new(Field::new(name, kind.clone(), true));
     let arguments = ScalarFunctionArgs {
@@ -156,9 +156,9 @@ fn base64(function: &ScalarUDF, array: ArrayRef, to: DataType) -> Result<ArrayRe
             ColumnarValue::Scalar(ScalarValue::from("base64pad")),
         ],
         number_rows: rows,
-        return_field: field("result", &to),
+        return_field: field("result", to),
         config_options: Arc::new(ConfigOptions::default()),
     };
     let result = function.invoke_with_args(arguments)?.into_array(rows)?;
-    cast(&result, &to)
+    cast(&result, to)
 }

@@ -10,6 +10,7 @@
 
 mod again;
 mod check;
+mod discover;
 mod durability;
 mod errors;
 mod faults;

@@ -129,12 +129,13 @@ async fn s3_as_jsonl_with_templates() {
 
 #[tokio::test]
 async fn every_format_flattening_and_compression() {
-    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
+    let s3 = S3Server::start().await;
     let stream = contacts();
     let lines = mixed(&stream);
     for format in ["CSV", "JSONL"] {
         for flattening in ["No flattening", "Root level flattening"] {
             for compression in ["No Compression", "GZIP"] {
+                let sim = TestSim::start().await;
                 let place = format!("{format}/{flattening}/{compression}").replace(' ', "_");
                 let mut storage = s3.config();
                 storage["bucket_path"] = json!(place);
@@ -172,6 +173,7 @@ async fn taken_names_get_a_number_behind_the_extension() {
         .set("max_job_rows", 3);
     let lines = mixed(&stream);
 
+    // The org refuses all records of the second sync: it has their keys already.
     job.write(&lines).await.succeeded();
     job.write(&lines).await.succeeded();
 
@@ -180,7 +182,7 @@ async fn taken_names_get_a_number_behind_the_extension() {
     let directory = "a/b/42/Unter_film/__/contacts";
     let expected = ["42.csv", "42.csv-1", "42.csv-2", "42.csv-3"];
     assert_eq!(keys, expected.map(|name| format!("{directory}/{name}")));
-    assert_eq!(rejected::read_all(&objects).len(), 6);
+    assert_eq!(rejected::read_all(&objects).len(), 3 + 8);
 }
 
 #[tokio::test]

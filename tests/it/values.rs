@@ -15,6 +15,7 @@ use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::load::{Event, Loader, Org};
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::reject::REJECT_MESSAGE;
+use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
 use crate::harness::lines::{KEY, Stream};
@@ -22,6 +23,9 @@ use crate::harness::process::Job;
 use crate::harness::rejected;
 use crate::harness::sim::TestSim;
 use cases::{Case, SettingsText, Source};
+
+/// They mostly wait for their jobs.
+const LOADS_AT_ONCE: usize = 8;
 
 #[test]
 fn the_file_covers_every_field_type_from_json_and_from_arrow() {
@@ -50,38 +54,48 @@ async fn arrow_values_through_the_library() {
             groups.entry(group).or_default().push(case);
         }
     }
-    let mut failures = Vec::new();
-    for ((settings, object, name, kind), cases) in groups {
-        let org = orgs.with(settings).await;
-        let batch = arrow_batch(name, kind, &cases);
-        let loader = Loader::builder(&org)
-            .object(object)
-            .operation(cases[0].operation())
-            .schema(batch.schema())
-            .build()
-            .await;
-        match loader {
-            Err(error) => failures.extend(cases.iter().filter_map(|case| {
-                let message = error.to_string();
-                let expected = case.expect.config.as_deref();
-                let found = expected.is_some_and(|expected| message.contains(expected));
-                (!found).then(|| format!("{case}: {message}"))
-            })),
-            Ok(loader) => {
-                failures.extend(wrong_cells(&loader, &batch, &cases));
-                let told = load(loader, batch).await;
-                let own = |case: &&&Case| case.expect.reject.is_some();
-                failures.extend(cases.iter().filter(own).filter_map(|case| {
-                    let expected = case.expect.reject.as_deref()?;
-                    let found = told.iter().any(|message| message.contains(expected));
-                    (!found).then(|| format!("{case}: told {told:?}"))
-                }));
-            }
-        }
+    let mut loads = Vec::new();
+    for ((settings, _, _, kind), cases) in groups {
+        loads.push(arrow_failures(orgs.with(settings).await, kind, cases));
     }
+    let failures = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE);
+    let mut failures: Vec<String> = failures.concat().await;
     let arrow = |case: &&Case| matches!(case.source, Source::Arrow(_));
     failures.extend(wrongly_held(&sim, cases.iter().filter(arrow)).await);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Loads the values of one type into one field; answers what went wrong.
+async fn arrow_failures(org: Org, kind: &str, cases: Vec<&Case>) -> Vec<String> {
+    let batch = arrow_batch(kind, &cases);
+    let loader = Loader::builder(&org)
+        .object(cases[0].object())
+        .operation(cases[0].operation())
+        .schema(batch.schema())
+        .build()
+        .await;
+    let wrong = |expected: &Option<String>, told: &[String]| match expected {
+        Some(expected) => !told.iter().any(|message| message.contains(expected)),
+        None => false,
+    };
+    let (mut failures, told) = match loader {
+        Ok(loader) => (
+            wrong_cells(&loader, &batch, &cases),
+            load(loader, batch).await,
+        ),
+        Err(error) => {
+            let surprised = cases.iter().filter(|case| case.expect.config.is_none());
+            let failures = surprised.map(|case| format!("{case}: {error}")).collect();
+            (failures, vec![error.to_string()])
+        }
+    };
+    for case in cases {
+        let expect = &case.expect;
+        if wrong(&expect.reject, &told) || wrong(&expect.config, &told) {
+            failures.push(format!("{case}: told {told:?}"));
+        }
+    }
+    failures
 }
 
 #[tokio::test]
@@ -99,7 +113,7 @@ async fn json_values_through_the_library() {
     let mut failures = Vec::new();
     for ((settings, object, name, declared), cases) in groups {
         let org = orgs.with(settings).await;
-        let stream = stream(declared, object, [name]);
+        let stream = declared_stream(declared, object, [name]);
         let batch = decoded(&stream, settings, &cases);
         let loader = Loader::builder(&org)
             .object(object)
@@ -137,7 +151,7 @@ async fn json_values_through_the_binary() {
             .into_iter()
             .map(|((declared, object), cases)| {
                 let names = cases.iter().map(|case| case.api_name());
-                (stream(declared, object, names), cases)
+                (declared_stream(declared, object, names), cases)
             })
             .collect();
         let lines: Vec<String> = streams
@@ -147,7 +161,7 @@ async fn json_values_through_the_binary() {
             .collect();
         let named: Vec<&Stream> = streams.iter().map(|(stream, _)| stream).collect();
         let mut job = Job::new(&sim, &named).rejects_to_folder();
-        for (key, value) in settings.iter() {
+        for (key, value) in *settings {
             job = job.set(key, value.as_str());
         }
         job.write(&lines).await.succeeded();
@@ -194,14 +208,18 @@ impl<'a> Orgs<'a> {
         if let Some(org) = self.connected.get(settings) {
             return org.clone();
         }
-        let org = crate::library::org(&self.sim, cases::settings(settings)).await;
+        let org = crate::library::org(self.sim, cases::settings(settings)).await;
         self.connected.insert(settings.clone(), org.clone());
         org
     }
 }
 
 /// A stream of one object whose columns are declared alike, all but the key.
-fn stream<'a>(declared: &str, object: &str, names: impl IntoIterator<Item = &'a str>) -> Stream {
+fn declared_stream<'a>(
+    declared: &str,
+    object: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Stream {
     let mut stream = Stream::new(&format!("{declared} of {object}"), object, &[KEY]);
     for name in names {
         if stream.columns.iter().all(|(known, _)| known != name) {
@@ -228,7 +246,8 @@ fn decoded(stream: &Stream, settings: &SettingsText, cases: &[&Case]) -> RecordB
     decoder.flush(0).unwrap()
 }
 
-fn arrow_batch(name: &str, kind: &str, cases: &[&Case]) -> RecordBatch {
+fn arrow_batch(kind: &str, cases: &[&Case]) -> RecordBatch {
+    let name = cases[0].api_name();
     let kind: DataType = kind.parse().unwrap();
     let values: Vec<_> = cases.iter().map(|case| case.value.as_deref()).collect();
     let column = arrays::array(&kind, &values);

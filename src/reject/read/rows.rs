@@ -53,7 +53,7 @@ struct Other {
 }
 
 impl Rows {
-    pub(super) fn new(source: &SchemaRef, flattening: Flattening) -> Result<Self, RejectError> {
+    pub(super) fn new(source: SchemaRef, flattening: Flattening) -> Result<Self, RejectError> {
         let columns = SourceColumns::of(source.fields(), flattening);
         let (mut texts, mut others, mut fields) = (Vec::new(), Vec::new(), Vec::new());
         for (index, name) in columns.data.iter().cloned() {
@@ -93,7 +93,7 @@ impl Rows {
         let nulls = columns.explicit_nulls.iter();
         Ok(Self {
             nulls: nulls.map(|_| BooleanBuilder::new()).collect(),
-            source: Arc::clone(source),
+            source,
             columns,
             texts,
             others,

@@ -291,7 +291,10 @@ async fn gzip_shrinks_large_objects_too() {
     let values: Vec<String> = (0..800).map(random).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let one = batch(&values);
-    store.write(&contacts(), &[one.clone()]).await.unwrap();
+    store
+        .write(&contacts(), std::slice::from_ref(&one))
+        .await
+        .unwrap();
     let key = Path::parse("rejected/42/contacts/all.jsonl.gz").unwrap();
     let size = memory.head(&key).await.unwrap().size;
     assert!((PART_BYTES as u64..12_000_000).contains(&size), "{size}");

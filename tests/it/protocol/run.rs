@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
-use arrow_salesforce::sim::SimOptions;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -38,13 +38,8 @@ struct Place {
 impl Place {
     async fn new(case: &Case) -> Self {
         let directory = TempDir::new().unwrap();
-        let mut options = serde_json::to_value(SimOptions {
-            client_id: CLIENT_ID.into(),
-            client_secret: CLIENT_SECRET.into(),
-            refresh_token: REFRESH_TOKEN.into(),
-            ..SimOptions::default()
-        })
-        .unwrap();
+        let options = TestSim::options(Duration::ZERO);
+        let mut options = serde_json::to_value(options).unwrap();
         if let Some(objects) = &case.sim.objects {
             let path = directory.path().join("org.json");
             fs::write(&path, json!({ "objects": objects }).to_string()).unwrap();
@@ -60,7 +55,7 @@ impl Place {
         fs::create_dir(directory.path().join("rejected")).unwrap();
         Self {
             directory,
-            sim: TestSim::with(serde_json::from_value(options).unwrap()).await,
+            sim: TestSim::with_options(serde_json::from_value(options).unwrap()).await,
             s3,
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{
-    ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, LargeListArray, ListArray, MapArray,
-    StringArray, StructArray, UnionArray, new_null_array,
+    ArrayRef, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int32Array,
+    LargeListArray, ListArray, MapArray, StringArray, StructArray, UnionArray, new_null_array,
 };
 use arrow_salesforce::arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_salesforce::arrow::compute::kernels::zip::zip;
@@ -24,7 +24,11 @@ pub(crate) fn array(kind: &DataType, values: &[Option<&RawValue>]) -> ArrayRef {
         DataType::Null | DataType::Duration(_) | DataType::Interval(_) => {
             new_null_array(kind, values.len())
         }
-        DataType::Dictionary(_, inner) => cast(&array(inner, &values), kind).unwrap(),
+        DataType::Dictionary(_, inner) => {
+            let keys = Int32Array::from_iter_values(0..i32::try_from(values.len()).unwrap());
+            let entries = DictionaryArray::new(keys, array(inner, &values));
+            cast(&entries, kind).unwrap()
+        }
         DataType::RunEndEncoded(_, inner) => {
             cast(&array(inner.data_type(), &values), kind).unwrap()
         }
