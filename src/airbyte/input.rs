@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use serde::de::IgnoredAny;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -265,7 +266,7 @@ impl Intake {
                 }
                 Some(Block::End(end)) => {
                     if let Some(line) = lines.finish() {
-                        self.line(line)?;
+                        self.last_line(line)?;
                     }
                     return end.map_err(|error| {
                         let message = format!("stdin cannot be read: {error}");
@@ -292,6 +293,16 @@ impl Intake {
         }
     }
 
+    /// A line without a line end. If it is torn, no state covers it, and the next sync brings it
+    /// whole: it is no rejected record.
+    fn last_line(&mut self, line: &[u8]) -> Result<(), Stop> {
+        let torn = serde_json::from_slice::<IgnoredAny>(line).is_err();
+        if torn && !line.trim_ascii().is_empty() {
+            return self.garbage("the input ended within a line");
+        }
+        self.line(line)
+    }
+
     fn line(&mut self, line: &[u8]) -> Result<(), Stop> {
         match self.decoder.line(line) {
             Line::Record { stream, full } => self.record(stream, line.len(), full),
@@ -305,19 +316,22 @@ impl Intake {
                 let stream = StreamDescriptor { name, namespace };
                 Err(not_in_catalog("record", &stream).into())
             }
-            Line::Garbage { reason } => {
-                self.garbage(reason);
-                Ok(())
-            }
+            Line::Garbage { reason } => self.garbage(reason),
             Line::Blank => Ok(()),
         }
     }
 
-    fn garbage(&mut self, reason: &str) {
+    /// Counts a line that is no message; it stops nothing.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "the outcome of a line, as its siblings"
+    )]
+    fn garbage(&mut self, reason: &str) -> Result<(), Stop> {
         self.garbage += 1;
         if self.garbage <= GARBAGE_LOGGED {
             tracing::warn!(reason, "a line of the input is no Airbyte message");
         }
+        Ok(())
     }
 
     fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
@@ -339,8 +353,7 @@ impl Intake {
 
     fn state(&mut self, line: &[u8]) -> Result<(), Stop> {
         let Some(state) = State::read(line).map_err(Failure::from)? else {
-            self.garbage("the JSON is no message: it has no type");
-            return Ok(());
+            return self.garbage("the JSON is no message: it has no type");
         };
         let streams = match &state.scope {
             Scope::Stream(stream) => {
