@@ -1,9 +1,10 @@
 //! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
 //! batches on. Neither waits for Salesforce but through the bounds of their channels.
 
+mod read;
 mod shared;
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -22,10 +23,8 @@ use crate::decode::{Decoder, Line, LineSplitter, MessageType};
 use crate::error::{Error, Result};
 use crate::load::{Feed, Mark};
 
+use read::{BLOCK_BYTES, Block, read_blocks};
 pub(super) use shared::Shared;
-
-/// Bytes that are read at once, at most.
-const BLOCK_BYTES: usize = 1 << 20;
 
 /// Blocks on their way between the two threads.
 const BLOCKS: usize = 4;
@@ -69,17 +68,6 @@ impl InputStream {
             since: None,
         }
     }
-}
-
-/// What goes from the reading thread to the other one.
-#[derive(Debug)]
-enum Block {
-    /// The first bytes of a buffer, as many as the number says.
-    Bytes(Vec<u8>, usize),
-    /// Nothing more comes.
-    End(io::Result<()>),
-    /// Look whether to stop.
-    Wake,
 }
 
 /// The two threads, from outside.
@@ -155,31 +143,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     thread.map(drop).map_err(|error| {
         Error::system(format!("the thread {name} cannot be started: {error}")).with_source(error)
     })
-}
-
-fn read_blocks(mut source: impl Read, blocks: &SyncSender<Block>, spares: &Receiver<Vec<u8>>) {
-    let end = loop {
-        let Ok(mut buffer) = spares.recv() else {
-            return;
-        };
-        let read = loop {
-            match source.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        match read {
-            Ok(0) => break Ok(()),
-            Ok(length) => {
-                if blocks.send(Block::Bytes(buffer, length)).is_err() {
-                    return;
-                }
-            }
-            Err(error) => break Err(error),
-        }
-    };
-    // Whoever does not listen any more has stopped already.
-    let _ = blocks.send(Block::End(end));
 }
 
 /// Why the input ends early.
