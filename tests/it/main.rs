@@ -24,6 +24,7 @@ mod lookups;
 mod memory;
 mod protocol;
 mod rejects;
+mod results;
 mod small;
 mod states;
 mod storage;
