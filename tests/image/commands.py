@@ -16,6 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "clients" / "source.py"
 ACCOUNTS = 500
+# Seconds for any of the commands: it ends a test that would hang.
+PATIENCE = 60
 # What a container runtime does, but for the network, which is this machine's: $1 is the root, $2
 # the user, $3 the command; what follows are directories and where they are mounted.
 CONTAINER = """
@@ -24,6 +26,7 @@ mount --bind "$root" "$root"
 while [ $# != 0 ]; do
   mkdir -p "$root$2"; mount --bind "$1" "$root$2"; shift 2
 done
+mount -t proc proc "$root/proc"
 mount -o remount,bind,ro "$root"
 exec chroot --userspec="$user" --groups="${user#*:}" "$root" sh -c "cd /dest && $command"
 """
@@ -38,17 +41,17 @@ class Image:
         entries = [line.split(":") for line in Path(root, "etc/passwd").read_text().splitlines()]
         ids = {entry[0]: f"{entry[2]}:{entry[3]}" for entry in entries}
         self.user = ids[self.config["User"]]
-        self.mounts = ["/dev", "/dev", "/proc", "/proc"]
+        self.mounts = ["/dev", "/dev"]
         for name in ["airbyte", "dest", "pipes"]:
             (mounts / name).mkdir()
             self.mounts += [str(mounts / name), f"/{name}"]
 
     def start(self, command: str) -> subprocess.Popen:
-        setup = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", CONTAINER, "sh"]
+        spaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
         environment = {"PATH": os.environ["PATH"]}
         environment |= dict(variable.split("=", 1) for variable in self.config["Env"])
         return subprocess.Popen(
-            [*setup, self.root, self.user, command, *self.mounts],
+            ["unshare", *spaces, "sh", "-euc", CONTAINER, "sh", self.root, self.user, command, *self.mounts],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -56,8 +59,11 @@ class Image:
         )
 
     def run(self, command: str) -> tuple[int, str]:
-        process = self.start(command)
-        output, _ = process.communicate(timeout=120)
+        with self.start(command) as process:
+            try:
+                output, _ = process.communicate(timeout=PATIENCE)
+            finally:
+                process.kill()
         return process.returncode, output
 
     def messages(self, arguments: str, kind: str) -> list[dict]:
@@ -98,7 +104,7 @@ def confinement(image: Image) -> str:
         code, _ = image.run(f"touch {place}/x 2>/dev/null")
         assert code != 0, f"{place} can be written"
     assert image.run("test -s /etc/ssl/certs/ca-certificates.crt")[0] == 0
-    assert image.run("$AIRBYTE_ENTRYPOINT simulate 2>/dev/null")[0] == 2
+    assert image.run("$AIRBYTE_ENTRYPOINT simulate --help 2>/dev/null")[0] == 2
     return "read-only root, user airbyte, no simulator"
 
 
@@ -140,9 +146,9 @@ def write(image: Image, mounts: Path, org: str) -> str:
         name: subprocess.Popen(["cat", pipes[name]], stdout=subprocess.PIPE, text=True)
         for name in ["stdout", "stderr"]
     }
-    errors = readers["stderr"].communicate(timeout=120)[0]
-    output = readers["stdout"].communicate(timeout=120)[0]
-    codes = (source.wait(timeout=120), process.wait(timeout=120))
+    errors = readers["stderr"].communicate(timeout=PATIENCE)[0]
+    output = readers["stdout"].communicate(timeout=PATIENCE)[0]
+    codes = (source.wait(timeout=PATIENCE), process.wait(timeout=PATIENCE))
     assert codes == (0, 0), f"exit codes {codes}: {output}{errors}"
     [state] = of_kind(output, "STATE")
     counts = state["state"]["destinationStats"]
