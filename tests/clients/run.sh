@@ -5,7 +5,7 @@
 #   cargo build --release && tests/clients/run.sh target/release/destination-salesforce
 #
 # A second argument is the directory of lines that `AIRBYTE_LINES_DIR=DIRECTORY cargo test` left.
-# Needs Python 3.10 to 3.13 and PyPI; on Debian it installs what Python lacks.
+# Needs Python 3.10 to 3.12 and PyPI; on Debian it installs what Python lacks.
 set -euo pipefail
 
 binary=$(realpath "$1")
@@ -23,7 +23,7 @@ if [ ! -e "$venv/complete" ]; then
   rm -rf "$venv" && python3 -m venv "$venv"
   if ! "$venv/bin/pip" install -q --no-compile -r requirements.txt -c constraints.txt; then
     echo "PyAirbyte cannot be installed: this test needs PyPI (https://pypi.org), or a mirror of it" \
-      "in PIP_INDEX_URL, and Python 3.10 to 3.13; this is $(python3 --version)" >&2
+      "in PIP_INDEX_URL, and Python 3.10 to 3.12; this is $(python3 --version)" >&2
     exit 1
   fi
   touch "$venv/complete"
