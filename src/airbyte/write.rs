@@ -23,6 +23,7 @@ use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
 use crate::load::{Counts, Event, Events, LoadError, LoadReport, Loader, Org, Rejects};
 use crate::reject::{RejectStore, RejectStream};
+use crate::settings::NullHandling;
 
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     }
     let schemas = catalog
         .iter()
-        .map(schema)
+        .map(|stream| schema(stream, config.settings.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
     let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
     let mut rotation = Rotation::new(&config, org.client(), output);
@@ -78,10 +79,16 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     sync.end(ended)
 }
 
-fn schema(stream: &CatalogStream) -> Result<StreamSchema, Failure> {
+/// Columns of a stream's batches; where nulls clear fields, they are told from missing keys.
+fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, Failure> {
     let StreamDescriptor { name, namespace } = &stream.descriptor;
-    StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
-        .map_err(|error| Failure::of(error.into(), &stream.descriptor))
+    let schema =
+        StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
+            .map_err(|error| Failure::of(error.into(), &stream.descriptor))?;
+    Ok(match nulls {
+        NullHandling::Clear => schema.with_explicit_nulls(),
+        NullHandling::Leave => schema,
+    })
 }
 
 /// One loader a stream, in the catalog's order, each with its object described and its columns

@@ -4,17 +4,22 @@
 //! `9.12260031E8`) and values that it could not read as they were sent. A text that is no literal
 //! of the type is therefore its own canonical form.
 
-use super::literal::{LiteralType, Outcome, clean, is_suspicious};
+use super::literal::{CLEAR, LiteralType, Outcome, clean, is_suspicious};
 use super::number;
+use crate::settings::Timezone;
 
 impl LiteralType {
-    /// The canonical form of a cell or of its echo; numbers are rounded to `scale` digits.
+    /// The canonical form of a cell or of its echo; numbers are rounded to `scale` digits. A cell
+    /// that clears its field may come back empty.
     pub(super) fn canonical(self, value: &str, scale: u32, out: &mut String) -> Outcome {
+        if value == CLEAR {
+            return Outcome::Null;
+        }
         match self {
             Self::Int | Self::Long => number::canonical(value, 0, out),
             Self::Decimal => number::canonical(value, scale, out),
             Self::Boolean | Self::Date | Self::DateTime | Self::Time => {
-                match self.literal(value, out) {
+                match self.literal(value, Timezone::default(), out) {
                     Outcome::Invalid(_) => {
                         out.clear();
                         text(value, out)

@@ -14,6 +14,15 @@ pub enum CoerceError {
         /// One sentence a column: its type, the field's type, and what to do.
         problems: Vec<String>,
     },
+    /// Required fields of an insert that no column feeds, with strict validation.
+    #[error(
+        "no column feeds the required fields {}; map columns to them, or set validate to minimal",
+        fields.join(", ")
+    )]
+    MissingRequired {
+        /// Names of the fields.
+        fields: Vec<String>,
+    },
     /// DataFusion refused the expressions.
     #[error(
         "the expressions for the columns could not be planned: {0}; give each column its own name"
@@ -31,7 +40,9 @@ impl CoerceError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::SourceTypes { .. } | Self::Plan(_) => ErrorKind::Config,
+            Self::SourceTypes { .. } | Self::MissingRequired { .. } | Self::Plan(_) => {
+                ErrorKind::Config
+            }
             Self::Evaluate(_) => ErrorKind::System,
         }
     }

@@ -8,44 +8,54 @@ use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
 use super::CoerceError;
-use super::literal::{LiteralType, Outcome, is_suspicious};
+use super::literal::{CLEAR, LiteralType, Outcome, is_suspicious};
+use super::target::Target;
 
 /// What a function makes of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Form {
-    /// The literal that is sent: `sf_date(text)`.
-    Literal,
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Form {
+    /// The literal that is sent: `sf_date(text)`. Where nulls clear fields and the source has a
+    /// column that tells which it states, that is the second argument.
+    Literal(Target),
     /// The form that is compared: `sf_canonical_date(text)`. That of decimals takes the scale of
     /// the field as a second argument.
-    Canonical,
+    Canonical(LiteralType),
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Function {
     name: String,
     form: Form,
-    literal_type: LiteralType,
     signature: Signature,
 }
 
-/// The scalar function of a type.
-pub(super) fn function(literal_type: LiteralType, form: Form) -> ScalarUDF {
-    let (prefix, arguments) = match (form, literal_type) {
-        (Form::Literal, _) => ("sf_", vec![DataType::Utf8]),
-        (Form::Canonical, LiteralType::Decimal) => {
-            ("sf_canonical_", vec![DataType::Utf8, DataType::UInt32])
-        }
-        (Form::Canonical, _) => ("sf_canonical_", vec![DataType::Utf8]),
-    };
+/// The scalar function that writes literals of a target.
+pub(super) fn literal(target: Target) -> ScalarUDF {
+    let name = format!("sf_{}", target.literal_type.name());
+    let text = TypeSignature::Exact(vec![DataType::Utf8]);
+    let told = TypeSignature::Exact(vec![DataType::Utf8, DataType::Boolean]);
     ScalarUDF::new_from_impl(Function {
-        name: format!("{prefix}{}", literal_type.name()),
-        form,
-        literal_type,
+        name,
+        form: Form::Literal(target),
+        signature: Signature::one_of(vec![text, told], Volatility::Immutable),
+    })
+}
+
+/// The scalar function of a type's canonical forms.
+pub(super) fn canonical(literal_type: LiteralType) -> ScalarUDF {
+    let mut arguments = vec![DataType::Utf8];
+    if literal_type == LiteralType::Decimal {
+        arguments.push(DataType::UInt32);
+    }
+    ScalarUDF::new_from_impl(Function {
+        name: format!("sf_canonical_{}", literal_type.name()),
+        form: Form::Canonical(literal_type),
         signature: Signature::exact(arguments, Volatility::Immutable),
     })
 }
@@ -56,9 +66,13 @@ pub(super) fn function(literal_type: LiteralType, form: Form) -> ScalarUDF {
 /// [`CoerceError::Plan`] if the registry takes no functions.
 pub fn register_udfs(registry: &mut dyn FunctionRegistry) -> Result<(), CoerceError> {
     for literal_type in LiteralType::ALL {
-        for form in [Form::Literal, Form::Canonical] {
+        let functions = [
+            literal(Target::of_type(literal_type)),
+            canonical(literal_type),
+        ];
+        for function in functions {
             registry
-                .register_udf(Arc::new(function(literal_type, form)))
+                .register_udf(Arc::new(function))
                 .map_err(CoerceError::Plan)?;
         }
     }
@@ -79,51 +93,85 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let scale = match args.args.get(1) {
-            None => 0,
-            Some(ColumnarValue::Scalar(ScalarValue::UInt32(Some(scale)))) => *scale,
-            Some(_) => {
-                return Err(exec_datafusion_err!(
-                    "{}: the scale is a constant",
-                    self.name
-                ));
+        let is_array = |value: &ColumnarValue| matches!(value, ColumnarValue::Array(_));
+        let Some(text) = args.args.first() else {
+            return Err(exec_datafusion_err!("{} takes a text", self.name));
+        };
+        let rows = if args.args.iter().any(is_array) {
+            args.number_rows
+        } else {
+            1
+        };
+        let column = text.to_array(rows)?;
+        let result = match &self.form {
+            Form::Literal(target) => {
+                let explicit = args.args.get(1).map(|told| told.to_array(rows));
+                self.literals(target, &column, explicit.transpose()?.as_ref())?
+            }
+            Form::Canonical(literal_type) => {
+                let scale = self.scale(args.args.get(1))?;
+                self.canonicals(*literal_type, scale, &column)?
             }
         };
-        match args.args.first() {
-            Some(ColumnarValue::Array(column)) => {
-                Ok(ColumnarValue::Array(self.convert(column, scale)?))
-            }
-            Some(ColumnarValue::Scalar(value)) => {
-                let result = self.convert(&value.to_array()?, scale)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-                    &result, 0,
-                )?))
-            }
-            None => Err(exec_datafusion_err!("{} takes a text", self.name)),
+        if args.args.iter().any(is_array) {
+            return Ok(ColumnarValue::Array(result));
         }
+        ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar)
     }
 }
 
 impl Function {
-    fn convert(&self, column: &ArrayRef, scale: u32) -> Result<ArrayRef> {
-        let text = column
-            .as_string_opt::<i32>()
-            .ok_or_else(|| exec_datafusion_err!("{} takes Utf8 text", self.name))?;
-        let literal_type = self.literal_type;
-        match (self.form, literal_type) {
-            (Form::Literal, LiteralType::Text) if is_clean(text) => {
-                rewrite(column, text, |value, out| match value {
-                    "" | "#N/A" => literal_type.literal(value, out),
-                    _ => Outcome::Same,
-                })
-            }
-            (Form::Literal, _) => {
-                rewrite(column, text, |value, out| literal_type.literal(value, out))
-            }
-            (Form::Canonical, _) => rewrite(column, text, |value, out| {
-                literal_type.canonical(value, scale, out)
-            }),
+    fn scale(&self, argument: Option<&ColumnarValue>) -> Result<u32> {
+        match argument {
+            None => Ok(0),
+            Some(ColumnarValue::Scalar(ScalarValue::UInt32(Some(scale)))) => Ok(*scale),
+            Some(_) => Err(exec_datafusion_err!(
+                "{}: the scale is a constant",
+                self.name
+            )),
         }
+    }
+
+    fn texts<'a>(&self, column: &'a ArrayRef) -> Result<&'a StringArray> {
+        column
+            .as_string_opt::<i32>()
+            .ok_or_else(|| exec_datafusion_err!("{} takes Utf8 text", self.name))
+    }
+
+    fn literals(
+        &self,
+        target: &Target,
+        column: &ArrayRef,
+        explicit: Option<&ArrayRef>,
+    ) -> Result<ArrayRef> {
+        let texts = self.texts(column)?;
+        let explicit = explicit.map(|told| told.as_boolean());
+        let null = |row: usize| match explicit {
+            _ if !target.clears() => None,
+            Some(told) if !told.value(row) => None,
+            _ => Some(CLEAR),
+        };
+        if target.literal_type == LiteralType::Text && is_clean(texts) {
+            return rewrite(column, texts, null, |value, out| match value {
+                "" | CLEAR => target.literal(value, out),
+                _ if target.admits(value.len()) => Outcome::Same,
+                _ => target.literal(value, out),
+            });
+        }
+        rewrite(column, texts, null, |value, out| target.literal(value, out))
+    }
+
+    fn canonicals(
+        &self,
+        literal_type: LiteralType,
+        scale: u32,
+        column: &ArrayRef,
+    ) -> Result<ArrayRef> {
+        let texts = self.texts(column)?;
+        let none = |_| None;
+        rewrite(column, texts, none, |value, out| {
+            literal_type.canonical(value, scale, out)
+        })
     }
 }
 
@@ -140,37 +188,51 @@ fn is_clean(column: &StringArray) -> bool {
 }
 
 /// The column itself as long as every value stays as it is; otherwise a new one, whose values are
-/// copied up to the first that changes. What has no literal becomes null.
+/// copied up to the first that changes. What has no literal becomes null, a null what `null` says.
 fn rewrite(
     column: &ArrayRef,
-    text: &StringArray,
+    texts: &StringArray,
+    null: impl Fn(usize) -> Option<&'static str>,
     convert: impl Fn(&str, &mut String) -> Outcome,
 ) -> Result<ArrayRef> {
     let mut buffer = String::new();
-    let first_changed = (0..text.len()).find(|row| {
-        let unchanged = text.is_null(*row) || {
-            buffer.clear();
-            convert(text.value(*row), &mut buffer) == Outcome::Same
-        };
-        !unchanged
+    let first_changed = (0..texts.len()).find(|row| {
+        if texts.is_null(*row) {
+            return null(*row).is_some();
+        }
+        buffer.clear();
+        convert(texts.value(*row), &mut buffer) != Outcome::Same
     });
     let Some(first_changed) = first_changed else {
         return Ok(Arc::clone(column));
     };
-    let mut cells = StringBuilder::with_capacity(text.len(), text.value_data().len());
-    cells.append_array(&text.slice(0, first_changed))?;
-    for row in first_changed..text.len() {
-        if text.is_null(row) {
-            cells.append_null();
+    let mut cells = StringBuilder::with_capacity(texts.len(), texts.value_data().len());
+    cells.append_array(&texts.slice(0, first_changed))?;
+    for row in first_changed..texts.len() {
+        if texts.is_null(row) {
+            append(&mut cells, null(row))?;
             continue;
         }
         buffer.clear();
-        let value = text.value(row);
-        match convert(value, &mut buffer) {
-            Outcome::Same => cells.append_value(value),
-            Outcome::Written => cells.append_value(&buffer),
-            Outcome::Null | Outcome::Invalid(_) => cells.append_null(),
-        }
+        let value = texts.value(row);
+        let cell = match convert(value, &mut buffer) {
+            Outcome::Same => Some(value),
+            Outcome::Written => Some(buffer.as_str()),
+            Outcome::Null | Outcome::Invalid(_) => None,
+        };
+        append(&mut cells, cell)?;
     }
     Ok(Arc::new(cells.finish()))
+}
+
+/// Appends a cell, unless the column's text would pass the 2 GiB that its offsets reach.
+pub(super) fn append(cells: &mut StringBuilder, cell: Option<&str>) -> Result<()> {
+    let bytes = cells.values_slice().len() + cell.map_or(0, str::len);
+    if i32::try_from(bytes).is_err() {
+        return Err(exec_datafusion_err!(
+            "the text of one column is over 2 GiB; send smaller batches"
+        ));
+    }
+    cells.append_option(cell);
+    Ok(())
 }

@@ -3,10 +3,13 @@
 //! These are the only definitions of the types. A literal is what the CSV of a job may hold; no
 //! function answers an empty one.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde_json::value::RawValue;
 
 use super::{number, temporal};
 use crate::object::FieldType;
+use crate::settings::Timezone;
 
 /// What became of the text of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +20,35 @@ pub(super) enum Outcome {
     Written,
     /// The text says nothing: the cell is null.
     Null,
-    /// There is no literal; what was wrong, without the value.
-    Invalid(&'static str),
+    /// There is no literal.
+    Invalid(Problem),
+}
+
+/// What is wrong with a value, or with its absence. Never tells the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Problem {
+    /// Nothing of the field's type; what was expected.
+    Type(&'static str),
+    /// More characters than this.
+    TooLong(u32),
+    /// A restricted picklist does not have it.
+    NotListed,
+    /// The field needs a value.
+    Required,
+    /// The field is the key.
+    NoKey,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(problem) => f.write_str(problem),
+            Self::TooLong(most) => write!(f, "longer than {most} characters"),
+            Self::NotListed => f.write_str("not an active value of the restricted picklist"),
+            Self::Required => f.write_str("no value, and the field is required"),
+            Self::NoKey => f.write_str("no value, and the field is the key of the record"),
+        }
+    }
 }
 
 /// How the values of a field are written; several types of fields share one.
@@ -37,9 +67,17 @@ pub(super) enum LiteralType {
 }
 
 /// Salesforce clears a field on this text.
-const CLEAR: &str = "#N/A";
+pub(super) const CLEAR: &str = "#N/A";
 
-const CLEARS: &str = "the text #N/A would clear the field and cannot be written";
+pub(super) const CLEARS: Problem =
+    Problem::Type("the text #N/A would clear the field and cannot be written");
+
+const NOT_BOOLEAN: Problem =
+    Problem::Type("not a boolean (expected true, false, yes, no, t, f, y, n, 1 or 0)");
+const NOT_LIST: Problem = Problem::Type("not a list of texts, numbers and booleans");
+const SEMICOLON: Problem = Problem::Type("a value of the list holds a semicolon");
+const NOT_BASE64: Problem =
+    Problem::Type("not base64 (expected the standard alphabet, padded with =)");
 
 impl LiteralType {
     pub(super) const ALL: [Self; 10] = [
@@ -98,7 +136,8 @@ impl LiteralType {
     }
 
     /// The literal of a text; `out` is empty when called and used when the outcome is `Written`.
-    pub(super) fn literal(self, value: &str, out: &mut String) -> Outcome {
+    /// Dates are those of `zone`, as are timestamps without an offset.
+    pub(super) fn literal(self, value: &str, zone: Timezone, out: &mut String) -> Outcome {
         if value == CLEAR {
             return Outcome::Invalid(CLEARS);
         }
@@ -109,8 +148,8 @@ impl LiteralType {
             Self::Int => number::int(value, out),
             Self::Long => number::long(value, out),
             Self::Decimal => number::decimal(value, out),
-            Self::Date => temporal::date(value, out),
-            Self::DateTime => temporal::datetime(value, out),
+            Self::Date => temporal::date(value, zone, out),
+            Self::DateTime => temporal::datetime(value, zone, out),
             Self::Time => temporal::time(value, out),
             Self::Base64 => base64(value, out),
         }
@@ -165,42 +204,52 @@ fn multi_picklist(value: &str, out: &mut String) -> Outcome {
     if !value.trim_start().starts_with('[') {
         return text(value, out);
     }
-    let Ok(values) = serde_json::from_str::<Vec<Value>>(value) else {
+    let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(value) else {
         return text(value, out);
     };
     let mut joined = String::new();
-    for value in values.iter().filter(|value| !value.is_null()) {
+    for value in values.into_iter().map(RawValue::get) {
+        let choice = match value.as_bytes().first() {
+            Some(b'n') => continue,
+            Some(b'{' | b'[') => return Outcome::Invalid(NOT_LIST),
+            Some(b'"') => match serde_json::from_str::<String>(value) {
+                Ok(choice) => choice,
+                Err(_) => return Outcome::Invalid(NOT_LIST),
+            },
+            _ => value.to_owned(),
+        };
+        if choice.contains(';') {
+            return Outcome::Invalid(SEMICOLON);
+        }
         if !joined.is_empty() {
             joined.push(';');
         }
-        match value {
-            Value::String(value) if value.contains(';') => {
-                return Outcome::Invalid("a value of the list holds a semicolon");
-            }
-            Value::String(value) => joined.push_str(value),
-            Value::Bool(_) | Value::Number(_) => joined.push_str(&value.to_string()),
-            _ => return Outcome::Invalid("not a list of texts"),
-        }
+        joined.push_str(&choice);
     }
     clean(&joined, out);
     finish(out)
 }
 
+/// A word, or a number equal to 0 or 1.
 fn boolean(value: &str, out: &mut String) -> Outcome {
     if matches!(value, "true" | "false") {
         return Outcome::Same;
     }
     let value = value.trim();
     let is = |words: [&str; 4]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
-    if value.is_empty() {
+    let flag = if value.is_empty() {
         return Outcome::Null;
-    } else if is(["true", "t", "yes", "y"]) || value == "1" {
-        out.push_str("true");
-    } else if is(["false", "f", "no", "n"]) || value == "0" {
-        out.push_str("false");
+    } else if is(["true", "t", "yes", "y"]) {
+        true
+    } else if is(["false", "f", "no", "n"]) {
+        false
     } else {
-        return Outcome::Invalid("not a boolean (expected true or false)");
-    }
+        match number::bit(value) {
+            Some(flag) => flag,
+            None => return Outcome::Invalid(NOT_BOOLEAN),
+        }
+    };
+    out.push_str(if flag { "true" } else { "false" });
     Outcome::Written
 }
 
@@ -215,7 +264,7 @@ fn base64(value: &str, out: &mut String) -> Outcome {
     } else if is_base64(out) {
         Outcome::Written
     } else {
-        Outcome::Invalid("not base64 (expected the standard alphabet, padded with =)")
+        Outcome::Invalid(NOT_BASE64)
     }
 }
 

@@ -9,11 +9,15 @@
 mod canonical;
 mod error;
 mod function;
+mod json;
 mod literal;
 mod number;
 mod reason;
 mod rules;
+mod source;
+mod target;
 mod temporal;
+mod zone;
 
 pub use error::CoerceError;
 pub use function::register_udfs;
@@ -23,7 +27,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
@@ -34,12 +38,12 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
-use crate::decode::RAW_ERROR;
+use crate::decode::{EXPLICIT_NULL_OF, RAW_ERROR};
 use crate::error::Result;
 use crate::object::{Header, ObjectSchema, Operation};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
-use literal::{LiteralType, Outcome};
-use rules::Rule;
+use literal::{Outcome, Problem};
+use target::Target;
 
 /// Choices of the user that change how values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,7 +82,9 @@ pub struct Coercion {
 struct Column {
     source: usize,
     name: String,
-    literal_type: LiteralType,
+    target: Target,
+    /// The source's column that tells which nulls of this one are stated; all are without it.
+    explicit_null: Option<usize>,
     text: Arc<dyn PhysicalExpr>,
     cell: Arc<dyn PhysicalExpr>,
     /// Over a batch of this column alone.
@@ -100,16 +106,21 @@ impl Coercion {
     ///
     /// # Errors
     /// A config error that names every column that no field takes, or whose Arrow type has no plain
-    /// meaning in its field.
+    /// meaning in its field; with strict validation, one that names the required fields of an
+    /// insert that no column feeds.
     pub fn plan(
         source: &SchemaRef,
         object: &ObjectSchema,
         operation: &Operation,
-        _settings: CoerceSettings,
+        settings: CoerceSettings,
     ) -> Result<Self> {
         let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
         let header = Header::resolve(&names, object, operation)?;
-        let columns = plan_columns(source, &header)?;
+        if settings.validate == Validate::Strict && !header.missing_required.is_empty() {
+            let fields = header.missing_required;
+            return Err(CoerceError::MissingRequired { fields }.into());
+        }
+        let columns = plan_columns(source, &header, operation, settings)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
         Ok(Self {
@@ -139,15 +150,14 @@ impl Coercion {
         let mut cells = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             let written = evaluate(&column.cell, source)?;
-            let given = source.column(column.source);
-            if given.logical_null_count() != written.null_count() {
+            if column.is_suspect(source, &written) {
                 column.problems(source, &written, &mut problems)?;
             }
             cells.push(written);
         }
         let mut rejects: BTreeMap<usize, Reason> = problems
             .into_iter()
-            .map(|(row, problems)| (row, invalid_values(&problems)))
+            .map(|(row, problems)| (row, reason(&problems)))
             .collect();
         rejects.extend(self.unreadable(source));
         let rows = RecordBatchOptions::new().with_row_count(Some(source.num_rows()));
@@ -201,88 +211,124 @@ impl Coercion {
     }
 }
 
-/// One expression a column: `LastName: sf_text(last_name)`.
+/// One expression a column, and what settings add to it: `LastName: sf_text(last_name), needed`.
 impl fmt::Display for Coercion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, column) in self.columns.iter().enumerate() {
             let end = if index == 0 { "" } else { "\n" };
-            write!(f, "{end}{}: {}", column.name, fmt_sql(column.cell.as_ref()))?;
+            let cell = fmt_sql(column.cell.as_ref());
+            write!(f, "{end}{}: {cell}{}", column.name, column.target)?;
         }
         Ok(())
     }
 }
 
 impl Column {
-    /// Adds what is wrong with each value that has no cell. A value that says nothing is not wrong.
+    /// Whether a value has no cell, or a null that needs one: told by counts of nulls alone.
+    fn is_suspect(&self, source: &RecordBatch, written: &ArrayRef) -> bool {
+        let empty = written.null_count();
+        if self.target.needed().is_some() {
+            return empty > 0;
+        }
+        let nulls = source.column(self.source).logical_null_count();
+        if !self.target.clears() {
+            return empty != nulls;
+        }
+        let told = self.explicit_null.map(|index| source.column(index));
+        let stated = told.and_then(|told| told.as_boolean_opt());
+        empty + stated.map_or(nulls, BooleanArray::true_count) != nulls
+    }
+
+    /// Adds what is wrong with each value that has no cell, and each null that needs one.
     fn problems<'a>(
         &'a self,
         source: &RecordBatch,
         written: &ArrayRef,
-        problems: &mut BTreeMap<usize, Vec<(&'a str, &'static str)>>,
+        problems: &mut BTreeMap<usize, Vec<(&'a str, Problem)>>,
     ) -> Result<(), CoerceError> {
-        let given = source.column(self.source).logical_nulls();
+        let given = source.column(self.source);
+        let nulls = given.logical_nulls();
         let texts = evaluate(&self.text, source)?;
         let texts = texts.as_string_opt::<i32>();
         let mut buffer = String::new();
         for row in (0..source.num_rows()).filter(|row| written.is_null(*row)) {
-            if given.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                continue;
-            }
-            let problem = match texts.filter(|texts| texts.is_valid(row)) {
-                None => "a value that cannot be written as text",
+            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+            let outcome = match texts.filter(|texts| texts.is_valid(row)) {
+                _ if is_null => Outcome::Null,
+                None => Outcome::Invalid(source::unwritable(given.data_type())),
                 Some(texts) => {
                     buffer.clear();
-                    match self.literal_type.literal(texts.value(row), &mut buffer) {
-                        Outcome::Invalid(problem) => problem,
-                        Outcome::Same | Outcome::Written | Outcome::Null => continue,
-                    }
+                    self.target.literal(texts.value(row), &mut buffer)
                 }
             };
-            problems.entry(row).or_default().push((&self.name, problem));
+            let problem = match outcome {
+                Outcome::Invalid(problem) => Some(problem),
+                Outcome::Null => self.target.needed(),
+                Outcome::Same | Outcome::Written => None,
+            };
+            if let Some(problem) = problem {
+                problems.entry(row).or_default().push((&self.name, problem));
+            }
         }
         Ok(())
     }
 }
 
-fn invalid_values(problems: &[(&str, &'static str)]) -> Reason {
+fn reason(problems: &[(&str, Problem)]) -> Reason {
     let messages: Vec<String> = problems
         .iter()
         .map(|(field, problem)| format!("{field}: {problem}"))
         .collect();
     let fields = problems.iter().map(|(field, _)| (*field).to_owned());
-    Reason::local(
-        Stage::Coerce,
-        Reason::INVALID_VALUE,
-        messages.join("; "),
-        fields.collect(),
-    )
+    let code = if problems.iter().any(|(_, p)| *p == Problem::NoKey) {
+        Reason::MISSING_KEY
+    } else {
+        Reason::INVALID_VALUE
+    };
+    Reason::local(Stage::Coerce, code, messages.join("; "), fields.collect())
 }
 
-fn plan_columns(source: &SchemaRef, header: &Header) -> Result<Vec<Column>, CoerceError> {
+/// The source's column that tells which nulls of another are stated.
+fn explicit_null_of(source: &Schema, column: &str) -> Option<usize> {
+    let of = |field: &Arc<ArrowField>| field.metadata().get(EXPLICIT_NULL_OF).cloned();
+    let mut fields = source.fields().iter();
+    fields.position(|field| of(field).as_deref() == Some(column))
+}
+
+fn plan_columns(
+    source: &SchemaRef,
+    header: &Header,
+    operation: &Operation,
+    settings: CoerceSettings,
+) -> Result<Vec<Column>, CoerceError> {
     let source_schema = DFSchema::try_from(Arc::clone(source)).map_err(CoerceError::Plan)?;
     let mut columns = Vec::with_capacity(header.columns.len());
     let mut problems = Vec::new();
-    for column in &header.columns {
+    for (index, column) in header.columns.iter().enumerate() {
         let Some(from) = source.fields().get(column.source) else {
             continue;
         };
         let field = &column.field;
-        let rule = match Rule::choose(from, field) {
-            Ok(rule) => rule,
+        let text = match rules::source_text(from, field) {
+            Ok(text) => text,
             Err(problem) => {
                 problems.push(problem);
                 continue;
             }
         };
+        let target = Target::new(column, header.key == Some(index), operation, settings);
+        let explicit_null = explicit_null_of(source, from.name());
+        let told = explicit_null.map(|index| source.field(index));
         let own = Schema::new(vec![text_field(&field.name)]);
         let own = DFSchema::try_from(own).map_err(CoerceError::Plan)?;
         columns.push(Column {
             source: column.source,
             name: column.name.clone(),
-            literal_type: rule.literal_type,
-            text: physical(&rule.text, &source_schema)?,
-            cell: physical(&rule.cell(), &source_schema)?,
+            text: physical(&text, &source_schema)?,
+            cell: physical(&rules::cell(text, target.clone(), told), &source_schema)?,
             canonical: physical(&rules::canonical(field), &own)?,
+            explicit_null,
+            target,
         });
     }
     if problems.is_empty() {
@@ -312,6 +358,8 @@ fn text_field(name: &str) -> ArrowField {
     ArrowField::new(name, DataType::Utf8, true)
 }
 
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

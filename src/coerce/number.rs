@@ -1,14 +1,14 @@
 //! Numbers, checked and shifted as text: neither digits nor magnitude pass through a float.
 
-use super::literal::Outcome;
+use super::literal::{Outcome, Problem};
 
 /// Longest number written, in characters: more digits than any double has before or after its
 /// point.
 const MAX_LENGTH: usize = 400;
 
-const NOT_DECIMAL: &str = "not a number (expected digits such as 1234.5)";
-const NOT_INT: &str = "not a whole number between -2147483648 and 2147483647";
-const NOT_LONG: &str = "not a whole number of 64 bits";
+const NOT_DECIMAL: Problem = Problem::Type("not a number (expected digits such as 1234.5)");
+const NOT_INT: Problem = Problem::Type("not a whole number between -2147483648 and 2147483647");
+const NOT_LONG: Problem = Problem::Type("not a whole number of 64 bits");
 
 /// Any number -> plain decimal text, all digits kept.
 pub(super) fn decimal(text: &str, out: &mut String) -> Outcome {
@@ -35,10 +35,22 @@ pub(super) fn long(text: &str, out: &mut String) -> Outcome {
     whole(text, out, NOT_LONG, |digits| digits.parse::<i64>().is_ok())
 }
 
+/// A number equal to 1 or to 0.
+pub(super) fn bit(text: &str) -> Option<bool> {
+    let mut digits = String::new();
+    match whole(text, &mut digits, NOT_INT, |digits| {
+        matches!(digits, "0" | "-0" | "1")
+    }) {
+        Outcome::Same => Some(text == "1"),
+        Outcome::Written => Some(digits == "1"),
+        Outcome::Null | Outcome::Invalid(_) => None,
+    }
+}
+
 fn whole(
     text: &str,
     out: &mut String,
-    problem: &'static str,
+    problem: Problem,
     in_range: impl Fn(&str) -> bool,
 ) -> Outcome {
     match decimal(text, out) {

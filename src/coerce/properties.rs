@@ -6,10 +6,11 @@ use proptest::prelude::*;
 
 use super::literal::{LiteralType, Outcome};
 use super::tests::{plan, text_batch};
+use crate::settings::Timezone;
 
 fn literal(literal_type: LiteralType, value: &str) -> Option<String> {
     let mut out = String::new();
-    match literal_type.literal(value, &mut out) {
+    match literal_type.literal(value, Timezone::default(), &mut out) {
         Outcome::Same => Some(value.to_owned()),
         Outcome::Written => Some(out),
         Outcome::Null | Outcome::Invalid(_) => None,
@@ -111,7 +112,7 @@ proptest! {
             };
             prop_assert!(is_legal(literal_type, &cell), "{literal_type:?} {value:?} {cell:?}");
             let mut out = String::new();
-            prop_assert_eq!(literal_type.literal(&cell, &mut out), Outcome::Same);
+            prop_assert_eq!(literal_type.literal(&cell, Timezone::default(), &mut out), Outcome::Same);
         }
     }
 
@@ -191,7 +192,7 @@ proptest! {
             let expected = value.and_then(|value| literal(literal_type, value));
             let found = column.is_valid(row).then(|| column.value(row).to_owned());
             prop_assert_eq!(found, expected);
-            let outcome = value.map(|value| literal_type.literal(value, &mut String::new()));
+            let outcome = value.map(|value| literal_type.literal(value, Timezone::default(), &mut String::new()));
             if matches!(outcome, Some(Outcome::Invalid(_))) {
                 invalid.push(row);
             }

@@ -2,19 +2,24 @@
 
 use std::fmt::Write;
 
-use chrono::{Datelike, Duration, NaiveDate};
+use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
-use super::literal::Outcome;
+use super::literal::{Outcome, Problem};
+use super::zone;
+use crate::settings::Timezone;
 
-const NOT_DATE: &str = "not a date (expected YYYY-MM-DD or a timestamp)";
-const NOT_DATETIME: &str =
-    "not a timestamp (expected YYYY-MM-DDThh:mm:ss with an optional fraction and offset)";
-const NOT_TIME: &str = "not a time (expected hh:mm:ss with an optional fraction and offset)";
+const NOT_DATE: Problem = Problem::Type("not a date (expected YYYY-MM-DD or a timestamp)");
+const NOT_DATETIME: Problem = Problem::Type(
+    "not a timestamp (expected YYYY-MM-DDThh:mm:ss with an optional fraction and offset)",
+);
+const NOT_TIME: Problem =
+    Problem::Type("not a time (expected hh:mm:ss with an optional fraction and offset)");
 
 const DAY_MS: i64 = 86_400_000;
+const MINUTE_MS: i64 = 60_000;
 
-/// A date, or a timestamp's date in UTC -> `YYYY-MM-DD`.
-pub(super) fn date(text: &str, out: &mut String) -> Outcome {
+/// A date, or a timestamp's date in the zone -> `YYYY-MM-DD`.
+pub(super) fn date(text: &str, zone: Timezone, out: &mut String) -> Outcome {
     if text.len() == 10 && day(text.as_bytes()).is_some() {
         return Outcome::Same;
     }
@@ -22,16 +27,17 @@ pub(super) fn date(text: &str, out: &mut String) -> Outcome {
     if text.is_empty() {
         return Outcome::Null;
     }
-    let Some((date, _)) = timestamp(text.strip_suffix(['Z', 'z']).filter(is_day).unwrap_or(text))
-    else {
+    let stamp = Stamp::parse(text.strip_suffix(['Z', 'z']).filter(is_day).unwrap_or(text));
+    let Some(date) = stamp.and_then(|stamp| stamp.date(zone)) else {
         return Outcome::Invalid(NOT_DATE);
     };
     write_date(date, out);
     Outcome::Written
 }
 
-/// A timestamp, in UTC where it has no offset, or a date's midnight -> `YYYY-MM-DDTHH:MM:SS.sssZ`.
-pub(super) fn datetime(text: &str, out: &mut String) -> Outcome {
+/// A timestamp, in the zone where it has no offset, or a date's midnight there ->
+/// `YYYY-MM-DDTHH:MM:SS.sssZ`.
+pub(super) fn datetime(text: &str, zone: Timezone, out: &mut String) -> Outcome {
     let bytes = text.as_bytes();
     if let Some((b'T', time)) = bytes
         .get(10..)
@@ -46,12 +52,12 @@ pub(super) fn datetime(text: &str, out: &mut String) -> Outcome {
     if text.is_empty() {
         return Outcome::Null;
     }
-    let Some((date, ms)) = timestamp(text) else {
+    let Some(utc) = Stamp::parse(text).and_then(|stamp| stamp.utc(zone)) else {
         return Outcome::Invalid(NOT_DATETIME);
     };
-    write_date(date, out);
+    write_date(utc.date(), out);
     out.push('T');
-    write_time(ms, out);
+    write_time(milliseconds(utc.time()), out);
     Outcome::Written
 }
 
@@ -64,10 +70,11 @@ pub(super) fn time(text: &str, out: &mut String) -> Outcome {
     if text.is_empty() {
         return Outcome::Null;
     }
-    let Some(ms) = clock(text.as_bytes()) else {
+    let Some((ms, offset)) = clock(text.as_bytes()) else {
         return Outcome::Invalid(NOT_TIME);
     };
-    write_time(ms.rem_euclid(DAY_MS), out);
+    let utc = ms - offset.unwrap_or_default() * MINUTE_MS;
+    write_time(utc.rem_euclid(DAY_MS), out);
     Outcome::Written
 }
 
@@ -97,24 +104,50 @@ fn is_written_time(text: &[u8]) -> bool {
     text.len() == 13 && text.ends_with(b"Z") && text.get(8) == Some(&b'.') && clock(text).is_some()
 }
 
-/// Date and milliseconds of its day, in UTC, of a date or a timestamp.
-fn timestamp(text: &str) -> Option<(NaiveDate, i64)> {
-    let (year, month, day) = day(text.as_bytes())?;
-    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
-    let ms = match text.as_bytes().get(10..)? {
-        [] => return Some((date, 0)),
-        [b'T' | b't' | b' ', time @ ..] => clock(time)?,
-        _ => return None,
-    };
-    let date = date.checked_add_signed(Duration::days(ms.div_euclid(DAY_MS)))?;
-    (1..=9999)
-        .contains(&date.year())
-        .then_some((date, ms.rem_euclid(DAY_MS)))
+/// A date or a timestamp as written.
+struct Stamp {
+    local: NaiveDateTime,
+    /// Minutes east of UTC.
+    offset: Option<i64>,
 }
 
-/// Milliseconds since midnight in UTC of `hh:mm[:ss[.fraction]][offset]`; the offset may lead to
-/// the day before or after.
-fn clock(text: &[u8]) -> Option<i64> {
+impl Stamp {
+    fn parse(text: &str) -> Option<Self> {
+        let (year, month, day) = day(text.as_bytes())?;
+        let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
+        let (ms, offset) = match text.as_bytes().get(10..)? {
+            [] => (0, None),
+            [b'T' | b't' | b' ', time @ ..] => clock(time)?,
+            _ => return None,
+        };
+        let local = date.and_time(NaiveTime::MIN) + Duration::milliseconds(ms);
+        Some(Self { local, offset })
+    }
+
+    fn utc(&self, zone: Timezone) -> Option<NaiveDateTime> {
+        let utc = match self.offset {
+            Some(offset) => self.local.checked_sub_signed(Duration::minutes(offset)),
+            None => zone::to_utc(self.local, zone),
+        };
+        utc.filter(|utc| (1..=9999).contains(&utc.year()))
+    }
+
+    fn date(&self, zone: Timezone) -> Option<NaiveDate> {
+        let local = match self.offset {
+            Some(_) => zone::to_local(self.utc(zone)?, zone)?,
+            None => self.local,
+        };
+        (1..=9999).contains(&local.year()).then(|| local.date())
+    }
+}
+
+fn milliseconds(time: NaiveTime) -> i64 {
+    i64::from(time.num_seconds_from_midnight()) * 1_000 + i64::from(time.nanosecond() / 1_000_000)
+}
+
+/// Milliseconds since midnight and the offset, in minutes east of UTC, of
+/// `hh:mm[:ss[.fraction]][offset]`.
+fn clock(text: &[u8]) -> Option<(i64, Option<i64>)> {
     let [h1, h2, b':', m1, m2, rest @ ..] = text else {
         return None;
     };
@@ -131,7 +164,7 @@ fn clock(text: &[u8]) -> Option<i64> {
         return None;
     }
     let local = i64::from((hour * 60 + minute) * 60 + second) * 1_000 + ms;
-    Some(local - offset(zone)? * 60_000)
+    Some((local, offset(zone)?))
 }
 
 /// One to nine digits after the point, cut to milliseconds, and what follows them.
@@ -143,11 +176,12 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     (1..=9).contains(&length).then_some((ms, rest))
 }
 
-/// Minutes east of UTC: `Z`, `UTC`, `+HH:MM`, `+HHMM`, `+HH`, or nothing for UTC.
-fn offset(zone: &[u8]) -> Option<i64> {
+/// Minutes east of UTC: `Z`, `UTC`, `+HH:MM`, `+HHMM`, `+HH`, or nothing at all.
+fn offset(zone: &[u8]) -> Option<Option<i64>> {
     let zone = zone.strip_prefix(b" ").unwrap_or(zone);
     let (sign, digits) = match zone {
-        [] | [b'Z' | b'z'] | b"UTC" => return Some(0),
+        [] => return Some(None),
+        [b'Z' | b'z'] | b"UTC" => return Some(Some(0)),
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
         _ => return None,
@@ -157,7 +191,7 @@ fn offset(zone: &[u8]) -> Option<i64> {
         [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => (two(*h1, *h2)?, two(*m1, *m2)?),
         _ => return None,
     };
-    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 60 + minutes))
+    (hours < 24 && minutes < 60).then(|| Some(sign * i64::from(hours * 60 + minutes)))
 }
 
 fn two(tens: u8, ones: u8) -> Option<u32> {
@@ -165,7 +199,7 @@ fn two(tens: u8, ones: u8) -> Option<u32> {
     (tens < 10 && ones < 10).then(|| u32::from(tens * 10 + ones))
 }
 
-fn write_date(date: NaiveDate, out: &mut String) {
+pub(super) fn write_date(date: NaiveDate, out: &mut String) {
     write!(
         out,
         "{:04}-{:02}-{:02}",
@@ -178,6 +212,25 @@ fn write_date(date: NaiveDate, out: &mut String) {
 
 fn write_time(ms: i64, out: &mut String) {
     let (seconds, ms) = (ms / 1_000, ms % 1_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    write!(out, "{hour:02}:{minute:02}:{second:02}.{ms:03}Z").expect("a String takes any text");
+    write_clock(
+        u32::try_from(seconds).unwrap_or_default(),
+        ms * 1_000_000,
+        false,
+        out,
+    );
+    out.push('Z');
+}
+
+/// A second of the day and nanoseconds as `HH:MM:SS.sss`; if `full`, with all digits that are not
+/// zero, in groups of three.
+pub(super) fn write_clock(second: u32, nanos: i64, full: bool, out: &mut String) {
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    write!(out, "{hour:02}:{minute:02}:{second:02}").expect("a String takes any text");
+    let (digits, fraction) = match nanos {
+        0 if full => return,
+        _ if !full || nanos % 1_000_000 == 0 => (3, nanos / 1_000_000),
+        _ if nanos % 1_000 == 0 => (6, nanos / 1_000),
+        _ => (9, nanos),
+    };
+    write!(out, ".{fraction:0digits$}").expect("a String takes any text");
 }

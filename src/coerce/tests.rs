@@ -8,7 +8,7 @@ use datafusion::execution::FunctionRegistry;
 use super::*;
 use crate::object::{Field, FieldType};
 
-fn field(name: &str, field_type: FieldType) -> Field {
+pub(super) fn field(name: &str, field_type: FieldType) -> Field {
     Field {
         name: name.into(),
         label: name.into(),
@@ -112,17 +112,17 @@ fn the_plan_prints_itself() {
     ]));
     insta::assert_snapshot!(plan(&source).unwrap(), @r#"
     LastName: sf_text(lastname)
-    Email: sf_text(sf_decimal(TRY_CAST(Email AS Utf8)))
-    Birthdate: sf_date(TRY_CAST(CASE WHEN birthdate >= 0001-01-01 AND birthdate <= 9999-12-31 THEN birthdate END AS Utf8))
-    Joined__c: sf_datetime(TRY_CAST(CASE WHEN TRY_CAST(joined__c AS Timestamp(Microsecond, Some("+00:00"))) >= -62135596800000000 AND TRY_CAST(joined__c AS Timestamp(Microsecond, Some("+00:00"))) <= 253402300799999999 THEN TRY_CAST(joined__c AS Timestamp(Microsecond, Some("+00:00"))) END AS Utf8))
-    Wakes__c: sf_time(TRY_CAST(wakes__c AS Utf8))
-    DoNotCall: sf_boolean(TRY_CAST(donotcall AS Utf8))
-    Children__c: sf_int(TRY_CAST(children__c AS Utf8))
-    Clicks__c: sf_long(TRY_CAST(clicks__c AS Utf8))
-    Budget__c: sf_decimal(TRY_CAST(budget__c AS Utf8))
-    Tags__c: sf_multipicklist(TRY_CAST(tags__c AS Utf8))
-    Photo__c: sf_base64(TRY_CAST(photo__c AS Utf8))
-    Place__c: sf_text(TRY_CAST(TRY_CAST(CASE WHEN place__c >= 0001-01-01 AND place__c <= 9999-12-31 THEN place__c END AS Date32) AS Utf8))
+    Email: sf_text(sf_source(Email))
+    Birthdate: sf_date(sf_source(birthdate))
+    Joined__c: sf_datetime(sf_source(joined__c))
+    Wakes__c: sf_time(sf_source(wakes__c))
+    DoNotCall: sf_boolean(sf_source(donotcall))
+    Children__c: sf_int(sf_source(children__c))
+    Clicks__c: sf_long(sf_source(clicks__c))
+    Budget__c: sf_decimal(sf_source(budget__c))
+    Tags__c: sf_multipicklist(sf_source(tags__c))
+    Photo__c: sf_base64(sf_source(photo__c))
+    Place__c: sf_text(sf_source(place__c))
     "#);
 }
 

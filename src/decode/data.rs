@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::json::{NO_OBJECT, Sink, Undecodable};
 use super::keys::{Key, Keys};
-use super::value::{self, Cell};
+use super::value::{self, Cell, Text};
 
 /// Reads the data of a record into cells; answers whether it has a key without a column.
 pub(super) struct DataSeed<'s, 'k, 'a> {
@@ -38,7 +38,7 @@ impl<'a> Visitor<'a> for DataSeed<'_, '_, 'a> {
         let keys = sink.catalog.keys(stream);
         keys.start_record();
         sink.cells.clear();
-        sink.cells.resize(keys.columns(), None);
+        sink.cells.resize(keys.columns(), Cell::Missing);
         let mut unknown_key = false;
         while let Some(key) = map.next_key_seed(KeySeed(&mut *keys))? {
             let column = match key {
@@ -63,7 +63,7 @@ impl<'a> Visitor<'a> for DataSeed<'_, '_, 'a> {
                 map.next_value_seed(PlainSeed)?
             };
             if let Some(place) = column.and_then(|column| sink.cells.get_mut(column)) {
-                *place = cell;
+                *place = cell.into();
             }
         }
         Ok(unknown_key)
@@ -96,35 +96,35 @@ impl Visitor<'_> for KeySeed<'_> {
 struct PlainSeed;
 
 impl<'a> DeserializeSeed<'a> for PlainSeed {
-    type Value = Cell<'a>;
+    type Value = Text<'a>;
 
     #[inline]
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Cell<'a>, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Text<'a>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'a> Visitor<'a> for PlainSeed {
-    type Value = Cell<'a>;
+    type Value = Text<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string, a boolean or null")
     }
 
     #[inline]
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cell<'a>, E> {
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Text<'a>, E> {
         Ok(Some(Cow::Borrowed(text)))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Cell<'a>, E> {
+    fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
         Ok(Some(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Cell<'a>, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Text<'a>, E> {
         Ok(Some(Cow::Borrowed(if value { "true" } else { "false" })))
     }
 
-    fn visit_unit<E>(self) -> Result<Cell<'a>, E> {
+    fn visit_unit<E>(self) -> Result<Text<'a>, E> {
         Ok(None)
     }
 }

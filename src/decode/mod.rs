@@ -41,9 +41,21 @@ pub const RAW: &str = "_airbyte_raw";
 /// Bookkeeping column, `Utf8`: why the line in [`RAW`] could not be decoded, free of its values.
 pub const RAW_ERROR: &str = "_airbyte_raw_error";
 
-/// Whether a column is one of the four that the decoder adds.
+/// Key of the metadata of a `Boolean` column that is true where the record had the key of another
+/// column with null, and false where it had a value or lacked the key: the other column's name.
+/// [`StreamSchema::with_explicit_nulls`] adds such a column for each property.
+pub const EXPLICIT_NULL_OF: &str = "explicit_null_of";
+
+/// What the names of those columns begin with; the name of the property follows.
+const EXPLICIT_NULL_PREFIX: &str = "_airbyte_null_";
+
+/// Whether a column is one of those that the decoder adds.
 pub fn is_bookkeeping(name: &str) -> bool {
-    matches!(name, EMITTED_AT | CHANGES | RAW | RAW_ERROR)
+    matches!(name, EMITTED_AT | CHANGES | RAW | RAW_ERROR) || is_explicit_null(name)
+}
+
+fn is_explicit_null(name: &str) -> bool {
+    name.starts_with(EXPLICIT_NULL_PREFIX)
 }
 
 /// What a line was.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, StringBuilder};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::value::Cell;
+use super::{is_bookkeeping, is_explicit_null};
 
 /// Rows of a full batch.
 const MAX_ROWS: usize = 8_192;
@@ -32,6 +33,8 @@ struct Builders {
     changes: StringBuilder,
     raw: StringBuilder,
     raw_error: StringBuilder,
+    /// One a property, or none at all.
+    explicit_nulls: Vec<BooleanBuilder>,
     rows: usize,
     text: usize,
 }
@@ -64,12 +67,15 @@ impl Rows {
         let open = self.builders();
         for (column, cell) in open.properties.iter_mut().zip(cells) {
             match cell {
-                Some(text) => {
+                Cell::Text(text) => {
                     open.text += text.len();
                     column.append_value(text);
                 }
-                None => column.append_null(),
+                Cell::Missing | Cell::Null => column.append_null(),
             }
+        }
+        for (column, cell) in open.explicit_nulls.iter_mut().zip(cells) {
+            column.append_value(*cell == Cell::Null);
         }
         open.text += changes.map_or(0, str::len);
         open.emitted_at.append_option(emitted_at);
@@ -84,6 +90,9 @@ impl Rows {
         let open = self.builders();
         for column in &mut open.properties {
             column.append_null();
+        }
+        for column in &mut open.explicit_nulls {
+            column.append_value(false);
         }
         open.text += line.len() + error.len();
         open.emitted_at.append_null();
@@ -107,24 +116,25 @@ impl Rows {
             Arc::new(open.raw.finish()),
             Arc::new(open.raw_error.finish()),
         ]);
+        let explicit_nulls = open.explicit_nulls.iter_mut();
+        columns.extend(explicit_nulls.map(|column| Arc::new(column.finish()) as ArrayRef));
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
         Some(batch.expect("one builder of the column's type for each column, filled alike"))
     }
 
     fn builders(&mut self) -> &mut Builders {
-        let columns = self.schema.fields().len() - BOOKKEEPING;
-        let last_full = self.last_full.as_ref();
+        let (schema, last_full) = (&self.schema, self.last_full.as_ref());
         self.open
-            .get_or_insert_with(|| Builders::new(columns, last_full))
+            .get_or_insert_with(|| Builders::new(schema, last_full))
     }
 }
 
-/// Columns behind the properties.
-const BOOKKEEPING: usize = 4;
-
 impl Builders {
     /// Empty builders, as large as the last batch if that was full.
-    fn new(columns: usize, last_full: Option<&(usize, Vec<usize>)>) -> Self {
+    fn new(schema: &Schema, last_full: Option<&(usize, Vec<usize>)>) -> Self {
+        let names = || schema.fields().iter().map(|field| field.name());
+        let columns = names().filter(|name| !is_bookkeeping(name)).count();
+        let explicit_nulls = names().filter(|name| is_explicit_null(name)).count();
         let properties = match last_full {
             Some((rows, sizes)) => sizes
                 .iter()
@@ -141,6 +151,9 @@ impl Builders {
             changes: StringBuilder::with_capacity(rows, 0),
             raw: StringBuilder::with_capacity(rows, 0),
             raw_error: StringBuilder::with_capacity(rows, 0),
+            explicit_nulls: (0..explicit_nulls)
+                .map(|_| BooleanBuilder::with_capacity(rows))
+                .collect(),
             rows: 0,
             text: 0,
         }
@@ -162,5 +175,5 @@ impl Builders {
 /// The same vector without its cells: its allocation serves the next line.
 pub(super) fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
     cells.clear();
-    cells.into_iter().map(|_| None).collect()
+    cells.into_iter().map(|_| Cell::Missing).collect()
 }

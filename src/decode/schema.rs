@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::{CHANGES, DecodeError, EMITTED_AT, RAW, RAW_ERROR, is_bookkeeping};
+use super::{
+    CHANGES, DecodeError, EMITTED_AT, EXPLICIT_NULL_OF, EXPLICIT_NULL_PREFIX, RAW, RAW_ERROR,
+    is_bookkeeping,
+};
 
 /// Key of a field's metadata that holds the type its stream declares: `string`, `integer`,
 /// `number`, `boolean`, `date`, `time_with_timezone`, `time_without_timezone`,
@@ -96,6 +99,28 @@ impl StreamSchema {
             namespace: namespace.map(str::to_owned),
             schema: Arc::new(Schema::new(fields)),
         })
+    }
+
+    /// Adds a column for each property that tells a key with null from a missing one: see
+    /// [`EXPLICIT_NULL_OF`](super::EXPLICIT_NULL_OF).
+    #[must_use]
+    pub fn with_explicit_nulls(mut self) -> Self {
+        let siblings: Vec<Field> = self
+            .properties()
+            .map(|name| {
+                let metadata = HashMap::from([(EXPLICIT_NULL_OF.to_owned(), name.to_owned())]);
+                Field::new(
+                    format!("{EXPLICIT_NULL_PREFIX}{name}"),
+                    DataType::Boolean,
+                    false,
+                )
+                .with_metadata(metadata)
+            })
+            .collect();
+        let fields = self.schema.fields().iter().map(Arc::clone);
+        let fields = fields.chain(siblings.into_iter().map(Arc::new));
+        self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        self
     }
 
     /// The stream's name.

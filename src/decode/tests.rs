@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use serde_json::{Value, json};
 
 use super::*;
@@ -76,6 +76,45 @@ fn values_are_exact_texts() {
             (EMITTED_AT, "5000"),
         ])
     );
+}
+
+#[test]
+fn nulls_that_records_state_are_told_from_missing_keys() {
+    let stream = stream("contacts", None, &["a", "b"]).with_explicit_nulls();
+    let fields = stream.schema().fields();
+    let told = |name: &str| {
+        let field = &fields[stream.schema().index_of(name).unwrap()];
+        (field.data_type() == &DataType::Boolean)
+            .then(|| field.metadata()[EXPLICIT_NULL_OF].clone())
+    };
+    assert_eq!(told("_airbyte_null_a").as_deref(), Some("a"));
+    assert_eq!(told("_airbyte_null_b").as_deref(), Some("b"));
+    assert_eq!(fields.len(), 8);
+    let mut decoder = Decoder::new(vec![stream.clone()]).unwrap();
+    for data in [
+        r#"{"a":null}"#,
+        r#"{"b":"x","A":null}"#,
+        r#"{"a":1,"b":null}"#,
+        r#"{"b":null,"b":1,"a":2,"a":null}"#,
+        r#"{}"#,
+        "5",
+    ] {
+        decoder.line(record(data).as_bytes());
+    }
+    let batch = decoder.flush(0).unwrap();
+    let stated = |name: &str| -> Vec<bool> {
+        let column = batch.column_by_name(name).unwrap().as_boolean();
+        column.values().iter().collect()
+    };
+    assert_eq!(
+        stated("_airbyte_null_a"),
+        [true, true, false, true, false, false]
+    );
+    assert_eq!(
+        stated("_airbyte_null_b"),
+        [false, false, true, false, false, false]
+    );
+    assert!(batch.column_by_name(RAW).unwrap().is_valid(5));
 }
 
 #[test]

@@ -2,8 +2,24 @@
 
 use std::borrow::Cow;
 
-/// Text of a cell; none is null.
-pub(super) type Cell<'a> = Option<Cow<'a, str>>;
+/// What a record has for a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cell<'a> {
+    /// The record lacks the key.
+    Missing,
+    /// The key is there with null.
+    Null,
+    Text(Cow<'a, str>),
+}
+
+/// Text of a value; none is null.
+pub(super) type Text<'a> = Option<Cow<'a, str>>;
+
+impl<'a> From<Text<'a>> for Cell<'a> {
+    fn from(text: Text<'a>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
 
 const BAD_ESCAPE: &str = "a text has an escape that stands for no character";
 
@@ -12,7 +28,7 @@ const SECONDS_BELOW: i64 = 100_000_000_000;
 
 /// The exact text of a value: a string without quotes and escapes, digits as they stand, an object
 /// or array without blanks. `raw` is owned if, and only if, it is a string with escapes.
-pub(super) fn cell(raw: Cow<'_, str>) -> Result<Cell<'_>, &'static str> {
+pub(super) fn cell(raw: Cow<'_, str>) -> Result<Text<'_>, &'static str> {
     let raw = match raw {
         Cow::Borrowed(raw) => raw,
         Cow::Owned(raw) => return Ok(Some(unescape(&raw)?.into())),
@@ -59,7 +75,7 @@ pub(super) fn milliseconds(raw: &str) -> Option<i64> {
 }
 
 /// `changes` of a record's `meta` as compact JSON, if it is a list with something in it.
-pub(super) fn changes(meta: &str) -> Result<Cell<'static>, &'static str> {
+pub(super) fn changes(meta: &str) -> Result<Text<'static>, &'static str> {
     #[derive(serde::Deserialize)]
     struct Meta<'a> {
         #[serde(borrow)]

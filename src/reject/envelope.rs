@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::RejectError;
 use super::record::{REJECT_COLUMNS, REJECT_ORDINAL};
-use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, RAW_ERROR};
+use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, is_bookkeeping};
 
 const CSV_HEADER: &[u8] = b"\"_airbyte_raw_id\",\"_airbyte_extracted_at\",\"_airbyte_meta\",\
     \"_airbyte_generation_id\",\"_airbyte_data\"\r\n";
@@ -161,7 +161,7 @@ impl<'a> Rows<'a> {
                 EMITTED_AT => rows.emitted_at = array.as_primitive_opt(),
                 CHANGES => rows.changes = array.as_string_opt(),
                 RAW => rows.raw = array.as_string_opt(),
-                RAW_ERROR => {}
+                name if is_bookkeeping(name) => {}
                 name => {
                     let mut key = vec![b','];
                     push_string(&mut key, name);

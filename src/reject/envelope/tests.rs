@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampSecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, TimestampSecondArray};
 use arrow::datatypes::Schema;
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::coerce::{Reason, Stage};
+use crate::decode::RAW_ERROR;
 use crate::reject::{RejectedRow, rejected};
 
 const AT: i64 = 1_772_323_209_000;
@@ -103,6 +104,10 @@ fn the_envelope_as_designed() {
         ),
         (Field::new(RAW, DataType::Utf8, true), texts(&[None])),
         (Field::new(RAW_ERROR, DataType::Utf8, true), texts(&[None])),
+        (
+            Field::new("_airbyte_null_LastName", DataType::Boolean, false),
+            Arc::new(BooleanArray::from(vec![true])),
+        ),
     ];
     let batch = batch(columns, &[required()], Some("750A"));
     let line = render(&batch, Format::Jsonl);

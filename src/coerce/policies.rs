@@ -1,0 +1,381 @@
+//! What settings and operations add to the types: nulls, keys, lengths, choices, zones.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, Int64Array};
+
+use super::tests::{field, text_batch};
+use super::*;
+use crate::object::{Field, FieldType};
+
+const CLEAR: CoerceSettings = CoerceSettings {
+    null_handling: NullHandling::Clear,
+    on_too_long: OnTooLong::Reject,
+    validate: Validate::Minimal,
+    timezone: Timezone::Named(chrono_tz::UTC),
+};
+
+const STRICT: CoerceSettings = CoerceSettings {
+    null_handling: NullHandling::Leave,
+    validate: Validate::Strict,
+    ..CLEAR
+};
+
+const TRUNCATE: CoerceSettings = CoerceSettings {
+    null_handling: NullHandling::Leave,
+    on_too_long: OnTooLong::Truncate,
+    ..CLEAR
+};
+
+fn object() -> ObjectSchema {
+    let text = |name: &str, length: u32| Field {
+        length,
+        ..field(name, FieldType::String)
+    };
+    let choices = |name: &str, field_type: FieldType| Field {
+        restricted_picklist: true,
+        picklist_values: vec!["Red".into(), "Grün".into()],
+        length: 255,
+        ..field(name, field_type)
+    };
+    ObjectSchema::new(
+        "Contact",
+        vec![
+            Field {
+                nillable: false,
+                ..text("LastName", 4)
+            },
+            text("Title", 4),
+            Field {
+                length: 8,
+                ..field("Email", FieldType::Email)
+            },
+            Field {
+                external_id: true,
+                ..text("Key__c", 4)
+            },
+            field("Birthdate", FieldType::Date),
+            field("Joined__c", FieldType::DateTime),
+            field("Budget__c", FieldType::Currency),
+            choices("Color__c", FieldType::Picklist),
+            choices("Colors__c", FieldType::MultiPicklist),
+            field("Id", FieldType::Id),
+        ],
+    )
+}
+
+fn upsert() -> Operation {
+    Operation::Upsert {
+        external_id: "Key__c".into(),
+    }
+}
+
+/// Cells row by row, null as `-`, and the messages of the rows that are rejected.
+fn cells(
+    batch: &RecordBatch,
+    operation: &Operation,
+    settings: CoerceSettings,
+) -> (Vec<String>, Vec<(usize, String)>) {
+    let coercion = Coercion::plan(&batch.schema(), &object(), operation, settings).unwrap();
+    let cells = coercion.apply(batch).unwrap();
+    let rows = (0..batch.num_rows()).map(|row| {
+        let columns = cells.batch.columns().iter();
+        let texts = columns.map(|column| {
+            let texts = column.as_string::<i32>();
+            texts.is_valid(row).then(|| texts.value(row)).unwrap_or("-")
+        });
+        texts.collect::<Vec<_>>().join("|")
+    });
+    let rejects = cells.rejects.iter();
+    let rejects =
+        rejects.map(|(row, reason)| (*row, format!("{}: {}", reason.code, reason.message)));
+    (rows.collect(), rejects.collect())
+}
+
+fn one(name: &str, values: &[Option<&str>], settings: CoerceSettings) -> Vec<String> {
+    let (mut cells, rejects) = cells(&text_batch(&[(name, values)]), &Operation::Update, settings);
+    for (row, message) in rejects {
+        cells[row] = format!("! {message}");
+    }
+    cells
+}
+
+/// A batch with the column that tells which nulls are stated.
+fn with_stated_nulls(name: &str, values: &[Option<&str>], stated: &[bool]) -> RecordBatch {
+    let metadata = HashMap::from([(EXPLICIT_NULL_OF.to_owned(), name.to_owned())]);
+    let told = ArrowField::new("_airbyte_null_x", DataType::Boolean, false).with_metadata(metadata);
+    let schema = Schema::new(vec![text_field(name), told]);
+    let texts = text_batch(&[(name, values)]);
+    let told = Arc::new(BooleanArray::from(stated.to_vec()));
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(texts.column(0)), told]).unwrap()
+}
+
+#[test]
+fn nulls_leave_the_field_or_clear_it() {
+    let values = [Some("a"), None, Some(""), Some("#N/A")];
+    let refused =
+        "! INVALID_VALUE: Title: the text #N/A would clear the field and cannot be written";
+    assert_eq!(
+        one("Title", &values, CoerceSettings::default()),
+        ["a", "-", "-", refused]
+    );
+    assert_eq!(one("Title", &values, CLEAR), ["a", "#N/A", "#N/A", refused]);
+    let dates = [Some("2024-01-31"), None, Some(" ")];
+    assert_eq!(
+        one("Birthdate", &dates, CLEAR),
+        ["2024-01-31", "#N/A", "#N/A"]
+    );
+    assert_eq!(one("Birthdate", &[None], CLEAR), ["#N/A"]);
+}
+
+#[test]
+fn a_missing_key_of_a_record_clears_nothing() {
+    let values = [None, None, Some("a"), Some(""), Some("#N/A")];
+    let batch = with_stated_nulls("Title", &values, &[true, false, false, false, false]);
+    let (found, rejects) = cells(&batch, &Operation::Insert, CLEAR);
+    assert_eq!(found, ["#N/A", "-", "a", "#N/A", "-"]);
+    assert_eq!(rejects.len(), 1);
+    assert_eq!(rejects[0].0, 4);
+    let (found, rejects) = cells(&batch, &Operation::Insert, CoerceSettings::default());
+    assert_eq!(found, ["-", "-", "a", "-", "-"]);
+    assert_eq!(rejects.len(), 1);
+    let batch = with_stated_nulls("Birthdate", &[None, None], &[false, false]);
+    let (found, rejects) = cells(&batch, &Operation::Insert, CLEAR);
+    assert_eq!((found, rejects.len()), (vec!["-".into(), "-".into()], 0));
+}
+
+#[test]
+fn columns_that_need_nothing_are_not_copied_with_clear_either() {
+    let batch = with_stated_nulls("Title", &[Some("a"), None], &[false, false]);
+    let coercion = Coercion::plan(&batch.schema(), &object(), &Operation::Insert, CLEAR).unwrap();
+    let cells = coercion.apply(&batch).unwrap();
+    assert!(Arc::ptr_eq(cells.batch.column(0), batch.column(0)));
+}
+
+#[test]
+fn a_row_without_its_key_is_rejected() {
+    let batch = text_batch(&[
+        ("key__c", &[Some("a"), None, Some(""), Some("#N/A"), None]),
+        ("birthdate", &[None, None, None, None, Some("soon")]),
+    ]);
+    for settings in [CoerceSettings::default(), CLEAR] {
+        let coercion = Coercion::plan(&batch.schema(), &object(), &upsert(), settings).unwrap();
+        let cells = coercion.apply(&batch).unwrap();
+        assert_eq!(cells.batch.column(0).null_count(), 4);
+        let codes: Vec<_> = cells
+            .rejects
+            .iter()
+            .map(|(row, r)| (*row, &*r.code))
+            .collect();
+        let missing = Reason::MISSING_KEY;
+        assert_eq!(
+            codes,
+            [
+                (1, missing),
+                (2, missing),
+                (3, Reason::INVALID_VALUE),
+                (4, missing)
+            ]
+        );
+        let (_, reason) = &cells.rejects[0];
+        assert_eq!(
+            (reason.stage, reason.fields.as_slice()),
+            (Stage::Coerce, &["Key__c".into()][..])
+        );
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                reason.message,
+                @"Key__c: no value, and the field is the key of the record"
+            );
+        }
+        assert_eq!(cells.rejects[3].1.fields, ["Key__c", "Birthdate"]);
+    }
+    let ids = RecordBatch::try_from_iter_with_nullable([(
+        "Id",
+        Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef,
+        true,
+    )]);
+    let (found, rejects) = cells(&ids.unwrap(), &Operation::Delete, CLEAR);
+    assert_eq!((found, rejects.len()), (vec!["1".into(), "-".into()], 1));
+}
+
+#[test]
+fn texts_are_cut_to_the_length_of_their_field() {
+    let values = [
+        Some("ab😀d"),
+        Some("ab😀de"),
+        Some(" abcd "),
+        Some("#N/Ax"),
+        Some("a\r\nbcd"),
+        Some("     "),
+    ];
+    let clears =
+        "! INVALID_VALUE: Title: the text #N/A would clear the field and cannot be written";
+    assert_eq!(
+        one("Title", &values, TRUNCATE),
+        ["ab😀d", "ab😀d", "abcd", clears, "a\nbc", "-"]
+    );
+    assert_eq!(
+        one("Email", &[Some("abc@example.org")], TRUNCATE),
+        ["abc@example.org"]
+    );
+    let batch = text_batch(&[("Key__c", &[Some("abcdef")]), ("Title", &[Some("abcdef")])]);
+    let (found, rejects) = cells(&batch, &upsert(), TRUNCATE);
+    assert_eq!((found, rejects.len()), (vec!["abcdef|abcd".into()], 0));
+    let batch = text_batch(&[("Key__c", &[Some("abcdef")])]);
+    assert_eq!(cells(&batch, &Operation::Insert, TRUNCATE).0, ["abcd"]);
+}
+
+#[test]
+fn strict_checks_lengths_choices_and_required_fields() {
+    let long =
+        |field: &str, most: u32| format!("! INVALID_VALUE: {field}: longer than {most} characters");
+    assert_eq!(
+        one(
+            "Title",
+            &[Some("ab😀d"), Some("ab😀de"), Some(" abcd "), None],
+            STRICT
+        ),
+        ["ab😀d", &long("Title", 4), " abcd ", "-"]
+    );
+    assert_eq!(
+        one("Email", &[Some("abc@example.org")], STRICT),
+        [long("Email", 8)]
+    );
+    let both = CoerceSettings {
+        on_too_long: OnTooLong::Truncate,
+        ..STRICT
+    };
+    assert_eq!(one("Title", &[Some("abcde")], both), ["abcd"]);
+    let unlisted = |field: &str| {
+        format!("! INVALID_VALUE: {field}: not an active value of the restricted picklist")
+    };
+    assert_eq!(
+        one(
+            "Color__c",
+            &[Some("RED"), Some("GRÜN"), Some("Blue"), Some("Red;Grün")],
+            STRICT
+        ),
+        ["RED", "GRÜN", &unlisted("Color__c"), &unlisted("Color__c")]
+    );
+    assert_eq!(
+        one(
+            "Colors__c",
+            &[Some("red;grün"), Some(r#"["Red","Blue"]"#)],
+            STRICT
+        ),
+        ["red;grün", &unlisted("Colors__c")]
+    );
+    assert_eq!(one("Color__c", &[Some("Blue")], CLEAR), ["Blue"]);
+    let batch = text_batch(&[("LastName", &[Some("Ng"), None, Some("")])]);
+    for settings in [
+        STRICT,
+        CoerceSettings {
+            null_handling: NullHandling::Clear,
+            ..STRICT
+        },
+    ] {
+        let (found, rejects) = cells(&batch, &Operation::Insert, settings);
+        assert_eq!(found, ["Ng", "-", "-"]);
+        assert_eq!(rejects.len(), 2);
+        assert_eq!(
+            rejects[0].1,
+            "INVALID_VALUE: LastName: no value, and the field is required"
+        );
+    }
+    let (_, rejects) = cells(&batch, &Operation::Update, STRICT);
+    assert!(rejects.is_empty());
+    assert!(cells(&batch, &Operation::Insert, CLEAR).1.is_empty());
+}
+
+#[test]
+fn strict_needs_a_column_for_each_required_field() {
+    let schema = text_batch(&[("Title", &[None])]).schema();
+    let plan = |settings| Coercion::plan(&schema, &object(), &Operation::Insert, settings);
+    let error = plan(STRICT).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Config);
+    insta::assert_snapshot!(error, @"no column feeds the required fields LastName; map columns to them, or set validate to minimal");
+    assert_eq!(plan(CLEAR).unwrap().header().missing_required, ["LastName"]);
+}
+
+#[test]
+fn the_zone_of_dates_and_timestamps() {
+    let berlin = CoerceSettings {
+        timezone: Timezone::parse("Europe/Berlin").unwrap(),
+        ..CoerceSettings::default()
+    };
+    let stamps = [
+        Some("2024-07-01"),
+        Some("2024-07-01T12:00:00"),
+        Some("2024-07-01T12:00:00Z"),
+        Some("2024-03-31T02:30:00"),
+        Some("2024-10-27 02:30"),
+        Some("2024-07-01T12:00:00-08:00"),
+        Some("2024-07-01T12:00:00.000Z"),
+    ];
+    assert_eq!(
+        one("Joined__c", &stamps, berlin),
+        [
+            "2024-06-30T22:00:00.000Z",
+            "2024-07-01T10:00:00.000Z",
+            "2024-07-01T12:00:00.000Z",
+            "2024-03-31T01:30:00.000Z",
+            "2024-10-27T00:30:00.000Z",
+            "2024-07-01T20:00:00.000Z",
+            "2024-07-01T12:00:00.000Z",
+        ]
+    );
+    let dates = [
+        Some("2024-07-01"),
+        Some("2024-07-01T23:30:00"),
+        Some("2024-07-01T23:30:00Z"),
+        Some("2024-07-01T23:30:00-08:00"),
+        Some("9999-12-31T23:30:00Z"),
+    ];
+    let refused = "! INVALID_VALUE: Birthdate: not a date (expected YYYY-MM-DD or a timestamp)";
+    assert_eq!(
+        one("Birthdate", &dates, berlin),
+        [
+            "2024-07-01",
+            "2024-07-01",
+            "2024-07-02",
+            "2024-07-02",
+            refused
+        ]
+    );
+}
+
+#[test]
+fn the_plan_shows_what_settings_add() {
+    let batch = text_batch(&[
+        ("Key__c", &[None]),
+        ("LastName", &[None]),
+        ("Title", &[None]),
+        ("Birthdate", &[None]),
+        ("Color__c", &[None]),
+    ]);
+    let settings = CoerceSettings {
+        null_handling: NullHandling::Clear,
+        on_too_long: OnTooLong::Truncate,
+        validate: Validate::Strict,
+        timezone: Timezone::parse("+05:30").unwrap(),
+    };
+    let plan = |operation: &Operation| {
+        Coercion::plan(&batch.schema(), &object(), operation, settings).unwrap()
+    };
+    insta::assert_snapshot!(plan(&Operation::Insert), @r"
+    Key__c: sf_text(Key__c), cut to 4 characters, nulls clear it
+    LastName: sf_text(LastName), cut to 4 characters, needed
+    Title: sf_text(Title), cut to 4 characters, nulls clear it
+    Birthdate: sf_date(Birthdate), in +05:30, nulls clear it
+    Color__c: sf_text(Color__c), at most 255 characters, of 2 choices, nulls clear it
+    ");
+    insta::assert_snapshot!(plan(&upsert()), @r"
+    Key__c: sf_text(Key__c), at most 4 characters, needed
+    LastName: sf_text(LastName), cut to 4 characters, nulls clear it
+    Title: sf_text(Title), cut to 4 characters, nulls clear it
+    Birthdate: sf_date(Birthdate), in +05:30, nulls clear it
+    Color__c: sf_text(Color__c), at most 255 characters, of 2 choices, nulls clear it
+    ");
+}

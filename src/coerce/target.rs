@@ -1,0 +1,208 @@
+//! What one column is written for: the type of its field, and what settings and operation add.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::CoerceSettings;
+use super::literal::{CLEAR, CLEARS, LiteralType, Outcome, Problem};
+use crate::object::{Field, FieldType, HeaderColumn, Operation};
+use crate::settings::{NullHandling, OnTooLong, Timezone, Validate};
+
+/// How the texts of one column become its literals.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    pub(super) literal_type: LiteralType,
+    /// Zone of dates, and of timestamps without an offset.
+    zone: Timezone,
+    limit: Option<Limit>,
+    /// The values of a restricted picklist, in lower case.
+    choices: Option<Arc<BTreeSet<String>>>,
+    /// What is wrong with a row without a value, if something is.
+    needed: Option<Problem>,
+    /// A null that the source states clears the field.
+    clears: bool,
+}
+
+/// Most characters of a text, and what becomes of longer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Limit {
+    Cut(u32),
+    Refuse(u32),
+}
+
+impl Target {
+    /// A field of the type, by the default settings.
+    pub(super) fn of_type(literal_type: LiteralType) -> Self {
+        Self {
+            literal_type,
+            zone: Timezone::default(),
+            limit: None,
+            choices: None,
+            needed: None,
+            clears: false,
+        }
+    }
+
+    /// What the settings make of a column of a job.
+    pub(super) fn new(
+        column: &HeaderColumn,
+        is_key: bool,
+        operation: &Operation,
+        settings: CoerceSettings,
+    ) -> Self {
+        let field = column.field.as_ref();
+        let strict = settings.validate == Validate::Strict;
+        // The values of a relationship column are keys of other records.
+        let own = column.name == field.name;
+        let required = strict && own && *operation == Operation::Insert;
+        let needed = if is_key {
+            Some(Problem::NoKey)
+        } else {
+            (required && field.required_on_create()).then_some(Problem::Required)
+        };
+        let cut = settings.on_too_long == OnTooLong::Truncate && own && !is_key;
+        Self {
+            literal_type: LiteralType::of(&field.field_type),
+            zone: settings.timezone,
+            limit: limit(field, cut, strict && own),
+            choices: (strict && own).then(|| choices(field)).flatten(),
+            clears: settings.null_handling == NullHandling::Clear && needed.is_none(),
+            needed,
+        }
+    }
+
+    /// The literal of a text; `out` is empty when called and used when the outcome is `Written`.
+    pub(super) fn literal(&self, value: &str, out: &mut String) -> Outcome {
+        let outcome = match self.literal_type.literal(value, self.zone, out) {
+            Outcome::Same => self.checked(value, out).unwrap_or(Outcome::Same),
+            Outcome::Written => {
+                let written = std::mem::take(out);
+                let checked = self.checked(&written, out);
+                checked.unwrap_or_else(|| {
+                    *out = written;
+                    Outcome::Written
+                })
+            }
+            outcome => outcome,
+        };
+        if outcome == Outcome::Null && self.clears {
+            out.push_str(CLEAR);
+            return Outcome::Written;
+        }
+        outcome
+    }
+
+    /// Whether [`Self::literal`] leaves a text of this many bytes as it is if its type does.
+    pub(super) fn admits(&self, bytes: usize) -> bool {
+        let (Some(Limit::Cut(most) | Limit::Refuse(most)), None) = (self.limit, &self.choices)
+        else {
+            return self.choices.is_none();
+        };
+        bytes <= most as usize
+    }
+
+    /// Whether a null that the source states clears the field.
+    pub(super) fn clears(&self) -> bool {
+        self.clears
+    }
+
+    /// What is wrong with a row without a value, if something is.
+    pub(super) fn needed(&self) -> Option<Problem> {
+        self.needed
+    }
+
+    /// What becomes of a literal that does not stay as it is.
+    fn checked(&self, cell: &str, out: &mut String) -> Option<Outcome> {
+        match self.limit {
+            Some(Limit::Cut(most)) if is_longer(cell, most) => {
+                out.extend(cell.trim().chars().take(most as usize));
+                return Some(match out.as_str() {
+                    "" => Outcome::Null,
+                    CLEAR => Outcome::Invalid(CLEARS),
+                    _ => Outcome::Written,
+                });
+            }
+            // Salesforce takes outer blanks off before it measures.
+            Some(Limit::Refuse(most)) if is_longer(cell.trim(), most) => {
+                return Some(Outcome::Invalid(Problem::TooLong(most)));
+            }
+            _ => {}
+        }
+        let choices = self.choices.as_ref()?;
+        let listed = |choice: &str| {
+            let choice = choice.trim();
+            choice.is_empty() || choices.contains(&choice.to_lowercase())
+        };
+        let all_listed = match self.literal_type {
+            LiteralType::MultiPicklist => cell.split(';').all(listed),
+            _ => listed(cell),
+        };
+        (!all_listed).then_some(Outcome::Invalid(Problem::NotListed))
+    }
+}
+
+fn is_longer(text: &str, most: u32) -> bool {
+    text.len() > most as usize && text.chars().nth(most as usize).is_some()
+}
+
+fn limit(field: &Field, cut: bool, strict: bool) -> Option<Limit> {
+    let texts = matches!(
+        LiteralType::of(&field.field_type),
+        LiteralType::Text | LiteralType::MultiPicklist
+    );
+    if field.length == 0 || !texts {
+        return None;
+    }
+    if cut && may_be_cut(&field.field_type) {
+        return Some(Limit::Cut(field.length));
+    }
+    strict.then_some(Limit::Refuse(field.length))
+}
+
+/// Whether a part of the text still means something: an address or an Id that was cut does not.
+fn may_be_cut(field_type: &FieldType) -> bool {
+    matches!(
+        field_type,
+        FieldType::String
+            | FieldType::TextArea
+            | FieldType::EncryptedString
+            | FieldType::Combobox
+            | FieldType::Phone
+            | FieldType::AnyType
+            | FieldType::Other(_)
+    )
+}
+
+fn choices(field: &Field) -> Option<Arc<BTreeSet<String>>> {
+    let values = field.picklist_values.iter();
+    (field.restricted_picklist && !field.picklist_values.is_empty())
+        .then(|| Arc::new(values.map(|value| value.trim().to_lowercase()).collect()))
+}
+
+/// What the type alone does not say: `, cut to 80 characters, nulls clear it`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zoned = matches!(self.literal_type, LiteralType::Date | LiteralType::DateTime);
+        match self.zone {
+            zone if !zoned || zone == Timezone::default() => {}
+            Timezone::Named(zone) => write!(f, ", in {zone}")?,
+            Timezone::Offset(offset) => write!(f, ", in {offset}")?,
+        }
+        match self.limit {
+            None => {}
+            Some(Limit::Cut(most)) => write!(f, ", cut to {most} characters")?,
+            Some(Limit::Refuse(most)) => write!(f, ", at most {most} characters")?,
+        }
+        if let Some(choices) = &self.choices {
+            write!(f, ", of {} choices", choices.len())?;
+        }
+        if self.needed.is_some() {
+            f.write_str(", needed")?;
+        }
+        if self.clears {
+            f.write_str(", nulls clear it")?;
+        }
+        Ok(())
+    }
+}
