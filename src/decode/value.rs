@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::cursor::Value;
+
 /// What a record has for a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cell<'a> {
@@ -27,32 +29,25 @@ const BAD_ESCAPE: &str = "a text has an escape that stands for no character";
 const SECONDS_BELOW: i64 = 100_000_000_000;
 
 /// The exact text of a value: a string without quotes and escapes, digits as they stand, an object
-/// or array without blanks. `raw` is owned if, and only if, it is a string with escapes.
-pub(super) fn cell(raw: Cow<'_, str>) -> Result<Text<'_>, &'static str> {
-    let raw = match raw {
-        Cow::Borrowed(raw) => raw,
-        Cow::Owned(raw) => return Ok(Some(unescape(&raw)?.into())),
-    };
-    Ok(match raw.as_bytes().first() {
-        Some(b'"') => raw.get(1..raw.len() - 1).map(Cow::Borrowed),
-        Some(b'n') => None,
-        Some(b'{' | b'[') => Some(compact(raw)?),
-        _ => Some(Cow::Borrowed(raw)),
-    })
+/// or array without blanks.
+pub(super) fn cell(value: Value<'_>) -> Result<Text<'_>, &'static str> {
+    Ok(Some(match value {
+        Value::Null => return Ok(None),
+        Value::Text(text) | Value::Word(text) => Cow::Borrowed(text),
+        Value::Escaped(raw) => Cow::Owned(unescape(raw)?),
+        Value::Nested(raw) => compact(raw)?,
+    }))
 }
 
-/// Whether a raw value is a string, a boolean or null.
-pub(super) fn is_plain(raw: &str) -> bool {
-    matches!(raw.as_bytes().first(), Some(b'"' | b't' | b'f' | b'n'))
-}
-
-/// The text of a JSON string; none if `raw` is another value or has a broken escape.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') {
-        return unescape(raw).ok().map(Cow::Owned);
+/// The text of a string; none if the value is another, or has an escape that stands for no
+/// character.
+#[inline]
+pub(super) fn text(value: Value<'_>) -> Text<'_> {
+    match value {
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        Value::Escaped(raw) => unescape(raw).ok().map(Cow::Owned),
+        Value::Null | Value::Word(_) | Value::Nested(_) => None,
     }
-    Some(Cow::Borrowed(inside))
 }
 
 /// `emitted_at` in milliseconds, whether it was given so or in seconds, whole or not.
@@ -140,7 +135,12 @@ fn unescape(raw: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cursor::Cursor;
     use super::*;
+
+    fn cell_of(raw: &str) -> Result<Text<'_>, &'static str> {
+        cell(Cursor::new(raw).value().unwrap())
+    }
 
     #[test]
     fn cells_have_the_exact_text() {
@@ -157,14 +157,13 @@ mod tests {
             ),
             (r#"["\u00e9\/\"\\\n"]"#, Some(r#"["é/\"\\\n"]"#)),
             (r#"["a b"]"#, Some(r#"["a b"]"#)),
+            (r#""\u00e9\n\ud83d\ude00""#, Some("é\n😀")),
         ] {
-            assert_eq!(cell(raw.into()).unwrap().as_deref(), expected, "{raw}");
+            assert_eq!(cell_of(raw).unwrap().as_deref(), expected, "{raw}");
         }
-        let escaped = |raw: &str| cell(Cow::Owned(raw.to_owned())).map(Option::unwrap);
-        assert_eq!(escaped(r#""\u00e9\n\ud83d\ude00""#).unwrap(), "é\n😀");
         for broken in [r#""\ud800""#, r#""\udc00""#, r#""\u12x4""#] {
-            assert_eq!(escaped(broken), Err(BAD_ESCAPE), "{broken}");
-            assert_eq!(cell(format!("[{broken}]").as_str().into()), Err(BAD_ESCAPE));
+            assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
+            assert_eq!(cell_of(&format!("[{broken}]")), Err(BAD_ESCAPE));
         }
     }
 

@@ -1,0 +1,322 @@
+//! The tokens of one line of JSON, one after the other.
+//!
+//! Values of the two outer levels, and those of a record's data, are read here: each byte once,
+//! strings and numbers as parts of the line. What is nested deeper is left to a JSON parser, which
+//! proves it and tells where it ends.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use sonic_rs::LazyValue;
+
+/// Deepest nesting of a line that the fast parser gets: it skips values by recursion, at some 40 KB
+/// of stack a level in a build without optimization. The parser of deeper lines needs no stack.
+const SHALLOW: usize = 24;
+
+/// Text that is not JSON, or not the JSON that is expected.
+#[derive(Debug)]
+pub(super) struct Syntax;
+
+/// A value as it stands in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    Null,
+    /// What is between the quotes of a string without escapes.
+    Text(&'a str),
+    /// A string with escapes, quotes included. They may stand for no character.
+    Escaped(&'a str),
+    /// A number, `true` or `false`.
+    Word(&'a str),
+    /// An object or array.
+    Nested(&'a str),
+}
+
+/// A place in a line.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor<'a> {
+    line: &'a str,
+    at: usize,
+    /// Whether the line is nested too deep for the fast parser, once that was asked.
+    deep: Option<bool>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(line: &'a str) -> Self {
+        Self {
+            line,
+            at: 0,
+            deep: None,
+        }
+    }
+
+    /// A cursor over the text of a value of this line.
+    pub(super) fn within(&self, value: &'a str) -> Self {
+        Self {
+            line: value,
+            at: 0,
+            deep: self.deep,
+        }
+    }
+
+    /// Nothing but blanks may follow.
+    pub(super) fn end(&mut self) -> Result<(), Syntax> {
+        self.peek().is_none().then_some(()).ok_or(Syntax)
+    }
+
+    /// The next byte that is no blank.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.line.as_bytes().get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                byte => return byte.copied(),
+            }
+        }
+    }
+
+    /// Goes into an object; answers whether it has an entry.
+    #[inline]
+    pub(super) fn open(&mut self) -> Result<bool, Syntax> {
+        self.expect(b'{')?;
+        let empty = self.peek() == Some(b'}');
+        self.at += usize::from(empty);
+        Ok(!empty)
+    }
+
+    /// Goes on behind a value; answers whether another entry follows, or the object ends.
+    #[inline]
+    pub(super) fn next_entry(&mut self) -> Result<bool, Syntax> {
+        let more = match self.peek() {
+            Some(b',') => true,
+            Some(b'}') => false,
+            _ => return Err(Syntax),
+        };
+        self.at += 1;
+        Ok(more)
+    }
+
+    /// Goes behind the opening quote of a key; answers all that follows in the line.
+    #[inline]
+    pub(super) fn key_start(&mut self) -> Result<&'a [u8], Syntax> {
+        self.expect(b'"')?;
+        Ok(self.line.as_bytes().get(self.at..).unwrap_or_default())
+    }
+
+    /// Goes behind the colon of a key whose opening quote has been passed, and whose rest takes
+    /// `length` bytes, quote included.
+    #[inline]
+    pub(super) fn pass_key(&mut self, length: usize) -> Result<(), Syntax> {
+        self.at += length;
+        self.expect(b':')
+    }
+
+    /// A key whose opening quote has been passed, and its colon.
+    pub(super) fn rest_of_key(&mut self) -> Result<Value<'a>, Syntax> {
+        let key = self.rest_of_string()?;
+        self.expect(b':')?;
+        Ok(key)
+    }
+
+    /// A key and its colon.
+    pub(super) fn key(&mut self) -> Result<Value<'a>, Syntax> {
+        self.expect(b'"')?;
+        self.rest_of_key()
+    }
+
+    /// Any value.
+    #[inline]
+    pub(super) fn value(&mut self) -> Result<Value<'a>, Syntax> {
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                self.rest_of_string()
+            }
+            Some(b'{' | b'[') => self.nested(),
+            Some(b'n') => self.word("null").map(|_| Value::Null),
+            Some(b't') => self.word("true").map(Value::Word),
+            Some(b'f') => self.word("false").map(Value::Word),
+            _ => self.number().map(Value::Word),
+        }
+    }
+
+    /// Goes behind a value that nobody needs.
+    pub(super) fn skip_value(&mut self) -> Result<(), Syntax> {
+        match self.value()? {
+            Value::Escaped(raw) => serde_json::from_str::<IgnoredAny>(raw)
+                .map(|_| ())
+                .map_err(|_| Syntax),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), Syntax> {
+        if self.peek() != Some(byte) {
+            return Err(Syntax);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn rest_of_string(&mut self) -> Result<Value<'a>, Syntax> {
+        let bytes = self.line.as_bytes();
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain_length(bytes.get(self.at..).unwrap_or_default());
+            match bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => self.at += 2,
+                _ => return Err(Syntax),
+            }
+            escaped = true;
+        }
+        self.at += 1;
+        let text = if escaped {
+            self.line.get(start - 1..self.at).map(Value::Escaped)
+        } else {
+            self.line.get(start..self.at - 1).map(Value::Text)
+        };
+        text.ok_or(Syntax)
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<&'a str, Syntax> {
+        let found = self.line.get(self.at..self.at + word.len());
+        let found = found.filter(|found| *found == word).ok_or(Syntax)?;
+        self.at += word.len();
+        Ok(found)
+    }
+
+    fn number(&mut self) -> Result<&'a str, Syntax> {
+        let start = self.at;
+        self.pass(|byte| byte == b'-');
+        let zero = self.pass(|byte| byte == b'0');
+        if !zero {
+            self.digits()?;
+        }
+        if self.pass(|byte| byte == b'.') {
+            self.digits()?;
+        }
+        if self.pass(|byte| matches!(byte, b'e' | b'E')) {
+            self.pass(|byte| matches!(byte, b'+' | b'-'));
+            self.digits()?;
+        }
+        self.line.get(start..self.at).ok_or(Syntax)
+    }
+
+    fn digits(&mut self) -> Result<(), Syntax> {
+        let start = self.at;
+        while self.pass(|byte| byte.is_ascii_digit()) {}
+        (self.at > start).then_some(()).ok_or(Syntax)
+    }
+
+    fn pass(&mut self, is_next: impl Fn(u8) -> bool) -> bool {
+        let passed = self
+            .line
+            .as_bytes()
+            .get(self.at)
+            .copied()
+            .is_some_and(is_next);
+        self.at += usize::from(passed);
+        passed
+    }
+
+    #[cold]
+    fn nested(&mut self) -> Result<Value<'a>, Syntax> {
+        let rest = self.line.get(self.at..).ok_or(Syntax)?;
+        let deep = *self
+            .deep
+            .get_or_insert_with(|| is_deep(self.line.as_bytes()));
+        let length = if deep {
+            let mut parser = serde_json::Deserializer::from_str(rest);
+            let value = <&RawValue>::deserialize(&mut parser).map_err(|_| Syntax)?;
+            value.get().len()
+        } else {
+            let mut parser = sonic_rs::Deserializer::from_str(rest);
+            let value = LazyValue::deserialize(&mut parser).map_err(|_| Syntax)?;
+            value.as_raw_str().len()
+        };
+        self.at += length;
+        rest.get(..length).map(Value::Nested).ok_or(Syntax)
+    }
+}
+
+const LOW: u64 = u64::MAX / 255;
+const HIGH: u64 = LOW << 7;
+
+/// Bytes before the first that ends a string, begins an escape or may not stand in a string.
+#[inline]
+fn plain_length(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        // Eight bytes at once. Of the bytes told to be special, the lowest one is: a borrow from
+        // it may be wrong on higher ones only.
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (LOW * b'"' as u64);
+        let escape = word ^ (LOW * b'\\' as u64);
+        let special = (quote.wrapping_sub(LOW) & !quote)
+            | (escape.wrapping_sub(LOW) & !escape)
+            | (word.wrapping_sub(LOW * 0x20) & !word);
+        if special & HIGH != 0 {
+            return index * 8 + (special & HIGH).trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let length = rest.iter().position(special).unwrap_or(rest.len());
+    words.len() * 8 + length
+}
+
+/// Whether brackets outside strings are open deeper than [`SHALLOW`]. Few lines have so many
+/// brackets at all, and only those are walked through.
+fn is_deep(line: &[u8]) -> bool {
+    let opening = line.iter().filter(|byte| *byte & 0xDF == b'[').count();
+    if opening <= SHALLOW {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    line.iter().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > SHALLOW
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_those_of_json() {
+        for number in ["0", "-0", "10", "1.10", "0e-5", "-1E+2", "1.0e0"] {
+            let mut cursor = Cursor::new(number);
+            assert_eq!(cursor.value().ok(), Some(Value::Word(number)));
+            assert!(cursor.end().is_ok(), "{number}");
+        }
+        for wrong in [
+            "", "-", "01", "+1", ".5", "1.", "1e", "1e+", "1.e5", "0x1", "--1",
+        ] {
+            let mut cursor = Cursor::new(wrong);
+            let read = cursor.value().and_then(|_| cursor.end());
+            assert!(read.is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strings_end_where_their_first_special_byte_is(
+            text in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+            let expected = text.iter().position(special).unwrap_or(text.len());
+            prop_assert_eq!(plain_length(&text), expected);
+        }
+    }
+}
