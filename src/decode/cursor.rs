@@ -66,12 +66,16 @@ impl<'a> Cursor<'a> {
     /// The next byte that is no blank.
     #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.line.as_bytes().get(self.at) {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                byte => return byte.copied(),
-            }
+        match self.line.as_bytes().get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.peek_behind_blanks(),
         }
+    }
+
+    #[cold]
+    fn peek_behind_blanks(&mut self) -> Option<u8> {
+        while self.pass(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
+        self.line.as_bytes().get(self.at).copied()
     }
 
     /// Goes into an object; answers whether it has an entry.
@@ -95,36 +99,41 @@ impl<'a> Cursor<'a> {
         Ok(more)
     }
 
-    /// Goes behind the opening quote of a key; answers all that follows in the line.
+    /// All that follows.
     #[inline]
-    pub(super) fn key_start(&mut self) -> Result<&'a [u8], Syntax> {
-        self.expect(b'"')?;
-        Ok(self.line.as_bytes().get(self.at..).unwrap_or_default())
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.line.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    /// Goes behind the colon of a key whose opening quote has been passed, and whose rest takes
-    /// `length` bytes, quote included.
+    /// Goes on by `bytes` of [`Self::rest`].
     #[inline]
-    pub(super) fn pass_key(&mut self, length: usize) -> Result<(), Syntax> {
-        self.at += length;
-        self.expect(b':')
-    }
-
-    /// A key whose opening quote has been passed, and its colon.
-    pub(super) fn rest_of_key(&mut self) -> Result<Value<'a>, Syntax> {
-        let key = self.rest_of_string()?;
-        self.expect(b':')?;
-        Ok(key)
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
     }
 
     /// A key and its colon.
     pub(super) fn key(&mut self) -> Result<Value<'a>, Syntax> {
         self.expect(b'"')?;
-        self.rest_of_key()
+        let key = self.rest_of_string()?;
+        self.expect(b':')?;
+        Ok(key)
+    }
+
+    /// The value if it is a string without escapes; otherwise nothing moves.
+    #[inline]
+    pub(super) fn plain_text(&mut self) -> Option<&'a str> {
+        let inside = self.rest().strip_prefix(b"\"")?;
+        let length = plain_length(inside);
+        if inside.get(length) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let text = self.line.get(start..start + length)?;
+        self.at = start + length + 1;
+        Some(text)
     }
 
     /// Any value.
-    #[inline]
     pub(super) fn value(&mut self) -> Result<Value<'a>, Syntax> {
         match self.peek() {
             Some(b'"') => {
@@ -142,9 +151,10 @@ impl<'a> Cursor<'a> {
     /// Goes behind a value that nobody needs.
     pub(super) fn skip_value(&mut self) -> Result<(), Syntax> {
         match self.value()? {
-            Value::Escaped(raw) => serde_json::from_str::<IgnoredAny>(raw)
-                .map(|_| ())
-                .map_err(|_| Syntax),
+            Value::Escaped(raw) => match serde_json::from_str(raw) {
+                Ok(IgnoredAny) => Ok(()),
+                Err(_) => Err(Syntax),
+            },
             _ => Ok(()),
         }
     }
@@ -158,29 +168,33 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// A string whose opening quote has been passed.
     #[inline]
     fn rest_of_string(&mut self) -> Result<Value<'a>, Syntax> {
-        let bytes = self.line.as_bytes();
         let start = self.at;
-        let mut escaped = false;
-        loop {
-            self.at += plain_length(bytes.get(self.at..).unwrap_or_default());
-            match bytes.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => self.at += 2,
-                _ => return Err(Syntax),
-            }
-            escaped = true;
+        self.at += plain_length(self.rest());
+        if self.line.as_bytes().get(self.at) != Some(&b'"') {
+            return self.rest_of_escaped(start);
         }
         self.at += 1;
-        let text = if escaped {
-            self.line.get(start - 1..self.at).map(Value::Escaped)
-        } else {
-            self.line.get(start..self.at - 1).map(Value::Text)
-        };
-        text.ok_or(Syntax)
+        let text = self.line.get(start..self.at - 1);
+        text.map(Value::Text).ok_or(Syntax)
     }
 
+    #[inline(never)]
+    fn rest_of_escaped(&mut self, start: usize) -> Result<Value<'a>, Syntax> {
+        while !self.pass(|byte| byte == b'"') {
+            if !self.pass(|byte| byte == b'\\') {
+                return Err(Syntax);
+            }
+            self.at += 1;
+            self.at += plain_length(self.rest());
+        }
+        let raw = self.line.get(start - 1..self.at);
+        raw.map(Value::Escaped).ok_or(Syntax)
+    }
+
+    #[inline]
     fn word(&mut self, word: &'static str) -> Result<&'a str, Syntax> {
         let found = self.line.get(self.at..self.at + word.len());
         let found = found.filter(|found| *found == word).ok_or(Syntax)?;
@@ -188,6 +202,7 @@ impl<'a> Cursor<'a> {
         Ok(found)
     }
 
+    #[inline(never)]
     fn number(&mut self) -> Result<&'a str, Syntax> {
         let start = self.at;
         self.pass(|byte| byte == b'-');
@@ -211,6 +226,7 @@ impl<'a> Cursor<'a> {
         (self.at > start).then_some(()).ok_or(Syntax)
     }
 
+    #[inline]
     fn pass(&mut self, is_next: impl Fn(u8) -> bool) -> bool {
         let passed = self
             .line
@@ -242,29 +258,37 @@ impl<'a> Cursor<'a> {
     }
 }
 
-const LOW: u64 = u64::MAX / 255;
-const HIGH: u64 = LOW << 7;
-
 /// Bytes before the first that ends a string, begins an escape or may not stand in a string.
 #[inline]
-fn plain_length(text: &[u8]) -> usize {
-    let (words, rest) = text.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        // Eight bytes at once. Of the bytes told to be special, the lowest one is: a borrow from
-        // it may be wrong on higher ones only.
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (LOW * b'"' as u64);
-        let escape = word ^ (LOW * b'\\' as u64);
-        let special = (quote.wrapping_sub(LOW) & !quote)
-            | (escape.wrapping_sub(LOW) & !escape)
-            | (word.wrapping_sub(LOW * 0x20) & !word);
-        if special & HIGH != 0 {
-            return index * 8 + (special & HIGH).trailing_zeros() as usize / 8;
+pub(super) fn plain_length(text: &[u8]) -> usize {
+    let (blocks, rest) = text.as_chunks();
+    for (index, block) in blocks.iter().enumerate() {
+        // Without an early exit the compiler compares 16 bytes at once.
+        if block.iter().fold(false, |any, b| any | is_special(b)) {
+            return index * size_of::<u128>() + first_special(*block);
         }
     }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let length = rest.iter().position(special).unwrap_or(rest.len());
-    words.len() * 8 + length
+    let special = rest.iter().position(is_special);
+    text.len() - rest.len() + special.unwrap_or(rest.len())
+}
+
+fn is_special(byte: &u8) -> bool {
+    (*byte == b'"') | (*byte == b'\\') | (*byte < b' ')
+}
+
+/// Where the first special byte is; 16 if none is special.
+fn first_special(block: [u8; 16]) -> usize {
+    const LOW: u128 = u128::MAX / 255;
+    const HIGH: u128 = LOW << 7;
+    let block = u128::from_le_bytes(block);
+    let quote = block ^ (LOW * b'"' as u128);
+    let escape = block ^ (LOW * b'\\' as u128);
+    // The high bit of a byte comes up where it is special. A borrow may raise it above a special
+    // byte as well, but never below the first.
+    let special = (quote.wrapping_sub(LOW) & !quote)
+        | (escape.wrapping_sub(LOW) & !escape)
+        | (block.wrapping_sub(LOW * b' ' as u128) & !block);
+    (special & HIGH).trailing_zeros() as usize / 8
 }
 
 /// Whether brackets outside strings are open deeper than [`SHALLOW`]. Few lines have so many
@@ -312,9 +336,12 @@ mod tests {
     proptest! {
         #[test]
         fn strings_end_where_their_first_special_byte_is(
-            text in prop::collection::vec(any::<u8>(), 0..40),
+            text in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                prop::collection::vec(0x20..=0xFF_u8, 0..150),
+            ],
         ) {
-            let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+            let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
             let expected = text.iter().position(special).unwrap_or(text.len());
             prop_assert_eq!(plain_length(&text), expected);
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::cursor::{Cursor, Syntax, Value};
+use super::cursor::{Cursor, Syntax};
 use super::json::{NO_OBJECT, Undecodable};
 use super::keys::{Key, Keys};
 use super::value::{self, Cell};
@@ -18,7 +18,7 @@ pub(super) fn read<'a>(
     }
     keys.start_record();
     cells.clear();
-    cells.resize(keys.columns(), Cell::Missing);
+    cells.extend((0..keys.columns()).map(|_| Cell::Missing));
     let mut unknown_key = false;
     let mut more = cursor.open()?;
     while more {
@@ -28,9 +28,9 @@ pub(super) fn read<'a>(
             Key::Column(column) => Some(column),
             Key::Shadowed | Key::Unknown => None,
         };
-        let cell = match cursor.value()? {
-            Value::Text(text) => Cell::Text(Cow::Borrowed(text)),
-            other => value::cell(other)
+        let cell = match cursor.plain_text() {
+            Some(text) => Cell::Text(Cow::Borrowed(text)),
+            None => value::cell(cursor.value()?)
                 .map_err(|reason| {
                     let field = column.and_then(|column| keys.column_name(column));
                     Undecodable::of_field(reason, field)
@@ -47,10 +47,10 @@ pub(super) fn read<'a>(
 
 #[inline]
 fn next_key(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Result<Key, Syntax> {
-    if let Some((key, length)) = keys.expected(cursor.key_start()?) {
-        cursor.pass_key(length)?;
+    if let Some((key, length)) = keys.expected(cursor.rest()) {
+        cursor.advance(length);
         return Ok(key);
     }
-    let name = value::text(cursor.rest_of_key()?).ok_or(Syntax)?;
+    let name = value::text(cursor.key()?).ok_or(Syntax)?;
     Ok(keys.find(&name))
 }

@@ -26,7 +26,7 @@ struct Known {
     next: usize,
     /// The last record that had it.
     record: u64,
-    /// How it stands in a line, from behind its opening quote; none if that takes escapes.
+    /// How it stands in a line without blanks, colon included; none if that takes escapes.
     written: Option<Box<[u8]>>,
 }
 
@@ -83,7 +83,7 @@ impl Keys {
     }
 
     /// What the record's next key means if it is the one that came here last time, and its length
-    /// with the closing quote. `line` is what follows the opening quote.
+    /// in the line, colon included. `line` begins with the key.
     #[inline]
     pub(super) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
         let guess = self.guess();
@@ -162,7 +162,7 @@ impl Keys {
 fn written(name: &str) -> Option<Box<[u8]>> {
     let escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
     let plain = !name.bytes().any(escaped);
-    plain.then(|| name.bytes().chain([b'"']).collect())
+    plain.then(|| format!("\"{name}\":").into_bytes().into())
 }
 
 #[cfg(test)]

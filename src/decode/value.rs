@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::cursor::Value;
+use super::cursor::{Value, plain_length};
 
 /// What a record has for a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,8 +129,57 @@ fn string_length(text: &str) -> Option<usize> {
     Some(inside + 2)
 }
 
+/// The text of a string with escapes, both quotes included.
 fn unescape(raw: &str) -> Result<String, &'static str> {
-    serde_json::from_str(raw).map_err(|_| BAD_ESCAPE)
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw.get(1..raw.len() - 1).ok_or(BAD_ESCAPE)?;
+    while let Some((plain, escaped)) = rest.split_at_checked(plain_length(rest.as_bytes())) {
+        text.push_str(plain);
+        if escaped.is_empty() {
+            return Ok(text);
+        }
+        let (c, length) = escape(escaped.as_bytes()).ok_or(BAD_ESCAPE)?;
+        text.push(c);
+        rest = escaped.get(length..).ok_or(BAD_ESCAPE)?;
+    }
+    Err(BAD_ESCAPE)
+}
+
+/// The character that the escape at the start of `text` stands for, and the escape's length.
+fn escape(text: &[u8]) -> Option<(char, usize)> {
+    let [b'\\', kind, rest @ ..] = text else {
+        return None;
+    };
+    let c = match kind {
+        b'"' | b'\\' | b'/' => char::from(*kind),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode_escape(rest),
+        _ => return None,
+    };
+    Some((c, 2))
+}
+
+/// The character of one `\uXXXX`, or of two that are a surrogate pair; the first `\u` is passed.
+fn unicode_escape(text: &[u8]) -> Option<(char, usize)> {
+    let first = hex(text)?;
+    if let Some(c) = char::from_u32(u32::from(first)) {
+        return Some((c, 6));
+    }
+    let second = hex(text.get(4..)?.strip_prefix(b"\\u")?)?;
+    let mut pair = char::decode_utf16([first, second]);
+    Some((pair.next()?.ok()?, 12))
+}
+
+fn hex(text: &[u8]) -> Option<u16> {
+    let digits = text.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(number << 4 | digit as u16)
+    })
 }
 
 #[cfg(test)]
@@ -157,11 +206,21 @@ mod tests {
             ),
             (r#"["\u00e9\/\"\\\n"]"#, Some(r#"["é/\"\\\n"]"#)),
             (r#"["a b"]"#, Some(r#"["a b"]"#)),
-            (r#""\u00e9\n\ud83d\ude00""#, Some("é\n😀")),
+            (r#""\u00E9\n\ud83d\ude00""#, Some("é\n😀")),
+            (r#""\"\\\/\b\f\r\t""#, Some("\"\\/\u{8}\u{c}\r\t")),
         ] {
             assert_eq!(cell_of(raw).unwrap().as_deref(), expected, "{raw}");
         }
-        for broken in [r#""\ud800""#, r#""\udc00""#, r#""\u12x4""#] {
+        for broken in [r#""\u12""#, r#""\u+123""#, r#""\x""#] {
+            assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
+        }
+        for broken in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800\n""#,
+            r#""\ud800\u0041""#,
+            r#""\u12x4""#,
+        ] {
             assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
             assert_eq!(cell_of(&format!("[{broken}]")), Err(BAD_ESCAPE));
         }
