@@ -12,10 +12,10 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::RecordBatch;
-use arrow_salesforce::chunk::{Chunker, row_sizes};
+use arrow_salesforce::chunk::{Chunker, RowOrdinals, row_sizes};
 use arrow_salesforce::coerce::{CoerceSettings, Coercion};
 use arrow_salesforce::decode::{Decoder, Line, StreamSchema};
-use arrow_salesforce::object::{ObjectSchema, Operation};
+use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use records::{Messages, Shape, Stream};
 use serde_json::{Value, json};
@@ -70,13 +70,16 @@ fn data_path(criterion: &mut Criterion) {
     let (lines, schema) = contacts();
     let object = object(&schema);
     let settings = CoerceSettings::default();
-    let coercion = Coercion::plan(schema.schema(), &object, &Operation::Insert, settings).unwrap();
+    let related = RelatedObjects::default();
+    let operation = Operation::Insert;
+    let coercion =
+        Coercion::plan(schema.schema(), &object, &operation, &related, settings).unwrap();
     let mut decoder = Decoder::new(vec![schema]).unwrap();
     let batch = decode(&mut decoder, &lines);
     let cells = coercion.apply(&batch).unwrap().batch;
     let mut chunker =
         Chunker::new(&Arc::clone(coercion.cells_schema()), 100_000_000, None).unwrap();
-    chunker.push(&cells, 0, None).unwrap();
+    chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     let chunk = chunker.close().unwrap();
 
     let mut group = criterion.benchmark_group("contacts");

@@ -21,12 +21,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Any org will do. This one is simulated.
     let options = SimOptions::default();
     let salesforce = Sim::start(options.clone()).await?;
-    let credentials = Credentials {
-        login_url: salesforce.url().parse()?,
-        client_id: options.client_id,
-        client_secret: options.client_secret.into(),
-        refresh_token: options.refresh_token.into(),
-    };
+    let credentials = Credentials::refresh_token(
+        salesforce.url().parse()?,
+        options.client_id,
+        options.client_secret,
+        options.refresh_token,
+    );
     let org = Org::connect(credentials, Settings::default()).await?;
 
     // Columns are matched to fields by name in any letter case, and their types are coerced.

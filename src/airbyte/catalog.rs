@@ -241,6 +241,40 @@ mod tests {
     }
 
     #[test]
+    fn sync_modes_are_operations() {
+        let with = |mode: &str, key: Value| {
+            let mut stream = stream("c", &Value::Null, mode);
+            stream["primary_key"] = key;
+            let catalog = json!({"streams": [stream]});
+            parse(catalog.to_string().as_bytes()).map(|mut streams| streams.remove(0).operation)
+        };
+        let upsert = Operation::Upsert {
+            external_id: "Ext__c".into(),
+        };
+        assert_eq!(with("append_dedup", json!([["Ext__c"]])).unwrap(), upsert);
+        assert_eq!(with("update", Value::Null).unwrap(), Operation::Update);
+        assert_eq!(
+            with("soft_delete", json!([["Id"]])).unwrap(),
+            Operation::Delete
+        );
+        let complaint = |key: Value| with("append_dedup", key).unwrap_err().to_string();
+        insta::assert_snapshot!(complaint(json!([])), @"stream c: append_dedup needs a matching key; choose one matching key for the stream: an external ID field of the object, or Id");
+        insta::assert_snapshot!(complaint(json!([["A__c"], ["B__c"]])), @"stream c: append_dedup takes one matching key, not 2; choose one matching key for the stream: an external ID field of the object, or Id");
+        insta::assert_snapshot!(complaint(json!([["A__c", "b"]])), @"stream c: the matching key is not the name of one field; choose one matching key for the stream: an external ID field of the object, or Id");
+    }
+
+    #[test]
+    fn hard_delete_takes_the_place_of_delete_alone() {
+        let catalog = json!({"streams": [
+            stream("a", &Value::Null, "soft_delete"), stream("b", &Value::Null, "update"),
+        ]});
+        let mut streams = parse(catalog.to_string().as_bytes()).unwrap();
+        delete_for_good(&mut streams);
+        assert_eq!(streams[0].operation, Operation::HardDelete);
+        assert_eq!(streams[1].operation, Operation::Update);
+    }
+
+    #[test]
     fn an_unreadable_file_is_named() {
         let error = read(Path::new("/no/such/catalog.json")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);

@@ -1,23 +1,23 @@
 //! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
 //! batches on. Neither waits for Salesforce but through the bounds of their channels.
 
-use std::collections::HashMap;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::message::StreamDescriptor;
-use super::state::State;
+use super::pending::PendingStates;
+use super::state::{Scope, State};
+use super::status::StreamStatus;
 use crate::decode::{Decoder, Line, LineSplitter, MessageType};
 use crate::error::{Error, Result};
 use crate::load::{Feed, Mark};
@@ -43,8 +43,10 @@ const GARBAGE_LOGGED: u64 = 10;
 pub(super) struct InputStream {
     descriptor: StreamDescriptor,
     schema: SchemaRef,
-    /// Absent once the stream has ended.
+    /// Absent once the input has ended.
     feed: Option<Feed>,
+    /// The source has said that no more records come.
+    ended: bool,
     /// States since the last batch, by the records before them.
     marks: Vec<Mark>,
     /// Bytes of the record messages since the last batch.
@@ -59,6 +61,7 @@ impl InputStream {
             descriptor,
             schema,
             feed: Some(feed),
+            ended: false,
             marks: Vec::new(),
             bytes: 0,
             since: None,
@@ -73,8 +76,8 @@ pub(super) struct Shared {
     stop: CancellationToken,
     /// Records read so far, of all streams.
     records: AtomicU64,
-    /// States by the id of their mark.
-    states: Mutex<HashMap<u64, State>>,
+    /// States whose records do not all have their end.
+    pub(super) states: PendingStates,
 }
 
 impl Shared {
@@ -82,26 +85,6 @@ impl Shared {
     pub(super) fn records(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
     }
-
-    /// The state of a mark that has become durable.
-    pub(super) fn take_state(&self, id: u64) -> Option<State> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.remove(&id)
-    }
-
-    fn keep_state(&self, id: u64, state: State) {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.insert(id, state);
-    }
-}
-
-/// How the input ended.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    /// What was wrong with it.
-    pub(super) failure: Option<Failure>,
-    /// States that came after the end of their stream, by the stream's index, in order.
-    pub(super) late_states: Vec<(usize, State)>,
 }
 
 /// What goes from the reading thread to the other one.
@@ -120,7 +103,7 @@ enum Block {
 pub(super) struct Input {
     shared: Arc<Shared>,
     blocks: SyncSender<Block>,
-    ended: oneshot::Receiver<Ended>,
+    ended: oneshot::Receiver<Option<Failure>>,
 }
 
 impl Input {
@@ -146,7 +129,7 @@ impl Input {
             streams,
             shared: Arc::clone(&shared),
             runtime: Handle::current(),
-            ended: Ended::default(),
+            of_all: None,
             next_mark: 0,
             garbage: 0,
         };
@@ -172,11 +155,11 @@ impl Input {
         }
     }
 
-    /// Waits for the end of the input, once.
+    /// Waits for the end of the input, once; answers what was wrong with it.
     ///
     /// # Errors
     /// A system error if the decoding thread died.
-    pub(super) async fn ended(&mut self) -> Result<Ended> {
+    pub(super) async fn ended(&mut self) -> Result<Option<Failure>> {
         (&mut self.ended).await.map_err(|_| {
             Error::system("reading records stopped without a reason; report it, it is a defect")
         })
@@ -235,7 +218,8 @@ struct Intake {
     streams: Vec<InputStream>,
     shared: Arc<Shared>,
     runtime: Handle,
-    ended: Ended,
+    /// Whether the states that came stand for all streams; unknown before the first.
+    of_all: Option<bool>,
     next_mark: u64,
     garbage: u64,
 }
@@ -243,23 +227,23 @@ struct Intake {
 impl Intake {
     /// After the input's own end, good or bad, what came of it is loaded: its states are worth
     /// having. When told to stop, feeds are dropped, and rows that are in no job are given up.
-    fn run(mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Ended {
-        self.ended.failure = match self.read(blocks, spares) {
+    fn run(mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Option<Failure> {
+        let failure = match self.read(blocks, spares) {
             Ok(()) => {
                 let unfinished = self.unfinished();
                 if unfinished.is_none() || !self.stopped_within(SIGNAL_GRACE) {
-                    self.end_streams();
+                    self.finish();
                 }
                 unfinished
             }
             Err(Stop::Failure(failure)) => {
-                self.end_streams();
+                self.finish();
                 Some(failure)
             }
             Err(Stop::Told) => None,
         };
         self.report();
-        self.ended
+        failure
     }
 
     fn stopped_within(&self, time: Duration) -> bool {
@@ -268,9 +252,16 @@ impl Intake {
             .block_on(async { tokio::time::timeout(time, stop.cancelled()).await.is_ok() })
     }
 
-    fn end_streams(&mut self) {
-        for stream in 0..self.streams.len() {
-            if self.end_stream(stream).is_err() {
+    /// Sends on all that came, and ends the loads.
+    fn finish(&mut self) {
+        for index in 0..self.streams.len() {
+            if self.flush(index).is_err() {
+                return;
+            }
+            let Some(feed) = self.streams[index].feed.take() else {
+                continue;
+            };
+            if self.runtime.block_on(feed.finish()).is_err() {
                 return;
             }
         }
@@ -345,7 +336,7 @@ impl Intake {
     fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
         self.shared.records.fetch_add(1, Ordering::Relaxed);
         let stream = &mut self.streams[index];
-        if stream.feed.is_none() {
+        if stream.ended {
             let message = format!(
                 "the source sent a record of stream {} after the end of the stream",
                 stream.descriptor
@@ -359,21 +350,29 @@ impl Intake {
 
     fn state(&mut self, line: &[u8]) -> Result<(), Stop> {
         let state = State::read(line).map_err(Failure::from)?;
-        let index = self.find("state", &state.stream)?;
-        let stream = &mut self.streams[index];
-        if stream.feed.is_none() {
-            self.ended.late_states.push((index, state));
-            return Ok(());
+        let streams = match &state.scope {
+            Scope::Stream(stream) => {
+                let index = self.find("state", stream)?;
+                index..index + 1
+            }
+            Scope::All => 0..self.streams.len(),
+        };
+        let of_all = state.scope == Scope::All;
+        if *self.of_all.get_or_insert(of_all) != of_all {
+            return Err(Failure::from(mixed_states()).into());
         }
         let id = self.next_mark;
         self.next_mark += 1;
-        stream.marks.push(Mark {
-            row: self.decoder.rows(index),
-            bytes: stream.bytes,
-            id,
-        });
-        stream.since.get_or_insert_with(Instant::now);
-        self.shared.keep_state(id, state);
+        self.shared.states.keep(id, state, streams.len());
+        for index in streams {
+            let stream = &mut self.streams[index];
+            stream.marks.push(Mark {
+                row: self.decoder.rows(index),
+                bytes: stream.bytes,
+                id,
+            });
+            stream.since.get_or_insert_with(Instant::now);
+        }
         Ok(())
     }
 
@@ -433,18 +432,25 @@ impl Intake {
         })
     }
 
-    /// Ends a stream, if it has not ended before.
+    /// The source has told the end of a stream: what is open of it is submitted. Its feed stays, for
+    /// states that come later.
     fn end_stream(&mut self, index: usize) -> Result<(), Stop> {
         self.flush(index)?;
-        let Some(feed) = self.streams[index].feed.take() else {
+        let stream = &mut self.streams[index];
+        if std::mem::replace(&mut stream.ended, true) {
+            let stream = &stream.descriptor;
+            tracing::warn!(%stream, "the source told the end of the stream more than once");
+            return Ok(());
+        }
+        let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
-        self.runtime.block_on(feed.finish()).map_err(|_| Stop::Told)
+        self.runtime.block_on(feed.flush()).map_err(|_| Stop::Told)
     }
 
     /// A healthy source says of each stream how it ended.
     fn unfinished(&self) -> Option<Failure> {
-        let open = self.streams.iter().filter(|stream| stream.feed.is_some());
+        let open = self.streams.iter().filter(|stream| !stream.ended);
         let names: Vec<String> = open.map(|stream| stream.descriptor.to_string()).collect();
         if names.is_empty() {
             return None;
@@ -472,38 +478,18 @@ impl Intake {
     }
 }
 
+fn mixed_states() -> Error {
+    Error::system(
+        "the source sent states of single streams and states of all streams in one sync, which \
+         cannot be put in order; this is a defect of the source",
+    )
+}
+
 fn not_in_catalog(what: &str, stream: &StreamDescriptor) -> Failure {
     let error = Error::config(format!(
         "the source sent a {what} of stream {stream}, which is not in the catalog"
     ));
     Failure::of(error, stream)
-}
-
-/// The part of a TRACE message that ends streams.
-#[derive(Debug, Deserialize)]
-struct StreamStatus {
-    stream_descriptor: StreamDescriptor,
-    status: String,
-}
-
-impl StreamStatus {
-    /// The status in a TRACE message; none in one of another kind.
-    fn read(line: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Message {
-            trace: Trace,
-        }
-        #[derive(Deserialize)]
-        struct Trace {
-            r#type: Option<String>,
-            stream_status: Option<StreamStatus>,
-        }
-        let trace = serde_json::from_slice::<Message>(line).ok()?.trace;
-        match trace.r#type.as_deref() {
-            None | Some("STREAM_STATUS") => trace.stream_status,
-            Some(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::discover::DestinationCatalog;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A stream as Airbyte names it. A namespace of null and an absent one are the same.
@@ -37,6 +38,9 @@ pub(crate) enum Message<'a> {
     ConnectionStatus {
         #[serde(rename = "connectionStatus")]
         connection_status: ConnectionStatus,
+    },
+    DestinationCatalog {
+        destination_catalog: DestinationCatalog,
     },
     State {
         state: &'a RawValue,

@@ -1,4 +1,4 @@
-//! The Airbyte destination: `spec`, `check` and `write`, spoken in Airbyte messages on stdout.
+//! The Airbyte destination: `spec`, `check`, `discover` and `write`, spoken in Airbyte messages on stdout.
 //!
 //! This is a face of the engine: it reads settings and records, feeds the engine, and prints the
 //! states that have become durable.
@@ -6,12 +6,15 @@
 mod catalog;
 mod check;
 mod config;
+mod discover;
 mod input;
 mod log;
 mod message;
+mod pending;
 mod rotation;
 mod spec;
 mod state;
+mod status;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +34,7 @@ pub enum Command {
         /// Path of the config file.
         config: PathBuf,
     },
-    /// Lists the objects and operations of the org: not in this version.
+    /// Lists the objects of the org, and what can be done to them.
     Discover {
         /// Path of the config file.
         config: PathBuf,
@@ -67,11 +70,7 @@ async fn execute(command: Command, output: &Arc<Output>) -> Result<(), Failure> 
     match command {
         Command::Spec => Ok(spec::run(output)?),
         Command::Check { config } => Ok(check::run(&config, output).await?),
-        Command::Discover { .. } => Err(Error::config(
-            "discover is not in this version: name the object of a stream in the catalog \
-             (destination_object_name), or name the stream after its object",
-        )
-        .into()),
+        Command::Discover { config } => Ok(discover::run(&config, output).await?),
         Command::Write { config, catalog } => write::run(&config, &catalog, output).await,
     }
 }

@@ -1,47 +1,30 @@
 //! Refresh tokens that rotate: a login may answer a new one, and the configured one is dead.
 
-use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 
 use super::config::Config;
 use super::message::{Message, Output};
 use crate::bulk::Client;
 use crate::error::Result;
 
-/// Tells the platform of each new refresh token, once. The only place where a secret is printed.
-#[derive(Debug)]
-pub(super) struct Rotation<'a> {
-    config: &'a Config,
-    output: &'a Output,
-    client: Client,
-    told: Option<SecretString>,
-}
-
-impl<'a> Rotation<'a> {
-    /// Watches the logins of `client`, which began with those of `config`.
-    pub(super) fn new(config: &'a Config, client: &Client, output: &'a Output) -> Self {
-        Self {
-            config,
-            output,
-            client: client.clone(),
-            told: None,
-        }
-    }
-
-    /// Asks the platform to keep the token of the last login, unless it keeps it already.
-    ///
-    /// # Errors
-    /// If stdout is closed.
-    pub(super) fn tell(&mut self) -> Result<()> {
-        let Some(token) = self.client.rotated_refresh_token() else {
-            return Ok(());
-        };
-        let told = self.told.as_ref().map(ExposeSecret::expose_secret);
-        if told == Some(token.expose_secret()) {
-            return Ok(());
-        }
-        let config = self.config.with_refresh_token(&token)?;
-        self.output.print(&Message::new_config(&config))?;
-        self.told = Some(token);
-        Ok(())
-    }
+/// Logs in with the credentials of `config`. Each refresh token that replaces the configured one is
+/// told to the platform, now and later, before the session that came with it is used: the only place
+/// where a secret is printed.
+///
+/// # Errors
+/// As [`Client::connect`].
+pub(super) async fn connect(config: &Config, output: &Arc<Output>) -> Result<Client> {
+    let (text, output) = (config.text.clone(), Arc::clone(output));
+    let client = Client::builder(config.credentials.clone())
+        .on_rotated_refresh_token(Arc::new(move |token| {
+            let told = text
+                .with_refresh_token(token)
+                .and_then(|config| output.print(&Message::new_config(&config)));
+            if let Err(error) = told {
+                tracing::error!(%error, "the new refresh token could not be told to the platform");
+            }
+        }))
+        .connect()
+        .await?;
+    Ok(client)
 }

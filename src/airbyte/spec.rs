@@ -160,6 +160,7 @@ mod tests {
         for secret in [
             &properties["client_secret"],
             &properties["refresh_token"],
+            &properties["private_key"],
             &s3["access_key_id"],
             &s3["secret_access_key"],
         ] {

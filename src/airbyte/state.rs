@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::message::StreamDescriptor;
 use crate::error::{Error, Result};
+use crate::load::Counts;
 
 /// Members of a state that say what became of the records before it.
 const STATISTICS: [&str; 4] = [
@@ -21,26 +22,35 @@ const STATISTICS: [&str; 4] = [
     "rejectedRecordsCount",
 ];
 
-/// What became of the records before a state.
+/// What became of the records before a state, over all streams that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Statistics {
     /// Records accepted since the state before it.
     pub(crate) accepted: u64,
     /// Records rejected since the state before it.
     pub(crate) rejected: u64,
-    /// Records of the stream accepted since the sync began.
+    /// Records accepted since the sync began.
     pub(crate) total_accepted: u64,
-    /// Records of the stream rejected since the sync began.
+    /// Records rejected since the sync began.
     pub(crate) total_rejected: u64,
-    /// Bytes of the stream's record messages since the sync began, rejected ones included.
+    /// Bytes of record messages since the sync began, rejected ones included.
     pub(crate) total_bytes: u64,
 }
 
-/// The state of one stream, as it came.
+/// The streams whose records a state stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One stream: a state of type STREAM.
+    Stream(StreamDescriptor),
+    /// All streams: a state of type GLOBAL or LEGACY.
+    All,
+}
+
+/// A state, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The stream it belongs to.
-    pub(crate) stream: StreamDescriptor,
+    /// The streams it stands for.
+    pub(crate) scope: Scope,
     /// The text of the object under `state`.
     text: String,
 }
@@ -48,35 +58,28 @@ pub(crate) struct State {
 impl State {
     /// Reads a STATE message.
     ///
+    /// A state without a type is what its payload says: of one stream with `stream`, of all with
+    /// `global`, `global_` or `data`.
+    ///
     /// # Errors
-    /// A config error for a state that is not of one stream (GLOBAL, LEGACY), which this version
-    /// does not have; a system error if the line is no state.
+    /// A system error if the line is no state.
     pub(crate) fn read(line: &[u8]) -> Result<Self> {
         let message: Object<'_> = serde_json::from_slice(line).map_err(|_| malformed())?;
-        let Some(text) = message.present("state") else {
-            return Err(message
-                .kind_without_type()
-                .map_or_else(malformed, not_of_a_stream));
-        };
+        let text = message.present("state").ok_or_else(malformed)?;
         let state = parse(text)?;
         let kind: Option<String> = state.last("type").map(value).transpose()?.flatten();
-        let stream = match kind.as_deref() {
-            Some("STREAM") => state.present("stream").ok_or_else(malformed)?,
-            Some(kind) => return Err(not_of_a_stream(kind)),
-            None => match state.present("stream") {
-                Some(stream) => stream,
-                None => {
-                    return Err(state
-                        .kind_without_type()
-                        .map_or_else(malformed, not_of_a_stream));
-                }
-            },
+        let of_all = |key| state.present(key).is_some();
+        let scope = match (kind.as_deref(), state.present("stream")) {
+            (Some("GLOBAL" | "LEGACY"), _) => Scope::All,
+            (None, None) if ["global", "global_", "data"].into_iter().any(of_all) => Scope::All,
+            (Some("STREAM") | None, Some(stream)) => {
+                let descriptor = parse(stream)?.last("stream_descriptor");
+                Scope::Stream(value(descriptor.ok_or_else(malformed)?)?)
+            }
+            _ => return Err(malformed()),
         };
-        let descriptor = parse(stream)?
-            .last("stream_descriptor")
-            .ok_or_else(malformed)?;
         Ok(Self {
-            stream: value(descriptor)?,
+            scope,
             text: text.get().to_owned(),
         })
     }
@@ -101,6 +104,15 @@ impl State {
 }
 
 impl Statistics {
+    /// Adds what became of the records of one stream.
+    pub(crate) fn add(&mut self, counts: Counts) {
+        self.accepted += counts.accepted;
+        self.rejected += counts.rejected;
+        self.total_accepted += counts.total_accepted;
+        self.total_rejected += counts.total_rejected;
+        self.total_bytes += counts.total_bytes;
+    }
+
     /// The members of a state, without braces. Counts in `destinationStats` must have a decimal
     /// point; counts of rejected records are left out at 0.
     fn members(&self) -> String {
@@ -121,13 +133,6 @@ impl Statistics {
 
 fn malformed() -> Error {
     Error::system("a STATE message of the source cannot be read; no state may be left out")
-}
-
-fn not_of_a_stream(kind: &str) -> Error {
-    Error::config(format!(
-        "the source sent a state of type {kind}; this version takes states of type STREAM only. \
-         Use a source, or a mode of it, that keeps a state for each stream"
-    ))
 }
 
 fn parse(text: &RawValue) -> Result<Object<'_>> {
@@ -157,19 +162,6 @@ impl<'a> Object<'a> {
     /// The same, if it is not null.
     fn present(&self, wanted: &str) -> Option<&'a RawValue> {
         self.last(wanted).filter(|value| value.get() != "null")
-    }
-
-    /// What a state without a type, and without a stream, is.
-    fn kind_without_type(&self) -> Option<&'static str> {
-        let kinds = [
-            ("global", "GLOBAL"),
-            ("global_", "GLOBAL"),
-            ("data", "LEGACY"),
-        ];
-        let (_, kind) = kinds
-            .into_iter()
-            .find(|(key, _)| self.present(key).is_some())?;
-        Some(kind)
     }
 }
 
@@ -209,6 +201,13 @@ mod tests {
         State::read(format!(r#"{{"type":"STATE","log":null,"state":{state}}}"#).as_bytes())
     }
 
+    fn stream(name: &str, namespace: Option<&str>) -> StreamDescriptor {
+        StreamDescriptor {
+            name: name.to_owned(),
+            namespace: namespace.map(str::to_owned),
+        }
+    }
+
     fn counts(accepted: u64, rejected: u64) -> Statistics {
         Statistics {
             accepted,
@@ -225,7 +224,7 @@ mod tests {
             r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"c","namespace":"n"},"stream_state":{"cur":"x"}},"sourceStats":{"recordCount":9.0},"id":1}"#,
         )
         .unwrap();
-        assert_eq!(state.stream.to_string(), "n.c");
+        assert_eq!(state.scope, Scope::Stream(stream("c", Some("n"))));
         insta::assert_snapshot!(state.with_statistics(&counts(5, 4)).unwrap(), @r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"c","namespace":"n"},"stream_state":{"cur":"x"}},"sourceStats":{"recordCount":9.0},"id":1,"destinationStats":{"recordCount":5.0,"rejectedRecordCount":4.0},"committedRecordsCount":5,"committedBytesCount":1242,"rejectedRecordsCount":4}"#);
     }
 
@@ -242,46 +241,43 @@ mod tests {
             r#"{"destinationStats":null,"type":"STREAM","stream":{"stream_descriptor":{"name":"c","namespace":null},"stream_state":{"c":2}},"rejectedRecordsCount":7,"global_":null,"global_":null,"committed\u0052ecordsCount":1}"#,
         )
         .unwrap();
-        assert_eq!(state.stream.namespace, None);
+        assert_eq!(state.scope, Scope::Stream(stream("c", None)));
         insta::assert_snapshot!(state.with_statistics(&counts(1, 0)).unwrap(), @r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"c","namespace":null},"stream_state":{"c":2}},"global_":null,"global_":null,"destinationStats":{"recordCount":1.0},"committedRecordsCount":1,"committedBytesCount":1242}"#);
     }
 
     #[test]
     fn a_stream_without_a_type_is_understood() {
         let state = read(r#"{"type":null,"stream":{"stream_descriptor":{"name":"c"}}}"#).unwrap();
-        assert_eq!(state.stream.name, "c");
+        assert_eq!(state.scope, Scope::Stream(stream("c", None)));
     }
 
     #[test]
-    fn states_of_other_types_are_refused() {
-        for (state, kind) in [
-            (
-                r#"{"type":"GLOBAL","global_":{"shared_state":{}}}"#,
-                "GLOBAL",
-            ),
-            (r#"{"global":{"shared_state":{}}}"#, "GLOBAL"),
-            (r#"{"type":"LEGACY","data":{}}"#, "LEGACY"),
-            (r#"{"type":null,"data":{"a":1}}"#, "LEGACY"),
+    fn states_of_all_streams() {
+        for state in [
+            r#"{"type":"GLOBAL","stream":null,"global_":{"shared_state":{}}}"#,
+            r#"{"global":{"shared_state":{}}}"#,
+            r#"{"type":"LEGACY","data":{}}"#,
+            r#"{"type":null,"data":{"a":1}}"#,
         ] {
-            let error = read(state).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(kind), "{error}");
+            assert_eq!(read(state).unwrap().scope, Scope::All, "{state}");
         }
-        insta::assert_snapshot!(read(r#"{"type":"GLOBAL"}"#).unwrap_err(), @"the source sent a state of type GLOBAL; this version takes states of type STREAM only. Use a source, or a mode of it, that keeps a state for each stream");
+        let state =
+            read(r#"{"type":"GLOBAL","global_":{"shared_state":{"a":1.10}},"global_":null}"#);
+        insta::assert_snapshot!(state.unwrap().with_statistics(&counts(2, 0)).unwrap(), @r#"{"type":"GLOBAL","global_":{"shared_state":{"a":1.10}},"global_":null,"destinationStats":{"recordCount":2.0},"committedRecordsCount":2,"committedBytesCount":1242}"#);
     }
 
     #[test]
     fn what_is_no_state_is_a_system_error() {
         for state in [
             "7",
+            "{}",
+            "{\"type\":\"OTHER\",\"data\":{}}",
             "{\"type\":\"STREAM\"}",
             "{\"type\":\"STREAM\",\"stream\":{}}",
         ] {
             assert_eq!(read(state).unwrap_err().kind(), ErrorKind::System);
         }
         assert!(State::read(b"{\"type\":\"STATE\"}").is_err());
-        let early = State::read(br#"{"type":null,"data":{"a":1}}"#).unwrap_err();
-        assert_eq!(early.kind(), ErrorKind::Config);
         assert!(State::read(b"\xff").is_err());
     }
 

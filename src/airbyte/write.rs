@@ -15,9 +15,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Failure;
 use super::catalog::{self, CatalogStream};
 use super::config::Config;
-use super::input::{Ended, Input, InputStream, Shared};
+use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
-use super::rotation::Rotation;
+use super::rotation;
 use super::state::{State, Statistics};
 use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
@@ -35,7 +35,11 @@ const DESCRIBES: usize = 4;
 ///
 /// # Errors
 /// Whatever stopped a load or the input, after all states that became durable were printed.
-pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Result<(), Failure> {
+pub(super) async fn run(
+    config: &Path,
+    catalog: &Path,
+    output: &Arc<Output>,
+) -> Result<(), Failure> {
     let config = Config::read(config)?;
     let mut catalog = catalog::read(catalog)?;
     if config.hard_delete {
@@ -45,9 +49,8 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
         .iter()
         .map(|stream| schema(stream, config.settings.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
-    let org = Org::connect(config.credentials.clone(), config.settings.clone()).await?;
-    let mut rotation = Rotation::new(&config, org.client(), output);
-    rotation.tell()?;
+    let client = rotation::connect(&config, output).await?;
+    let org = Org::new(client, config.settings.clone())?;
     let store = config.reject_store().await?;
     let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
 
@@ -68,7 +71,6 @@ pub(super) async fn run(config: &Path, catalog: &Path, output: &Output) -> Resul
     let mut sync = Sync {
         output,
         org,
-        rotation,
         shared,
         streams,
         logged: 0,
@@ -160,8 +162,6 @@ struct Stream {
     descriptor: StreamDescriptor,
     /// Records and bytes up to the last state.
     counts: Counts,
-    /// There once the stream has ended well.
-    report: Option<Box<LoadReport>>,
 }
 
 impl Stream {
@@ -169,7 +169,6 @@ impl Stream {
         Self {
             descriptor,
             counts: Counts::default(),
-            report: None,
         }
     }
 }
@@ -178,7 +177,6 @@ impl Stream {
 struct Sync<'a> {
     output: &'a Output,
     org: Org,
-    rotation: Rotation<'a>,
     shared: Arc<Shared>,
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
@@ -194,7 +192,7 @@ impl Sync<'_> {
         &mut self,
         mut events: impl futures::Stream<Item = Numbered> + Unpin,
         input: &mut Input,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Option<Failure>, Failure> {
         let mut progress = interval(PROGRESS);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signals = Signals::listen()?;
@@ -227,7 +225,6 @@ impl Sync<'_> {
                     None
                 }
             };
-            let failure = failure.or_else(|| self.rotation.tell().err().map(Failure::from));
             if let Some(failure) = failure {
                 self.fail(failure);
                 input.stop();
@@ -243,16 +240,16 @@ impl Sync<'_> {
     fn print_event(&mut self, index: usize, event: Event) -> Result<()> {
         match event {
             Event::Durable { checkpoint, counts } => {
-                let state = self.shared.take_state(checkpoint).ok_or_else(|| {
+                self.streams[index].counts = counts;
+                let told = self.shared.states.told(checkpoint, counts).map_err(|()| {
                     Error::system("a state became durable twice; report it, it is a defect")
                 })?;
-                self.streams[index].counts = counts;
-                self.print_state(&state, counts)
+                told.map_or(Ok(()), |(state, statistics)| {
+                    self.print_state(&state, &statistics)
+                })
             }
             Event::Finished(report) => {
-                let stream = &mut self.streams[index];
-                summarize(&stream.descriptor, &report);
-                stream.report = Some(report);
+                summarize(&self.streams[index].descriptor, &report);
                 Ok(())
             }
             Event::Rejected(_) => Ok(()),
@@ -269,14 +266,8 @@ impl Sync<'_> {
         self.failure = Some(failure);
     }
 
-    fn print_state(&self, state: &State, counts: Counts) -> Result<()> {
-        let state = state.with_statistics(&Statistics {
-            accepted: counts.accepted,
-            rejected: counts.rejected,
-            total_accepted: counts.total_accepted,
-            total_rejected: counts.total_rejected,
-            total_bytes: counts.total_bytes,
-        })?;
+    fn print_state(&self, state: &State, statistics: &Statistics) -> Result<()> {
+        let state = state.with_statistics(statistics)?;
         self.output.print(&Message::State { state: &state })
     }
 
@@ -301,11 +292,7 @@ impl Sync<'_> {
     }
 
     /// What is left once all loads have ended.
-    fn end(mut self, ended: Ended) -> Result<(), Failure> {
-        self.rotation.tell()?;
-        for (index, state) in ended.late_states {
-            self.late_state(index, &state)?;
-        }
+    fn end(self, input_failure: Option<Failure>) -> Result<(), Failure> {
         let usage = self.org.client().usage();
         tracing::info!(
             api_calls = usage.api_calls,
@@ -313,28 +300,10 @@ impl Sync<'_> {
             uploaded_bytes = usage.uploaded_bytes,
             "what the sync used of the org"
         );
-        match self.failure.or(ended.failure) {
+        match self.failure.or(input_failure) {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
-    }
-
-    /// A state after the end of its stream stands for all records of the stream.
-    fn late_state(&mut self, index: usize, state: &State) -> Result<()> {
-        let stream = &mut self.streams[index];
-        let Some(report) = &stream.report else {
-            return Ok(());
-        };
-        let before = stream.counts;
-        stream.counts = Counts {
-            accepted: report.accepted - before.total_accepted,
-            rejected: report.rejected - before.total_rejected,
-            total_accepted: report.accepted,
-            total_rejected: report.rejected,
-            total_bytes: report.bytes,
-        };
-        let counts = stream.counts;
-        self.print_state(state, counts)
     }
 }
 
@@ -350,6 +319,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
                 "code": reject.code,
                 "fields": reject.fields,
                 "count": reject.count,
+                "message": reject.message,
             })
         })
         .collect();
@@ -359,6 +329,7 @@ fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
         "object": report.object,
         "read": report.read,
         "accepted": report.accepted,
+        "merged": report.merged,
         "rejected": report.rejected,
         "bytes": report.bytes,
         "jobs": report.jobs,

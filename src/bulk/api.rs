@@ -100,17 +100,20 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
         );
     }
     match code {
-        "FEATURENOTENABLED"
-        | "API_DISABLED_FOR_ORG"
-        | "API_CURRENTLY_DISABLED"
-        | "FUNCTIONALITY_NOT_ENABLED" => (
+        "API_DISABLED_FOR_ORG" | "API_CURRENTLY_DISABLED" => (
             Config,
-            "the org's edition or settings do not allow the Bulk API: enable API access, or ask \
-             Salesforce",
+            "the API is switched off for the user or the whole org: give the integration user the \
+             permission API Enabled, or ask Salesforce to enable the API of the org",
+        ),
+        "FEATURENOTENABLED" | "FUNCTIONALITY_NOT_ENABLED" => (
+            Config,
+            "the edition of the org does not include it: the API is part of the Enterprise, \
+             Unlimited, Performance and Developer Editions, others can buy it from Salesforce",
         ),
         "CLIENT_NOT_ACCESSIBLE_FOR_USER" => (
             Config,
-            "the user may not use this app: give the profile or a permission set access to it",
+            "the app is not approved for the user: in Setup, give the user's profile or a \
+             permission set access to it",
         ),
         "INSUFFICIENT_ACCESS" => (
             Config,
@@ -176,6 +179,8 @@ mod tests {
             told(403, &list("REQUEST_LIMIT_EXCEEDED", at_once)),
             told(403, &list("INSUFFICIENT_ACCESS", "no")),
             told(400, &list("FEATURENOTENABLED", "no")),
+            told(403, &list("API_DISABLED_FOR_ORG", "no")),
+            told(400, &list("CLIENT_NOT_ACCESSIBLE_FOR_USER", "no")),
             told(404, &list("NOT_FOUND", "It does not exist")),
             told(400, &list("JSON_PARSER_ERROR", "bad")),
         ];
@@ -184,7 +189,9 @@ mod tests {
         Transient, end: creating a job: the org's daily limit of API requests is used up (TotalRequests Limit exceeded.); start again when Setup > Company Information shows free requests, or ask Salesforce for more
         Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 403: ConcurrentRequests Limit exceeded.); use fewer jobs in flight, or start again later
         Config, end: creating a job: Salesforce refused it (HTTP 403 INSUFFICIENT_ACCESS: no); grant the integration user API Enabled, and the object permissions of the load
-        Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the org's edition or settings do not allow the Bulk API: enable API access, or ask Salesforce
+        Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the edition of the org does not include it: the API is part of the Enterprise, Unlimited, Performance and Developer Editions, others can buy it from Salesforce
+        Config, end: creating a job: Salesforce refused it (HTTP 403 API_DISABLED_FOR_ORG: no); the API is switched off for the user or the whole org: give the integration user the permission API Enabled, or ask Salesforce to enable the API of the org
+        Config, end: creating a job: Salesforce refused it (HTTP 400 CLIENT_NOT_ACCESSIBLE_FOR_USER: no); the app is not approved for the user: in Setup, give the user's profile or a permission set access to it
         Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
         System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
         ");

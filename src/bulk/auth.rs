@@ -1,5 +1,6 @@
-//! Logging in: a refresh token -> a session, renewed once for all who find it expired.
+//! Logging in: credentials -> a session, renewed once for all who find it expired.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::{HeaderValue, RETRY_AFTER};
@@ -7,8 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use super::error::{BulkError, LoginRefused};
+use super::credentials::{Credentials, Flow};
+use super::error::BulkError;
 use super::host;
+use super::jwt::Signer;
+use super::refusal::LoginRefused;
 use super::retry::{Clock, Policy, parse_retry_after};
 use super::wire::{network_error, read_body, within_idle};
 use crate::error::ErrorKind;
@@ -18,19 +22,8 @@ const MAX_DETAIL: usize = 300;
 
 const LOGIN: &str = "logging in";
 
-/// What OAuth's refresh token grant asks for.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// `https://login.salesforce.com`, `https://test.salesforce.com` (sandbox) or the org's My
-    /// Domain. Plain http is taken on this machine only.
-    pub login_url: Url,
-    /// Consumer key of the app.
-    pub client_id: String,
-    /// Consumer secret of the app.
-    pub client_secret: SecretString,
-    /// Refresh token of the user for this app.
-    pub refresh_token: SecretString,
-}
+/// Told of each refresh token that a login answers in place of the one it was given.
+pub(crate) type OnRotated = Arc<dyn Fn(&SecretString) + Send + Sync>;
 
 /// One session: where to send calls, and what to sign them with.
 #[derive(Debug)]
@@ -42,12 +35,17 @@ pub(crate) struct Session {
     /// Value of the `Authorization` header, marked sensitive.
     pub(crate) bearer: HeaderValue,
     access_token: SecretString,
+    /// Id of the user, where the login has told it.
+    pub(crate) user_id: Option<String>,
 }
 
 /// The login of one client.
-#[derive(Debug)]
 pub(crate) struct Auth {
     credentials: Credentials,
+    /// Of the JWT bearer flow, with the audience that is tried next.
+    signer: Option<Signer>,
+    audience: AtomicUsize,
+    on_rotated: Option<OnRotated>,
     /// The refresh token that replaced the one of the credentials.
     rotated: Mutex<Option<SecretString>>,
     session: Mutex<Option<Arc<Session>>>,
@@ -55,17 +53,17 @@ pub(crate) struct Auth {
     turn: tokio::sync::Mutex<Option<LoginRefused>>,
 }
 
+/// An answer of the token endpoint. A new refresh token counts even if the rest is unusable.
 #[derive(Deserialize)]
 struct TokenAnswer {
-    #[serde(deserialize_with = "secret")]
-    access_token: SecretString,
+    #[serde(default, deserialize_with = "optional_secret")]
+    access_token: Option<SecretString>,
+    #[serde(default)]
     instance_url: String,
     #[serde(default, deserialize_with = "optional_secret")]
     refresh_token: Option<SecretString>,
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    String::deserialize(deserializer).map(SecretString::from)
+    /// URL whose last segment is the user's Id.
+    id: Option<String>,
 }
 
 fn optional_secret<'de, D: Deserializer<'de>>(
@@ -82,13 +80,31 @@ struct TokenError {
 }
 
 impl Auth {
-    /// Checks the login URL; logs nobody in.
+    /// Checks the login URL and the private key; logs nobody in.
     ///
     /// # Errors
-    /// [`BulkError::LoginUrl`].
-    pub(crate) fn new(credentials: Credentials) -> Result<Self, BulkError> {
-        host::check_login(&credentials.login_url)?;
+    /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`].
+    pub(crate) fn new(
+        credentials: Credentials,
+        on_rotated: Option<OnRotated>,
+    ) -> Result<Self, BulkError> {
+        let Credentials {
+            login_url,
+            client_id,
+            flow,
+        } = &credentials;
+        host::check_login(login_url)?;
+        let signer = match flow {
+            Flow::JwtBearer {
+                username,
+                private_key,
+            } => Some(Signer::new(login_url, client_id, username, private_key)?),
+            Flow::RefreshToken { .. } | Flow::ClientCredentials { .. } => None,
+        };
         Ok(Self {
+            signer,
+            audience: AtomicUsize::new(0),
+            on_rotated,
             credentials,
             rotated: Mutex::default(),
             session: Mutex::default(),
@@ -129,6 +145,9 @@ impl Auth {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
+            if self.next_audience(&error) {
+                continue;
+            }
             if let Some(pause) = pauses.after(&error) {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "login failed, repeating");
                 clock.pause(pause).await;
@@ -143,6 +162,46 @@ impl Auth {
         }
     }
 
+    /// Whether there is another audience to sign for, after `error` refused one.
+    fn next_audience(&self, error: &BulkError) -> bool {
+        let audiences = self.signer.as_ref().map_or(0, Signer::audiences);
+        let next = self.audience.load(Ordering::Relaxed) + 1;
+        let refused = matches!(error, BulkError::Login(refused) if refused.is_of_audience());
+        if refused && next < audiences {
+            self.audience.store(next, Ordering::Relaxed);
+        }
+        refused && next < audiences
+    }
+
+    /// The fields of the form, which hold secrets; `shown` is the refresh token.
+    fn form(&self, shown: Option<&SecretString>) -> Result<Vec<(&str, String)>, BulkError> {
+        const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let text = |text: &str| text.to_owned();
+        if let Some(signer) = &self.signer {
+            let audience = self.audience.load(Ordering::Relaxed);
+            let assertion = signer.sign(audience, chrono::Utc::now().timestamp())?;
+            return Ok(vec![
+                ("grant_type", text(JWT_BEARER)),
+                ("assertion", text(assertion.expose_secret())),
+            ]);
+        }
+        let kind = match shown {
+            Some(_) => "refresh_token",
+            None => "client_credentials",
+        };
+        let mut form = vec![
+            ("grant_type", text(kind)),
+            ("client_id", self.credentials.client_id.clone()),
+        ];
+        if let Some(secret) = self.credentials.flow.client_secret() {
+            form.push(("client_secret", text(secret.expose_secret())));
+        }
+        if let Some(shown) = shown {
+            form.push(("refresh_token", text(shown.expose_secret())));
+        }
+        Ok(form)
+    }
+
     async fn grant(
         &self,
         http: &reqwest::Client,
@@ -153,18 +212,10 @@ impl Auth {
         url.set_path("/services/oauth2/token");
         url.set_query(None);
         url.set_fragment(None);
-        let refresh_token = self
+        let shown = self
             .rotated_refresh_token()
-            .unwrap_or_else(|| self.credentials.refresh_token.clone());
-        let form = [
-            ("grant_type", "refresh_token"),
-            ("client_id", self.credentials.client_id.as_str()),
-            (
-                "client_secret",
-                self.credentials.client_secret.expose_secret(),
-            ),
-            ("refresh_token", refresh_token.expose_secret()),
-        ];
+            .or_else(|| self.credentials.flow.refresh_token().cloned());
+        let form = self.form(shown.as_ref())?;
         let host = login.host_str().unwrap_or_default();
         let request = http.post(url).form(&form);
         let mut answer = within_idle(request.send(), None)
@@ -179,31 +230,32 @@ impl Auth {
         if status != 200 {
             return Err(self.login_error(host, status, retry_after, &body));
         }
-        self.accept(generation, &body, &refresh_token)
+        self.accept(generation, &body, shown.as_ref())
     }
 
     fn accept(
         &self,
         generation: u64,
         body: &[u8],
-        shown: &SecretString,
+        shown: Option<&SecretString>,
     ) -> Result<Arc<Session>, BulkError> {
         let unreadable = |reason: &str| BulkError::Answer {
             action: LOGIN.to_owned(),
             reason: reason.to_owned(),
         };
-        let answer: TokenAnswer = serde_json::from_slice(body)
-            .map_err(|_| unreadable("it is not JSON with access_token and instance_url"))?;
-        if let Some(new) = answer.refresh_token
+        const UNREADABLE: &str = "it is not JSON with access_token and instance_url";
+        let answer: TokenAnswer =
+            serde_json::from_slice(body).map_err(|_| unreadable(UNREADABLE))?;
+        if let (Some(shown), Some(new)) = (shown, answer.refresh_token)
             && new.expose_secret() != shown.expose_secret()
         {
-            tracing::info!("the login answered a new refresh token, which replaces the old one");
-            *lock(&self.rotated) = Some(new);
+            self.rotate(new);
         }
+        let access_token = answer.access_token.ok_or_else(|| unreadable(UNREADABLE))?;
         let instance = Url::parse(&answer.instance_url)
             .map_err(|_| unreadable("the instance_url is no URL"))?;
         host::check_instance(&self.credentials.login_url, &instance)?;
-        let bearer = SecretString::from(format!("Bearer {}", answer.access_token.expose_secret()));
+        let bearer = SecretString::from(format!("Bearer {}", access_token.expose_secret()));
         let mut bearer = HeaderValue::from_str(bearer.expose_secret())
             .map_err(|_| unreadable("the access token does not fit into a header"))?;
         bearer.set_sensitive(true);
@@ -211,10 +263,21 @@ impl Auth {
             generation,
             instance,
             bearer,
-            access_token: answer.access_token,
+            access_token,
+            user_id: answer.id.as_deref().and_then(user_of),
         });
         *lock(&self.session) = Some(Arc::clone(&session));
         Ok(session)
+    }
+
+    /// Takes over a new refresh token. The old one is dead, so whoever keeps it must hear of the
+    /// new one before anything else can fail.
+    fn rotate(&self, new: SecretString) {
+        tracing::info!("the login answered a new refresh token, which replaces the old one");
+        if let Some(tell) = &self.on_rotated {
+            tell(&new);
+        }
+        *lock(&self.rotated) = Some(new);
     }
 
     fn login_error(
@@ -235,7 +298,8 @@ impl Auth {
                 reason: "it has no token endpoint, so it is not a login host",
             },
             (400..=407 | 409..=419, Some(told)) => {
-                LoginRefused::new(host, &self.clean(&told.error), &description).into()
+                let error = self.clean(&told.error);
+                LoginRefused::new(host, &self.credentials.flow, &error, &description).into()
             }
             _ => BulkError::Unavailable {
                 action: LOGIN.to_owned(),
@@ -250,9 +314,10 @@ impl Auth {
     pub(crate) fn clean(&self, text: &str) -> String {
         let access = self.session();
         let rotated = self.rotated_refresh_token();
+        let flow = &self.credentials.flow;
         let secrets = [
-            Some(&self.credentials.client_secret),
-            Some(&self.credentials.refresh_token),
+            flow.client_secret(),
+            flow.refresh_token(),
             rotated.as_ref(),
             access.as_deref().map(|session| &session.access_token),
         ];
@@ -268,6 +333,12 @@ impl Auth {
         }
         text
     }
+}
+
+/// The user of `https://login.salesforce.com/id/<org>/<user>`.
+fn user_of(id: &str) -> Option<String> {
+    let (_, user) = id.rsplit_once('/')?;
+    (!user.is_empty()).then(|| user.to_owned())
 }
 
 /// A poisoned lock is taken as it is: what it guards is replaced whole, never half changed.

@@ -1,5 +1,7 @@
-//! A chunk as the body of a request: serialized while it is sent, of a length known before.
+//! Bodies of requests that hold rows: a chunk that is serialized while it is sent, of a length
+//! known before, and a small one as a form.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +22,7 @@ impl Progress {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn add(&self, bytes: u64) {
+    pub(crate) fn add(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
@@ -101,6 +103,64 @@ impl Body for ChunkBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+/// The form that creates a job with its data: the parts `job` (JSON) and `content` (CSV).
+pub(crate) struct Form {
+    boundary: String,
+    body: Bytes,
+    csv: Bytes,
+}
+
+impl Form {
+    /// A form of these parts, with a boundary that is in neither.
+    pub(crate) fn new(job: &str, csv: Vec<u8>) -> Self {
+        let boundary = loop {
+            let boundary = format!("{:032x}", fastrand::u128(..));
+            let line = boundary.as_bytes();
+            if !csv.windows(line.len()).any(|window| window == line) && !job.contains(&boundary) {
+                break boundary;
+            }
+        };
+        let mut body = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"job\"\r\n\
+             Content-Type: application/json\r\n\r\n{job}\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"content\"; \
+             filename=\"content\"\r\nContent-Type: text/csv\r\n\r\n"
+        )
+        .into_bytes();
+        let start = body.len();
+        body.extend(csv);
+        let end = body.len();
+        body.extend(format!("\r\n--{boundary}--\r\n").into_bytes());
+        let body = Bytes::from(body);
+        Self {
+            boundary,
+            csv: body.slice(start..end),
+            body,
+        }
+    }
+
+    /// Value of the header `Content-Type`.
+    pub(crate) fn content_type(&self) -> String {
+        format!("multipart/form-data; boundary={}", self.boundary)
+    }
+
+    /// The form as it is sent.
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// The part `content`.
+    pub(crate) fn csv(&self) -> Bytes {
+        self.csv.clone()
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Form").finish_non_exhaustive()
     }
 }
 

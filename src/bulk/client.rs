@@ -5,23 +5,23 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode};
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
-use url::Url;
 
-use super::API_VERSION;
 use super::api::Failure;
-use super::auth::{Auth, Credentials, Session};
+use super::auth::{Auth, OnRotated, Session};
 use super::body::{ChunkBody, Progress};
+use super::call::{Call, Payload};
+use super::credentials::Credentials;
 use super::error::BulkError;
 use super::host;
 use super::limits::{ApiUsage, Limits};
-use super::retry::{Clock, Policy, parse_retry_after};
+use super::retry::{Clock, Policy, http_date, parse_retry_after};
 use super::wire::{host_of, network_error, parse_json, read_body, reason_of, within_idle};
-use crate::chunk::Chunk;
 
 /// Time to set up a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +46,10 @@ pub(crate) struct Inner {
     counters: Arc<Counters>,
     /// Jobs created and neither closed nor aborted.
     open_jobs: Mutex<BTreeSet<String>>,
+    /// Jobs that this login has created.
+    known_jobs: Mutex<BTreeSet<String>>,
+    /// What Salesforce's clock said last, and when that was.
+    server_time: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 #[derive(Default)]
@@ -73,87 +77,29 @@ pub struct Usage {
     pub org: Option<ApiUsage>,
 }
 
-/// One request, and how often it may be repeated.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    /// For errors: what is being done.
-    pub(crate) action: &'a str,
-    pub(crate) method: Method,
-    /// Segments after `/services/data/v62.0/`; they are URL-encoded.
-    pub(crate) path: &'a [&'a str],
-    pub(crate) locator: Option<&'a str>,
-    pub(crate) payload: Payload<'a>,
-    /// More than one try only where a repetition changes nothing.
-    pub(crate) policy: Policy,
-}
-
-/// The body of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Payload<'a> {
-    None,
-    Json(&'a str),
-    Csv(&'a Chunk),
-}
-
-impl<'a> Call<'a> {
-    /// Reads something.
-    pub(crate) fn get(action: &'a str, path: &'a [&'a str], policy: Policy) -> Self {
-        Self {
-            action,
-            method: Method::GET,
-            path,
-            locator: None,
-            payload: Payload::None,
-            policy,
-        }
-    }
-
-    fn url(&self, instance: &Url) -> Url {
-        let mut url = instance.clone();
-        url.set_path("");
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments
-                .extend(["services", "data", API_VERSION])
-                .extend(self.path);
-        }
-        url.set_query(None);
-        if let Some(locator) = self.locator {
-            url.query_pairs_mut().append_pair("locator", locator);
-        }
-        url
-    }
+/// Settings of a login that is to be made.
+pub struct ClientBuilder {
+    credentials: Credentials,
+    on_rotated: Option<OnRotated>,
+    clock: Clock,
 }
 
 impl Client {
     /// Logs in.
     ///
     /// # Errors
-    /// [`BulkError::LoginUrl`], [`BulkError::Login`] and [`BulkError::Instance`] are the
-    /// configuration's; [`BulkError::Network`] and [`BulkError::Unavailable`] after five
-    /// repetitions.
+    /// As [`ClientBuilder::connect`].
     pub async fn connect(credentials: Credentials) -> Result<Self, BulkError> {
-        Self::connect_with(credentials, Clock::default()).await
+        Self::builder(credentials).connect().await
     }
 
-    pub(crate) async fn connect_with(
-        credentials: Credentials,
-        clock: Clock,
-    ) -> Result<Self, BulkError> {
-        let http = http_client(host::is_loopback(&credentials.login_url))?;
-        let auth = Auth::new(credentials)?;
-        auth.renew(&http, &clock, 0).await?;
-        let counters = Arc::new(Counters::default());
-        let inner = Inner {
-            http,
-            auth,
-            clock,
-            counters: Arc::clone(&counters),
-            open_jobs: Mutex::default(),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-            counters,
-        })
+    /// A login with settings of its own.
+    pub fn builder(credentials: Credentials) -> ClientBuilder {
+        ClientBuilder {
+            credentials,
+            on_rotated: None,
+            clock: Clock::default(),
+        }
     }
 
     /// The same login with counters of its own: what it uses is counted here and by the login.
@@ -221,8 +167,8 @@ impl Client {
         }
     }
 
-    /// The refresh token that a login answered in place of the one it was given, which is dead
-    /// from then on: whoever keeps the configuration must replace it.
+    /// The newest refresh token, if a login has answered another than it was given. See
+    /// [`ClientBuilder::on_rotated_refresh_token`].
     pub fn rotated_refresh_token(&self) -> Option<SecretString> {
         self.inner.auth.rotated_refresh_token()
     }
@@ -230,6 +176,31 @@ impl Client {
     /// The ids of the jobs that were created and neither closed nor aborted.
     pub(crate) fn open_jobs(&self) -> MutexGuard<'_, BTreeSet<String>> {
         lock(&self.inner.open_jobs)
+    }
+
+    /// The ids of the jobs that this login is known to have created.
+    pub(crate) fn known_jobs(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.inner.known_jobs)
+    }
+
+    /// The time by Salesforce's clock; by this machine's as long as no answer has told it.
+    pub(crate) fn server_time(&self) -> DateTime<Utc> {
+        let told = *lock(&self.inner.server_time);
+        told.map_or_else(Utc::now, |(time, at)| time + at.elapsed())
+    }
+
+    /// Host of the org's API.
+    pub(crate) fn instance_host(&self) -> String {
+        let session = self.inner.auth.session();
+        let host = session
+            .as_deref()
+            .and_then(|session| session.instance.host_str());
+        host.unwrap_or_default().to_owned()
+    }
+
+    /// Id of the user that the client is logged in as, where the login has told it.
+    pub(crate) fn user_id(&self) -> Option<String> {
+        self.inner.auth.session()?.user_id.clone()
     }
 
     pub(crate) fn count_poll(&self) {
@@ -292,7 +263,7 @@ impl Client {
             let retry_after = answer
                 .headers()
                 .get(RETRY_AFTER)
-                .and_then(|value| parse_retry_after(value.to_str().ok()?, chrono::Utc::now()));
+                .and_then(|value| parse_retry_after(value.to_str().ok()?, Utc::now()));
             let host = host_of(&answer);
             // The status says enough where the text does not come.
             let body = read_body(call.action, &host, &mut answer)
@@ -347,6 +318,12 @@ impl Client {
                     .header(CONTENT_TYPE, "text/csv; charset=UTF-8")
                     .body(reqwest::Body::wrap(body))
             }
+            Payload::Form(form) => {
+                progress.add(form.csv().len() as u64);
+                request
+                    .header(CONTENT_TYPE, form.content_type())
+                    .body(form.body())
+            }
         };
         for counters in self.counters() {
             counters.api_calls.fetch_add(1, Ordering::Relaxed);
@@ -359,11 +336,69 @@ impl Client {
         }
         let host = session.instance.host_str().unwrap_or_default();
         let answer = answer.map_err(|failed| network_error(call.action, host, failed))?;
+        let date = answer.headers().get(DATE);
+        if let Some(time) = date.and_then(|value| http_date(value.to_str().ok()?)) {
+            *lock(&self.inner.server_time) = Some((time, Instant::now()));
+        }
         let told = answer.headers().get("Sforce-Limit-Info");
         if let Some(usage) = told.and_then(|value| ApiUsage::parse(value.to_str().ok()?)) {
             *lock(&self.inner.counters.org) = Some(usage);
         }
         Ok(answer)
+    }
+}
+
+impl ClientBuilder {
+    /// Calls `tell` with each refresh token that a login answers in place of the one it was given,
+    /// which is dead from then on: whoever keeps the configuration must replace it. `tell` returns
+    /// before the new session is used, and is never called twice at the same time.
+    #[must_use]
+    pub fn on_rotated_refresh_token(
+        mut self,
+        tell: Arc<dyn Fn(&SecretString) + Send + Sync>,
+    ) -> Self {
+        self.on_rotated = Some(tell);
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`], [`BulkError::Login`] and
+    /// [`BulkError::Instance`] are the configuration's; [`BulkError::Network`] and
+    /// [`BulkError::Unavailable`] after five repetitions.
+    pub async fn connect(self) -> Result<Client, BulkError> {
+        let http = http_client(host::is_loopback(&self.credentials.login_url))?;
+        let auth = Auth::new(self.credentials, self.on_rotated)?;
+        auth.renew(&http, &self.clock, 0).await?;
+        let counters = Arc::new(Counters::default());
+        let inner = Inner {
+            http,
+            auth,
+            clock: self.clock,
+            counters: Arc::clone(&counters),
+            open_jobs: Mutex::default(),
+            known_jobs: Mutex::default(),
+            server_time: Mutex::default(),
+        };
+        Ok(Client {
+            inner: Arc::new(inner),
+            counters,
+        })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,115 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde::Deserialize;
 
-use super::client::{Call, Client, Payload};
+use super::call::{Call, Payload};
+use super::client::Client;
 use super::error::BulkError;
+use super::info::{JobInfo, JobState, JobTarget};
 use super::results::{self, ResultStream};
 use super::retry::{Policy, poll_pause};
 use super::wire::parse_json;
 use crate::chunk::Chunk;
-use crate::object::Operation;
 
 /// How long a closed job may still be shown as open, before this is an error.
 const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
-
-/// What a job loads into.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobTarget {
-    /// API name of the object.
-    pub object: String,
-    /// What is done with each row.
-    pub operation: Operation,
-    /// Id of the assignment rule to run, for Lead and Case.
-    pub assignment_rule_id: Option<String>,
-}
-
-impl JobTarget {
-    /// The body of the call that creates a job.
-    fn to_json(&self) -> String {
-        let mut job = serde_json::json!({
-            "object": self.object,
-            "operation": self.operation.as_str(),
-            "contentType": "CSV",
-            "lineEnding": "LF",
-            "columnDelimiter": "COMMA",
-        });
-        if let Operation::Upsert { external_id } = &self.operation {
-            job["externalIdFieldName"] = external_id.as_str().into();
-        }
-        if let Some(rule) = &self.assignment_rule_id {
-            job["assignmentRuleId"] = rule.as_str().into();
-        }
-        job.to_string()
-    }
-}
-
-/// State of an ingest job, in Salesforce's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum JobState {
-    /// Created; data may be uploaded.
-    Open,
-    /// Closed; waits to be processed.
-    UploadComplete,
-    /// Being processed.
-    InProgress,
-    /// Processed; rows may have failed.
-    JobComplete,
-    /// Given up as a whole; rows processed before stay processed.
-    Failed,
-    /// Aborted; rows processed before stay processed.
-    Aborted,
-}
-
-impl JobState {
-    /// Salesforce's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "Open",
-            Self::UploadComplete => "UploadComplete",
-            Self::InProgress => "InProgress",
-            Self::JobComplete => "JobComplete",
-            Self::Failed => "Failed",
-            Self::Aborted => "Aborted",
-        }
-    }
-
-    fn parse(id: &str, word: &str) -> Result<Self, BulkError> {
-        [
-            Self::Open,
-            Self::UploadComplete,
-            Self::InProgress,
-            Self::JobComplete,
-            Self::Failed,
-            Self::Aborted,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == word)
-        .ok_or_else(|| BulkError::UnknownState {
-            id: id.to_owned(),
-            state: word.chars().take(40).collect(),
-        })
-    }
-
-    /// Whether the job changes no more.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::JobComplete | Self::Failed | Self::Aborted)
-    }
-}
-
-/// What Salesforce says about a job. POST and PATCH answer less than GET.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JobInfo {
-    id: String,
-    state: String,
-    number_records_processed: Option<u64>,
-    number_records_failed: Option<u64>,
-    error_message: Option<String>,
-    total_processing_time: Option<u64>,
-    apex_processing_time: Option<u64>,
-}
 
 /// A job that holds its upload and is not closed: nothing is processed. It must be closed or
 /// aborted; [`Client::abort_open_jobs`] aborts those that were dropped.
@@ -209,7 +112,7 @@ impl Client {
             action: &action,
             method: Method::PUT,
             path: &["jobs", "ingest", id, "batches"],
-            locator: None,
+            query: &[],
             payload: Payload::Csv(chunk),
             policy: Policy::ONCE,
         })
@@ -225,20 +128,22 @@ impl Client {
                 action: &action,
                 method: Method::POST,
                 path: &["jobs", "ingest"],
-                locator: None,
+                query: &[],
                 payload: Payload::Json(&job),
                 policy: Policy::ONCE,
             })
             .await?;
         let info: JobInfo = parse_json(&action, &answer)?;
         self.open_jobs().insert(info.id.clone());
+        self.known_jobs().insert(info.id.clone());
         Ok(info.id)
     }
 
     /// A job from its id alone, to wait for its end.
     ///
     /// # Errors
-    /// [`BulkError::WrongState`] if the job was never closed; any of a call's.
+    /// [`BulkError::WrongState`] if the job was never closed, [`BulkError::JobGone`] if there is
+    /// none; any of a call's.
     pub async fn job(&self, id: &str) -> Result<RunningJob, BulkError> {
         let info = self.read_job(id).await?;
         if JobState::parse(id, &info.state)? == JobState::Open {
@@ -248,11 +153,7 @@ impl Client {
                 wanted: "waited for",
             });
         }
-        Ok(RunningJob {
-            client: self.clone(),
-            id: id.to_owned(),
-            read: Some(info),
-        })
+        Ok(RunningJob::new(self, id.to_owned(), Some(info)))
     }
 
     /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:
@@ -303,7 +204,7 @@ impl Client {
             action,
             method: Method::PATCH,
             path: &["jobs", "ingest", id],
-            locator: None,
+            query: &[],
             payload: Payload::Json(&body),
             policy,
         })
@@ -316,7 +217,8 @@ impl Client {
         let path = ["jobs", "ingest", id];
         let call = Call::get(&action, &path, Policy::JOB);
         let once = || async { parse_json(&action, &self.read_once(&call).await?) };
-        self.repeat(&action, call.policy, once).await
+        let read = self.repeat(&action, call.policy, once).await;
+        read.map_err(|error| error.of_job(id))
     }
 }
 
@@ -369,11 +271,7 @@ impl StagedJob {
     }
 
     fn running(self) -> RunningJob {
-        RunningJob {
-            client: self.client,
-            id: self.id,
-            read: None,
-        }
+        RunningJob::new(&self.client, self.id, None)
     }
 
     async fn state(&self) -> Result<JobState, BulkError> {
@@ -419,6 +317,15 @@ impl StagedJob {
 }
 
 impl RunningJob {
+    /// The job of this id; `read` is what has just been read of it.
+    pub(super) fn new(client: &Client, id: String, read: Option<JobInfo>) -> Self {
+        Self {
+            client: client.clone(),
+            id,
+            read,
+        }
+    }
+
     /// Id of the job.
     pub fn id(&self) -> &str {
         &self.id
@@ -428,8 +335,14 @@ impl RunningJob {
     /// Outages of ten minutes are sat out.
     ///
     /// # Errors
-    /// Any of a call's. The job goes on, and [`Client::job`] takes its id.
+    /// [`BulkError::JobGone`] if the job was deleted; any of a call's. The job goes on then, and
+    /// [`Client::job`] takes its id.
     pub async fn finished(mut self) -> Result<EndedJob, BulkError> {
+        let (state, info) = self.wait().await?;
+        Ok(EndedJob::new(self.client, state, info))
+    }
+
+    pub(super) async fn wait(&mut self) -> Result<(JobState, JobInfo), BulkError> {
         let mut age = Duration::ZERO;
         loop {
             let info = match self.read.take() {
@@ -444,11 +357,11 @@ impl RunningJob {
             };
             let state = JobState::parse(&self.id, &info.state)?;
             if state.is_terminal() {
-                return Ok(EndedJob::new(self.client, state, info));
+                return Ok((state, info));
             }
             if state == JobState::Open && age > OPEN_AFTER_CLOSE {
                 return Err(BulkError::WrongState {
-                    id: self.id,
+                    id: self.id.clone(),
                     state: state.as_str(),
                     wanted: "waited for",
                 });
@@ -458,7 +371,7 @@ impl RunningJob {
 }
 
 impl EndedJob {
-    fn new(client: Client, state: JobState, info: JobInfo) -> Self {
+    pub(super) fn new(client: Client, state: JobState, info: JobInfo) -> Self {
         Self {
             client,
             id: info.id,

@@ -3,7 +3,7 @@
 //! A file is first received whole, in memory up to a few megabytes and in a temporary file beyond:
 //! a broken connection then costs a repetition, never a row read twice.
 
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -13,7 +13,8 @@ use arrow_csv::reader::{Format, Reader, ReaderBuilder};
 use futures::stream::{self, BoxStream, StreamExt};
 use tempfile::SpooledTempFile;
 
-use super::client::{Call, Client};
+use super::call::Call;
+use super::client::Client;
 use super::error::BulkError;
 use super::retry::Policy;
 use super::wire::{host_of, next_piece};
@@ -76,11 +77,13 @@ impl File {
     async fn open_page(&mut self, locator: Option<&str>) -> Result<(), BulkError> {
         let path = ["jobs", "ingest", &self.job, self.name];
         let mut call = Call::get(&self.action, &path, Policy::JOB);
-        call.locator = locator;
+        let query = locator.map(|locator| [("locator", locator)]);
+        call.query = query.as_ref().map_or(&[], |query| query);
         let (spool, next) = self
             .client
             .repeat(call.action, call.policy, || receive(&self.client, &call))
-            .await?;
+            .await
+            .map_err(|error| error.of_job(&self.job))?;
         if next.is_some() && next.as_deref() == locator {
             return Err(BulkError::Results {
                 action: self.action.clone(),
@@ -125,13 +128,13 @@ async fn receive(
 }
 
 /// A reader of the rows; none without a header line.
-fn rows(mut spool: SpooledTempFile) -> Result<Option<Reader<SpooledTempFile>>, ArrowError> {
+pub(crate) fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
     let format = Format::default().with_header(true);
-    let (header, _) = format.infer_schema(&mut spool, Some(0))?;
+    let (header, _) = format.infer_schema(&mut file, Some(0))?;
     if header.fields().is_empty() {
         return Ok(None);
     }
-    spool.rewind()?;
+    file.rewind()?;
     let columns: Vec<Field> = header
         .fields()
         .iter()
@@ -140,7 +143,7 @@ fn rows(mut spool: SpooledTempFile) -> Result<Option<Reader<SpooledTempFile>>, A
     let reader = ReaderBuilder::new(Arc::new(Schema::new(columns)))
         .with_format(format)
         .with_batch_size(BATCH_ROWS)
-        .build(spool)?;
+        .build(file)?;
     Ok(Some(reader))
 }
 
@@ -150,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::chunk::Chunker;
+    use crate::chunk::{Chunker, RowOrdinals};
 
     type Row = (Option<String>, Option<String>);
 
@@ -168,7 +171,7 @@ mod tests {
         ])
         .unwrap();
         let mut chunker = Chunker::new(&cells.schema(), 1_000_000, None).unwrap();
-        chunker.push(&cells, 0, None).unwrap();
+        chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
         let chunk = chunker.close().unwrap();
         chunk.csv().flat_map(|piece| piece.unwrap()).collect()
     }

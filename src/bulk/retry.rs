@@ -108,8 +108,13 @@ pub(crate) fn parse_retry_after(
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    (at.to_utc() - now).to_std().ok()
+    (http_date(text)? - now).to_std().ok()
+}
+
+/// Reads a time as headers tell it: `Sun, 01 Mar 2026 12:01:30 GMT`.
+pub(crate) fn http_date(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+    let time = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
+    Some(time.to_utc())
 }
 
 /// Where pauses are spent: in tokio's time, or in a list that a test reads.

@@ -32,6 +32,9 @@ pub enum ChunkError {
     /// arrow-csv refused the cells.
     #[error("cells could not be written as CSV: {0}")]
     Csv(#[from] ArrowError),
+    /// arrow refused to join cells.
+    #[error("rows of one key could not be merged: {0}")]
+    Merge(#[source] ArrowError),
 }
 
 impl ChunkError {
@@ -39,7 +42,9 @@ impl ChunkError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Header { .. } => ErrorKind::Config,
-            Self::Schema | Self::NotText { .. } | Self::Csv(_) => ErrorKind::System,
+            Self::Schema | Self::NotText { .. } | Self::Csv(_) | Self::Merge(_) => {
+                ErrorKind::System
+            }
         }
     }
 }

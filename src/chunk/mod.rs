@@ -6,9 +6,13 @@
 
 mod csv;
 mod error;
+mod merge;
+mod part;
 mod size;
 
 pub use error::ChunkError;
+pub use merge::Merged;
+pub use part::{Part, RowOrdinals};
 pub use size::row_sizes;
 
 use std::ops::Range;
@@ -24,34 +28,6 @@ use crate::settings::{MAX_FIELD_CHARS, MAX_RECORD_CHARS};
 
 /// Longest header line in characters (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
 const MAX_HEADER_CHARS: usize = 32_000;
-
-/// Consecutive rows of one batch of cells.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// The rows, sharing the buffers of the batch they came in.
-    pub cells: RecordBatch,
-    /// Ordinal of the first row; the others follow without gaps.
-    pub first_ordinal: u64,
-    /// True for each row that is not sent. `None`: all are.
-    pub skip: Option<BooleanBuffer>,
-}
-
-impl Part {
-    /// `rows` rows from `start` on, without copying.
-    fn slice(&self, start: usize, rows: usize) -> Self {
-        let skip = self.skip.as_ref().map(|skip| skip.slice(start, rows));
-        Self {
-            cells: self.cells.slice(start, rows),
-            first_ordinal: self.first_ordinal + start as u64,
-            skip: skip.filter(|skip| skip.count_set_bits() > 0),
-        }
-    }
-
-    /// True for each row that is sent; `None` if all are.
-    fn kept(&self) -> Option<BooleanBuffer> {
-        self.skip.as_ref().map(|skip| !skip)
-    }
-}
 
 /// The rows of one job.
 #[derive(Debug, Clone)]
@@ -97,26 +73,17 @@ impl Chunk {
         &self.parts
     }
 
-    /// Ordinals of the rows that are sent, as ascending ranges.
-    pub fn ordinals(&self) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.parts.iter().flat_map(|part| {
-            let runs = match part.kept() {
-                Some(kept) => kept.set_slices().collect(),
-                None => vec![(0, part.cells.num_rows())],
-            };
-            let first = part.first_ordinal;
-            runs.into_iter()
-                .map(move |(start, end)| first + start as u64..first + end as u64)
-        })
+    /// Ordinals of the rows that are sent, as ascending ranges, each ordinal once.
+    pub fn ordinals(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        part::ascending(self.parts.iter().flat_map(Part::sent).collect()).into_iter()
     }
 
-    /// From the first ordinal to behind the last, skipped rows included.
+    /// From the lowest ordinal to behind the highest, skipped rows included.
     pub fn span(&self) -> Range<u64> {
-        let start = self.parts.first().map_or(0, |part| part.first_ordinal);
-        let end = self.parts.last().map_or(start, |part| {
-            part.first_ordinal + part.cells.num_rows() as u64
-        });
-        start..end
+        let spans = self.parts.iter().filter_map(Part::span);
+        spans
+            .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
+            .unwrap_or_default()
     }
 
     /// Memory of the cells in bytes: text, offsets and validity.
@@ -195,20 +162,19 @@ impl Chunker {
         })
     }
 
-    /// Adds rows whose ordinals follow `first_ordinal`. Rows that `skip` marks belong to a chunk,
-    /// but are not sent.
+    /// Adds rows. Those that `skip` marks belong to a chunk, but are not sent.
     ///
     /// # Errors
-    /// [`ChunkError::Schema`] if the cells have other columns than this chunker was made for.
+    /// [`ChunkError::Schema`] if the cells have other columns than this chunker was made for, or
+    /// not as many rows as `ordinals` or `skip` says.
     pub fn push(
         &mut self,
         cells: &RecordBatch,
-        first_ordinal: u64,
+        ordinals: RowOrdinals,
         skip: Option<BooleanBuffer>,
     ) -> Result<Pushed, ChunkError> {
-        let fits = skip
-            .as_ref()
-            .is_none_or(|skip| skip.len() == cells.num_rows());
+        let rows = cells.num_rows();
+        let fits = ordinals.fit(rows) && skip.as_ref().is_none_or(|skip| skip.len() == rows);
         if cells.schema_ref() != &self.open.schema || !fits {
             return Err(ChunkError::Schema);
         }
@@ -225,7 +191,7 @@ impl Chunker {
         };
         let part = Part {
             cells: cells.clone(),
-            first_ordinal,
+            ordinals,
             skip,
         };
         let closed = self.cut(&part, &sizes);

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 use arrow_csv::WriterBuilder;
+use bytes::Bytes;
 use proptest::prelude::*;
+
+use super::Chunk;
 
 pub(super) type Column = Vec<Option<String>>;
 
@@ -26,6 +30,36 @@ pub(super) fn written(batch: &RecordBatch) -> Vec<u8> {
         .write(batch)
         .unwrap();
     out
+}
+
+/// The CSV of a chunk.
+pub(super) fn bytes(chunk: &Chunk) -> Vec<u8> {
+    let pieces: Result<Vec<Bytes>, _> = chunk.csv().collect();
+    pieces.unwrap().concat()
+}
+
+/// Rows of a CSV text with `columns` columns, null for empty, as arrow-csv's reader has them.
+pub(super) fn read(csv: &[u8], schema: &SchemaRef) -> Vec<Vec<Option<String>>> {
+    let reader = arrow_csv::ReaderBuilder::new(SchemaRef::clone(schema))
+        .with_header(true)
+        .build(csv)
+        .unwrap();
+    reader.flat_map(|batch| rows_of(&batch.unwrap())).collect()
+}
+
+/// The cells of each row, null for empty.
+pub(super) fn rows_of(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
+    let columns: Vec<&StringArray> = batch.columns().iter().map(AsArray::as_string).collect();
+    (0..batch.num_rows())
+        .map(|row| {
+            let values = columns
+                .iter()
+                .map(|c| c.is_valid(row).then(|| c.value(row)));
+            values
+                .map(|value| value.filter(|v| !v.is_empty()).map(String::from))
+                .collect()
+        })
+        .collect()
 }
 
 fn value() -> impl Strategy<Value = Option<String>> {

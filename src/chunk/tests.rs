@@ -1,39 +1,10 @@
 use std::sync::Arc;
 
-use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Field, Schema};
 use proptest::prelude::*;
 
-use super::testing::{Column, cells, columns};
+use super::testing::{Column, bytes, cells, columns, read, rows_of};
 use super::*;
-
-fn bytes(chunk: &Chunk) -> Vec<u8> {
-    let pieces: Result<Vec<Bytes>, _> = chunk.csv().collect();
-    pieces.unwrap().concat()
-}
-
-/// Rows of a CSV text with `columns` columns, null for empty, as arrow-csv's reader has them.
-fn read(csv: &[u8], schema: &SchemaRef) -> Vec<Vec<Option<String>>> {
-    let reader = arrow_csv::ReaderBuilder::new(SchemaRef::clone(schema))
-        .with_header(true)
-        .build(csv)
-        .unwrap();
-    reader.flat_map(|batch| rows_of(&batch.unwrap())).collect()
-}
-
-fn rows_of(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
-    let columns: Vec<&StringArray> = batch.columns().iter().map(AsArray::as_string).collect();
-    (0..batch.num_rows())
-        .map(|row| {
-            let values = columns
-                .iter()
-                .map(|c| c.is_valid(row).then(|| c.value(row)));
-            values
-                .map(|value| value.filter(|v| !v.is_empty()).map(String::from))
-                .collect()
-        })
-        .collect()
-}
 
 fn chunker(batch: &RecordBatch, max_bytes: u64, max_rows: Option<u64>) -> Chunker {
     Chunker::new(&batch.schema(), max_bytes, max_rows).unwrap()
@@ -50,7 +21,7 @@ fn one_chunk() {
         vec![Some("1"), Some("2"), None],
     ]);
     let mut chunker = chunker(&batch, 1_000, None);
-    let pushed = chunker.push(&batch, 7, None).unwrap();
+    let pushed = chunker.push(&batch, RowOrdinals::From(7), None).unwrap();
     assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
     assert_eq!(chunker.open_rows(), 3);
     let chunk = chunker.close().unwrap();
@@ -67,7 +38,9 @@ fn skipped_rows_belong_to_a_chunk_and_are_not_sent() {
     let batch = cells(&[vec![Some("a"), Some("b"), Some("c"), Some("d")]]);
     let skip = BooleanBuffer::from(vec![true, false, true, false]);
     let mut chunker = chunker(&batch, 1_000, Some(1));
-    let pushed = chunker.push(&batch, 0, Some(skip)).unwrap();
+    let pushed = chunker
+        .push(&batch, RowOrdinals::From(0), Some(skip))
+        .unwrap();
     assert_eq!(pushed.closed.len(), 1);
     assert_eq!(bytes(&pushed.closed[0]), b"F0\nb\n");
     assert_eq!(pushed.closed[0].span(), 0..3);
@@ -81,11 +54,44 @@ fn a_chunk_of_skipped_rows_only() {
     let batch = cells(&[vec![Some("a"), Some("b")]]);
     let mut chunker = chunker(&batch, 1_000, None);
     chunker
-        .push(&batch, 5, Some(BooleanBuffer::new_set(2)))
+        .push(
+            &batch,
+            RowOrdinals::From(5),
+            Some(BooleanBuffer::new_set(2)),
+        )
         .unwrap();
     let chunk = chunker.close().unwrap();
     assert_eq!((chunk.rows(), chunk.span()), (0, 5..7));
     assert_eq!(chunk.ordinals().count(), 0);
+}
+
+#[test]
+fn listed_ordinals_follow_their_rows() {
+    let batch = cells(&[vec![Some("a"), Some("b"), Some("c"), Some("d"), Some("e")]]);
+    let listed = RowOrdinals::Listed(vec![9, 4, 3, 7, 5].into());
+    let skip = BooleanBuffer::from(vec![false, false, false, true, false]);
+    let mut chunker = chunker(&batch, 1_000, Some(3));
+    let pushed = chunker.push(&batch, listed, Some(skip)).unwrap();
+    let [full] = pushed.closed.as_slice() else {
+        panic!("{pushed:?}");
+    };
+    assert!(full.ordinals().eq([3..5, 9..10]));
+    assert_eq!(full.span(), 3..10);
+    chunker
+        .push(&batch.slice(0, 2), RowOrdinals::From(0), None)
+        .unwrap();
+    let last = chunker.close().unwrap();
+    assert_eq!(bytes(&last), b"F0\ne\na\nb\n");
+    assert!(last.ordinals().eq([0..2, 5..6]));
+    assert_eq!(last.span(), 0..6);
+}
+
+#[test]
+fn ordinals_are_as_many_as_rows() {
+    let batch = cells(&[vec![Some("a"), Some("b")]]);
+    let listed = RowOrdinals::Listed(vec![1].into());
+    let error = chunker(&batch, 1_000, None).push(&batch, listed, None);
+    assert!(matches!(error, Err(ChunkError::Schema)));
 }
 
 #[test]
@@ -96,7 +102,7 @@ fn limits_are_characters() {
         long(MAX_FIELD_CHARS, "\""),
     ]]);
     let mut chunker = chunker(&batch, 10_000_000, None);
-    let pushed = chunker.push(&batch, 0, None).unwrap();
+    let pushed = chunker.push(&batch, RowOrdinals::From(0), None).unwrap();
     assert_eq!(pushed.oversized.len(), 1);
     let (row, reason) = &pushed.oversized[0];
     assert_eq!((*row, reason.code.as_ref()), (1, Reason::VALUE_TOO_LONG));
@@ -115,10 +121,15 @@ fn a_record_too_long_as_a_whole() {
     let column = |text: &str| vec![long(99_998, text), Some("x".to_owned())];
     let batch = cells(&vec![column("é"); 4]);
     let mut open = chunker(&batch, 10_000_000, None);
-    assert!(open.push(&batch, 0, None).unwrap().oversized.is_empty());
+    assert!(
+        open.push(&batch, RowOrdinals::From(0), None)
+            .unwrap()
+            .oversized
+            .is_empty()
+    );
     let batch = cells(&vec![column("é"); 5]);
     let mut open = chunker(&batch, 10_000_000, None);
-    let pushed = open.push(&batch, 0, None).unwrap();
+    let pushed = open.push(&batch, RowOrdinals::From(0), None).unwrap();
     assert_eq!(pushed.oversized[0].1.code, Reason::RECORD_TOO_LONG);
     assert_eq!(
         pushed.oversized[0].1.message,
@@ -130,7 +141,7 @@ fn a_record_too_long_as_a_whole() {
 fn a_record_larger_than_the_bound() {
     let batch = cells(&[vec![long(97, "x"), long(96, "x")]]);
     let mut chunker = chunker(&batch, 100, None);
-    let pushed = chunker.push(&batch, 0, None).unwrap();
+    let pushed = chunker.push(&batch, RowOrdinals::From(0), None).unwrap();
     assert_eq!(
         pushed.oversized[0].1.message,
         "the record has 98 bytes of CSV; max_job_bytes leaves 97 beside the header"
@@ -160,7 +171,9 @@ fn columns_are_text_and_stay_the_same() {
     assert!(matches!(error, ChunkError::NotText { .. }));
     let one = cells(&[vec![Some("a")]]);
     let two = cells(&[vec![Some("a")], vec![Some("b")]]);
-    let error = chunker(&one, 1_000, None).push(&two, 0, None).unwrap_err();
+    let error = chunker(&one, 1_000, None)
+        .push(&two, RowOrdinals::From(0), None)
+        .unwrap_err();
     assert!(matches!(error, ChunkError::Schema));
 }
 
@@ -168,7 +181,7 @@ fn columns_are_text_and_stay_the_same() {
 fn pieces_are_about_one_mebibyte() {
     let batch = cells(&[vec![long(100_000, "x"); 100]]);
     let mut chunker = chunker(&batch, 100_000_000, None);
-    chunker.push(&batch, 0, None).unwrap();
+    chunker.push(&batch, RowOrdinals::From(0), None).unwrap();
     let chunk = chunker.close().unwrap();
     let lengths: Vec<usize> = chunk.csv().map(|piece| piece.unwrap().len()).collect();
     assert_eq!(lengths.iter().sum::<usize>() as u64, chunk.bytes());
@@ -206,7 +219,7 @@ proptest! {
         for (columns, skip) in &batches {
             let batch = cells(columns);
             let mask = skip.clone().map(BooleanBuffer::from);
-            let pushed = chunker.push(&batch, first, mask).unwrap();
+            let pushed = chunker.push(&batch, RowOrdinals::From(first), mask).unwrap();
             chunks.extend(pushed.closed);
             for (row, values) in rows_of(&batch).into_iter().enumerate() {
                 let skipped = skip.as_ref().is_some_and(|skip| skip[row]);

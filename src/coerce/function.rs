@@ -15,6 +15,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::CoerceError;
 use super::literal::{CLEAR, LiteralType, Outcome, is_suspicious};
+use super::number;
 use super::target::Target;
 
 /// What a function makes of a text.
@@ -23,6 +24,8 @@ enum Form {
     /// The literal that is sent: `sf_date(text)`. Where nulls clear fields and the source has a
     /// column that tells which it states, that is the second argument.
     Literal(Target),
+    /// A number without its exponent, any other text as it is: `sf_plain(text)`.
+    Plain,
     /// The form that is compared: `sf_canonical_date(text)`. That of decimals takes the scale of
     /// the field as a second argument.
     Canonical(LiteralType),
@@ -44,6 +47,15 @@ pub(super) fn literal(target: Target) -> ScalarUDF {
         name,
         form: Form::Literal(target),
         signature: Signature::one_of(vec![text, told], Volatility::Immutable),
+    })
+}
+
+/// The scalar function that takes the exponents off numbers.
+pub(super) fn plain() -> ScalarUDF {
+    ScalarUDF::new_from_impl(Function {
+        name: "sf_plain".to_owned(),
+        form: Form::Plain,
+        signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
     })
 }
 
@@ -108,6 +120,7 @@ impl ScalarUDFImpl for Function {
                 let explicit = args.args.get(1).map(|told| told.to_array(rows));
                 self.literals(target, &column, explicit.transpose()?.as_ref())?
             }
+            Form::Plain => rewrite(&column, self.texts(&column)?, |_| None, number::plain)?,
             Form::Canonical(literal_type) => {
                 let scale = self.scale(args.args.get(1))?;
                 self.canonicals(*literal_type, scale, &column)?
@@ -145,7 +158,7 @@ impl Function {
         explicit: Option<&ArrayRef>,
     ) -> Result<ArrayRef> {
         let texts = self.texts(column)?;
-        let explicit = explicit.map(|told| told.as_boolean());
+        let explicit = explicit.map(AsArray::as_boolean);
         let null = |row: usize| match explicit {
             _ if !target.clears() => None,
             Some(told) if !told.value(row) => None,

@@ -166,3 +166,50 @@ fn separated(
 fn push_string(text: &str, out: &mut String) {
     out.push_str(&serde_json::Value::from(text).to_string());
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int32Array, Int64Array, ListArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::{Field, Float64Type, Int32Type};
+
+    use super::*;
+
+    fn found(values: impl Array + 'static) -> Vec<Option<String>> {
+        let texts = texts(&(Arc::new(values) as ArrayRef)).unwrap();
+        texts.iter().map(|text| text.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn a_value_that_has_no_text_leaves_its_row_without_one() {
+        let floats = ListArray::from_iter_primitive::<Float64Type, _, _>([
+            Some(vec![Some(0.5), None, Some(3.0)]),
+            Some(vec![Some(f64::NAN)]),
+            None,
+            Some(vec![]),
+        ]);
+        let expected = [Some("[0.5,null,3]"), None, None, Some("[]")];
+        assert_eq!(found(floats), expected.map(|text| text.map(str::to_owned)));
+    }
+
+    #[test]
+    fn texts_are_quoted_and_numbers_of_dictionaries_are_not() {
+        let words: DictionaryArray<Int32Type> =
+            [Some("a\"b"), None, Some("\u{1}")].into_iter().collect();
+        let expected = [Some(r#""a\"b""#), None, Some(r#""\u0001""#)];
+        assert_eq!(found(words), expected.map(|text| text.map(str::to_owned)));
+        let numbers = DictionaryArray::<Int32Type>::new(
+            Int32Array::from(vec![Some(1), None]),
+            Arc::new(Int64Array::from(vec![5, 7])),
+        );
+        assert_eq!(found(numbers), [Some("7".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_slice_of_lists_has_its_own_items() {
+        let item = Arc::new(Field::new("item", DataType::Int64, true));
+        let items = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let lists = ListArray::new(item, OffsetBuffer::from_lengths([1, 2]), items, None);
+        assert_eq!(found(lists.slice(1, 1)), [Some("[2,3]".to_owned())]);
+    }
+}

@@ -10,9 +10,11 @@ mod canonical;
 mod error;
 mod function;
 mod json;
+mod key;
 mod literal;
 mod number;
 mod reason;
+mod record_type;
 mod rules;
 mod source;
 mod target;
@@ -21,8 +23,10 @@ mod zone;
 
 pub use error::CoerceError;
 pub use function::register_udfs;
+pub use key::{Key, KeyForm};
 pub use reason::{Reason, Stage};
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -40,7 +44,7 @@ use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
 use crate::decode::{EXPLICIT_NULL_OF, RAW_ERROR};
 use crate::error::Result;
-use crate::object::{Header, ObjectSchema, Operation};
+use crate::object::{Header, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 use literal::{Outcome, Problem};
 use target::Target;
@@ -73,6 +77,7 @@ impl From<&Settings> for CoerceSettings {
 #[derive(Debug)]
 pub struct Coercion {
     header: Header,
+    key: Option<Key>,
     columns: Vec<Column>,
     cells_schema: SchemaRef,
     raw_error: Option<usize>,
@@ -83,6 +88,7 @@ struct Column {
     source: usize,
     name: String,
     target: Target,
+    record_types: Option<Arc<RecordTypes>>,
     /// The source's column that tells which nulls of this one are stated; all are without it.
     explicit_null: Option<usize>,
     text: Arc<dyn PhysicalExpr>,
@@ -112,10 +118,11 @@ impl Coercion {
         source: &SchemaRef,
         object: &ObjectSchema,
         operation: &Operation,
+        related: &RelatedObjects,
         settings: CoerceSettings,
     ) -> Result<Self> {
         let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
-        let header = Header::resolve(&names, object, operation)?;
+        let header = Header::resolve(&names, object, operation, related)?;
         if settings.validate == Validate::Strict && !header.missing_required.is_empty() {
             let fields = header.missing_required;
             return Err(CoerceError::MissingRequired { fields }.into());
@@ -123,8 +130,14 @@ impl Coercion {
         let columns = plan_columns(source, &header, operation, settings)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
+        let key = header.key.and_then(|column| {
+            let field = &header.columns.get(column)?.field;
+            let form = KeyForm::of(field);
+            Some(Key { column, form })
+        });
         Ok(Self {
             header,
+            key,
             columns,
             cells_schema: Arc::new(cells_schema),
             raw_error: names.iter().position(|name| *name == RAW_ERROR),
@@ -134,6 +147,11 @@ impl Coercion {
     /// The columns of every job.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The key of each row; `None` if the operation has none.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     /// Schema of the cells: nullable Utf8 columns, named as the header is.
@@ -244,7 +262,7 @@ impl Column {
         &'a self,
         source: &RecordBatch,
         written: &ArrayRef,
-        problems: &mut BTreeMap<usize, Vec<(&'a str, Problem)>>,
+        problems: &mut BTreeMap<usize, Vec<Wrong<'a>>>,
     ) -> Result<(), CoerceError> {
         let given = source.column(self.source);
         let nulls = given.logical_nulls();
@@ -253,38 +271,67 @@ impl Column {
         let mut buffer = String::new();
         for row in (0..source.num_rows()).filter(|row| written.is_null(*row)) {
             let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            let outcome = match texts.filter(|texts| texts.is_valid(row)) {
+            let text = texts.filter(|texts| texts.is_valid(row));
+            let text = text.map(|texts| texts.value(row));
+            let outcome = match text {
                 _ if is_null => Outcome::Null,
                 None => Outcome::Invalid(source::unwritable(given.data_type())),
-                Some(texts) => {
+                Some(text) => {
                     buffer.clear();
-                    self.target.literal(texts.value(row), &mut buffer)
+                    self.target.literal(text, &mut buffer)
                 }
             };
             let problem = match outcome {
-                Outcome::Invalid(problem) => Some(problem),
-                Outcome::Null => self.target.needed(),
-                Outcome::Same | Outcome::Written => None,
+                Outcome::Invalid(problem) => Some(Wrong::value(&self.name, problem)),
+                Outcome::Null => self.target.needed().map(|p| Wrong::value(&self.name, p)),
+                Outcome::Same | Outcome::Written => text.and_then(|text| self.no_record_type(text)),
             };
             if let Some(problem) = problem {
-                problems.entry(row).or_default().push((&self.name, problem));
+                problems.entry(row).or_default().push(problem);
             }
         }
         Ok(())
     }
+
+    /// What is wrong with a text that names no record type, where it should.
+    fn no_record_type(&self, name: &str) -> Option<Wrong<'_>> {
+        let problem = self.record_types.as_ref()?.id(name).err()?;
+        Some(Wrong {
+            field: &self.name,
+            code: Reason::INVALID_VALUE,
+            words: Cow::Borrowed(problem),
+        })
+    }
 }
 
-fn reason(problems: &[(&str, Problem)]) -> Reason {
+/// What is wrong with the value of a field.
+struct Wrong<'a> {
+    field: &'a str,
+    code: &'static str,
+    words: Cow<'a, str>,
+}
+
+impl<'a> Wrong<'a> {
+    fn value(field: &'a str, problem: Problem) -> Self {
+        Self {
+            field,
+            code: match problem {
+                Problem::NoKey => Reason::MISSING_KEY,
+                _ => Reason::INVALID_VALUE,
+            },
+            words: Cow::Owned(problem.to_string()),
+        }
+    }
+}
+
+fn reason(problems: &[Wrong<'_>]) -> Reason {
     let messages: Vec<String> = problems
         .iter()
-        .map(|(field, problem)| format!("{field}: {problem}"))
+        .map(|wrong| format!("{}: {}", wrong.field, wrong.words))
         .collect();
-    let fields = problems.iter().map(|(field, _)| (*field).to_owned());
-    let code = if problems.iter().any(|(_, p)| *p == Problem::NoKey) {
-        Reason::MISSING_KEY
-    } else {
-        Reason::INVALID_VALUE
-    };
+    let fields = problems.iter().map(|wrong| wrong.field.to_owned());
+    let missing_key = problems.iter().find(|w| w.code == Reason::MISSING_KEY);
+    let code = missing_key.map_or(Reason::INVALID_VALUE, |wrong| wrong.code);
     Reason::local(Stage::Coerce, code, messages.join("; "), fields.collect())
 }
 
@@ -321,11 +368,13 @@ fn plan_columns(
         let told = explicit_null.map(|index| source.field(index));
         let own = Schema::new(vec![text_field(&field.name)]);
         let own = DFSchema::try_from(own).map_err(CoerceError::Plan)?;
+        let cell = rules::cell(text.clone(), target.clone(), told);
         columns.push(Column {
             source: column.source,
             name: column.name.clone(),
             text: physical(&text, &source_schema)?,
-            cell: physical(&rules::cell(text, target.clone(), told), &source_schema)?,
+            cell: physical(&record_type::cell(cell, column), &source_schema)?,
+            record_types: column.record_types.clone(),
             canonical: physical(&rules::canonical(field), &own)?,
             explicit_null,
             target,

@@ -25,6 +25,15 @@ pub(super) fn decimal(text: &str, out: &mut String) -> Outcome {
     }
 }
 
+/// A number with an exponent -> plain decimal text; any other text as it is.
+pub(super) fn plain(text: &str, out: &mut String) -> Outcome {
+    if text.contains(['e', 'E']) && decimal(text, out) == Outcome::Written {
+        Outcome::Written
+    } else {
+        Outcome::Same
+    }
+}
+
 /// A whole number of 32 bits -> digits.
 pub(super) fn int(text: &str, out: &mut String) -> Outcome {
     whole(text, out, NOT_INT, |digits| digits.parse::<i32>().is_ok())

@@ -71,19 +71,28 @@ fn upsert() -> Operation {
     }
 }
 
+fn plan(source: &SchemaRef, operation: &Operation, settings: CoerceSettings) -> Result<Coercion> {
+    let related = RelatedObjects::default();
+    Coercion::plan(source, &object(), operation, &related, settings)
+}
+
 /// Cells row by row, null as `-`, and the messages of the rows that are rejected.
 fn cells(
     batch: &RecordBatch,
     operation: &Operation,
     settings: CoerceSettings,
 ) -> (Vec<String>, Vec<(usize, String)>) {
-    let coercion = Coercion::plan(&batch.schema(), &object(), operation, settings).unwrap();
+    let coercion = plan(&batch.schema(), operation, settings).unwrap();
     let cells = coercion.apply(batch).unwrap();
     let rows = (0..batch.num_rows()).map(|row| {
         let columns = cells.batch.columns().iter();
         let texts = columns.map(|column| {
             let texts = column.as_string::<i32>();
-            texts.is_valid(row).then(|| texts.value(row)).unwrap_or("-")
+            if texts.is_valid(row) {
+                texts.value(row)
+            } else {
+                "-"
+            }
         });
         texts.collect::<Vec<_>>().join("|")
     });
@@ -93,8 +102,17 @@ fn cells(
     (rows.collect(), rejects.collect())
 }
 
+/// Cells of one column of an update.
 fn one(name: &str, values: &[Option<&str>], settings: CoerceSettings) -> Vec<String> {
-    let (mut cells, rejects) = cells(&text_batch(&[(name, values)]), &Operation::Update, settings);
+    let ids = vec![Some("003000000000001AAA"); values.len()];
+    let batch = text_batch(&[("Id", &ids), (name, values)]);
+    let (mut cells, rejects) = cells(&batch, &Operation::Update, settings);
+    for cell in &mut cells {
+        *cell = cell
+            .split_once('|')
+            .map(|(_, cell)| cell.to_owned())
+            .unwrap();
+    }
     for (row, message) in rejects {
         cells[row] = format!("! {message}");
     }
@@ -148,7 +166,7 @@ fn a_missing_key_of_a_record_clears_nothing() {
 #[test]
 fn columns_that_need_nothing_are_not_copied_with_clear_either() {
     let batch = with_stated_nulls("Title", &[Some("a"), None], &[false, false]);
-    let coercion = Coercion::plan(&batch.schema(), &object(), &Operation::Insert, CLEAR).unwrap();
+    let coercion = plan(&batch.schema(), &Operation::Insert, CLEAR).unwrap();
     let cells = coercion.apply(&batch).unwrap();
     assert!(Arc::ptr_eq(cells.batch.column(0), batch.column(0)));
 }
@@ -160,7 +178,7 @@ fn a_row_without_its_key_is_rejected() {
         ("birthdate", &[None, None, None, None, Some("soon")]),
     ]);
     for settings in [CoerceSettings::default(), CLEAR] {
-        let coercion = Coercion::plan(&batch.schema(), &object(), &upsert(), settings).unwrap();
+        let coercion = plan(&batch.schema(), &upsert(), settings).unwrap();
         let cells = coercion.apply(&batch).unwrap();
         assert_eq!(cells.batch.column(0).null_count(), 4);
         let codes: Vec<_> = cells
@@ -284,15 +302,14 @@ fn strict_checks_lengths_choices_and_required_fields() {
             "INVALID_VALUE: LastName: no value, and the field is required"
         );
     }
-    let (_, rejects) = cells(&batch, &Operation::Update, STRICT);
-    assert!(rejects.is_empty());
+    assert_eq!(one("LastName", &[None], STRICT), ["-"]);
     assert!(cells(&batch, &Operation::Insert, CLEAR).1.is_empty());
 }
 
 #[test]
 fn strict_needs_a_column_for_each_required_field() {
     let schema = text_batch(&[("Title", &[None])]).schema();
-    let plan = |settings| Coercion::plan(&schema, &object(), &Operation::Insert, settings);
+    let plan = |settings| plan(&schema, &Operation::Insert, settings);
     let error = plan(STRICT).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Config);
     insta::assert_snapshot!(error, @"no column feeds the required fields LastName; map columns to them, or set validate to minimal");
@@ -361,9 +378,7 @@ fn the_plan_shows_what_settings_add() {
         validate: Validate::Strict,
         timezone: Timezone::parse("+05:30").unwrap(),
     };
-    let plan = |operation: &Operation| {
-        Coercion::plan(&batch.schema(), &object(), operation, settings).unwrap()
-    };
+    let plan = |operation: &Operation| plan(&batch.schema(), operation, settings).unwrap();
     insta::assert_snapshot!(plan(&Operation::Insert), @r"
     Key__c: sf_text(Key__c), cut to 4 characters, nulls clear it
     LastName: sf_text(LastName), cut to 4 characters, needed

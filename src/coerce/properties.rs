@@ -1,5 +1,7 @@
 //! Properties of the literals, held by checkers that share no code with them.
 
+mod arrays;
+
 use arrow::array::{Array, AsArray};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use proptest::prelude::*;
@@ -105,14 +107,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn every_literal_is_legal_and_stays(value in value()) {
+    fn every_literal_is_legal_and_stays(
+        value in value(),
+        zone in prop::sample::select(vec!["UTC", "America/Sao_Paulo", "+14:00"]),
+    ) {
+        let zone = Timezone::parse(zone).unwrap();
         for literal_type in LiteralType::ALL {
-            let Some(cell) = literal(literal_type, &value) else {
-                continue;
+            let mut out = String::new();
+            let cell = match literal_type.literal(&value, zone, &mut out) {
+                Outcome::Same => value.clone(),
+                Outcome::Written => out,
+                Outcome::Null | Outcome::Invalid(_) => continue,
             };
             prop_assert!(is_legal(literal_type, &cell), "{literal_type:?} {value:?} {cell:?}");
             let mut out = String::new();
-            prop_assert_eq!(literal_type.literal(&cell, Timezone::default(), &mut out), Outcome::Same);
+            prop_assert_eq!(literal_type.literal(&cell, zone, &mut out), Outcome::Same);
         }
     }
 

@@ -64,6 +64,8 @@ impl Reason {
     pub const VALUE_TOO_LONG: &'static str = "VALUE_TOO_LONG";
     /// A record without a value in its key field.
     pub const MISSING_KEY: &'static str = "MISSING_KEY";
+    /// An error of Salesforce that has no code.
+    pub const UNKNOWN: &'static str = "UNKNOWN";
     /// A record longer than a job takes.
     pub const RECORD_TOO_LONG: &'static str = "RECORD_TOO_LONG";
 

@@ -7,6 +7,7 @@ use datafusion::logical_expr::{Expr, lit};
 use super::literal::LiteralType;
 use super::target::Target;
 use super::{CoerceError, function, source};
+use crate::decode::AIRBYTE_TYPE;
 use crate::object::{Field, FieldType};
 
 /// The exact text of a column's values, null where one has none; the error says why no text of its
@@ -15,6 +16,9 @@ pub(super) fn source_text(source: &SourceField, field: &Field) -> Result<Expr, S
     let to = LiteralType::of(&field.field_type);
     let value = column(source.name());
     match source.data_type() {
+        DataType::Utf8 if to == LiteralType::Text && is_declared_number(source) => {
+            Ok(function::plain().call(vec![value]))
+        }
         DataType::Utf8 => Ok(value),
         other if source::has_text(other, to) => Ok(source::function(to).call(vec![value])),
         other => {
@@ -27,6 +31,12 @@ pub(super) fn source_text(source: &SourceField, field: &Field) -> Result<Expr, S
             ))
         }
     }
+}
+
+/// Whether the texts of a decoded column are numbers by the stream's schema.
+fn is_declared_number(source: &SourceField) -> bool {
+    let declared = source.metadata().get(AIRBYTE_TYPE).map(String::as_str);
+    matches!(declared, Some("integer" | "number"))
 }
 
 /// The cells made of a text; `explicit_null` is the column that tells which nulls are stated.

@@ -232,18 +232,8 @@ pub(super) fn rows(
 fn floats(values: &ArrayRef) -> Result<ArrayRef> {
     match values.data_type() {
         DataType::Float16 => rows(values, |row, out| {
-            let value = values.as_primitive::<Float16Type>().value(row);
-            let same = |text: &String| {
-                let read = text
-                    .parse()
-                    .map(<Float16Type as ArrowPrimitiveType>::Native::from_f32);
-                read == Ok(value)
-            };
-            let shortest = (0..8)
-                .map(|digits| format!("{:.digits$e}", value.to_f32()))
-                .find(same)
-                .and_then(|text| text.parse::<f64>().ok());
-            write_float(shortest.unwrap_or(f64::NAN), f64::is_finite, out)
+            let half = values.as_primitive::<Float16Type>().value(row);
+            write_float(double(half), f64::is_finite, out)
         }),
         DataType::Float32 => {
             let values_32 = values.as_primitive::<Float32Type>();
@@ -258,6 +248,20 @@ fn floats(values: &ArrayRef) -> Result<ArrayRef> {
             })
         }
     }
+}
+
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
+/// A whole number as it is; else the double whose digits are the fewest that mean this half.
+fn double(half: Half) -> f64 {
+    let single = half.to_f32();
+    let same = |text: &String| text.parse().map(Half::from_f32) == Ok(half);
+    let shortest = (0..8)
+        .map(|digits| format!("{single:.digits$e}"))
+        .find(same)
+        .filter(|_| single.fract() != 0.0);
+    let double = shortest.and_then(|text| text.parse().ok());
+    double.unwrap_or(single.into())
 }
 
 fn write_float<T: Copy + ToString>(
@@ -370,5 +374,82 @@ fn write_base64(bytes: &[u8], out: &mut String) {
                 out.push(char::from(ALPHABET[index as usize]));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BinaryArray, Float16Array, Float32Array, Float64Array, Time64NanosecondArray,
+        TimestampNanosecondArray,
+    };
+
+    use super::*;
+
+    fn found(values: impl Array + 'static, to: LiteralType) -> Vec<String> {
+        let texts = texts(&(Arc::new(values) as ArrayRef), to).unwrap();
+        let texts = texts.as_string::<i32>().iter();
+        texts.map(|text| text.unwrap_or("-").to_owned()).collect()
+    }
+
+    #[test]
+    fn floats_are_the_shortest_plain_decimals() {
+        let doubles = vec![
+            0.1,
+            1e21,
+            -2.5e-7,
+            250.0,
+            f64::MAX.sqrt(),
+            f64::NEG_INFINITY,
+        ];
+        let digits = f64::MAX.sqrt().to_string();
+        assert_eq!(
+            found(Float64Array::from(doubles), LiteralType::Decimal),
+            [
+                "0.1",
+                "1000000000000000000000",
+                "-0.00000025",
+                "250",
+                &digits,
+                "-"
+            ]
+        );
+        let singles = Float32Array::from(vec![0.1, 16_777_216.0, f32::NAN]);
+        assert_eq!(found(singles, LiteralType::Text), ["0.1", "16777216", "-"]);
+        let halves = [0.1, 1.0 / 3.0, 65_504.0, 6e-8, f32::INFINITY];
+        let halves = halves.map(<Float16Type as ArrowPrimitiveType>::Native::from_f32);
+        assert_eq!(
+            found(Float16Array::from(halves.to_vec()), LiteralType::Text),
+            ["0.1", "0.3333", "65504", "0.00000006", "-"]
+        );
+    }
+
+    #[test]
+    fn moments_have_the_digits_that_their_field_holds() {
+        let moments = TimestampNanosecondArray::from(vec![0, -1, 1_500_000, 1_000]);
+        assert_eq!(
+            found(moments.clone(), LiteralType::Text),
+            [
+                "1970-01-01T00:00:00",
+                "1969-12-31T23:59:59.999999999",
+                "1970-01-01T00:00:00.001500",
+                "1970-01-01T00:00:00.000001",
+            ]
+        );
+        assert_eq!(
+            found(moments.with_timezone("Asia/Tokyo"), LiteralType::DateTime)[1],
+            "1969-12-31T23:59:59.999Z"
+        );
+        let times = Time64NanosecondArray::from(vec![86_399_999_999_999, 86_400_000_000_000, -1]);
+        assert_eq!(found(times, LiteralType::Time), ["23:59:59.999Z", "-", "-"]);
+    }
+
+    #[test]
+    fn bytes_are_padded_base64() {
+        let bytes: Vec<&[u8]> = vec![b"", b"f", b"fo", b"foo", b"foob", &[0xFB, 0xFF, 0xFE]];
+        assert_eq!(
+            found(BinaryArray::from(bytes), LiteralType::Base64),
+            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "+//+"]
+        );
     }
 }

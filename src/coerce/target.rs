@@ -53,8 +53,9 @@ impl Target {
     ) -> Self {
         let field = column.field.as_ref();
         let strict = settings.validate == Validate::Strict;
-        // The values of a relationship column are keys of other records.
-        let own = column.name == field.name;
+        // The values of a relationship column are keys of other records, those of a record type
+        // its name.
+        let own = column.name == field.name && column.record_types.is_none();
         let required = strict && own && *operation == Operation::Insert;
         let needed = if is_key {
             Some(Problem::NoKey)
@@ -62,12 +63,15 @@ impl Target {
             (required && field.required_on_create()).then_some(Problem::Required)
         };
         let cut = settings.on_too_long == OnTooLong::Truncate && own && !is_key;
+        let literal_type = LiteralType::of(&field.field_type);
+        // A boolean has no null: Salesforce reads `#N/A` as no boolean.
+        let clearable = needed.is_none() && literal_type != LiteralType::Boolean;
         Self {
-            literal_type: LiteralType::of(&field.field_type),
+            literal_type,
             zone: settings.timezone,
             limit: limit(field, cut, strict && own),
             choices: (strict && own).then(|| choices(field)).flatten(),
-            clears: settings.null_handling == NullHandling::Clear && needed.is_none(),
+            clears: settings.null_handling == NullHandling::Clear && clearable,
             needed,
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn field(name: &str, field_type: FieldType) -> Field {
     }
 }
 
-fn contact() -> ObjectSchema {
+pub(super) fn contact() -> ObjectSchema {
     let fields = [
         ("LastName", FieldType::String),
         ("Email", FieldType::Email),
@@ -56,6 +56,7 @@ pub(super) fn plan(source: &SchemaRef) -> Result<Coercion> {
         source,
         &contact(),
         &Operation::Insert,
+        &RelatedObjects::default(),
         CoerceSettings::default(),
     )
 }

@@ -98,6 +98,21 @@ impl Grant {
         self.reservation.grow(bytes);
     }
 
+    /// Holds `bytes` from now on, for something that exists already.
+    pub(crate) fn resize(&mut self, bytes: usize) {
+        if bytes > self.reservation.size() {
+            self.reservation.resize(bytes);
+        } else {
+            self.shrink_to(bytes);
+        }
+    }
+
+    /// Takes over what `other` holds.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.grow(other.reservation.size());
+        drop(other);
+    }
+
     /// Keeps `bytes` and gives the rest back; never grows.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let size = self.reservation.size();

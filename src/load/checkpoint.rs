@@ -9,11 +9,11 @@ use std::ops::Range;
 /// Rows of one checkpoint's interval, and of the stream up to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Rows of the interval that are in Salesforce.
+    /// Rows of the interval that are in Salesforce, merged ones included.
     pub accepted: u64,
     /// Rows of the interval that were rejected.
     pub rejected: u64,
-    /// Rows in Salesforce since the stream began.
+    /// Rows in Salesforce since the stream began, merged ones included.
     pub total_accepted: u64,
     /// Rows rejected since the stream began.
     pub total_rejected: u64,
@@ -25,6 +25,8 @@ pub struct Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Accepted,
+    /// In Salesforce as part of a later row of its key.
+    Merged,
     Rejected,
 }
 
@@ -51,10 +53,24 @@ struct Interval {
 pub(crate) struct Checkpoints {
     intervals: VecDeque<Interval>,
     told: Counts,
-    read: u64,
-    bytes: u64,
-    accepted: u64,
-    rejected: u64,
+    totals: Totals,
+}
+
+/// Rows of a load so far, and their bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub(crate) read: u64,
+    pub(crate) bytes: u64,
+    pub(crate) accepted: u64,
+    pub(crate) merged: u64,
+    pub(crate) rejected: u64,
+}
+
+impl Totals {
+    /// Rows that have their end.
+    pub(crate) fn ended(&self) -> u64 {
+        self.accepted + self.merged + self.rejected
+    }
 }
 
 impl Checkpoints {
@@ -62,18 +78,15 @@ impl Checkpoints {
         Self {
             intervals: VecDeque::from([Interval::default()]),
             told: Counts::default(),
-            read: 0,
-            bytes: 0,
-            accepted: 0,
-            rejected: 0,
+            totals: Totals::default(),
         }
     }
 
     /// `rows` more rows were read, of `bytes` in all.
     pub(crate) fn read(&mut self, rows: u64, bytes: u64) {
-        self.read += rows;
-        self.bytes += bytes;
-        let end = self.read;
+        self.totals.read += rows;
+        self.totals.bytes += bytes;
+        let end = self.totals.read;
         if let Some(last) = self.intervals.back_mut() {
             last.end = end;
             last.open += rows;
@@ -87,7 +100,7 @@ impl Checkpoints {
             last.id = Some(id);
         }
         self.intervals.push_back(Interval {
-            end: self.read,
+            end: self.totals.read,
             ..Interval::default()
         });
     }
@@ -106,14 +119,16 @@ impl Checkpoints {
             let rows = to - from;
             interval.open -= rows;
             match end {
-                End::Accepted => interval.accepted += rows,
+                End::Accepted | End::Merged => interval.accepted += rows,
                 End::Rejected => interval.rejected += rows,
             }
             from = to;
         }
+        let rows = range.end - range.start;
         match end {
-            End::Accepted => self.accepted += range.end - range.start,
-            End::Rejected => self.rejected += range.end - range.start,
+            End::Accepted => self.totals.accepted += rows,
+            End::Merged => self.totals.merged += rows,
+            End::Rejected => self.totals.rejected += rows,
         }
     }
 
@@ -135,19 +150,14 @@ impl Checkpoints {
         })
     }
 
-    /// Rows read, accepted and rejected so far.
-    pub(crate) fn totals(&self) -> (u64, u64, u64) {
-        (self.read, self.accepted, self.rejected)
-    }
-
-    /// Bytes received so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    /// What was counted so far.
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Ordinal that the next row gets.
     pub(crate) fn next_ordinal(&self) -> u64 {
-        self.read
+        self.totals.read
     }
 }
 
@@ -243,7 +253,7 @@ mod tests {
             };
             due(&mut checkpoints, &ended);
             for ordinal in ordinals {
-                let end = if ordinal % 3 == 0 { End::Rejected } else { End::Accepted };
+                let end = [End::Rejected, End::Accepted, End::Merged][ordinal as usize % 3];
                 checkpoints.end(ordinal..ordinal + 1, end);
                 ended.insert(ordinal);
                 due(&mut checkpoints, &ended);

@@ -48,6 +48,22 @@ pub enum LoadError {
         /// Rows whose end cannot be known.
         rows: u64,
     },
+    /// Salesforce cannot say what became of rows that have a key, however often they are sent.
+    #[error(
+        "Salesforce told no result for {rows} rows on {object} in each of {attempts} jobs (the last was \
+         {job}); they may or may not be in the org. Look at that job in Setup, then run the load \
+         again: the rows have a key, so none is doubled"
+    )]
+    NoResult {
+        /// Id of the last job.
+        job: String,
+        /// The object.
+        object: String,
+        /// Rows whose end cannot be known.
+        rows: u64,
+        /// Jobs they were in.
+        attempts: u32,
+    },
     /// Salesforce refused a job as a whole and wrote nothing.
     #[error("job {job} on {object} was refused as a whole, nothing was written: {message}")]
     Refused {
@@ -57,6 +73,23 @@ pub enum LoadError {
         object: String,
         /// The job's errorMessage.
         message: String,
+    },
+    /// More rows were rejected than `max_rejected_percent` allows.
+    #[error(
+        "{rejected} of {ended} records were rejected ({} %); max_rejected_percent allows {percent} %, \
+         so the load was stopped. Correct the source or the org, or raise the setting. Most \
+         frequent: {reasons}",
+        rejected * 100 / ended.max(&1)
+    )]
+    TooManyRejected {
+        /// Rows rejected so far.
+        rejected: u64,
+        /// Rows that have their end so far.
+        ended: u64,
+        /// The setting.
+        percent: u8,
+        /// The reasons that were given most often, with their counts.
+        reasons: String,
     },
     /// Rows waiting for an answer could not be kept.
     #[error(transparent)]
@@ -72,14 +105,16 @@ pub enum LoadError {
     Panicked(#[from] tokio::task::JoinError),
     /// Rows read and rows ended do not agree.
     #[error(
-        "{read} rows were read, but {accepted} accepted and {rejected} rejected: rows without an end \
-         are a defect; please report this"
+        "{read} rows were read, but {accepted} accepted, {merged} merged and {rejected} rejected: rows \
+         without an end are a defect; please report this"
     )]
     Accounting {
         /// Rows read.
         read: u64,
         /// Rows in Salesforce.
         accepted: u64,
+        /// Rows in Salesforce as part of another.
+        merged: u64,
         /// Rows rejected.
         rejected: u64,
     },
@@ -89,10 +124,13 @@ impl LoadError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Schema { .. } | Self::Refused { .. } => ErrorKind::Config,
+            Self::Schema { .. } | Self::Refused { .. } | Self::TooManyRejected { .. } => {
+                ErrorKind::Config
+            }
             Self::Stopped
             | Self::Unprocessed { .. }
             | Self::Indeterminate { .. }
+            | Self::NoResult { .. }
             | Self::Rows(_) => ErrorKind::Transient,
             Self::Join(_) | Self::Arrow(_) | Self::Panicked(_) | Self::Accounting { .. } => {
                 ErrorKind::System

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
 use futures::stream::{self, Peekable, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
@@ -15,19 +16,23 @@ use crate::error::Result;
 
 use super::LoadError;
 use super::loader::Load;
-use super::ordinals::{Ordinals, gaps, span};
+use super::ordinals::{Ordinals, gaps};
 use super::settle::{
-    EndState, Ends, Found, JobEnd, SentRows, Settled, Settlement, Verdict, common_columns,
-    parse_reason, verdict,
+    Again, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
+    Verdict, verdict,
 };
 
 /// What became of the rows of one job; those in neither list are in Salesforce.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// Rows that Salesforce refused, by ordinal.
-    pub(super) rejected: Vec<(u64, Reason)>,
+    pub(super) rejected: Vec<(u64, Arc<Reason>)>,
     /// Rows that Salesforce did not process, sorted.
-    pub(super) again: Vec<u64>,
+    pub(super) unprocessed: Vec<u64>,
+    /// Rows with a key whose end cannot be known, sorted: they may be sent again.
+    pub(super) indeterminate: Vec<u64>,
+    /// Rows that Salesforce refused for a reason that may pass, sorted.
+    pub(super) passing: Vec<(u64, Again)>,
     /// Kept until the rejected rows are stored, so that one job's at a time are in memory.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
@@ -36,7 +41,7 @@ pub(super) struct Outcome {
 ///
 /// # Errors
 /// [`LoadError::Refused`] if the job was refused as a whole; [`LoadError::Indeterminate`] if
-/// Salesforce cannot say what became of some rows.
+/// Salesforce cannot say what became of some inserted rows.
 pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> Result<Outcome> {
     let rows = sent.iter().map(|range| range.end - range.start).sum();
     let end = job_end(ended);
@@ -55,7 +60,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
         Verdict::SendAgain => return Ok(all_again(sent)),
         Verdict::Refused(error) => return Err(error),
         Verdict::ReadResults | Verdict::Settle => {
-            settled = join(load, results.rows, sent).await?.ends();
+            settled = join(load, results, sent).await?.ends();
         }
         Verdict::ReadSuccesses => {}
     }
@@ -63,11 +68,13 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
         Some(ends) => ends,
         None => with_successes(load, ended, sent).await?,
     };
-    if ends.indeterminate.is_empty() {
+    if ends.indeterminate.is_empty() || load.coercion.key().is_some() {
         return Ok(Outcome {
             rejected: ends.rejected,
-            again: ends.unprocessed,
+            unprocessed: ends.unprocessed,
+            indeterminate: ends.indeterminate,
             turn,
+            ..Outcome::default()
         });
     }
     Err(LoadError::Indeterminate {
@@ -84,7 +91,7 @@ async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> 
         "the counts of the job and its results do not agree: its successes are read as well"
     );
     let results = read_results(load, ended, true).await?;
-    let settled = join(load, results.rows, sent).await?;
+    let settled = join(load, results, sent).await?;
     Ok(settled.ends().unwrap_or_default())
 }
 
@@ -103,15 +110,15 @@ fn job_end(ended: &EndedJob) -> JobEnd<'_> {
 
 fn all_again(sent: &Ordinals) -> Outcome {
     Outcome {
-        rejected: Vec::new(),
-        again: sent.iter().cloned().flatten().collect(),
-        turn: None,
+        unprocessed: sent.iter().cloned().flatten().collect(),
+        ..Outcome::default()
     }
 }
 
 /// The result files of a job, reduced to what the join needs.
 struct Results {
     rows: Settlement,
+    identity: Identity,
     found: Found,
 }
 
@@ -123,69 +130,77 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     } else {
         None
     };
-    let mut schemas = vec![Arc::clone(load.coercion.cells_schema())];
-    let first_batches = [
-        peek(load, &mut failed).await?,
-        peek(load, &mut unprocessed).await?,
-        match &mut succeeded {
-            Some(succeeded) => peek(load, succeeded).await?,
-            None => None,
-        },
-    ];
-    schemas.extend(
-        first_batches
-            .into_iter()
-            .flatten()
-            .map(|batch| batch.schema()),
-    );
-    let schemas: Vec<_> = schemas.iter().map(AsRef::as_ref).collect();
+    let cells = load.coercion.cells_schema();
+    let identity = if let Some(key) = load.coercion.key() {
+        Identity::of_key(key, cells)
+    } else {
+        let mut schemas = vec![Arc::clone(cells)];
+        schemas.extend(peek(load, &mut failed).await?);
+        schemas.extend(peek(load, &mut unprocessed).await?);
+        if let Some(succeeded) = &mut succeeded {
+            schemas.extend(peek(load, succeeded).await?);
+        }
+        let schemas: Vec<_> = schemas.iter().map(AsRef::as_ref).collect();
+        Identity::of_cells(&schemas)
+    };
+    let digests = |batch: &RecordBatch| identity.digests(&load.coercion, batch);
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
-    let mut rows = Settlement::new(common_columns(&schemas), Arc::new(context));
+    let mut rows = Settlement::new(Arc::new(context));
     let mut found = Found {
         failed: 0,
         unprocessed: 0,
     };
+    let mut words = Reasons::default();
     while let Some(batch) = failed.try_next().await? {
         found.failed += batch.num_rows() as u64;
-        rows.failed(&load.coercion.canonical(&batch)?, reasons(&batch))?;
+        rows.failed(&digests(&batch)?, reasons(&batch, &mut words))?;
     }
     while let Some(batch) = unprocessed.try_next().await? {
         found.unprocessed += batch.num_rows() as u64;
-        rows.unprocessed(&load.coercion.canonical(&batch)?)?;
+        rows.unprocessed(&digests(&batch)?)?;
     }
     if let Some(mut succeeded) = succeeded {
         rows.expect_successes();
         while let Some(batch) = succeeded.try_next().await? {
-            rows.succeeded(&load.coercion.canonical(&batch)?)?;
+            rows.succeeded(&digests(&batch)?)?;
         }
     }
-    Ok(Results { rows, found })
+    Ok(Results {
+        rows,
+        identity,
+        found,
+    })
 }
 
-/// The first batch of a result file in canonical form, if it has one; the file still begins there.
-async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Option<RecordBatch>> {
+/// Columns of a result file in canonical form, if it has rows; the file still begins there.
+async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Option<SchemaRef>> {
     match std::pin::Pin::new(results).peek().await {
-        Some(Ok(batch)) => Ok(Some(load.coercion.canonical(&batch.slice(0, 1))?)),
+        Some(Ok(batch)) => Ok(Some(load.coercion.canonical(&batch.slice(0, 1))?.schema())),
         Some(Err(_)) | None => Ok(None),
     }
 }
 
 /// The reason of each failed row, in Salesforce's words.
-fn reasons(failed: &RecordBatch) -> Vec<Reason> {
+fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
     let errors = failed
         .column_by_name("sf__Error")
         .map(AsArray::as_string::<i32>);
     (0..failed.num_rows())
         .map(|row| {
             let error = errors.filter(|errors| errors.is_valid(row));
-            parse_reason(error.map_or("", |errors| errors.value(row)))
+            words.of(error.map_or("", |errors| errors.value(row)))
         })
         .collect()
 }
 
 /// Joins results to the rows sent, which are coerced once more for it: cells are not kept.
-async fn join(load: &Arc<Load>, results: Settlement, sent: &Ordinals) -> Result<Settled> {
-    let firsts = load.rows.firsts(span(sent));
+async fn join(load: &Arc<Load>, results: Results, sent: &Ordinals) -> Result<Settled> {
+    let firsts = load.rows.firsts(sent);
+    let Results {
+        rows: results,
+        identity,
+        ..
+    } = results;
     let (load, sent) = (Arc::clone(load), sent.clone());
     let handle = Handle::current();
     let joined = tokio::task::spawn_blocking(move || {
@@ -194,7 +209,7 @@ async fn join(load: &Arc<Load>, results: Settlement, sent: &Ordinals) -> Result<
             Some(
                 batch
                     .map_err(Into::into)
-                    .and_then(|batch| sent_rows(&load, first, &batch, &sent)),
+                    .and_then(|batch| sent_rows(&load, &identity, first, &batch, &sent)),
             )
         });
         handle.block_on(results.join(stream::iter(rows)))
@@ -202,7 +217,13 @@ async fn join(load: &Arc<Load>, results: Settlement, sent: &Ordinals) -> Result<
     joined.await.map_err(LoadError::from)?
 }
 
-fn sent_rows(load: &Load, first: u64, batch: &RecordBatch, sent: &Ordinals) -> Result<SentRows> {
+fn sent_rows(
+    load: &Load,
+    identity: &Identity,
+    first: u64,
+    batch: &RecordBatch,
+    sent: &Ordinals,
+) -> Result<SentRows> {
     let rows = batch.num_rows();
     let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
     let cells = load.coercion.apply(batch)?.batch;
@@ -213,7 +234,7 @@ fn sent_rows(load: &Load, first: u64, batch: &RecordBatch, sent: &Ordinals) -> R
     if kept.iter().all(|kept| *kept) {
         return Ok(SentRows {
             ordinals,
-            cells: load.coercion.canonical(&cells)?,
+            digests: identity.digests(&load.coercion, &cells)?,
         });
     }
     let kept = BooleanArray::from(kept);
@@ -221,6 +242,6 @@ fn sent_rows(load: &Load, first: u64, batch: &RecordBatch, sent: &Ordinals) -> R
     let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
     Ok(SentRows {
         ordinals: ordinals.as_primitive().clone(),
-        cells: load.coercion.canonical(&cells)?,
+        digests: identity.digests(&load.coercion, &cells)?,
     })
 }

@@ -15,14 +15,15 @@ use crate::bulk::{Client, JobTarget};
 use crate::chunk::Chunker;
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
-use crate::object::{ObjectSchema, Operation};
+use crate::object::{Header, Operation};
 use crate::reject::{RejectStore, RejectStream};
 
 use super::checkpoint::{Checkpoints, Counts};
 use super::error::is_stopped;
+use super::keys::Keys;
 use super::report::{LoadReport, RejectCounts};
 use super::rows::RowStore;
-use super::{LoadError, Org, pipeline};
+use super::{LoadError, Org, describe, pipeline};
 
 /// Batches that may wait between a feed and its load.
 const FEED_BATCHES: usize = 2;
@@ -93,7 +94,8 @@ impl LoaderBuilder {
         self
     }
 
-    /// Reads the describe of the object and plans how each column becomes a cell.
+    /// Reads the describe of the object, and of those that its relationship columns point to, and
+    /// plans how each column becomes a cell.
     ///
     /// # Errors
     /// A config error that names every column the object cannot take, or that the user may not do
@@ -107,10 +109,14 @@ impl LoaderBuilder {
                 "a loader needs an object: call object() before build()",
             ));
         }
-        let describe = self.org.client().describe(&self.object).await?;
-        let object = ObjectSchema::from_describe(&describe)?;
+        let client = self.org.client();
+        let object = describe::object(client, &self.object).await?;
+        let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let related = Header::related(&columns, &object, &self.operation);
+        let related = describe::related(client, related).await?;
         let settings = self.org.settings();
-        let coercion = Coercion::plan(&schema, &object, &self.operation, settings.into())?;
+        let operation = &self.operation;
+        let coercion = Coercion::plan(&schema, &object, operation, &related, settings.into())?;
         // Told now, rather than when the first record is read.
         Chunker::new(
             coercion.cells_schema(),
@@ -125,7 +131,7 @@ impl LoaderBuilder {
                     .clone()
                     .filter(|_| matches!(object.name.as_str(), "Lead" | "Case")),
                 object: object.name,
-                operation: self.operation,
+                operation: coercion.header().operation.clone(),
             },
             org: self.org,
             schema,
@@ -186,6 +192,7 @@ impl Loader {
             rejects: self.rejects.clone(),
             rows: RowStore::default(),
             checkpoints: Mutex::new(Checkpoints::new()),
+            keys: Mutex::default(),
             ended: Notify::new(),
             open_bytes: AtomicU64::new(0),
             close_open: Notify::new(),
@@ -261,6 +268,7 @@ pub(crate) enum Fed {
         bytes: u64,
         marks: Vec<Mark>,
     },
+    Flush,
     End,
 }
 
@@ -322,6 +330,14 @@ impl Feed {
             marks,
         })
         .await
+    }
+
+    /// Submits what was sent so far without waiting for more rows. More may follow.
+    ///
+    /// # Errors
+    /// As [`Feed::send`].
+    pub async fn flush(&mut self) -> Result<()> {
+        self.put(Fed::Flush).await
     }
 
     /// No more rows will come: what is open is submitted.
@@ -398,6 +414,7 @@ pub(crate) struct Load {
     pub(crate) rejects: Rejects,
     pub(crate) rows: RowStore,
     pub(crate) checkpoints: Mutex<Checkpoints>,
+    pub(crate) keys: Mutex<Keys>,
     /// Rows ended, or the last of them did.
     pub(crate) ended: Notify,
     /// CSV bytes of the open chunk.
@@ -418,4 +435,5 @@ pub(crate) struct Tally {
     pub(crate) uploaded: u64,
     pub(crate) rejects: RejectCounts,
     pub(crate) reject_files: Vec<String>,
+    pub(crate) nulls_left: u64,
 }

@@ -1,13 +1,18 @@
 //! The engine: rows in, jobs out, ends proved.
 
+mod again;
 mod budget;
 mod checkpoint;
+mod describe;
 mod error;
+mod intake;
 mod judge;
+mod keys;
 mod loader;
 mod ordinals;
 mod org;
 mod pipeline;
+mod rejected;
 mod report;
 mod rows;
 mod settle;

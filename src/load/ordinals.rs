@@ -17,9 +17,26 @@ pub(super) fn ranges(ordinals: &[u64]) -> Ordinals {
     ranges
 }
 
-/// From the first to the last of `rows`, gaps included.
-pub(super) fn span(rows: &Ordinals) -> Range<u64> {
-    rows.first().map_or(0, |first| first.start)..rows.last().map_or(0, |last| last.end)
+/// What `rows` and `within` have in common.
+pub(super) fn overlap(rows: &Ordinals, within: Range<u64>) -> Ordinals {
+    rows[rows.partition_point(|range| range.end <= within.start)..]
+        .iter()
+        .take_while(|range| range.start < within.end)
+        .map(|range| range.start.max(within.start)..range.end.min(within.end))
+        .collect()
+}
+
+/// `within` without `rows`, which are all in it.
+pub(super) fn outside(rows: &Ordinals, within: Range<u64>) -> Ordinals {
+    let mut outside = Vec::with_capacity(rows.len() + 1);
+    let mut from = within.start;
+    for range in rows {
+        outside.push(from..range.start);
+        from = range.end;
+    }
+    outside.push(from..within.end);
+    outside.retain(|range| !range.is_empty());
+    outside
 }
 
 /// Ordinals of `within` that are not among `rows`.
@@ -41,7 +58,10 @@ mod tests {
     fn ordinals_become_ranges_and_gaps() {
         let rows = ranges(&[3, 4, 5, 9, 11, 12]);
         assert_eq!(rows, [3..6, 9..10, 11..13]);
-        assert_eq!(span(&rows), 3..13);
+        assert_eq!(overlap(&rows, 4..10), [4..6, 9..10]);
+        assert_eq!(overlap(&rows, 6..9), []);
+        assert_eq!(outside(&rows, 3..14), [6..9, 10..11, 13..14]);
+        assert_eq!(outside(&Vec::new(), 3..3), []);
         assert_eq!(
             gaps(&rows, 0..14).collect::<Vec<_>>(),
             [0, 1, 2, 6, 7, 8, 10, 13]

@@ -177,10 +177,9 @@ impl Org {
             return Ok(true);
         }
         if self.inner.staging.load(Ordering::Relaxed) == 0 {
-            let largest = loads
-                .iter()
-                .max_by_key(|load| load.open_bytes.load(Ordering::Relaxed));
-            if let Some(load) = largest {
+            let open = |load: &&Arc<Load>| load.open_bytes.load(Ordering::Relaxed);
+            let largest = loads.iter().max_by_key(open);
+            if let Some(load) = largest.filter(|load| open(load) > 0) {
                 load.close_open.notify_one();
             }
         }

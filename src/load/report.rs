@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coerce::{Reason, Stage};
@@ -17,6 +18,23 @@ pub struct RejectCount {
     pub fields: Vec<String>,
     /// How many rows.
     pub count: u64,
+    /// The message of one of them, which may hold values; only with the setting `log_values`.
+    pub message: Option<String>,
+}
+
+impl fmt::Display for RejectCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.fields.join(", ");
+        write!(
+            f,
+            "{} x {} {} [{fields}]",
+            self.count, self.stage, self.code
+        )?;
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What one load did, told when all its rows have their end.
@@ -26,10 +44,12 @@ pub struct LoadReport {
     pub name: String,
     /// Salesforce object.
     pub object: String,
-    /// Rows read; always `accepted + rejected`.
+    /// Rows read; always `accepted + merged + rejected`.
     pub read: u64,
     /// Rows in Salesforce.
     pub accepted: u64,
+    /// Rows in Salesforce as part of a later row of the same key.
+    pub merged: u64,
     /// Rows rejected, here or by Salesforce.
     pub rejected: u64,
     /// Bytes received.
@@ -52,9 +72,23 @@ pub struct LoadReport {
     pub rejects: Vec<RejectCount>,
     /// Objects that hold the rejected records.
     pub reject_files: Vec<String>,
+    /// Nulls and empty texts of an update or upsert that left their field as it was, since
+    /// `null_handling` says so. Those of rejected rows are not counted.
+    pub nulls_left: u64,
 }
 
 impl LoadReport {
+    /// Warns of nulls that changed nothing, which a source may have meant to clear fields.
+    pub(crate) fn warn(&self) {
+        if self.nulls_left > 0 {
+            tracing::warn!(
+                stream = %self.name, nulls = self.nulls_left,
+                "nulls left their fields as they were; set null_handling to clear if they are to \
+                 clear them"
+            );
+        }
+    }
+
     /// Rows read in a second of the load.
     #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
     pub fn rows_per_second(&self) -> f64 {
@@ -66,11 +100,12 @@ impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {} records read, {} accepted, {} rejected, {} bytes; {} jobs, {} batches, {} API \
-             calls ({} polls); {:.1} s, {:.0} records/s",
+            "{}: {} records read, {} accepted, {} merged, {} rejected, {} bytes; {} jobs, {} batches, \
+             {} API calls ({} polls); {:.1} s, {:.0} records/s",
             self.name,
             self.read,
             self.accepted,
+            self.merged,
             self.rejected,
             self.bytes,
             self.jobs,
@@ -81,25 +116,39 @@ impl fmt::Display for LoadReport {
             self.rows_per_second(),
         )?;
         for reject in &self.rejects {
-            let fields = reject.fields.join(", ");
-            write!(
-                f,
-                "\n  {} x {} {} [{fields}]",
-                reject.count, reject.stage, reject.code
-            )?;
+            write!(f, "\n  {reject}")?;
         }
         Ok(())
     }
 }
 
-/// Rejected rows counted by stage, code and fields.
+/// Rejected rows counted by stage, code and fields, each with the message of one of them if asked.
 #[derive(Debug, Default)]
-pub(crate) struct RejectCounts(HashMap<(Stage, String, Vec<String>), u64>);
+pub(crate) struct RejectCounts(HashMap<Cause, (u64, Option<String>)>);
+
+/// Stage, code and fields.
+type Cause = (Stage, String, Vec<String>);
 
 impl RejectCounts {
-    pub(crate) fn add(&mut self, reason: &Reason) {
-        let key = (reason.stage, reason.code.to_string(), reason.fields.clone());
-        *self.0.entry(key).or_default() += 1;
+    pub(crate) fn add<'a>(
+        &mut self,
+        reasons: impl Iterator<Item = &'a Arc<Reason>>,
+        keep_message: bool,
+    ) {
+        // Rows that fail alike share their reason: each is looked at once.
+        let mut distinct: HashMap<*const Reason, (&Reason, u64)> = HashMap::new();
+        for reason in reasons {
+            let (_, count) = distinct.entry(Arc::as_ptr(reason)).or_insert((reason, 0));
+            *count += 1;
+        }
+        for (reason, count) in distinct.into_values() {
+            let key = (reason.stage, reason.code.to_string(), reason.fields.clone());
+            let (total, message) = self.0.entry(key).or_default();
+            *total += count;
+            if keep_message && message.is_none() {
+                *message = Some(reason.message.clone());
+            }
+        }
     }
 
     /// Most frequent first.
@@ -107,11 +156,12 @@ impl RejectCounts {
         let mut counts: Vec<RejectCount> = self
             .0
             .iter()
-            .map(|((stage, code, fields), count)| RejectCount {
+            .map(|((stage, code, fields), (count, message))| RejectCount {
                 stage: *stage,
                 code: code.clone(),
                 fields: fields.clone(),
                 count: *count,
+                message: message.clone(),
             })
             .collect();
         counts.sort_by(|a, b| {
@@ -120,5 +170,41 @@ impl RejectCounts {
                 .then_with(|| (&a.code, &a.fields).cmp(&(&b.code, &b.fields)))
         });
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(code: &'static str, message: &str, fields: &[&str]) -> Arc<Reason> {
+        Arc::new(Reason {
+            stage: Stage::Salesforce,
+            code: code.into(),
+            message: message.to_owned(),
+            fields: fields.iter().map(|&field| field.to_owned()).collect(),
+        })
+    }
+
+    fn summary(keep_message: bool) -> String {
+        let mut counts = RejectCounts::default();
+        let shared = reason("STRING_TOO_LONG", "too long: Ng", &["LastName"]);
+        let own = reason("DUPLICATES_DETECTED", "Use Ada", &[]);
+        counts.add([&shared, &own, &shared].into_iter(), keep_message);
+        counts.add([&shared].into_iter(), keep_message);
+        let lines: Vec<_> = counts.ranked().iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn values_are_told_only_when_asked_for() {
+        insta::assert_snapshot!(summary(false), @r"
+        3 x salesforce STRING_TOO_LONG [LastName]
+        1 x salesforce DUPLICATES_DETECTED []
+        ");
+        insta::assert_snapshot!(summary(true), @r"
+        3 x salesforce STRING_TOO_LONG [LastName]: too long: Ng
+        1 x salesforce DUPLICATES_DETECTED []: Use Ada
+        ");
     }
 }

@@ -1,13 +1,18 @@
 //! The join back: which rows of an ended job were accepted, which were not, and why.
 //!
 //! Result files hold no row numbers, stand in any order and do not echo every value as it was
-//! sent. Both sides are therefore brought into a canonical form first, then joined on a digest of
-//! the cells and an occurrence number, so that identical rows pair one to one.
+//! sent. Rows are therefore told apart by a digest ([`Identity`]): of their key, where they have one,
+//! or of the canonical form of their cells. Both sides are joined on it and an occurrence number, so
+//! that identical rows pair one to one.
 
+mod identity;
+mod passing;
 mod reason;
 mod verdict;
 
-pub(crate) use reason::parse_reason;
+pub(crate) use identity::Identity;
+pub(crate) use passing::Again;
+pub(crate) use reason::Reasons;
 pub(crate) use verdict::{EndState, Found, JobEnd, Verdict, verdict};
 
 use std::collections::HashMap;
@@ -15,7 +20,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::types::UInt64Type;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -28,7 +33,6 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::coerce::Reason;
 use crate::error::{Error, Result};
@@ -38,11 +42,11 @@ const KEY: [&str; 3] = ["digest_high", "digest_low", "occurrence"];
 /// Appended to the reason of a row whose result was found by elimination.
 const BY_ELIMINATION: &str = " (matched by elimination)";
 
-/// Rows that were sent, in their order: one ordinal a row, and the canonical cells.
+/// Rows that were sent, in their order: an ordinal and a digest each.
 #[derive(Debug)]
 pub(crate) struct SentRows {
     pub(crate) ordinals: UInt64Array,
-    pub(crate) cells: RecordBatch,
+    pub(crate) digests: Vec<u128>,
 }
 
 /// What a result row says of the row that was sent.
@@ -56,34 +60,19 @@ enum Outcome {
 
 /// The rows of a job's result files, reduced to their keys as they are read.
 pub(crate) struct Settlement {
-    columns: Vec<String>,
     context: Arc<TaskContext>,
     counter: Counter,
     keys: Vec<RecordBatch>,
     outcomes: Vec<Outcome>,
-    reasons: Vec<Reason>,
+    reasons: Vec<Arc<Reason>>,
     successes_read: bool,
 }
 
-/// Names of the columns that all schemas have, in the order of the first. Result files may lack
-/// columns that were sent: rows are compared by those that came back.
-pub(crate) fn common_columns(schemas: &[&Schema]) -> Vec<String> {
-    let Some((first, others)) = schemas.split_first() else {
-        return Vec::new();
-    };
-    let names = first.fields().iter().map(|field| field.name());
-    names
-        .filter(|name| others.iter().all(|schema| schema.index_of(name).is_ok()))
-        .cloned()
-        .collect()
-}
-
 impl Settlement {
-    /// Begins with no result row; `columns` are compared, of the canonical batches of both sides.
-    pub(crate) fn new(columns: Vec<String>, context: Arc<TaskContext>) -> Self {
+    /// Begins with no result row.
+    pub(crate) fn new(context: Arc<TaskContext>) -> Self {
         Self {
             counter: Counter::new(&context),
-            columns,
             context,
             keys: Vec::new(),
             outcomes: Vec::new(),
@@ -92,19 +81,19 @@ impl Settlement {
         }
     }
 
-    /// Adds failed rows, with one reason each.
-    pub(crate) fn failed(&mut self, cells: &RecordBatch, reasons: Vec<Reason>) -> Result<()> {
-        if reasons.len() != cells.num_rows() {
+    /// Adds failed rows, by their digests and with one reason each.
+    pub(crate) fn failed(&mut self, digests: &[u128], reasons: Vec<Arc<Reason>>) -> Result<()> {
+        if reasons.len() != digests.len() {
             return Err(defect("failed rows and their reasons differ in number"));
         }
         let first = self.reasons.len();
         self.reasons.extend(reasons);
-        self.add(cells, |row| Outcome::Failed(first + row))
+        self.add(digests, |row| Outcome::Failed(first + row))
     }
 
     /// Adds rows that were not processed.
-    pub(crate) fn unprocessed(&mut self, cells: &RecordBatch) -> Result<()> {
-        self.add(cells, |_| Outcome::Unprocessed)
+    pub(crate) fn unprocessed(&mut self, digests: &[u128]) -> Result<()> {
+        self.add(digests, |_| Outcome::Unprocessed)
     }
 
     /// Says that successful rows are read: from now on, a row found in no file has no known end.
@@ -113,19 +102,18 @@ impl Settlement {
     }
 
     /// Adds rows that were written.
-    pub(crate) fn succeeded(&mut self, cells: &RecordBatch) -> Result<()> {
+    pub(crate) fn succeeded(&mut self, digests: &[u128]) -> Result<()> {
         self.expect_successes();
-        self.add(cells, |_| Outcome::Succeeded)
+        self.add(digests, |_| Outcome::Succeeded)
     }
 
-    fn add(&mut self, cells: &RecordBatch, outcome: impl Fn(usize) -> Outcome) -> Result<()> {
+    fn add(&mut self, digests: &[u128], outcome: impl Fn(usize) -> Outcome) -> Result<()> {
         let first = self.outcomes.len();
-        let rows = cells.num_rows();
+        let rows = digests.len();
         self.outcomes.extend((0..rows).map(outcome));
         let index = (first..first + rows).map(|index| index as u64);
         let index = UInt64Array::from_iter_values(index);
-        let keys = keys(&mut self.counter, &self.columns, cells, "result", index)
-            .map_err(from_datafusion)?;
+        let keys = keys(&mut self.counter, digests, "result", index).map_err(from_datafusion)?;
         self.keys.push(keys);
         Ok(())
     }
@@ -144,16 +132,9 @@ impl Settlement {
             JoinType::Left
         };
         let mut counter = Counter::new(&self.context);
-        let columns = self.columns;
         let sent = sent.map(move |rows| {
             let rows = rows.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            keys(
-                &mut counter,
-                &columns,
-                &rows.cells,
-                "ordinal",
-                rows.ordinals,
-            )
+            keys(&mut counter, &rows.digests, "ordinal", rows.ordinals)
         });
         let plan = plan(self.keys, sent, join_type).map_err(from_datafusion)?;
         let mut pairs = plan.execute(0, self.context).map_err(from_datafusion)?;
@@ -168,7 +149,6 @@ impl Settlement {
 impl fmt::Debug for Settlement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settlement")
-            .field("columns", &self.columns)
             .field("rows", &self.outcomes.len())
             .finish_non_exhaustive()
     }
@@ -246,56 +226,25 @@ fn key_schema(value: &str) -> SchemaRef {
     Arc::new(Schema::new(keys.chain([value]).collect::<Vec<_>>()))
 }
 
-/// The key of each row: the digest of its cells, and how often this digest came before.
+/// The key of each row: its digest, and how often this digest came before.
 fn keys(
     counter: &mut Counter,
-    columns: &[String],
-    cells: &RecordBatch,
+    digests: &[u128],
     value: &str,
     values: UInt64Array,
 ) -> Result<RecordBatch, DataFusionError> {
-    let columns: Vec<&StringArray> = columns
-        .iter()
-        .map(|name| cells.column_by_name(name)?.as_string_opt())
-        .collect::<Option<_>>()
-        .filter(|columns: &Vec<_>| !columns.is_empty())
-        .ok_or_else(|| DataFusionError::Internal("the rows share no columns".to_owned()))?;
-    let rows = cells.num_rows();
-    let mut high = Vec::with_capacity(rows);
-    let mut low = Vec::with_capacity(rows);
-    let mut occurrences = Vec::with_capacity(rows);
-    let mut frame = Vec::new();
-    for row in 0..rows {
-        let digest = digest(&columns, row, &mut frame);
-        high.push((digest >> 64) as u64);
-        low.push(digest as u64);
-        occurrences.push(counter.next(digest));
-    }
+    let high = digests.iter().map(|digest| (digest >> 64) as u64);
+    let low = digests.iter().map(|digest| *digest as u64);
+    let occurrences = digests.iter().map(|digest| counter.next(*digest));
+    let occurrences = UInt32Array::from_iter_values(occurrences);
     counter.account()?;
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from(high)),
-        Arc::new(UInt64Array::from(low)),
-        Arc::new(UInt32Array::from(occurrences)),
+        Arc::new(UInt64Array::from_iter_values(high)),
+        Arc::new(UInt64Array::from_iter_values(low)),
+        Arc::new(occurrences),
         Arc::new(values),
     ];
     Ok(RecordBatch::try_new(key_schema(value), columns)?)
-}
-
-/// Each cell is framed by its length or by its being null: `a|b` and `ab|` differ.
-fn digest(columns: &[&StringArray], row: usize, frame: &mut Vec<u8>) -> u128 {
-    use arrow::array::Array as _;
-    frame.clear();
-    for column in columns {
-        if column.is_null(row) {
-            frame.push(0);
-        } else {
-            let cell = column.value(row);
-            frame.push(1);
-            frame.extend_from_slice(&(cell.len() as u64).to_le_bytes());
-            frame.extend_from_slice(cell.as_bytes());
-        }
-    }
-    xxh3_128(frame)
 }
 
 /// Counts how often each digest came, within the memory pool.
@@ -330,8 +279,8 @@ impl Counter {
 #[derive(Debug)]
 pub(crate) struct Settled {
     outcomes: Vec<Outcome>,
-    reasons: Vec<Option<Reason>>,
-    rejected: Vec<(u64, Reason)>,
+    reasons: Vec<Arc<Reason>>,
+    rejected: Vec<(u64, Arc<Reason>)>,
     unprocessed: Vec<u64>,
     unmatched: Vec<Outcome>,
     /// Rows found in no file; `None` if successful rows were not read.
@@ -341,7 +290,7 @@ pub(crate) struct Settled {
 /// The ends of a job's rows, in ascending order. Rows that are in none of them were accepted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
-    pub(crate) rejected: Vec<(u64, Reason)>,
+    pub(crate) rejected: Vec<(u64, Arc<Reason>)>,
     /// Not processed: these go into a new job.
     pub(crate) unprocessed: Vec<u64>,
     /// Found in no result file, or not to be told apart from others.
@@ -349,10 +298,10 @@ pub(crate) struct Ends {
 }
 
 impl Settled {
-    fn new(outcomes: Vec<Outcome>, reasons: Vec<Reason>, successes_read: bool) -> Self {
+    fn new(outcomes: Vec<Outcome>, reasons: Vec<Arc<Reason>>, successes_read: bool) -> Self {
         Self {
             outcomes,
-            reasons: reasons.into_iter().map(Some).collect(),
+            reasons,
             rejected: Vec::new(),
             unprocessed: Vec::new(),
             unmatched: Vec::new(),
@@ -378,8 +327,11 @@ impl Settled {
     fn end(&mut self, ordinal: u64, outcome: Outcome, remark: &str) {
         match outcome {
             Outcome::Failed(reason) => {
-                if let Some(mut reason) = self.reasons.get_mut(reason).and_then(Option::take) {
-                    reason.message.push_str(remark);
+                if let Some(reason) = self.reasons.get(reason) {
+                    let mut reason = Arc::clone(reason);
+                    if !remark.is_empty() {
+                        Arc::make_mut(&mut reason).message.push_str(remark);
+                    }
                     self.rejected.push((ordinal, reason));
                 }
             }

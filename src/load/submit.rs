@@ -1,43 +1,54 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
-use chrono::Utc;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::coerce::Reason;
-use crate::error::{Error, Result};
-use crate::reject::{self, RejectedRow};
+use crate::error::Result;
+use crate::reject::RejectedRow;
 use crate::settings::BATCH_RECORDS;
 
 use super::LoadError;
+use super::again::{self, ATTEMPTS, Rebuilt, Round, rebuild};
 use super::budget::Grant;
 use super::checkpoint::End;
+use super::intake::Closed;
 use super::judge::{Outcome, judge};
-use super::loader::{Event, Load, Rejects};
-use super::ordinals::{Ordinals, gaps, ranges, span};
+use super::loader::{Event, Load};
+use super::ordinals::{Ordinals, ranges};
 use super::org::Staging;
-use super::pipeline::{Closed, rebuilt_bytes, skip_mask};
-
-/// Jobs that a row may be in, when Salesforce leaves it unprocessed.
-const ATTEMPTS: u32 = 3;
-
-/// Part of the memory limit that rows sent again may take at once, as CSV.
-const AGAIN_SHARE: u64 = 64;
+use super::rejected::reject;
+use super::settle::Again;
 
 /// What a chunk gives back when its job is closed.
 struct Held {
-    span: Range<u64>,
+    rows: Ordinals,
     cells: Grant,
     staging: Staging,
 }
 
-/// Submits the chunk, and what stays unprocessed again, until each of its rows has its end.
+/// Rows of one job: those that are sent, and those that were merged into one of them.
+struct JobRows {
+    chunk: Chunk,
+    merged: Vec<(u64, u64)>,
+    /// Which of their jobs this is, counted from 1.
+    number: u32,
+}
+
+/// What is known of a chunk's rows while they are sent.
+struct Open {
+    rejects: Vec<RejectedRow>,
+    rounds: Vec<Round>,
+    /// Kept until the rejected rows are stored.
+    turn: Option<OwnedMutexGuard<()>>,
+    /// Mean length of a row as CSV.
+    row_bytes: u64,
+}
+
+/// Submits the chunk, and what goes again of it, until each of its rows has its end.
 ///
 /// Answers early, leaving rows without an end, when the load was stopped.
 pub(super) async fn submit(
@@ -47,101 +58,170 @@ pub(super) async fn submit(
 ) -> Result<()> {
     let Closed {
         chunk,
-        span,
-        mut rejects,
+        merged,
+        keys,
+        rows,
+        rejects,
         cells,
         staging,
     } = closed;
     let held = Held {
-        span,
+        rows,
         cells,
         staging,
     };
-    let mut turn = None;
+    let mut open = Open {
+        rejects,
+        rounds: Vec::new(),
+        turn: None,
+        row_bytes: chunk.bytes() / chunk.rows().max(1),
+    };
     if chunk.rows() == 0 {
-        load.rows.close(held.span.clone());
+        load.rows.close(&held.rows);
         drop(held);
     } else {
-        let row_bytes = chunk.bytes() / chunk.rows();
-        let Some((id, outcome)) = attempt(&load, chunk, Some(held)).await? else {
-            return Ok(());
+        let first = JobRows {
+            chunk,
+            merged,
+            number: 1,
         };
-        rejects.extend(refused(outcome.rejected, &id));
-        turn = outcome.turn;
-        let mut waiting = pieces(&load, &outcome.again, row_bytes, 2);
-        while let Some((rows, number)) = waiting.pop() {
-            drop(turn.take());
-            let (chunk, cells) = rebuild(&load, &rows)?;
-            let Some((id, outcome)) = attempt(&load, chunk, None).await? else {
-                return Ok(());
-            };
-            drop(cells);
-            if number == ATTEMPTS && !outcome.again.is_empty() {
-                let rows = outcome.again.len() as u64;
-                return Err(LoadError::Unprocessed {
-                    rows,
-                    attempts: ATTEMPTS,
-                    job: id,
-                }
-                .into());
-            }
-            rejects.extend(refused(outcome.rejected, &id));
-            turn = outcome.turn;
-            waiting.extend(pieces(&load, &outcome.again, row_bytes, number + 1));
+        if !open.send(&load, first, Some(held)).await? {
+            return Ok(());
         }
     }
-    rejects.sort_unstable_by_key(|row| row.ordinal);
-    reject(&load, &rejects, &events).await?;
-    drop(turn);
+    while let Some(round) = open.rounds.pop() {
+        drop(open.turn.take());
+        if !round.due(&load).await {
+            return Ok(());
+        }
+        let Rebuilt {
+            chunk,
+            merged,
+            cells,
+        } = rebuild(&load, &round.rows)?;
+        let rows = JobRows {
+            chunk,
+            merged,
+            number: round.number,
+        };
+        if rows.chunk.rows() > 0 && !open.send(&load, rows, None).await? {
+            return Ok(());
+        }
+        drop(cells);
+    }
+    open.rejects.sort_unstable_by_key(|row| row.ordinal);
+    reject(&load, &open.rejects, &events).await?;
+    drop(open.turn);
+    // Rows that waited for these keys may go now.
+    drop(keys);
+    load.check_rejected()
+}
+
+impl Open {
+    /// One job, from its creation to what became of its rows. False if the load was stopped.
+    async fn send(&mut self, load: &Arc<Load>, rows: JobRows, held: Option<Held>) -> Result<bool> {
+        let JobRows {
+            chunk,
+            merged,
+            number,
+        } = rows;
+        let sent: Ordinals = chunk.ordinals().collect();
+        let Some(ended) = run(load, chunk, held).await? else {
+            return Ok(false);
+        };
+        let mut outcome = judge(load, &ended, &sent).await?;
+        sort_out(load, &mut outcome, number);
+        accept(load, &sent, &merged, &outcome);
+        warn(load, &ended, &outcome, number);
+        let rounds = again::rounds(load, &mut outcome, &merged, number, self.row_bytes);
+        if !rounds.is_empty() && load.stop.is_cancelled() {
+            return Ok(false);
+        }
+        self.rounds.extend(rounds);
+        without_end(load, &outcome, &ended.id)?;
+        self.rejects
+            .extend(refused(outcome.rejected, &merged, &ended.id));
+        self.turn = outcome.turn;
+        Ok(true)
+    }
+}
+
+/// Rows that a job refused, and with them those that were merged into them.
+fn refused(
+    rejected: Vec<(u64, Arc<Reason>)>,
+    merged: &[(u64, u64)],
+    job_id: &str,
+) -> impl Iterator<Item = RejectedRow> {
+    let job_id: Arc<str> = job_id.into();
+    let parts: Vec<(u64, Arc<Reason>)> = merged
+        .iter()
+        .filter_map(|(ordinal, into)| {
+            let found = rejected.binary_search_by_key(into, |(ordinal, _)| *ordinal);
+            Some((*ordinal, Arc::clone(&rejected[found.ok()?].1)))
+        })
+        .collect();
+    let all = rejected.into_iter().chain(parts);
+    all.map(move |(ordinal, reason)| RejectedRow {
+        ordinal,
+        reason,
+        job_id: Some(Arc::clone(&job_id)),
+    })
+}
+
+/// Takes the rows out of the refused ones that are sent again, or that are as they should be.
+fn sort_out(load: &Load, outcome: &mut Outcome, number: u32) {
+    let passing = &mut outcome.passing;
+    outcome.rejected.retain(
+        |(ordinal, reason)| match Again::of(reason, &load.target.operation) {
+            Again::Never => true,
+            Again::Done => false,
+            _ if number == ATTEMPTS => true,
+            again => {
+                passing.push((*ordinal, again));
+                false
+            }
+        },
+    );
+}
+
+fn warn(load: &Load, ended: &EndedJob, outcome: &Outcome, number: u32) {
+    let unprocessed = outcome.unprocessed.len() + outcome.indeterminate.len();
+    let passing = outcome.passing.len();
+    if unprocessed + passing > 0 {
+        tracing::warn!(
+            stream = %load.name, job = %ended.id, attempt = number, unprocessed, passing,
+            "rows stayed unprocessed, or were refused for a reason that may pass"
+        );
+    }
+}
+
+/// Fails if rows were in as many jobs as they may be in, and still have no end.
+fn without_end(load: &Load, outcome: &Outcome, job: &str) -> Result<()> {
+    let job = job.to_owned();
+    if !outcome.unprocessed.is_empty() {
+        return Err(LoadError::Unprocessed {
+            rows: outcome.unprocessed.len() as u64,
+            attempts: ATTEMPTS,
+            job,
+        }
+        .into());
+    }
+    if !outcome.indeterminate.is_empty() {
+        return Err(LoadError::NoResult {
+            job,
+            object: load.target.object.clone(),
+            rows: outcome.indeterminate.len() as u64,
+            attempts: ATTEMPTS,
+        }
+        .into());
+    }
     Ok(())
 }
 
-/// Rows that a job refused.
-fn refused(rejected: Vec<(u64, Reason)>, job_id: &str) -> impl Iterator<Item = RejectedRow> {
-    let job_id: Arc<str> = job_id.into();
-    rejected
-        .into_iter()
-        .map(move |(ordinal, reason)| RejectedRow {
-            ordinal,
-            reason,
-            job_id: Some(Arc::clone(&job_id)),
-        })
-}
-
-/// One job from its creation to the end of those of its rows that Salesforce took.
-async fn attempt(
-    load: &Arc<Load>,
-    chunk: Chunk,
-    held: Option<Held>,
-) -> Result<Option<(String, Outcome)>> {
-    let sent: Ordinals = chunk.ordinals().collect();
-    let (rows, bytes) = (chunk.rows(), chunk.bytes());
-    let Some(ended) = run(load, chunk, held).await? else {
-        return Ok(None);
-    };
-    {
-        let mut tally = load.tally();
-        tally.jobs += 1;
-        tally.batches += rows.div_ceil(BATCH_RECORDS);
-        tally.uploaded += bytes;
-    }
-    let outcome = judge(load, &ended, &sent).await?;
-    accept(load, &sent, &outcome);
-    if !outcome.again.is_empty() {
-        if load.stop.is_cancelled() {
-            return Ok(None);
-        }
-        tracing::warn!(
-            stream = %load.name, job = %ended.id, rows = outcome.again.len(),
-            "rows stayed unprocessed and are sent again"
-        );
-    }
-    Ok(Some((ended.id, outcome)))
-}
-
-/// Creates, uploads and closes a job and waits for its end, in a slot of the org. `None` if the load
-/// was stopped before the job was closed: then nothing of it was processed.
+/// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
+/// nothing of it was processed.
 async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Option<EndedJob>> {
+    let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let Some(slot) = load.org.job_slot(&load.stop).await else {
         return Ok(None);
     };
@@ -149,78 +229,60 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
-    let staged = load.client.stage(&load.target, &chunk).await?;
-    drop(uploading);
-    if load.stop.is_cancelled() {
-        staged.abort().await?;
-        return Ok(None);
-    }
-    let running = staged.close().await?;
-    drop(chunk);
-    if let Some(Held {
-        span,
-        cells,
-        staging,
-    }) = held
-    {
-        load.rows.close(span);
-        drop(cells);
-        if load.org.budget().is_tight() {
-            let load = Arc::clone(load);
-            let packed = tokio::task::spawn_blocking(move || load.rows.pack());
-            packed.await.map_err(LoadError::from)??;
+    let running = if load.target.fits_one_call(&chunk) {
+        let running = load.client.submit_small(&load.target, &chunk).await?;
+        drop(uploading);
+        running
+    } else {
+        let staged = load.client.stage(&load.target, &chunk).await?;
+        drop(uploading);
+        if load.stop.is_cancelled() {
+            staged.abort().await?;
+            return Ok(None);
         }
-        drop(staging);
+        staged.close().await?
+    };
+    drop(chunk);
+    if let Some(held) = held {
+        give_back(load, held).await?;
     }
     let ended = running.finished().await?;
     drop(slot);
+    let mut tally = load.tally();
+    tally.jobs += 1;
+    tally.batches += rows.div_ceil(BATCH_RECORDS);
+    tally.uploaded += bytes;
     Ok(Some(ended))
 }
 
-/// Rows to send again, in jobs small enough that the memory they take is small as well.
-fn pieces(load: &Load, again: &[u64], row_bytes: u64, number: u32) -> Vec<(Ordinals, u32)> {
-    let bytes = load.org.settings().memory_limit_bytes / AGAIN_SHARE;
-    let rows = usize::try_from(bytes / row_bytes.max(1))
-        .unwrap_or(usize::MAX)
-        .max(1);
-    again
-        .chunks(rows)
-        .map(|rows| (ranges(rows), number))
-        .collect()
-}
-
-/// Coerces rows once more into a chunk of their own.
-fn rebuild(load: &Load, rows: &Ordinals) -> Result<(Chunk, Grant)> {
-    let mut chunker = load.chunker()?;
-    let mut cells = load.org.budget().grant(0);
-    let span = span(rows);
-    for read in load.rows.read(span) {
-        let (first, batch) = read?;
-        let end = first + batch.num_rows() as u64;
-        let coerced = load.coercion.apply(&batch)?;
-        let outside = gaps(rows, first..end).map(|ordinal| (ordinal - first) as usize);
-        let skip = skip_mask(batch.num_rows(), outside);
-        cells.grow(batch.get_array_memory_size() + rebuilt_bytes(&batch, &coerced.batch));
-        let pushed = chunker.push(&coerced.batch, first, skip)?;
-        if !pushed.closed.is_empty() || !pushed.oversized.is_empty() {
-            return Err(Error::system("rows of one job do not fit in one job again"));
-        }
+/// The job of a chunk is closed: its cells go, and its source rows may be packed.
+async fn give_back(load: &Arc<Load>, held: Held) -> Result<()> {
+    load.rows.close(&held.rows);
+    drop(held.cells);
+    if load.org.budget().is_tight() {
+        let load = Arc::clone(load);
+        let packed = tokio::task::spawn_blocking(move || load.rows.pack());
+        packed.await.map_err(LoadError::from)??;
     }
-    let chunk = chunker
-        .close()
-        .ok_or_else(|| Error::system("rows to send again are gone"))?;
-    Ok((chunk, cells))
+    drop(held.staging);
+    Ok(())
 }
 
-/// The rows that are neither rejected nor sent again are in Salesforce.
-fn accept(load: &Load, sent: &Ordinals, outcome: &Outcome) {
-    let mut others: Vec<u64> = outcome
-        .rejected
-        .iter()
-        .map(|(ordinal, _)| *ordinal)
-        .collect();
-    others.extend(&outcome.again);
+/// The rows that are neither rejected nor sent again are in Salesforce, and those merged into them.
+fn accept(load: &Load, sent: &Ordinals, merged: &[(u64, u64)], outcome: &Outcome) {
+    let rejected = outcome.rejected.iter().map(|(ordinal, _)| *ordinal);
+    let passing = outcome.passing.iter().map(|(ordinal, _)| *ordinal);
+    let mut others: Vec<u64> = rejected.chain(passing).collect();
+    others.extend(&outcome.unprocessed);
+    others.extend(&outcome.indeterminate);
     others.sort_unstable();
+    let parts = merged
+        .iter()
+        .filter(|(_, into)| others.binary_search(into).is_err());
+    let parts: Vec<u64> = parts.map(|(ordinal, _)| *ordinal).collect();
+    for range in ranges(&parts) {
+        load.end(range, End::Merged);
+    }
     let mut others = others.into_iter().peekable();
     for range in sent {
         let mut from = range.start;
@@ -231,73 +293,4 @@ fn accept(load: &Load, sent: &Ordinals, outcome: &Outcome) {
         load.end(from..range.end, End::Accepted);
     }
     load.ended.notify_one();
-}
-
-/// Hands rejected rows on with the columns they came with, then counts them as ended.
-async fn reject(
-    load: &Load,
-    rejects: &[RejectedRow],
-    events: &mpsc::Sender<Result<Event>>,
-) -> Result<()> {
-    let (Some(first), Some(last)) = (rejects.first(), rejects.last()) else {
-        return Ok(());
-    };
-    let mut records = Vec::new();
-    let mut rest = rejects;
-    for read in load.rows.read(first.ordinal..last.ordinal + 1) {
-        let (first, batch) = read?;
-        let end = first + batch.num_rows() as u64;
-        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
-        rest = later;
-        if !here.is_empty() && !matches!(load.rejects, Rejects::Count) {
-            records.push(rejected_records(first, &batch, here)?);
-        }
-    }
-    let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
-    let held = load.org.budget().grant(bytes);
-    deliver(load, records, events).await?;
-    drop(held);
-    let mut tally = load.tally();
-    for row in rejects {
-        tally.rejects.add(&row.reason);
-    }
-    drop(tally);
-    let ordinals: Vec<u64> = rejects.iter().map(|row| row.ordinal).collect();
-    for range in ranges(&ordinals) {
-        load.end(range, End::Rejected);
-    }
-    load.ended.notify_one();
-    Ok(())
-}
-
-fn rejected_records(
-    first: u64,
-    batch: &RecordBatch,
-    rejects: &[RejectedRow],
-) -> Result<RecordBatch> {
-    let rows: UInt64Array = rejects.iter().map(|row| row.ordinal - first).collect();
-    let rows = take_record_batch(batch, &rows).map_err(LoadError::from)?;
-    Ok(reject::rejected(rows, rejects, Utc::now())?)
-}
-
-async fn deliver(
-    load: &Load,
-    records: Vec<RecordBatch>,
-    events: &mpsc::Sender<Result<Event>>,
-) -> Result<()> {
-    match &load.rejects {
-        Rejects::Count => Ok(()),
-        Rejects::Events => {
-            for batch in records {
-                let sent = events.send(Ok(Event::Rejected(batch))).await;
-                sent.map_err(|_| LoadError::Stopped)?;
-            }
-            Ok(())
-        }
-        Rejects::Store { store, stream } => {
-            let path = store.write(stream, &records).await?;
-            load.tally().reject_files.push(path);
-            Ok(())
-        }
-    }
 }

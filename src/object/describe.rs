@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Field, FieldType, ObjectError, ObjectSchema};
+use super::{Field, FieldType, ObjectError, ObjectSchema, RecordType};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,6 +15,7 @@ struct Describe {
     updateable: Option<bool>,
     deletable: Option<bool>,
     fields: Option<Vec<DescribedField>>,
+    record_type_infos: Option<Vec<RecordTypeInfo>>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +49,16 @@ struct PicklistValue {
     active: Option<bool>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordTypeInfo {
+    name: Option<String>,
+    developer_name: Option<String>,
+    record_type_id: Option<String>,
+    active: Option<bool>,
+    available: Option<bool>,
+}
+
 pub(super) fn parse(json: &[u8]) -> Result<ObjectSchema, ObjectError> {
     let broken = |reason: String| ObjectError::Describe { reason };
     let describe: Describe = serde_json::from_slice(json).map_err(|e| broken(e.to_string()))?;
@@ -62,7 +73,23 @@ pub(super) fn parse(json: &[u8]) -> Result<ObjectSchema, ObjectError> {
     object.createable = describe.createable.unwrap_or(true);
     object.updateable = describe.updateable.unwrap_or(true);
     object.deletable = describe.deletable.unwrap_or(true);
+    object.record_types = describe
+        .record_type_infos
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(record_type)
+        .collect();
     Ok(object)
+}
+
+/// A record type without an Id cannot be written, and is left out.
+fn record_type(info: RecordTypeInfo) -> Option<RecordType> {
+    Some(RecordType {
+        id: info.record_type_id?,
+        name: info.name.unwrap_or_default(),
+        developer_name: info.developer_name,
+        usable: info.active.unwrap_or(true) && info.available.unwrap_or(true),
+    })
 }
 
 /// A field without a name cannot be addressed, and is left out.
@@ -142,7 +169,10 @@ mod tests {
               {"value":"Phone"}]},
             {"name":"Amount__c","type":"currency","precision":18,"scale":2,"length":null},
             {"name":"Place__c","type":"geolocation","createable":false},
-            {"type":"string"}]}"#;
+            {"type":"string"}],"recordTypeInfos":[
+            {"name":"Partner","developerName":"Partner_A","recordTypeId":"012000000000001AAA",
+             "active":true,"available":false,"master":false},
+            {"name":"Master","recordTypeId":"012000000000000AAA"},{"name":"Lost"}]}"#;
         let object = ObjectSchema::from_describe(json).unwrap();
         assert_eq!(object.name, "Contact");
         assert!(object.createable && !object.updateable && object.deletable);
@@ -164,6 +194,12 @@ mod tests {
         let place = object.field("Place__c").unwrap();
         assert_eq!(place.field_type, FieldType::Other("geolocation".into()));
         assert!(!place.createable);
+        let [partner, master] = object.record_types.as_slice() else {
+            panic!("{:?}", object.record_types);
+        };
+        assert_eq!(partner.developer_name.as_deref(), Some("Partner_A"));
+        assert_eq!(partner.id, "012000000000001AAA");
+        assert!(!partner.usable && master.usable && master.developer_name.is_none());
     }
 
     #[test]

@@ -11,6 +11,12 @@ pub enum ObjectError {
         /// What the parser said.
         reason: String,
     },
+    /// The list of objects could not be read.
+    #[error("the list of objects of the org could not be read: {reason}")]
+    List {
+        /// What the parser said.
+        reason: String,
+    },
     /// Columns that no field of the object takes; each entry names the column and what is near it.
     #[error("object {object}: {}", problems.join("; "))]
     Columns {
@@ -21,14 +27,16 @@ pub enum ObjectError {
     },
     /// This user may not do the operation on the object.
     #[error(
-        "object {object}: the user may not {operation} its records; grant the object permission \
-         in a profile or permission set of the integration user"
+        "object {object}: the user may not {operation} its records; grant {permission} in a \
+         profile or permission set of the integration user"
     )]
     Operation {
         /// API name of the object.
         object: String,
         /// Word of the operation.
         operation: &'static str,
+        /// What the operation takes, in the words of Setup.
+        permission: &'static str,
     },
 }
 
@@ -36,7 +44,7 @@ impl ObjectError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Describe { .. } => ErrorKind::System,
+            Self::Describe { .. } | Self::List { .. } => ErrorKind::System,
             Self::Columns { .. } | Self::Operation { .. } => ErrorKind::Config,
         }
     }

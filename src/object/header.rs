@@ -1,24 +1,46 @@
 //! Source columns -> the header of a job.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Field, ObjectError, ObjectSchema, Operation};
+use super::lookup::{self, Path, listed};
+use super::{Field, ObjectError, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 
 /// One column of a job: where it comes from and the field it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderColumn {
     /// Index of the column in the source schema.
     pub source: usize,
-    /// Text of the header: the field's name in the describe's exact case.
+    /// Text of the header in the describe's exact case: `LastName`, `Account.Ext__c`,
+    /// `Lead:Who.Email`.
     pub name: String,
-    /// The field whose type the values have.
+    /// The field whose type the values have: of the object, or, in a relationship column and in one
+    /// of record type names, of the related object.
     pub field: Arc<Field>,
+    /// The lookup field of the object that the column fills; `None` where `field` is the object's
+    /// own.
+    pub lookup: Option<Arc<Field>>,
+    /// Where the values are names of record types: the Ids that are written in their place.
+    pub record_types: Option<Arc<RecordTypes>>,
+}
+
+impl HeaderColumn {
+    /// The object's own field that the column fills.
+    pub fn fills(&self) -> &Field {
+        self.lookup.as_deref().unwrap_or(&self.field)
+    }
+
+    /// Whether the values are those of the object's own field.
+    fn holds(&self, field: &Field) -> bool {
+        self.lookup.is_none() && self.field.name == field.name
+    }
 }
 
 /// The columns of every job of a load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
+    /// The operation, its key written as the describe writes it.
+    pub operation: Operation,
     /// Columns in the order of the source schema.
     pub columns: Vec<HeaderColumn>,
     /// Index of the column that holds the key; `None` for an insert.
@@ -28,50 +50,65 @@ pub struct Header {
 }
 
 impl Header {
+    /// Names of the other objects whose describe [`Header::resolve`] needs, each once: those that
+    /// relationship columns point to.
+    pub fn related(columns: &[&str], object: &ObjectSchema, operation: &Operation) -> Vec<String> {
+        let mut names: Vec<&str> = Vec::new();
+        if operation.sends_key_only() {
+            return Vec::new();
+        }
+        let paths = columns.iter().filter_map(|column| Path::parse(column));
+        for name in paths.flat_map(|path| lookup::objects(&path, object)) {
+            let known = |other: &str| other.eq_ignore_ascii_case(name);
+            if !known(&object.name) && !names.iter().any(|other| known(other)) {
+                names.push(name);
+            }
+        }
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// Matches source column names to fields without regard to letter case.
+    ///
+    /// A deletion sends the column `Id` alone. Columns named `_airbyte_*` that match no field are
+    /// left out.
     ///
     /// # Errors
     /// [`ObjectError::Operation`] if the user may not do the operation on the object;
     /// [`ObjectError::Columns`] naming *every* column that the object lacks, that the user may not
-    /// write, or that feeds the same field as another, or saying that there is no column at all.
-    /// Columns named `_airbyte_*` that match no field are left out.
+    /// write, that names no record of a related object, or that feeds the same field as another;
+    /// or saying what is wrong with the key, or that there is no column at all.
     pub fn resolve(
         columns: &[&str],
         object: &ObjectSchema,
         operation: &Operation,
+        related: &RelatedObjects,
     ) -> Result<Self, ObjectError> {
-        if !may(object, operation) {
-            return Err(ObjectError::Operation {
-                object: object.name.clone(),
-                operation: operation.as_str(),
-            });
-        }
-        let mut resolved: Vec<HeaderColumn> = Vec::with_capacity(columns.len());
-        let mut fed_by: HashMap<usize, &str> = HashMap::with_capacity(columns.len());
+        operation.permitted_on(object)?;
         let mut problems = Vec::new();
+        let key = operation.key_in(object).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let mut resolved: Vec<HeaderColumn> = Vec::with_capacity(columns.len());
         for (source, column) in columns.iter().enumerate() {
-            let Some((index, field)) = find(object, column) else {
-                if !column.starts_with("_airbyte_") {
-                    problems.push(no_such_field(column, object));
+            let made = match resolve_column(column, object, operation, key, related) {
+                Ok(None) => continue,
+                Ok(Some(made)) => HeaderColumn { source, ..made },
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
                 }
-                continue;
             };
-            if let Some(problem) = not_writable(column, field, operation) {
-                problems.push(problem);
-            } else if let Some(other) = fed_by.insert(index, column) {
-                problems.push(format!(
-                    "column {column}: column {other} feeds the same field {}; keep one of them",
-                    field.name
-                ));
-            } else {
-                resolved.push(HeaderColumn {
-                    source,
-                    name: field.name.clone(),
-                    field: Arc::new(field.clone()),
-                });
+            let same = |other: &&HeaderColumn| other.fills().name == made.fills().name;
+            match resolved.iter().find(same) {
+                Some(other) => problems.push(fed_twice(column, columns, other)),
+                None => resolved.push(made),
             }
         }
-        if resolved.is_empty() && problems.is_empty() {
+        let position = key.and_then(|key| resolved.iter().position(|column| column.holds(key)));
+        if let (Some(key), None) = (key, position) {
+            problems.push(missing_key(operation, key, object));
+        } else if resolved.is_empty() && problems.is_empty() {
             problems.push("no column of the source is a field of it; map at least one".into());
         }
         if !problems.is_empty() {
@@ -81,33 +118,115 @@ impl Header {
             });
         }
         Ok(Self {
-            key: operation
-                .key_field()
-                .and_then(|key| resolved.iter().position(|column| column.name == key)),
+            operation: operation.with_key(key),
+            missing_required: missing_required(object, operation, &resolved),
             columns: resolved,
-            missing_required: missing_required(object, operation, &fed_by),
+            key: position,
         })
     }
 }
 
-fn may(object: &ObjectSchema, operation: &Operation) -> bool {
-    match operation {
-        Operation::Insert => object.createable,
-        Operation::Update => object.updateable,
-        Operation::Upsert { .. } => object.createable || object.updateable,
-        Operation::Delete | Operation::HardDelete => object.deletable,
+impl Operation {
+    fn permitted_on(&self, object: &ObjectSchema) -> Result<(), ObjectError> {
+        let (permitted, permission) = match self {
+            Self::Insert => (object.createable, "Create on it"),
+            Self::Update => (object.updateable, "Edit on it"),
+            Self::Upsert { .. } => {
+                let permitted = object.createable || object.updateable;
+                (permitted, "Create and Edit on it")
+            }
+            Self::Delete => (object.deletable, "Delete on it"),
+            Self::HardDelete => (object.deletable, "Delete on it and Bulk API Hard Delete"),
+        };
+        permitted.then_some(()).ok_or(ObjectError::Operation {
+            object: object.name.clone(),
+            operation: self.as_str(),
+            permission,
+        })
+    }
+
+    /// Whether columns besides the key stay here.
+    fn sends_key_only(&self) -> bool {
+        matches!(self, Self::Delete | Self::HardDelete)
+    }
+
+    /// The key field as the object has it.
+    fn key_in<'a>(&self, object: &'a ObjectSchema) -> Result<Option<&'a Field>, String> {
+        let Some(name) = self.key_field() else {
+            return Ok(None);
+        };
+        match object.field(name) {
+            Some(field) if field.names_records() => Ok(Some(field)),
+            Some(field) => Err(no_key(&field.name, "is not an external ID", object)),
+            None => Err(no_key(name, "is not a field", object)),
+        }
+    }
+
+    fn with_key(&self, key: Option<&Field>) -> Self {
+        match (self, key) {
+            (Self::Upsert { .. }, Some(key)) => Self::Upsert {
+                external_id: key.name.clone(),
+            },
+            _ => self.clone(),
+        }
+    }
+
+    /// What is wrong with a column that fills this field, if the user may not write the field.
+    pub(super) fn not_writable(&self, column: &str, field: &Field) -> Option<String> {
+        let (writable, verb) = match self {
+            Self::Insert => (field.createable, "create"),
+            Self::Update => (field.updateable, "update"),
+            Self::Upsert { .. } => (field.createable || field.updateable, "write"),
+            Self::Delete | Self::HardDelete => (true, "delete"),
+        };
+        let what = match column.contains('.') {
+            true => &field.name,
+            false => "it",
+        };
+        (!writable).then(|| {
+            format!(
+                "column {column}: the user may not {verb} {what}; leave the column out, or, \
+                 unless Salesforce fills the field by itself, give the user edit access to it"
+            )
+        })
     }
 }
 
-fn find<'a>(object: &'a ObjectSchema, column: &str) -> Option<(usize, &'a Field)> {
-    let index = *object.by_lower_name.get(&column.to_ascii_lowercase())?;
-    Some((index, object.fields.get(index)?))
+/// The column without its place in the source; `None` if it stays here.
+fn resolve_column(
+    column: &str,
+    object: &ObjectSchema,
+    operation: &Operation,
+    key: Option<&Field>,
+    related: &RelatedObjects,
+) -> Result<Option<HeaderColumn>, String> {
+    let Some(field) = object.field(column) else {
+        if operation.sends_key_only() || column.starts_with("_airbyte_") {
+            return Ok(None);
+        }
+        return match Path::parse(column) {
+            Some(path) => lookup::resolve(&path, object, operation, related).map(Some),
+            None => Err(no_such_field(column, object)),
+        };
+    };
+    if key != Some(field) {
+        if operation.sends_key_only() {
+            return Ok(None);
+        }
+        if let Some(problem) = operation.not_writable(column, field) {
+            return Err(problem);
+        }
+    }
+    Ok(Some(HeaderColumn {
+        source: 0,
+        name: field.name.clone(),
+        field: Arc::new(field.clone()),
+        lookup: None,
+        record_types: None,
+    }))
 }
 
 fn no_such_field(column: &str, object: &ObjectSchema) -> String {
-    if let Some((relationship, _)) = column.split_once('.') {
-        return relationship_column(column, relationship, object);
-    }
     let nearest = object.nearest(column).join(", ");
     if nearest.is_empty() {
         format!(
@@ -123,139 +242,53 @@ fn no_such_field(column: &str, object: &ObjectSchema) -> String {
     }
 }
 
-fn relationship_column(column: &str, relationship: &str, object: &ObjectSchema) -> String {
-    let lookup = object.fields.iter().find(|field| {
-        field
-            .relationship_name
-            .as_deref()
-            .is_some_and(|name| name.eq_ignore_ascii_case(relationship))
-    });
-    let instead = lookup.map_or("the lookup field", |field| field.name.as_str());
+fn fed_twice(column: &str, columns: &[&str], other: &HeaderColumn) -> String {
+    let earlier = columns.get(other.source).copied().unwrap_or_default();
     format!(
-        "column {column}: relationship columns are not written by this version; \
-         map the Id of the related record to {instead} instead"
+        "column {column}: column {earlier} feeds the same field {}; keep one of them",
+        other.fills().name
     )
 }
 
-fn not_writable(column: &str, field: &Field, operation: &Operation) -> Option<String> {
-    let (writable, verb) = match operation {
-        Operation::Insert => (field.createable, "create"),
-        Operation::Update => (field.updateable, "update"),
-        Operation::Upsert { .. } => (field.createable || field.updateable, "write"),
-        Operation::Delete | Operation::HardDelete => (true, "delete"),
+fn no_key(name: &str, problem: &str, object: &ObjectSchema) -> String {
+    let external_ids = object.fields.iter().filter(|field| field.external_id);
+    let mut keys: Vec<String> = external_ids.map(|field| field.name.clone()).collect();
+    let cure = match keys.as_slice() {
+        [] => ", or let the user see an external ID of it",
+        _ => "",
     };
-    (!writable).then(|| {
-        format!(
-            "column {column}: the user may not {verb} it; leave the column out, or, unless \
-             Salesforce fills the field by itself, give the user edit access to it"
-        )
-    })
+    keys.push("Id".to_owned());
+    format!(
+        "key {name}: it {problem} of {}; use {}{cure}",
+        object.name,
+        listed(&keys, "or")
+    )
+}
+
+fn missing_key(operation: &Operation, key: &Field, object: &ObjectSchema) -> String {
+    format!(
+        "no column feeds {}, by which {} finds the records of {}; map a column to it",
+        key.name,
+        operation.as_str(),
+        object.name
+    )
 }
 
 fn missing_required(
     object: &ObjectSchema,
     operation: &Operation,
-    fed_by: &HashMap<usize, &str>,
+    columns: &[HeaderColumn],
 ) -> Vec<String> {
-    match operation {
-        Operation::Insert => object
-            .fields
-            .iter()
-            .enumerate()
-            .filter(|(index, field)| field.required_on_create() && !fed_by.contains_key(index))
-            .map(|(_, field)| field.name.clone())
-            .collect(),
-        _ => Vec::new(),
+    if *operation != Operation::Insert {
+        return Vec::new();
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn contact() -> ObjectSchema {
-        ObjectSchema::from_describe(
-            br#"{"name":"Contact","fields":[
-            {"name":"Id","type":"id","nillable":false,"createable":false},
-            {"name":"LastName","type":"string","nillable":false},
-            {"name":"Email","type":"email"},
-            {"name":"AccountId","type":"reference","relationshipName":"Account"},
-            {"name":"Key__c","type":"string","nillable":false},
-            {"name":"OwnerId","type":"reference","nillable":false,"defaultedOnCreate":true},
-            {"name":"CreatedDate","type":"datetime","nillable":false,"createable":false}]}"#,
-        )
-        .unwrap()
-    }
-
-    fn refused(columns: &[&str]) -> Vec<String> {
-        match Header::resolve(columns, &contact(), &Operation::Insert) {
-            Err(ObjectError::Columns { object, problems }) => {
-                assert_eq!(object, "Contact");
-                problems
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn names_take_the_case_of_the_describe_and_keep_the_order_of_the_source() {
-        let columns = ["email", "_airbyte_raw", "LASTNAME"];
-        let header = Header::resolve(&columns, &contact(), &Operation::Insert).unwrap();
-        let found: Vec<_> = header
-            .columns
-            .iter()
-            .map(|column| {
-                (
-                    column.source,
-                    column.name.as_str(),
-                    column.field.name.as_str(),
-                )
-            })
-            .collect();
-        assert_eq!(found, [(0, "Email", "Email"), (2, "LastName", "LastName")]);
-        assert_eq!(header.missing_required, ["Key__c"]);
-    }
-
-    #[test]
-    fn every_problem_is_named_at_once() {
-        let problems = refused(&[
-            "Lastname__c",
-            "CreatedDate",
-            "Email",
-            "EMAIL",
-            "Account.Key__c",
-            "Boss.Key__c",
-            "Zzz",
-            "Id",
-        ]);
-        let expected = [
-            "column Lastname__c: Contact has no such field; map the column to another, nearest: LastName",
-            "column CreatedDate: the user may not create it; leave the column out",
-            "column EMAIL: column Email feeds the same field Email; keep one of them",
-            "column Account.Key__c: relationship columns are not written by this version; \
-             map the Id of the related record to AccountId instead",
-            "column Boss.Key__c: relationship columns are not written by this version; \
-             map the Id of the related record to the lookup field instead",
-            "column Zzz: Contact has no such field, or the user may not see it",
-            "column Id: the user may not create it",
-        ];
-        assert_eq!(problems.len(), expected.len(), "{problems:?}");
-        for (problem, start) in problems.iter().zip(expected) {
-            assert!(problem.starts_with(start), "{problem}");
-        }
-    }
-
-    #[test]
-    fn a_header_needs_a_column() {
-        assert_eq!(refused(&["_airbyte_raw"]).len(), 1);
-        assert_eq!(refused(&[]).len(), 1);
-    }
-
-    #[test]
-    fn the_object_must_allow_the_operation() {
-        let mut object = contact();
-        object.createable = false;
-        let error = Header::resolve(&["LastName"], &object, &Operation::Insert).unwrap_err();
-        assert!(error.to_string().contains("may not insert"), "{error}");
-    }
+    let fed: HashSet<&str> = columns
+        .iter()
+        .map(|column| column.fills().name.as_str())
+        .collect();
+    let required = object.fields.iter().filter(|f| f.required_on_create());
+    required
+        .filter(|field| !fed.contains(field.name.as_str()))
+        .map(|field| field.name.clone())
+        .collect()
 }

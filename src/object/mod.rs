@@ -3,9 +3,18 @@
 mod describe;
 mod error;
 mod header;
+mod id;
+mod list;
+mod lookup;
+mod record_type;
+mod related;
 
 pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
+pub use id::RecordId;
+pub use list::{ListedObject, list};
+pub use record_type::{RecordType, RecordTypes};
+pub use related::RelatedObjects;
 
 use std::collections::HashMap;
 
@@ -129,6 +138,12 @@ impl Field {
     pub fn required_on_create(&self) -> bool {
         !self.nillable && self.createable && !self.defaulted_on_create
     }
+
+    /// Whether a value may name a record of the object: in an upsert, or in a relationship column
+    /// of another object. True for `Id`, external IDs and the fields of `idLookup`.
+    pub fn names_records(&self) -> bool {
+        self.external_id || self.id_lookup || self.name.eq_ignore_ascii_case("Id")
+    }
 }
 
 /// One object of the org and what this user may do with it.
@@ -142,6 +157,8 @@ pub struct ObjectSchema {
     pub updateable: bool,
     /// This user may delete records.
     pub deletable: bool,
+    /// Its record types, with the one called Master that every object has.
+    pub record_types: Vec<RecordType>,
     fields: Vec<Field>,
     by_lower_name: HashMap<String, usize>,
 }
@@ -159,6 +176,7 @@ impl ObjectSchema {
             createable: true,
             updateable: true,
             deletable: true,
+            record_types: Vec::new(),
             fields,
             by_lower_name,
         }
@@ -199,3 +217,10 @@ impl ObjectSchema {
         scored.into_iter().take(3).map(|(_, name)| name).collect()
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

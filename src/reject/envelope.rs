@@ -3,45 +3,20 @@
 use std::io::Write as _;
 
 use arrow::array::types::{Int64Type, TimestampMillisecondType, UInt64Type};
-use arrow::array::{Array, AsArray, ListArray, PrimitiveArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde::de::IgnoredAny;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
+};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 
 use super::RejectError;
+use super::columns::{DATA, ENVELOPE, RAW_LINE, SF_ERROR, SF_ID, SourceColumns};
+use super::format::{FileFormat, Flattening, Format};
 use super::record::{REJECT_COLUMNS, REJECT_ORDINAL};
-use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, is_bookkeeping};
+use super::value::{Literal, Values, is_json_line, printable, push_quoted, push_string};
+use crate::decode::AIRBYTE_TYPE;
 
-const CSV_HEADER: &[u8] = b"\"_airbyte_raw_id\",\"_airbyte_extracted_at\",\"_airbyte_meta\",\
-    \"_airbyte_generation_id\",\"_airbyte_data\"\r\n";
-
-/// How rejected records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Format {
-    /// Five columns, every non-number quoted, lines end CRLF; `_airbyte_data` is JSON text.
-    #[default]
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
-}
-
-impl Format {
-    /// Extension of an object's name, with its dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Csv => ".csv",
-            Self::Jsonl => ".jsonl",
-        }
-    }
-
-    /// What an object begins with.
-    pub(crate) fn header(self) -> &'static [u8] {
-        match self {
-            Self::Csv => CSV_HEADER,
-            Self::Jsonl => b"",
-        }
-    }
-}
+/// Version of `_airbyte_meta.rejected`, which every line carries.
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// What all rejected records of a stream have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,51 +25,125 @@ pub struct Envelope {
     pub sync_id: i64,
     /// Generation of the stream, as the catalog gives it.
     pub generation_id: i64,
-    /// How to write.
-    pub format: Format,
+    /// How to write. Compression is the object's matter, not a line's.
+    pub file: FileFormat,
 }
 
 impl Envelope {
+    /// What an object of batches of this schema begins with.
+    ///
+    /// # Errors
+    /// [`RejectError::Batch`] if it is not the schema of [`rejected`](super::rejected) batches.
+    pub fn header(&self, schema: &Schema) -> Result<Vec<u8>, RejectError> {
+        let columns = SourceColumns::of(source_fields(schema)?, self.file.flattening);
+        let mut header = Vec::new();
+        if self.file.format == Format::Csv {
+            let names = columns.csv_header(self.file.flattening);
+            for (index, name) in names.iter().enumerate() {
+                if index > 0 {
+                    header.push(b',');
+                }
+                push_quoted(&mut header, name.as_bytes());
+            }
+            header.extend_from_slice(b"\r\n");
+        }
+        Ok(header)
+    }
+
     /// Appends the rows of a batch made by [`rejected`](super::rejected).
     ///
     /// # Errors
     /// [`RejectError::Batch`] if the batch was made otherwise.
     pub fn write(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), RejectError> {
-        let rows = Rows::new(batch)?;
-        let (mut meta, mut data) = (Vec::new(), Vec::new());
+        let source = source_fields(batch.schema_ref())?;
+        let columns = SourceColumns::of(source, self.file.flattening);
+        let printed = columns.data.iter();
+        let printed: Vec<ArrayRef> = printed
+            .map(|(index, _)| printable(batch.column(*index)))
+            .collect::<Result<_, _>>()?;
+        let rows = Rows::new(batch, &columns, &printed)?;
         for row in 0..batch.num_rows() {
-            meta.clear();
-            data.clear();
-            rows.meta(row, self.sync_id, &mut meta);
-            rows.data(row, &mut data)?;
-            let extracted_at = rows.extracted_at(row);
-            match self.format {
-                Format::Jsonl => {
-                    out.extend_from_slice(b"{\"_airbyte_raw_id\":\"");
-                    push_raw_id(out);
-                    push(out, "\",\"_airbyte_extracted_at\":", extracted_at);
-                    out.extend_from_slice(b",\"_airbyte_meta\":");
-                    out.extend_from_slice(&meta);
-                    push(out, ",\"_airbyte_generation_id\":", self.generation_id);
-                    out.extend_from_slice(b",\"_airbyte_data\":");
-                    out.extend_from_slice(&data);
-                    out.extend_from_slice(b"}\n");
-                }
-                Format::Csv => {
-                    out.push(b'"');
-                    push_raw_id(out);
-                    push(out, "\",", extracted_at);
-                    out.push(b',');
-                    push_quoted(out, &meta);
-                    push(out, ",", self.generation_id);
-                    out.push(b',');
-                    push_quoted(out, &data);
-                    out.extend_from_slice(b"\r\n");
-                }
+            match self.file.format {
+                Format::Jsonl => self.push_line(&rows, row, out)?,
+                Format::Csv => self.push_row(&rows, row, out)?,
             }
         }
         Ok(())
     }
+
+    fn push_line(&self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
+        let [raw_id, extracted_at, meta, generation] = ENVELOPE;
+        push(out, format_args!("{{\"{raw_id}\":\"{}\"", new_id()));
+        let at = rows.extracted_at(row);
+        push(out, format_args!(",\"{extracted_at}\":{at},\"{meta}\":"));
+        rows.push_meta(row, self.sync_id, &[], out);
+        push(
+            out,
+            format_args!(",\"{generation}\":{}", self.generation_id),
+        );
+        match self.file.flattening {
+            Flattening::No => {
+                push(out, format_args!(",\"{DATA}\":"));
+                rows.push_data(row, out)?;
+            }
+            Flattening::RootLevel => {
+                out.push(b',');
+                rows.push_fields(row, out)?;
+                if let Some(raw) = value(rows.raw, row) {
+                    push(out, format_args!(",\"{RAW_LINE}\":"));
+                    push_string(out, raw);
+                }
+            }
+        }
+        out.extend_from_slice(b"}\n");
+        Ok(())
+    }
+
+    fn push_row(&self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
+        let (mut meta, mut rest, mut empty) = (Vec::new(), Vec::new(), Vec::new());
+        match self.file.flattening {
+            Flattening::No => {
+                let mut data = Vec::new();
+                rows.push_data(row, &mut data)?;
+                push_quoted(&mut rest, &data);
+            }
+            Flattening::RootLevel => {
+                rest.extend_from_slice(b"\"\",");
+                push_quoted(&mut rest, rows.sf_error(row).as_bytes());
+                for column in &rows.columns {
+                    let literal = column.values.literal(row)?;
+                    if matches!(&literal, Literal::Text(text) if text.is_empty()) {
+                        empty.push(column.name);
+                    }
+                    rest.push(b',');
+                    literal.push_cell(&mut rest);
+                }
+                rest.push(b',');
+                if let Some(raw) = value(rows.raw, row) {
+                    push_quoted(&mut rest, raw.as_bytes());
+                }
+            }
+        }
+        rows.push_meta(row, self.sync_id, &empty, &mut meta);
+        let extracted_at = rows.extracted_at(row);
+        push(out, format_args!("\"{}\",{extracted_at},", new_id()));
+        push_quoted(out, &meta);
+        push(out, format_args!(",{},", self.generation_id));
+        out.extend_from_slice(&rest);
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+}
+
+/// The fields before the reject columns.
+fn source_fields(schema: &Schema) -> Result<&[FieldRef], RejectError> {
+    let fields = schema.fields();
+    fields
+        .len()
+        .checked_sub(REJECT_COLUMNS)
+        .filter(|&first| fields[first].name() == REJECT_ORDINAL)
+        .map(|first| &fields[..first])
+        .ok_or_else(|| missing(REJECT_ORDINAL))
 }
 
 /// The columns of one batch, found once.
@@ -103,6 +152,8 @@ struct Rows<'a> {
     emitted_at: Option<&'a PrimitiveArray<Int64Type>>,
     changes: Option<&'a StringArray>,
     raw: Option<&'a StringArray>,
+    explicit_nulls: Vec<(&'a str, &'a BooleanArray)>,
+    ordinal: &'a PrimitiveArray<UInt64Type>,
     stage: &'a StringArray,
     code: &'a StringArray,
     message: &'a StringArray,
@@ -111,67 +162,65 @@ struct Rows<'a> {
     at: &'a PrimitiveArray<TimestampMillisecondType>,
 }
 
-/// A source column: `,"name":` and its values.
+/// A source column: its name in the file, `,"name":`, and its values.
 struct Column<'a> {
+    name: &'a str,
     key: Vec<u8>,
     values: Values<'a>,
 }
 
-enum Values<'a> {
-    Text(&'a StringArray, Kind),
-    Shown {
-        array: &'a dyn Array,
-        formatter: ArrayFormatter<'a>,
-        bare: bool,
-    },
-}
-
 impl<'a> Rows<'a> {
-    fn new(batch: &'a RecordBatch) -> Result<Self, RejectError> {
-        let schema = batch.schema_ref().fields();
-        let source = schema
-            .len()
-            .checked_sub(REJECT_COLUMNS)
-            .filter(|&first| schema[first].name() == REJECT_ORDINAL)
-            .ok_or_else(|| missing(REJECT_ORDINAL))?;
-        let mut rows = Self {
-            columns: Vec::with_capacity(source),
-            emitted_at: None,
-            changes: None,
-            raw: None,
-            stage: text(batch, source + 1)?,
-            code: text(batch, source + 2)?,
-            message: text(batch, source + 3)?,
-            fields: batch
-                .column(source + 4)
-                .as_list_opt()
-                .ok_or_else(|| missing("_reject_fields"))?,
-            job_id: text(batch, source + 5)?,
-            at: batch
-                .column(source + 6)
-                .as_primitive_opt()
-                .ok_or_else(|| missing("_reject_at"))?,
+    fn new(
+        batch: &'a RecordBatch,
+        columns: &'a SourceColumns,
+        printed: &'a [ArrayRef],
+    ) -> Result<Self, RejectError> {
+        let schema = batch.schema_ref();
+        let first = batch.num_columns() - REJECT_COLUMNS;
+        let data = columns.data.iter().zip(printed);
+        let data = data.map(|((index, name), array)| {
+            let mut key = Vec::new();
+            push_string(&mut key, name);
+            key.push(b':');
+            let field = schema.field(*index);
+            let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
+            let declared = declared.filter(|_| *field.data_type() == DataType::Utf8);
+            let values = Values::new(declared, array)?;
+            Ok(Column { name, key, values })
+        });
+        let column = |index: Option<usize>| index.map(|index| batch.column(index));
+        let missing = |index: usize| missing(schema.field(first + index).name());
+        let text = |index: usize| -> Result<&StringArray, RejectError> {
+            let column = batch.column(first + index);
+            column.as_string_opt().ok_or_else(|| missing(index))
         };
-        batch
-            .column(source)
-            .as_primitive_opt::<UInt64Type>()
-            .ok_or_else(|| missing(REJECT_ORDINAL))?;
-        for (field, array) in schema.iter().zip(batch.columns()).take(source) {
-            match field.name().as_str() {
-                EMITTED_AT => rows.emitted_at = array.as_primitive_opt(),
-                CHANGES => rows.changes = array.as_string_opt(),
-                RAW => rows.raw = array.as_string_opt(),
-                name if is_bookkeeping(name) => {}
-                name => {
-                    let mut key = vec![b','];
-                    push_string(&mut key, name);
-                    key.push(b':');
-                    let values = Values::new(field, array.as_ref())?;
-                    rows.columns.push(Column { key, values });
-                }
-            }
-        }
-        Ok(rows)
+        Ok(Self {
+            columns: data.collect::<Result<_, RejectError>>()?,
+            emitted_at: column(columns.emitted_at).and_then(|c| c.as_primitive_opt()),
+            changes: column(columns.changes).and_then(|c| c.as_string_opt()),
+            raw: column(columns.raw).and_then(|c| c.as_string_opt()),
+            explicit_nulls: columns
+                .explicit_nulls
+                .iter()
+                .map(|(index, name)| (name.as_str(), batch.column(*index).as_boolean()))
+                .collect(),
+            ordinal: batch
+                .column(first)
+                .as_primitive_opt()
+                .ok_or_else(|| missing(0))?,
+            stage: text(1)?,
+            code: text(2)?,
+            message: text(3)?,
+            fields: batch
+                .column(first + 4)
+                .as_list_opt()
+                .ok_or_else(|| missing(4))?,
+            job_id: text(5)?,
+            at: batch
+                .column(first + 6)
+                .as_primitive_opt()
+                .ok_or_else(|| missing(6))?,
+        })
     }
 
     fn extracted_at(&self, row: usize) -> i64 {
@@ -180,52 +229,75 @@ impl<'a> Rows<'a> {
             .map_or_else(|| self.at.value(row), |emitted_at| emitted_at.value(row))
     }
 
-    fn meta(&self, row: usize, sync_id: i64, out: &mut Vec<u8>) {
-        push(out, "{\"sync_id\":", sync_id);
-        out.extend_from_slice(b",\"changes\":");
+    fn push_meta(&self, row: usize, sync_id: i64, empty: &[&str], out: &mut Vec<u8>) {
         let changes = value(self.changes, row).filter(|text| is_json_line(text, b'['));
-        out.extend_from_slice(changes.unwrap_or("[]").as_bytes());
-        out.extend_from_slice(b",\"rejected\":{\"stage\":");
+        let changes = changes.unwrap_or("[]");
+        let ordinal = self.ordinal.value(row);
+        push(
+            out,
+            format_args!(
+                "{{\"sync_id\":{sync_id},\"changes\":{changes},\
+                 \"rejected\":{{\"version\":{SCHEMA_VERSION},\"ordinal\":{ordinal},\"stage\":"
+            ),
+        );
         push_string(out, self.stage.value(row));
         out.extend_from_slice(b",\"code\":");
         push_string(out, self.code.value(row));
         out.extend_from_slice(b",\"message\":");
         push_string(out, self.message.value(row));
-        out.extend_from_slice(b",\"fields\":[");
-        for (index, field) in self.field_names(row).enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            push_string(out, field);
-        }
-        out.push(b']');
+        push_names(out, "fields", self.field_names(row));
         if let Some(job_id) = value(Some(self.job_id), row) {
             out.extend_from_slice(b",\"job_id\":");
             push_string(out, job_id);
         }
-        push(out, ",\"at\":", self.at.value(row));
+        push(out, format_args!(",\"at\":{}", self.at.value(row)));
+        let nulls = self.explicit_nulls.iter();
+        let mut nulls = nulls
+            .filter(|(_, is_null)| is_null.is_valid(row) && is_null.value(row))
+            .map(|(name, _)| *name)
+            .peekable();
+        if nulls.peek().is_some() {
+            push_names(out, "nulls", nulls);
+        }
+        if !empty.is_empty() {
+            push_names(out, "empty", empty.iter().copied());
+        }
         out.extend_from_slice(b"}}");
     }
 
-    fn data(&self, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
-        if let Some(raw) = value(self.raw, row) {
-            out.extend_from_slice(b"{\"_raw\":");
-            push_string(out, raw);
-            out.push(b'}');
-            return Ok(());
+    /// `_airbyte_data`.
+    fn push_data(&self, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
+        out.push(b'{');
+        match value(self.raw, row) {
+            Some(raw) => {
+                push(out, format_args!("\"{RAW_LINE}\":"));
+                push_string(out, raw);
+            }
+            None => self.push_fields(row, out)?,
         }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// The reason and the source columns as members of an object.
+    fn push_fields(&self, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
+        push(out, format_args!("\"{SF_ID}\":\"\",\"{SF_ERROR}\":"));
+        push_string(out, &self.sf_error(row));
+        for column in &self.columns {
+            out.push(b',');
+            out.extend_from_slice(&column.key);
+            column.values.push_json(row, out)?;
+        }
+        Ok(())
+    }
+
+    /// The reason as Salesforce's result files have it.
+    fn sf_error(&self, row: usize) -> String {
         let fields: Vec<&str> = self.field_names(row).collect();
         let mut error = format!("{}:{}:", self.code.value(row), self.message.value(row));
         error.push_str(&fields.join(", "));
         error.push_str(if fields.is_empty() { "--" } else { " --" });
-        out.extend_from_slice(b"{\"sf__Id\":\"\",\"sf__Error\":");
-        push_string(out, &error);
-        for column in &self.columns {
-            out.extend_from_slice(&column.key);
-            column.values.push(row, out)?;
-        }
-        out.push(b'}');
-        Ok(())
+        error
     }
 
     fn field_names(&self, row: usize) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -236,138 +308,31 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl<'a> Values<'a> {
-    fn new(field: &Field, array: &'a dyn Array) -> Result<Self, RejectError> {
-        if let Some(texts) = array.as_string_opt::<i32>() {
-            let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
-            return Ok(Self::Text(texts, Kind::of(declared)));
+/// `,"key":["name","name"]`.
+fn push_names<'n>(out: &mut Vec<u8>, key: &str, names: impl Iterator<Item = &'n str>) {
+    push(out, format_args!(",\"{key}\":["));
+    for (index, name) in names.enumerate() {
+        if index > 0 {
+            out.push(b',');
         }
-        let kind = array.data_type();
-        Ok(Self::Shown {
-            array,
-            formatter: ArrayFormatter::try_new(array, &FormatOptions::default())?,
-            bare: kind.is_integer() || kind.is_floating() || *kind == DataType::Boolean,
-        })
+        push_string(out, name);
     }
-
-    fn push(&self, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
-        match self {
-            Self::Text(texts, _) if texts.is_null(row) => out.extend_from_slice(b"null"),
-            Self::Text(texts, kind) if kind.holds(texts.value(row)) => {
-                out.extend_from_slice(texts.value(row).as_bytes());
-            }
-            Self::Text(texts, _) => push_string(out, texts.value(row)),
-            Self::Shown { array, .. } if array.is_null(row) => out.extend_from_slice(b"null"),
-            Self::Shown {
-                formatter, bare, ..
-            } => {
-                let text = formatter.value(row).try_to_string()?;
-                if *bare && (is_boolean(&text) || is_number(&text)) {
-                    out.extend_from_slice(text.as_bytes());
-                } else {
-                    push_string(out, &text);
-                }
-            }
-        }
-        Ok(())
-    }
+    out.push(b']');
 }
 
-/// What the catalog declares a decoded text to be.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Text,
-    Number,
-    Boolean,
-    Object,
-    Array,
-    Any,
+fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes every byte");
 }
 
-impl Kind {
-    fn of(declared: Option<&str>) -> Self {
-        match declared {
-            Some("integer" | "number") => Self::Number,
-            Some("boolean") => Self::Boolean,
-            Some("object") => Self::Object,
-            Some("array") => Self::Array,
-            Some("union" | "unknown") => Self::Any,
-            _ => Self::Text,
-        }
-    }
-
-    /// Whether the text is a JSON literal of the kind, on one line.
-    fn holds(self, text: &str) -> bool {
-        match self {
-            Self::Text => false,
-            Self::Number => is_number(text),
-            Self::Boolean => is_boolean(text),
-            Self::Object => is_json_line(text, b'{'),
-            Self::Array => is_json_line(text, b'['),
-            Self::Any => [Self::Number, Self::Boolean, Self::Object, Self::Array]
-                .iter()
-                .any(|kind| kind.holds(text)),
-        }
-    }
-}
-
-fn is_boolean(text: &str) -> bool {
-    matches!(text, "true" | "false")
-}
-
-/// A JSON number that fits a double: readers fail on `1e999`.
-fn is_number(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let begins = bytes
-        .first()
-        .is_some_and(|&byte| byte == b'-' || byte.is_ascii_digit());
-    let ends = bytes.last().is_some_and(u8::is_ascii_digit);
-    begins && ends && serde_json::from_str::<f64>(text).is_ok()
-}
-
-fn is_json_line(text: &str, begin: u8) -> bool {
-    text.as_bytes().first() == Some(&begin)
-        && !text.contains(['\n', '\r'])
-        && serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a Vec takes every byte");
-}
-
-fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for part in text.split_inclusive(|&byte| byte == b'"') {
-        out.extend_from_slice(part);
-        if part.ends_with(b"\"") {
-            out.push(b'"');
-        }
-    }
-    out.push(b'"');
-}
-
-fn push(out: &mut Vec<u8>, before: &str, number: i64) {
-    write!(out, "{before}{number}").expect("a Vec takes every byte");
-}
-
-fn push_raw_id(out: &mut Vec<u8>) {
-    let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
-    let id = uuid::Uuid::now_v7().hyphenated();
-    out.extend_from_slice(id.encode_lower(&mut buffer).as_bytes());
+/// An id for one line.
+fn new_id() -> uuid::fmt::Hyphenated {
+    uuid::Uuid::now_v7().hyphenated()
 }
 
 fn value(column: Option<&StringArray>, row: usize) -> Option<&str> {
     column
         .filter(|column| column.is_valid(row))
         .map(|column| column.value(row))
-}
-
-fn text(batch: &RecordBatch, index: usize) -> Result<&StringArray, RejectError> {
-    let name = batch.schema_ref().field(index).name();
-    batch
-        .column(index)
-        .as_string_opt()
-        .ok_or_else(|| missing(name))
 }
 
 fn missing(name: &str) -> RejectError {

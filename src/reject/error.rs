@@ -56,6 +56,40 @@ pub enum RejectError {
         /// The test object.
         object: String,
     },
+    /// Another process made an object of the same name during an upload in parts.
+    #[error(
+        "{object} came into being while rejected records were uploaded under this name; nothing \
+         was overwritten, try again (or put {{timestamp}} into file_name_format)"
+    )]
+    Taken {
+        /// The object.
+        object: String,
+    },
+    /// An object that is to be read back is not as this version writes it.
+    #[error("rejected record {record} of the file cannot be read: {reason}")]
+    Read {
+        /// Number of the record in its file, from 1; 0 for the header.
+        record: u64,
+        /// What does not fit, without the record's values, and what to do.
+        reason: String,
+    },
+    /// A column of a type that cannot be read back.
+    #[error(
+        "column {column} cannot be read from rejected records: they hold no values of the type \
+         {data_type}; leave the column out of the schema"
+    )]
+    Type {
+        /// Name of the column.
+        column: String,
+        /// Its Arrow type.
+        data_type: String,
+    },
+    /// The temporary file that an object is read by way of failed.
+    #[error(
+        "rejected records could not be kept in a temporary file ({0}); give the directory of TMPDIR \
+         more space"
+    )]
+    Temporary(String),
     /// Source rows and reasons that do not belong together, or a batch of another schema.
     #[error("this is not a batch of rejected records: {reason}; report it, it is a defect")]
     Batch {
@@ -74,7 +108,10 @@ impl RejectError {
             Self::Variable { .. }
             | Self::Key { .. }
             | Self::Place { .. }
-            | Self::NotListed { .. } => ErrorKind::Config,
+            | Self::NotListed { .. }
+            | Self::Read { .. }
+            | Self::Type { .. } => ErrorKind::Config,
+            Self::Taken { .. } | Self::Temporary(_) => ErrorKind::Transient,
             Self::Store { cause, .. } => cause.kind(),
             Self::Batch { .. } | Self::Arrow(_) => ErrorKind::System,
         }
@@ -215,11 +252,19 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
 
 /// The innermost I/O error of a chain.
 fn io_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
-    let mut found = None;
+    sources(error)
+        .filter_map(|error| error.downcast_ref())
+        .last()
+}
+
+/// An error and what caused it.
+pub(super) fn sources<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let mut next = Some(error);
-    while let Some(error) = next {
-        found = error.downcast_ref().or(found);
+    std::iter::from_fn(move || {
+        let error = next?;
         next = error.source();
-    }
-    found
+        Some(error)
+    })
 }

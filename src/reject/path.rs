@@ -2,8 +2,12 @@
 //! expects them.
 
 use chrono::{DateTime, Local, Utc};
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::RejectError;
+use super::format::EXTENSIONS;
 use super::store::RejectStream;
 
 /// Directory where `path_format` is absent: the platform links to `<bucket_path>/<job id>/`, and
@@ -183,9 +187,9 @@ fn part_number(pieces: &[Piece], name: &str) -> Option<Option<u64>> {
     };
     match piece {
         Piece::Text(text) => part_number(pieces, name.strip_prefix(text.as_str())?),
-        Piece::Variable("format_extension") => [".csv", ".jsonl"]
+        Piece::Variable("format_extension") => EXTENSIONS
             .iter()
-            .find_map(|extension| part_number(pieces, name.strip_prefix(extension)?)),
+            .find_map(|extension| part_number(pieces, name.strip_prefix(*extension)?)),
         Piece::Variable("date") => part_number(pieces, name.get(10..)?),
         Piece::Variable("date:yyyy_MM") => part_number(pieces, name.get(7..)?),
         Piece::Variable(variable) => {
@@ -210,139 +214,21 @@ fn not_relative(segment: &str) -> String {
     }
 }
 
-/// Text that is safe in an S3 key: compatibility decomposition (NFKD) of Latin letters, combining
-/// marks removed, and `_` for what is neither an ASCII letter or digit nor harmless punctuation.
+/// Text that is safe in an S3 key: compatibility decomposition (NFKD), marks removed, and `_` for
+/// what is neither an ASCII letter or digit nor harmless punctuation.
 fn s3_safe(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            'a'..='z' | 'A'..='Z' | '0'..='9' => safe.push(character),
-            _ if "/!_.*')(&$@=;:+,?-".contains(character) => safe.push(character),
-            _ if is_combining(character) => {}
-            _ => push_decomposed(&mut safe, character),
-        }
-    }
-    safe
+    let categories = CodePointMapData::<GeneralCategory>::new();
+    let is_mark = |c: &char| GeneralCategoryGroup::Mark.contains(categories.get(*c));
+    DecomposingNormalizerBorrowed::new_nfkd()
+        .normalize_iter(text.chars())
+        .filter(|c| !is_mark(c))
+        .map(|c| if is_safe(c) { c } else { '_' })
+        .collect()
 }
 
-fn is_combining(character: char) -> bool {
-    matches!(
-        character,
-        '\u{300}'..='\u{36f}'
-            | '\u{483}'..='\u{489}'
-            | '\u{591}'..='\u{5bd}'
-            | '\u{64b}'..='\u{65f}'
-            | '\u{1ab0}'..='\u{1aff}'
-            | '\u{1dc0}'..='\u{1dff}'
-            | '\u{20d0}'..='\u{20f0}'
-            | '\u{3099}'
-            | '\u{309a}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{fe20}'..='\u{fe2f}'
-    )
+fn is_safe(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "/!_.*')(&$@=;:+,?-".contains(character)
 }
-
-fn push_decomposed(safe: &mut String, character: char) {
-    if let Some((base, _)) = LETTERS.iter().find(|(_, all)| all.contains(character)) {
-        safe.push(*base);
-        return;
-    }
-    if let Some((_, text)) = COMPATIBLE.iter().find(|(own, _)| *own == character) {
-        safe.push_str(text);
-        return;
-    }
-    match u32::from(character) {
-        // Full-width forms stand at a fixed distance from ASCII.
-        wide @ 0xff01..=0xff5e => {
-            let narrow = char::from_u32(wide - 0xfee0).unwrap_or('_');
-            safe.push_str(&s3_safe(narrow.encode_utf8(&mut [0; 4])));
-        }
-        // A Hangul syllable is two or three letters.
-        syllable @ 0xac00..=0xd7a3 if !(syllable - 0xac00).is_multiple_of(28) => {
-            safe.push_str("___");
-        }
-        0xac00..=0xd7a3 => safe.push_str("__"),
-        _ => safe.push('_'),
-    }
-}
-
-const COMPATIBLE: &[(char, &str)] = &[
-    ('ª', "a"),
-    ('º', "o"),
-    ('¹', "1"),
-    ('²', "2"),
-    ('³', "3"),
-    ('¼', "1_4"),
-    ('½', "1_2"),
-    ('¾', "3_4"),
-    ('Ĳ', "IJ"),
-    ('ĳ', "ij"),
-    ('Ŀ', "L_"),
-    ('ŀ', "l_"),
-    ('ŉ', "_n"),
-    ('…', "..."),
-    ('№', "No"),
-    ('™', "TM"),
-    ('ﬀ', "ff"),
-    ('ﬁ', "fi"),
-    ('ﬂ', "fl"),
-    ('ﬃ', "ffi"),
-    ('ﬄ', "ffl"),
-];
-
-/// Letters whose decomposition is one ASCII letter and combining marks.
-const LETTERS: &[(char, &str)] = &[
-    ('A', "ÀÁÂÃÄÅĀĂĄǍǞǠǺȀȂȦḀẠẢẤẦẨẪẬẮẰẲẴẶ"),
-    ('B', "ḂḄḆ"),
-    ('C', "ÇĆĈĊČḈ"),
-    ('D', "ĎḊḌḎḐḒ"),
-    ('E', "ÈÉÊËĒĔĖĘĚȄȆȨḔḖḘḚḜẸẺẼẾỀỂỄỆ"),
-    ('F', "Ḟ"),
-    ('G', "ĜĞĠĢǦǴḠ"),
-    ('H', "ĤȞḢḤḦḨḪ"),
-    ('I', "ÌÍÎÏĨĪĬĮİǏȈȊḬḮỈỊ"),
-    ('J', "Ĵ"),
-    ('K', "ĶǨḰḲḴ"),
-    ('L', "ĹĻĽḶḸḺḼ"),
-    ('M', "ḾṀṂ"),
-    ('N', "ÑŃŅŇǸṄṆṈṊ"),
-    ('O', "ÒÓÔÕÖŌŎŐƠǑǪǬȌȎȪȬȮȰṌṎṐṒỌỎỐỒỔỖỘỚỜỞỠỢ"),
-    ('P', "ṔṖ"),
-    ('R', "ŔŖŘȐȒṘṚṜṞ"),
-    ('S', "ŚŜŞŠȘṠṢṤṦṨ"),
-    ('T', "ŢŤȚṪṬṮṰ"),
-    ('U', "ÙÚÛÜŨŪŬŮŰŲƯǓǕǗǙǛȔȖṲṴṶṸṺỤỦỨỪỬỮỰ"),
-    ('V', "ṼṾ"),
-    ('W', "ŴẀẂẄẆẈ"),
-    ('X', "ẊẌ"),
-    ('Y', "ÝŶŸȲẎỲỴỶỸ"),
-    ('Z', "ŹŻŽẐẒẔ"),
-    ('a', "àáâãäåāăąǎǟǡǻȁȃȧḁạảấầẩẫậắằẳẵặ"),
-    ('b', "ḃḅḇ"),
-    ('c', "çćĉċčḉ"),
-    ('d', "ďḋḍḏḑḓ"),
-    ('e', "èéêëēĕėęěȅȇȩḕḗḙḛḝẹẻẽếềểễệ"),
-    ('f', "ḟ"),
-    ('g', "ĝğġģǧǵḡ"),
-    ('h', "ĥȟḣḥḧḩḫẖ"),
-    ('i', "ìíîïĩīĭįǐȉȋḭḯỉị"),
-    ('j', "ĵǰ"),
-    ('k', "ķǩḱḳḵ"),
-    ('l', "ĺļľḷḹḻḽ"),
-    ('m', "ḿṁṃ"),
-    ('n', "ñńņňǹṅṇṉṋ"),
-    ('o', "òóôõöōŏőơǒǫǭȍȏȫȭȯȱṍṏṑṓọỏốồổỗộớờởỡợ"),
-    ('p', "ṕṗ"),
-    ('r', "ŕŗřȑȓṙṛṝṟ"),
-    ('s', "śŝşšſșṡṣṥṧṩẛ"),
-    ('t', "ţťțṫṭṯṱẗ"),
-    ('u', "ùúûüũūŭůűųưǔǖǘǚǜȕȗṳṵṷṹṻụủứừửữự"),
-    ('v', "ṽṿ"),
-    ('w', "ŵẁẃẅẇẉẘ"),
-    ('x', "ẋẍ"),
-    ('y', "ýÿŷȳẏẙỳỵỷỹ"),
-    ('z', "źżžẑẓẕ"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -439,6 +325,9 @@ mod tests {
             ("ｆｕｌｌ　＃", "full__"),
             ("ﬁn ½ 한", "fin_1_2____"),
             ("客户", "__"),
+            ("ǆ ㏒ ㎏ ⑳ 𝐁𝟗 ﷺ", "dz_log_kg_20_B9___________________"),
+            ("한글 हिन्दी", "______"),
+            ("①ﬃⅣ℡", "1ffiIVTEL"),
         ] {
             assert_eq!(s3_safe(name), safe, "{name}");
         }

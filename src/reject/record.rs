@@ -36,7 +36,7 @@ pub struct RejectedRow {
     /// The row's number in its stream.
     pub ordinal: u64,
     /// Why it was rejected.
-    pub reason: Reason,
+    pub reason: Arc<Reason>,
     /// Id of the job that refused it; `None` if it was never sent.
     pub job_id: Option<Arc<str>>,
 }
@@ -49,6 +49,16 @@ pub fn rejected(
     source: RecordBatch,
     rows: &[RejectedRow],
     at: DateTime<Utc>,
+) -> Result<RecordBatch, RejectError> {
+    let at = TimestampMillisecondArray::from_value(at.timestamp_millis(), rows.len());
+    rejected_at(source, rows, at)
+}
+
+/// The same where each row was rejected at a time of its own.
+pub(super) fn rejected_at(
+    source: RecordBatch,
+    rows: &[RejectedRow],
+    at: TimestampMillisecondArray,
 ) -> Result<RecordBatch, RejectError> {
     if source.num_rows() != rows.len() {
         let (source, rows) = (source.num_rows(), rows.len());
@@ -66,7 +76,18 @@ pub fn rejected(
     Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
 }
 
-fn reject_columns(rows: &[RejectedRow], at: DateTime<Utc>) -> [(Field, ArrayRef); REJECT_COLUMNS] {
+/// The schema of the rejected records of a source.
+pub(super) fn schema_of(source: &Schema) -> Schema {
+    let at = TimestampMillisecondArray::from(Vec::<i64>::new());
+    let added = reject_columns(&[], at).map(|(field, _)| Arc::new(field));
+    let fields = source.fields().iter().map(Arc::clone).chain(added);
+    Schema::new_with_metadata(fields.collect::<Vec<_>>(), source.metadata().clone())
+}
+
+fn reject_columns(
+    rows: &[RejectedRow],
+    at: TimestampMillisecondArray,
+) -> [(Field, ArrayRef); REJECT_COLUMNS] {
     let text = |of: fn(&Reason) -> &str| -> ArrayRef {
         let texts = rows.iter().map(|row| of(&row.reason));
         Arc::new(StringArray::from_iter_values(texts))
@@ -77,7 +98,6 @@ fn reject_columns(rows: &[RejectedRow], at: DateTime<Utc>) -> [(Field, ArrayRef)
     };
     let job_ids: StringArray = rows.iter().map(|row| row.job_id.as_deref()).collect();
     let ordinals = UInt64Array::from_iter_values(rows.iter().map(|row| row.ordinal));
-    let at = TimestampMillisecondArray::from_value(at.timestamp_millis(), rows.len());
     [
         required(REJECT_ORDINAL, Arc::new(ordinals)),
         required(REJECT_STAGE, text(|reason| reason.stage.as_str())),
@@ -136,7 +156,7 @@ mod tests {
     fn reasons_follow_the_source_columns() {
         let row = |ordinal, fields: &[&str], job_id: Option<&str>| RejectedRow {
             ordinal,
-            reason: reason(fields),
+            reason: Arc::new(reason(fields)),
             job_id: job_id.map(Arc::from),
         };
         let rows = [

@@ -2,35 +2,29 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::{BufReader, Seek as _, Write as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::local::LocalFileSystem;
+use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
-use object_store::{
-    MultipartUpload, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme, PutMode, PutPayload,
-    RetryConfig,
-};
-use secrecy::{ExposeSecret as _, SecretString};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use tokio::sync::Mutex;
-use url::Url;
 
-use super::envelope::{Envelope, Format};
-use super::error::{Cause, RejectError};
+use super::body::{Body, Fingerprint, PART_BYTES, packed};
+use super::envelope::Envelope;
+use super::error::{Cause, RejectError, sources};
+use super::format::FileFormat;
 use super::path::{FileParts, Layout};
+use super::place::{Encryption, Opened, Place};
+use super::read::{RejectedReader, read_rejected};
 
-/// Larger objects are sent in parts of this size, in bytes.
-const PART_BYTES: usize = 5 << 20;
-/// Rows rendered at a time.
-const SLICE_ROWS: usize = 1_024;
-/// Tries of a request after the first.
-const MAX_RETRIES: usize = 6;
-/// Longest time that a request and its retries take.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
+/// Puts of one object whose answers may be lost.
+const MAX_LOST: usize = 3;
 
 /// Where rejected records are stored, and under which names.
 #[derive(Debug, Clone)]
@@ -38,36 +32,26 @@ pub struct RejectConfig {
     /// Bucket or URL.
     pub place: Place,
     /// How they are written.
-    pub format: Format,
+    pub file: FileFormat,
     /// Directory of a stream, such as `{sync_id}/{namespace}/{stream_name}/`, which is the default.
     pub path_format: Option<String>,
     /// Name of an object; `{date}_{timestamp}_{part_number}{format_extension}` by default.
     pub file_name_format: Option<String>,
+    /// What S3 is asked to encrypt them with.
+    pub encryption: Encryption,
 }
 
-/// A bucket, or any URL.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// A bucket of S3, or of a server that speaks S3.
-    S3(S3Place),
-    /// `file:///directory`, `s3://bucket/prefix` with the environment's credentials, or another
-    /// URL that object_store takes.
-    Url(Url),
-}
-
-/// A bucket, its keys and the prefix.
-#[derive(Debug, Clone)]
-pub struct S3Place {
-    /// Name of the bucket.
-    pub bucket: String,
-    /// Region; empty takes the environment's.
-    pub region: String,
-    /// Address of a server that is not Amazon's, such as `http://localhost:9000`; empty is absent.
-    pub endpoint: Option<String>,
-    /// Key and secret. If absent, the environment's: web identity, pod identity, instance profile.
-    pub keys: Option<(SecretString, SecretString)>,
-    /// Prefix of every key.
-    pub bucket_path: String,
+impl RejectConfig {
+    /// CSV under the default names, encrypted as the bucket is.
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            file: FileFormat::default(),
+            path_format: None,
+            file_name_format: None,
+            encryption: Encryption::default(),
+        }
+    }
 }
 
 /// A stream, as far as its rejected records show it.
@@ -90,7 +74,7 @@ pub struct RejectStore {
     place: String,
     prefix: String,
     layout: Layout,
-    format: Format,
+    file: FileFormat,
     directories: Mutex<HashMap<String, Directory>>,
 }
 
@@ -113,10 +97,11 @@ impl RejectStore {
     /// # Errors
     /// A config error for templates or a place that cannot be.
     pub fn open(config: &RejectConfig, start: DateTime<Utc>) -> Result<Self, RejectError> {
-        let (store, place, prefix) = match &config.place {
-            Place::S3(s3) => open_s3(s3)?,
-            Place::Url(url) => open_url(url)?,
-        };
+        let Opened {
+            store,
+            place,
+            prefix,
+        } = config.place.open(&config.encryption)?;
         let path_format = config.path_format.as_deref();
         let file_name_format = config.file_name_format.as_deref();
         Ok(Self {
@@ -124,7 +109,7 @@ impl RejectStore {
             place,
             prefix,
             layout: Layout::new(path_format, file_name_format, start)?,
-            format: config.format,
+            file: config.file,
             directories: Mutex::default(),
         })
     }
@@ -144,8 +129,9 @@ impl RejectStore {
         };
         let directory = self.layout.directory(&self.prefix, &stream);
         let key = key(&directory, "_check_test")?;
+        let content = packed(b"{\"data\":1}", self.file.compression)?;
         self.store
-            .put(&key, PutPayload::from_static(b"{\"data\":1}"))
+            .put(&key, content.into())
             .await
             .map_err(|error| self.failed("write", key.as_ref(), &error))?;
         let names = self.list(&directory).await;
@@ -170,16 +156,87 @@ impl RejectStore {
         stream: &RejectStream,
         batches: &[RecordBatch],
     ) -> Result<String, RejectError> {
-        let mut body = Body::new(self.format, stream, batches);
+        let batches = stream::iter(batches.iter().cloned().map(Ok::<_, RejectError>));
+        let stored = self.write_stream(stream, batches).await?;
+        stored.ok_or_else(|| RejectError::Batch {
+            reason: "it has no row".to_owned(),
+        })
+    }
+
+    /// The same for batches that are made as they are taken: at no time are more than one of them
+    /// and two parts of 5 MiB held. `None` if they have no row, and then there is no object.
+    ///
+    /// # Errors
+    /// As [`Self::write`], and whatever error the batches end with: no object is left then.
+    pub async fn write_stream<E: From<RejectError>>(
+        &self,
+        stream: &RejectStream,
+        batches: impl Stream<Item = Result<RecordBatch, E>> + Send,
+    ) -> Result<Option<String>, E> {
+        let envelope = Envelope {
+            sync_id: stream.sync_id,
+            generation_id: stream.generation_id,
+            file: self.file,
+        };
+        let Some(mut body) = Body::open(envelope, batches.boxed()).await? else {
+            return Ok(None);
+        };
+        let first = body.next_part().await?;
         let directory = self.layout.directory(&self.prefix, stream);
         let name = self.reserve(&directory, stream.sync_id).await?;
-        let first = body.next_part()?;
         let key = if first.len() < PART_BYTES {
-            self.put_new(&directory, name, first).await?
+            self.put_new(&directory, name, first, body.sent()).await?
         } else {
             self.put_large(&directory, name, first, body).await?
         };
-        Ok(self.shown(key.as_ref()))
+        Ok(Some(self.shown(key.as_ref())))
+    }
+
+    /// Reads back what was written under a prefix, or one object: by its key, or in the form that
+    /// [`Self::write`] answers. `source` is the schema of the stream's source batches.
+    ///
+    /// # Errors
+    /// [`RejectError::Store`] if the place does not answer, [`RejectError::Read`] for an object
+    /// that is not as this version writes it.
+    pub async fn read(
+        &self,
+        prefix: &str,
+        source: SchemaRef,
+    ) -> Result<BoxStream<'_, Result<RecordBatch, RejectError>>, RejectError> {
+        let prefix = prefix.strip_prefix(&self.place).unwrap_or(prefix);
+        let path = key(prefix.trim_start_matches('/'), "")?;
+        let mut objects = match self.store.head(&path).await {
+            Ok(object) => vec![object.location],
+            Err(_) => {
+                let listed = self.store.list(Some(&path)).map_ok(|meta| meta.location);
+                let listed: Result<Vec<_>, _> = listed.try_collect().await;
+                listed.map_err(|error| self.failed("list", prefix, &error))?
+            }
+        };
+        objects.sort();
+        let batches = stream::iter(objects)
+            .then(move |object| self.read_object(object, Arc::clone(&source)))
+            .map_ok(stream::iter)
+            .try_flatten();
+        Ok(batches.boxed())
+    }
+
+    /// An object, by way of a temporary file: it may be larger than memory.
+    async fn read_object(
+        &self,
+        object: Path,
+        source: SchemaRef,
+    ) -> Result<RejectedReader, RejectError> {
+        let failed = |error| self.failed("read", object.as_ref(), &error);
+        let mut chunks = self.store.get(&object).await.map_err(failed)?.into_stream();
+        let disk = |error: std::io::Error| RejectError::Temporary(error.to_string());
+        let mut file = tempfile::tempfile().map_err(disk)?;
+        while let Some(chunk) = chunks.next().await.transpose().map_err(failed)? {
+            file.write_all(&chunk).map_err(disk)?;
+        }
+        file.rewind().map_err(disk)?;
+        let format = self.file.of_name(object.filename().unwrap_or_default());
+        read_rejected(BufReader::new(file), format, source)
     }
 
     /// A name with the directory's next part number that no known object has.
@@ -201,7 +258,7 @@ impl RejectStore {
             timestamp: Utc::now().timestamp_millis(),
             part_number: known.next_part,
             sync_id,
-            extension: self.format.extension(),
+            extension: self.file.extension(),
         });
         known.next_part = known.next_part.saturating_add(1);
         let free = known.take(&base);
@@ -217,72 +274,115 @@ impl RejectStore {
             .take(taken)
     }
 
-    /// Puts a small object under the first name that is free. A server that cannot put on
-    /// condition is trusted with the listing's word.
+    /// Puts a small object under the first name that is free. A name that is taken by these very
+    /// bytes was put by a request whose answer was lost.
     async fn put_new(
         &self,
         directory: &str,
         mut name: Name,
         bytes: Bytes,
+        sent: &Fingerprint,
     ) -> Result<Path, RejectError> {
         let payload = PutPayload::from_bytes(bytes);
+        let mut lost = 0;
         loop {
             let key = key(directory, &name.free)?;
-            let mut put = self
-                .store
-                .put_opts(&key, payload.clone(), PutMode::Create.into())
-                .await;
-            if put.as_ref().is_err_and(lacks_conditions) {
-                put = self.store.put(&key, payload.clone()).await;
-            }
-            match put {
-                Ok(_) => return Ok(key),
+            match self.create(&key, payload.clone()).await {
+                Ok(()) => return Ok(key),
                 Err(object_store::Error::AlreadyExists { .. }) => {
+                    if self.holds(&key, sent).await {
+                        return Ok(key);
+                    }
                     name.free = self.rename(directory, &name.base).await;
                 }
+                Err(error) if is_lost(&error) && lost < MAX_LOST => lost += 1,
                 Err(error) => return Err(self.failed("write", key.as_ref(), &error)),
             }
         }
     }
 
-    /// Sends a large object in parts. Parts cannot be put on condition: the name is asked first.
-    async fn put_large(
+    /// Puts an object that must be new. A server that cannot put on condition is trusted with the
+    /// listing's word.
+    async fn create(&self, key: &Path, payload: PutPayload) -> object_store::Result<()> {
+        let put = self
+            .store
+            .put_opts(key, payload.clone(), PutMode::Create.into())
+            .await;
+        match put {
+            Err(error) if lacks_conditions(&error) => self.store.put(key, payload).await.map(drop),
+            put => put.map(drop),
+        }
+    }
+
+    /// Whether an object is there with this content. One that cannot be read counts as another.
+    async fn holds(&self, key: &Path, sent: &Fingerprint) -> bool {
+        let Ok(found) = self.store.get(key).await else {
+            return false;
+        };
+        if found.meta.size != sent.length() {
+            return false;
+        }
+        let mut content = Fingerprint::default();
+        let mut chunks = found.into_stream();
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => content.add(&chunk),
+                Err(_) => return false,
+            }
+        }
+        content.is(sent)
+    }
+
+    /// Sends a large object in parts. Parts cannot be put on condition: the name is asked first,
+    /// and again before the parts become the object.
+    async fn put_large<E: From<RejectError>>(
         &self,
         directory: &str,
         name: Name,
         first: Bytes,
-        body: Body<'_>,
-    ) -> Result<Path, RejectError> {
+        mut body: Body<'_, E>,
+    ) -> Result<Path, E> {
         let mut key = self::key(directory, &name.free)?;
         while self.store.head(&key).await.is_ok() {
             key = self::key(directory, &self.rename(directory, &name.base).await)?;
         }
-        let failed = |error| self.failed("write", key.as_ref(), &error);
-        let mut upload = self.store.put_multipart(&key).await.map_err(failed)?;
-        let sent = self.put_parts(upload.as_mut(), &key, first, body).await;
-        if sent.is_err()
-            && let Err(error) = upload.abort().await
-        {
-            let cause = Cause::of(&error);
-            tracing::warn!(%key, %cause, "an unfinished upload could not be aborted");
+        let begun = self.store.put_multipart(&key).await;
+        let mut upload = begun.map_err(|error| self.failed("write", key.as_ref(), &error))?;
+        let mut sent = self
+            .put_parts(upload.as_mut(), &key, first, &mut body)
+            .await;
+        if sent.is_ok() && self.store.head(&key).await.is_ok() {
+            let object = self.shown(key.as_ref());
+            sent = Err(RejectError::Taken { object }.into());
         }
-        sent.map(|()| key)
+        if let Err(error) = sent {
+            if let Err(error) = upload.abort().await {
+                let cause = Cause::of(&error);
+                tracing::warn!(%key, %cause, "an unfinished upload could not be aborted");
+            }
+            return Err(error);
+        }
+        match upload.complete().await {
+            Ok(_) => Ok(key),
+            // Completed by a request whose answer was lost, the upload is known no more.
+            Err(_) if self.holds(&key, body.sent()).await => Ok(key),
+            Err(error) => Err(self.failed("write", key.as_ref(), &error).into()),
+        }
     }
 
-    async fn put_parts(
+    async fn put_parts<E: From<RejectError>>(
         &self,
         upload: &mut dyn MultipartUpload,
         key: &Path,
         first: Bytes,
-        mut body: Body<'_>,
-    ) -> Result<(), RejectError> {
-        let failed = |error| self.failed("write", key.as_ref(), &error);
+        body: &mut Body<'_, E>,
+    ) -> Result<(), E> {
         let mut part = first;
         while !part.is_empty() {
-            upload.put_part(part.into()).await.map_err(failed)?;
-            part = body.next_part()?;
+            let put = upload.put_part(part.into()).await;
+            put.map_err(|error| self.failed("write", key.as_ref(), &error))?;
+            part = body.next_part().await?;
         }
-        upload.complete().await.map_err(failed)?;
         Ok(())
     }
 
@@ -319,7 +419,7 @@ impl fmt::Debug for RejectStore {
         f.debug_struct("RejectStore")
             .field("place", &self.place)
             .field("prefix", &self.prefix)
-            .field("format", &self.format)
+            .field("file", &self.file)
             .finish_non_exhaustive()
     }
 }
@@ -337,148 +437,19 @@ impl Directory {
     }
 }
 
-/// The bytes of one object, rendered as they are sent.
-struct Body<'a> {
-    envelope: Envelope,
-    slices: Box<dyn Iterator<Item = RecordBatch> + Send + 'a>,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Body<'a> {
-    fn new(format: Format, stream: &RejectStream, batches: &'a [RecordBatch]) -> Self {
-        let slices = batches.iter().flat_map(|batch| {
-            let rows = batch.num_rows();
-            (0..rows)
-                .step_by(SLICE_ROWS)
-                .map(move |first| batch.slice(first, SLICE_ROWS.min(rows - first)))
-        });
-        Self {
-            envelope: Envelope {
-                sync_id: stream.sync_id,
-                generation_id: stream.generation_id,
-                format,
-            },
-            slices: Box::new(slices),
-            buffer: format.header().to_vec(),
-        }
-    }
-
-    /// One part, or what is left; empty after the end. All but the last have one size, which
-    /// some servers ask for.
-    fn next_part(&mut self) -> Result<Bytes, RejectError> {
-        while self.buffer.len() < PART_BYTES {
-            let Some(slice) = self.slices.next() else {
-                break;
-            };
-            self.envelope.write(&slice, &mut self.buffer)?;
-        }
-        let rest = self.buffer.split_off(PART_BYTES.min(self.buffer.len()));
-        Ok(std::mem::replace(&mut self.buffer, rest).into())
-    }
-}
-
-type Opened = (Arc<dyn ObjectStore>, String, String);
-
-fn open_s3(s3: &S3Place) -> Result<Opened, RejectError> {
-    let place = format!("s3://{}", s3.bucket);
-    let mut builder = match &s3.keys {
-        Some((id, secret)) => AmazonS3Builder::new()
-            .with_access_key_id(id.expose_secret())
-            .with_secret_access_key(secret.expose_secret()),
-        None => AmazonS3Builder::from_env(),
-    };
-    builder = builder.with_bucket_name(&s3.bucket);
-    if !s3.region.is_empty() {
-        builder = builder.with_region(&s3.region);
-    }
-    let endpoint = s3.endpoint.as_deref().map(str::trim).unwrap_or_default();
-    if !endpoint.is_empty() {
-        builder = builder
-            .with_endpoint(endpoint.trim_end_matches('/'))
-            .with_allow_http(endpoint.starts_with("http://"))
-            .with_virtual_hosted_style_request(false);
-    }
-    let store = build_s3(builder, &place)?;
-    Ok((store, place, s3.bucket_path.clone()))
-}
-
-fn open_url(url: &Url) -> Result<Opened, RejectError> {
-    let mut shown = url.clone();
-    // A URL that cannot hold a user name holds no secret either.
-    let _ = (shown.set_username(""), shown.set_password(None));
-    shown.set_query(None);
-    let place = shown.as_str().trim_end_matches('/').to_owned();
-    let refused = |reason: String| RejectError::Place {
-        place: place.clone(),
-        reason,
-    };
-    let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|_| {
-        refused("this is no URL of an object store; use file:///directory or s3://bucket".into())
-    })?;
-    let prefix = path.to_string();
-    match scheme {
-        ObjectStoreScheme::Local => {
-            let directory = url
-                .to_file_path()
-                .map_err(|()| refused("a file URL needs an absolute path".into()))?;
-            let store = std::fs::create_dir_all(&directory)
-                .map_err(|error| refused(format!("{error}; choose another directory")))
-                .and_then(|()| {
-                    LocalFileSystem::new_with_prefix(&directory)
-                        .map_err(|error| refused(Cause::of(&error).to_string()))
-                })?;
-            Ok((
-                Arc::new(store.with_automatic_cleanup(true)),
-                place,
-                String::new(),
-            ))
-        }
-        ObjectStoreScheme::AmazonS3 => {
-            let builder = AmazonS3Builder::from_env().with_url(url.as_str());
-            Ok((build_s3(builder, &place)?, root_of(&place, &prefix), prefix))
-        }
-        _ => {
-            let (store, _) = object_store::parse_url(url).map_err(|_| {
-                refused("this kind of store is not built in; use file:/// or s3://".into())
-            })?;
-            Ok((Arc::from(store), root_of(&place, &prefix), prefix))
-        }
-    }
-}
-
-/// A URL without the path in its store.
-fn root_of(place: &str, prefix: &str) -> String {
-    let root = place.strip_suffix(prefix).unwrap_or(place);
-    root.trim_end_matches('/').to_owned()
-}
-
-fn build_s3(builder: AmazonS3Builder, place: &str) -> Result<Arc<dyn ObjectStore>, RejectError> {
-    let retry = RetryConfig {
-        max_retries: MAX_RETRIES,
-        retry_timeout: RETRY_TIMEOUT,
-        ..RetryConfig::default()
-    };
-    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
-    let store = builder
-        .with_retry(retry)
-        .build()
-        .map_err(|_| RejectError::Place {
-            place: place.to_owned(),
-            reason: format!(
-                "the settings make no S3 client (region {}); check the bucket, s3_bucket_region, \
-             s3_endpoint, and that both keys are set or neither",
-                region.as_deref().unwrap_or("not set")
-            ),
-        })?;
-    Ok(Arc::new(store))
-}
-
 /// Whether a server refused because it knows no `If-None-Match`.
 fn lacks_conditions(error: &object_store::Error) -> bool {
     matches!(
         error,
         object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }
     ) || matches!(Cause::of(error), Cause::Other(Some(code)) if code == "NotImplemented")
+}
+
+/// Whether a request was sent and nothing is known of its end.
+fn is_lost(error: &object_store::Error) -> bool {
+    sources(error)
+        .filter_map(|source| source.downcast_ref::<HttpError>())
+        .any(|http| !matches!(http.kind(), HttpErrorKind::Connect | HttpErrorKind::Request))
 }
 
 fn key(directory: &str, name: &str) -> Result<Path, RejectError> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::ApiError;
+
 /// A fault: what it hits, how often, and what it does.
 ///
 /// As JSON: `{"method":"PATCH","path":"*/jobs/ingest/*","skip":1,"times":1,"do":{"lose":{}}}`.
@@ -56,6 +58,27 @@ pub enum Action {
         #[serde(default)]
         retry_after: Option<u64>,
     },
+    /// Answers an error of the REST API without doing the work; with a path, also to a describe
+    /// inside a composite request.
+    ApiError {
+        /// HTTP status; 400 when absent.
+        #[serde(default = "bad_request")]
+        status: u16,
+        /// `errorCode`.
+        code: String,
+        /// `message`.
+        #[serde(default)]
+        message: String,
+    },
+    /// Answers an error of the token endpoint, 400, without doing the work; it hits no other
+    /// request.
+    OauthError {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        #[serde(default)]
+        description: String,
+    },
     /// Closes the connection without doing the work.
     Close {},
     /// Does the work, then closes the connection without an answer.
@@ -79,6 +102,10 @@ pub enum Action {
     LockRows {
         /// From 0 to 1.
         share: f64,
+        /// The share is drawn by the rows' values, and a row fails this many times, in whichever
+        /// jobs it comes; when absent, it is drawn for each job anew.
+        #[serde(default)]
+        attempts: Option<u32>,
     },
     /// A share of rows fails with the error given.
     FailRows {
@@ -86,6 +113,17 @@ pub enum Action {
         share: f64,
         /// `CODE:message:Field --`.
         error: String,
+        /// As in `LockRows`.
+        #[serde(default)]
+        attempts: Option<u32>,
+    },
+    /// In 200 rows with a bad one the good ones fail too, with "Too many retries of batch save".
+    TooManyRetries {},
+    /// The share of failed rows with a known record whose result has the Id in `sf__Id`; half of
+    /// them without this fault.
+    FailedIds {
+        /// From 0 to 1.
+        share: f64,
     },
     /// The job's information has no counts.
     NoCounts {},
@@ -98,18 +136,63 @@ pub enum Action {
         #[serde(default)]
         failed: i64,
     },
-    /// Each result of the job lacks its last rows.
+    /// A result of the job lacks its last rows.
     WithholdRows {
         /// Rows.
         count: usize,
+        /// In this result only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
     },
     /// The first rows of each result come back with other values.
     AlterRows {
         /// Rows.
         count: usize,
     },
-    /// The columns of results come back in upper case and the other way round.
-    OtherHeader {},
+    /// The first rows of a result come twice.
+    RepeatRows {
+        /// Rows.
+        count: usize,
+        /// In this result only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// A result has more rows, which were never uploaded.
+    ForeignRows {
+        /// Rows.
+        count: usize,
+        /// In this result only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// The columns of results come back in another letter case and order.
+    OtherHeader {
+        /// Upper case when absent.
+        #[serde(default)]
+        case: Case,
+        /// The other way round when absent.
+        #[serde(default)]
+        order: Order,
+    },
+    /// Results lack some of the uploaded columns.
+    DropColumns(Chosen),
+    /// Some of the uploaded columns come back without values.
+    BlankColumns(Chosen),
+    /// Values of processed rows come back in another form, as far as their fields can read them.
+    Reformat {
+        /// `912260031` as `9.12260031E8`; also the default of the simulator.
+        #[serde(default = "yes")]
+        numbers: bool,
+        /// `2024-01-31` as `2024-01-31T00:00:00.000Z`.
+        #[serde(default = "yes")]
+        dates: bool,
+        /// `2024-01-31T10:00:00Z` as `2024-01-31T10:00:00.000+0000`.
+        #[serde(default = "yes")]
+        date_times: bool,
+        /// `true` as `TRUE` in one column, as `1` in the next.
+        #[serde(default = "yes")]
+        booleans: bool,
+    },
     /// A result without rows has no header either.
     EmptyBody {},
     /// Results come in pages, with a `Sforce-Locator`.
@@ -117,6 +200,62 @@ pub enum Action {
         /// Rows of a page.
         rows: usize,
     },
+}
+
+/// A result file of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultFile {
+    /// `successfulResults`.
+    Successful,
+    /// `failedResults`.
+    Failed,
+    /// `unprocessedrecords`.
+    Unprocessed,
+}
+
+/// The letter case of a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Case {
+    /// `LASTNAME`.
+    #[default]
+    Upper,
+    /// `lastname`.
+    Lower,
+    /// As uploaded, without quotes.
+    Kept,
+}
+
+/// The order of columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// From the last to the first.
+    #[default]
+    Reversed,
+    /// By name.
+    Sorted,
+    /// As uploaded.
+    Kept,
+}
+
+/// Some of the uploaded columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chosen {
+    /// By name, in any letter case.
+    pub names: Vec<String>,
+    /// Of all others, this share, drawn from the seed.
+    pub share: f64,
+}
+
+fn bad_request() -> u16 {
+    400
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn too_many_locks() -> String {
@@ -128,6 +267,8 @@ impl Action {
         !matches!(
             self,
             Action::Status { .. }
+                | Action::ApiError { .. }
+                | Action::OauthError { .. }
                 | Action::Close {}
                 | Action::Lose {}
                 | Action::Delay { .. }
@@ -158,6 +299,9 @@ pub(crate) struct Verdict {
     pub(crate) close: bool,
     pub(crate) lose: bool,
     pub(crate) status: Option<(u16, Option<String>, Option<u64>)>,
+    pub(crate) error: Option<ApiError>,
+    /// `error` and `error_description` of the token endpoint.
+    pub(crate) oauth_error: Option<(String, String)>,
 }
 
 impl Faults {
@@ -185,8 +329,10 @@ impl Faults {
     /// What happens to a request.
     pub(crate) fn of_request(&mut self, method: &str, path: &str) -> Verdict {
         let mut verdict = Verdict::default();
+        let for_tokens = path.starts_with("/services/oauth2/token");
         let matches = |fault: &Fault| {
             !fault.action.is_of_jobs()
+                && (for_tokens || !matches!(fault.action, Action::OauthError { .. }))
                 && fault
                     .method
                     .as_deref()
@@ -205,6 +351,14 @@ impl Faults {
                 } => {
                     verdict.status = Some((code, body, retry_after));
                 }
+                Action::ApiError {
+                    status,
+                    code,
+                    message,
+                } => verdict.error = Some(ApiError::new(status, &code, &message)),
+                Action::OauthError { error, description } => {
+                    verdict.oauth_error = Some((error, description));
+                }
                 Action::Close {} => verdict.close = true,
                 Action::Lose {} => verdict.lose = true,
                 Action::Delay { ms } => verdict.delay += Duration::from_millis(ms),
@@ -213,6 +367,25 @@ impl Faults {
             }
         }
         verdict
+    }
+
+    /// The error of a describe inside another request: of faults that name its path.
+    pub(crate) fn of_subrequest(&mut self, path: &str) -> Option<ApiError> {
+        let matches = |fault: &Fault| {
+            let pattern = fault.path.as_deref();
+            matches!(fault.action, Action::ApiError { .. })
+                && pattern.is_some_and(|pattern| matches_pattern(pattern, path))
+        };
+        self.hits(matches)
+            .into_iter()
+            .find_map(|action| match action {
+                Action::ApiError {
+                    status,
+                    code,
+                    message,
+                } => Some(ApiError::new(status, &code, &message)),
+                _ => None,
+            })
     }
 
     /// What happens to a job of an object.
@@ -306,7 +479,13 @@ mod tests {
         let status = faults.of_request("POST", "/y").status;
         assert_eq!(status, Some((503, None, Some(2))));
         assert_eq!(faults.of_job("Account"), []);
-        assert_eq!(faults.of_job("contact"), [Action::LockRows { share: 0.5 }]);
+        assert_eq!(
+            faults.of_job("contact"),
+            [Action::LockRows {
+                share: 0.5,
+                attempts: None
+            }]
+        );
         assert_eq!(faults.of_job("contact"), []);
     }
 }

@@ -10,11 +10,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use http_body_util::BodyExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::listener::Connection;
 use super::state::{Shared, lock};
-use super::{ingest, inspect, metadata, oauth};
+use super::{ingest, inspect, metadata, oauth, query};
 
 /// An error of the REST API: a list of one.
 #[derive(Debug)]
@@ -33,6 +33,14 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    pub(crate) fn body(&self) -> Value {
+        json!([{"errorCode": self.code, "message": self.message}])
+    }
+
     /// The answer to a path that does not exist, or a job or object unknown.
     pub(crate) fn not_found() -> ApiError {
         ApiError::new(404, "NOT_FOUND", "The requested resource does not exist")
@@ -41,8 +49,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!([{"errorCode": self.code, "message": self.message}]);
-        (self.status, Json(body)).into_response()
+        (self.status, Json(self.body())).into_response()
     }
 }
 
@@ -58,6 +65,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/sobjects/", get(metadata::global))
         .route("/sobjects/{object}/describe", get(metadata::describe))
         .route("/sobjects/{object}/describe/", get(metadata::describe))
+        .route("/sobjects/{object}/{id}", get(query::record))
+        .route("/query", get(query::query))
+        .route("/query/", get(query::query))
         .route("/composite", post(metadata::composite))
         .route("/composite/batch", post(metadata::composite_batch))
         .route("/jobs/ingest", post(ingest::create).get(ingest::list))
@@ -106,9 +116,15 @@ async fn gate(
         return StatusCode::OK.into_response();
     }
     let data_call = path.starts_with("/services/data/") && path != "/services/data/";
-    let response = if let Some((code, body, retry_after)) = verdict.status {
+    let response = if let Some(error) = verdict.oauth_error {
+        drain(request.into_body()).await;
+        oauth::refused(&error.0, &error.1)
+    } else if let Some((code, body, retry_after)) = verdict.status {
         drain(request.into_body()).await;
         faulty(code, body, retry_after)
+    } else if let Some(error) = verdict.error {
+        drain(request.into_body()).await;
+        error.into_response()
     } else if data_call && !has_session(&shared, request.headers()) {
         drain(request.into_body()).await;
         ApiError::new(401, "INVALID_SESSION_ID", "Session expired or invalid").into_response()
@@ -171,7 +187,7 @@ fn has_session(shared: &Shared, headers: &HeaderMap) -> bool {
 /// Charges API calls; false if the day's are used up.
 pub(crate) fn charge(shared: &Shared, calls: u64) -> bool {
     let mut state = shared.state();
-    let left = state.api_calls + calls <= shared.options.max_api_calls;
+    let left = state.api_calls + calls <= shared.options().max_api_calls;
     if left {
         state.api_calls += calls;
     }
@@ -180,7 +196,7 @@ pub(crate) fn charge(shared: &Shared, calls: u64) -> bool {
 
 fn with_usage(shared: &Shared, mut response: Response) -> Response {
     let used = shared.state().api_calls;
-    let usage = format!("api-usage={used}/{}", shared.options.max_api_calls);
+    let usage = format!("api-usage={used}/{}", shared.options().max_api_calls);
     if let Ok(usage) = HeaderValue::from_str(&usage) {
         response
             .headers_mut()

@@ -10,13 +10,17 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::faults::ResultFile;
 use super::http::ApiError;
-use super::job::{Data, Job, JobState, Request, api_version};
+use super::job::{Data, Job, JobState};
+use super::request::{Request, api_version};
 use super::state::{Shared, lock};
 use super::{id, process, results};
 
 /// Characters of the `content` part when a job is created with its data.
 const MAX_CONTENT_CHARS: usize = 100_000;
+/// Jobs on a page of their list.
+const LIST_JOBS: usize = 1_000;
 /// Bytes of a JSON or multipart body.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
@@ -55,7 +59,7 @@ pub(crate) async fn create(
     };
     let request: Request = request;
     let version = api_version(&version).ok_or_else(ApiError::not_found)?;
-    let settings = request.settings(&shared.org, version)?;
+    let settings = request.settings(&shared.org, &shared.options(), version)?;
     let faults = lock(&shared.faults).of_job(&settings.object.name);
     let mut state = shared.state();
     state.jobs_created += 1;
@@ -217,7 +221,7 @@ async fn receive(
     headers: &HeaderMap,
     mut body: Body,
 ) -> Result<Vec<u8>, ApiError> {
-    let limit = usize::try_from(shared.options.max_upload_bytes).unwrap_or(usize::MAX);
+    let limit = usize::try_from(shared.options().max_upload_bytes).unwrap_or(usize::MAX);
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
@@ -253,7 +257,7 @@ pub(crate) async fn patch(
     job.ask(wanted["state"].as_str().unwrap_or_default())?;
     let answer = job.brief();
     let closed = job.state == JobState::UploadComplete;
-    if no_task && !closed && shared.options.forget {
+    if no_task && !closed && shared.options().forget {
         state.forget_job(&job_id);
     }
     drop(state);
@@ -276,16 +280,41 @@ pub(crate) async fn info(
         .ok_or_else(ApiError::not_found)
 }
 
-/// `GET …/jobs/ingest`.
-pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let jobs: Vec<Value> = shared
-        .state()
-        .jobs
-        .values()
-        .take(1_000)
-        .map(Job::created)
-        .collect();
-    Json(json!({"done": true, "records": jobs, "nextRecordsUrl": null}))
+/// Where a page of the list of jobs begins, and which jobs it holds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Listing {
+    query_locator: Option<String>,
+    job_type: Option<String>,
+    is_pk_chunking_enabled: Option<bool>,
+}
+
+/// `GET …/jobs/ingest`: in no order, up to 1,000 a page.
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Path(version): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Value>, ApiError> {
+    let of_ours = listing.job_type.is_none_or(|kind| kind == "V2Ingest")
+        && listing.is_pk_chunking_enabled != Some(true);
+    let first = listing
+        .query_locator
+        .as_deref()
+        .map_or(Some(0), results::row_of_locator);
+    let first = first.ok_or_else(ApiError::not_found)?;
+    let mut jobs: Vec<Value> = if of_ours {
+        shared.state().jobs.values().map(Job::created).collect()
+    } else {
+        Vec::new()
+    };
+    let end = (first + LIST_JOBS).min(jobs.len());
+    let mut page: Vec<Value> = jobs.drain(first.min(end)..end).collect();
+    fastrand::Rng::with_seed(shared.options().seed).shuffle(&mut page);
+    let more = end < jobs.len() + page.len();
+    let next = more.then(|| format!("/services/data/{version}/jobs/ingest?queryLocator=row-{end}"));
+    Ok(Json(
+        json!({"done": next.is_none(), "records": page, "nextRecordsUrl": next}),
+    ))
 }
 
 /// `DELETE …/jobs/ingest/{id}`.
@@ -315,7 +344,7 @@ pub(crate) async fn result(
     Path((_, job_id, name)): Path<(String, String, String)>,
     Query(page): Query<Page>,
 ) -> Result<Response, ApiError> {
-    let which = results::Which::parse(&name).ok_or_else(ApiError::not_found)?;
+    let which = ResultFile::parse(&name).ok_or_else(ApiError::not_found)?;
     let first = page
         .locator
         .as_deref()

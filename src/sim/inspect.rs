@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::faults::Fault;
 use super::http::ApiError;
-use super::index::Found;
 use super::job::Job;
 use super::org::Object;
+use super::reference;
 use super::state::{Shared, lock};
-use super::table::{Held, key_digest};
+use super::table::{Held, Table};
 
 /// The routes below `/sim`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -26,8 +26,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/sim/state", get(state))
         .route("/sim/objects/{object}", get(object))
         .route("/sim/objects/{object}/rows", get(rows))
+        .route("/sim/objects/{object}/deleted", get(deleted))
         .route("/sim/objects/{object}/column/{field}", get(column))
         .route("/sim/faults", post(add_faults).delete(clear_faults))
+        .route("/sim/options", get(options).post(change_options))
         .route("/sim/hold", post(hold))
         .route("/sim/reset", post(reset))
 }
@@ -40,6 +42,7 @@ async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
             "operation": job.settings.operation.name(), "state": job.state.name(),
             "rows": job.rows, "processed": job.processed, "failed": job.failed,
             "bytes": job.bytes, "message": job.message,
+            "assignment_rule_id": job.settings.assignment_rule_id,
         })
     };
     Json(json!({
@@ -84,39 +87,52 @@ async fn rows(
     Query(window): Query<Window>,
 ) -> Result<Json<Value>, ApiError> {
     let object = known(&shared, &name)?;
-    let held: Vec<(String, BTreeMap<usize, Held>)> = {
+    let held = {
         let table = shared.table(&object.name).ok_or_else(ApiError::not_found)?;
         let window = table.live().skip(window.offset).take(window.limit);
-        window
-            .map(|number| (table.id(number), table.values(number)))
-            .collect()
+        held(&table, window)
     };
+    Ok(Json(shown(&shared, object, held)))
+}
+
+/// Records in the recycle bin.
+async fn deleted(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let object = known(&shared, &name)?;
+    let held = {
+        let table = shared.table(&object.name).ok_or_else(ApiError::not_found)?;
+        held(&table, table.recycled())
+    };
+    Ok(Json(shown(&shared, object, held)))
+}
+
+/// Records by their Ids, as the table holds them.
+type HeldRows = Vec<(String, BTreeMap<usize, Held>)>;
+
+fn held(table: &Table, numbers: impl Iterator<Item = u32>) -> HeldRows {
+    numbers
+        .map(|number| (table.id(number), table.values(number)))
+        .collect()
+}
+
+/// Records with the Ids of the parents that their lookups found.
+fn shown(shared: &Shared, object: &Object, held: HeldRows) -> Value {
     let rows = held.into_iter().map(|(id, values)| {
         let mut row = Map::new();
         for (field, held) in values {
-            let value = match held {
-                Held::Text(text) => Value::String(text),
+            let value = match &held {
+                Held::Text(text) => Value::String(text.clone()),
                 Held::Null => Value::Null,
-                Held::Lookup { parent, by, text } => found(&shared, &parent, by, &text).into(),
+                Held::Lookup { .. } => reference::id_of(shared, object, &held).into(),
             };
             row.insert(object.fields[field].name.clone(), value);
         }
         row.insert("Id".to_owned(), Value::String(id));
         Value::Object(row)
     });
-    Ok(Json(rows.collect()))
-}
-
-/// The Id of the parent that a lookup found.
-fn found(shared: &Shared, parent: &str, by: usize, text: &str) -> Option<String> {
-    let object = shared.org.object(parent)?;
-    let table = shared.table(&object.name)?;
-    let field = &object.fields[by];
-    let number = match table.by_key(by, key_digest(field, text)) {
-        Found::One(number) => number,
-        _ => table.by_id(text)?,
-    };
-    Some(table.id(number))
+    rows.collect()
 }
 
 async fn column(
@@ -151,6 +167,20 @@ async fn add_faults(
 async fn clear_faults(State(shared): State<Arc<Shared>>) -> StatusCode {
     lock(&shared.faults).clear();
     StatusCode::NO_CONTENT
+}
+
+async fn options(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(json!(*shared.options()))
+}
+
+async fn change_options(
+    State(shared): State<Arc<Shared>>,
+    Json(changes): Json<Map<String, Value>>,
+) -> Result<StatusCode, ApiError> {
+    shared
+        .change_options(changes)
+        .map_err(|error| ApiError::new(400, "JSON_PARSER_ERROR", &error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,17 +1,14 @@
 //! An ingest job: its settings, its states and what is told about it.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::csv;
 use super::faults::Action;
 use super::http::ApiError;
-use super::org::{Object, Org};
+use super::request::Settings;
 use super::table::Upload;
 
 /// What a job does with its rows.
@@ -21,6 +18,7 @@ pub(crate) enum Operation {
     Update,
     Upsert,
     Delete,
+    HardDelete,
 }
 
 impl Operation {
@@ -30,6 +28,17 @@ impl Operation {
             Operation::Update => "update",
             Operation::Upsert => "upsert",
             Operation::Delete => "delete",
+            Operation::HardDelete => "hardDelete",
+        }
+    }
+
+    /// The call that row errors name.
+    pub(crate) fn call(self) -> &'static str {
+        match self {
+            Operation::Insert => "an insert",
+            Operation::Update => "an update",
+            Operation::Upsert => "an upsert",
+            Operation::Delete | Operation::HardDelete => "a delete",
         }
     }
 }
@@ -82,125 +91,15 @@ pub(crate) enum Outcome {
     Created(u32),
     /// A known record was changed or deleted.
     Changed(u32),
-    /// Refused, with the text for `sf__Error`.
-    Failed(Box<str>),
-}
-
-/// What a client asks for when it creates a job.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Request {
-    object: Option<String>,
-    operation: Option<String>,
-    external_id_field_name: Option<String>,
-    content_type: Option<String>,
-    line_ending: Option<String>,
-    column_delimiter: Option<String>,
-    assignment_rule_id: Option<String>,
-}
-
-/// The settings of a job, valid for its object.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) object: Arc<Object>,
-    pub(crate) operation: Operation,
-    /// For upsert: the field's index, the Id's for `Id`.
-    pub(crate) external_id: Option<usize>,
-    pub(crate) delimiter: u8,
-    delimiter_name: String,
-    pub(crate) crlf: bool,
-    assignment_rule_id: Option<String>,
-    api_version: f64,
-}
-
-impl Request {
-    /// Checks the request against the org.
-    pub(crate) fn settings(self, org: &Org, api_version: f64) -> Result<Settings, ApiError> {
-        let invalid = |message: &str| ApiError::new(400, "INVALIDJOB", message);
-        let name = self
-            .object
-            .ok_or_else(|| invalid("InvalidJob : No object specified"))?;
-        let object = org.object(&name).ok_or_else(|| {
-            let message = format!("InvalidJob : Unable to find object: {name}");
-            ApiError::new(400, "INVALIDJOB", &message)
-        })?;
-        let operation = match self.operation.as_deref() {
-            Some("insert") => Operation::Insert,
-            Some("update") => Operation::Update,
-            Some("upsert") => Operation::Upsert,
-            Some("delete") => Operation::Delete,
-            Some("hardDelete") => {
-                let message = "hardDelete operation requires special user profile permission";
-                return Err(ApiError::new(400, "FEATURENOTENABLED", message));
-            }
-            _ => return Err(invalid("InvalidJob : operation is missing or unknown")),
-        };
-        let allowed = match operation {
-            Operation::Delete => object.deletable,
-            Operation::Update => object.updateable,
-            Operation::Insert | Operation::Upsert => object.createable,
-        };
-        if !allowed {
-            let message = format!("Entity '{}' is not supported by the Bulk API.", object.name);
-            return Err(ApiError::new(400, "INVALIDENTITY", &message));
-        }
-        if self
-            .content_type
-            .as_deref()
-            .is_some_and(|content_type| content_type != "CSV")
-        {
-            return Err(invalid(
-                "InvalidJob : Unsupported content type, only CSV is",
-            ));
-        }
-        let crlf = match self.line_ending.as_deref() {
-            None | Some("LF") => false,
-            Some("CRLF") => true,
-            Some(_) => return Err(invalid("InvalidJob : lineEnding is LF or CRLF")),
-        };
-        let delimiter_name = self.column_delimiter.unwrap_or_else(|| "COMMA".to_owned());
-        Ok(Settings {
-            external_id: external_id(object, operation, self.external_id_field_name.as_deref())?,
-            object: Arc::clone(object),
-            operation,
-            delimiter: csv::delimiter(&delimiter_name)
-                .ok_or_else(|| invalid("InvalidJob : unknown columnDelimiter"))?,
-            delimiter_name,
-            crlf,
-            assignment_rule_id: self.assignment_rule_id,
-            api_version,
-        })
-    }
-}
-
-fn external_id(
-    object: &Object,
-    operation: Operation,
-    name: Option<&str>,
-) -> Result<Option<usize>, ApiError> {
-    let invalid = |message: &str| ApiError::new(400, "INVALIDJOB", message);
-    match (operation, name) {
-        (Operation::Upsert, None) => {
-            Err(invalid("InvalidJob : External ID was blank for upsert job"))
-        }
-        (Operation::Upsert, Some(name)) => {
-            let field = object.field(name).filter(|&index| {
-                let field = &object.fields[index];
-                field.external_id || field.id_lookup
-            });
-            field.map(Some).ok_or_else(|| {
-                invalid(&format!(
-                    "InvalidJob : Field name provided, {name} does not match an External ID, \
-                     Salesforce Id, or indexed field for {}",
-                    object.name
-                ))
-            })
-        }
-        (_, Some(_)) => Err(invalid(
-            "InvalidJob : externalIdFieldName is for upsert only",
-        )),
-        (_, None) => Ok(None),
-    }
+    /// Refused.
+    Failed {
+        /// The text for `sf__Error`.
+        error: Box<str>,
+        /// The record for `sf__Id`, where the result tells it.
+        record: Option<u32>,
+    },
+    /// Counted, but in no result.
+    Vanished,
 }
 
 /// The rows of a job, in one of the forms that they pass through.
@@ -232,8 +131,9 @@ pub(crate) struct Job {
     /// Rows that have an end, and how many of them failed.
     pub(crate) processed: usize,
     pub(crate) failed: usize,
-    /// The ends of the first rows of `data`; with `forget`, of the failed rows alone.
-    pub(crate) outcomes: Vec<Outcome>,
+    /// The ends of the rows of `data`, none for rows not processed; with `forget`, those rows
+    /// and the failed ones alone.
+    pub(crate) outcomes: Vec<Option<Outcome>>,
     /// Rows after the processed ones whose results were not recorded.
     pub(crate) unrecorded: bool,
     /// With `forget`: what is left are the failed and unprocessed rows, or nothing.
@@ -375,6 +275,17 @@ impl Job {
         info
     }
 
+    /// Records the ends of rows.
+    pub(crate) fn record(&mut self, outcomes: Vec<(usize, Outcome)>) {
+        self.processed += outcomes.len();
+        for (row, outcome) in outcomes {
+            self.failed += usize::from(matches!(outcome, Outcome::Failed { .. }));
+            if let Some(end) = self.outcomes.get_mut(row) {
+                *end = Some(outcome);
+            }
+        }
+    }
+
     /// Keeps of the data what results are made of when processed rows are forgotten.
     pub(crate) fn forget(&mut self) {
         self.forgotten = true;
@@ -384,14 +295,12 @@ impl Job {
         };
         let outcomes = std::mem::take(&mut self.outcomes);
         let mut rows: Vec<usize> = Vec::new();
-        let unprocessed = outcomes.len()..upload.file.rows();
         for (row, outcome) in outcomes.into_iter().enumerate() {
-            if let Outcome::Failed(_) = outcome {
+            if matches!(outcome, None | Some(Outcome::Failed { .. })) {
                 rows.push(row);
                 self.outcomes.push(outcome);
             }
         }
-        rows.extend(unprocessed);
         let file = upload.file.with_rows(&rows);
         self.data = Data::Rows(Arc::new(Upload {
             file,
@@ -402,11 +311,4 @@ impl Job {
 
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// The number of a version in a path, `v62.0`.
-pub(crate) fn api_version(path: &str) -> Option<f64> {
-    path.strip_prefix('v')
-        .and_then(|number| f64::from_str(number).ok())
-        .filter(|n| *n >= 20.0)
 }

@@ -8,10 +8,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
+use super::describe;
 use super::http::{ApiError, charge};
 use super::ingest::read;
-use super::job::api_version;
-use super::state::Shared;
+use super::org::Object;
+use super::request::api_version;
+use super::state::{Shared, lock};
 
 /// When every object was last modified; the org's description never changes.
 const LAST_MODIFIED: &str = "Mon, 01 Jan 2024 00:00:00 GMT";
@@ -33,13 +35,14 @@ pub(crate) async fn resources(Path(version): Path<String>) -> Result<Json<Value>
     let base = format!("/services/data/{version}");
     Ok(Json(json!({
         "sobjects": format!("{base}/sobjects"), "limits": format!("{base}/limits"),
-        "jobs": format!("{base}/jobs"), "composite": format!("{base}/composite"),
+        "jobs": format!("{base}/jobs"), "query": format!("{base}/query"),
+        "composite": format!("{base}/composite"),
     })))
 }
 
 /// `GET …/limits`.
 pub(crate) async fn limits(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let options = &shared.options;
+    let options = shared.options();
     let state = shared.state();
     let limit = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
     Json(json!({
@@ -54,7 +57,28 @@ pub(crate) async fn limits(State(shared): State<Arc<Shared>>) -> Json<Value> {
 
 /// `GET …/sobjects`.
 pub(crate) async fn global(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(shared.org.global())
+    Json(seen_globally(&shared))
+}
+
+/// The global describe with the user's rights.
+fn seen_globally(shared: &Shared) -> Value {
+    let options = shared.options();
+    let mut answer = shared.org.global();
+    for object in answer["sobjects"].as_array_mut().into_iter().flatten() {
+        if !options.may_write(object["name"].as_str().unwrap_or_default()) {
+            describe::make_read_only(object);
+        }
+    }
+    answer
+}
+
+/// The describe of an object with the user's rights.
+fn seen(shared: &Shared, object: &Object) -> Value {
+    let mut answer = object.describe();
+    if !shared.options().may_write(&object.name) {
+        describe::make_read_only(&mut answer);
+    }
+    answer
 }
 
 /// `GET …/sobjects/{object}/describe`.
@@ -68,7 +92,7 @@ pub(crate) async fn describe(
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
     let last_modified = [(header::LAST_MODIFIED, LAST_MODIFIED)];
-    Ok((last_modified, Json(&object.describe)).into_response())
+    Ok((last_modified, Json(seen(&shared, object))).into_response())
 }
 
 /// `POST …/composite`: charged as one call.
@@ -128,23 +152,22 @@ async fn subrequests(body: Body, key: &str) -> Result<Vec<Value>, ApiError> {
 /// Answers a describe inside another request.
 fn subrequest(shared: &Shared, request: &Value, if_modified: bool) -> (u16, Value) {
     let url = request["url"].as_str().unwrap_or_default();
+    if let Some(error) = lock(&shared.faults).of_subrequest(url) {
+        return (error.status(), error.body());
+    }
     let path = url.split('?').next().unwrap_or_default().trim_matches('/');
     let path = path.strip_prefix("services/data/").unwrap_or(path);
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let body = match parts.as_slice() {
-        ["sobjects"] => Some(shared.org.global()),
-        ["sobjects", name, "describe"] => shared
-            .org
-            .object(name)
-            .map(|object| object.describe.clone()),
+        ["sobjects"] => Some(seen_globally(shared)),
+        ["sobjects", name, "describe"] => {
+            shared.org.object(name).map(|object| seen(shared, object))
+        }
         _ => None,
     };
     match body {
         Some(_) if if_modified => (304, Value::Null),
         Some(body) => (200, body),
-        None => (
-            404,
-            json!([{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]),
-        ),
+        None => (404, ApiError::not_found().body()),
     }
 }

@@ -3,8 +3,27 @@
 //! inspection of what the org holds.
 //!
 //! It shares no code with the loader, so that one misreading of Salesforce is not made twice.
-//! By default it is as awkward as the original: results come in another order, numbers come back
-//! through a double, and one of two identical rows is refused now and then.
+//! By default it is as awkward as the original: jobs at once, their batches and rows are processed
+//! and told in an order of their own, numbers come back through a double, half of the failed
+//! updates come back without an Id, and one of two identical rows is refused now and then.
+//!
+//! # Inspection
+//! No session is needed and nothing is charged.
+//!
+//! | request | what it does |
+//! |---|---|
+//! | `GET /sim/state` | counters and all jobs |
+//! | `GET /sim/objects/{object}` | how many records there are, and how many differ |
+//! | `GET /sim/objects/{object}/rows?offset=&limit=` | the records, up to 1,000 |
+//! | `GET /sim/objects/{object}/deleted` | the records in the recycle bin |
+//! | `GET /sim/objects/{object}/column/{field}` | one field of all records, a JSON value a line |
+//! | `POST /sim/faults`, `DELETE /sim/faults` | adds a list of [`Fault`]s, or takes all away |
+//! | `GET /sim/options`, `POST /sim/options` | tells [`SimOptions`], or changes the keys given |
+//! | `POST /sim/hold` `{"hold":true}` | closed jobs do not go on until released |
+//! | `POST /sim/reset` | forgets jobs, records, faults and counters |
+//!
+//! Options that shape the org when it starts (`listen`, `org`, `extra_objects`, `forget`) stay as
+//! they were, whatever is posted.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,29 +35,40 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+mod cells;
+mod columns;
 mod csv;
+mod describe;
 mod faults;
+mod generated;
 mod http;
 mod id;
 mod index;
 mod ingest;
 mod inspect;
 mod job;
+mod jwt;
+mod keys;
 mod listener;
 mod metadata;
 mod number;
 mod oauth;
 mod org;
 mod process;
+mod query;
+mod record_type;
+mod reference;
+mod request;
 mod results;
 mod rules;
+mod shape;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
 mod validate;
 
-pub use faults::{Action, Fault};
+pub use faults::{Action, Case, Chosen, Fault, Order, ResultFile};
 
 /// How a simulator behaves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,8 +89,18 @@ pub struct SimOptions {
     pub forget: bool,
     /// The share of valid rows that the org refuses with a validation rule: the same rows always.
     pub fail_rate: f64,
-    /// Results come in another order than the rows were uploaded.
+    /// Rows of results come in an order of the seed's own.
     pub shuffle: bool,
+    /// Jobs at once, the internal batches of a job and the rows in them are processed in an order
+    /// of the seed's own, as Salesforce does it in parallel.
+    pub shuffle_processing: bool,
+    /// What a job may take longer than another, drawn from the seed, so that jobs at once end in
+    /// another order than they were closed; nothing without `shuffle_processing`.
+    pub job_jitter: Duration,
+    /// Rows of an upsert without an external ID are in no result, instead of failing.
+    pub blank_keys_vanish: bool,
+    /// The user may delete records for good.
+    pub hard_delete: bool,
     /// Numbers in results come back through a double: `912260031` as `9.12260031E8`.
     pub reformat_numbers: bool,
     /// One of two identical rows of an insert is refused now and then.
@@ -84,6 +124,21 @@ pub struct SimOptions {
     pub client_secret: String,
     /// The refresh token that is accepted.
     pub refresh_token: String,
+    /// The RSA key (PEM) that assertions of the JWT bearer grant are signed with; that grant is
+    /// refused when absent.
+    pub jwt_public_key: Option<String>,
+    /// The user that such assertions may name.
+    pub jwt_user: String,
+    /// What the token endpoint takes; a refresh token that comes again meanwhile is told that
+    /// its request is already being processed.
+    pub token_time: Duration,
+    /// What the org says of itself.
+    pub sandbox: bool,
+    /// Objects that the user may write; all when absent, none when empty.
+    pub writable_objects: Option<Vec<String>>,
+    /// Generated objects besides those of the org's description, half of them histories, shares,
+    /// feeds and change events of the others.
+    pub extra_objects: usize,
     /// Faults from the start.
     pub faults: Vec<Fault>,
 }
@@ -99,6 +154,10 @@ impl Default for SimOptions {
             forget: false,
             fail_rate: 0.0,
             shuffle: true,
+            shuffle_processing: true,
+            job_jitter: Duration::from_millis(20),
+            blank_keys_vanish: false,
+            hard_delete: false,
             reformat_numbers: true,
             refuse_duplicates: true,
             check_references: true,
@@ -110,8 +169,23 @@ impl Default for SimOptions {
             client_id: "sim-client-id".to_owned(),
             client_secret: "sim-client-secret".to_owned(),
             refresh_token: "sim-refresh-token".to_owned(),
+            jwt_public_key: None,
+            jwt_user: "loader@sim.example".to_owned(),
+            token_time: Duration::ZERO,
+            sandbox: false,
+            writable_objects: None,
+            extra_objects: 0,
             faults: Vec::new(),
         }
+    }
+}
+
+impl SimOptions {
+    /// Whether the user may write an object that can be written at all.
+    fn may_write(&self, object: &str) -> bool {
+        let is_object = |known: &String| known.eq_ignore_ascii_case(object);
+        let writable = self.writable_objects.as_ref();
+        writable.is_none_or(|objects| objects.iter().any(is_object))
     }
 }
 

@@ -1,12 +1,17 @@
 //! The org's objects: read from compact JSON, completed to what a describe call answers, and
 //! reduced to what validating a row needs.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::describe;
+use super::generated;
+use super::record_type::{self, RecordType};
 
 /// How the values of a field are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn of(type_name: &str) -> Kind {
+    pub(crate) fn of(type_name: &str) -> Kind {
         match type_name {
             "boolean" => Kind::Boolean,
             "int" => Kind::Int,
@@ -43,7 +48,7 @@ impl Kind {
         }
     }
 
-    fn soap(self) -> &'static str {
+    pub(crate) fn soap(self) -> &'static str {
         match self {
             Kind::Text | Kind::Email => "xsd:string",
             Kind::Boolean => "xsd:boolean",
@@ -81,6 +86,8 @@ pub(crate) struct Field {
     pub(crate) case_sensitive: bool,
     pub(crate) reference_to: Vec<String>,
     pub(crate) relationship: Option<String>,
+    /// A lookup to the record's master.
+    pub(crate) to_master: bool,
     /// The active values of a restricted picklist.
     pub(crate) restricted: Option<HashSet<String>>,
     pub(crate) multiple: bool,
@@ -95,14 +102,22 @@ pub(crate) struct Object {
     pub(crate) updateable: bool,
     pub(crate) deletable: bool,
     pub(crate) fields: Vec<Field>,
+    /// Its record types besides the master; none in most objects.
+    pub(crate) record_types: Vec<RecordType>,
     /// Records that are there from the start, as CSV.
     pub(crate) records: Option<String>,
-    /// The whole describe answer.
-    pub(crate) describe: Value,
+    /// The compact description.
+    given: Value,
     by_name: HashMap<String, usize>,
 }
 
 impl Object {
+    /// The whole describe answer.
+    pub(crate) fn describe(&self) -> Value {
+        // The description could be completed when the org was read.
+        describe::object(&self.given, &self.name, &self.record_types).unwrap_or_default()
+    }
+
     /// Finds a field by its name in any letter case, as Salesforce does.
     pub(crate) fn field(&self, name: &str) -> Option<usize> {
         self.by_name.get(&name.to_ascii_lowercase()).copied()
@@ -126,65 +141,39 @@ pub(crate) struct Org {
 }
 
 const EMBEDDED: &str = include_str!("org.json");
-/// The keys of a described field that no type and no description sets.
-const FIELD_DEFAULTS: &str = include_str!("field.json");
-
-/// Fields that every object has: name, type, further keys.
-const SYSTEM_FIELDS: &[(&str, &str, &str)] = &[
-    (
-        "IsDeleted",
-        "boolean",
-        r#"{"label":"Deleted","defaultedOnCreate":true}"#,
-    ),
-    ("CreatedDate", "datetime", r#"{"defaultedOnCreate":true}"#),
-    (
-        "CreatedById",
-        "reference",
-        r#"{"referenceTo":["User"],"relationshipName":"CreatedBy","defaultedOnCreate":true}"#,
-    ),
-    (
-        "LastModifiedDate",
-        "datetime",
-        r#"{"defaultedOnCreate":true}"#,
-    ),
-    (
-        "LastModifiedById",
-        "reference",
-        r#"{"referenceTo":["User"],"relationshipName":"LastModifiedBy","defaultedOnCreate":true}"#,
-    ),
-    (
-        "SystemModstamp",
-        "datetime",
-        r#"{"defaultedOnCreate":true}"#,
-    ),
-];
-
 impl Org {
     /// Reads an org from a file, or the embedded one.
-    pub(crate) fn load(path: Option<&Path>) -> io::Result<Org> {
+    pub(crate) fn load(path: Option<&Path>, extra_objects: usize) -> io::Result<Org> {
         match path {
-            Some(path) => Org::parse(&std::fs::read_to_string(path)?),
-            None => Org::parse(EMBEDDED),
+            Some(path) => Org::parse(&std::fs::read_to_string(path)?, extra_objects),
+            None => Org::parse(EMBEDDED, extra_objects),
         }
     }
 
-    fn parse(text: &str) -> io::Result<Org> {
+    fn parse(text: &str, extra_objects: usize) -> io::Result<Org> {
         let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
         let file: Value = serde_json::from_str(text)?;
         let described = file["objects"]
             .as_array()
             .ok_or_else(|| invalid("an org file needs a list \"objects\"".to_owned()))?;
-        let objects = described
-            .iter()
-            .map(|given| {
-                object(given).map(Arc::new).ok_or_else(|| {
-                    invalid(format!(
-                        "object {} needs name, keyPrefix and fields",
-                        given["name"]
-                    ))
-                })
-            })
-            .collect::<io::Result<_>>()?;
+        let mut record_types = record_type::Numbers::default();
+        let mut objects = Vec::with_capacity(described.len() + extra_objects);
+        let described = described.iter().map(Cow::Borrowed);
+        let extra = (0..extra_objects).map(|number| Cow::Owned(generated::object(number)));
+        for given in described.chain(extra) {
+            let read = object(&given, record_types.read(&given)).ok_or_else(|| {
+                let name = &given["name"];
+                invalid(format!("object {name} needs name, keyPrefix and fields"))
+            })?;
+            objects.push(read);
+        }
+        let records = record_type::records(&objects);
+        for object in &mut objects {
+            if object.name == record_type::OBJECT {
+                object.records = records.clone();
+            }
+        }
+        let objects = objects.into_iter().map(Arc::new).collect();
         Ok(Org { objects })
     }
 
@@ -197,47 +186,25 @@ impl Org {
 
     /// The answer of the global describe.
     pub(crate) fn global(&self) -> Value {
-        let objects: Vec<Value> = self
-            .objects
-            .iter()
-            .map(|object| {
-                let mut entry = object.describe.as_object().cloned().unwrap_or_default();
-                for key in ["fields", "recordTypeInfos", "childRelationships"] {
-                    entry.remove(key);
-                }
-                Value::Object(entry)
-            })
+        let objects = self.objects.iter();
+        let objects: Vec<Value> = objects
+            .map(|object| describe::summary(&object.given, &object.name))
             .collect();
         json!({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects})
     }
 }
 
-fn object(given: &Value) -> Option<Object> {
+fn object(given: &Value, record_types: Vec<RecordType>) -> Option<Object> {
     let name = given["name"].as_str()?.to_owned();
     let key_prefix = given["keyPrefix"].as_str()?.to_owned();
-    let mut described = vec![described_field(&json!({
-        "name": "Id", "label": "Record ID", "type": "id", "length": 18, "nillable": false,
-        "createable": false, "updateable": false, "idLookup": true, "defaultedOnCreate": true,
-        "unique": true,
-    }))?];
-    for field in given["fields"].as_array()? {
-        described.push(described_field(field)?);
-    }
-    for (name, type_name, more) in SYSTEM_FIELDS {
-        let mut field = json!({"name": name, "type": type_name, "nillable": false,
-            "createable": false, "updateable": false});
-        merge(&mut field, &serde_json::from_str(more).ok()?);
-        if !described.iter().any(|known| known["name"] == field["name"]) {
-            described.push(described_field(&field)?);
-        }
-    }
+    let describe = describe::object(given, &name, &record_types)?;
+    let described = describe["fields"].as_array()?;
     let fields: Vec<Field> = described.iter().map(field).collect::<Option<_>>()?;
     let by_name = fields
         .iter()
         .enumerate()
         .map(|(index, field)| (field.name.to_ascii_lowercase(), index))
         .collect();
-    let describe = described_object(given, &name, described);
     let flag = |key: &str| describe[key].as_bool().unwrap_or(true);
     Some(Object {
         createable: flag("createable"),
@@ -247,62 +214,10 @@ fn object(given: &Value) -> Option<Object> {
         name,
         key_prefix,
         fields,
-        describe,
+        record_types,
+        given: given.clone(),
         by_name,
     })
-}
-
-fn described_object(given: &Value, name: &str, fields: Vec<Value>) -> Value {
-    let label = spaced(name);
-    let mut describe = json!({
-        "name": name, "label": label, "labelPlural": format!("{label}s"), "custom": false,
-        "createable": true, "updateable": true, "deletable": true, "queryable": true,
-        "retrieveable": true, "undeletable": true, "layoutable": true, "searchable": true,
-        "triggerable": true, "mergeable": false, "replicateable": true,
-        "deprecatedAndHidden": false, "customSetting": false, "activateable": false,
-        "associateEntityType": null, "associateParentEntity": null,
-        "urls": {
-            "sobject": format!("/services/data/v62.0/sobjects/{name}"),
-            "describe": format!("/services/data/v62.0/sobjects/{name}/describe"),
-            "rowTemplate": format!("/services/data/v62.0/sobjects/{name}/{{ID}}"),
-        },
-        "recordTypeInfos": [], "childRelationships": [],
-    });
-    merge(&mut describe, given);
-    describe.as_object_mut().map(|map| map.remove("records"));
-    describe["fields"] = Value::Array(fields);
-    describe
-}
-
-/// Completes a field: type defaults first, then what the description says.
-fn described_field(given: &Value) -> Option<Value> {
-    let name = given["name"].as_str()?;
-    let type_name = given["type"].as_str()?;
-    let kind = Kind::of(type_name);
-    let length = match kind {
-        Kind::Id | Kind::Reference => 18,
-        Kind::Text | Kind::Email => given["length"].as_u64().unwrap_or(0),
-        _ => 0,
-    };
-    let mut field: Value = serde_json::from_str(FIELD_DEFAULTS).ok()?;
-    let of_type = json!({
-        "label": spaced(name), "length": length, "byteLength": length * 3,
-        "encrypted": type_name == "encryptedstring", "soapType": kind.soap(),
-    });
-    merge(&mut field, &of_type);
-    merge(&mut field, given);
-    let shorthand = field.as_object_mut().and_then(|map| map.remove("values"));
-    if let Some(Value::Array(values)) = shorthand {
-        field["picklistValues"] = values
-            .into_iter()
-            .map(|value| {
-                let default = value == field["defaultValue"];
-                json!({"value": value, "label": value, "active": true, "defaultValue": default,
-                    "validFor": null})
-            })
-            .collect();
-    }
-    Some(field)
 }
 
 fn field(described: &Value) -> Option<Field> {
@@ -351,35 +266,10 @@ fn field(described: &Value) -> Option<Field> {
             .map(str::to_owned)
             .collect(),
         relationship: text("relationshipName"),
+        to_master: described["relationshipOrder"].is_number(),
         restricted,
         multiple: described["type"] == "multipicklist",
     })
-}
-
-fn merge(target: &mut Value, more: &Value) {
-    let empty = Map::new();
-    for (key, value) in more.as_object().unwrap_or(&empty) {
-        target[key.as_str()] = value.clone();
-    }
-}
-
-/// `LastName` as `Last Name`, `Ext_Id__c` as `Ext Id`.
-fn spaced(name: &str) -> String {
-    let name = name.strip_suffix("__c").unwrap_or(name);
-    let mut label = String::with_capacity(name.len() + 4);
-    let mut previous_lower = false;
-    for letter in name.chars() {
-        if letter == '_' {
-            label.push(' ');
-        } else {
-            if letter.is_ascii_uppercase() && previous_lower {
-                label.push(' ');
-            }
-            label.push(letter);
-        }
-        previous_lower = letter.is_ascii_lowercase();
-    }
-    label
 }
 
 #[cfg(test)]
@@ -388,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_embedded_org_is_complete() {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let contact = org.object("contact").unwrap();
         assert_eq!(contact.key_prefix, "003");
         let last_name = &contact.fields[contact.field("LASTNAME").unwrap()];
@@ -396,7 +286,8 @@ mod tests {
         let name = &contact.fields[contact.field("Name").unwrap()];
         assert!(!name.createable && !name.required);
         assert_eq!(contact.relationship("account"), contact.field("AccountId"));
-        let described = contact.describe["fields"].as_array().unwrap();
+        let described = contact.describe();
+        let described = described["fields"].as_array().unwrap();
         assert!(described.iter().all(|field| field["soapType"].is_string()));
         assert!(
             described
@@ -411,7 +302,7 @@ mod tests {
 
     #[test]
     fn an_org_file_without_objects_is_refused() {
-        assert!(Org::parse("{}").is_err());
-        assert!(Org::parse(r#"{"objects":[{"name":"X"}]}"#).is_err());
+        assert!(Org::parse("{}", 0).is_err());
+        assert!(Org::parse(r#"{"objects":[{"name":"X"}]}"#, 0).is_err());
     }
 }

@@ -4,14 +4,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::SimOptions;
+use super::columns::{self, Column};
 use super::csv::{File, Refused};
 use super::faults::Action;
 use super::job::{Data, Job, JobState, Operation, Outcome};
+use super::keys::TRANSACTION_ROWS;
 use super::rules::{Asked, Checked, Rules};
 use super::state::Shared;
 use super::table::Upload;
-use super::validate;
 
 /// Records of an internal batch.
 const BATCH_ROWS: usize = 10_000;
@@ -21,7 +24,7 @@ pub(crate) async fn run(shared: Arc<Shared>, id: String) {
     let Some(raw) = begin(&shared, &id) else {
         return;
     };
-    tokio::time::sleep(shared.options.job_time).await;
+    tokio::time::sleep(job_time(&shared.options(), &id)).await;
     released(&shared).await;
     let Some(prepared) = blocking(&shared, &id, move |shared, id| prepare(shared, id, raw)).await
     else {
@@ -29,7 +32,9 @@ pub(crate) async fn run(shared: Arc<Shared>, id: String) {
     };
     let prepared = Arc::new(prepared);
     let rows = prepared.upload.file.rows();
-    for (number, start) in (0..rows).step_by(BATCH_ROWS).enumerate() {
+    let mut starts: Vec<usize> = (0..rows).step_by(BATCH_ROWS).collect();
+    prepared.shuffle(&mut starts, rows);
+    for (number, start) in starts.into_iter().enumerate() {
         released(&shared).await;
         if !may_go_on(&shared, &id, number) {
             return;
@@ -38,12 +43,12 @@ pub(crate) async fn run(shared: Arc<Shared>, id: String) {
         let prepared = Arc::clone(&prepared);
         let done = blocking(&shared, &id, move |shared, id| {
             let outcomes = batch(shared, &prepared, range);
-            record(shared, id, outcomes)
+            with_job(shared, id, |job| job.record(outcomes))
         });
         if done.await.is_none() {
             return;
         }
-        tokio::time::sleep(shared.options.batch_time).await;
+        tokio::time::sleep(shared.options().batch_time).await;
     }
     finish(&shared, &id, JobState::JobComplete, None);
 }
@@ -96,7 +101,7 @@ fn finish(shared: &Shared, id: &str, end: JobState, message: Option<String>) {
         job.message = message;
         job.enter(end);
     }
-    if shared.options.forget {
+    if shared.options().forget {
         state.forget_job(id);
     }
 }
@@ -107,6 +112,36 @@ struct Prepared {
     rules: Rules,
     /// The generation of the table that the upload is registered in.
     generation: u64,
+    /// Of the order of processing; nothing where that is the upload's.
+    seed: Option<u64>,
+}
+
+impl Prepared {
+    /// Brings things into an order of the seed's own, unless processing keeps the order.
+    fn shuffle<T>(&self, things: &mut [T], salt: usize) {
+        if let Some(seed) = self.seed {
+            fastrand::Rng::with_seed(seed ^ ((salt as u64) << 32)).shuffle(things);
+        }
+    }
+}
+
+/// What a job takes before its first batch.
+fn job_time(options: &SimOptions, id: &str) -> Duration {
+    match order_seed(options, id) {
+        Some(seed) => {
+            let jitter = fastrand::Rng::with_seed(seed).f64();
+            options.job_time + options.job_jitter.mul_f64(jitter)
+        }
+        None => options.job_time,
+    }
+}
+
+/// The seed for the order of processing; nothing if that order is the upload's.
+fn order_seed(options: &SimOptions, id: &str) -> Option<u64> {
+    let seed = options.seed;
+    options
+        .shuffle_processing
+        .then(|| xxhash_rust::xxh3::xxh3_64_with_seed(id.as_bytes(), seed))
 }
 
 fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
@@ -132,7 +167,7 @@ fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     let found = read.and_then(|file| {
         let mut header = Vec::new();
         super::csv::split(file.header(), delimiter, &mut header);
-        let columns = validate::columns(&shared.org, &object, &header)
+        let columns = columns::columns(&shared.org, &object, &header)
             .and_then(|columns| needs(&object.fields, operation, external_id, columns));
         match columns {
             Ok(columns) => Ok(Upload { file, columns }),
@@ -151,6 +186,7 @@ fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
             };
             with_job(shared, id, |job| {
                 job.rows = upload.file.rows();
+                job.outcomes.resize_with(job.rows, || None);
                 job.data = Data::Rows(Arc::clone(&upload));
             })?;
             let asked = Asked {
@@ -160,11 +196,12 @@ fn prepare(shared: &Shared, id: &str, raw: Vec<u8>) -> Option<Prepared> {
                 faults,
                 job_id: id.to_owned(),
             };
-            let rules = Rules::new(asked, &upload, upload_number);
+            let rules = Rules::new(shared, asked, &upload, upload_number);
             Some(Prepared {
                 upload,
                 rules,
                 generation,
+                seed: order_seed(&shared.options(), id),
             })
         }
         Err(Refused { reason, text }) => {
@@ -180,8 +217,8 @@ fn needs(
     fields: &[super::org::Field],
     operation: Operation,
     external_id: Option<usize>,
-    columns: Vec<validate::Column>,
-) -> Result<Vec<validate::Column>, String> {
+    columns: Vec<Column>,
+) -> Result<Vec<Column>, String> {
     let has = |name: &str| {
         columns
             .iter()
@@ -194,7 +231,7 @@ fn needs(
             let name = &fields[field].name;
             return Err(format!("InvalidBatch : Field name not found : {name}"));
         }
-        (Operation::Delete, _) if columns.len() != 1 || !has("Id") => {
+        (Operation::Delete | Operation::HardDelete, _) if columns.len() != 1 || !has("Id") => {
             return Err("InvalidBatch : delete batch must contain only ids".to_owned());
         }
         _ => {}
@@ -209,12 +246,12 @@ fn with_job(shared: &Shared, id: &str, change: impl FnOnce(&mut Job)) -> Option<
 /// Whether the next batch may be processed; it is charged if so.
 fn may_go_on(shared: &Shared, id: &str, batch: usize) -> bool {
     let mut state = shared.state();
-    let spent = state.batches >= shared.options.max_batches;
+    let spent = state.batches >= shared.options().max_batches;
     let Some(job) = state.jobs.get_mut(id) else {
         return false;
     };
     if job.state != JobState::InProgress {
-        if shared.options.forget {
+        if shared.options().forget {
             state.forget_job(id);
         }
         return false;
@@ -242,40 +279,40 @@ fn may_go_on(shared: &Shared, id: &str, batch: usize) -> bool {
     true
 }
 
-/// Checks and writes one internal batch.
-fn batch(shared: &Shared, prepared: &Prepared, rows: Range<usize>) -> Vec<Outcome> {
-    let Prepared {
-        upload,
-        rules,
-        generation,
-    } = prepared;
+/// Checks and writes one internal batch: the rows with their ends, in the order of processing.
+fn batch(shared: &Shared, prepared: &Prepared, rows: Range<usize>) -> Vec<(usize, Outcome)> {
+    let Prepared { upload, rules, .. } = prepared;
     let mut values: Vec<Cow<'_, str>> = Vec::new();
-    let checked: Vec<Checked> = rows
+    let mut checked: Vec<(usize, Checked)> = rows
+        .clone()
         .map(|row| {
             upload.file.split(row, &mut values);
-            rules.check(shared, row, &values)
+            (row, rules.check(shared, row, &values))
         })
         .collect();
-    let table = shared.table(&rules.object.name);
-    let Some(mut table) = table.filter(|table| table.generation() == *generation) else {
-        return Vec::new();
-    };
-    checked
-        .into_iter()
-        .map(|row| match rules.write(&mut table, row) {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(error.into()),
-        })
-        .collect()
-}
-
-fn record(shared: &Shared, id: &str, outcomes: Vec<Outcome>) -> Option<()> {
-    with_job(shared, id, |job| {
-        job.processed += outcomes.len();
-        job.failed += outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome, Outcome::Failed(_)))
-            .count();
-        job.outcomes.extend(outcomes);
-    })
+    let mut transactions: Vec<&mut [(usize, Checked)]> =
+        checked.chunks_mut(TRANSACTION_ROWS).collect();
+    prepared.shuffle(&mut transactions, rows.start);
+    for rows in &mut transactions {
+        prepared.shuffle(rows, rows[0].0);
+        if rules.bad_rows_spread() && rows.iter().any(|(_, row)| row.is_bad()) {
+            for (_, row) in rows.iter_mut() {
+                row.retried_too_often();
+            }
+        }
+    }
+    let mut outcomes = Vec::with_capacity(rows.len());
+    for rows in transactions {
+        // Locked for each transaction anew, so that those of several jobs alternate.
+        let table = shared.table(&rules.object.name);
+        let Some(mut table) = table.filter(|table| table.generation() == prepared.generation)
+        else {
+            break;
+        };
+        let ends = rows
+            .iter_mut()
+            .map(|(row, checked)| (*row, rules.write(shared, &mut table, checked)));
+        outcomes.extend(ends);
+    }
+    outcomes
 }

@@ -3,31 +3,21 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::csv;
-use super::faults::Action;
+use super::faults::{Action, ResultFile};
 use super::http::ApiError;
 use super::job::{Data, Job, JobState, Outcome};
-use super::number;
-use super::org::{Kind, Object};
+use super::org::Object;
+use super::shape::Shape;
 use super::state::Shared;
 use super::table::Upload;
-use super::validate;
 
-/// The three result files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    Successful,
-    Failed,
-    Unprocessed,
-}
-
-impl Which {
+impl ResultFile {
     /// By the last part of the URL, in any letter case.
-    pub(crate) fn parse(name: &str) -> Option<Which> {
+    pub(crate) fn parse(name: &str) -> Option<ResultFile> {
         Some(match name.to_ascii_lowercase().as_str() {
-            "successfulresults" => Which::Successful,
-            "failedresults" => Which::Failed,
-            "unprocessedrecords" => Which::Unprocessed,
+            "successfulresults" => ResultFile::Successful,
+            "failedresults" => ResultFile::Failed,
+            "unprocessedrecords" => ResultFile::Unprocessed,
             _ => return None,
         })
     }
@@ -39,11 +29,14 @@ pub(crate) fn row_of_locator(locator: &str) -> Option<usize> {
 }
 
 /// One row of a result: where it is in the upload, and what stands before its own values.
+#[derive(Clone)]
 struct Line {
     row: usize,
     id: String,
     /// `sf__Created` or `sf__Error`.
     told: Cow<'static, str>,
+    /// Its values come back altered.
+    altered: bool,
 }
 
 /// What a result is written from, taken out of the job so that nothing is locked meanwhile.
@@ -59,55 +52,102 @@ struct Taken {
 pub(crate) fn write(
     shared: &Shared,
     job_id: &str,
-    which: Which,
+    which: ResultFile,
     first: usize,
 ) -> Result<(Vec<u8>, Option<String>), ApiError> {
     let mut taken = match take(shared, job_id, which)? {
         Ok(taken) => taken,
         Err(raw) => return Ok((raw, None)),
     };
-    if shared.options.shuffle {
+    if shared.options().shuffle {
         let salt = job_id
             .bytes()
             .fold(0, |sum: u64, byte| sum * 31 % 0xFFFF_FFFF + u64::from(byte));
-        fastrand::Rng::with_seed(shared.options.seed ^ salt).shuffle(&mut taken.lines);
+        fastrand::Rng::with_seed(shared.options().seed ^ salt).shuffle(&mut taken.lines);
     }
-    let mut locator = None;
-    let mut altered = 0;
-    for fault in &taken.faults {
-        match fault {
-            Action::WithholdRows { count } => {
-                taken
-                    .lines
-                    .truncate(taken.lines.len().saturating_sub(*count));
+    if taken.lines.is_empty() && taken.faults.contains(&Action::EmptyBody {}) {
+        return Ok((Vec::new(), None));
+    }
+    taken.disturb(which);
+    let locator = taken.page(first);
+    let options = shared.options();
+    let shape = Shape::new(
+        &taken.upload,
+        &taken.object,
+        &taken.faults,
+        options.reformat_numbers,
+        options.seed,
+    );
+    let writer = Writer {
+        taken: &taken,
+        which,
+        delimiter: taken.upload.file.delimiter(),
+        end: if taken.crlf { b"\r\n" } else { b"\n" },
+        shape,
+        out: Vec::new(),
+    };
+    Ok((writer.all(), locator))
+}
+
+impl Taken {
+    /// Takes rows away, alters them, repeats them and adds others, as the faults say.
+    fn disturb(&mut self, which: ResultFile) {
+        let here = |result: &Option<ResultFile>| result.is_none_or(|result| result == which);
+        for fault in &self.faults {
+            match fault {
+                Action::WithholdRows { count, result } if here(result) => {
+                    self.lines.truncate(self.lines.len().saturating_sub(*count));
+                }
+                Action::AlterRows { count } => {
+                    for line in self.lines.iter_mut().take(*count) {
+                        line.altered = true;
+                    }
+                }
+                Action::RepeatRows { count, result } if here(result) => {
+                    let again = self.lines.iter().take(*count).cloned();
+                    self.lines.extend(again.collect::<Vec<_>>());
+                }
+                Action::ForeignRows { count, result } if here(result) => {
+                    let told = match which {
+                        ResultFile::Successful => "true",
+                        ResultFile::Failed => "UNKNOWN_EXCEPTION:a row of someone else:--",
+                        ResultFile::Unprocessed => "",
+                    };
+                    let rows = self.upload.file.rows();
+                    self.lines.extend((0..*count).map(|row| Line {
+                        row: row % rows,
+                        id: String::new(),
+                        told: told.into(),
+                        altered: true,
+                    }));
+                }
+                _ => {}
             }
-            Action::AlterRows { count } => altered = *count,
-            Action::EmptyBody {} if taken.lines.is_empty() => return Ok((Vec::new(), None)),
-            _ => {}
         }
     }
-    let pages = taken.faults.iter().find_map(|fault| match fault {
-        Action::Pages { rows } => Some((*rows).max(1)),
-        _ => None,
-    });
-    if let Some(rows) = pages {
-        let end = (first + rows).min(taken.lines.len());
-        let more = end < taken.lines.len();
-        locator = Some(if more {
+
+    /// Leaves the page that begins at a line, and says what stands for the next one.
+    fn page(&mut self, first: usize) -> Option<String> {
+        let rows = self.faults.iter().find_map(|fault| match fault {
+            Action::Pages { rows } => Some((*rows).max(1)),
+            _ => None,
+        })?;
+        let end = (first + rows).min(self.lines.len());
+        let more = end < self.lines.len();
+        self.lines = self.lines.drain(..end).skip(first).collect();
+        Some(if more {
             format!("row-{end}")
         } else {
             "null".to_owned()
-        });
-        taken.lines = taken.lines.drain(..end).skip(first).collect();
+        })
     }
-    let reformat = shared.options.reformat_numbers;
-    Ok((
-        Writer::new(&taken, which, reformat).all(&taken.lines, altered),
-        locator,
-    ))
 }
 
-fn take(shared: &Shared, job_id: &str, which: Which) -> Result<Result<Taken, Vec<u8>>, ApiError> {
+fn take(
+    shared: &Shared,
+    job_id: &str,
+    which: ResultFile,
+) -> Result<Result<Taken, Vec<u8>>, ApiError> {
     let state = shared.state();
     let job = state.jobs.get(job_id).ok_or_else(ApiError::not_found)?;
     if !job.state.is_terminal() {
@@ -117,7 +157,7 @@ fn take(shared: &Shared, job_id: &str, which: Which) -> Result<Result<Taken, Vec
         );
         return Err(ApiError::new(400, "INVALIDJOBSTATE", &message));
     }
-    if job.forgotten && (which == Which::Successful || matches!(job.data, Data::None)) {
+    if job.forgotten && (which == ResultFile::Successful || matches!(job.data, Data::None)) {
         let message = "This simulator forgets rows (option `forget`)";
         return Err(ApiError::new(404, "NOT_FOUND", message));
     }
@@ -128,18 +168,11 @@ fn take(shared: &Shared, job_id: &str, which: Which) -> Result<Result<Taken, Vec
     };
     let prefix = &job.settings.object.key_prefix;
     let lines = match which {
-        Which::Unprocessed if job.unrecorded => Vec::new(),
-        Which::Unprocessed => (job.outcomes.len()..upload.file.rows())
-            .map(|row| Line {
-                row,
-                id: String::new(),
-                told: "".into(),
-            })
-            .collect(),
+        ResultFile::Unprocessed if job.unrecorded => Vec::new(),
         _ => {
             let outcomes = job.outcomes.iter().enumerate();
             outcomes
-                .filter_map(|(row, outcome)| line(row, outcome, prefix, which))
+                .filter_map(|(row, outcome)| line(row, outcome.as_ref(), prefix, which))
                 .collect()
         }
     };
@@ -153,11 +186,11 @@ fn take(shared: &Shared, job_id: &str, which: Which) -> Result<Result<Taken, Vec
 }
 
 /// Results of a job that was refused as a whole: everything is unprocessed, as it was uploaded.
-fn refused(job: &Job, raw: &[u8], which: Which) -> Vec<u8> {
-    if which == Which::Unprocessed {
+fn refused(job: &Job, raw: &[u8], which: ResultFile) -> Vec<u8> {
+    if which == ResultFile::Unprocessed {
         return raw.to_vec();
     }
-    let told = if which == Which::Failed {
+    let told = if which == ResultFile::Failed {
         "sf__Error"
     } else {
         "sf__Created"
@@ -169,61 +202,47 @@ fn refused(job: &Job, raw: &[u8], which: Which) -> Vec<u8> {
     [format!("\"sf__Id\",\"{told}\",").as_bytes(), header, b"\n"].concat()
 }
 
-fn line(row: usize, outcome: &Outcome, prefix: &str, which: Which) -> Option<Line> {
+fn line(row: usize, outcome: Option<&Outcome>, prefix: &str, which: ResultFile) -> Option<Line> {
+    let id = |number: u32| super::id::make(prefix, number);
     let (id, told): (String, Cow<'static, str>) = match (outcome, which) {
-        (Outcome::Created(number), Which::Successful) => {
-            (super::id::make(prefix, *number), "true".into())
+        (Some(Outcome::Created(number)), ResultFile::Successful) => (id(*number), "true".into()),
+        (Some(Outcome::Changed(number)), ResultFile::Successful) => (id(*number), "false".into()),
+        (Some(Outcome::Failed { error, record }), ResultFile::Failed) => {
+            (record.map(id).unwrap_or_default(), error.to_string().into())
         }
-        (Outcome::Changed(number), Which::Successful) => {
-            (super::id::make(prefix, *number), "false".into())
-        }
-        (Outcome::Failed(error), Which::Failed) => (String::new(), error.to_string().into()),
+        (None, ResultFile::Unprocessed) => (String::new(), "".into()),
         _ => return None,
     };
-    Some(Line { row, id, told })
+    Some(Line {
+        row,
+        id,
+        told,
+        altered: false,
+    })
 }
 
 struct Writer<'a> {
     taken: &'a Taken,
-    which: Which,
+    which: ResultFile,
     delimiter: u8,
     end: &'static [u8],
-    /// Columns come the other way round and in upper case.
-    other_header: bool,
-    /// Columns that are echoed through a double.
-    numbers: Vec<bool>,
+    shape: Shape,
     out: Vec<u8>,
 }
 
-impl<'a> Writer<'a> {
-    fn new(taken: &'a Taken, which: Which, reformat: bool) -> Writer<'a> {
-        let columns = taken.upload.columns.iter();
-        let is_number = |column: &validate::Column| {
-            reformat
-                && matches!(column, validate::Column::Field(field)
-                    if taken.object.fields[*field].kind == Kind::Double)
-        };
-        Writer {
-            taken,
-            which,
-            delimiter: taken.upload.file.delimiter(),
-            end: if taken.crlf { b"\r\n" } else { b"\n" },
-            other_header: taken.faults.contains(&Action::OtherHeader {}),
-            numbers: columns.map(is_number).collect(),
-            out: Vec::new(),
-        }
-    }
-
-    fn all(mut self, lines: &[Line], altered: usize) -> Vec<u8> {
+impl Writer<'_> {
+    fn all(mut self) -> Vec<u8> {
         self.header();
         let mut values = Vec::new();
-        for (index, line) in lines.iter().enumerate() {
-            let file = &self.taken.upload.file;
-            if self.which == Which::Unprocessed && index >= altered && !self.other_header {
-                self.out.extend_from_slice(file.row(line.row).as_bytes());
+        let Taken { upload, lines, .. } = self.taken;
+        for line in lines {
+            let raw = self.which == ResultFile::Unprocessed && self.shape.is_plain;
+            if raw && !line.altered {
+                self.out
+                    .extend_from_slice(upload.file.row(line.row).as_bytes());
             } else {
-                file.split(line.row, &mut values);
-                self.line(line, &values, index < altered);
+                upload.file.split(line.row, &mut values);
+                self.line(line, &values);
             }
             self.out.extend_from_slice(self.end);
         }
@@ -232,54 +251,40 @@ impl<'a> Writer<'a> {
 
     fn header(&mut self) {
         let told = match self.which {
-            Which::Successful => Some("sf__Created"),
-            Which::Failed => Some("sf__Error"),
-            Which::Unprocessed => None,
+            ResultFile::Successful => Some("sf__Created"),
+            ResultFile::Failed => Some("sf__Error"),
+            ResultFile::Unprocessed => None,
         };
-        let header = self.taken.upload.file.header();
-        let mut names: Vec<Cow<'_, str>> = vec![header.into()];
-        if self.other_header {
-            csv::split(header, self.delimiter, &mut names);
-            for name in &mut names {
-                *name = name.to_ascii_uppercase().into();
-            }
-            names.reverse();
-        }
         if let Some(told) = told {
             self.quoted("sf__Id");
             self.out.push(self.delimiter);
             self.quoted(told);
-            self.out.push(self.delimiter);
+            if !self.shape.columns.is_empty() {
+                self.out.push(self.delimiter);
+            }
         }
-        let delimiter = char::from(self.delimiter).to_string();
-        self.out
-            .extend_from_slice(names.join(&delimiter).as_bytes());
+        self.out.extend_from_slice(self.shape.header.as_bytes());
         self.out.extend_from_slice(self.end);
     }
 
-    fn line(&mut self, line: &Line, values: &[Cow<'_, str>], altered: bool) {
-        if self.which != Which::Unprocessed {
+    fn line(&mut self, line: &Line, values: &[Cow<'_, str>]) {
+        let processed = self.which != ResultFile::Unprocessed;
+        if processed {
             self.quoted(&line.id);
             self.out.push(self.delimiter);
             self.quoted(&line.told);
-            self.out.push(self.delimiter);
         }
-        let count = values.len();
-        for position in 0..count {
-            let column = if self.other_header {
-                count - 1 - position
-            } else {
-                position
-            };
+        for position in 0..self.shape.columns.len() {
+            let column = self.shape.columns[position];
             let value = &values[column];
-            if position > 0 {
+            if processed || position > 0 {
                 self.out.push(self.delimiter);
             }
-            if altered {
+            if line.altered {
                 self.quoted(&format!("{value}~altered"));
-            } else if self.numbers[column] && self.which != Which::Unprocessed {
-                let echoed = number::echoed(value);
-                self.quoted(echoed.as_deref().unwrap_or(value));
+            } else if processed {
+                let echoed = self.shape.echoed(column, value);
+                self.quoted(&echoed);
             } else {
                 self.quoted(value);
             }

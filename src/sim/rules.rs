@@ -2,28 +2,34 @@
 //! Salesforce gives in the same place.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::SimOptions;
+use super::cells::Cells;
 use super::faults::Action;
-use super::id;
 use super::index::Found;
 use super::job::{Operation, Outcome};
-use super::org::{Field, Kind, Object};
+use super::keys::{Key, Keys, Read};
+use super::org::{Field, Object};
+use super::reference;
 use super::state::{Shared, lock};
-use super::table::{self, Entry, Table, Upload};
-use super::validate::{self, Column};
+use super::table::{Entry, Table, Upload};
 
-const NO_SUCH_RECORD: &str = "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--";
-const DELETED: &str = "ENTITY_IS_DELETED:entity is deleted:--";
+pub(crate) const NO_SUCH_RECORD: &str = "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--";
+pub(crate) const DELETED: &str = "ENTITY_IS_DELETED:entity is deleted:--";
 const LOCKED: &str = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--";
 const DUPLICATE: &str = "DUPLICATES_DETECTED:Use one of these records?:--";
 const REFUSED: &str = "FIELD_CUSTOM_VALIDATION_EXCEPTION:Refused by a rule of this org:--";
+const TOO_MANY_RETRIES: &str = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:Trigger: Too many retries of \
+     batch save in the presence of Apex triggers with failures:--";
 
 /// Of rows identical to an earlier one, the share that is refused.
 const IDENTICAL_REFUSED: f64 = 0.5;
+/// Of failed rows whose record is known, the share whose result tells its Id.
+const FAILED_WITH_ID: f64 = 0.5;
 
 /// What a job asks for.
 #[derive(Debug)]
@@ -40,16 +46,14 @@ pub(crate) struct Asked {
 pub(crate) struct Rules {
     pub(crate) object: Arc<Object>,
     operation: Operation,
-    /// The field that finds records, and the column that holds it.
-    key: Option<(usize, Option<usize>)>,
+    keys: Keys,
+    cells: Cells,
     upload: Arc<Upload>,
     upload_number: u32,
-    /// Required fields, each with the columns that may fill it.
-    required: Vec<(usize, Vec<usize>)>,
-    /// Keys that come more than once in the upload.
-    repeated: HashSet<u64>,
     faults: Vec<Action>,
     job_id: String,
+    options: Arc<SimOptions>,
+    failed_with_id: f64,
     /// Digests of the rows inserted so far, to know identical ones.
     inserted: Mutex<HashSet<u64>>,
 }
@@ -62,20 +66,36 @@ pub(crate) struct Checked {
     error: Option<String>,
     /// It fails if it makes a new record.
     missing: Option<String>,
+    /// It fails or passes, but no result tells of it.
+    vanishes: bool,
     /// What finds its record.
     key: Key,
+    /// The masters that it names, by field.
+    masters: Vec<(usize, Option<String>)>,
     refuse_if_identical: bool,
 }
 
-#[derive(Debug)]
-enum Key {
-    None,
-    Id(String),
-    Digest(u64, String),
+impl Checked {
+    /// It fails already by itself, not by what the org holds.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.error.is_some() || (self.missing.is_some() && matches!(self.key, Key::None))
+    }
+
+    /// A good row is not saved, because of bad ones beside it.
+    pub(crate) fn retried_too_often(&mut self) {
+        if !self.is_bad() {
+            self.error = Some(TOO_MANY_RETRIES.to_owned());
+        }
+    }
 }
 
 impl Rules {
-    pub(crate) fn new(asked: Asked, upload: &Arc<Upload>, upload_number: u32) -> Rules {
+    pub(crate) fn new(
+        shared: &Shared,
+        asked: Asked,
+        upload: &Arc<Upload>,
+        upload_number: u32,
+    ) -> Rules {
         let Asked {
             object,
             operation,
@@ -83,305 +103,198 @@ impl Rules {
             faults,
             job_id,
         } = asked;
-        let key_field = match operation {
-            Operation::Insert => None,
-            Operation::Upsert => external_id,
-            Operation::Update | Operation::Delete => object.field("Id"),
-        };
-        let key = key_field.map(|field| (field, upload.position(field)));
-        let fields = object.fields.iter().enumerate();
-        let required = fields
-            .filter(|(_, field)| field.required)
-            .map(|(index, _)| {
-                let columns = upload.columns.iter().enumerate();
-                let filling = columns.filter(|(_, column)| column.field() == index);
-                (index, filling.map(|(position, _)| position).collect())
-            })
-            .collect();
-        let repeated = match key {
-            Some((field, Some(position))) => repeated_keys(&object.fields[field], position, upload),
-            _ => HashSet::new(),
-        };
+        let failed_with_id = faults.iter().find_map(|fault| match fault {
+            Action::FailedIds { share } => Some(*share),
+            _ => None,
+        });
         Rules {
+            keys: Keys::new(&object, operation, external_id, upload),
+            cells: Cells::new(&object, operation, upload),
             object,
             operation,
-            key,
             upload: Arc::clone(upload),
             upload_number,
-            required,
-            repeated,
             faults,
             job_id,
+            options: shared.options(),
+            failed_with_id: failed_with_id.unwrap_or(FAILED_WITH_ID),
             inserted: Mutex::default(),
         }
+    }
+
+    /// Whether bad rows make good ones beside them fail.
+    pub(crate) fn bad_rows_spread(&self) -> bool {
+        self.faults.contains(&Action::TooManyRetries {})
     }
 
     /// Checks a row by itself and against the records it refers to.
     pub(crate) fn check(&self, shared: &Shared, row: usize, values: &[Cow<'_, str>]) -> Checked {
         let entry = Entry::new(&self.object, &self.upload, self.upload_number, row, values);
-        let (key, key_error) = self.key_of(values);
-        let options = &shared.options;
+        let mut vanishes = false;
+        let (key, key_error) = match self.keys.read(&self.object, row, values) {
+            Read::Good(key) => (key, None),
+            Read::Bad(key, error) => (key, Some(error)),
+            Read::Blank(error) => {
+                vanishes = self.options.blank_keys_vanish;
+                (Key::None, Some(error))
+            }
+        };
+        let SimOptions {
+            seed, fail_rate, ..
+        } = *self.options;
         let error = self
-            .fault(row, options.seed)
-            .or_else(|| self.values_error(shared, values))
+            .fault(shared, row, entry.digest)
+            .or_else(|| self.cells.error(shared, values))
             .or(key_error)
-            .or_else(|| {
-                (share(entry.digest, options.seed) < options.fail_rate).then(|| REFUSED.to_owned())
-            });
-        let drawn = share(entry.digest ^ row as u64, !options.seed);
-        let refuse_if_identical = options.refuse_duplicates && drawn < IDENTICAL_REFUSED;
-        let missing = self.missing(values);
+            .or_else(|| (share(entry.digest, seed) < fail_rate).then(|| REFUSED.to_owned()));
+        let drawn = share(entry.digest ^ row as u64, !seed);
         Checked {
             error,
-            missing,
+            missing: self.cells.missing(values),
+            vanishes,
             key,
-            refuse_if_identical,
+            masters: self.cells.masters(shared, values),
+            refuse_if_identical: self.options.refuse_duplicates && drawn < IDENTICAL_REFUSED,
             entry,
         }
     }
 
-    fn fault(&self, row: usize, seed: u64) -> Option<String> {
+    /// The error that a fault gives a row.
+    fn fault(&self, shared: &Shared, row: usize, digest: u64) -> Option<String> {
+        let seed = self.options.seed;
         self.faults.iter().find_map(|fault| {
-            let (hit, error) = match fault {
-                Action::LockRows { share } => (*share, LOCKED),
-                Action::FailRows { share, error } => (*share, error.as_str()),
+            let (hit, error, attempts) = match fault {
+                Action::LockRows { share, attempts } => (*share, LOCKED, *attempts),
+                Action::FailRows {
+                    share,
+                    error,
+                    attempts,
+                } => (*share, error.as_str(), *attempts),
                 _ => return None,
             };
-            let drawn = xxh3_64_with_seed(self.job_id.as_bytes(), seed ^ row as u64);
-            (share(drawn, seed) < hit).then(|| error.to_owned())
+            let hit = match attempts {
+                None => {
+                    let drawn = xxh3_64_with_seed(self.job_id.as_bytes(), seed ^ row as u64);
+                    share(drawn, seed) < hit
+                }
+                Some(attempts) => {
+                    let row = xxh3_64_with_seed(error.as_bytes(), digest);
+                    share(row, seed) < hit && shared.count_attempt(row) <= attempts
+                }
+            };
+            hit.then(|| error.to_owned())
         })
     }
 
-    fn key_of(&self, values: &[Cow<'_, str>]) -> (Key, Option<String>) {
-        let Some((field, position)) = self.key else {
-            return (Key::None, None);
-        };
-        let field = &self.object.fields[field];
-        let value = position.map_or("", |position| values[position].as_ref());
-        if value.is_empty() || validate::is_null(value) {
-            let error = match (self.operation, field.kind) {
-                (Operation::Upsert, Kind::Id) => None,
-                (Operation::Upsert, _) => {
-                    Some(format!("MISSING_ARGUMENT:{} not specified:--", field.name))
-                }
-                (operation, _) => Some(format!(
-                    "MISSING_ARGUMENT:Id not specified in an {} call:--",
-                    operation.name()
-                )),
-            };
-            return (Key::None, error);
-        }
-        let digest = table::key_digest(field, value);
-        let repeated = self.repeated.contains(&digest);
-        if field.kind == Kind::Id {
-            let error = "DUPLICATE_VALUE:Duplicate id specified: ";
-            let error = repeated.then(|| format!("{error}{value}:Id --"));
-            return (Key::Id(value.to_owned()), error);
-        }
-        let error = repeated.then(|| {
-            let name = &field.name;
-            format!("DUPLICATE_VALUE:Duplicate external id specified: {value}:{name} --")
-        });
-        (Key::Digest(digest, value.to_owned()), error)
-    }
-
-    /// The first error among the values, in the order of the columns.
-    fn values_error(&self, shared: &Shared, values: &[Cow<'_, str>]) -> Option<String> {
-        let columns = self.upload.columns.iter().zip(values).enumerate();
-        for (position, (column, value)) in columns {
-            if value.is_empty() {
-                continue;
-            }
-            let field = &self.object.fields[column.field()];
-            if let Err(error) = self.value(shared, position, column, field, value) {
-                return Some(error);
-            }
-        }
-        None
-    }
-
-    fn value(
-        &self,
-        shared: &Shared,
-        position: usize,
-        column: &Column,
-        field: &Field,
-        value: &str,
-    ) -> Result<(), String> {
-        if field.kind == Kind::Id {
-            if self.operation == Operation::Insert {
-                let text = "INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an insert call";
-                return Err(format!("{text}:Id --"));
-            }
-            return validate::value(field, position, value);
-        }
-        let writable = match self.operation {
-            Operation::Update => field.updateable,
-            _ => field.createable,
-        };
-        if !writable {
-            let name = &field.name;
-            return Err(format!(
-                "INVALID_FIELD_FOR_INSERT_UPDATE:Unable to create/update fields: {name}. Please \
-                 check the security settings of this field and verify that it is read/write for \
-                 your profile or permission set.:{name} --"
-            ));
-        }
-        match column {
-            Column::Lookup { .. } if validate::is_null(value) => Ok(()),
-            Column::Lookup { parent, by, .. } => parent_by_key(shared, parent, *by, value),
-            Column::Field(_) => {
-                validate::value(field, position, value)?;
-                if field.kind == Kind::Reference && !validate::is_null(value) {
-                    parent_by_id(shared, field, value)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn missing(&self, values: &[Cow<'_, str>]) -> Option<String> {
-        let filled = |positions: &[usize]| positions.iter().any(|&at| !values[at].is_empty());
-        let missing: Vec<&str> = self
-            .required
-            .iter()
-            .filter(|(_, positions)| !filled(positions))
-            .map(|(field, _)| self.object.fields[*field].name.as_str())
-            .collect();
-        (!missing.is_empty()).then(|| validate::required(&missing))
-    }
-
     /// Writes a checked row, or says why not.
-    pub(crate) fn write(&self, table: &mut Table, row: Checked) -> Result<Outcome, String> {
-        if let Some(error) = row.error {
-            return Err(error);
+    pub(crate) fn write(&self, shared: &Shared, table: &mut Table, row: &mut Checked) -> Outcome {
+        if row.vanishes {
+            return Outcome::Vanished;
         }
-        let record = match (&row.key, self.key) {
-            (Key::None, _) | (_, None) => None,
-            (Key::Id(value), _) => Some(table.by_id(value).ok_or_else(|| {
-                if table.is_deleted(value) {
-                    DELETED
-                } else {
-                    NO_SUCH_RECORD
+        let found = self.find(table, &row.key);
+        let record = found.as_ref().ok().copied().flatten();
+        let digest = row.entry.digest;
+        self.save(shared, table, row, found)
+            .unwrap_or_else(|error| {
+                let told = share(digest, self.options.seed ^ 1) < self.failed_with_id;
+                Outcome::Failed {
+                    error: error.into(),
+                    record: record.filter(|_| told),
                 }
-                .to_owned()
-            })?),
-            (Key::Digest(digest, value), Some((field, _))) => match table.by_key(field, *digest) {
-                Found::Nothing => None,
-                Found::One(number) => Some(number),
+            })
+    }
+
+    /// Finds the record that a key stands for.
+    fn find(&self, table: &Table, key: &Key) -> Result<Option<u32>, String> {
+        match (key, self.keys.field()) {
+            (Key::None, _) | (_, None) => Ok(None),
+            (Key::Id(value), _) => match table.by_id(value) {
+                Some(number) => Ok(Some(number)),
+                None if table.is_deleted(value) => Err(DELETED.to_owned()),
+                None => Err(NO_SUCH_RECORD.to_owned()),
+            },
+            (Key::Digest(digest, value), Some(field)) => match table.by_key(field, *digest) {
+                Found::Nothing => Ok(None),
+                Found::One(number) => Ok(Some(number)),
                 Found::Several => {
                     let Field { label, name, .. } = &self.object.fields[field];
-                    return Err(format!(
+                    Err(format!(
                         "DUPLICATE_EXTERNAL_ID:{label}: more than one record found for external \
                          id field: [{value}]:{name} --"
-                    ));
+                    ))
                 }
             },
-        };
-        match (self.operation, record) {
-            (Operation::Delete, Some(number)) => {
-                table.delete(number);
+        }
+    }
+
+    fn save(
+        &self,
+        shared: &Shared,
+        table: &mut Table,
+        row: &mut Checked,
+        found: Result<Option<u32>, String>,
+    ) -> Result<Outcome, String> {
+        if let Some(error) = row.error.take() {
+            return Err(error);
+        }
+        match (self.operation, found?) {
+            (Operation::Delete | Operation::HardDelete, Some(number)) => {
+                table.delete(number, self.operation == Operation::HardDelete);
                 Ok(Outcome::Changed(number))
             }
             (_, Some(number)) => {
+                self.keeps_masters(shared, table, number, &row.masters)?;
                 table.change(number, &row.entry)?;
                 Ok(Outcome::Changed(number))
             }
-            (Operation::Update | Operation::Delete, None) => Err(NO_SUCH_RECORD.to_owned()),
-            (Operation::Insert | Operation::Upsert, None) => match row.missing {
-                Some(missing) => Err(missing),
-                None => {
-                    let known = !lock(&self.inserted).insert(row.entry.digest);
-                    if known && row.refuse_if_identical && self.operation == Operation::Insert {
-                        return Err(DUPLICATE.to_owned());
-                    }
-                    table.insert(&row.entry).map(Outcome::Created)
+            (Operation::Insert | Operation::Upsert, None) => {
+                if let Some(missing) = row.missing.take() {
+                    return Err(missing);
                 }
-            },
+                let known = !lock(&self.inserted).insert(row.entry.digest);
+                if known && row.refuse_if_identical && self.operation == Operation::Insert {
+                    return Err(DUPLICATE.to_owned());
+                }
+                table.insert(&row.entry).map(Outcome::Created)
+            }
+            (_, None) => Err(NO_SUCH_RECORD.to_owned()),
         }
     }
 }
 
-/// Digests of the keys that come more than once in an upload.
-fn repeated_keys(field: &Field, position: usize, upload: &Upload) -> HashSet<u64> {
-    let mut seen: HashMap<u64, bool> = HashMap::new();
-    let mut values = Vec::new();
-    for row in 0..upload.file.rows() {
-        upload.file.split(row, &mut values);
-        if !values[position].is_empty() {
-            let digest = table::key_digest(field, &values[position]);
-            seen.entry(digest)
-                .and_modify(|again| *again = true)
-                .or_insert(false);
+impl Rules {
+    /// Refuses to give a record another master.
+    fn keeps_masters(
+        &self,
+        shared: &Shared,
+        table: &Table,
+        number: u32,
+        named: &[(usize, Option<String>)],
+    ) -> Result<(), String> {
+        if named.is_empty() {
+            return Ok(());
         }
+        let held = table.values(number);
+        for (field, id) in named {
+            // The table of the masters is locked besides this one; no one locks them the other
+            // way round, since only here two are needed and no object is its own master.
+            let kept = held
+                .get(field)
+                .and_then(|held| reference::id_of(shared, &self.object, held));
+            if kept.is_some() && kept != *id {
+                let name = &self.object.fields[*field].name;
+                let new = id.as_deref().unwrap_or_default();
+                let text = "Attempting to update (as part of an upsert) parent field";
+                return Err(format!(
+                    "INVALID_FIELD_FOR_INSERT_UPDATE:{text} {name} with new value {new}:{name} --"
+                ));
+            }
+        }
+        Ok(())
     }
-    seen.into_iter()
-        .filter_map(|(digest, again)| again.then_some(digest))
-        .collect()
 }
 
 /// A number from 0 to 1 drawn from a digest.
 fn share(digest: u64, seed: u64) -> f64 {
     fastrand::Rng::with_seed(digest ^ seed.rotate_left(32)).f64()
-}
-
-fn parent_by_key(shared: &Shared, parent: &str, by: usize, value: &str) -> Result<(), String> {
-    let Some(object) = shared.org.object(parent) else {
-        return Ok(());
-    };
-    let Some(table) = shared.table(&object.name) else {
-        return Ok(());
-    };
-    let field = &object.fields[by];
-    let found = if field.kind == Kind::Id {
-        table.by_id(value).map_or(Found::Nothing, Found::One)
-    } else {
-        table.by_key(by, table::key_digest(field, value))
-    };
-    match found {
-        Found::One(_) => Ok(()),
-        Found::Nothing => Err(format!(
-            "INVALID_FIELD:Foreign key external ID: {value} not found for field {} in entity \
-             {parent}:--",
-            field.name
-        )),
-        Found::Several => Err(format!(
-            "DUPLICATE_EXTERNAL_ID:{}: more than one record found for external id field: \
-             [{value}]:--",
-            field.label
-        )),
-    }
-}
-
-fn parent_by_id(shared: &Shared, field: &Field, value: &str) -> Result<(), String> {
-    let parents: Vec<_> = field
-        .reference_to
-        .iter()
-        .map(|parent| shared.org.object(parent))
-        .collect();
-    let Some(normal) = id::normal(value) else {
-        return Ok(());
-    };
-    let parent = parents
-        .iter()
-        .flatten()
-        .find(|parent| normal.starts_with(&parent.key_prefix));
-    let Some(parent) = parent else {
-        if parents.iter().any(Option::is_none) {
-            return Ok(());
-        }
-        let Field { name, label, .. } = field;
-        let error = format!("MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --");
-        return Err(error);
-    };
-    let Some(table) = shared.table(&parent.name) else {
-        return Ok(());
-    };
-    if table.by_id(&normal).is_some() || !shared.options.check_references {
-        Ok(())
-    } else if table.is_deleted(&normal) {
-        Err(DELETED.to_owned())
-    } else {
-        Err(NO_SUCH_RECORD.to_owned())
-    }
 }

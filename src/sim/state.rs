@@ -1,15 +1,16 @@
 //! What the simulator knows, shared by all requests and jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::SimOptions;
 use super::faults::Faults;
-use super::job::{Job, Outcome};
+use super::job::Job;
 use super::org::{Object, Org};
 use super::table::Table;
 
@@ -19,13 +20,15 @@ const REMEMBERED_JOBS: usize = 32;
 /// Everything behind one simulator.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) options: SimOptions,
+    options: Mutex<Arc<SimOptions>>,
     /// The address that clients are told, `http://127.0.0.1:<port>`.
     pub(crate) url: String,
     pub(crate) org: Org,
     pub(crate) faults: Mutex<Faults>,
     /// Jobs stay InProgress while this is true.
     pub(crate) hold: watch::Sender<bool>,
+    /// How often rows were tried that a fault lets fail a number of times.
+    attempts: Mutex<HashMap<u64, u32>>,
     state: Mutex<State>,
     tables: BTreeMap<String, Mutex<Table>>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct State {
     pub(crate) tokens: HashMap<String, Instant>,
     /// The refresh token that is valid now, if it is not the one of the options.
     pub(crate) refresh_token: Option<String>,
+    /// Refresh tokens whose requests are under way.
+    pub(crate) refreshing: HashSet<String>,
     pub(crate) tokens_issued: u64,
     pub(crate) api_calls: u64,
     pub(crate) batches: u64,
@@ -74,7 +79,7 @@ impl State {
                 .and_then(|id| self.jobs.get_mut(&id));
             if let Some(job) = oldest {
                 job.data = super::job::Data::None;
-                job.outcomes = Vec::<Outcome>::new();
+                job.outcomes = Vec::new();
             }
         }
     }
@@ -82,7 +87,7 @@ impl State {
 
 impl Shared {
     pub(crate) fn new(options: SimOptions, url: String) -> io::Result<Shared> {
-        let org = Org::load(options.org.as_deref())?;
+        let org = Org::load(options.org.as_deref(), options.extra_objects)?;
         let tables = org
             .objects
             .iter()
@@ -96,14 +101,36 @@ impl Shared {
         let faults = Mutex::new(Faults::new(&options.faults, options.seed));
         let hold = watch::Sender::new(false);
         Ok(Shared {
-            options,
+            options: Mutex::new(Arc::new(options)),
             url,
             org,
             faults,
             hold,
+            attempts: Mutex::default(),
             state: Mutex::default(),
             tables,
         })
+    }
+
+    /// How it behaves now.
+    pub(crate) fn options(&self) -> Arc<SimOptions> {
+        Arc::clone(&lock(&self.options))
+    }
+
+    /// Changes how it behaves from now on: the keys given, as in `SimOptions`.
+    pub(crate) fn change_options(&self, changes: Map<String, Value>) -> serde_json::Result<()> {
+        let mut options = lock(&self.options);
+        let mut changed = serde_json::to_value(&**options)?;
+        for (key, value) in changes {
+            changed[key] = value;
+        }
+        let new_refresh_token = changed["refresh_token"] != options.refresh_token.as_str();
+        *options = Arc::new(serde_json::from_value(changed)?);
+        drop(options);
+        if new_refresh_token {
+            self.state().refresh_token = None;
+        }
+        Ok(())
     }
 
     /// Tokens, jobs and counters. Never held over an await, nor while a table is.
@@ -114,6 +141,14 @@ impl Shared {
     /// The records of an object, by its exact name.
     pub(crate) fn table(&self, object: &str) -> Option<MutexGuard<'_, Table>> {
         self.tables.get(object).map(lock)
+    }
+
+    /// Counts one more attempt at a row, and says how many that makes.
+    pub(crate) fn count_attempt(&self, row: u64) -> u32 {
+        let mut attempts = lock(&self.attempts);
+        let count = attempts.entry(row).or_insert(0);
+        *count += 1;
+        *count
     }
 
     /// Forgets all jobs, records and counters; tokens stay valid.
@@ -131,10 +166,12 @@ impl Shared {
         };
         drop(state);
         lock(&self.faults).clear();
+        lock(&self.attempts).clear();
         self.hold.send_replace(false);
+        let options = self.options();
         for object in &self.org.objects {
             if let Some(mut table) = self.table(&object.name) {
-                *table = first_table(object, &self.options)?;
+                *table = first_table(object, &options)?;
             }
         }
         Ok(())

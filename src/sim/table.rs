@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::columns::Column;
 use super::csv::File;
 use super::id;
 use super::index::{Found, Index, MAX_RECORDS};
 use super::org::{Field, Object};
-use super::validate::{self, Column};
+use super::validate;
 
 /// An uploaded file and what its columns write.
 #[derive(Debug)]
@@ -49,8 +50,8 @@ pub(crate) struct Entry {
     pub(crate) row: u32,
     /// Digest of all values.
     pub(crate) digest: u64,
-    /// Digests of the key fields that have a value.
-    pub(crate) keys: Vec<(usize, u64)>,
+    /// Digests of the key fields that have a value, nothing for those that are cleared.
+    pub(crate) keys: Vec<(usize, Option<u64>)>,
 }
 
 impl Entry {
@@ -78,8 +79,9 @@ impl Entry {
             let held = direct.then(|| validate::stored(field, value)).flatten();
             let held = held.as_deref().unwrap_or(value);
             entry.digest = entry.digest.wrapping_add(value_digest(index, held));
-            if direct && is_key(field) && !validate::is_null(value) {
-                entry.keys.push((index, key_digest(field, value)));
+            if direct && is_key(field) {
+                let digest = (!validate::is_null(value)).then(|| key_digest(field, value));
+                entry.keys.push((index, digest));
             }
         }
         entry
@@ -105,6 +107,22 @@ pub(crate) enum Held {
     },
 }
 
+impl Held {
+    /// What the org holds of a value that a column wrote.
+    pub(crate) fn of(object: &Object, column: &Column, value: &str) -> Held {
+        match column {
+            _ if validate::is_null(value) => Held::Null,
+            Column::Field(field) => validate::stored(&object.fields[*field], value)
+                .map_or(Held::Null, |stored| Held::Text(stored.into_owned())),
+            Column::Lookup { parent, by, .. } => Held::Lookup {
+                parent: parent.clone(),
+                by: *by,
+                text: value.to_owned(),
+            },
+        }
+    }
+}
+
 /// The records of one object.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -117,7 +135,10 @@ pub(crate) struct Table {
     places: Vec<Place>,
     digests: Vec<u64>,
     changes: HashMap<u32, Vec<Place>>,
+    /// Records in the recycle bin.
     deleted: HashSet<u32>,
+    /// Records deleted for good.
+    purged: HashSet<u32>,
     indexes: BTreeMap<usize, Index>,
 }
 
@@ -145,6 +166,7 @@ impl Table {
             digests: Vec::new(),
             changes: HashMap::new(),
             deleted: HashSet::new(),
+            purged: HashSet::new(),
             indexes,
         }
     }
@@ -186,7 +208,7 @@ impl Table {
 
     /// Records that are there, the deleted left out.
     pub(crate) fn count(&self) -> usize {
-        self.digests.len() - self.deleted.len()
+        self.digests.len() - self.deleted.len() - self.purged.len()
     }
 
     /// Records whose values differ from all others'.
@@ -203,7 +225,16 @@ impl Table {
     /// Numbers of all records in the order of their insertion.
     pub(crate) fn live(&self) -> impl Iterator<Item = u32> + '_ {
         let end = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
-        (0..end).filter(|number| !self.deleted.contains(number))
+        (0..end).filter(|number| self.is_live(*number))
+    }
+
+    fn is_live(&self, number: u32) -> bool {
+        !self.deleted.contains(&number) && !self.purged.contains(&number)
+    }
+
+    /// Numbers of the records in the recycle bin, in no order.
+    pub(crate) fn recycled(&self) -> impl Iterator<Item = u32> + '_ {
+        self.deleted.iter().copied()
     }
 
     /// The Id of a record.
@@ -215,8 +246,7 @@ impl Table {
     pub(crate) fn by_id(&self, value: &str) -> Option<u32> {
         let normal = id::normal(value)?;
         let number = id::number(&self.object.key_prefix, &normal)?;
-        ((number as usize) < self.digests.len() && !self.deleted.contains(&number))
-            .then_some(number)
+        ((number as usize) < self.digests.len() && self.is_live(number)).then_some(number)
     }
 
     /// Whether an Id was once given and its record deleted.
@@ -228,9 +258,26 @@ impl Table {
 
     /// Finds records by the digest of a key.
     pub(crate) fn by_key(&self, field: usize, digest: u64) -> Found {
-        self.indexes
-            .get(&field)
-            .map_or(Found::Nothing, |index| index.find(digest))
+        let index = self.indexes.get(&field);
+        match index.map_or(Found::Nothing, |index| index.find(digest)) {
+            Found::Several if self.keep => self.count_again(field, digest),
+            found => found,
+        }
+    }
+
+    /// Looks at all records, since an index does not forget that a key was once several records'.
+    fn count_again(&self, field: usize, digest: u64) -> Found {
+        let described = &self.object.fields[field];
+        let has_key = |number: &u32| {
+            self.value(*number, field)
+                .is_some_and(|value| key_digest(described, &value) == digest)
+        };
+        let mut found = self.live().filter(has_key);
+        match (found.next(), found.next()) {
+            (None, _) => Found::Nothing,
+            (Some(only), None) => Found::One(only),
+            (Some(_), Some(_)) => Found::Several,
+        }
     }
 
     /// Adds a record; an error if it would repeat a unique key.
@@ -264,7 +311,7 @@ impl Table {
                 continue;
             };
             let old = key_digest(&self.object.fields[field], old);
-            if old != digest {
+            if Some(old) != digest {
                 self.unindex(number, field, old);
             }
         }
@@ -278,23 +325,30 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes a record.
-    pub(crate) fn delete(&mut self, number: u32) {
+    /// Deletes a record, for good or into the recycle bin.
+    pub(crate) fn delete(&mut self, number: u32, for_good: bool) {
         for (field, held) in self.values(number) {
             if let Held::Text(text) = held {
                 self.unindex(number, field, key_digest(&self.object.fields[field], &text));
             }
         }
-        self.deleted.insert(number);
+        if for_good {
+            self.purged.insert(number);
+        } else {
+            self.deleted.insert(number);
+        }
     }
 
     fn check_unique(&self, entry: &Entry, own: Option<u32>) -> Result<(), String> {
         for &(field, digest) in &entry.keys {
             let described = &self.object.fields[field];
+            let (true, Some(digest)) = (described.unique, digest) else {
+                continue;
+            };
             let Found::One(other) = self.by_key(field, digest) else {
                 continue;
             };
-            if described.unique && Some(other) != own {
+            if Some(other) != own {
                 return Err(format!(
                     "DUPLICATE_VALUE:duplicate value found: {} duplicates value on record with \
                      id: {}:--",
@@ -308,7 +362,7 @@ impl Table {
 
     fn index(&mut self, number: u32, entry: &Entry) {
         for (field, digest) in &entry.keys {
-            if let Some(index) = self.indexes.get_mut(field) {
+            if let (Some(index), Some(digest)) = (self.indexes.get_mut(field), digest) {
                 index.add(*digest, number);
             }
         }
@@ -340,24 +394,11 @@ impl Table {
             upload.file.split(place.row as usize, &mut values);
             for (column, value) in upload.columns.iter().zip(&values) {
                 if !value.is_empty() {
-                    held.insert(column.field(), self.held(column, value));
+                    held.insert(column.field(), Held::of(&self.object, column, value));
                 }
             }
         }
         held
-    }
-
-    fn held(&self, column: &Column, value: &str) -> Held {
-        match column {
-            _ if validate::is_null(value) => Held::Null,
-            Column::Field(field) => validate::stored(&self.object.fields[*field], value)
-                .map_or(Held::Null, |stored| Held::Text(stored.into_owned())),
-            Column::Lookup { parent, by, .. } => Held::Lookup {
-                parent: parent.clone(),
-                by: *by,
-                text: value.to_owned(),
-            },
-        }
     }
 
     /// One field of a record that was never changed, without reading the others.

@@ -1,112 +1,11 @@
-//! The rules of a row: which columns a job may have, which values each type of field takes, and
-//! what the org stores of them.
+//! The rules of a value: what each type of field takes, and what the org stores of it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
 use super::number::{decimal, rounded};
-use super::org::{Field, Kind, Object, Org};
-
-/// What a column of the upload writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Column {
-    /// A field, by its index in the object.
-    Field(usize),
-    /// A lookup field, found through an indexed field of its parent.
-    Lookup {
-        /// The lookup field, by its index in the object.
-        field: usize,
-        /// The parent object's name.
-        parent: String,
-        /// The parent's field, by its index in the parent.
-        by: usize,
-    },
-}
-
-impl Column {
-    /// The field that the column writes, by its index in the object.
-    pub(crate) fn field(&self) -> usize {
-        match self {
-            Column::Field(field) | Column::Lookup { field, .. } => *field,
-        }
-    }
-}
-
-/// Finds what each column of a header writes, or says why the job fails.
-pub(crate) fn columns(
-    org: &Org,
-    object: &Object,
-    header: &[Cow<'_, str>],
-) -> Result<Vec<Column>, String> {
-    let mut seen = HashSet::new();
-    header
-        .iter()
-        .map(|name| {
-            if !seen.insert(name.to_ascii_lowercase()) {
-                return Err(format!(
-                    "InvalidBatch : Duplicate field name found : {name}"
-                ));
-            }
-            match name.split_once('.') {
-                Some((relation, by)) => lookup(org, object, name, relation, by),
-                None => object
-                    .field(name)
-                    .map(Column::Field)
-                    .ok_or_else(|| not_found(name)),
-            }
-        })
-        .collect()
-}
-
-fn not_found(name: &str) -> String {
-    format!("InvalidBatch : Field name not found : {name}")
-}
-
-fn lookup(
-    org: &Org,
-    object: &Object,
-    name: &str,
-    relation: &str,
-    by: &str,
-) -> Result<Column, String> {
-    let (parent, relation) = match relation.split_once(':') {
-        Some((parent, relation)) => (Some(parent), relation),
-        None => (None, relation),
-    };
-    let unknown = || format!("InvalidBatch : Unable to find relationship: {relation}");
-    let field = object.relationship(relation).ok_or_else(unknown)?;
-    let parents = &object.fields[field].reference_to;
-    let parent = match (parent, parents.as_slice()) {
-        (None, [only]) => only,
-        (Some(_), [_]) => {
-            return Err(format!(
-                "InvalidBatch : type is not needed for non polymorphic foreign key references: \
-                 {relation}"
-            ));
-        }
-        (None, _) => {
-            return Err(format!(
-                "InvalidBatch : type is needed for polymorphic foreign key references: {relation}"
-            ));
-        }
-        (Some(given), many) => many
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(given))
-            .ok_or_else(unknown)?,
-    };
-    let described = org.object(parent).ok_or_else(unknown)?;
-    let by = described.field(by).ok_or_else(|| not_found(name))?;
-    if !(described.fields[by].external_id || described.fields[by].id_lookup) {
-        return Err(not_found(name));
-    }
-    Ok(Column::Lookup {
-        field,
-        parent: described.name.clone(),
-        by,
-    })
-}
+use super::org::{Field, Kind};
 
 /// Whether a value means null.
 pub(crate) fn is_null(value: &str) -> bool {
@@ -116,13 +15,11 @@ pub(crate) fn is_null(value: &str) -> bool {
 /// Checks a non-empty value against its field; `column` counts from 0.
 pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), String> {
     let Field { name, label, .. } = field;
-    if is_null(value) {
-        let needed = !field.nillable && field.kind != Kind::Boolean;
-        return if needed {
-            Err(required(&[name]))
-        } else {
-            Ok(())
-        };
+    if let Some(code) = value.bytes().find(is_no_xml) {
+        return Err(format!(
+            "INVALID_FIELD:An invalid XML character (Unicode: 0x{code:x}) was found in the value \
+             of {name}:{name} --"
+        ));
     }
     let unreadable = |xsd: &str| {
         Err(format!(
@@ -130,6 +27,16 @@ pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), Str
              a valid value for the type xsd:{xsd}:{name} --"
         ))
     };
+    if is_null(value) {
+        if field.kind == Kind::Boolean {
+            return unreadable("boolean");
+        }
+        return if !field.nillable {
+            Err(required(&[name]))
+        } else {
+            Ok(())
+        };
+    }
     match field.kind {
         Kind::Text => text(field, value),
         Kind::Email if !is_email(value.trim()) => Err(format!(
@@ -143,17 +50,13 @@ pub(crate) fn value(field: &Field, column: usize, value: &str) -> Result<(), Str
             Some((_, whole, _)) if exceeds(field, whole) => Err(out_of_range(field, value)),
             Some(_) => Ok(()),
         },
-        Kind::Date
-            if NaiveDate::parse_from_str(value, "%Y-%m-%d").is_err() || value.len() != 10 =>
-        {
-            unreadable("date")
-        }
+        Kind::Date if !is_date(value) => unreadable("date"),
         Kind::DateTime if date_time(value).is_none() => unreadable("dateTime"),
         Kind::Time if time(value).is_none() => unreadable("time"),
         Kind::Base64 if !is_base64(value) => unreadable("base64Binary"),
-        Kind::Id | Kind::Reference if super::id::normal(value).is_none() => Err(format!(
-            "MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --"
-        )),
+        Kind::Id | Kind::Reference if super::id::normal(value).is_none() => {
+            Err(malformed_id(field, value))
+        }
         _ => Ok(()),
     }
 }
@@ -184,11 +87,21 @@ fn text(field: &Field, value: &str) -> Result<(), String> {
     let mut chosen = value.split(if field.multiple { ';' } else { '\0' });
     match chosen.find(|choice| !allowed.contains(*choice)) {
         None => Ok(()),
-        Some(bad) => Err(format!(
-            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:{label}: bad value for restricted picklist \
-             field: {bad}:{name} --"
-        )),
+        Some(bad) => Err(bad_choice(field, bad)),
     }
+}
+
+/// The error of a value that is no Id, or the Id of another object's record.
+pub(crate) fn malformed_id(Field { name, label, .. }: &Field, value: &str) -> String {
+    format!("MALFORMED_ID:{label}: id value of incorrect type: {value}:{name} --")
+}
+
+/// The error of a value that a restricted picklist, or a record type, does not have.
+pub(crate) fn bad_choice(Field { name, label, .. }: &Field, value: &str) -> String {
+    format!(
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:{label}: bad value for restricted picklist \
+         field: {value}:{name} --"
+    )
 }
 
 /// The first characters of a long value, as error texts quote it.
@@ -213,7 +126,22 @@ fn is_email(value: &str) -> bool {
         })
 }
 
-fn boolean(value: &str) -> Option<bool> {
+/// Whether a byte cannot be in XML, into which Salesforce turns every row.
+fn is_no_xml(byte: &u8) -> bool {
+    *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')
+}
+
+/// Whether a value is a date, `YYYY-MM-DD` and nothing else.
+pub(crate) fn is_date(value: &str) -> bool {
+    value.len() == 10
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+        && !value.starts_with('-')
+        && NaiveDate::parse_from_str(value, "%Y-%m-%d").is_ok()
+}
+
+pub(crate) fn boolean(value: &str) -> Option<bool> {
     let is = |known: &str| value.eq_ignore_ascii_case(known);
     if is("true") || value == "1" {
         Some(true)
@@ -265,8 +193,8 @@ fn exceeds(field: &Field, whole_digits: usize) -> bool {
     field.precision > 0 && whole_digits > field.precision.saturating_sub(field.scale)
 }
 
-fn date_time(value: &str) -> Option<DateTime<Utc>> {
-    if value.as_bytes().get(10) != Some(&b'T') {
+pub(crate) fn date_time(value: &str) -> Option<DateTime<Utc>> {
+    if value.as_bytes().get(10) != Some(&b'T') || value.ends_with('z') {
         return None;
     }
     // RFC 3339 wants a colon in the offset; Salesforce's own texts come without (`+0000`).
@@ -286,7 +214,13 @@ fn date_time(value: &str) -> Option<DateTime<Utc>> {
 }
 
 fn time(value: &str) -> Option<NaiveTime> {
-    NaiveTime::parse_from_str(value.strip_suffix('Z').unwrap_or(value), "%H:%M:%S%.f").ok()
+    let time = value.strip_suffix('Z')?;
+    let is_digit = |at: usize| time.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    // chrono takes `1:2:3` too.
+    if ![0, 1, 3, 4, 6, 7].into_iter().all(is_digit) {
+        return None;
+    }
+    NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()
 }
 
 fn is_base64(value: &str) -> bool {
@@ -318,11 +252,12 @@ pub(crate) fn stored<'a>(field: &Field, value: &'a str) -> Option<Cow<'a, str>> 
     Some(stored.unwrap_or(value.into()))
 }
 
-/// A stored value in the form that keys of an index are compared by.
+/// A stored value in the form that keys of an index are compared by: letter case is ignored only
+/// where the field is unique and says so.
 pub(crate) fn key<'a>(field: &Field, value: &'a str) -> Cow<'a, str> {
     let value = stored(field, value).unwrap_or_default();
     let text = matches!(field.kind, Kind::Text | Kind::Email);
-    if !text || field.case_sensitive || !value.chars().any(char::is_uppercase) {
+    if !text || field.case_sensitive || !field.unique || !value.chars().any(char::is_uppercase) {
         value
     } else {
         value.to_lowercase().into()
@@ -331,10 +266,11 @@ pub(crate) fn key<'a>(field: &Field, value: &'a str) -> Cow<'a, str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::org::Org;
     use super::*;
 
     fn check(field_name: &str, given: &str) -> Result<(), String> {
-        let org = Org::load(None).unwrap();
+        let org = Org::load(None, 0).unwrap();
         let object = org.object("Everything__c").unwrap();
         value(&object.fields[object.field(field_name).unwrap()], 3, given)
     }
@@ -398,6 +334,13 @@ mod tests {
             ("Date__c", "2024-02-30", "xsd:date"),
             ("Date_Time__c", "2024-02-29 10:00:00Z", "xsd:dateTime"),
             ("Date_Time__c", "2024-02-29T10:00:00", "xsd:dateTime"),
+            ("Date_Time__c", "2024-02-29T10:00:00z", "xsd:dateTime"),
+            ("Date__c", "2024-02-29Z", "xsd:date"),
+            ("Time__c", "10:00:00", "xsd:time"),
+            ("Time__c", "1:00:00Z", "xsd:time"),
+            ("Flag__c", "#N/A", "xsd:boolean"),
+            ("Text__c", "a\u{1}b", "invalid XML character (Unicode: 0x1)"),
+            ("Name", "#N/A", "Required fields are missing: [Name]"),
             ("Data__c", "a", "xsd:base64Binary"),
             (
                 "Parent__c",
@@ -408,49 +351,5 @@ mod tests {
             let error = check(field, given).unwrap_err();
             assert!(error.contains(expected), "{field} {given}: {error}");
         }
-    }
-
-    #[test]
-    fn columns_find_their_fields() {
-        let org = Org::load(None).unwrap();
-        let contact = org.object("Contact").unwrap();
-        let task = org.object("Task").unwrap();
-        let find = |object: &Object, name: &str| columns(&org, object, &[name.into()]);
-        assert!(matches!(
-            find(contact, "LASTNAME").unwrap()[..],
-            [Column::Field(_)]
-        ));
-        assert!(matches!(
-            find(contact, "Account.Ext_Id__c").unwrap()[..],
-            [Column::Lookup { .. }]
-        ));
-        assert!(matches!(
-            find(task, "Lead:Who.Email").unwrap()[..],
-            [Column::Lookup { .. }]
-        ));
-        for (object, name, text) in [
-            (
-                contact,
-                "Nope",
-                "InvalidBatch : Field name not found : Nope",
-            ),
-            (contact, "\u{feff}LastName", "Field name not found"),
-            (
-                contact,
-                "Account:Account.Ext_Id__c",
-                "type is not needed for non polymorphic",
-            ),
-            (
-                contact,
-                "Acount.Ext_Id__c",
-                "Unable to find relationship: Acount",
-            ),
-            (contact, "Account.Description", "Field name not found"),
-            (task, "Who.Email", "type is needed"),
-        ] {
-            let error = find(object, name).unwrap_err();
-            assert!(error.contains(text), "{name}: {error}");
-        }
-        assert!(columns(&org, contact, &["Email".into(), "EMAIL".into()]).is_err());
     }
 }

@@ -40,7 +40,7 @@ async fn a_wrong_secret() {
 async fn a_refresh_token_that_was_revoked() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let job = Job::new(&sim, &[&stream]).set("refresh_token", WRONG_SECRET);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token was revoked, has expired, was replaced by a newer one, or belongs to the other kind of org: check the sandbox switch (is_sandbox), then authorize again and set the new refresh_token");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn an_object_that_takes_no_records() {
     let sim = TestSim::start().await;
     let stream = Stream::new("users", "User", &["LastName"]);
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"object User: the user may not insert its records; grant the object permission in a profile or permission set of the integration user");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object User: the user may not insert its records; grant Create on it in a profile or permission set of the integration user");
 }
 
 #[tokio::test]

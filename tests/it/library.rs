@@ -16,13 +16,9 @@ use crate::harness::lines::KEY;
 use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use crate::harness::sim::TestSim;
 
-async fn org(sim: &TestSim, settings: Settings) -> Org {
-    let credentials = Credentials {
-        login_url: sim.url().parse().unwrap(),
-        client_id: CLIENT_ID.into(),
-        client_secret: CLIENT_SECRET.into(),
-        refresh_token: REFRESH_TOKEN.into(),
-    };
+pub(crate) async fn org(sim: &TestSim, settings: Settings) -> Org {
+    let url = sim.url().parse().unwrap();
+    let credentials = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
     Org::connect(credentials, settings).await.unwrap()
 }
 

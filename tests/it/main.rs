@@ -8,13 +8,22 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod again;
+mod check;
 mod durability;
 mod errors;
 mod faults;
 mod flow;
 mod harness;
 mod house;
+mod keys;
 mod kills;
 mod library;
+mod lookups;
 mod memory;
 mod rejects;
+mod small;
+mod states;
+mod storage;
+mod tokens;
+mod values;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::harness::lines::{KEY, Stream, contact, contacts};
-use crate::harness::process::{Job, Output};
+use crate::harness::process::Job;
 use crate::harness::rejected::{self, Rejected, codes};
-use crate::harness::s3::S3Server;
 use crate::harness::sim::TestSim;
+use crate::storage::mixed;
 
 fn things() -> Stream {
     Stream::typed(
@@ -257,125 +257,6 @@ fn as_texts(record: &Value) -> String {
         })
         .collect();
     json!(texts).to_string()
-}
-
-/// Contacts of which the second, fourth and sixth are bad: by decode, by coerce and by the org.
-fn mixed(stream: &Stream) -> Vec<String> {
-    let mut lines: Vec<String> = (0..8)
-        .map(|number| stream.record(&contact(number)))
-        .collect();
-    lines[1] = stream.record_text(r#"{"Ext_Id__c":"C-1","LastName":"Ng \ud800"}"#);
-    lines[3] = stream.record_text(r##"{"Ext_Id__c":"C-3","LastName":"#N/A"}"##);
-    lines[5] = stream.record_text(r#"{"Ext_Id__c":"C-5","LastName":null,"FirstName":"No, name"}"#);
-    lines.push(stream.state(1, 8));
-    lines.push(stream.complete());
-    lines
-}
-
-fn check_mixed(output: &Output, rejected: &[Rejected], lines: &[String]) {
-    let state = output.states()[0];
-    assert_eq!(
-        state["destinationStats"],
-        json!({"recordCount": 5.0, "rejectedRecordCount": 3.0})
-    );
-    let by_stage = |stage: &str| {
-        let mut found = rejected.iter().filter(|rejected| rejected.stage() == stage);
-        let first = found.next().unwrap();
-        assert!(found.next().is_none());
-        first
-    };
-    assert_eq!(rejected.len(), 3);
-    assert_eq!(by_stage("decode").record(), json!({"_raw": lines[1]}));
-    assert_eq!(
-        by_stage("coerce").record(),
-        json!({KEY: "C-3", "LastName": "#N/A", "FirstName": null, "Email": null})
-    );
-    assert_eq!(by_stage("coerce").code(), "INVALID_VALUE");
-    let missing = by_stage("salesforce");
-    assert_eq!(
-        missing.record(),
-        json!({KEY: "C-5", "LastName": null, "FirstName": "No, name", "Email": null})
-    );
-    assert_eq!(
-        missing.sf_error(),
-        "REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --"
-    );
-    assert_eq!(
-        missing.reason()["message"],
-        "Required fields are missing: [LastName]"
-    );
-    assert_eq!(missing.reason()["fields"], json!(["LastName"]));
-    assert!(missing.reason()["job_id"].is_string());
-    for rejected in rejected {
-        let envelope = &rejected.envelope;
-        assert_eq!(envelope["_airbyte_generation_id"], 3);
-        assert_eq!(envelope["_airbyte_meta"]["sync_id"], 42);
-        assert_eq!(envelope["_airbyte_meta"]["changes"], json!([]));
-        assert!(rejected.reason()["at"].as_u64().unwrap() > 1_700_000_000_000);
-        let sent = rejected.stage() == "salesforce";
-        assert_eq!(rejected.reason()["job_id"].is_string(), sent);
-        if rejected.stage() != "decode" {
-            assert_eq!(envelope["_airbyte_data"]["sf__Id"], "");
-            assert_eq!(envelope["_airbyte_extracted_at"], 1_700_000_000_000_u64);
-        }
-    }
-    let ids: std::collections::BTreeSet<&str> = rejected
-        .iter()
-        .map(|r| r.envelope["_airbyte_raw_id"].as_str().unwrap())
-        .collect();
-    assert_eq!(ids.len(), 3, "each record has an id of its own");
-}
-
-#[tokio::test]
-async fn s3_with_the_defaults_of_the_spec() {
-    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
-    let stream = contacts().in_namespace("marts");
-    let job = Job::new(&sim, &[&stream]).set("object_storage_config", s3.config());
-    let lines = mixed(&stream);
-
-    let output = job.write(&lines).await.succeeded();
-
-    let objects = s3.objects();
-    let keys: Vec<&String> = objects.keys().collect();
-    assert_eq!(
-        keys.len(),
-        1,
-        "one file for the rejects of one job: {keys:?}"
-    );
-    let name = keys[0]
-        .strip_prefix("rejected_records/42/marts/contacts/")
-        .unwrap();
-    let parts: Vec<&str> = name.strip_suffix(".csv").unwrap().split('_').collect();
-    assert_eq!(parts.len(), 5, "date, time and part number: {name}");
-    assert_eq!(parts[4], "0");
-    check_mixed(&output, &rejected::read_all(&objects), &lines);
-}
-
-#[tokio::test]
-async fn s3_as_jsonl_with_templates() {
-    let (sim, s3) = (TestSim::start().await, S3Server::start().await);
-    let stream = contacts();
-    let mut storage = s3.config();
-    storage["bucket_path"] = json!("a/b");
-    storage["format"] = json!({"format_type": "JSONL"});
-    storage["path_format"] = json!("{namespace}/{stream_name}/{year}");
-    storage["file_name_format"] = json!("{sync_id}-{part_number}{format_extension}");
-    let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
-    let lines = mixed(&stream);
-
-    let output = job.write(&lines).await.succeeded();
-    check_mixed(&output, &rejected::read_all(&s3.objects()), &lines);
-    // A second sync of the same name overwrites nothing.
-    job.write(&lines).await.succeeded();
-
-    let objects = s3.objects();
-    let keys: Vec<&String> = objects.keys().collect();
-    let [first, second] = keys.as_slice() else {
-        panic!("{keys:?}");
-    };
-    assert!(first.starts_with("a/b/contacts/20"), "{first}");
-    assert!(first.ends_with("/42-0.jsonl"), "{first}");
-    assert!(second.ends_with("/42-1.jsonl"), "{second}");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 use serde::de::{Error as _, Visitor, value::Error as ValueError};
 use serde_json::json;
 
+use super::storage::S3File;
 use super::*;
+use crate::bulk::Flow;
 use crate::error::ErrorKind;
+use crate::reject::{Compression, Encryption, FileFormat, Flattening, Format, S3Place};
 
 pub(crate) fn valid() -> Value {
     json!({
@@ -98,16 +101,18 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
     )
     .unwrap();
     let credentials = &config.credentials;
+    let Flow::RefreshToken { client_secret, .. } = &credentials.flow else {
+        panic!("{credentials:?}");
+    };
     assert_eq!(
         credentials.login_url.as_str(),
         "https://login.salesforce.com/"
     );
-    assert_eq!(
-        credentials.client_secret.expose_secret(),
-        "your_consumer_secret"
-    );
+    assert_eq!(client_secret.expose_secret(), "your_consumer_secret");
     assert_eq!(config.settings, Settings::default());
-    assert_eq!(config.rejects.as_ref().unwrap().format, Format::Csv);
+    let rejects = config.rejects.as_ref().unwrap();
+    assert_eq!(rejects.file, FileFormat::default());
+    assert_eq!(rejects.encryption, Encryption::BucketDefault);
     let s3 = s3_of(config);
     assert_eq!(s3.bucket_path, "rejected_records/");
     let (id, _) = s3.keys.unwrap();
@@ -146,6 +151,44 @@ fn a_sandbox_has_its_own_host() {
 }
 
 #[test]
+fn the_type_of_login_selects_its_settings() {
+    let my_domain = "https://acme.my.salesforce.com";
+    let app = json!({
+        "client_id": "id", "client_secret": "s3cret", "refresh_token": "",
+        "auth_type": "ClientCredentials", "login_url": my_domain,
+    });
+    let flow = parse(&app).unwrap().credentials.flow;
+    assert!(matches!(flow, Flow::ClientCredentials { .. }), "{flow:?}");
+    let signed = json!({
+        "client_id": "id", "auth_type": "JWT", "username": "u@acme.example", "private_key": "PEM",
+    });
+    let credentials = parse(&signed).unwrap().credentials;
+    let Flow::JwtBearer { username, .. } = credentials.flow else {
+        panic!("{:?}", credentials.flow);
+    };
+    assert_eq!(username, "u@acme.example");
+    let lacking = |config: &Value, key: &str| {
+        let mut config = config.clone();
+        config.as_object_mut().unwrap().remove(key);
+        complaint_of(&config)
+    };
+    let texts = [
+        lacking(&app, "client_secret"),
+        lacking(&app, "login_url"),
+        lacking(&signed, "private_key"),
+        lacking(&signed, "username"),
+        complaint_of(&with("refresh_token", json!(null))),
+    ];
+    insta::assert_snapshot!(texts.join("\n"), @"
+    the config lacks the key `client_secret`, which auth_type ClientCredentials needs
+    login_url is needed by auth_type ClientCredentials: the My Domain of the org (https://<name>.my.salesforce.com)
+    the config lacks the key `private_key`, which auth_type JWT needs
+    the config lacks the key `username`, which auth_type JWT needs
+    the config lacks the key `refresh_token`
+    ");
+}
+
+#[test]
 fn http_is_for_this_machine_only() {
     for url in [
         "http://localhost:8080",
@@ -175,7 +218,7 @@ fn errors_name_the_key_and_what_is_allowed() {
     insta::assert_snapshot!(complaint_of(&config), @"the config lacks the key `refresh_token`");
     insta::assert_snapshot!(complaint_of(&with("client_id", json!(" "))), @"client_id is empty; it is required");
     insta::assert_snapshot!(complaint_of(&with("is_sandbox", json!("yes"))), @"is_sandbox must be a boolean");
-    insta::assert_snapshot!(complaint_of(&with("auth_type", json!("Basic"))), @"auth_type must be `Client`");
+    insta::assert_snapshot!(complaint_of(&with("auth_type", json!("Basic"))), @"auth_type must be one of `Client`, `ClientCredentials`, `JWT`");
     insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(-1))), @"max_job_bytes must be a whole number, 0 or more");
     insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(1))), @"max_job_bytes is 1; it must be between 10000 and 112500000");
     insta::assert_snapshot!(complaint_of(&with("flush_interval_seconds", json!(0))), @"flush_interval_seconds is 0; it must be between 1 and 86400");
@@ -198,10 +241,60 @@ fn errors_of_the_object_storage_name_its_keys() {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_refused() {
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: this version does not assume roles: leave it empty and give keys");
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"compression": {"compression_type": "GZIP"}}))), @r#"object_storage_config.compression: this version writes "No Compression" only"#);
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"format": {"format_type": "JSONL", "flattening": "Root level flattening"}}))), @r#"object_storage_config.format.flattening: this version writes "No flattening" only"#);
+fn roles_are_assumed_by_web_identity_only() {
+    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: a role can be assumed by web identity only, which the environment gives (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE); leave role_arn empty, and for a role of the environment access_key_id and secret_access_key too");
+}
+
+#[test]
+fn every_format_flattening_and_compression() {
+    for (format_type, format) in [("CSV", Format::Csv), ("JSONL", Format::Jsonl)] {
+        for (name, flattening) in [
+            ("No flattening", Flattening::No),
+            ("Root level flattening", Flattening::RootLevel),
+        ] {
+            for (kind, compression) in [
+                ("No Compression", Compression::No),
+                ("GZIP", Compression::Gzip),
+            ] {
+                let config = s3(&json!({
+                    "format": {"format_type": format_type, "flattening": name},
+                    "compression": {"compression_type": kind},
+                }));
+                let expected = FileFormat {
+                    format,
+                    flattening,
+                    compression,
+                };
+                assert_eq!(parse(&config).unwrap().rejects.unwrap().file, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn encryption_of_rejected_records() {
+    let encryption = |kind: &str, key: &str| {
+        let mut config = s3(&json!({}));
+        config["rejected_records_encryption"] = json!(kind);
+        config["rejected_records_kms_key_id"] = json!(key);
+        parse(&config).map(|config| config.rejects.unwrap().encryption)
+    };
+    let key_id = Some("arn:aws:kms:eu-west-1:1:key/k".to_owned());
+    for (kind, key, expected) in [
+        ("", "", Encryption::BucketDefault),
+        ("none", "", Encryption::BucketDefault),
+        ("SSE-S3", " ", Encryption::SseS3),
+        ("SSE-KMS", "", Encryption::SseKms { key_id: None }),
+        (
+            "SSE-KMS",
+            " arn:aws:kms:eu-west-1:1:key/k ",
+            Encryption::SseKms { key_id },
+        ),
+    ] {
+        assert_eq!(encryption(kind, key).unwrap(), expected);
+    }
+    insta::assert_snapshot!(encryption("SSE-S3", "k").unwrap_err(), @r#"rejected_records_kms_key_id is for the rejected_records_encryption "SSE-KMS"; choose that, or leave the key out"#);
+    insta::assert_snapshot!(encryption("AES256", "").unwrap_err(), @"rejected_records_encryption must be one of `none`, `SSE-S3`, `SSE-KMS`");
 }
 
 #[test]
@@ -241,7 +334,7 @@ fn no_secret_in_an_error_or_in_debug() {
 fn a_new_refresh_token_changes_nothing_else() {
     let came = with("a_key_of_tomorrow", json!({"x": 1}));
     let config = parse(&came).unwrap();
-    let written = config.with_refresh_token(&"n3w".into()).unwrap();
+    let written = config.text.with_refresh_token(&"n3w".into()).unwrap();
     let mut expected = came;
     expected["refresh_token"] = json!("n3w");
     let written: Value = serde_json::from_str(written.get()).unwrap();

@@ -28,6 +28,7 @@ fn intake() -> Intake {
         descriptor,
         schema: Arc::clone(schema.schema()),
         feed: None,
+        ended: true,
         marks: Vec::new(),
         bytes: 0,
         since: None,
@@ -37,14 +38,14 @@ fn intake() -> Intake {
         decoder: Decoder::new(schemas.into()).unwrap(),
         shared: Arc::default(),
         runtime: Handle::current(),
-        ended: Ended::default(),
+        of_all: None,
         next_mark: 0,
         garbage: 0,
     }
 }
 
 /// What the two threads make of `text`.
-fn ended(text: &str) -> Ended {
+fn ended(text: &str) -> Option<Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -63,7 +64,7 @@ fn ended(text: &str) -> Ended {
 }
 
 fn complaint_of(text: &str) -> (ErrorKind, String, Option<String>) {
-    let Failure { error, stream } = ended(text).failure.unwrap();
+    let Failure { error, stream } = ended(text).unwrap();
     let stream = stream.map(|stream| stream.to_string());
     (error.kind(), error.to_string(), stream)
 }
@@ -102,33 +103,20 @@ fn what_means_nothing_is_passed_over() {
         r#"{"type":"TRACE","trace":7}"#,
         r#"{"type":"TRACE","trace":{"type":"STREAM_STATUS","stream_status":{"stream_descriptor":{"name":"a"},"status":"RUNNING","reasons":null}}}"#,
     ];
-    assert!(ended(&lines.join("\r\n")).failure.is_none());
+    assert!(ended(&lines.join("\r\n")).is_none());
 }
 
 #[test]
-fn states_after_the_end_of_their_stream_are_kept_in_order() {
-    let state = |id: u64, stream: &str| {
-        format!(
-            r#"{{"type":"STATE","state":{{"type":"STREAM","id":{id},"stream":{{"stream_descriptor":{stream}}}}}}}"#
-        )
-    };
-    let b = r#"{"name":"b","namespace":"n"}"#;
-    let input = [
-        state(1, b),
-        state(2, r#"{"name":"a","namespace":null}"#),
-        state(3, b),
-    ];
-    let late = ended(&input.join("\n")).late_states;
-    let streams: Vec<usize> = late.iter().map(|(stream, _)| *stream).collect();
-    assert_eq!(streams, [1, 0, 1]);
-}
-
-#[test]
-fn a_status_needs_no_type() {
-    let status = StreamStatus::read(
-        br#"{"trace":{"stream_status":{"stream_descriptor":{"name":"a"},"status":"COMPLETE"}}}"#,
-    );
-    assert_eq!(status.unwrap().status, "COMPLETE");
+fn states_of_one_and_of_all_streams_do_not_mix() {
+    let one =
+        r#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"a"}}}}"#;
+    let all = r#"{"type":"STATE","state":{"type":"GLOBAL","global":{"shared_state":{}}}}"#;
+    assert!(ended(&[all, all].join("\n")).is_none());
+    let complaints = [[one, all], [all, one]].map(|lines| complaint_of(&lines.join("\n")));
+    assert_eq!(complaints[0], complaints[1]);
+    let (kind, message, _) = &complaints[0];
+    assert_eq!(*kind, ErrorKind::System);
+    insta::assert_snapshot!(message, @"the source sent states of single streams and states of all streams in one sync, which cannot be put in order; this is a defect of the source");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Jobs: stage, close, poll, abort, with each way an answer can go missing.
 
 use super::*;
-use crate::bulk::{BulkError, JobState, StagedJob};
+use crate::bulk::{JobState, StagedJob};
 use crate::error::ErrorKind;
 
 async fn staged(server: &Server) -> (Client, StagedJob) {
@@ -336,9 +336,21 @@ async fn states_that_make_no_sense() {
     server.on(JOB, [reply(200, "<html>")]);
     let error = client.job("750A").await.unwrap_err();
     assert!(matches!(error, BulkError::Answer { .. }), "{error}");
-    server.on(JOB, [api_error(404, "NOT_FOUND", "gone")]);
-    let error = client.job("750A").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn a_job_that_is_deleted_while_it_is_waited_for() {
+    let server = Server::start().await;
+    let (client, job) = staged(&server).await;
+    server.on(PATCH, [job_info("UploadComplete")]);
+    let job = job.close().await.unwrap();
+    let gone = api_error(404, "NOT_FOUND", "The requested resource does not exist");
+    server.on(JOB, [job_info("InProgress"), gone]);
+    let error = job.finished().await.unwrap_err();
+    insta::assert_snapshot!(error, @"job 750A is gone: someone has deleted it, or it is older than the 7 days that Salesforce keeps jobs; which of its rows were loaded is not known, so check the org before they are sent again");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert_eq!(server.seen(JOB).len(), 2);
+    assert!(client.job("750A").await.is_err());
 }
 
 #[tokio::test]

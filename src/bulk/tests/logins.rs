@@ -1,10 +1,9 @@
 //! Logins: the grant, renewal, rotation, refusals.
 
 use futures::future::join_all;
-use secrecy::ExposeSecret;
 
 use super::*;
-use crate::bulk::{BulkError, error::LoginRefused};
+use crate::bulk::LoginRefused;
 use crate::error::ErrorKind;
 
 const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
@@ -12,9 +11,7 @@ const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
 async fn refused(error: Reply) -> BulkError {
     let server = Server::start().await;
     server.on(TOKEN, [error]);
-    let clock = Clock::Recorded(Mutex::default());
-    let connected = Client::connect_with(server.credentials(), clock).await;
-    connected.unwrap_err()
+    connect(server.credentials()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -94,37 +91,6 @@ async fn an_html_401_renews_too_and_a_lasting_one_ends() {
         "{}",
         server.seen(TOKEN).len()
     );
-}
-
-#[tokio::test]
-async fn a_rotated_token_is_kept_and_used() {
-    let server = Server::start().await;
-    let url = server.url.as_str().trim_end_matches('/').to_owned();
-    let rotating = reply(
-        200,
-        format!(r#"{{"access_token":"T1","instance_url":"{url}","refresh_token":"R2"}}"#),
-    );
-    server.on(TOKEN, [rotating, server.token("T2")]);
-    let client = server.client().await;
-    let rotated = client.rotated_refresh_token().unwrap();
-    assert_eq!(rotated.expose_secret(), "R2");
-    server.on(SOBJECTS, [expired(), reply(200, "{}")]);
-    client.sobjects().await.unwrap();
-    assert!(server.seen(TOKEN)[1].text().ends_with("&refresh_token=R2"));
-    assert_eq!(
-        client.rotated_refresh_token().unwrap().expose_secret(),
-        "R2"
-    );
-}
-
-#[tokio::test]
-async fn the_same_token_in_the_answer_is_no_rotation() {
-    let server = Server::start().await;
-    let url = server.url.as_str().trim_end_matches('/').to_owned();
-    let same =
-        format!(r#"{{"access_token":"T1","instance_url":"{url}","refresh_token":"5Aep861+/x=="}}"#);
-    server.on(TOKEN, [reply(200, same)]);
-    assert!(server.client().await.rotated_refresh_token().is_none());
 }
 
 #[tokio::test]
@@ -286,8 +252,7 @@ async fn nobody_listens() {
     let server = Server::start().await;
     let mut credentials = server.credentials();
     credentials.login_url.set_port(Some(port)).unwrap();
-    let clock = Clock::Recorded(Mutex::default());
-    let error = Client::connect_with(credentials, clock).await.unwrap_err();
+    let error = connect(credentials).await.unwrap_err();
     assert!(
         matches!(&error, BulkError::Network { unsent: true, .. }),
         "{error:?}"

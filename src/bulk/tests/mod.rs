@@ -1,24 +1,26 @@
 //! A tiny HTTP server with canned answers, and the tests of whole conversations.
 
+mod flows;
 mod jobs;
 mod logins;
 mod results;
+mod small;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::retry::Clock;
-use super::{Client, Credentials, JobTarget};
-use crate::chunk::{Chunk, Chunker};
+use super::{BulkError, Client, Credentials, JobTarget};
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
 
+const USER: &str = "0055g0000000001AAA";
 const TOKEN: &str = "POST /services/oauth2/token";
 const CREATE: &str = "POST /services/data/v62.0/jobs/ingest";
 const UPLOAD: &str = "PUT /services/data/v62.0/jobs/ingest/750A/batches";
@@ -51,8 +53,10 @@ enum Reply {
     },
     /// The request is read whole, then the connection closed.
     Lost,
-    /// The answer breaks off in the middle of its body.
+    /// The answer breaks off in the middle of its body, whose length was told.
     Cut(String),
+    /// The answer breaks off between two pieces of its body, whose length was not told.
+    CutPieces(String),
     /// This status, before the body of the request is read.
     Early(u16),
 }
@@ -127,7 +131,10 @@ impl Server {
         let instance = self.url.as_str().trim_end_matches('/');
         reply(
             200,
-            format!(r#"{{"access_token":"{token}","instance_url":"{instance}"}}"#),
+            format!(
+                r#"{{"access_token":"{token}","instance_url":"{instance}",
+                "id":"https://login.salesforce.com/id/00D5g0000000000EAA/{USER}"}}"#
+            ),
         )
     }
 
@@ -160,18 +167,12 @@ impl Server {
     }
 
     async fn client(&self) -> Client {
-        Client::connect_with(self.credentials(), Clock::Recorded(Mutex::default()))
-            .await
-            .unwrap()
+        connect(self.credentials()).await.unwrap()
     }
 
     fn credentials(&self) -> Credentials {
-        Credentials {
-            login_url: self.url.clone(),
-            client_id: "3MVG9.id".to_owned(),
-            client_secret: SecretString::from("sec&ret=1"),
-            refresh_token: SecretString::from("5Aep861+/x=="),
-        }
+        let url = self.url.clone();
+        Credentials::refresh_token(url, "3MVG9.id", "sec&ret=1", "5Aep861+/x==")
     }
 
     async fn serve(self: Arc<Self>, mut stream: TcpStream) {
@@ -195,6 +196,10 @@ impl Server {
                 let length = body.len() + 10;
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")
             }
+            Reply::CutPieces(body) => format!(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n",
+                body.len()
+            ),
             Reply::Answer {
                 status,
                 headers,
@@ -260,6 +265,14 @@ async fn read_head(stream: &mut TcpStream) -> Option<(Seen, usize)> {
     Some((seen, length))
 }
 
+/// Logs in without spending pauses.
+async fn connect(credentials: Credentials) -> Result<Client, BulkError> {
+    Client::builder(credentials)
+        .clock(Clock::Recorded(Mutex::default()))
+        .connect()
+        .await
+}
+
 /// The pauses that the client would have made.
 fn pauses(client: &Client) -> Vec<Duration> {
     match &client.inner.clock {
@@ -287,7 +300,7 @@ fn chunk() -> Arc<Chunk> {
     ])
     .unwrap();
     let mut chunker = Chunker::new(&cells.schema(), 100_000_000, None).unwrap();
-    let pushed = chunker.push(&cells, 0, None).unwrap();
+    let pushed = chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
     assert!(pushed.closed.is_empty() && pushed.oversized.is_empty());
     Arc::new(chunker.close().unwrap())
 }

@@ -4,7 +4,7 @@ use arrow::array::{AsArray, RecordBatch};
 use futures::TryStreamExt;
 
 use super::*;
-use crate::bulk::{BulkError, EndedJob};
+use crate::bulk::EndedJob;
 
 async fn ended(server: &Server) -> EndedJob {
     server.on(JOB, [job_info("JobComplete")]);
@@ -93,6 +93,7 @@ async fn a_file_that_breaks_off_is_read_again() {
     let body = "LastName\na\nb\n";
     let broken = [
         Reply::Cut("LastName\na\n".to_owned()),
+        Reply::CutPieces("LastName\na\n".to_owned()),
         reply(503, "<html>"),
         reply(200, body),
     ];
@@ -162,4 +163,33 @@ async fn each_file_has_its_address() {
     let open = job.unprocessed().await.unwrap();
     let open: Vec<RecordBatch> = open.try_collect().await.unwrap();
     assert_eq!(cells(&open, "A"), some(&["2", "3"]));
+}
+
+#[tokio::test]
+async fn a_page_that_breaks_off_is_read_again_alone() {
+    let server = Server::start().await;
+    let job = ended(&server).await;
+    server.on(
+        FAILED,
+        [with_header(200, "Sforce-Locator", "p2", "LastName\na\n")],
+    );
+    let second = format!("{FAILED}?locator=p2");
+    let broken = Reply::CutPieces("LastName\nb\n".to_owned());
+    server.on(&second, [broken, reply(200, "LastName\nb\nc\n")]);
+    let read = job.failed_results().await.unwrap();
+    let batches: Vec<RecordBatch> = read.try_collect().await.unwrap();
+    assert_eq!(cells(&batches, "LastName"), some(&["a", "b", "c"]));
+    assert_eq!(
+        (server.seen(FAILED).len(), server.seen(&second).len()),
+        (1, 2)
+    );
+}
+
+#[tokio::test]
+async fn results_of_a_deleted_job() {
+    let server = Server::start().await;
+    let job = ended(&server).await;
+    server.on(FAILED, [api_error(404, "NOT_FOUND", "gone")]);
+    let error = job.failed_results().await.err().unwrap();
+    assert!(matches!(error, BulkError::JobGone { .. }), "{error}");
 }

@@ -1,13 +1,37 @@
 //! Salesforce's own words for why a row failed.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::coerce::{Reason, Stage};
+
+/// Distinct texts that are remembered: texts that hold ids or values are all distinct.
+const TEXTS: usize = 1_024;
+
+/// Reasons by the text they were read from: rows that fail alike share theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Reasons(HashMap<String, Arc<Reason>>);
+
+impl Reasons {
+    /// The reason that `sf__Error` tells.
+    pub(crate) fn of(&mut self, text: &str) -> Arc<Reason> {
+        if let Some(reason) = self.0.get(text) {
+            return Arc::clone(reason);
+        }
+        let reason = Arc::new(parse_reason(text));
+        if self.0.len() < TEXTS {
+            self.0.insert(text.to_owned(), Arc::clone(&reason));
+        }
+        reason
+    }
+}
 
 /// Reads `sf__Error`: `CODE:message:Field1, Field2 --`, or `CODE:message:--`, or several of these.
 /// The code is the first cause's.
-pub(crate) fn parse_reason(text: &str) -> Reason {
+pub(super) fn parse_reason(text: &str) -> Reason {
     let mut reason = Reason {
         stage: Stage::Salesforce,
-        code: "UNKNOWN".into(),
+        code: Reason::UNKNOWN.into(),
         message: String::new(),
         fields: Vec::new(),
     };
@@ -135,6 +159,20 @@ mod tests {
             let expected = (code.to_owned(), message.to_owned(), fields);
             assert_eq!(parsed(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn rows_that_fail_alike_share_their_reason() {
+        let mut reasons = Reasons::default();
+        let first = reasons.of("STRING_TOO_LONG:no end");
+        assert_eq!(*first, parse_reason("STRING_TOO_LONG:no end"));
+        assert!(Arc::ptr_eq(&first, &reasons.of("STRING_TOO_LONG:no end")));
+        for number in 0..2 * TEXTS {
+            let text = format!("DUPLICATE_VALUE:on record with id {number}:--");
+            assert_eq!(*reasons.of(&text), parse_reason(&text));
+        }
+        assert_eq!(reasons.0.len(), TEXTS, "what is remembered is bounded");
+        assert!(Arc::ptr_eq(&first, &reasons.of("STRING_TOO_LONG:no end")));
     }
 
     proptest! {

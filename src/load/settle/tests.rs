@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use arrow::array::StringArray;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use proptest::prelude::*;
 
+use super::identity::cell_digests;
 use super::*;
 use crate::coerce::Stage;
 use crate::error::ErrorKind;
@@ -14,7 +16,7 @@ fn row(a: &str, b: &str) -> Row {
     [a, b].map(|cell| (!cell.is_empty()).then(|| cell.to_owned()))
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
+fn digests(rows: &[Row]) -> Vec<u128> {
     let column = |index: usize| -> ArrayRef {
         Arc::new(
             rows.iter()
@@ -22,18 +24,19 @@ fn batch(rows: &[Row]) -> RecordBatch {
                 .collect::<StringArray>(),
         )
     };
-    RecordBatch::try_from_iter_with_nullable([("A", column(0), true), ("B", column(1), true)])
-        .unwrap()
+    let cells = [("A", column(0), true), ("B", column(1), true)];
+    let cells = RecordBatch::try_from_iter_with_nullable(cells).unwrap();
+    cell_digests(&["A".to_owned(), "B".to_owned()], &cells).unwrap()
 }
 
 /// A reason that tells which row it is of.
-fn reason(row: &Row) -> Reason {
-    Reason {
+fn reason(row: &Row) -> Arc<Reason> {
+    Arc::new(Reason {
         stage: Stage::Salesforce,
         code: "CODE".into(),
         message: format!("{row:?}"),
         fields: Vec::new(),
-    }
+    })
 }
 
 #[derive(Debug, Default, Clone)]
@@ -45,19 +48,18 @@ struct Files {
 
 /// Joins, with small batches on both sides; the first row sent has ordinal 100.
 fn settle(sent: &[Row], files: &Files) -> Settled {
-    let columns = vec!["A".to_owned(), "B".to_owned()];
-    let mut settlement = Settlement::new(columns, Arc::new(TaskContext::default()));
+    let mut settlement = Settlement::new(Arc::new(TaskContext::default()));
     for rows in files.failed.chunks(3) {
         let reasons = rows.iter().map(reason).collect();
-        settlement.failed(&batch(rows), reasons).unwrap();
+        settlement.failed(&digests(rows), reasons).unwrap();
     }
     for rows in files.unprocessed.chunks(2) {
-        settlement.unprocessed(&batch(rows)).unwrap();
+        settlement.unprocessed(&digests(rows)).unwrap();
     }
     if let Some(succeeded) = &files.succeeded {
         settlement.expect_successes();
         for rows in succeeded.chunks(4) {
-            settlement.succeeded(&batch(rows)).unwrap();
+            settlement.succeeded(&digests(rows)).unwrap();
         }
     }
     let mut ordinal = 100;
@@ -68,7 +70,7 @@ fn settle(sent: &[Row], files: &Files) -> Settled {
             ordinal += rows.len() as u64;
             Ok(SentRows {
                 ordinals,
-                cells: batch(rows),
+                digests: digests(rows),
             })
         })
         .collect();
@@ -173,26 +175,10 @@ fn rows_found_in_no_file_are_indeterminate() {
     assert_eq!(ends.indeterminate, [100, 101]);
 }
 
-#[test]
-fn rows_without_a_common_column_are_not_compared() {
-    let mut settlement = Settlement::new(Vec::new(), Arc::new(TaskContext::default()));
-    let error = settlement.unprocessed(&batch(&[row("1", "")])).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::System);
-    let schema = |names: &[&str]| {
-        let fields = names
-            .iter()
-            .map(|name| Field::new(*name, DataType::Utf8, true));
-        Schema::new(fields.collect::<Vec<_>>())
-    };
-    let (first, second) = (schema(&["A", "B", "C"]), schema(&["C", "A"]));
-    assert_eq!(common_columns(&[&first, &second]), ["A", "C"]);
-}
-
 #[tokio::test]
 async fn an_error_of_the_rows_sent_comes_back_as_it_was() {
-    let columns = vec!["A".to_owned()];
-    let mut settlement = Settlement::new(columns, Arc::new(TaskContext::default()));
-    settlement.unprocessed(&batch(&[row("1", "")])).unwrap();
+    let mut settlement = Settlement::new(Arc::new(TaskContext::default()));
+    settlement.unprocessed(&digests(&[row("1", "")])).unwrap();
     let sent = futures::stream::iter([Err(Error::transient("the spill file is gone"))]);
     let error = settlement.join(sent).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transient);
@@ -204,9 +190,9 @@ fn memory_that_is_used_up_is_told_with_its_cure() {
     let pool = Arc::new(GreedyMemoryPool::new(200));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
     let context = TaskContext::default().with_runtime(runtime.unwrap());
-    let mut settlement = Settlement::new(vec!["A".to_owned()], Arc::new(context));
+    let mut settlement = Settlement::new(Arc::new(context));
     let rows: Vec<Row> = (0..100).map(|n| row(&n.to_string(), "")).collect();
-    let error = settlement.unprocessed(&batch(&rows)).unwrap_err();
+    let error = settlement.unprocessed(&digests(&rows)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(
         error.to_string().contains("raise memory_limit_bytes"),

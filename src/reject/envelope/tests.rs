@@ -1,15 +1,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, TimestampSecondArray};
-use arrow::datatypes::Schema;
+use arrow::array::{BooleanArray, Float64Array, Int64Array, TimestampSecondArray};
+use arrow::datatypes::{DataType, Field};
 use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::coerce::{Reason, Stage};
-use crate::decode::RAW_ERROR;
+use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, RAW_ERROR};
 use crate::reject::{RejectedRow, rejected};
 
 const AT: i64 = 1_772_323_209_000;
@@ -35,7 +35,7 @@ fn batch(columns: Vec<(Field, ArrayRef)>, reasons: &[Reason], job_id: Option<&st
         .zip(reasons)
         .map(|(ordinal, reason)| RejectedRow {
             ordinal,
-            reason: reason.clone(),
+            reason: Arc::new(reason.clone()),
             job_id: job_id.map(Arc::from),
         })
         .collect();
@@ -44,12 +44,20 @@ fn batch(columns: Vec<(Field, ArrayRef)>, reasons: &[Reason], job_id: Option<&st
 }
 
 fn render(batch: &RecordBatch, format: Format) -> String {
-    let mut out = format.header().to_vec();
+    render_as(batch, format, Flattening::No)
+}
+
+fn render_as(batch: &RecordBatch, format: Format, flattening: Flattening) -> String {
     let envelope = Envelope {
         sync_id: 42,
         generation_id: 3,
-        format,
+        file: FileFormat {
+            format,
+            flattening,
+            ..FileFormat::default()
+        },
     };
+    let mut out = envelope.header(batch.schema_ref()).unwrap();
     envelope.write(batch, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
@@ -104,10 +112,6 @@ fn the_envelope_as_designed() {
         ),
         (Field::new(RAW, DataType::Utf8, true), texts(&[None])),
         (Field::new(RAW_ERROR, DataType::Utf8, true), texts(&[None])),
-        (
-            Field::new("_airbyte_null_LastName", DataType::Boolean, false),
-            Arc::new(BooleanArray::from(vec![true])),
-        ),
     ];
     let batch = batch(columns, &[required()], Some("750A"));
     let line = render(&batch, Format::Jsonl);
@@ -118,8 +122,8 @@ fn the_envelope_as_designed() {
         rest,
         concat!(
             r#"","_airbyte_extracted_at":1772323201100,"_airbyte_meta":{"sync_id":42,"#,
-            r#""changes":[{"field":"a","change":"NULLED"}],"rejected":{"stage":"salesforce","#,
-            r#""code":"REQUIRED_FIELD_MISSING","#,
+            r#""changes":[{"field":"a","change":"NULLED"}],"rejected":{"version":1,"ordinal":0,"#,
+            r#""stage":"salesforce","code":"REQUIRED_FIELD_MISSING","#,
             r#""message":"Required fields are missing: [LastName]","fields":["LastName"],"#,
             r#""job_id":"750A","at":1772323209000}},"_airbyte_generation_id":3,"#,
             r#""_airbyte_data":{"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:"#,
@@ -146,13 +150,80 @@ fn csv_quotes_what_is_no_number() {
     assert_eq!(
         row.get(38..).unwrap(),
         concat!(
-            r#",1772323209000,"{""sync_id"":42,""changes"":[],""rejected"":{""stage"":"#,
-            r#"""coerce"",""code"":""INVALID_VALUE"",""message"":""no"",""fields"":[],"#,
+            r#",1772323209000,"{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,"#,
+            r#"""ordinal"":0,""stage"":""coerce"",""code"":""INVALID_VALUE"",""message"":""no"",""fields"":[],"#,
             r#"""at"":1772323209000}}",3,"{""sf__Id"":"""",""sf__Error"":"#,
             r#"""INVALID_VALUE:no:--"",""Name"":""say \""hi\""""}""#,
             "\r\n"
         )
     );
+}
+
+/// A good row, an undecoded line, and a row of nulls and empty texts.
+fn mixed() -> RecordBatch {
+    let nulls = Field::new("_airbyte_null_LastName", DataType::Boolean, false);
+    let about = HashMap::from([("explicit_null_of".to_owned(), "LastName".to_owned())]);
+    let columns = vec![
+        (
+            declared("LastName", "string"),
+            texts(&[Some("Ng, \"A\""), None, None]),
+        ),
+        (
+            declared("Flag", "boolean"),
+            texts(&[Some("true"), None, Some("")]),
+        ),
+        (
+            declared("Size", "number"),
+            texts(&[Some("1.10"), None, Some("")]),
+        ),
+        (
+            declared("_raw", "string"),
+            texts(&[Some("mine"), None, None]),
+        ),
+        (
+            declared("_airbyte_meta", "object"),
+            texts(&[Some("{\"a\":1}"), None, None]),
+        ),
+        (
+            Field::new(RAW, DataType::Utf8, true),
+            texts(&[None, Some("{\"torn"), None]),
+        ),
+        (
+            nulls.with_metadata(about),
+            Arc::new(BooleanArray::from(vec![false, false, true])),
+        ),
+    ];
+    let torn = reason(Stage::Decode, "INVALID_RECORD", "the line ends early", &[]);
+    batch(columns, &[required(), torn, required()], None)
+}
+
+/// Without the ids, and with the envelope's other columns left out.
+fn tails(text: &str, at: &str) -> Vec<String> {
+    text.lines()
+        .map(|line| line.split_once(at).unwrap().1.to_owned())
+        .collect()
+}
+
+#[test]
+fn root_level_flattening_as_jsonl() {
+    let lines = render_as(&mixed(), Format::Jsonl, Flattening::RootLevel);
+    insta::assert_snapshot!(tails(&lines, "}},").join("\n"), @r#"
+    "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","LastName":"Ng, \"A\"","Flag":true,"Size":1.10,"_source__raw":"mine","_source__airbyte_meta":{"a":1}}
+    "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"INVALID_RECORD:the line ends early:--","LastName":null,"Flag":null,"Size":null,"_source__raw":null,"_source__airbyte_meta":null,"_raw":"{\"torn"}
+    "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","LastName":null,"Flag":"","Size":"","_source__raw":null,"_source__airbyte_meta":null}
+    "#);
+}
+
+#[test]
+fn root_level_flattening_as_csv() {
+    let text = render_as(&mixed(), Format::Csv, Flattening::RootLevel);
+    let (header, rows) = text.split_once("\r\n").unwrap();
+    insta::assert_snapshot!(header, @r#""_airbyte_raw_id","_airbyte_extracted_at","_airbyte_meta","_airbyte_generation_id","sf__Id","sf__Error","LastName","Flag","Size","_source__raw","_source__airbyte_meta","_raw""#);
+    insta::assert_snapshot!(tails(rows, "1772323209000,").join("\n"), @r#"
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":0,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","Ng, ""A""","true",1.10,"mine","{""a"":1}",
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":1,""stage"":""decode"",""code"":""INVALID_RECORD"",""message"":""the line ends early"",""fields"":[],""at"":1772323209000}}",3,"","INVALID_RECORD:the line ends early:--",,,,,,"{""torn"
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":2,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000,""nulls"":[""LastName""],""empty"":[""Flag"",""Size""]}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --",,"","",,,
+    "#);
 }
 
 #[test]
@@ -203,6 +274,8 @@ fn texts_are_written_as_the_declared_kind_where_they_are_a_literal_of_it() {
         ("object", "{\"a\":", "\"{\\\"a\\\":\""),
         ("object", "{\n}", "\"{\\n}\""),
         ("object", "[1]", "\"[1]\""),
+        ("object", "{\"a\":\"\\ud800\"}", r#""{\"a\":\"\\ud800\"}""#),
+        ("array", "[1e999]", "\"[1e999]\""),
         ("array", "[1]", "[1]"),
         ("array", "[1] x", "\"[1] x\""),
         ("union", "7", "7"),
@@ -264,7 +337,7 @@ fn a_batch_without_reasons_is_refused() {
     let envelope = Envelope {
         sync_id: 1,
         generation_id: 1,
-        format: Format::Csv,
+        file: FileFormat::default(),
     };
     let error = envelope.write(&batch, &mut Vec::new()).unwrap_err();
     assert!(matches!(error, RejectError::Batch { .. }), "{error}");

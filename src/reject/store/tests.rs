@@ -1,20 +1,24 @@
 use arrow::array::{ArrayRef, StringArray};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use object_store::memory::InMemory;
-use s3s::S3Result;
-use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
+use url::Url;
 
+use super::super::{Compression, Flattening, Format};
 use super::*;
 use crate::coerce::{Reason, Stage};
 use crate::error::ErrorKind;
 use crate::reject::{RejectedRow, rejected};
 
-const KEY_ID: &str = "AKIDEXAMPLEKEYID";
-const SECRET: &str = "SecretThatMustNotBeShown";
+mod server;
+
+use server::{Access, KEY_ID, Lost, SECRET, losing, s3_config, serve_s3};
+
+fn jsonl() -> FileFormat {
+    FileFormat {
+        format: Format::Jsonl,
+        ..FileFormat::default()
+    }
+}
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_772_323_201_023).unwrap()
@@ -27,7 +31,7 @@ fn memory(file_name_format: Option<&str>) -> (Arc<InMemory>, RejectStore) {
         place: "memory://".to_owned(),
         prefix: "rejected/".to_owned(),
         layout: Layout::new(None, file_name_format, start()).unwrap(),
-        format: Format::Jsonl,
+        file: jsonl(),
         directories: Mutex::default(),
     };
     (memory, store)
@@ -45,16 +49,16 @@ fn contacts() -> RejectStream {
 fn batch(values: &[&str]) -> RecordBatch {
     let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
     let source = RecordBatch::try_from_iter([("Name", column)]).unwrap();
-    let reason = Reason {
+    let reason = Arc::new(Reason {
         stage: Stage::Coerce,
         code: "INVALID_VALUE".into(),
         message: "no".to_owned(),
         fields: Vec::new(),
-    };
+    });
     let rows: Vec<RejectedRow> = (0..values.len() as u64)
         .map(|ordinal| RejectedRow {
             ordinal,
-            reason: reason.clone(),
+            reason: Arc::clone(&reason),
             job_id: None,
         })
         .collect();
@@ -131,12 +135,7 @@ async fn proving_leaves_nothing_behind() {
 async fn a_directory_of_files() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("not yet");
-    let config = RejectConfig {
-        place: Place::Url(Url::from_file_path(&directory).unwrap()),
-        format: Format::Csv,
-        path_format: None,
-        file_name_format: None,
-    };
+    let config = RejectConfig::new(Place::Url(Url::from_file_path(&directory).unwrap()));
     let store = RejectStore::open(&config, start()).unwrap();
     store.prove().await.unwrap();
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
@@ -149,12 +148,7 @@ async fn a_directory_of_files() {
 #[test]
 fn a_place_that_is_a_file_is_a_config_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let config = RejectConfig {
-        place: Place::Url(Url::from_file_path(file.path()).unwrap()),
-        format: Format::Csv,
-        path_format: None,
-        file_name_format: None,
-    };
+    let config = RejectConfig::new(Place::Url(Url::from_file_path(file.path()).unwrap()));
     let error = RejectStore::open(&config, start()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("choose another directory"));
@@ -162,12 +156,9 @@ fn a_place_that_is_a_file_is_a_config_error() {
 
 #[test]
 fn urls_of_other_stores_are_named_without_their_secrets() {
-    let config = RejectConfig {
-        place: Place::Url(Url::parse("gs://user:secret@bucket/a?token=secret").unwrap()),
-        format: Format::Csv,
-        path_format: None,
-        file_name_format: None,
-    };
+    let config = RejectConfig::new(Place::Url(
+        Url::parse("gs://user:secret@bucket/a?token=secret").unwrap(),
+    ));
     let message = RejectStore::open(&config, start()).unwrap_err().to_string();
     assert_eq!(
         message,
@@ -176,66 +167,160 @@ fn urls_of_other_stores_are_named_without_their_secrets() {
     );
 }
 
-/// Refuses as Amazon's servers do, by the bucket that a request names.
-struct Refusing;
-
-#[async_trait::async_trait]
-impl S3Access for Refusing {
-    async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
-        match request.s3_path().get_bucket_name() {
-            Some("bucket") => Ok(()),
-            Some("old") if request.headers().contains_key("if-none-match") => {
-                Err(s3s::s3_error!(NotImplemented))
+#[tokio::test]
+async fn a_name_that_another_takes_during_a_large_upload_is_left_alone() {
+    let (memory, store) = memory(Some("all{format_extension}"));
+    let other = Path::parse("rejected/42/contacts/all.jsonl").unwrap();
+    let wide = "w".repeat(PART_BYTES);
+    let batches = stream::iter(0..2).then(|number| {
+        let (memory, other, wide) = (Arc::clone(&memory), &other, &wide);
+        async move {
+            if number == 1 {
+                let payload = PutPayload::from_static(b"other");
+                memory.put(other, payload).await.unwrap();
             }
-            Some("old") => Ok(()),
-            Some("forbidden") => Err(s3s::s3_error!(AccessDenied)),
-            Some("elsewhere") => Err(s3s::s3_error!(PermanentRedirect)),
-            _ => Err(s3s::s3_error!(NoSuchBucket)),
-        }
-    }
-}
-
-/// An S3 server that checks signatures.
-async fn serve_s3(root: &std::path::Path) -> String {
-    std::fs::create_dir(root.join("bucket")).unwrap();
-    std::fs::create_dir(root.join("old")).unwrap();
-    let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
-    builder.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
-    builder.set_access(Refusing);
-    let service = builder.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = service.clone();
-            tokio::spawn(async move {
-                let server = auto::Builder::new(TokioExecutor::new());
-                let _ = server.serve_connection(TokioIo::new(socket), service).await;
-            });
+            Ok::<_, RejectError>(batch(&[wide]))
         }
     });
-    format!("http://{address}")
+    let error = store.write_stream(&contacts(), batches).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(matches!(error, RejectError::Taken { .. }), "{error}");
+    assert_eq!(text(memory.as_ref(), other.as_ref()).await, "other");
+    assert_eq!(keys(&store).await, ["all.jsonl"]);
 }
 
-fn s3_config(endpoint: &str, bucket: &str, secret: &str) -> RejectConfig {
-    RejectConfig {
-        place: Place::S3(S3Place {
-            bucket: bucket.to_owned(),
-            region: "us-east-1".to_owned(),
-            endpoint: Some(endpoint.to_owned()),
-            keys: Some((KEY_ID.into(), secret.into())),
-            bucket_path: "rejected/".to_owned(),
-        }),
-        format: Format::Jsonl,
-        path_format: None,
-        file_name_format: Some("x{format_extension}".to_owned()),
+#[tokio::test]
+async fn batches_that_end_with_an_error_leave_no_object() {
+    let (_, store) = memory(None);
+    let wide = "w".repeat(PART_BYTES);
+    for first in ["a", &wide] {
+        let lost = RejectError::Temporary("gone".to_owned());
+        let batches = stream::iter([Ok(batch(&[first])), Err(lost)]);
+        let error = store.write_stream(&contacts(), batches).await.unwrap_err();
+        assert!(matches!(error, RejectError::Temporary(_)), "{error}");
+        assert!(keys(&store).await.is_empty());
     }
+    let none = stream::iter([Ok::<_, RejectError>(batch(&[]))]);
+    assert_eq!(store.write_stream(&contacts(), none).await.unwrap(), None);
+    assert!(store.write(&contacts(), &[]).await.is_err());
+    assert!(keys(&store).await.is_empty());
+}
+
+fn folder(root: &std::path::Path) -> RejectStore {
+    let config = RejectConfig::new(Place::Url(Url::from_file_path(root).unwrap()));
+    RejectStore::open(&config, start()).unwrap()
+}
+
+fn bytes_below(directory: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries
+        .map(|entry| {
+            let (path, metadata) = entry.map(|e| (e.path(), e.metadata().unwrap())).unwrap();
+            if path.is_dir() {
+                bytes_below(&path)
+            } else {
+                metadata.len()
+            }
+        })
+        .sum()
+}
+
+/// Rows of 60 MB are never in memory together: what was taken and is not in the file
+/// yet is a bounded part of it.
+#[tokio::test]
+async fn rows_are_written_as_they_are_taken() {
+    let root = tempfile::tempdir().unwrap();
+    let store = folder(root.path());
+    let values: Vec<String> = (0..100).map(|n| format!("{n:0>4000}")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let one = batch(&values);
+    let mut taken = 0;
+    let batches = stream::iter(0..150).map(|_| {
+        let held = taken - bytes_below(root.path()).min(taken);
+        assert!(held <= 3 * PART_BYTES as u64, "{held} bytes are held");
+        taken += 4_000 * 100;
+        Ok::<_, RejectError>(one.clone())
+    });
+    let written = store.write_stream(&contacts(), batches).await.unwrap();
+    let source = Arc::new(one.schema().project(&[0]).unwrap());
+    let read = store.read(&written.unwrap(), source).await.unwrap();
+    let rows = read.try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows()) });
+    assert_eq!(rows.await.unwrap(), 15_000);
+}
+
+#[tokio::test]
+async fn what_was_written_is_read_back_in_every_format() {
+    let (_, mut store) = memory(None);
+    let source = Arc::new(batch(&[]).schema().project(&[0]).unwrap());
+    let mut expected = 0;
+    for format in [Format::Csv, Format::Jsonl] {
+        for compression in [Compression::No, Compression::Gzip] {
+            store.file = FileFormat {
+                format,
+                flattening: Flattening::RootLevel,
+                compression,
+            };
+            let rows = [batch(&["a", ""]), batch(&["é"])];
+            let written = store.write(&contacts(), &rows).await.unwrap();
+            assert!(written.ends_with(store.file.extension()), "{written}");
+            let read = store.read(&written, Arc::clone(&source)).await.unwrap();
+            let read: Vec<RecordBatch> = read.try_collect().await.unwrap();
+            let schema = rows[0].schema();
+            let all = arrow::compute::concat_batches(&schema, &rows).unwrap();
+            assert_eq!(read, [all]);
+            expected += 3;
+        }
+    }
+    let read = store.read("rejected/42", source).await.unwrap();
+    let read: Vec<RecordBatch> = read.try_collect().await.unwrap();
+    assert_eq!(
+        read.iter().map(RecordBatch::num_rows).sum::<usize>(),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn gzip_shrinks_large_objects_too() {
+    let (memory, mut store) = memory(Some("all{format_extension}"));
+    store.file.compression = Compression::Gzip;
+    let random = |_| {
+        std::iter::repeat_with(fastrand::alphanumeric)
+            .take(10_000)
+            .collect()
+    };
+    let values: Vec<String> = (0..800).map(random).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let one = batch(&values);
+    store
+        .write(&contacts(), std::slice::from_ref(&one))
+        .await
+        .unwrap();
+    let key = Path::parse("rejected/42/contacts/all.jsonl.gz").unwrap();
+    let size = memory.head(&key).await.unwrap().size;
+    assert!((PART_BYTES as u64..12_000_000).contains(&size), "{size}");
+    let source = Arc::new(one.schema().project(&[0]).unwrap());
+    let read = store.read(key.as_ref(), source).await.unwrap();
+    let read: Vec<RecordBatch> = read.try_collect().await.unwrap();
+    let read = arrow::compute::concat_batches(&one.schema(), &read).unwrap();
+    assert_eq!(read, one);
+}
+
+#[test]
+fn files_cannot_be_encrypted_as_s3_does() {
+    let root = tempfile::tempdir().unwrap();
+    let config = RejectConfig {
+        encryption: Encryption::SseS3,
+        ..RejectConfig::new(Place::Url(Url::from_file_path(root.path()).unwrap()))
+    };
+    let error = RejectStore::open(&config, start()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("is for S3 alone"), "{error}");
 }
 
 #[tokio::test]
 async fn a_real_s3_server() {
     let root = tempfile::tempdir().unwrap();
-    let endpoint = serve_s3(root.path()).await;
+    let endpoint = serve_s3(root.path(), Access::default()).await;
     let open =
         |bucket, secret| RejectStore::open(&s3_config(&endpoint, bucket, secret), start()).unwrap();
 
@@ -269,7 +354,7 @@ async fn a_real_s3_server() {
 #[tokio::test]
 async fn what_an_s3_server_refuses_is_explained_without_secrets() {
     let root = tempfile::tempdir().unwrap();
-    let endpoint = serve_s3(root.path()).await;
+    let endpoint = serve_s3(root.path(), Access::default()).await;
     for (bucket, secret, cause) in [
         (
             "bucket",
@@ -307,4 +392,57 @@ async fn an_endpoint_that_does_not_answer() {
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert!(error.to_string().contains("not reachable"), "{error}");
     assert!(error.to_string().contains("s3_endpoint"), "{error}");
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_was_lost_makes_no_second_copy() {
+    let root = tempfile::tempdir().unwrap();
+    let server = serve_s3(root.path(), Access::default()).await;
+    let lost = Lost::default();
+    let endpoint = losing(&server, Arc::clone(&lost)).await;
+    let store = RejectStore::open(&s3_config(&endpoint, "bucket", SECRET), start()).unwrap();
+    let wide = "w".repeat(PART_BYTES);
+    for (method, head, value, expected) in [
+        ("PUT ", "if-none-match", "a", "x.jsonl"),
+        ("POST ", "uploadId=", wide.as_str(), "x.jsonl-1"),
+        ("PUT ", "if-none-match", "b", "x.jsonl-2"),
+    ] {
+        *lost.lock().unwrap() = Some((method, head));
+        let url = store.write(&contacts(), &[batch(&[value])]).await.unwrap();
+        assert!(lost.lock().unwrap().is_none(), "no answer was lost");
+        assert_eq!(url, format!("s3://bucket/rejected/42/contacts/{expected}"));
+    }
+    let mut names = keys(&store).await;
+    names.sort();
+    assert_eq!(names, ["x.jsonl", "x.jsonl-1", "x.jsonl-2"]);
+}
+
+#[tokio::test]
+async fn every_object_asks_for_its_encryption() {
+    let root = tempfile::tempdir().unwrap();
+    let access = Access::default();
+    let endpoint = serve_s3(root.path(), access.clone()).await;
+    let wide = "w".repeat(PART_BYTES);
+    for (encryption, expected) in [
+        (Encryption::BucketDefault, None),
+        (Encryption::SseS3, Some("AES256 ")),
+        (Encryption::SseKms { key_id: None }, Some("aws:kms ")),
+        (
+            Encryption::SseKms {
+                key_id: Some("arn:aws:kms:eu-west-1:1:key/k".to_owned()),
+            },
+            Some("aws:kms arn:aws:kms:eu-west-1:1:key/k"),
+        ),
+    ] {
+        let mut config = s3_config(&endpoint, "bucket", SECRET);
+        config.encryption = encryption;
+        let store = RejectStore::open(&config, start()).unwrap();
+        store.prove().await.unwrap();
+        for value in ["a", &wide] {
+            store.write(&contacts(), &[batch(&[value])]).await.unwrap();
+        }
+        // The test object, the small one, and the beginning of the upload in parts.
+        let expected: Vec<&str> = expected.into_iter().flat_map(|one| [one; 3]).collect();
+        assert_eq!(access.encryption(), expected);
+    }
 }

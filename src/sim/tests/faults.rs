@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::super::{Action, Fault};
+use super::super::{Action, Case, Fault, Order};
 use super::{Client, SimOptions, counts, ended, many};
 
 fn fault(action: Action) -> Fault {
@@ -71,14 +71,23 @@ async fn a_job_can_fail_half_way() {
 #[tokio::test]
 async fn jobs_and_results_meet_faults() {
     let faults = [
-        Action::LockRows { share: 1.0 },
+        Action::LockRows {
+            share: 1.0,
+            attempts: None,
+        },
         Action::WrongCounts {
             processed: 0,
             failed: -1,
         },
-        Action::WithholdRows { count: 1 },
+        Action::WithholdRows {
+            count: 1,
+            result: None,
+        },
         Action::AlterRows { count: 1 },
-        Action::OtherHeader {},
+        Action::OtherHeader {
+            case: Case::Upper,
+            order: Order::Reversed,
+        },
         Action::EmptyBody {},
         Action::Pages { rows: 2 },
     ];
@@ -165,6 +174,7 @@ async fn some_of_many_identical_rows_are_refused() {
 async fn rows_are_counted_and_forgotten() {
     let client = Client::start(SimOptions {
         forget: true,
+        shuffle_processing: false,
         ..SimOptions::default()
     })
     .await;

@@ -7,7 +7,11 @@ use super::{Client, SimOptions, counts, ended};
 
 #[tokio::test]
 async fn an_insert_goes_through_its_life_cycle() {
-    let client = Client::start(SimOptions::default()).await;
+    let options = SimOptions {
+        shuffle_processing: false,
+        ..SimOptions::default()
+    };
+    let client = Client::start(options).await;
     let csv = "lastname,\"Revenue_Share__c\",Email,Ext_Id__c\nAda,12.345,a@x.org,1\n\
         \"Bob \"\"B\"\"\",,nope,2\n,1,,3\nEve,,,1\n";
     let job = client.insert("Contact", csv).await;

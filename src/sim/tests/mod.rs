@@ -1,12 +1,19 @@
 //! The simulator over HTTP, as a client sees it.
 
+use std::collections::BTreeMap;
+
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Sim, SimOptions};
+use super::{Sim, SimOptions, jwt};
 
 mod faults;
 mod jobs;
+mod metadata;
+mod oauth;
+mod relations;
+mod results;
+mod rows;
 
 /// A client with a session.
 struct Client {
@@ -136,6 +143,19 @@ impl Client {
         lines
     }
 
+    /// The errors of a job's failed rows, by the value of the row's last column.
+    async fn errors(&self, job: &Value) -> BTreeMap<String, String> {
+        let text = self.result_text(job, "failedResults").await;
+        let mut errors = BTreeMap::new();
+        let mut values = Vec::new();
+        for line in text.lines().skip(1) {
+            super::csv::split(line, b',', &mut values);
+            let key = values.last().unwrap().to_string();
+            errors.insert(key, values[1].to_string());
+        }
+        errors
+    }
+
     async fn inspect(&self, path: &str) -> Value {
         let url = format!("{}/sim/{path}", self.sim.url());
         self.http
@@ -173,110 +193,6 @@ fn many(rows: usize) -> String {
     (0..rows).fold("LastName,Ext_Id__c\n".to_owned(), |csv, row| {
         format!("{csv}N{row},{row}\n")
     })
-}
-
-#[tokio::test]
-async fn sessions_are_given_refused_and_expire() {
-    let client = Client::start(SimOptions::default()).await;
-    let (status, body) = client.ask_token("sim-client-secret", "other").await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert_eq!(
-        body,
-        json!({"error": "invalid_grant", "error_description": "expired access/refresh token"})
-    );
-    assert_eq!(
-        client.ask_token("x", "sim-refresh-token").await.1["error"],
-        "invalid_client"
-    );
-    let limits = client.call(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(limits.headers()["Sforce-Limit-Info"], "api-usage=1/100000");
-    client
-        .post("faults", &json!([{"do": {"expire_tokens": {}}}]))
-        .await;
-    let answer = client.call(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(
-        body,
-        json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}])
-    );
-    client.sim.shutdown().await;
-}
-
-#[tokio::test]
-async fn refresh_tokens_can_rotate() {
-    let options = SimOptions {
-        rotate_refresh_token: true,
-        ..SimOptions::default()
-    };
-    let sim = Sim::start(options).await.unwrap();
-    let mut client = Client {
-        sim,
-        http: reqwest::Client::new(),
-        token: String::new(),
-    };
-    let (_, first) = client
-        .ask_token("sim-client-secret", "sim-refresh-token")
-        .await;
-    let rotated = first["refresh_token"].as_str().unwrap();
-    let (status, second) = client.ask_token("sim-client-secret", rotated).await;
-    assert_eq!(status, StatusCode::OK);
-    client.token = second["access_token"].as_str().unwrap().to_owned();
-    assert!(client.get("/limits").await["DailyApiRequests"].is_object());
-    let (_, dead) = client.ask_token("sim-client-secret", rotated).await;
-    assert_eq!(dead["error"], "invalid_grant");
-    assert_eq!(
-        client.get("/limits").await[0]["errorCode"],
-        "INVALID_SESSION_ID"
-    );
-    let last = second["refresh_token"].as_str().unwrap();
-    assert_eq!(
-        client.ask_token("sim-client-secret", last).await.1["error"],
-        "invalid_grant"
-    );
-}
-
-#[tokio::test]
-async fn objects_are_described_alone_and_together() {
-    let client = Client::start(SimOptions::default()).await;
-    assert_eq!(
-        client.get("/sobjects").await["sobjects"]
-            .as_array()
-            .unwrap()
-            .len(),
-        7
-    );
-    let contact = client.get("/sobjects/Contact/describe").await;
-    let fields = contact["fields"].as_array().unwrap();
-    assert!(
-        fields
-            .iter()
-            .any(|field| field["name"] == "Ext_Id__c" && field["externalId"] == true)
-    );
-    let missing = client
-        .call(Method::GET, "/sobjects/Nope/describe")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
-    assert_eq!(
-        missing.json::<Value>().await.unwrap()[0]["errorCode"],
-        "NOT_FOUND"
-    );
-    let describe = |name: &str| {
-        json!({"method": "GET", "referenceId": name,
-            "url": format!("/services/data/v62.0/sobjects/{name}/describe")})
-    };
-    let both = json!({"compositeRequest": [describe("Lead"), describe("Nope")]});
-    let before = client.inspect("state").await["api_calls"].as_u64().unwrap();
-    let (_, answer) = client.json(Method::POST, "/composite", &both).await;
-    assert_eq!(answer["compositeResponse"][0]["body"]["name"], "Lead");
-    assert_eq!(answer["compositeResponse"][1]["httpStatusCode"], 404);
-    let batch = json!({"batchRequests": [describe("Lead"), describe("Account")]});
-    let (_, answer) = client.json(Method::POST, "/composite/batch", &batch).await;
-    assert_eq!(answer["results"][1]["result"]["name"], "Account");
-    let after = client.inspect("state").await["api_calls"].as_u64().unwrap();
-    assert_eq!(after - before, 3);
 }
 
 #[test]

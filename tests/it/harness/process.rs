@@ -58,6 +58,16 @@ impl Job {
         self
     }
 
+    /// The config that a CONTROL message asked to keep takes the place of this one.
+    pub(crate) fn keep(mut self, config: &Value) -> Self {
+        self.config = config.clone();
+        self
+    }
+
+    pub(crate) fn config(&self) -> &Value {
+        &self.config
+    }
+
     pub(crate) fn unset(mut self, key: &str) -> Self {
         self.config.as_object_mut().unwrap().remove(key);
         self
@@ -111,6 +121,13 @@ impl Job {
         ["check", "--config", config.to_str().unwrap()]
             .map(str::to_owned)
             .to_vec()
+    }
+
+    /// Arguments of `discover`, whose file is written now.
+    pub(crate) fn discover_args(&self) -> Vec<String> {
+        let mut args = self.check_args();
+        args[0] = "discover".to_owned();
+        args
     }
 
     /// Runs `write` over these lines to its end.
@@ -223,10 +240,15 @@ impl Running {
 
     /// Starts the binary with everything logged from a level on.
     pub(crate) fn start_logging<A: AsRef<str>>(args: &[A], level: &str) -> Self {
+        Self::start_in(args, &[("LOG_LEVEL", level)])
+    }
+
+    /// Starts the binary with these variables in its environment.
+    pub(crate) fn start_in<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
             .args(args.iter().map(AsRef::as_ref))
             .current_dir(Path::new("/"))
-            .env("LOG_LEVEL", level)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -77,35 +77,69 @@ pub(crate) fn read(name: &str, content: &str) -> Vec<Rejected> {
         assert!(name.contains(".csv"), "{name} is neither CSV nor JSONL");
         from_csv(content)
     };
-    for envelope in &envelopes {
-        let keys: Vec<&String> = envelope.as_object().unwrap().keys().collect();
-        assert_eq!(keys.len(), ENVELOPE.len(), "{keys:?}");
-        assert!(
-            ENVELOPE.iter().all(|name| envelope.get(name).is_some()),
-            "{keys:?}"
-        );
-    }
     envelopes
         .into_iter()
-        .map(|envelope| Rejected { envelope })
+        .map(|envelope| Rejected {
+            envelope: unflattened(envelope),
+        })
         .collect()
+}
+
+/// The envelope's five columns: those of a flattened file are put into `_airbyte_data`.
+fn unflattened(mut envelope: Value) -> Value {
+    let object = envelope.as_object_mut().unwrap();
+    if !object.contains_key("_airbyte_data") {
+        let mut data = std::mem::take(object);
+        for name in &ENVELOPE[..4] {
+            object.insert((*name).to_owned(), data.remove(*name).unwrap());
+        }
+        if data.get("_raw").is_some_and(|raw| !raw.is_null()) {
+            data.retain(|name, _| name == "_raw");
+        }
+        object.insert("_airbyte_data".to_owned(), data.into());
+    }
+    let keys: Vec<&String> = object.keys().collect();
+    assert_eq!(keys.len(), ENVELOPE.len(), "{keys:?}");
+    assert!(
+        ENVELOPE.iter().all(|name| object.get(*name).is_some()),
+        "{keys:?}"
+    );
+    envelope
 }
 
 fn from_csv(content: &str) -> Vec<Value> {
     let mut rows = csv(content).into_iter();
-    assert_eq!(rows.next().unwrap(), ENVELOPE);
+    let header = rows.next().unwrap();
+    assert_eq!(header[..4], ENVELOPE[..4]);
     let json_of = |text: &String| -> Value { serde_json::from_str(text).unwrap() };
     rows.map(|row| {
-        let [id, at, meta, generation, data] = row.as_slice() else {
+        assert_eq!(row.len(), header.len());
+        let [id, at, meta, generation, data @ ..] = row.as_slice() else {
             panic!("a row of {} cells", row.len());
         };
-        json!({
+        let mut envelope = json!({
             "_airbyte_raw_id": id,
             "_airbyte_extracted_at": json_of(at),
             "_airbyte_meta": json_of(meta),
             "_airbyte_generation_id": json_of(generation),
-            "_airbyte_data": json_of(data),
-        })
+        });
+        match (&header[4..], data) {
+            ([name], [data]) if name == "_airbyte_data" => envelope[name] = json_of(data),
+            (names, cells) => {
+                assert_eq!(names[..2], ["sf__Id", "sf__Error"]);
+                assert_eq!(names.last().unwrap(), "_raw");
+                let empty = envelope["_airbyte_meta"]["rejected"]["empty"].clone();
+                let empty = empty.as_array().cloned().unwrap_or_default();
+                for (name, cell) in names.iter().zip(cells) {
+                    let is_text =
+                        !cell.is_empty() || name == "sf__Id" || empty.contains(&json!(name));
+                    if is_text || name != "_raw" {
+                        envelope[name] = is_text.then_some(cell.as_str()).into();
+                    }
+                }
+            }
+        }
+        envelope
     })
     .collect()
 }

@@ -1,8 +1,10 @@
 //! An S3 server in this process that stores in a directory and checks every signature.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -17,14 +19,25 @@ use tokio::task::JoinHandle;
 
 pub(crate) const ACCESS_KEY: &str = "TESTKEY000EXAMPLE";
 pub(crate) const SECRET_KEY: &str = "signature+secret/with=marks";
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
+const ENCRYPTION_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 pub(crate) const BUCKET: &str = "rejected-records";
 
 /// The file store makes a bucket on the first write to it; S3 does not.
-struct OneBucket;
+/// What objects are to be encrypted with is noted.
+struct OneBucket {
+    encryption: Arc<Mutex<BTreeSet<String>>>,
+}
 
 #[async_trait::async_trait]
 impl S3Access for OneBucket {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        for name in [ENCRYPTION, ENCRYPTION_KEY] {
+            if let Some(value) = context.headers().get(name) {
+                let value = value.to_str().unwrap().to_owned();
+                self.encryption.lock().unwrap().insert(value);
+            }
+        }
         match (context.credentials(), context.s3_path().get_bucket_name()) {
             (None, _) => Err(s3_error!(AccessDenied)),
             (_, Some(BUCKET)) => Ok(()),
@@ -38,6 +51,7 @@ pub(crate) struct S3Server {
     endpoint: String,
     root: TempDir,
     accepting: JoinHandle<()>,
+    encryption: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl S3Server {
@@ -46,7 +60,10 @@ impl S3Server {
         fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        service.set_access(OneBucket);
+        let encryption = Arc::default();
+        service.set_access(OneBucket {
+            encryption: Arc::clone(&encryption),
+        });
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -64,6 +81,7 @@ impl S3Server {
             endpoint,
             root,
             accepting,
+            encryption,
         }
     }
 
@@ -80,9 +98,14 @@ impl S3Server {
         })
     }
 
-    /// All objects of the bucket: key and content.
+    /// All objects of the bucket: key and content, decompressed where it is gzip.
     pub(crate) fn objects(&self) -> BTreeMap<String, String> {
         files(&self.root.path().join(BUCKET))
+    }
+
+    /// Algorithms and keys that requests asked to encrypt with.
+    pub(crate) fn encryption(&self) -> Vec<String> {
+        self.encryption.lock().unwrap().iter().cloned().collect()
     }
 }
 
@@ -108,9 +131,22 @@ pub(crate) fn files(root: &Path) -> BTreeMap<String, String> {
                     .to_str()
                     .unwrap()
                     .to_owned();
-                found.insert(key, fs::read_to_string(&path).unwrap());
+                found.insert(key, text(&path));
             }
         }
     }
     found
+}
+
+/// A file's text, whether it is compressed or not.
+fn text(path: &Path) -> String {
+    let content = fs::read(path).unwrap();
+    let mut text = String::new();
+    if content.starts_with(&[0x1f, 0x8b]) {
+        let mut decoder = flate2::read::MultiGzDecoder::new(content.as_slice());
+        decoder.read_to_string(&mut text).unwrap();
+    } else {
+        content.as_slice().read_to_string(&mut text).unwrap();
+    }
+    text
 }

@@ -107,6 +107,11 @@ impl TestSim {
         self.post("/sim/faults", &json!([fault])).await;
     }
 
+    /// Changes some of the options of the org.
+    pub(crate) async fn set(&self, options: &Value) {
+        self.post("/sim/options", options).await;
+    }
+
     /// Waits until the org is in a state that is asked for.
     pub(crate) async fn wait_for(&self, what: &str, holds: impl Fn(&Value) -> bool) {
         let waiting = async {

@@ -1,0 +1,252 @@
+//! The signed token of the JWT bearer flow (RFC 7523): RS256 over a claim of two minutes.
+
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use url::Url;
+
+use super::error::BulkError;
+
+/// How long a token is valid, in seconds. Salesforce takes up to three minutes; clocks differ.
+const LIFETIME: i64 = 120;
+
+/// Salesforce's names of itself, as the receiver of a token.
+const AUDIENCES: [&str; 2] = [
+    "https://login.salesforce.com",
+    "https://test.salesforce.com",
+];
+
+/// Signs for one user of one app.
+pub(crate) struct Signer {
+    key: RsaKeyPair,
+    client_id: String,
+    username: String,
+    /// The login URL first. An org can expect one of the general ones at its own host.
+    audiences: Vec<String>,
+}
+
+impl Signer {
+    /// # Errors
+    /// [`BulkError::PrivateKey`].
+    pub(crate) fn new(
+        login_url: &Url,
+        client_id: &str,
+        username: &str,
+        private_key: &SecretString,
+    ) -> Result<Self, BulkError> {
+        let mut audiences = vec![login_url.origin().ascii_serialization()];
+        for audience in AUDIENCES {
+            if audiences[0] != audience {
+                audiences.push(audience.to_owned());
+            }
+        }
+        Ok(Self {
+            key: read_key(private_key.expose_secret())?,
+            client_id: client_id.to_owned(),
+            username: username.to_owned(),
+            audiences,
+        })
+    }
+
+    /// How many audiences there are to try.
+    pub(crate) fn audiences(&self) -> usize {
+        self.audiences.len()
+    }
+
+    /// A token for an audience, signed at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// [`BulkError::PrivateKey`].
+    pub(crate) fn sign(&self, audience: usize, now: i64) -> Result<SecretString, BulkError> {
+        let header = base64url(br#"{"alg":"RS256"}"#);
+        let claim = json!({
+            "iss": self.client_id,
+            "sub": self.username,
+            "aud": self.audiences[audience],
+            "exp": now + LIFETIME,
+        });
+        let claim = base64url(claim.to_string().as_bytes());
+        let mut token = format!("{header}.{claim}");
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        self.key
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                token.as_bytes(),
+                &mut signature,
+            )
+            .map_err(|_| refused("it cannot sign"))?;
+        token.push('.');
+        token.push_str(&base64url(&signature));
+        Ok(token.into())
+    }
+}
+
+fn refused(reason: impl Into<String>) -> BulkError {
+    BulkError::PrivateKey {
+        reason: reason.into(),
+    }
+}
+
+/// Reads `-----BEGIN PRIVATE KEY-----` (PKCS #8) or `-----BEGIN RSA PRIVATE KEY-----` (PKCS #1).
+/// A form of one line turns line breaks into blanks, or into the two characters `\n`.
+fn read_key(pem: &str) -> Result<RsaKeyPair, BulkError> {
+    let (kind, text) = pem
+        .split_once("-----BEGIN ")
+        .and_then(|(_, rest)| rest.split_once("-----"))
+        .ok_or_else(|| refused("it does not begin with -----BEGIN PRIVATE KEY-----"))?;
+    let (text, _) = text
+        .split_once("-----END ")
+        .ok_or_else(|| refused("it breaks off before -----END PRIVATE KEY-----"))?;
+    let key = match kind {
+        "PRIVATE KEY" | "RSA PRIVATE KEY" => base64(&text.replace("\\n", ""))
+            .ok_or_else(|| refused("what is between its first and its last line is no base64"))?,
+        "ENCRYPTED PRIVATE KEY" => return Err(refused("it is encrypted with a passphrase")),
+        "CERTIFICATE" => return Err(refused("it is a certificate, which goes into the app")),
+        "PUBLIC KEY" => return Err(refused("it is the public key")),
+        _ => return Err(refused("it is a key of another kind")),
+    };
+    let read = match kind {
+        "PRIVATE KEY" => RsaKeyPair::from_pkcs8(&key),
+        _ => RsaKeyPair::from_der(&key),
+    };
+    read.map_err(|rejected| refused(format!("it is not such a key ({rejected})")))
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Base64 with the alphabet for URLs and without padding.
+fn base64url(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..=chunk.len() {
+            let index = (bits >> (18 - 6 * digit)) & 63;
+            text.push(char::from(DIGITS[index as usize]));
+        }
+    }
+    text
+}
+
+/// Reads base64, whatever blanks are in it.
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+    let (mut bits, mut length) = (0_u32, 0);
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    for digit in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
+        let value = match digit {
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => break,
+            _ => DIGITS[..62].iter().position(|known| *known == digit)?,
+        };
+        bits = bits << 6 | u32::try_from(value).ok()?;
+        length += 6;
+        if length >= 8 {
+            length -= 8;
+            bytes.push((bits >> length & 0xFF) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+
+    use super::*;
+
+    /// Made for tests.
+    const KEY: &str = include_str!("../sim/tests/jwt_key.pem");
+
+    fn signer(login_url: &str) -> Signer {
+        let url = Url::parse(login_url).unwrap();
+        Signer::new(&url, "3MVG9.id", "loader@acme.example", &KEY.into()).unwrap()
+    }
+
+    fn complaint(pem: &str) -> String {
+        read_key(pem).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_claim_is_signed() {
+        let signer = signer("https://acme.my.salesforce.com/");
+        let token = signer.sign(0, 1_700_000_000).unwrap();
+        let (signed, signature) = token.expose_secret().rsplit_once('.').unwrap();
+        let standard = |text: &str| base64(&text.replace('-', "+").replace('_', "/")).unwrap();
+        let parts: Vec<_> = signed.split('.').map(standard).collect();
+        let parts: Vec<_> = parts.into_iter().map(String::from_utf8).collect();
+        assert_eq!(parts[0].as_deref().unwrap(), r#"{"alg":"RS256"}"#);
+        insta::assert_snapshot!(parts[1].as_deref().unwrap(), @r#"{"aud":"https://acme.my.salesforce.com","exp":1700000120,"iss":"3MVG9.id","sub":"loader@acme.example"}"#);
+        let public = signer.key.public().as_ref();
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public)
+            .verify(signed.as_bytes(), &standard(signature))
+            .unwrap();
+    }
+
+    #[test]
+    fn the_login_url_is_the_first_audience() {
+        let audiences = |url| signer(url).audiences.join(" ");
+        assert_eq!(
+            audiences("https://acme.my.salesforce.com/x"),
+            "https://acme.my.salesforce.com https://login.salesforce.com https://test.salesforce.com"
+        );
+        assert_eq!(
+            audiences("https://test.salesforce.com"),
+            "https://test.salesforce.com https://login.salesforce.com"
+        );
+    }
+
+    #[test]
+    fn keys_in_each_form() {
+        let der = base64(
+            KEY.lines()
+                .filter(|line| !line.starts_with('-'))
+                .collect::<String>()
+                .as_str(),
+        );
+        let der = der.unwrap();
+        // A PKCS #8 key of 2,048 bits holds the PKCS #1 key after 26 bytes.
+        let inner = base64url(&der[26..]).replace('-', "+").replace('_', "/");
+        let modulus = |pem: &str| read_key(pem).unwrap().public().as_ref().to_vec();
+        let expected = modulus(KEY);
+        for pem in [
+            KEY.replace('\n', " "),
+            KEY.replace('\n', "\\n"),
+            KEY.replace('\n', "\r\n"),
+            format!("-----BEGIN RSA PRIVATE KEY-----\n{inner}\n-----END RSA PRIVATE KEY-----"),
+        ] {
+            assert_eq!(modulus(&pem), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        let texts = [
+            complaint("MIIEvQ"),
+            complaint("-----BEGIN PRIVATE KEY-----\nMIIEvQ"),
+            complaint(&KEY.replace("PRIVATE", "ENCRYPTED PRIVATE")),
+            complaint(&KEY.replace("PRIVATE KEY", "CERTIFICATE")),
+            complaint("-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n-----END PRIVATE KEY-----"),
+            complaint("-----BEGIN PRIVATE KEY-----\n???\n-----END PRIVATE KEY-----"),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        private_key: it does not begin with -----BEGIN PRIVATE KEY-----; give an RSA key of at least 2048 bits as PEM text, such as openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes
+        private_key: it breaks off before -----END PRIVATE KEY-----; give an RSA key of at least 2048 bits as PEM text, such as openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes
+        private_key: it is encrypted with a passphrase; give an RSA key of at least 2048 bits as PEM text, such as openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes
+        private_key: it is a certificate, which goes into the app; give an RSA key of at least 2048 bits as PEM text, such as openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes
+        private_key: it is not such a key (InvalidEncoding); give an RSA key of at least 2048 bits as PEM text, such as openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes
+        private_key: what is between its first and its last line is no base64; give an RSA key of at least 2048 bits as PEM text, such as openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn base64_is_read_as_written(bytes: Vec<u8>) {
+            let text = base64url(&bytes).replace('-', "+").replace('_', "/");
+            prop_assert_eq!(base64(&text), Some(bytes));
+        }
+    }
+}

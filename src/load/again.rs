@@ -1,0 +1,196 @@
+//! Rows that one job did not settle and that go into another.
+
+use std::time::Duration;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::chunk::{Chunk, Chunker, RowOrdinals};
+use crate::error::{Error, Result};
+
+use super::LoadError;
+use super::budget::Grant;
+use super::intake::{batch_bytes, rebuilt_bytes};
+use super::judge::Outcome;
+use super::loader::Load;
+use super::ordinals::{Ordinals, overlap, ranges};
+use super::settle::Again;
+
+/// Jobs that a row may be in.
+pub(super) const ATTEMPTS: u32 = 3;
+
+/// Most rows of the second and of the third job of rows that were refused: what they waited for in
+/// vain, they get sooner with fewer rows beside them.
+const SMALLER: [usize; 2] = [10_000, 2_000];
+
+/// Pauses before the second and the third job: a lock is held for seconds.
+const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+
+/// Part of the memory limit that rows sent again may take at once, as CSV.
+const AGAIN_SHARE: u64 = 64;
+
+/// Rows that go into one more job.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) rows: Ordinals,
+    /// Which of their jobs it will be, counted from 1.
+    pub(super) number: u32,
+    not_before: Instant,
+}
+
+impl Round {
+    /// Waits until the rows may be sent; false if the load was stopped.
+    pub(super) async fn due(&self, load: &Load) -> bool {
+        tokio::select! {
+            biased;
+            () = load.stop.cancelled() => false,
+            () = sleep_until(self.not_before) => true,
+        }
+    }
+}
+
+/// Takes the rows out of `outcome` that are sent again, with all that was `merged` into them, in
+/// rounds small enough that the memory they take is small as well. `number` is that of the job that
+/// ended.
+///
+/// Rows without an end after their last job stay in the outcome.
+pub(super) fn rounds(
+    load: &Load,
+    outcome: &mut Outcome,
+    merged: &[(u64, u64)],
+    number: u32,
+    row_bytes: u64,
+) -> Vec<Round> {
+    if number == ATTEMPTS {
+        return Vec::new();
+    }
+    let bytes = load.org.settings().memory_limit_bytes / AGAIN_SHARE;
+    let most = usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX);
+    let mut rounds = Vec::new();
+    let mut add = |rows: &[u64], number: u32, smaller: usize, pause: Duration| {
+        rounds.extend(rows.chunks(most.min(smaller).max(1)).map(|rows| Round {
+            rows: with_merged(rows, merged),
+            number,
+            not_before: Instant::now() + pause,
+        }));
+    };
+    let passing = std::mem::take(&mut outcome.passing);
+    for (again, number, pause) in [
+        (Again::Later, number + 1, PAUSES[number as usize - 1]),
+        (Again::AtOnce, number + 1, Duration::ZERO),
+        (Again::Once, ATTEMPTS, Duration::ZERO),
+    ] {
+        let rows = passing.iter().filter(|(_, found)| *found == again);
+        let rows: Vec<u64> = rows.map(|(ordinal, _)| *ordinal).collect();
+        add(&rows, number, SMALLER[number as usize - 2], pause);
+    }
+    for rows in [&mut outcome.unprocessed, &mut outcome.indeterminate] {
+        let rows = std::mem::take(rows);
+        add(&rows, number + 1, usize::MAX, Duration::ZERO);
+    }
+    rounds
+}
+
+/// These sorted rows and those that were merged into them.
+fn with_merged(rows: &[u64], merged: &[(u64, u64)]) -> Ordinals {
+    let mut all = rows.to_vec();
+    let parts = merged
+        .iter()
+        .filter(|(_, into)| rows.binary_search(into).is_ok());
+    all.extend(parts.map(|(ordinal, _)| ordinal));
+    all.sort_unstable();
+    ranges(&all)
+}
+
+/// Rows that were coerced once more.
+#[derive(Debug)]
+pub(super) struct Recoerced {
+    pub(super) cells: RecordBatch,
+    pub(super) ordinals: RowOrdinals,
+    /// Memory that they take.
+    pub(super) bytes: usize,
+}
+
+/// Coerces rows that the row store has once more, those of one batch at a time.
+pub(super) fn recoerced<'a>(
+    load: &'a Load,
+    rows: &'a Ordinals,
+) -> impl Iterator<Item = Result<Recoerced>> + 'a {
+    load.rows.read(rows).map(|read| {
+        let (first, batch) = read?;
+        let here = overlap(rows, first..first + batch.num_rows() as u64);
+        let (batch, ordinals) = if let [range] = here.as_slice() {
+            let (start, rows) = (range.start - first, range.end - range.start);
+            let batch = batch.slice(start as usize, rows as usize);
+            (batch, RowOrdinals::From(range.start))
+        } else {
+            let ordinals: Vec<u64> = here.into_iter().flatten().collect();
+            let rows = UInt64Array::from_iter_values(ordinals.iter().map(|row| row - first));
+            let batch = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
+            (batch, RowOrdinals::Listed(ordinals.into()))
+        };
+        let cells = load.coercion.apply(&batch)?.batch;
+        Ok(Recoerced {
+            bytes: batch_bytes(&batch) + rebuilt_bytes(&batch, &cells),
+            cells,
+            ordinals,
+        })
+    })
+}
+
+/// A chunk of rows that are sent again.
+#[derive(Debug)]
+pub(super) struct Rebuilt {
+    /// May have no row to send: when newer rows wait for each of its keys.
+    pub(super) chunk: Chunk,
+    pub(super) merged: Vec<(u64, u64)>,
+    /// Memory of the cells.
+    pub(super) cells: Grant,
+}
+
+/// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
+/// rows wait for join these.
+pub(super) fn rebuild(load: &Load, rows: &Ordinals) -> Result<Rebuilt> {
+    // Before they are merged, rows of one job may be more than one job takes.
+    let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
+    let mut cells = load.org.budget().grant(0);
+    for read in recoerced(load, rows) {
+        let read = read?;
+        cells.grow(read.bytes);
+        chunker.push(&read.cells, read.ordinals, None)?;
+    }
+    let chunk = chunker
+        .close()
+        .ok_or_else(|| Error::system("rows to send again are gone"))?;
+    let Some(key) = load.coercion.key() else {
+        return Ok(Rebuilt {
+            chunk,
+            merged: Vec::new(),
+            cells,
+        });
+    };
+    let mut keys = load.keys();
+    let merged = chunk.merge(key, |digest| keys.has_waiting(digest))?;
+    keys.hold(merged.held);
+    drop(keys);
+    load.account_waiting();
+    Ok(Rebuilt {
+        chunk: merged.chunk,
+        merged: merged.merged,
+        cells,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_goes_again_with_all_its_parts() {
+        let merged = [(1, 7), (2, 9), (3, 7), (8, 9)];
+        assert_eq!(with_merged(&[7], &merged), [1..2, 3..4, 7..8]);
+        assert_eq!(with_merged(&[5, 9], &merged), [2..3, 5..6, 8..10]);
+        assert_eq!(with_merged(&[], &merged), []);
+    }
+}

@@ -1,0 +1,502 @@
+//! Batches in, closed chunks out: what one load reads, coerces, and holds back.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{Array, BooleanBufferBuilder, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::chunk::{Chunk, Chunker, RowOrdinals, row_sizes};
+use crate::error::{Error, Result};
+use crate::object::Operation;
+use crate::reject::RejectedRow;
+use crate::settings::NullHandling;
+
+use super::LoadError;
+use super::again::{Recoerced, recoerced};
+use super::budget::Grant;
+use super::error::is_stopped;
+use super::keys::{InFlight, Waiting};
+use super::loader::{Event, Fed, Load, Mark};
+use super::ordinals::{Ordinals, outside, ranges};
+use super::org::Staging;
+use super::submit::submit;
+
+/// Rows of one turn through coerce: keeps the memory asked for at once small.
+const ROWS_AT_ONCE: usize = 8_192;
+
+/// Chunks of one load between their closing and the end of their rows: what each takes beside its
+/// rows is not counted against the memory budget.
+const TASKS: usize = 256;
+
+/// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
+const LOCAL_REJECTS: usize = 100_000;
+
+/// Rows waiting for a key in flight beyond which reading stops: most of what is read would join them.
+const WAITING_ROWS: usize = 1_000_000;
+
+/// A closed chunk on its way into a job, with what hangs on it.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) chunk: Chunk,
+    /// Rows that are not sent, each with the row of the chunk that it was merged into.
+    pub(super) merged: Vec<(u64, u64)>,
+    /// The keys of its rows.
+    pub(super) keys: Option<InFlight>,
+    /// Rows that the row store is told of when the job is closed, those rejected here included.
+    pub(super) rows: Ordinals,
+    pub(super) rejects: Vec<RejectedRow>,
+    /// Memory of the cells.
+    pub(super) cells: Grant,
+    pub(super) staging: Staging,
+}
+
+/// Reads batches, coerces them and closes chunks.
+pub(super) struct Intake {
+    load: Arc<Load>,
+    events: mpsc::Sender<Result<Event>>,
+    chunker: Chunker,
+    /// Ordinal of the first row of the open chunk.
+    open_from: u64,
+    /// Rows of the open chunk that are rejected already.
+    rejects: Vec<RejectedRow>,
+    /// Memory of the open chunk's cells.
+    cells: Grant,
+    /// When the open chunk is closed at the latest.
+    deadline: Option<Instant>,
+    /// Rows before this ordinal are submitted as soon as their keys allow.
+    flushed: u64,
+    jobs: JoinSet<Result<()>>,
+}
+
+impl Intake {
+    pub(super) fn new(load: Arc<Load>, events: mpsc::Sender<Result<Event>>) -> Result<Self> {
+        let chunker = load.chunker()?;
+        let cells = load.org.budget().grant(0);
+        Ok(Self {
+            load,
+            events,
+            chunker,
+            open_from: 0,
+            rejects: Vec::new(),
+            cells,
+            deadline: None,
+            flushed: 0,
+            jobs: JoinSet::new(),
+        })
+    }
+
+    /// Takes rows until the feed ends, then waits for every job. After an error nothing new is
+    /// submitted, but jobs in flight still come to their end.
+    pub(super) async fn run(mut self, rows: mpsc::Receiver<Fed>) -> Result<()> {
+        let mut outcome = self.take(rows).await;
+        if outcome.is_err() {
+            self.load.stop.cancel();
+        }
+        while let Some(ended) = self.jobs.join_next().await {
+            let ended = job_outcome(ended);
+            if ended.is_err() {
+                self.load.stop.cancel();
+                // A job's own failure says more than that the load was stopped.
+                if outcome.as_ref().map_or_else(is_stopped, |()| true) {
+                    outcome = ended;
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn take(&mut self, mut rows: mpsc::Receiver<Fed>) -> Result<()> {
+        loop {
+            match self.next(&mut rows).await? {
+                Some(Fed::Rows {
+                    batch,
+                    bytes,
+                    marks,
+                }) => self.batch(&batch, bytes, &marks).await?,
+                Some(Fed::Flush) => {
+                    self.flushed = self.load.checkpoints().next_ordinal();
+                    self.close()?;
+                }
+                Some(Fed::End) => return self.finish().await,
+                None => return Err(LoadError::Stopped.into()),
+            }
+        }
+    }
+
+    /// The next that was fed; closes the open chunk when its time comes.
+    async fn next(&mut self, rows: &mut mpsc::Receiver<Fed>) -> Result<Option<Fed>> {
+        loop {
+            self.release().await?;
+            let load = Arc::clone(&self.load);
+            let freed = load.org.budget().freed().notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            let crowded = load.org.is_crowded()
+                || self.jobs.len() >= TASKS
+                || load.keys().waiting_rows() >= WAITING_ROWS;
+            let due = self.deadline.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                () = load.stop.cancelled() => return Ok(None),
+                Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
+                () = load.close_open.notified() => self.close()?,
+                () = sleep_until(due), if self.deadline.is_some() => self.close()?,
+                fed = rows.recv(), if !crowded => return Ok(fed),
+                () = freed, if crowded => {}
+            }
+        }
+    }
+
+    /// Submits what is open, and what waits for keys in flight as they become free.
+    async fn finish(&mut self) -> Result<()> {
+        self.close()?;
+        loop {
+            self.release().await?;
+            let load = Arc::clone(&self.load);
+            if self.jobs.is_empty() || load.keys().waiting_rows() == 0 {
+                self.close()?;
+            }
+            if self.chunker.is_empty() && load.keys().waiting_rows() == 0 {
+                return Ok(());
+            }
+            let due = self.deadline.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
+                Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
+                () = load.close_open.notified() => self.close()?,
+                () = sleep_until(due), if self.deadline.is_some() => self.close()?,
+            }
+        }
+    }
+
+    async fn batch(&mut self, batch: &RecordBatch, bytes: u64, marks: &[Mark]) -> Result<()> {
+        self.account(batch.num_rows(), bytes, marks);
+        let first = self.load.checkpoints().next_ordinal() - batch.num_rows() as u64;
+        for from in (0..batch.num_rows()).step_by(ROWS_AT_ONCE) {
+            let rows = ROWS_AT_ONCE.min(batch.num_rows() - from);
+            self.rows(first + from as u64, batch.slice(from, rows))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Counts rows into the intervals between checkpoints.
+    fn account(&self, rows: usize, bytes: u64, marks: &[Mark]) {
+        let mut checkpoints = self.load.checkpoints();
+        let (mut counted, mut counted_bytes) = (0, 0);
+        for mark in marks {
+            checkpoints.read((mark.row - counted) as u64, mark.bytes - counted_bytes);
+            checkpoints.mark(mark.id);
+            (counted, counted_bytes) = (mark.row, mark.bytes);
+        }
+        checkpoints.read((rows - counted) as u64, bytes - counted_bytes);
+        drop(checkpoints);
+        self.load.ended.notify_one();
+    }
+
+    /// Takes rows into the open chunk, closing chunks as they fill.
+    async fn rows(&mut self, first: u64, batch: RecordBatch) -> Result<()> {
+        let grant = self.memory(batch_bytes(&batch)).await?;
+        let coerced = self.load.coercion.apply(&batch)?;
+        let rows = batch.num_rows();
+        let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
+        self.load.rows.push(first, batch, grant);
+        let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
+        let pushed = self
+            .chunker
+            .push(&coerced.batch, RowOrdinals::From(first), skip)?;
+        let oversized = pushed.oversized;
+        let mut rejects: Vec<RejectedRow> = coerced
+            .rejects
+            .into_iter()
+            .chain(oversized)
+            .map(|(row, reason)| RejectedRow {
+                ordinal: first + row as u64,
+                reason: Arc::new(reason),
+                job_id: None,
+            })
+            .collect();
+        rejects.sort_by_key(|row| row.ordinal);
+        self.load.tally().nulls_left += self.nulls_left(&coerced.batch, first, &rejects);
+        self.rejects.append(&mut rejects);
+        let grant = self.load.org.budget().grant(new_bytes);
+        self.pushed(pushed.closed, grant)
+    }
+
+    /// Submits the chunks that rows closed as they came; `grant` is for the cells of those rows.
+    fn pushed(&mut self, closed: Vec<Chunk>, grant: Grant) -> Result<()> {
+        for chunk in closed {
+            self.submit(chunk)?;
+        }
+        self.cells.absorb(grant);
+        if self.deadline.is_none() && !self.chunker.is_empty() {
+            self.deadline = Some(Instant::now() + self.load.org.settings().flush_interval);
+        }
+        let open_bytes = if self.chunker.is_empty() {
+            0
+        } else {
+            self.chunker.open_bytes()
+        };
+        self.load.open_bytes.store(open_bytes, Ordering::Relaxed);
+        let full = Some(self.chunker.open_rows()) == self.load.org.settings().max_job_rows;
+        if full || self.rejects.len() >= LOCAL_REJECTS {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    /// Puts waiting rows whose key is free into the open chunk.
+    async fn release(&mut self) -> Result<()> {
+        let load = Arc::clone(&self.load);
+        loop {
+            let ready = load.keys().ready(ROWS_AT_ONCE);
+            let Some((_, oldest)) = ready.first() else {
+                return Ok(());
+            };
+            let (first, rest) = ready.split_at(ROWS_AT_ONCE.min(ready.len()));
+            let cells = coerced_again(&load, first)?;
+            let fits = rest.is_empty() && self.fits(&cells)?;
+            if !fits && !self.chunker.is_empty() {
+                // If it filled up in the middle of them, newer rows of a key could go before older
+                // ones. Closed now, it holds its rows of these keys back.
+                self.close()?;
+                continue;
+            }
+            let Some(grant) = self.memory_again(memory_of(&cells)).await? else {
+                continue;
+            };
+            load.keys().take(&ready);
+            let cut = self.push_again(cells, grant)?;
+            self.push_rest(rest, cut)?;
+            if *oldest < self.flushed {
+                self.close()?;
+            }
+            load.account_waiting();
+        }
+    }
+
+    /// Puts the rest of the rows of one key into the open chunk, as far as there is room. What is
+    /// left waits once more, for the job that takes the first of them.
+    fn push_rest(&mut self, mut rows: &[Waiting], mut cut: bool) -> Result<()> {
+        let load = Arc::clone(&self.load);
+        while !rows.is_empty() && !cut {
+            let (next, later) = rows.split_at(ROWS_AT_ONCE.min(rows.len()));
+            let cells = coerced_again(&load, next)?;
+            let Some(grant) = load.org.budget().try_grant(memory_of(&cells)) else {
+                break;
+            };
+            cut = self.push_again(cells, grant)?;
+            rows = later;
+        }
+        if !rows.is_empty() {
+            self.close()?;
+            load.keys().hold(rows.iter().copied());
+        }
+        Ok(())
+    }
+
+    /// Puts rows into the open chunk that were in one before; answers whether a chunk was closed.
+    fn push_again(&mut self, rows: Vec<Recoerced>, grant: Grant) -> Result<bool> {
+        let mut closed = Vec::new();
+        for rows in rows {
+            let pushed = self.chunker.push(&rows.cells, rows.ordinals, None)?;
+            if !pushed.oversized.is_empty() {
+                return Err(Error::system(
+                    "rows that fitted into a job do not fit again",
+                ));
+            }
+            closed.extend(pushed.closed);
+        }
+        let cut = !closed.is_empty();
+        self.pushed(closed, grant)?;
+        Ok(cut || self.chunker.is_empty())
+    }
+
+    /// Whether the open chunk has room for these rows.
+    fn fits(&self, rows: &[Recoerced]) -> Result<bool> {
+        let settings = self.load.org.settings();
+        let (mut bytes, mut count) = (self.chunker.open_bytes(), self.chunker.open_rows());
+        let mut sizes = Vec::new();
+        for rows in rows {
+            row_sizes(&rows.cells, &mut sizes)?;
+            bytes += sizes.iter().copied().map(u64::from).sum::<u64>();
+            count += sizes.len() as u64;
+        }
+        let few = settings.max_job_rows.is_none_or(|most| count <= most);
+        Ok(few && bytes <= settings.max_job_bytes)
+    }
+
+    /// Memory for waiting rows, as [`Intake::try_memory`]. Where nothing of this load would give
+    /// memory back, they get it at once: the keys they wait for take some as well.
+    async fn memory_again(&mut self, bytes: usize) -> Result<Option<Grant>> {
+        if self.jobs.is_empty() && self.chunker.is_empty() {
+            return Ok(Some(self.load.org.budget().grant(bytes)));
+        }
+        self.try_memory(bytes).await
+    }
+
+    /// Nulls of the rows that are sent, where they leave what a record has.
+    fn nulls_left(&self, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
+        let changes = matches!(
+            self.load.target.operation,
+            Operation::Update | Operation::Upsert { .. }
+        );
+        if !changes || self.load.org.settings().null_handling != NullHandling::Leave {
+            return 0;
+        }
+        let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
+        let nulls = cells.columns().iter().map(|column| {
+            let rejected = rejected.clone().filter(|row| column.is_null(*row));
+            column.null_count() - rejected.count()
+        });
+        nulls.sum::<usize>() as u64
+    }
+
+    /// Waits for memory; meanwhile rows that waited for their key go on.
+    async fn memory(&mut self, bytes: usize) -> Result<Grant> {
+        loop {
+            self.release().await?;
+            if let Some(grant) = self.try_memory(bytes).await? {
+                return Ok(grant);
+            }
+        }
+    }
+
+    /// Memory if it is there. If not, waits for something that may make room; meanwhile closes the
+    /// open chunk if that is what does.
+    async fn try_memory(&mut self, bytes: usize) -> Result<Option<Grant>> {
+        let load = Arc::clone(&self.load);
+        let budget = load.org.budget();
+        let freed = budget.freed().notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        if let Some(grant) = budget.try_grant(bytes) {
+            return Ok(Some(grant));
+        }
+        if load.org.relieve().await? {
+            return Ok(None);
+        }
+        tokio::select! {
+            () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
+            () = &mut freed => {}
+            () = load.close_open.notified() => self.close()?,
+            Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
+        }
+        Ok(None)
+    }
+
+    /// Closes the open chunk, if there is one.
+    fn close(&mut self) -> Result<()> {
+        self.deadline = None;
+        self.load.open_bytes.store(0, Ordering::Relaxed);
+        match self.chunker.close() {
+            Some(chunk) => self.submit(chunk),
+            None => Ok(()),
+        }
+    }
+
+    fn submit(&mut self, chunk: Chunk) -> Result<()> {
+        let end = chunk.span().end.max(self.open_from);
+        let fresh = std::mem::replace(&mut self.open_from, end)..end;
+        let later = self.rejects.partition_point(|row| row.ordinal < end);
+        let later = self.rejects.split_off(later);
+        let closed = Closed {
+            chunk,
+            merged: Vec::new(),
+            keys: None,
+            rows: Vec::new(),
+            rejects: std::mem::replace(&mut self.rejects, later),
+            cells: std::mem::replace(&mut self.cells, self.load.org.budget().grant(0)),
+            staging: self.load.org.staging(),
+        };
+        let closed = closed.merge(&self.load, fresh)?;
+        self.deadline = None;
+        self.jobs
+            .spawn(submit(Arc::clone(&self.load), closed, self.events.clone()));
+        Ok(())
+    }
+}
+
+impl Closed {
+    /// Merges the rows of each key into one, and holds those back whose key is in flight. Rows of
+    /// `fresh` were in no chunk before: the row store is told of each once.
+    fn merge(mut self, load: &Arc<Load>, fresh: Range<u64>) -> Result<Self> {
+        let Some(key) = load.coercion.key() else {
+            self.rows.push(fresh);
+            return Ok(self);
+        };
+        let mut keys = load.keys();
+        let merged = self.chunk.merge(key, |digest| keys.is_blocked(digest))?;
+        let held = merged.held.iter().map(|(_, ordinal)| *ordinal);
+        let mut held: Vec<u64> = held.filter(|ordinal| fresh.contains(ordinal)).collect();
+        keys.hold(merged.held);
+        drop(keys);
+        load.account_waiting();
+        held.sort_unstable();
+        let held = ranges(&held);
+        load.rows.close(&held);
+        self.rows = outside(&held, fresh);
+        self.keys = Some(load.send_keys(merged.keys));
+        self.chunk = merged.chunk;
+        self.merged = merged.merged;
+        Ok(self)
+    }
+}
+
+/// Waiting rows as cells.
+fn coerced_again(load: &Load, rows: &[Waiting]) -> Result<Vec<Recoerced>> {
+    let ordinals: Vec<u64> = rows.iter().map(|(_, ordinal)| *ordinal).collect();
+    recoerced(load, &ranges(&ordinals)).collect()
+}
+
+fn memory_of(rows: &[Recoerced]) -> usize {
+    rows.iter().map(|rows| rows.bytes).sum()
+}
+
+fn job_outcome(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|error| Err(LoadError::from(error).into()))
+}
+
+/// Memory that a batch holds. A slice of something much larger counts as what it shows.
+pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
+    let whole = batch.get_array_memory_size();
+    let shown: usize = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
+        .sum();
+    if whole > 2 * shown { shown } else { whole }
+}
+
+/// Memory of the cells that are not the source's own columns.
+pub(super) fn rebuilt_bytes(source: &RecordBatch, cells: &RecordBatch) -> usize {
+    cells
+        .columns()
+        .iter()
+        .filter(|cell| {
+            !source
+                .columns()
+                .iter()
+                .any(|column| Arc::ptr_eq(column, cell))
+        })
+        .map(Array::get_array_memory_size)
+        .sum()
+}
+
+/// True for the rows that are not sent; `None` if all are.
+fn skip_mask(rows: usize, skipped: impl Iterator<Item = usize>) -> Option<BooleanBuffer> {
+    let mut skipped = skipped.peekable();
+    skipped.peek()?;
+    let mut mask = BooleanBufferBuilder::new(rows);
+    mask.append_n(rows, false);
+    for row in skipped {
+        mask.set_bit(row, true);
+    }
+    Some(mask.finish())
+}

@@ -1,0 +1,82 @@
+//! Rejected rows come to their end: with the columns they came with, where the user wants them.
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use chrono::Utc;
+use tokio::sync::mpsc;
+
+use crate::error::Result;
+use crate::reject::{self, RejectedRow};
+
+use super::LoadError;
+use super::checkpoint::End;
+use super::loader::{Event, Load, Rejects};
+use super::ordinals::ranges;
+
+/// Hands rejected rows on with the columns they came with, then counts them as ended.
+pub(super) async fn reject(
+    load: &Load,
+    rejects: &[RejectedRow],
+    events: &mpsc::Sender<Result<Event>>,
+) -> Result<()> {
+    if rejects.is_empty() {
+        return Ok(());
+    }
+    let ordinals: Vec<u64> = rejects.iter().map(|row| row.ordinal).collect();
+    let rows = ranges(&ordinals);
+    let mut records = Vec::new();
+    let mut rest = rejects;
+    for read in load.rows.read(&rows) {
+        let (first, batch) = read?;
+        let end = first + batch.num_rows() as u64;
+        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
+        rest = later;
+        if !here.is_empty() && !matches!(load.rejects, Rejects::Count) {
+            records.push(rejected_records(first, &batch, here)?);
+        }
+    }
+    let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
+    let held = load.org.budget().grant(bytes);
+    deliver(load, records, events).await?;
+    drop(held);
+    let reasons = rejects.iter().map(|row| &row.reason);
+    let keep_message = load.org.settings().log_values;
+    load.tally().rejects.add(reasons, keep_message);
+    for range in rows {
+        load.end(range, End::Rejected);
+    }
+    load.ended.notify_one();
+    Ok(())
+}
+
+fn rejected_records(
+    first: u64,
+    batch: &RecordBatch,
+    rejects: &[RejectedRow],
+) -> Result<RecordBatch> {
+    let rows: UInt64Array = rejects.iter().map(|row| row.ordinal - first).collect();
+    let rows = take_record_batch(batch, &rows).map_err(LoadError::from)?;
+    Ok(reject::rejected(rows, rejects, Utc::now())?)
+}
+
+async fn deliver(
+    load: &Load,
+    records: Vec<RecordBatch>,
+    events: &mpsc::Sender<Result<Event>>,
+) -> Result<()> {
+    match &load.rejects {
+        Rejects::Count => Ok(()),
+        Rejects::Events => {
+            for batch in records {
+                let sent = events.send(Ok(Event::Rejected(batch))).await;
+                sent.map_err(|_| LoadError::Stopped)?;
+            }
+            Ok(())
+        }
+        Rejects::Store { store, stream } => {
+            let path = store.write(stream, &records).await?;
+            load.tally().reject_files.push(path);
+            Ok(())
+        }
+    }
+}

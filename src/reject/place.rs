@@ -1,0 +1,202 @@
+//! Buckets, directories and other places for rejected records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::error::{Cause, RejectError};
+
+/// Tries of a request after the first.
+const MAX_RETRIES: usize = 6;
+/// Longest time that a request and its retries take.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A bucket, or any URL.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A bucket of S3, or of a server that speaks S3.
+    S3(S3Place),
+    /// `file:///directory`, `s3://bucket/prefix` with the environment's credentials, or another
+    /// URL that object_store takes.
+    Url(Url),
+}
+
+/// A bucket, its keys and the prefix.
+#[derive(Debug, Clone)]
+pub struct S3Place {
+    /// Name of the bucket.
+    pub bucket: String,
+    /// Region; empty takes the environment's.
+    pub region: String,
+    /// Address of a server that is not Amazon's, such as `http://localhost:9000`; empty is absent.
+    pub endpoint: Option<String>,
+    /// Key and secret, in place of whatever the environment has. If absent, the environment's
+    /// credentials: keys, web identity, pod identity, container role, instance profile.
+    pub keys: Option<(SecretString, SecretString)>,
+    /// Prefix of every key.
+    pub bucket_path: String,
+}
+
+/// What S3 is asked to encrypt objects with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Encryption {
+    /// Nothing is asked: the bucket's own setting holds.
+    #[default]
+    BucketDefault,
+    /// SSE-S3: keys that S3 manages.
+    SseS3,
+    /// SSE-KMS.
+    SseKms {
+        /// Id or ARN of the key; the account's own key for S3 if absent.
+        key_id: Option<String>,
+    },
+}
+
+/// An opened place.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// What keys are told after: `s3://bucket`, or a URL without secrets.
+    pub(super) place: String,
+    pub(super) prefix: String,
+}
+
+impl Place {
+    /// Makes the client; nothing is sent yet.
+    pub(super) fn open(&self, encryption: &Encryption) -> Result<Opened, RejectError> {
+        match self {
+            Self::S3(s3) => s3.open(encryption),
+            Self::Url(url) => open_url(url, encryption),
+        }
+    }
+}
+
+impl S3Place {
+    fn open(&self, encryption: &Encryption) -> Result<Opened, RejectError> {
+        let place = format!("s3://{}", self.bucket);
+        let mut builder = match &self.keys {
+            Some((id, secret)) => AmazonS3Builder::new()
+                .with_access_key_id(id.expose_secret())
+                .with_secret_access_key(secret.expose_secret()),
+            None => AmazonS3Builder::from_env(),
+        };
+        builder = builder.with_bucket_name(&self.bucket);
+        if !self.region.is_empty() {
+            builder = builder.with_region(&self.region);
+        }
+        let endpoint = self.endpoint.as_deref().map(str::trim).unwrap_or_default();
+        if !endpoint.is_empty() {
+            builder = builder
+                .with_endpoint(endpoint.trim_end_matches('/'))
+                .with_allow_http(endpoint.starts_with("http://"))
+                .with_virtual_hosted_style_request(false);
+        }
+        Ok(Opened {
+            store: build_s3(builder, encryption, &place)?,
+            place,
+            prefix: self.bucket_path.clone(),
+        })
+    }
+}
+
+fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
+    let mut shown = url.clone();
+    // A URL that cannot hold a user name holds no secret either.
+    let _ = (shown.set_username(""), shown.set_password(None));
+    shown.set_query(None);
+    let place = shown.as_str().trim_end_matches('/').to_owned();
+    let refused = |reason: &str| RejectError::Place {
+        place: place.clone(),
+        reason: reason.to_owned(),
+    };
+    let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|_| {
+        refused("this is no URL of an object store; use file:///directory or s3://bucket")
+    })?;
+    let prefix = path.to_string();
+    if scheme == ObjectStoreScheme::AmazonS3 {
+        let builder = AmazonS3Builder::from_env().with_url(url.as_str());
+        return Ok(Opened {
+            store: build_s3(builder, encryption, &place)?,
+            place: root_of(&place, &prefix),
+            prefix,
+        });
+    }
+    if *encryption != Encryption::BucketDefault {
+        return Err(refused(
+            "rejected_records_encryption is for S3 alone; leave it out, or store them in S3",
+        ));
+    }
+    if scheme == ObjectStoreScheme::Local {
+        let directory = url
+            .to_file_path()
+            .map_err(|()| refused("a file URL needs an absolute path"))?;
+        let store = std::fs::create_dir_all(&directory)
+            .map_err(|error| refused(&format!("{error}; choose another directory")))
+            .and_then(|()| {
+                LocalFileSystem::new_with_prefix(&directory)
+                    .map_err(|error| refused(&Cause::of(&error).to_string()))
+            })?;
+        return Ok(Opened {
+            store: Arc::new(store.with_automatic_cleanup(true)),
+            place,
+            prefix: String::new(),
+        });
+    }
+    let (store, _) = object_store::parse_url(url)
+        .map_err(|_| refused("this kind of store is not built in; use file:/// or s3://"))?;
+    Ok(Opened {
+        store: Arc::from(store),
+        place: root_of(&place, &prefix),
+        prefix,
+    })
+}
+
+/// A URL without the path in its store.
+fn root_of(place: &str, prefix: &str) -> String {
+    let root = place.strip_suffix(prefix).unwrap_or(place);
+    root.trim_end_matches('/').to_owned()
+}
+
+fn build_s3(
+    builder: AmazonS3Builder,
+    encryption: &Encryption,
+    place: &str,
+) -> Result<Arc<dyn ObjectStore>, RejectError> {
+    let retry = RetryConfig {
+        max_retries: MAX_RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+        ..RetryConfig::default()
+    };
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
+    let store = encrypted(builder, encryption)
+        .and_then(|builder| builder.with_retry(retry).build())
+        .map_err(|_| RejectError::Place {
+            place: place.to_owned(),
+            reason: format!(
+                "the settings make no S3 client (region {}); check the bucket, s3_bucket_region, \
+                 s3_endpoint, rejected_records_kms_key_id, and that both keys are set or neither",
+                region.as_deref().unwrap_or("not set")
+            ),
+        })?;
+    Ok(Arc::new(store))
+}
+
+fn encrypted(
+    builder: AmazonS3Builder,
+    encryption: &Encryption,
+) -> object_store::Result<AmazonS3Builder> {
+    let kind: AmazonS3ConfigKey = "aws_server_side_encryption".parse()?;
+    let key: AmazonS3ConfigKey = "aws_sse_kms_key_id".parse()?;
+    Ok(match encryption {
+        Encryption::BucketDefault => builder,
+        Encryption::SseS3 => builder.with_config(kind, "AES256"),
+        Encryption::SseKms { key_id: None } => builder.with_config(kind, "aws:kms"),
+        Encryption::SseKms { key_id: Some(id) } => {
+            builder.with_config(kind, "aws:kms").with_config(key, id)
+        }
+    })
+}

@@ -1,0 +1,131 @@
+//! The assertions of the JWT bearer grant: read, and verified with a configured public key.
+
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use serde::Deserialize;
+
+/// What an assertion claims.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Claims {
+    /// The client id.
+    pub(crate) iss: String,
+    /// The user's name.
+    pub(crate) sub: String,
+    /// The login URL.
+    pub(crate) aud: String,
+    /// When it expires, in seconds of the epoch.
+    pub(crate) exp: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Header {
+    alg: String,
+}
+
+/// Reads an assertion whose RS256 signature a public key (PEM, PKCS#1 or SPKI) confirms.
+pub(crate) fn verified(assertion: &str, public_key: &str) -> Option<Claims> {
+    let (signed, signature) = assertion.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    let header: Header = serde_json::from_slice(&base64(header)?).ok()?;
+    if header.alg != "RS256" {
+        return None;
+    }
+    let der = pem(public_key)?;
+    let key = pkcs1(&der).unwrap_or(&der);
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)
+        .verify(signed.as_bytes(), &base64(signature)?)
+        .ok()?;
+    serde_json::from_slice(&base64(claims)?).ok()
+}
+
+/// The content of a PEM text.
+pub(crate) fn pem(text: &str) -> Option<Vec<u8>> {
+    let body: String = text
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .map(str::trim)
+        .collect();
+    base64(&body)
+}
+
+/// The RSA key inside a SubjectPublicKeyInfo: `SEQUENCE { SEQUENCE {…}, BIT STRING }`.
+fn pkcs1(der: &[u8]) -> Option<&[u8]> {
+    let (0x30, outer, _) = element(der)? else {
+        return None;
+    };
+    let (0x30, _, rest) = element(outer)? else {
+        return None;
+    };
+    match element(rest)? {
+        (0x03, bits, _) => bits.strip_prefix(&[0]),
+        _ => None,
+    }
+}
+
+/// Tag and content of the first DER element, and what follows it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let (length, rest) = rest.split_at_checked(usize::from(first & 0x7F))?;
+        let length = length.iter().fold(0, |sum: usize, byte| {
+            sum.wrapping_mul(256) + usize::from(*byte)
+        });
+        (length, rest)
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+/// Decodes Base64 in its plain or its URL alphabet, with or without padding.
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut count) = (0_u32, 0);
+    for letter in text.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_has_two_alphabets() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("Zg==", b"f"),
+            ("Zm9vYg", b"foob"),
+            ("-_8=", &[0xFB, 0xFF]),
+            ("+/8", &[0xFB, 0xFF]),
+        ] {
+            assert_eq!(base64(text).as_deref(), Some(bytes), "{text}");
+        }
+        assert_eq!(base64("a b"), None);
+    }
+
+    #[test]
+    fn the_key_is_found_inside_its_wrapper() {
+        let wrapped = [
+            0x30, 0x0A, 0x30, 0x02, 0x05, 0x00, 0x03, 0x04, 0x00, 1, 2, 3,
+        ];
+        assert_eq!(pkcs1(&wrapped), Some(&[1, 2, 3][..]));
+        assert_eq!(pkcs1(&wrapped[..8]), None);
+    }
+}
