@@ -21,10 +21,10 @@ use std::time::Instant;
 
 use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::buffer::BooleanBuffer;
-use arrow_salesforce::chunk::{Chunk, Chunker};
+use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::{CoerceSettings, Coercion};
 use arrow_salesforce::decode::{Decoder, Line, LineSplitter, StreamSchema};
-use arrow_salesforce::object::{ObjectSchema, Operation};
+use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use clap::Parser;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -82,6 +82,7 @@ fn main() -> Result<()> {
     println!("chunks   {:>13}", output.chunks);
     println!("bytes    {:>13}", output.bytes);
     println!("rejected {:>13}", output.rejected);
+    println!("merged   {:>13}", output.merged);
     if source.passed_over > 0 {
         println!(
             "passed over {:>10} lines that are no records",
@@ -137,7 +138,8 @@ fn plan(options: &Options) -> Result<(Source, Output)> {
     )?;
     let object = ObjectSchema::from_describe(&read(&options.describe)?)?;
     let settings = CoerceSettings::default();
-    let coercion = Coercion::plan(schema.schema(), &object, &operation, settings)?;
+    let related = RelatedObjects::default();
+    let coercion = Coercion::plan(schema.schema(), &object, &operation, &related, settings)?;
     let output = Output {
         chunker: Chunker::new(coercion.cells_schema(), options.max_job_bytes, None)?,
         coercion,
@@ -146,6 +148,7 @@ fn plan(options: &Options) -> Result<(Source, Output)> {
         chunks: 0,
         bytes: 0,
         rejected: 0,
+        merged: 0,
         watch: Watch::default(),
     };
     let source = Source {
@@ -250,6 +253,7 @@ struct Output {
     chunks: u64,
     bytes: u64,
     rejected: u64,
+    merged: usize,
     watch: Watch,
 }
 
@@ -264,21 +268,30 @@ impl Output {
             cells.rejects.iter().for_each(|(row, _)| skip[*row] = true);
             BooleanBuffer::from(skip)
         });
-        let pushed = self.chunker.push(&cells.batch, self.records, skip)?;
+        let pushed = self
+            .chunker
+            .push(&cells.batch, RowOrdinals::From(self.records), skip)?;
         self.watch.lap(Step::Sizes);
         self.records += rows as u64;
         self.rejected += (cells.rejects.len() + pushed.oversized.len()) as u64;
-        pushed.closed.iter().try_for_each(|chunk| self.write(chunk))
+        let mut closed = pushed.closed.into_iter();
+        closed.try_for_each(|chunk| self.write(chunk))
     }
 
     fn finish(&mut self) -> Result<()> {
         self.watch.start();
         let last = self.chunker.close();
-        last.iter().try_for_each(|chunk| self.write(chunk))
+        last.map_or(Ok(()), |chunk| self.write(chunk))
     }
 
     /// Writes a chunk to its file. One whose rows are all rejected has none, as it makes no job.
-    fn write(&mut self, chunk: &Chunk) -> Result<()> {
+    fn write(&mut self, mut chunk: Chunk) -> Result<()> {
+        if let Some(key) = self.coercion.key() {
+            let merged = chunk.merge(key, |_| false)?;
+            self.merged += merged.merged.len();
+            chunk = merged.chunk;
+            self.watch.lap(Step::Merge);
+        }
         if chunk.rows() == 0 {
             return Ok(());
         }

@@ -11,11 +11,12 @@ pub(crate) enum Step {
     Decode,
     Coerce,
     Sizes,
+    Merge,
     Csv,
     Write,
 }
 
-const NAMES: [&str; 6] = ["read", "decode", "coerce", "sizes", "csv", "write"];
+const NAMES: [&str; 7] = ["read", "decode", "coerce", "sizes", "merge", "csv", "write"];
 
 /// Time by step.
 #[derive(Debug, Clone, Copy, Default)]
