@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 
 use super::LoadError;
 use super::budget::Grant;
-use super::intake::{batch_bytes, rebuilt_bytes};
 use super::judge::Outcome;
 use super::loader::Load;
+use super::memory::{batch_bytes, rebuilt_bytes};
 use super::ordinals::{Ordinals, overlap, ranges};
 use super::settle::Again;
 

@@ -22,6 +22,7 @@ use super::budget::Grant;
 use super::error::is_stopped;
 use super::keys::{InFlight, Waiting};
 use super::loader::{Event, Fed, Load, Mark};
+use super::memory::{batch_bytes, rebuilt_bytes};
 use super::ordinals::{Ordinals, outside, ranges};
 use super::org::Staging;
 use super::submit::submit;
@@ -106,6 +107,11 @@ impl Intake {
                     outcome = ended;
                 }
             }
+        }
+        let totals = self.load.checkpoints().totals();
+        if self.load.stop.is_cancelled() && totals.read > totals.ended() {
+            // Jobs that were to go on were given up.
+            outcome = outcome.and(Err(LoadError::Stopped.into()));
         }
         outcome
     }
@@ -431,18 +437,19 @@ impl Closed {
             self.rows.push(fresh);
             return Ok(self);
         };
-        let mut keys = load.keys();
+        let keys = load.keys();
         let merged = self.chunk.merge(key, |digest| keys.is_blocked(digest))?;
+        drop(keys);
         let held = merged.held.iter().map(|(_, ordinal)| *ordinal);
         let mut held: Vec<u64> = held.filter(|ordinal| fresh.contains(ordinal)).collect();
-        keys.hold(merged.held);
-        drop(keys);
-        load.account_waiting();
         held.sort_unstable();
         let held = ranges(&held);
         load.rows.close(&held);
         self.rows = outside(&held, fresh);
+        // Rows too long to be merged into one wait for a row that is sent now.
         self.keys = Some(load.send_keys(merged.keys));
+        load.keys().hold(merged.held);
+        load.account_waiting();
         self.chunk = merged.chunk;
         self.merged = merged.merged;
         Ok(self)
@@ -461,32 +468,6 @@ fn memory_of(rows: &[Recoerced]) -> usize {
 
 fn job_outcome(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(LoadError::from(error).into()))
-}
-
-/// Memory that a batch holds. A slice of something much larger counts as what it shows.
-pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
-    let whole = batch.get_array_memory_size();
-    let shown: usize = batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
-        .sum();
-    if whole > 2 * shown { shown } else { whole }
-}
-
-/// Memory of the cells that are not the source's own columns.
-pub(super) fn rebuilt_bytes(source: &RecordBatch, cells: &RecordBatch) -> usize {
-    cells
-        .columns()
-        .iter()
-        .filter(|cell| {
-            !source
-                .columns()
-                .iter()
-                .any(|column| Arc::ptr_eq(column, cell))
-        })
-        .map(Array::get_array_memory_size)
-        .sum()
 }
 
 /// True for the rows that are not sent; `None` if all are.

@@ -9,6 +9,7 @@ mod intake;
 mod judge;
 mod keys;
 mod loader;
+mod memory;
 mod ordinals;
 mod org;
 mod pipeline;

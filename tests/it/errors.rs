@@ -116,12 +116,12 @@ async fn a_catalog_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn an_operation_of_a_later_version() {
+async fn a_sync_mode_that_salesforce_has_no_operation_for() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let mut configured = stream.configured();
-    configured["destination_sync_mode"] = json!("append_dedup");
+    configured["destination_sync_mode"] = json!("overwrite");
     let job = Job::with_catalog(&sim, json!({"streams": [configured]}));
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"stream contacts: destination sync mode append_dedup is not supported by this version; choose append, which inserts each record");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"stream contacts: destination sync mode overwrite is not supported; choose append to insert, append_dedup to upsert, update, or soft_delete");
 }
 
 #[tokio::test]

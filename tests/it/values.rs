@@ -208,7 +208,7 @@ impl<'a> Orgs<'a> {
         if let Some(org) = self.connected.get(settings) {
             return org.clone();
         }
-        let org = crate::library::org(&self.sim, cases::settings(settings)).await;
+        let org = crate::library::org(self.sim, cases::settings(settings)).await;
         self.connected.insert(settings.clone(), org.clone());
         org
     }
