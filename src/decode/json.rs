@@ -97,7 +97,7 @@ pub(super) fn parse<'a>(
     };
     let message = reader.message()?;
     reader.cursor.end()?;
-    reader.resolve(message)
+    reader.resolve(&message)
 }
 
 /// Where a line is read, and where the cells go.
@@ -186,11 +186,11 @@ impl<'a> Reader<'_, 'a> {
         })
     }
 
-    fn resolve(&mut self, message: Message<'a>) -> Result<Parsed<'a>, Undecodable> {
+    fn resolve(&mut self, message: &Message<'a>) -> Result<Parsed<'a>, Undecodable> {
         let kind = message.kind.and_then(value::text);
         match kind.as_deref() {
             Some("RECORD") => {
-                let record = message.record;
+                let record = message.record.as_ref();
                 self.resolve_record(record.ok_or(Undecodable::new("a RECORD without a record"))?)
             }
             Some(kind) => Ok(Parsed::Message(MessageType::from_name(kind))),
@@ -199,7 +199,7 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn resolve_record(&mut self, parts: RecordParts<'a>) -> Result<Parsed<'a>, Undecodable> {
+    fn resolve_record(&mut self, parts: &RecordParts<'a>) -> Result<Parsed<'a>, Undecodable> {
         let name = parts.stream.and_then(value::text);
         let name = name.ok_or(Undecodable::new("a RECORD without a stream"))?;
         let namespace = parts.namespace.and_then(value::text);

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::bulk::{EndedJob, JobState, ResultStream};
-use crate::coerce::Reason;
+use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 
 use super::LoadError;
@@ -181,7 +181,7 @@ async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Optio
 }
 
 /// The reason of each failed row, in Salesforce's words.
-fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
+pub(super) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
     let errors = failed
         .column_by_name("sf__Error")
         .map(AsArray::as_string::<i32>);
@@ -209,7 +209,7 @@ async fn join(load: &Arc<Load>, results: Results, sent: &Ordinals) -> Result<Set
             Some(
                 batch
                     .map_err(Into::into)
-                    .and_then(|batch| sent_rows(&load, &identity, first, &batch, &sent)),
+                    .and_then(|batch| sent_rows(&load.coercion, &identity, first, &batch, &sent)),
             )
         });
         handle.block_on(results.join(stream::iter(rows)))
@@ -217,8 +217,8 @@ async fn join(load: &Arc<Load>, results: Results, sent: &Ordinals) -> Result<Set
     joined.await.map_err(LoadError::from)?
 }
 
-fn sent_rows(
-    load: &Load,
+pub(super) fn sent_rows(
+    coercion: &Coercion,
     identity: &Identity,
     first: u64,
     batch: &RecordBatch,
@@ -226,7 +226,7 @@ fn sent_rows(
 ) -> Result<SentRows> {
     let rows = batch.num_rows();
     let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
-    let cells = load.coercion.apply(batch)?.batch;
+    let cells = coercion.apply(batch)?.batch;
     let mut kept = vec![true; rows];
     for ordinal in gaps(sent, first..first + rows as u64) {
         kept[(ordinal - first) as usize] = false;
@@ -234,7 +234,7 @@ fn sent_rows(
     if kept.iter().all(|kept| *kept) {
         return Ok(SentRows {
             ordinals,
-            digests: identity.digests(&load.coercion, &cells)?,
+            digests: identity.digests(coercion, &cells)?,
         });
     }
     let kept = BooleanArray::from(kept);
@@ -242,6 +242,6 @@ fn sent_rows(
     let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
     Ok(SentRows {
         ordinals: ordinals.as_primitive().clone(),
-        digests: identity.digests(&load.coercion, &cells)?,
+        digests: identity.digests(coercion, &cells)?,
     })
 }
