@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::CoerceError;
+use super::{CoerceError, canonical};
 use super::literal::{CLEAR, LiteralType, Outcome, is_suspicious};
 use super::number;
 use super::target::Target;
@@ -182,6 +182,9 @@ impl Function {
     ) -> Result<ArrayRef> {
         let texts = self.texts(column)?;
         let none = |_| None;
+        if literal_type == LiteralType::Text && is_clean(texts) {
+            return rewrite(column, texts, none, canonical::clean_text);
+        }
         rewrite(column, texts, none, |value, out| {
             literal_type.canonical(value, scale, out)
         })
