@@ -108,9 +108,6 @@ pub(crate) fn rejects(criterion: &mut Criterion) {
 
 /// A job of which some rows failed: its results in no order, with numbers and dates as sent.
 pub(crate) fn settle(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
     for shape in SHAPES {
         let sent = sources(shape);
         for (name, operation) in [("insert", Operation::Insert), ("upsert", upsert())] {
@@ -126,8 +123,8 @@ pub(crate) fn settle(criterion: &mut Criterion) {
                 let peak = Arc::new(Peak::default());
                 let pool = Arc::clone(&peak) as Arc<dyn MemoryPool>;
                 let once = || {
-                    let records = join_back(&coercion, &sent, &failed, context(&pool));
-                    let records = runtime.block_on(records).unwrap();
+                    let context = context(&pool);
+                    let records = join_back(&coercion, &sent, &failed, &context).unwrap();
                     assert_eq!(
                         rows,
                         records.iter().map(RecordBatch::num_rows).sum::<usize>()
@@ -166,9 +163,9 @@ fn failed(cells: &[RecordBatch], percent: u8) -> Vec<RecordBatch> {
     rows.chunks(8_192).map(echo).collect()
 }
 
-fn context(pool: &Arc<dyn MemoryPool>) -> Arc<TaskContext> {
+fn context(pool: &Arc<dyn MemoryPool>) -> TaskContext {
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::clone(pool));
-    Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap()))
+    TaskContext::default().with_runtime(runtime.build_arc().unwrap())
 }
 
 #[allow(clippy::print_stdout, reason = "criterion has no place for memory")]

@@ -155,6 +155,29 @@ mod tests {
     }
 
     #[test]
+    fn every_title_is_in_the_docs() {
+        fn titles(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(title)) = members.get("title") {
+                        found.push(title.clone());
+                    }
+                    members.values().for_each(|value| titles(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| titles(item, found)),
+                _ => {}
+            }
+        }
+        let docs = include_str!("../../docs/airbyte.md").replace('\n', " ");
+        let mut found = Vec::new();
+        titles(&properties(), &mut found);
+        assert!(found.len() > 30);
+        for title in found {
+            assert!(docs.contains(&title), "docs/airbyte.md lacks {title}");
+        }
+    }
+
+    #[test]
     fn secrets_are_marked() {
         let (properties, s3) = (properties(), storages()[1]["properties"].take());
         for secret in [

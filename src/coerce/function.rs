@@ -13,10 +13,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::{CoerceError, canonical};
 use super::literal::{CLEAR, LiteralType, Outcome, is_suspicious};
 use super::number;
 use super::target::Target;
+use super::{CoerceError, canonical};
 
 /// What a function makes of a text.
 #[derive(Debug, PartialEq, Eq, Hash)]

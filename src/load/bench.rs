@@ -1,10 +1,7 @@
 //! The join back of one job without an org and without a store, as the crate's benches measure it.
 
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
-use futures::stream;
 
 use super::judge::{reasons, sent_rows};
 use super::ordinals::Ordinals;
@@ -19,43 +16,33 @@ use crate::reject::RejectedRow;
 ///
 /// # Errors
 /// What the steps answer: a config error if the memory of `context` is too small.
-pub async fn settle(
-    coercion: &Arc<Coercion>,
+pub fn settle(
+    coercion: &Coercion,
     sent: &[RecordBatch],
     failed: &[RecordBatch],
-    context: Arc<TaskContext>,
+    context: &TaskContext,
 ) -> Result<Vec<RecordBatch>> {
-    let identity = match (coercion.key(), failed.first()) {
-        (Some(key), _) => Identity::of_key(key, coercion.cells_schema()),
-        (None, Some(first)) => {
-            let echoed = coercion.canonical(&first.slice(0, 1))?.schema();
-            Identity::of_cells(&[coercion.cells_schema(), &echoed])
-        }
-        (None, None) => return Ok(Vec::new()),
-    };
+    let mut identity = Identity::of(coercion, failed.get(..1).unwrap_or_default())?;
     let mut results = Settlement::new(context);
     let mut words = Reasons::default();
     for batch in failed {
-        results.failed(
-            &identity.digests(coercion, batch)?,
-            reasons(batch, &mut words),
-        )?;
+        let digests = identity.of_results(coercion, batch)?;
+        results.failed(&digests, reasons(batch, &mut words))?;
     }
     let mut next = 0;
     let numbered = sent.iter().map(|batch| {
         let first = next;
         next += batch.num_rows() as u64;
-        (first, batch.clone())
+        (first, batch)
     });
-    let sent: Vec<(u64, RecordBatch)> = numbered.collect();
+    let sent: Vec<(u64, &RecordBatch)> = numbered.collect();
     let all: Ordinals = std::iter::once(0..next).collect();
-    let (planned, batches) = (Arc::clone(coercion), sent.clone().into_iter());
-    let digested =
-        batches.map(move |(first, batch)| sent_rows(&planned, &identity, first, &batch, &all));
-    let settled = results.join(stream::iter(digested)).await?;
-    let rejected = settled.ends().unwrap_or_default().rejected;
+    let digested = sent
+        .iter()
+        .map(|(first, batch)| sent_rows(coercion, &identity, *first, batch, &all));
+    let ends = results.join(digested)?.ends(None);
+    let rejected = ends.unwrap_or_default().rejected.into_iter();
     let rejects: Vec<RejectedRow> = rejected
-        .into_iter()
         .map(|(ordinal, reason)| RejectedRow {
             ordinal,
             reason,
@@ -69,7 +56,7 @@ pub async fn settle(
         let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
         rest = later;
         if !here.is_empty() {
-            records.push(rejected_records(first, &batch, here)?);
+            records.push(rejected_records(first, batch, here)?);
         }
     }
     Ok(records)

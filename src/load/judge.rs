@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
-use arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
-use futures::stream::{self, Peekable, StreamExt, TryStreamExt};
-use tokio::runtime::Handle;
+use futures::stream::{Peekable, StreamExt, TryStreamExt};
 use tokio::sync::OwnedMutexGuard;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bulk::{EndedJob, JobState, ResultStream};
 use crate::coerce::{Coercion, Reason};
@@ -18,7 +17,7 @@ use super::LoadError;
 use super::loader::Load;
 use super::ordinals::{Ordinals, gaps};
 use super::settle::{
-    Again, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
+    Again, Counts, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
     Verdict, verdict,
 };
 
@@ -60,7 +59,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
         Verdict::SendAgain => return Ok(all_again(sent)),
         Verdict::Refused(error) => return Err(error),
         Verdict::ReadResults | Verdict::Settle => {
-            settled = join(load, results, sent).await?.ends();
+            settled = join(load, results, sent).await?.ends(counts(end));
         }
         Verdict::ReadSuccesses => {}
     }
@@ -92,7 +91,7 @@ async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> 
     );
     let results = read_results(load, ended, true).await?;
     let settled = join(load, results, sent).await?;
-    Ok(settled.ends().unwrap_or_default())
+    Ok(settled.ends(counts(job_end(ended))).unwrap_or_default())
 }
 
 fn job_end(ended: &EndedJob) -> JobEnd<'_> {
@@ -106,6 +105,13 @@ fn job_end(ended: &EndedJob) -> JobEnd<'_> {
         failed: ended.failed,
         message: ended.message.as_deref(),
     }
+}
+
+/// What the job says of its rows, if it does.
+fn counts(end: JobEnd<'_>) -> Option<Counts> {
+    let failed = end.failed?;
+    let accepted = end.processed?.checked_sub(failed)?;
+    Some(Counts { accepted, failed })
 }
 
 fn all_again(sent: &Ordinals) -> Outcome {
@@ -130,22 +136,18 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     } else {
         None
     };
-    let cells = load.coercion.cells_schema();
-    let identity = if let Some(key) = load.coercion.key() {
-        Identity::of_key(key, cells)
-    } else {
-        let mut schemas = vec![Arc::clone(cells)];
-        schemas.extend(peek(load, &mut failed).await?);
-        schemas.extend(peek(load, &mut unprocessed).await?);
-        if let Some(succeeded) = &mut succeeded {
-            schemas.extend(peek(load, succeeded).await?);
-        }
-        let schemas: Vec<_> = schemas.iter().map(AsRef::as_ref).collect();
-        Identity::of_cells(&schemas)
-    };
-    let digests = |batch: &RecordBatch| identity.digests(&load.coercion, batch);
+    let mut firsts = Vec::new();
+    for file in [&mut failed, &mut unprocessed]
+        .into_iter()
+        .chain(succeeded.as_mut())
+    {
+        firsts.extend(peek(file).await);
+    }
+    let mut identity = Identity::of(&load.coercion, &firsts)?;
+    drop(firsts);
+    let mut digests = |batch: &RecordBatch| identity.of_results(&load.coercion, batch);
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
-    let mut rows = Settlement::new(Arc::new(context));
+    let mut rows = Settlement::new(&context);
     let mut found = Found {
         failed: 0,
         unprocessed: 0,
@@ -162,7 +164,7 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     if let Some(mut succeeded) = succeeded {
         rows.expect_successes();
         while let Some(batch) = succeeded.try_next().await? {
-            rows.succeeded(&digests(&batch)?)?;
+            rows.succeeded(&digests(&batch)?, &records(&batch))?;
         }
     }
     Ok(Results {
@@ -172,12 +174,20 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     })
 }
 
-/// Columns of a result file in canonical form, if it has rows; the file still begins there.
-async fn peek(load: &Load, results: &mut Peekable<ResultStream>) -> Result<Option<SchemaRef>> {
-    match std::pin::Pin::new(results).peek().await {
-        Some(Ok(batch)) => Ok(Some(load.coercion.canonical(&batch.slice(0, 1))?.schema())),
-        Some(Err(_)) | None => Ok(None),
-    }
+/// The first rows of a result file, if it has any; the file still begins there.
+async fn peek(results: &mut Peekable<ResultStream>) -> Option<RecordBatch> {
+    let first = std::pin::Pin::new(results).peek().await;
+    first.and_then(|rows| rows.as_ref().ok().cloned())
+}
+
+/// A digest of the Id of each record that was written, 0 where none is told.
+fn records(succeeded: &RecordBatch) -> Vec<u64> {
+    let ids = succeeded.column_by_name("sf__Id");
+    let Some(ids) = ids.map(AsArray::as_string::<i32>) else {
+        return vec![0; succeeded.num_rows()];
+    };
+    let digest = |id: Option<&str>| id.map_or(0, |id| xxh3_64(id.as_bytes()));
+    ids.iter().map(digest).collect()
 }
 
 /// The reason of each failed row, in Salesforce's words.
@@ -202,17 +212,12 @@ async fn join(load: &Arc<Load>, results: Results, sent: &Ordinals) -> Result<Set
         ..
     } = results;
     let (load, sent) = (Arc::clone(load), sent.clone());
-    let handle = Handle::current();
     let joined = tokio::task::spawn_blocking(move || {
         let rows = firsts.into_iter().filter_map(move |first| {
-            let batch = load.rows.get(first)?;
-            Some(
-                batch
-                    .map_err(Into::into)
-                    .and_then(|batch| sent_rows(&load.coercion, &identity, first, &batch, &sent)),
-            )
+            let batch = load.rows.get(first)?.map_err(Into::into);
+            Some(batch.and_then(|batch| sent_rows(&load.coercion, &identity, first, &batch, &sent)))
         });
-        handle.block_on(results.join(stream::iter(rows)))
+        results.join(rows)
     });
     joined.await.map_err(LoadError::from)?
 }
@@ -231,17 +236,18 @@ pub(super) fn sent_rows(
     for ordinal in gaps(sent, first..first + rows as u64) {
         kept[(ordinal - first) as usize] = false;
     }
-    if kept.iter().all(|kept| *kept) {
-        return Ok(SentRows {
-            ordinals,
-            digests: identity.digests(coercion, &cells)?,
-        });
-    }
-    let kept = BooleanArray::from(kept);
-    let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
-    let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
+    let (ordinals, cells) = if kept.iter().all(|kept| *kept) {
+        (ordinals, cells)
+    } else {
+        let kept = BooleanArray::from(kept);
+        let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
+        let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
+        (ordinals.as_primitive().clone(), cells)
+    };
+    let (digests, wholes) = identity.of_sent(coercion, &cells)?;
     Ok(SentRows {
-        ordinals: ordinals.as_primitive().clone(),
-        digests: identity.digests(coercion, &cells)?,
+        ordinals,
+        digests,
+        wholes,
     })
 }

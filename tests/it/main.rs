@@ -10,6 +10,7 @@
 
 mod again;
 mod check;
+mod discover;
 mod durability;
 mod errors;
 mod faults;
@@ -21,7 +22,9 @@ mod kills;
 mod library;
 mod lookups;
 mod memory;
+mod protocol;
 mod rejects;
+mod results;
 mod small;
 mod states;
 mod storage;

@@ -248,7 +248,7 @@ impl Ledger {
 
 /// A record with each value as its text: the kind that a value had in JSON is not kept where it
 /// differs from the schema's.
-fn as_texts(record: &Value) -> String {
+pub(crate) fn as_texts(record: &Value) -> String {
     let fields = record.as_object().unwrap().iter();
     let texts: BTreeMap<&String, Value> = fields
         .map(|(field, value)| match value {

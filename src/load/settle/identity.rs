@@ -1,5 +1,7 @@
 //! What tells the rows of a job apart, in what was sent as in what came back.
 
+use std::sync::Arc;
+
 use arrow::array::{Array as _, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
 use xxhash_rust::xxh3::xxh3_128;
@@ -18,20 +20,50 @@ const NAMELESS: u128 = 0;
 #[derive(Debug, Clone)]
 pub(crate) enum Identity {
     /// By the canonical form of its cells in these columns.
-    Cells(Vec<String>),
-    /// By its key alone, in the first of these columns that is there.
+    Cells(Vec<Compared>),
+    /// By its key alone, in the first of these columns that has it.
     Key { form: KeyForm, columns: Vec<String> },
 }
 
+/// A column that the rows sent and all result files have.
+#[derive(Debug, Clone)]
+pub(crate) struct Compared {
+    name: String,
+    /// A result has a value in it. A column that came back without values is as if it had not.
+    told: bool,
+}
+
 impl Identity {
-    /// Rows without a key are compared by the columns that all schemas have: result files may lack
-    /// some that were sent.
-    pub(crate) fn of_cells(schemas: &[&Schema]) -> Self {
-        Self::Cells(common_columns(schemas))
+    /// Chooses by the first rows of each result file that has rows.
+    ///
+    /// Rows with a key are compared by it, or by the Id of the record. Rows without one, or whose
+    /// key did not come back, are compared by the columns that came back in all files.
+    ///
+    /// # Errors
+    /// A system error if the rows have no canonical form.
+    pub(crate) fn of(coercion: &Coercion, firsts: &[RecordBatch]) -> Result<Self> {
+        let cells = coercion.cells_schema();
+        if let Some(key) = coercion.key() {
+            let by_key = Self::of_key(key, cells);
+            if key.form == KeyForm::Id || firsts.iter().all(|rows| by_key.tells(rows)) {
+                return Ok(by_key);
+            }
+        }
+        let mut schemas = vec![Arc::clone(cells)];
+        for rows in firsts {
+            schemas.push(coercion.canonical(&rows.slice(0, 0))?.schema());
+        }
+        let schemas: Vec<&Schema> = schemas.iter().map(AsRef::as_ref).collect();
+        Ok(Self::of_cells(&schemas))
+    }
+
+    fn of_cells(schemas: &[&Schema]) -> Self {
+        let compared = |name| Compared { name, told: false };
+        Self::Cells(common_columns(schemas).into_iter().map(compared).collect())
     }
 
     /// Rows of a job hold each key once.
-    pub(crate) fn of_key(key: &Key, cells: &Schema) -> Self {
+    fn of_key(key: &Key, cells: &Schema) -> Self {
         let mut columns = vec![cells.field(key.column).name().clone()];
         if key.form == KeyForm::Id {
             columns.push(RECORD_ID.to_owned());
@@ -42,33 +74,90 @@ impl Identity {
         }
     }
 
-    /// The digest of each row of cells, or of their echo in a result file.
+    /// Whether the key came back.
+    fn tells(&self, rows: &RecordBatch) -> bool {
+        match self {
+            Self::Cells(_) => false,
+            Self::Key { columns, .. } => key_columns(columns, rows)
+                .iter()
+                .any(|column| column.null_count() < column.len()),
+        }
+    }
+
+    /// The digest of each row of a result file, all of which are to be read before the rows sent.
     ///
     /// # Errors
-    /// A system error if the rows lack the columns.
-    pub(crate) fn digests(&self, coercion: &Coercion, rows: &RecordBatch) -> Result<Vec<u128>> {
+    /// A system error if the rows have no canonical form.
+    pub(crate) fn of_results(
+        &mut self,
+        coercion: &Coercion,
+        rows: &RecordBatch,
+    ) -> Result<Vec<u128>> {
         match self {
-            Self::Cells(columns) => cell_digests(columns, &coercion.canonical(rows)?),
+            Self::Cells(columns) => {
+                let rows = coercion.canonical(rows)?;
+                for column in columns.iter_mut() {
+                    let cells = rows.column_by_name(&column.name);
+                    column.told |= cells.is_some_and(|cells| cells.null_count() < cells.len());
+                }
+                cell_digests(columns, &rows)
+            }
             Self::Key { form, columns } => Ok(key_digests(form, columns, rows)),
         }
     }
+
+    /// The digest of each row sent; with them those of all cells, where not all are compared.
+    ///
+    /// # Errors
+    /// A system error if the rows have no canonical form.
+    pub(crate) fn of_sent(
+        &self,
+        coercion: &Coercion,
+        cells: &RecordBatch,
+    ) -> Result<(Vec<u128>, Option<Vec<u128>>)> {
+        let columns = match self {
+            Self::Cells(columns) => columns,
+            Self::Key { form, columns } => return Ok((key_digests(form, columns, cells), None)),
+        };
+        let cells = coercion.canonical(cells)?;
+        let told = columns.iter().filter(|column| column.told).count();
+        let wholes = if told < cells.num_columns() {
+            Some(cell_digests(&Compared::all(&cells.schema()), &cells)?)
+        } else {
+            None
+        };
+        Ok((cell_digests(columns, &cells)?, wholes))
+    }
+}
+
+impl Compared {
+    pub(super) fn all(schema: &Schema) -> Vec<Self> {
+        let all = schema.fields().iter().map(|field| Self {
+            name: field.name().clone(),
+            told: true,
+        });
+        all.collect()
+    }
+}
+
+/// Those of the columns that the rows have.
+fn key_columns<'a>(columns: &[String], rows: &'a RecordBatch) -> Vec<&'a StringArray> {
+    let position = |name: &String| {
+        let mut fields = rows.schema_ref().fields().iter();
+        fields.position(|field| field.name().eq_ignore_ascii_case(name))
+    };
+    let found = columns.iter().filter_map(position);
+    found
+        .filter_map(|index| rows.column(index).as_string_opt())
+        .collect()
 }
 
 fn key_digests(form: &KeyForm, columns: &[String], rows: &RecordBatch) -> Vec<u128> {
-    let schema = rows.schema_ref();
-    let position = |name: &String| {
-        let mut fields = schema.fields().iter();
-        fields.position(|field| field.name().eq_ignore_ascii_case(name))
-    };
-    let column = columns.iter().find_map(position);
-    let keys = column.and_then(|index| rows.column(index).as_string_opt::<i32>());
-    let Some(keys) = keys else {
-        return vec![NAMELESS; rows.num_rows()];
-    };
+    let columns = key_columns(columns, rows);
     let mut buffer = String::new();
-    let digests = keys.iter().map(|key| match key {
-        Some(key) => form.digest(key, &mut buffer),
-        None => NAMELESS,
+    let digests = (0..rows.num_rows()).map(|row| {
+        let key = columns.iter().find(|column| column.is_valid(row));
+        key.map_or(NAMELESS, |key| form.digest(key.value(row), &mut buffer))
     });
     digests.collect()
 }
@@ -85,29 +174,31 @@ fn common_columns(schemas: &[&Schema]) -> Vec<String> {
         .collect()
 }
 
-/// The digest of the cells of each row in these columns.
-pub(super) fn cell_digests(columns: &[String], cells: &RecordBatch) -> Result<Vec<u128>> {
-    let columns: Vec<&StringArray> = columns
-        .iter()
-        .map(|name| cells.column_by_name(name)?.as_string_opt())
-        .collect::<Option<_>>()
-        .filter(|columns: &Vec<_>| !columns.is_empty())
-        .ok_or_else(|| defect("the rows share no columns"))?;
+/// The digest of the cells of each row in those of the columns that results have values in.
+pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<Vec<u128>> {
+    let mut compared: Vec<(u32, &StringArray)> = Vec::new();
+    for (column, number) in columns.iter().zip(0..) {
+        if column.told {
+            let values = cells
+                .column_by_name(&column.name)
+                .and_then(|cells| cells.as_string_opt());
+            compared.push((number, values.ok_or_else(|| defect("a column is gone"))?));
+        }
+    }
     let mut frame = Vec::new();
     let rows = 0..cells.num_rows();
-    Ok(rows.map(|row| digest(&columns, row, &mut frame)).collect())
+    Ok(rows.map(|row| digest(&compared, row, &mut frame)).collect())
 }
 
-/// Each cell is framed by its length or by its being null: `a|b` and `ab|` differ.
-fn digest(columns: &[&StringArray], row: usize, frame: &mut Vec<u8>) -> u128 {
+/// Each cell is framed by the number of its column and by its length: `a|b` and `ab|` differ. A null
+/// leaves no trace, so that a column without values can be left out on the other side.
+fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> u128 {
     frame.clear();
-    for column in columns {
-        if column.is_null(row) {
-            frame.push(0);
-        } else {
+    for (number, column) in columns {
+        if column.is_valid(row) {
             let cell = column.value(row);
-            frame.push(1);
-            frame.extend_from_slice(&(cell.len() as u64).to_le_bytes());
+            frame.extend_from_slice(&number.to_le_bytes());
+            frame.extend_from_slice(&(cell.len() as u32).to_le_bytes());
             frame.extend_from_slice(cell.as_bytes());
         }
     }
@@ -132,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_a_common_column_are_not_compared() {
+    fn columns_are_compared_that_came_back() {
         let schema = |names: &[&str]| {
             let fields = names
                 .iter()
@@ -141,8 +232,27 @@ mod tests {
         };
         let (first, second) = (schema(&["A", "B", "C"]), schema(&["C", "A"]));
         assert_eq!(common_columns(&[&first, &second]), ["A", "C"]);
-        let error = cell_digests(&[], &rows(&[("A", &[Some("1")])])).unwrap_err();
-        assert_eq!(error.kind(), crate::error::ErrorKind::System);
+    }
+
+    #[test]
+    fn a_null_is_as_if_its_column_were_not_compared() {
+        let of = |columns: &[Compared], rows: &RecordBatch| cell_digests(columns, rows).unwrap();
+        let sent = rows(&[
+            ("A", &[Some("1")]),
+            ("B", &[Some("2")]),
+            ("C", &[Some("3")]),
+        ]);
+        let told = rows(&[("A", &[Some("1")]), ("B", &[None]), ("C", &[Some("3")])]);
+        let mut columns = Compared::all(&sent.schema());
+        assert_ne!(of(&columns, &sent), of(&columns, &told));
+        columns[1].told = false;
+        assert_eq!(
+            of(&columns, &sent),
+            of(&Compared::all(&told.schema()), &told)
+        );
+        let moved = rows(&[("A", &[None]), ("B", &[Some("1")]), ("C", &[Some("3")])]);
+        let columns = Compared::all(&told.schema());
+        assert_ne!(of(&columns, &moved), of(&columns, &told));
     }
 
     #[test]
@@ -157,5 +267,7 @@ mod tests {
         assert_eq!(echoed[0], sent[0]);
         assert_eq!(of(&rows(&[("sf__Id", long)]))[0], sent[0]);
         assert_eq!(of(&rows(&[("Name", long)])), [NAMELESS; 2]);
+        let blank: &[Option<&str>] = &[None, None];
+        assert_eq!(of(&rows(&[("Id", blank), ("sf__Id", long)]))[0], sent[0]);
     }
 }

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use arrow::array::StringArray;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use proptest::prelude::*;
 
-use super::identity::cell_digests;
+use super::identity::{Compared, cell_digests};
 use super::*;
 use crate::coerce::Stage;
 use crate::error::ErrorKind;
@@ -26,7 +26,7 @@ fn digests(rows: &[Row]) -> Vec<u128> {
     };
     let cells = [("A", column(0), true), ("B", column(1), true)];
     let cells = RecordBatch::try_from_iter_with_nullable(cells).unwrap();
-    cell_digests(&["A".to_owned(), "B".to_owned()], &cells).unwrap()
+    cell_digests(&Compared::all(&cells.schema()), &cells).unwrap()
 }
 
 /// A reason that tells which row it is of.
@@ -48,7 +48,7 @@ struct Files {
 
 /// Joins, with small batches on both sides; the first row sent has ordinal 100.
 fn settle(sent: &[Row], files: &Files) -> Settled {
-    let mut settlement = Settlement::new(Arc::new(TaskContext::default()));
+    let mut settlement = Settlement::new(&TaskContext::default());
     for rows in files.failed.chunks(3) {
         let reasons = rows.iter().map(reason).collect();
         settlement.failed(&digests(rows), reasons).unwrap();
@@ -59,7 +59,8 @@ fn settle(sent: &[Row], files: &Files) -> Settled {
     if let Some(succeeded) = &files.succeeded {
         settlement.expect_successes();
         for rows in succeeded.chunks(4) {
-            settlement.succeeded(&digests(rows)).unwrap();
+            let unknown = vec![0; rows.len()];
+            settlement.succeeded(&digests(rows), &unknown).unwrap();
         }
     }
     let mut ordinal = 100;
@@ -71,15 +72,17 @@ fn settle(sent: &[Row], files: &Files) -> Settled {
             Ok(SentRows {
                 ordinals,
                 digests: digests(rows),
+                wholes: None,
             })
         })
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime
-        .block_on(settlement.join(futures::stream::iter(sent)))
-        .unwrap()
+    settlement.join(sent).unwrap()
+}
+
+/// The ends of rows in a job that counts `accepted` and `failed` ones.
+fn counted(sent: &[Row], files: &Files, accepted: u64, failed: u64) -> Ends {
+    let counts = Counts { accepted, failed };
+    settle(sent, files).ends(Some(counts)).unwrap()
 }
 
 fn rejected_ordinals(ends: &Ends) -> Vec<u64> {
@@ -100,8 +103,7 @@ fn rows_are_found_in_any_order() {
         succeeded: None,
     };
     let settled = settle(&sent, &files);
-    assert_eq!(settled.unmatched.len(), 0);
-    let ends = settled.ends().unwrap();
+    let ends = settled.ends(None).unwrap();
     assert_eq!(rejected_ordinals(&ends), [102, 103]);
     assert_eq!(ends.rejected[0].1, reason(&row("", "2")));
     assert_eq!(ends.unprocessed, [100]);
@@ -117,7 +119,7 @@ fn identical_rows_pair_one_to_one() {
         unprocessed: vec![same()],
         succeeded: None,
     };
-    let ends = settle(&sent, &files).ends().unwrap();
+    let ends = settle(&sent, &files).ends(None).unwrap();
     assert_eq!(rejected_ordinals(&ends), [100, 102]);
     assert_eq!(ends.unprocessed, [103]);
     assert!(ends.indeterminate.is_empty());
@@ -131,14 +133,17 @@ fn a_result_that_matches_nothing_takes_the_successes() {
         ..Files::default()
     };
     let settled = settle(&sent, &files);
-    assert_eq!(settled.unmatched.len(), 1);
-    assert_eq!(settled.ends(), None);
+    assert_eq!(settled.ends(None), None);
     files.succeeded = Some(vec![row("3", "c"), row("1", "a")]);
-    let ends = settle(&sent, &files).ends().unwrap();
+    let ends = counted(&sent, &files, 2, 1);
     assert_eq!(rejected_ordinals(&ends), [101]);
     let message = &ends.rejected[0].1.message;
     assert!(message.ends_with("(matched by elimination)"), "{message}");
     assert!(ends.indeterminate.is_empty());
+    // The job did not refuse a row: the result is of another job.
+    assert_eq!(counted(&sent, &files, 3, 0).indeterminate, [101]);
+    let uncounted = settle(&sent, &files).ends(None).unwrap();
+    assert_eq!(uncounted.indeterminate, [101]);
 }
 
 #[test]
@@ -150,7 +155,7 @@ fn numbers_that_do_not_agree_leave_rows_indeterminate() {
         unprocessed: Vec::new(),
         succeeded: Some(vec![row("1", "a")]),
     };
-    let ends = settle(&sent, &files).ends().unwrap();
+    let ends = settle(&sent, &files).ends(None).unwrap();
     assert_eq!(ends.indeterminate, [101, 102]);
     assert!(ends.rejected.is_empty());
     // As many, but it cannot be told which of them failed.
@@ -159,9 +164,38 @@ fn numbers_that_do_not_agree_leave_rows_indeterminate() {
         unprocessed: vec![row("?", "c")],
         succeeded: Some(vec![row("1", "a")]),
     };
-    let ends = settle(&sent, &files).ends().unwrap();
+    let ends = settle(&sent, &files).ends(None).unwrap();
     assert_eq!(ends.indeterminate, [101, 102]);
     assert!(ends.rejected.is_empty() && ends.unprocessed.is_empty());
+}
+
+#[test]
+fn a_failed_row_that_is_told_twice_takes_no_other_with_it() {
+    let same = || row("same", "");
+    let (sent, mut files) = ([same(), same()], Files::default());
+    files.failed = vec![same(), same()];
+    files.succeeded = Some(vec![same()]);
+    let ends = counted(&sent, &files, 1, 1);
+    assert_eq!(rejected_ordinals(&ends), [100]);
+    assert!(ends.indeterminate.is_empty());
+    // Without counts, two may have failed as well.
+    let ends = settle(&sent, &files).ends(None).unwrap();
+    assert_eq!(ends.indeterminate, [100, 101]);
+    assert!(ends.rejected.is_empty());
+}
+
+#[test]
+fn a_row_that_failed_and_succeeded_did_what_the_job_counted() {
+    let sent = [row("1", ""), row("2", "")];
+    let files = Files {
+        failed: vec![row("1", "")],
+        unprocessed: Vec::new(),
+        succeeded: Some(vec![row("1", ""), row("2", "")]),
+    };
+    assert_eq!(counted(&sent, &files, 2, 0), Ends::default());
+    assert_eq!(counted(&sent, &files, 1, 1).indeterminate, [100]);
+    let ends = settle(&sent, &files).ends(None).unwrap();
+    assert_eq!(ends.indeterminate, [100]);
 }
 
 #[test]
@@ -171,16 +205,16 @@ fn rows_found_in_no_file_are_indeterminate() {
         succeeded: Some(Vec::new()),
         ..Files::default()
     };
-    let ends = settle(&sent, &files).ends().unwrap();
+    let ends = settle(&sent, &files).ends(None).unwrap();
     assert_eq!(ends.indeterminate, [100, 101]);
 }
 
-#[tokio::test]
-async fn an_error_of_the_rows_sent_comes_back_as_it_was() {
-    let mut settlement = Settlement::new(Arc::new(TaskContext::default()));
+#[test]
+fn an_error_of_the_rows_sent_comes_back_as_it_was() {
+    let mut settlement = Settlement::new(&TaskContext::default());
     settlement.unprocessed(&digests(&[row("1", "")])).unwrap();
-    let sent = futures::stream::iter([Err(Error::transient("the spill file is gone"))]);
-    let error = settlement.join(sent).await.unwrap_err();
+    let sent = [Err(Error::transient("the spill file is gone"))];
+    let error = settlement.join(sent).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert_eq!(error.to_string(), "the spill file is gone");
 }
@@ -190,7 +224,7 @@ fn memory_that_is_used_up_is_told_with_its_cure() {
     let pool = Arc::new(GreedyMemoryPool::new(200));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
     let context = TaskContext::default().with_runtime(runtime.unwrap());
-    let mut settlement = Settlement::new(Arc::new(context));
+    let mut settlement = Settlement::new(&context);
     let rows: Vec<Row> = (0..100).map(|n| row(&n.to_string(), "")).collect();
     let error = settlement.unprocessed(&digests(&rows)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -284,8 +318,7 @@ proptest! {
             files.succeeded = None;
         }
         let settled = settle(&rows, &files);
-        prop_assert_eq!(settled.unmatched.len(), 0);
-        let ends = settled.ends().unwrap();
+        let ends = settled.ends(None).unwrap();
         prop_assert!(ends.indeterminate.is_empty());
         for (ordinal, found) in &ends.rejected {
             prop_assert_eq!(found, &reason(&rows[*ordinal as usize - 100]));
@@ -305,7 +338,9 @@ proptest! {
         for (row, _) in failed.take(distorted) {
             *row = self::row("distorted", "");
         }
-        let ends = settle(&rows, &files(&shuffled)).ends().unwrap();
+        let met = |wanted: Fate| sent.iter().filter(|(_, fate)| *fate == wanted).count() as u64;
+        let counts = (met(Fate::Accepted), met(Fate::Rejected));
+        let ends = counted(&rows, &files(&shuffled), counts.0, counts.1);
         prop_assert!(ends.indeterminate.is_empty());
         let fates = fates(rows.len(), &ends);
         let got = tally(rows.iter().zip(fates.values().map(|fate| fate.unwrap())));
@@ -323,7 +358,7 @@ proptest! {
         for (row, _) in shuffled.iter_mut().take(distorted) {
             *row = self::row("distorted", "");
         }
-        let ends = settle(&rows, &files(&shuffled)).ends().unwrap();
+        let ends = settle(&rows, &files(&shuffled)).ends(None).unwrap();
         let fates = fates(rows.len(), &ends);
         let known = fates.values().filter(|fate| fate.is_some()).count();
         let distorted = distorted.min(shuffled.len());

@@ -22,13 +22,21 @@ impl TestSim {
 
     /// An org whose jobs take a while after their close.
     pub(crate) async fn with_job_time(job_time: Duration) -> Self {
-        let options = SimOptions {
+        Self::with_options(Self::options(job_time)).await
+    }
+
+    /// The options of an org that the config of [`Job`](super::process::Job) fits.
+    pub(crate) fn options(job_time: Duration) -> SimOptions {
+        SimOptions {
             job_time,
             client_id: CLIENT_ID.into(),
             client_secret: CLIENT_SECRET.into(),
             refresh_token: REFRESH_TOKEN.into(),
             ..SimOptions::default()
-        };
+        }
+    }
+
+    pub(crate) async fn with_options(options: SimOptions) -> Self {
         let sim = Sim::start(options).await.unwrap();
         let url = sim.url();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -1,0 +1,187 @@
+//! Rows that compare as equal: what was sent of them, and what the results say of them.
+
+use std::collections::{HashMap, HashSet};
+use std::mem::size_of;
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+
+use super::SentRows;
+
+/// What a result row says of the row that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// With the index of its reason.
+    Failed(u32),
+    Unprocessed,
+    /// With a digest of the record's Id; 0 if it has none.
+    Succeeded(u64),
+}
+
+impl Outcome {
+    /// Whether both say the same of their rows, reasons aside.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+
+    pub(super) fn is_success(self) -> bool {
+        matches!(self, Self::Succeeded(_))
+    }
+}
+
+/// One group, when all its rows are known.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    /// Ordinals of the rows that were sent, ascending.
+    pub(super) sent: &'a [u64],
+    /// What the results say, the same success once.
+    pub(super) told: &'a [Outcome],
+    /// Its rows differ in columns that could not be compared.
+    pub(super) differs: bool,
+}
+
+impl Group<'_> {
+    /// Whether all results say the same.
+    pub(super) fn is_alike(&self) -> bool {
+        let first = self.told.first();
+        first.is_none_or(|first| self.told.iter().all(|told| told.is_like(*first)))
+    }
+
+    /// How many results say that their row was written.
+    pub(super) fn successes(&self) -> usize {
+        self.told.iter().filter(|told| told.is_success()).count()
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Of the first row that was sent, digest of all its cells.
+    first: Option<u64>,
+    differs: bool,
+}
+
+/// The groups of a job, by digest, within the memory pool.
+#[derive(Debug)]
+pub(super) struct Groups {
+    numbers: HashMap<u128, u32>,
+    seen: Vec<Seen>,
+    told: Vec<(u32, Outcome)>,
+    sent: Vec<(u32, u64)>,
+    /// Rows that no result has.
+    open: Vec<u64>,
+    rows: u64,
+    memory: MemoryReservation,
+}
+
+impl Groups {
+    pub(super) fn new(context: &TaskContext) -> Self {
+        Self {
+            numbers: HashMap::new(),
+            seen: Vec::new(),
+            told: Vec::new(),
+            sent: Vec::new(),
+            open: Vec::new(),
+            rows: 0,
+            memory: MemoryConsumer::new("settle").register(context.memory_pool()),
+        }
+    }
+
+    /// Adds result rows.
+    pub(super) fn tell(
+        &mut self,
+        rows: impl Iterator<Item = (u128, Outcome)>,
+    ) -> Result<(), DataFusionError> {
+        for (digest, outcome) in rows {
+            let next = self.seen.len() as u32;
+            let number = *self.numbers.entry(digest).or_insert(next);
+            if number == next {
+                self.seen.push(Seen::default());
+            }
+            self.told.push((number, outcome));
+        }
+        self.account()
+    }
+
+    /// Adds rows that were sent, after all result rows; those that no result has are only kept
+    /// where they are `wanted`.
+    pub(super) fn send(&mut self, rows: &SentRows, wanted: bool) -> Result<(), DataFusionError> {
+        self.rows += rows.digests.len() as u64;
+        let ordinals = rows.ordinals.values();
+        for (index, (digest, ordinal)) in rows.digests.iter().zip(ordinals).enumerate() {
+            let Some(number) = self.numbers.get(digest) else {
+                if wanted {
+                    self.open.push(*ordinal);
+                }
+                continue;
+            };
+            self.sent.push((*number, *ordinal));
+            if let Some(wholes) = &rows.wholes {
+                let seen = &mut self.seen[*number as usize];
+                let whole = wholes[index] as u64;
+                seen.differs |= *seen.first.get_or_insert(whole) != whole;
+            }
+        }
+        self.account()
+    }
+
+    /// Rows that were sent.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes the rows that no result has.
+    pub(super) fn take_open(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.open)
+    }
+
+    /// Shows each group.
+    pub(super) fn for_each(&mut self, mut show: impl FnMut(&Group<'_>)) {
+        // Stable, so that results stay in the order of their files.
+        self.told.sort_by_key(|(number, _)| *number);
+        self.sent.sort_unstable();
+        let (mut told, mut sent) = (self.told.as_slice(), self.sent.as_slice());
+        let (mut outcomes, mut ordinals) = (Vec::new(), Vec::new());
+        for (number, seen) in self.seen.iter().enumerate() {
+            take(&mut told, number, &mut outcomes);
+            take(&mut sent, number, &mut ordinals);
+            drop_repeated(&mut outcomes);
+            show(&Group {
+                sent: &ordinals,
+                told: &outcomes,
+                differs: seen.differs,
+            });
+        }
+    }
+
+    fn account(&mut self) -> Result<(), DataFusionError> {
+        // A table holds an entry and a byte of its own in 8 of 7 places.
+        let numbers = self.numbers.capacity() * (size_of::<(u128, u32)>() + 1) * 8 / 7;
+        let seen = self.seen.capacity() * size_of::<Seen>();
+        // Sorting takes half as much again.
+        let told = self.told.capacity() * size_of::<(u32, Outcome)>() * 3 / 2;
+        let sent = self.sent.capacity() * size_of::<(u32, u64)>();
+        let open = self.open.capacity() * size_of::<u64>();
+        self.memory.try_resize(numbers + seen + told + sent + open)
+    }
+}
+
+/// Moves the values of one group, which are the first, to `out`.
+fn take<T: Copy>(rest: &mut &[(u32, T)], number: usize, out: &mut Vec<T>) {
+    out.clear();
+    let own = rest.iter().take_while(|(own, _)| *own as usize == number);
+    out.extend(own.map(|(_, value)| *value));
+    *rest = &rest[out.len()..];
+}
+
+/// Of successes with one Id, leaves the first: a record is written once.
+fn drop_repeated(told: &mut Vec<Outcome>) {
+    if told.len() < 2 {
+        return;
+    }
+    let mut ids = HashSet::new();
+    told.retain(|told| match told {
+        Outcome::Succeeded(id) if *id != 0 => ids.insert(*id),
+        _ => true,
+    });
+}
