@@ -1,21 +1,27 @@
-//! Prints generated Airbyte input, or the catalog and the config that go with it.
+//! Generated Airbyte input: messages on stdout, or what goes with them; or, for tools that take
+//! files, the messages, the catalog and the describe answer of each stream in a folder.
 //!
 //! ```sh
 //! cargo run --release --example generate -- --rows 1000000 --states-every 100000 > messages.jsonl
 //! cargo run --release --example generate -- --catalog > catalog.json
 //! cargo run --release --example generate -- --config http://127.0.0.1:8080 > config.json
+//! cargo run --release --example generate -- --stream contacts,narrow,wide --folder records
 //! ```
 
+#[path = "shared/describe.rs"]
+mod describe;
 #[path = "shared/records.rs"]
 mod records;
 
-use std::io::{self, BufRead, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use records::{Messages, Shape, Stream};
 use serde_json::json;
 
-/// Prints generated Airbyte input: RECORD, STATE and STREAM_STATUS messages.
+/// Makes Airbyte input: RECORD, STATE and STREAM_STATUS messages.
 #[derive(Debug, Parser)]
 struct Options {
     /// Streams, interleaved: contacts, accounts, narrow, wide.
@@ -51,6 +57,10 @@ struct Options {
     /// Print a config for the simulator at this URL instead.
     #[arg(long, value_name = "URL")]
     config: Option<String>,
+    /// Write the files <stream>.jsonl, <stream>.catalog.json and <stream>.describe.json of each
+    /// stream here instead.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
 }
 
 fn main() -> io::Result<()> {
@@ -75,6 +85,27 @@ fn main() -> io::Result<()> {
     if let Some(url) = &options.config {
         return writeln!(stdout, "{:#}", records::config(url, &json!({})));
     }
+    if let Some(folder) = &options.folder {
+        return streams
+            .iter()
+            .try_for_each(|stream| write_files(stream, folder));
+    }
+    write_messages(streams, &mut stdout)
+}
+
+fn write_files(stream: &Stream, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let file = |kind: &str| folder.join(format!("{}.{kind}", stream.shape));
+    let catalog = records::catalog(std::slice::from_ref(stream));
+    fs::write(file("catalog.json"), format!("{catalog:#}\n"))?;
+    let describe = describe::describe(stream.shape)?;
+    fs::write(file("describe.json"), format!("{describe:#}\n"))?;
+    let mut lines = BufWriter::new(File::create(file("jsonl"))?);
+    write_messages(vec![stream.clone()], &mut lines)?;
+    lines.flush()
+}
+
+fn write_messages(streams: Vec<Stream>, out: &mut impl Write) -> io::Result<()> {
     let mut messages = Messages::new(streams);
     loop {
         let block = messages.fill_buf()?;
@@ -82,7 +113,7 @@ fn main() -> io::Result<()> {
             return Ok(());
         }
         let length = block.len();
-        stdout.write_all(block)?;
+        out.write_all(block)?;
         messages.consume(length);
     }
 }

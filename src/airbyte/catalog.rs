@@ -1,11 +1,13 @@
 //! The configured catalog: which streams come, and the object and operation of each.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::Failure;
 use super::message::StreamDescriptor;
 use crate::error::{Error, Result};
 use crate::object::Operation;
@@ -30,7 +32,7 @@ pub(crate) struct CatalogStream {
 ///
 /// # Errors
 /// A config error that names the path, or the stream and what is wrong with it.
-pub(crate) fn read(path: &Path) -> Result<Vec<CatalogStream>> {
+pub(super) fn read(path: &Path) -> Result<Vec<CatalogStream>, Failure> {
     parse(&super::read_file("catalog", path)?)
 }
 
@@ -53,8 +55,10 @@ struct ConfiguredStream {
     stream: Stream,
     destination_sync_mode: String,
     destination_object_name: Option<String>,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
     primary_key: Vec<Vec<String>>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    cursor_field: Vec<String>,
     generation_id: Option<i64>,
     sync_id: Option<i64>,
 }
@@ -66,32 +70,33 @@ struct Stream {
     json_schema: Box<RawValue>,
 }
 
-fn parse(json: &[u8]) -> Result<Vec<CatalogStream>> {
+fn parse(json: &[u8]) -> Result<Vec<CatalogStream>, Failure> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let file: CatalogFile = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| Error::config(format!("the catalog cannot be read: {error}")))?;
     if file.streams.is_empty() {
         return Err(Error::config(
             "the catalog has no streams; select at least one stream of the source",
-        ));
+        )
+        .into());
     }
     let mut seen = HashSet::new();
     let mut streams = Vec::with_capacity(file.streams.len());
     for configured in file.streams {
         let stream = check(configured)?;
         if !seen.insert(stream.descriptor.clone()) {
-            return Err(Error::config(format!(
-                "stream {} appears more than once in the catalog; give one of them another name \
-                 or namespace",
-                stream.descriptor
-            )));
+            return Err(complaint(
+                &stream.descriptor,
+                "it appears more than once in the catalog; give one of them another name or \
+                 namespace",
+            ));
         }
         streams.push(stream);
     }
     Ok(streams)
 }
 
-fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
+fn check(configured: ConfiguredStream) -> Result<CatalogStream, Failure> {
     let Stream {
         name,
         namespace,
@@ -100,9 +105,15 @@ fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
     let descriptor = StreamDescriptor { name, namespace };
     let operation = match configured.destination_sync_mode.as_str() {
         "append" => Operation::Insert,
-        "append_dedup" => Operation::Upsert {
-            external_id: matching_key(&descriptor, &configured.primary_key)?,
-        },
+        "append_dedup" => {
+            let external_id = matching_key(&descriptor, &configured.primary_key)?;
+            let columns = columns(&json_schema);
+            in_schema(&descriptor, "primary key", &external_id, &columns)?;
+            if let Some(cursor) = configured.cursor_field.first() {
+                in_schema(&descriptor, "cursor", cursor, &columns)?;
+            }
+            Operation::Upsert { external_id }
+        }
         "update" => Operation::Update,
         "soft_delete" => Operation::Delete,
         mode => {
@@ -130,7 +141,7 @@ fn check(configured: ConfiguredStream) -> Result<CatalogStream> {
 }
 
 /// The one field that records of an upsert are matched by.
-fn matching_key(stream: &StreamDescriptor, primary_key: &[Vec<String>]) -> Result<String> {
+fn matching_key(stream: &StreamDescriptor, primary_key: &[Vec<String>]) -> Result<String, Failure> {
     let cure = "choose one matching key for the stream: an external ID field of the object, or Id";
     match primary_key {
         [path] => match path.as_slice() {
@@ -154,11 +165,49 @@ fn matching_key(stream: &StreamDescriptor, primary_key: &[Vec<String>]) -> Resul
     }
 }
 
-fn complaint(stream: &StreamDescriptor, what: &str) -> Error {
-    Error::config(format!("stream {stream}: {what}")).with_stream(&stream.name)
+/// Names of the properties; none if the schema has no such form, which is told of later.
+fn columns(json_schema: &RawValue) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Schema {
+        properties: HashMap<String, IgnoredAny>,
+    }
+    let schema = serde_json::from_str::<Schema>(json_schema.get());
+    schema.map_or_else(
+        |_| Vec::new(),
+        |schema| schema.properties.into_keys().collect(),
+    )
 }
 
-fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<String>>, D::Error> {
+fn in_schema(
+    stream: &StreamDescriptor,
+    role: &str,
+    wanted: &str,
+    columns: &[String],
+) -> Result<(), Failure> {
+    if columns
+        .iter()
+        .any(|column| column.eq_ignore_ascii_case(wanted))
+    {
+        return Ok(());
+    }
+    Err(complaint(
+        stream,
+        &format!(
+            "{role} column {wanted} is not in the schema of the stream; map a column of the source \
+             to it, or choose another {role}"
+        ),
+    ))
+}
+
+fn complaint(stream: &StreamDescriptor, what: &str) -> Failure {
+    Failure::of(Error::config(format!("stream {stream}: {what}")), stream)
+}
+
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -171,14 +220,15 @@ mod tests {
 
     fn stream(name: &str, namespace: &Value, mode: &str) -> Value {
         json!({
-            "stream": {"name": name, "namespace": namespace, "json_schema": {"properties": {}},
+            "stream": {"name": name, "namespace": namespace,
+                       "json_schema": {"properties": {"Id": {}, "Ext__c": {}}},
                        "supported_sync_modes": ["full_refresh"]},
             "sync_mode": "incremental", "destination_sync_mode": mode, "primary_key": [["Id"]],
         })
     }
 
     fn complaint_of(catalog: &Value) -> String {
-        let error = parse(catalog.to_string().as_bytes()).unwrap_err();
+        let error = parse(catalog.to_string().as_bytes()).unwrap_err().error;
         assert_eq!(error.kind(), ErrorKind::Config);
         error.to_string()
     }
@@ -227,7 +277,7 @@ mod tests {
             complaint_of(&json!({"streams": [
                 stream("c", &Value::Null, "append"), stream("c", &Value::Null, "append"),
             ]})),
-            @"stream c appears more than once in the catalog; give one of them another name or namespace"
+            @"stream c: it appears more than once in the catalog; give one of them another name or namespace"
         );
         insta::assert_snapshot!(
             complaint_of(&json!({"streams": [stream("c", &json!("n"), "overwrite")]})),
@@ -237,7 +287,7 @@ mod tests {
             complaint_of(&json!({"streams": [{"stream": {"name": "c"}}]})),
             @"the catalog cannot be read: streams[0].stream: missing field `json_schema` at line 1 column 34"
         );
-        insta::assert_snapshot!(parse(b"{").unwrap_err(), @"the catalog cannot be read: EOF while parsing an object at line 1 column 1");
+        insta::assert_snapshot!(parse(b"{").unwrap_err().error, @"the catalog cannot be read: EOF while parsing an object at line 1 column 1");
     }
 
     #[test]
@@ -257,10 +307,26 @@ mod tests {
             with("soft_delete", json!([["Id"]])).unwrap(),
             Operation::Delete
         );
-        let complaint = |key: Value| with("append_dedup", key).unwrap_err().to_string();
+        let complaint = |key: Value| with("append_dedup", key).unwrap_err().error.to_string();
         insta::assert_snapshot!(complaint(json!([])), @"stream c: append_dedup needs a matching key; choose one matching key for the stream: an external ID field of the object, or Id");
         insta::assert_snapshot!(complaint(json!([["A__c"], ["B__c"]])), @"stream c: append_dedup takes one matching key, not 2; choose one matching key for the stream: an external ID field of the object, or Id");
+        insta::assert_snapshot!(complaint(json!([["A__c"]])), @"stream c: primary key column A__c is not in the schema of the stream; map a column of the source to it, or choose another primary key");
         insta::assert_snapshot!(complaint(json!([["A__c", "b"]])), @"stream c: the matching key is not the name of one field; choose one matching key for the stream: an external ID field of the object, or Id");
+    }
+
+    #[test]
+    fn a_cursor_matters_for_upserts_alone() {
+        let with = |mode: &str| {
+            let mut stream = stream("c", &json!("n"), mode);
+            stream["cursor_field"] = json!(["updated_at"]);
+            let catalog = json!({"streams": [stream]});
+            parse(catalog.to_string().as_bytes())
+        };
+        with("append").unwrap();
+        let failure = with("append_dedup").unwrap_err();
+        insta::assert_snapshot!(failure.error, @"stream n.c: cursor column updated_at is not in the schema of the stream; map a column of the source to it, or choose another cursor");
+        let stream = failure.stream.unwrap();
+        assert_eq!(stream.namespace.as_deref(), Some("n"), "{stream}");
     }
 
     #[test]
@@ -276,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_file_is_named() {
-        let error = read(Path::new("/no/such/catalog.json")).unwrap_err();
+        let error = read(Path::new("/no/such/catalog.json")).unwrap_err().error;
         assert_eq!(error.kind(), ErrorKind::Config);
         insta::assert_snapshot!(error, @"the file of --catalog cannot be read: /no/such/catalog.json: No such file or directory (os error 2)");
     }

@@ -1,29 +1,30 @@
 //! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
 //! batches on. Neither waits for Salesforce but through the bounds of their channels.
 
-use std::io::{self, Read};
+mod read;
+mod shared;
+
+use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use serde::de::IgnoredAny;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::message::StreamDescriptor;
-use super::pending::PendingStates;
 use super::state::{Scope, State};
 use super::status::StreamStatus;
 use crate::decode::{Decoder, Line, LineSplitter, MessageType};
 use crate::error::{Error, Result};
 use crate::load::{Feed, Mark};
 
-/// Bytes that are read at once, at most.
-const BLOCK_BYTES: usize = 1 << 20;
+use read::{BLOCK_BYTES, Block, read_blocks};
+pub(super) use shared::Shared;
 
 /// Blocks on their way between the two threads.
 const BLOCKS: usize = 4;
@@ -67,35 +68,6 @@ impl InputStream {
             since: None,
         }
     }
-}
-
-/// What the threads of the input share with the printing side.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    /// Reading must end.
-    stop: CancellationToken,
-    /// Records read so far, of all streams.
-    records: AtomicU64,
-    /// States whose records do not all have their end.
-    pub(super) states: PendingStates,
-}
-
-impl Shared {
-    /// Records read so far, of all streams.
-    pub(super) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
-    }
-}
-
-/// What goes from the reading thread to the other one.
-#[derive(Debug)]
-enum Block {
-    /// The first bytes of a buffer, as many as the number says.
-    Bytes(Vec<u8>, usize),
-    /// Nothing more comes.
-    End(io::Result<()>),
-    /// Look whether to stop.
-    Wake,
 }
 
 /// The two threads, from outside.
@@ -171,31 +143,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     thread.map(drop).map_err(|error| {
         Error::system(format!("the thread {name} cannot be started: {error}")).with_source(error)
     })
-}
-
-fn read_blocks(mut source: impl Read, blocks: &SyncSender<Block>, spares: &Receiver<Vec<u8>>) {
-    let end = loop {
-        let Ok(mut buffer) = spares.recv() else {
-            return;
-        };
-        let read = loop {
-            match source.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        match read {
-            Ok(0) => break Ok(()),
-            Ok(length) => {
-                if blocks.send(Block::Bytes(buffer, length)).is_err() {
-                    return;
-                }
-            }
-            Err(error) => break Err(error),
-        }
-    };
-    // Whoever does not listen any more has stopped already.
-    let _ = blocks.send(Block::End(end));
 }
 
 /// Why the input ends early.
@@ -282,7 +229,7 @@ impl Intake {
                 }
                 Some(Block::End(end)) => {
                     if let Some(line) = lines.finish() {
-                        self.line(line)?;
+                        self.last_line(line)?;
                     }
                     return end.map_err(|error| {
                         let message = format!("stdin cannot be read: {error}");
@@ -309,6 +256,16 @@ impl Intake {
         }
     }
 
+    /// A line without a line end. If it is torn, no state covers it, and the next sync brings it
+    /// whole: it is no rejected record.
+    fn last_line(&mut self, line: &[u8]) -> Result<(), Stop> {
+        let torn = serde_json::from_slice::<IgnoredAny>(line).is_err();
+        if torn && !line.trim_ascii().is_empty() {
+            return self.garbage("the input ended within a line");
+        }
+        self.line(line)
+    }
+
     fn line(&mut self, line: &[u8]) -> Result<(), Stop> {
         match self.decoder.line(line) {
             Line::Record { stream, full } => self.record(stream, line.len(), full),
@@ -322,34 +279,45 @@ impl Intake {
                 let stream = StreamDescriptor { name, namespace };
                 Err(not_in_catalog("record", &stream).into())
             }
-            Line::Garbage { reason } => {
-                self.garbage += 1;
-                if self.garbage <= GARBAGE_LOGGED {
-                    tracing::warn!(reason, "a line of the input is no Airbyte message");
-                }
-                Ok(())
-            }
+            Line::Garbage { reason } => self.garbage(reason),
             Line::Blank => Ok(()),
         }
     }
 
+    /// Counts a line that is no message; it stops nothing.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "the outcome of a line, as its siblings"
+    )]
+    fn garbage(&mut self, reason: &str) -> Result<(), Stop> {
+        self.garbage += 1;
+        if self.garbage <= GARBAGE_LOGGED {
+            tracing::warn!(reason, "a line of the input is no Airbyte message");
+        }
+        Ok(())
+    }
+
     fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
-        self.shared.records.fetch_add(1, Ordering::Relaxed);
         let stream = &mut self.streams[index];
         if stream.ended {
+            // No state would cover it: the next sync would load it again.
+            self.decoder.flush(index);
             let message = format!(
                 "the source sent a record of stream {} after the end of the stream",
                 stream.descriptor
             );
             return Err(Failure::of(Error::system(message), &stream.descriptor).into());
         }
+        self.shared.count(bytes as u64);
         stream.bytes += bytes as u64;
         stream.since.get_or_insert_with(Instant::now);
         if full { self.flush(index) } else { Ok(()) }
     }
 
     fn state(&mut self, line: &[u8]) -> Result<(), Stop> {
-        let state = State::read(line).map_err(Failure::from)?;
+        let Some(state) = State::read(line).map_err(Failure::from)? else {
+            return self.garbage("the JSON is no message: it has no type");
+        };
         let streams = match &state.scope {
             Scope::Stream(stream) => {
                 let index = self.find("state", stream)?;

@@ -15,6 +15,7 @@ mod rotation;
 mod spec;
 mod state;
 mod status;
+mod summary;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -58,7 +59,10 @@ pub async fn run(command: Command) -> ExitCode {
     match execute(command, &output).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { error, stream }) => {
-            tracing::error!("{error}");
+            match &stream {
+                Some(stream) => tracing::error!(%stream, "{error}"),
+                None => tracing::error!("{error}"),
+            }
             // If stdout is closed, the exit code is all that is left to say it with.
             let _ = output.print(&Message::error(&error, stream));
             ExitCode::FAILURE

@@ -47,6 +47,11 @@ impl PendingStates {
         Ok(Some((pending.state, pending.statistics)))
     }
 
+    /// How many states are kept.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Pending>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,7 +63,7 @@ mod tests {
 
     fn state(text: &str) -> State {
         let line = format!(r#"{{"type":"STATE","state":{text}}}"#);
-        State::read(line.as_bytes()).unwrap()
+        State::read(line.as_bytes()).unwrap().unwrap()
     }
 
     fn counts(accepted: u64, total_accepted: u64) -> Counts {
@@ -76,6 +81,7 @@ mod tests {
         let pending = PendingStates::default();
         pending.keep(1, state(r#"{"type":"GLOBAL","global":{}}"#), 2);
         assert_eq!(pending.told(1, counts(3, 5)), Ok(None));
+        assert_eq!(pending.len(), 1);
         let (_, statistics) = pending.told(1, counts(4, 4)).unwrap().unwrap();
         let expected = Statistics {
             accepted: 7,
@@ -86,5 +92,6 @@ mod tests {
         };
         assert_eq!(statistics, expected);
         assert_eq!(pending.told(1, counts(0, 0)), Err(()), "each is told once");
+        assert_eq!(pending.len(), 0);
     }
 }

@@ -51,20 +51,25 @@ pub(crate) enum Scope {
 pub(crate) struct State {
     /// The streams it stands for.
     pub(crate) scope: Scope,
+    /// Records that the source counted before it since the last state, if it told.
+    pub(crate) counted: Option<u64>,
     /// The text of the object under `state`.
     text: String,
 }
 
 impl State {
-    /// Reads a STATE message.
+    /// Reads a STATE message; none if the line is no message of that type.
     ///
     /// A state without a type is what its payload says: of one stream with `stream`, of all with
     /// `global`, `global_` or `data`.
     ///
     /// # Errors
     /// A system error if the line is no state.
-    pub(crate) fn read(line: &[u8]) -> Result<Self> {
+    pub(crate) fn read(line: &[u8]) -> Result<Option<Self>> {
         let message: Object<'_> = serde_json::from_slice(line).map_err(|_| malformed())?;
+        if message.present("type").is_none() {
+            return Ok(None);
+        }
         let text = message.present("state").ok_or_else(malformed)?;
         let state = parse(text)?;
         let kind: Option<String> = state.last("type").map(value).transpose()?.flatten();
@@ -78,10 +83,11 @@ impl State {
             }
             _ => return Err(malformed()),
         };
-        Ok(Self {
+        Ok(Some(Self {
             scope,
+            counted: counted(&state),
             text: text.get().to_owned(),
-        })
+        }))
     }
 
     /// The state to print: every member as it came, then the statistics.
@@ -129,6 +135,14 @@ impl Statistics {
         }
         text
     }
+}
+
+/// `sourceStats.recordCount`, a whole number with or without a decimal point.
+fn counted(state: &Object<'_>) -> Option<u64> {
+    let stats = parse(state.present("sourceStats")?).ok()?;
+    let count = stats.last("recordCount")?.get();
+    let whole = count.split_once('.').map_or(count, |(whole, _)| whole);
+    whole.parse().ok()
 }
 
 fn malformed() -> Error {
@@ -198,7 +212,8 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn read(state: &str) -> Result<State> {
-        State::read(format!(r#"{{"type":"STATE","log":null,"state":{state}}}"#).as_bytes())
+        let line = format!(r#"{{"type":"STATE","log":null,"state":{state}}}"#);
+        State::read(line.as_bytes()).map(Option::unwrap)
     }
 
     fn stream(name: &str, namespace: Option<&str>) -> StreamDescriptor {
@@ -225,6 +240,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(state.scope, Scope::Stream(stream("c", Some("n"))));
+        assert_eq!(state.counted, Some(9));
         insta::assert_snapshot!(state.with_statistics(&counts(5, 4)).unwrap(), @r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"c","namespace":"n"},"stream_state":{"cur":"x"}},"sourceStats":{"recordCount":9.0},"id":1,"destinationStats":{"recordCount":5.0,"rejectedRecordCount":4.0},"committedRecordsCount":5,"committedBytesCount":1242,"rejectedRecordsCount":4}"#);
     }
 
@@ -249,6 +265,22 @@ mod tests {
     fn a_stream_without_a_type_is_understood() {
         let state = read(r#"{"type":null,"stream":{"stream_descriptor":{"name":"c"}}}"#).unwrap();
         assert_eq!(state.scope, Scope::Stream(stream("c", None)));
+    }
+
+    #[test]
+    fn a_source_may_count_its_records() {
+        for (stats, expected) in [
+            (r#""sourceStats":{"recordCount":12}"#, Some(12)),
+            (r#""sourceStats":{"recordCount":10.0,"x":1}"#, Some(10)),
+            (r#""sourceStats":{"recordCount":null}"#, None),
+            (r#""sourceStats":{}"#, None),
+            (r#""sourceStats":7"#, None),
+            (r#""sourceStats":null"#, None),
+            (r#""id":1"#, None),
+        ] {
+            let state = read(&format!(r#"{{"data":{{}},{stats}}}"#)).unwrap();
+            assert_eq!(state.counted, expected, "{stats}");
+        }
     }
 
     #[test]
@@ -279,6 +311,7 @@ mod tests {
         }
         assert!(State::read(b"{\"type\":\"STATE\"}").is_err());
         assert!(State::read(b"\xff").is_err());
+        assert_eq!(State::read(b"{\"data\":{}}").unwrap(), None);
     }
 
     fn blob() -> impl Strategy<Value = String> {

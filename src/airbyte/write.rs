@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Failure;
 use super::catalog::{self, CatalogStream};
@@ -18,10 +17,11 @@ use super::config::Config;
 use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
 use super::rotation;
-use super::state::{State, Statistics};
+use super::state::{Scope, State, Statistics};
+use super::summary::{self, Totals};
 use crate::decode::{Decoder, StreamSchema};
 use crate::error::{Error, Result};
-use crate::load::{Counts, Event, Events, LoadError, LoadReport, Loader, Org, Rejects};
+use crate::load::{Counts, Event, Events, LoadError, Loader, Org, Rejects};
 use crate::reject::{RejectStore, RejectStream};
 use crate::settings::NullHandling;
 
@@ -40,6 +40,7 @@ pub(super) async fn run(
     catalog: &Path,
     output: &Arc<Output>,
 ) -> Result<(), Failure> {
+    let started = Instant::now();
     let config = Config::read(config)?;
     let mut catalog = catalog::read(catalog)?;
     if config.hard_delete {
@@ -74,6 +75,8 @@ pub(super) async fn run(
         shared,
         streams,
         logged: 0,
+        miscounted: 0,
+        started,
         failure: None,
     };
     tracing::info!(streams = catalog.len(), "the org is ready: reading records");
@@ -181,6 +184,9 @@ struct Sync<'a> {
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
     logged: u64,
+    /// States whose source counted other records than came.
+    miscounted: u64,
+    started: Instant,
     /// What stopped the sync first.
     failure: Option<Failure>,
 }
@@ -193,7 +199,7 @@ impl Sync<'_> {
         mut events: impl futures::Stream<Item = Numbered> + Unpin,
         input: &mut Input,
     ) -> Result<Option<Failure>, Failure> {
-        let mut progress = interval(PROGRESS);
+        let mut progress = interval_at(Instant::now() + PROGRESS, PROGRESS);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signals = Signals::listen()?;
         let mut stopped = false;
@@ -245,11 +251,15 @@ impl Sync<'_> {
                     Error::system("a state became durable twice; report it, it is a defect")
                 })?;
                 told.map_or(Ok(()), |(state, statistics)| {
+                    self.compare_counts(&state, &statistics);
                     self.print_state(&state, &statistics)
                 })
             }
             Event::Finished(report) => {
-                summarize(&self.streams[index].descriptor, &report);
+                let stream = &mut self.streams[index];
+                stream.counts.total_accepted = report.accepted + report.merged;
+                stream.counts.total_rejected = report.rejected;
+                summary::load(&stream.descriptor, &report);
                 Ok(())
             }
             Event::Rejected(_) => Ok(()),
@@ -266,6 +276,28 @@ impl Sync<'_> {
         self.failure = Some(failure);
     }
 
+    /// The platform compares what the source counted with what the state says; so is told here who
+    /// is wrong.
+    fn compare_counts(&mut self, state: &State, statistics: &Statistics) {
+        let came = statistics.accepted + statistics.rejected;
+        let Some(counted) = state.counted.filter(|counted| *counted != came) else {
+            return;
+        };
+        if self.miscounted == 0 {
+            let stream = match &state.scope {
+                Scope::Stream(stream) => stream.to_string(),
+                Scope::All => "all".to_owned(),
+            };
+            tracing::warn!(
+                stream,
+                counted,
+                came,
+                "the source counted other records than came before a state"
+            );
+        }
+        self.miscounted += 1;
+    }
+
     fn print_state(&self, state: &State, statistics: &Statistics) -> Result<()> {
         let state = state.with_statistics(statistics)?;
         self.output.print(&Message::State { state: &state })
@@ -273,76 +305,45 @@ impl Sync<'_> {
 
     fn progress(&mut self) {
         let records = self.shared.records();
-        if std::mem::replace(&mut self.logged, records) == records {
-            return;
+        if std::mem::replace(&mut self.logged, records) != records {
+            summary::progress(&self.totals());
         }
-        let total = |count: fn(&Counts) -> u64| -> u64 {
-            self.streams
-                .iter()
-                .map(|stream| count(&stream.counts))
-                .sum()
-        };
-        tracing::info!(
-            records,
-            accepted = total(|counts| counts.total_accepted),
-            rejected = total(|counts| counts.total_rejected),
-            held_bytes = self.org.held_bytes(),
-            "records read, and what states that were printed cover"
-        );
+    }
+
+    /// The sync so far.
+    fn totals(&self) -> Totals<'_> {
+        let counts = self.streams.iter().map(|stream| stream.counts);
+        Totals {
+            org: &self.org,
+            streams: self.streams.len(),
+            records: self.shared.records(),
+            bytes: self.shared.bytes(),
+            accepted: counts.clone().map(|counts| counts.total_accepted).sum(),
+            rejected: counts.map(|counts| counts.total_rejected).sum(),
+            elapsed: self.started.elapsed(),
+        }
     }
 
     /// What is left once all loads have ended.
     fn end(self, input_failure: Option<Failure>) -> Result<(), Failure> {
-        let usage = self.org.client().usage();
-        tracing::info!(
-            api_calls = usage.api_calls,
-            polls = usage.polls,
-            uploaded_bytes = usage.uploaded_bytes,
-            "what the sync used of the org"
-        );
-        match self.failure.or(input_failure) {
-            Some(failure) => Err(failure),
-            None => Ok(()),
+        if self.miscounted > 0 {
+            let states = self.miscounted;
+            tracing::warn!(
+                states,
+                "the source counted other records than came before states"
+            );
+        }
+        summary::sync(&self.totals());
+        match (self.failure.or(input_failure), self.shared.states.len()) {
+            (Some(failure), _) => Err(failure),
+            (None, 0) => Ok(()),
+            (None, left) => Err(Error::system(format!(
+                "{left} states of the source were not given back, although all records came to \
+                 their end; report it, it is a defect"
+            ))
+            .into()),
         }
     }
-}
-
-/// The end of a stream, for people and as one line for programs.
-fn summarize(stream: &StreamDescriptor, report: &LoadReport) {
-    tracing::info!("{report}");
-    let rejects: Vec<_> = report
-        .rejects
-        .iter()
-        .map(|reject| {
-            json!({
-                "stage": reject.stage.to_string(),
-                "code": reject.code,
-                "fields": reject.fields,
-                "count": reject.count,
-                "message": reject.message,
-            })
-        })
-        .collect();
-    let line = json!({
-        "event": "load_report",
-        "stream": stream,
-        "object": report.object,
-        "read": report.read,
-        "accepted": report.accepted,
-        "merged": report.merged,
-        "rejected": report.rejected,
-        "bytes": report.bytes,
-        "jobs": report.jobs,
-        "batches": report.batches,
-        "api_calls": report.api_calls,
-        "polls": report.polls,
-        "uploaded": report.uploaded,
-        "spilled": report.spilled,
-        "seconds": report.elapsed.as_secs_f64(),
-        "records_per_second": report.rows_per_second(),
-        "rejects": rejects,
-    });
-    tracing::info!("{line}");
 }
 
 /// Whether a load failed because it was stopped, for a reason that another error tells.

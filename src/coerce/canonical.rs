@@ -34,12 +34,8 @@ impl LiteralType {
 
 /// Text without outer blanks, its line breaks as LF, without characters that XML cannot hold.
 fn text(value: &str, out: &mut String) -> Outcome {
-    let trimmed = value.trim();
-    if trimmed.is_empty() {
-        return Outcome::Null;
-    }
-    if trimmed.len() == value.len() && !value.bytes().any(is_suspicious) {
-        return Outcome::Same;
+    if !value.bytes().any(is_suspicious) {
+        return clean_text(value, out);
     }
     let mut cleaned = String::with_capacity(value.len());
     clean(value, &mut cleaned);
@@ -49,4 +45,17 @@ fn text(value: &str, out: &mut String) -> Outcome {
     } else {
         Outcome::Written
     }
+}
+
+/// The canonical form of a cell of text whose characters all may stay.
+pub(super) fn clean_text(value: &str, out: &mut String) -> Outcome {
+    let trimmed = value.trim();
+    if trimmed.is_empty() || value == CLEAR {
+        return Outcome::Null;
+    }
+    if trimmed.len() == value.len() {
+        return Outcome::Same;
+    }
+    out.push_str(trimmed);
+    Outcome::Written
 }

@@ -13,10 +13,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::CoerceError;
 use super::literal::{CLEAR, LiteralType, Outcome, is_suspicious};
 use super::number;
 use super::target::Target;
+use super::{CoerceError, canonical};
 
 /// What a function makes of a text.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -182,6 +182,9 @@ impl Function {
     ) -> Result<ArrayRef> {
         let texts = self.texts(column)?;
         let none = |_| None;
+        if literal_type == LiteralType::Text && is_clean(texts) {
+            return rewrite(column, texts, none, canonical::clean_text);
+        }
         rewrite(column, texts, none, |value, out| {
             literal_type.canonical(value, scale, out)
         })

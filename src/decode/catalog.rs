@@ -8,11 +8,19 @@ use super::{DecodeError, StreamSchema};
 /// The streams of a catalog by name, and the keys of each one's records.
 #[derive(Debug)]
 pub(super) struct Catalog {
-    names: Vec<(String, Option<String>)>,
+    names: Vec<Name>,
     by_name: HashMap<String, Vec<usize>>,
     keys: Vec<Keys>,
     /// The stream found last: records come in runs.
     last: usize,
+}
+
+#[derive(Debug)]
+struct Name {
+    name: String,
+    namespace: Option<String>,
+    /// No other stream has this name.
+    alone: bool,
 }
 
 impl Catalog {
@@ -20,7 +28,6 @@ impl Catalog {
         if streams.is_empty() {
             return Err(DecodeError::NoStreams);
         }
-        let mut names: Vec<(String, Option<String>)> = Vec::with_capacity(streams.len());
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, stream) in streams.iter().enumerate() {
             let namesakes = by_name.entry(stream.name().to_owned()).or_default();
@@ -33,11 +40,14 @@ impl Catalog {
                 });
             }
             namesakes.push(index);
-            let namespace = stream.namespace().map(str::to_owned);
-            names.push((stream.name().to_owned(), namespace));
         }
+        let names = streams.iter().map(|stream| Name {
+            name: stream.name().to_owned(),
+            namespace: stream.namespace().map(str::to_owned),
+            alone: by_name.get(stream.name()).is_some_and(|all| all.len() == 1),
+        });
         Ok(Self {
-            names,
+            names: names.collect(),
             by_name,
             keys: streams
                 .iter()
@@ -58,9 +68,12 @@ impl Catalog {
 
     /// The stream of this name, if there is just one.
     pub(super) fn only(&self, name: &str) -> Option<usize> {
-        match self.by_name.get(name)?.as_slice() {
-            [one] => Some(*one),
-            _ => None,
+        match self.names.get(self.last) {
+            Some(last) if last.alone && last.name == name => Some(self.last),
+            _ => match self.by_name.get(name)?.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
         }
     }
 
@@ -72,6 +85,6 @@ impl Catalog {
     fn is(&self, stream: usize, name: &str, namespace: Option<&str>) -> bool {
         self.names
             .get(stream)
-            .is_some_and(|own| own.0 == name && own.1.as_deref() == namespace)
+            .is_some_and(|own| own.name == name && own.namespace.as_deref() == namespace)
     }
 }

@@ -26,8 +26,8 @@ struct Known {
     next: usize,
     /// The last record that had it.
     record: u64,
-    /// It never had a number, an object or an array.
-    plain: bool,
+    /// How it stands in a line without blanks, colon included; none if that takes escapes.
+    written: Option<Box<[u8]>>,
 }
 
 /// The keys that one stream has had so far.
@@ -82,27 +82,29 @@ impl Keys {
         self.last = None;
     }
 
+    /// What the record's next key means if it is the one that came here last time, and its length
+    /// in the line, colon included. `line` begins with the key.
+    #[inline]
+    pub(super) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
+        let guess = self.guess();
+        let written = self.known.get(guess)?.written.as_deref()?;
+        let length = written.len();
+        line.starts_with(written).then(|| (self.see(guess), length))
+    }
+
     /// What the record's next key means: a column's exact name first, else its name in any case.
     pub(super) fn find(&mut self, name: &str) -> Key {
-        let guess = match self.last {
-            Some(last) => self.known[last].next,
-            None => self.first,
-        };
+        let guess = self.guess();
         match self.known.get(guess) {
             Some(known) if known.name == name => self.see(guess),
             _ => self.look_up(name),
         }
     }
 
-    /// Whether the key found last has had strings, booleans and nulls only.
-    pub(super) fn is_plain(&self) -> bool {
-        self.last.is_none_or(|last| self.known[last].plain)
-    }
-
-    /// Remembers that the key found last may have other values than strings.
-    pub(super) fn set_not_plain(&mut self) {
-        if let Some(last) = self.last {
-            self.known[last].plain = false;
+    fn guess(&self) -> usize {
+        match self.last {
+            Some(last) => self.known[last].next,
+            None => self.first,
         }
     }
 
@@ -150,11 +152,17 @@ impl Keys {
             column,
             next: index + 1,
             record: 0,
-            plain: true,
+            written: written(name),
         });
         self.by_name.insert(name.to_owned(), index);
         index
     }
+}
+
+fn written(name: &str) -> Option<Box<[u8]>> {
+    let escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+    let plain = !name.bytes().any(escaped);
+    plain.then(|| format!("\"{name}\":").into_bytes().into())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! stream declares stands in the field's metadata ([`AIRBYTE_TYPE`]), and `coerce` judges the text.
 
 mod catalog;
+mod cursor;
 mod data;
 mod error;
 mod json;
@@ -14,6 +15,7 @@ mod lines;
 mod rows;
 mod scan;
 mod schema;
+mod undecodable;
 mod value;
 
 pub use error::DecodeError;

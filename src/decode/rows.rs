@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, StringBuilder};
+use arrow::array::{ArrayBuilder as _, ArrayRef, BooleanBuilder, Int64Builder, StringBuilder};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
@@ -30,6 +30,7 @@ pub(super) struct Rows {
 struct Builders {
     properties: Vec<StringBuilder>,
     emitted_at: Int64Builder,
+    // These three are null nearly always, and as long as their last value.
     changes: StringBuilder,
     raw: StringBuilder,
     raw_error: StringBuilder,
@@ -77,11 +78,11 @@ impl Rows {
         for (column, cell) in open.explicit_nulls.iter_mut().zip(cells) {
             column.append_value(*cell == Cell::Null);
         }
-        open.text += changes.map_or(0, str::len);
         open.emitted_at.append_option(emitted_at);
-        open.changes.append_option(changes);
-        open.raw.append_null();
-        open.raw_error.append_null();
+        if let Some(changes) = changes {
+            open.text += changes.len();
+            append(&mut open.changes, open.rows, changes);
+        }
         open.rows += 1;
     }
 
@@ -96,9 +97,8 @@ impl Rows {
         }
         open.text += line.len() + error.len();
         open.emitted_at.append_null();
-        open.changes.append_null();
-        open.raw.append_value(line);
-        open.raw_error.append_value(error);
+        append(&mut open.raw, open.rows, line);
+        append(&mut open.raw_error, open.rows, error);
         open.rows += 1;
     }
 
@@ -106,6 +106,9 @@ impl Rows {
     pub(super) fn flush(&mut self) -> Option<RecordBatch> {
         let mut open = self.open.take()?;
         self.last_full = open.is_full().then(|| open.sizes());
+        for column in [&mut open.changes, &mut open.raw, &mut open.raw_error] {
+            fill(column, open.rows);
+        }
         let properties = open.properties.iter_mut();
         let mut columns: Vec<ArrayRef> = properties
             .map(|column| Arc::new(column.finish()) as ArrayRef)
@@ -148,9 +151,9 @@ impl Builders {
         Self {
             properties,
             emitted_at: Int64Builder::with_capacity(rows),
-            changes: StringBuilder::with_capacity(rows, 0),
-            raw: StringBuilder::with_capacity(rows, 0),
-            raw_error: StringBuilder::with_capacity(rows, 0),
+            changes: StringBuilder::with_capacity(0, 0),
+            raw: StringBuilder::with_capacity(0, 0),
+            raw_error: StringBuilder::with_capacity(0, 0),
             explicit_nulls: (0..explicit_nulls)
                 .map(|_| BooleanBuilder::with_capacity(rows))
                 .collect(),
@@ -170,6 +173,16 @@ impl Builders {
             bytes.map(|column| column.values_slice().len()).collect(),
         )
     }
+}
+
+/// Appends the value of row `row`, and nulls for the rows before it that have none yet.
+fn append(column: &mut StringBuilder, row: usize, value: &str) {
+    fill(column, row);
+    column.append_value(value);
+}
+
+fn fill(column: &mut StringBuilder, rows: usize) {
+    column.append_nulls(rows - column.len());
 }
 
 /// The same vector without its cells: its allocation serves the next line.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::cursor::{Value, plain_length};
+
 /// What a record has for a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cell<'a> {
@@ -27,32 +29,25 @@ const BAD_ESCAPE: &str = "a text has an escape that stands for no character";
 const SECONDS_BELOW: i64 = 100_000_000_000;
 
 /// The exact text of a value: a string without quotes and escapes, digits as they stand, an object
-/// or array without blanks. `raw` is owned if, and only if, it is a string with escapes.
-pub(super) fn cell(raw: Cow<'_, str>) -> Result<Text<'_>, &'static str> {
-    let raw = match raw {
-        Cow::Borrowed(raw) => raw,
-        Cow::Owned(raw) => return Ok(Some(unescape(&raw)?.into())),
-    };
-    Ok(match raw.as_bytes().first() {
-        Some(b'"') => raw.get(1..raw.len() - 1).map(Cow::Borrowed),
-        Some(b'n') => None,
-        Some(b'{' | b'[') => Some(compact(raw)?),
-        _ => Some(Cow::Borrowed(raw)),
-    })
+/// or array without blanks.
+pub(super) fn cell(value: Value<'_>) -> Result<Text<'_>, &'static str> {
+    Ok(Some(match value {
+        Value::Null => return Ok(None),
+        Value::Text(text) | Value::Word(text) => Cow::Borrowed(text),
+        Value::Escaped(raw) => Cow::Owned(unescape(raw)?),
+        Value::Nested(raw) => compact(raw)?,
+    }))
 }
 
-/// Whether a raw value is a string, a boolean or null.
-pub(super) fn is_plain(raw: &str) -> bool {
-    matches!(raw.as_bytes().first(), Some(b'"' | b't' | b'f' | b'n'))
-}
-
-/// The text of a JSON string; none if `raw` is another value or has a broken escape.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') {
-        return unescape(raw).ok().map(Cow::Owned);
+/// The text of a string; none if the value is another, or has an escape that stands for no
+/// character.
+#[inline]
+pub(super) fn text(value: Value<'_>) -> Text<'_> {
+    match value {
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        Value::Escaped(raw) => unescape(raw).ok().map(Cow::Owned),
+        Value::Null | Value::Word(_) | Value::Nested(_) => None,
     }
-    Some(Cow::Borrowed(inside))
 }
 
 /// `emitted_at` in milliseconds, whether it was given so or in seconds, whole or not.
@@ -134,13 +129,67 @@ fn string_length(text: &str) -> Option<usize> {
     Some(inside + 2)
 }
 
+/// The text of a string with escapes, both quotes included.
 fn unescape(raw: &str) -> Result<String, &'static str> {
-    serde_json::from_str(raw).map_err(|_| BAD_ESCAPE)
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw.get(1..raw.len() - 1).ok_or(BAD_ESCAPE)?;
+    while let Some((plain, escaped)) = rest.split_at_checked(plain_length(rest.as_bytes())) {
+        text.push_str(plain);
+        if escaped.is_empty() {
+            return Ok(text);
+        }
+        let (c, length) = escape(escaped.as_bytes()).ok_or(BAD_ESCAPE)?;
+        text.push(c);
+        rest = escaped.get(length..).ok_or(BAD_ESCAPE)?;
+    }
+    Err(BAD_ESCAPE)
+}
+
+/// The character that the escape at the start of `text` stands for, and the escape's length.
+fn escape(text: &[u8]) -> Option<(char, usize)> {
+    let [b'\\', kind, rest @ ..] = text else {
+        return None;
+    };
+    let c = match kind {
+        b'"' | b'\\' | b'/' => char::from(*kind),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode_escape(rest),
+        _ => return None,
+    };
+    Some((c, 2))
+}
+
+/// The character of one `\uXXXX`, or of two that are a surrogate pair; the first `\u` is passed.
+fn unicode_escape(text: &[u8]) -> Option<(char, usize)> {
+    let first = hex(text)?;
+    if let Some(c) = char::from_u32(u32::from(first)) {
+        return Some((c, 6));
+    }
+    let second = hex(text.get(4..)?.strip_prefix(b"\\u")?)?;
+    let mut pair = char::decode_utf16([first, second]);
+    Some((pair.next()?.ok()?, 12))
+}
+
+fn hex(text: &[u8]) -> Option<u16> {
+    let digits = text.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(number << 4 | digit as u16)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cursor::Cursor;
     use super::*;
+
+    fn cell_of(raw: &str) -> Result<Text<'_>, &'static str> {
+        cell(Cursor::new(raw).value().unwrap())
+    }
 
     #[test]
     fn cells_have_the_exact_text() {
@@ -157,14 +206,23 @@ mod tests {
             ),
             (r#"["\u00e9\/\"\\\n"]"#, Some(r#"["é/\"\\\n"]"#)),
             (r#"["a b"]"#, Some(r#"["a b"]"#)),
+            (r#""\u00E9\n\ud83d\ude00""#, Some("é\n😀")),
+            (r#""\"\\\/\b\f\r\t""#, Some("\"\\/\u{8}\u{c}\r\t")),
         ] {
-            assert_eq!(cell(raw.into()).unwrap().as_deref(), expected, "{raw}");
+            assert_eq!(cell_of(raw).unwrap().as_deref(), expected, "{raw}");
         }
-        let escaped = |raw: &str| cell(Cow::Owned(raw.to_owned())).map(Option::unwrap);
-        assert_eq!(escaped(r#""\u00e9\n\ud83d\ude00""#).unwrap(), "é\n😀");
-        for broken in [r#""\ud800""#, r#""\udc00""#, r#""\u12x4""#] {
-            assert_eq!(escaped(broken), Err(BAD_ESCAPE), "{broken}");
-            assert_eq!(cell(format!("[{broken}]").as_str().into()), Err(BAD_ESCAPE));
+        for broken in [r#""\u12""#, r#""\u+123""#, r#""\x""#] {
+            assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
+        }
+        for broken in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800\n""#,
+            r#""\ud800\u0041""#,
+            r#""\u12x4""#,
+        ] {
+            assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
+            assert_eq!(cell_of(&format!("[{broken}]")), Err(BAD_ESCAPE));
         }
     }
 

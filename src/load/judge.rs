@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bulk::{EndedJob, JobState, ResultStream};
-use crate::coerce::Reason;
+use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 
 use super::LoadError;
@@ -191,7 +191,7 @@ fn records(succeeded: &RecordBatch) -> Vec<u64> {
 }
 
 /// The reason of each failed row, in Salesforce's words.
-fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
+pub(super) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
     let errors = failed
         .column_by_name("sf__Error")
         .map(AsArray::as_string::<i32>);
@@ -215,15 +215,15 @@ async fn join(load: &Arc<Load>, results: Results, sent: &Ordinals) -> Result<Set
     let joined = tokio::task::spawn_blocking(move || {
         let rows = firsts.into_iter().filter_map(move |first| {
             let batch = load.rows.get(first)?.map_err(Into::into);
-            Some(batch.and_then(|batch| sent_rows(&load, &identity, first, &batch, &sent)))
+            Some(batch.and_then(|batch| sent_rows(&load.coercion, &identity, first, &batch, &sent)))
         });
         results.join(rows)
     });
     joined.await.map_err(LoadError::from)?
 }
 
-fn sent_rows(
-    load: &Load,
+pub(super) fn sent_rows(
+    coercion: &Coercion,
     identity: &Identity,
     first: u64,
     batch: &RecordBatch,
@@ -231,7 +231,7 @@ fn sent_rows(
 ) -> Result<SentRows> {
     let rows = batch.num_rows();
     let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
-    let cells = load.coercion.apply(batch)?.batch;
+    let cells = coercion.apply(batch)?.batch;
     let mut kept = vec![true; rows];
     for ordinal in gaps(sent, first..first + rows as u64) {
         kept[(ordinal - first) as usize] = false;
@@ -244,7 +244,7 @@ fn sent_rows(
         let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
         (ordinals.as_primitive().clone(), cells)
     };
-    let (digests, wholes) = identity.of_sent(&load.coercion, &cells)?;
+    let (digests, wholes) = identity.of_sent(coercion, &cells)?;
     Ok(SentRows {
         ordinals,
         digests,

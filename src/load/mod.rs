@@ -1,6 +1,8 @@
 //! The engine: rows in, jobs out, ends proved.
 
 mod again;
+#[doc(hidden)]
+pub mod bench;
 mod budget;
 mod checkpoint;
 mod describe;

@@ -41,6 +41,8 @@ struct Inner {
     /// Chunks among them that wait for a job slot.
     waiting: AtomicUsize,
     spilled: AtomicU64,
+    jobs: AtomicU64,
+    batches: AtomicU64,
 }
 
 impl Org {
@@ -77,6 +79,8 @@ impl Org {
             staging: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             spilled: AtomicU64::new(0),
+            jobs: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -96,6 +100,17 @@ impl Org {
     /// Bytes of waiting rows that went to disk so far, over all loads.
     pub fn spilled_bytes(&self) -> u64 {
         self.inner.spilled.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that reached their end so far, and the internal batches of them, over all loads.
+    pub fn ended_jobs(&self) -> (u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.inner.jobs), read(&self.inner.batches))
+    }
+
+    pub(crate) fn job_ended(&self, batches: u64) {
+        self.inner.jobs.fetch_add(1, Ordering::Relaxed);
+        self.inner.batches.fetch_add(batches, Ordering::Relaxed);
     }
 
     /// Bytes that the loads hold of the memory budget now.

@@ -49,7 +49,8 @@ pub(super) async fn reject(
     Ok(())
 }
 
-fn rejected_records(
+/// The rejected rows of a batch whose first row has the ordinal `first`.
+pub(super) fn rejected_records(
     first: u64,
     batch: &RecordBatch,
     rejects: &[RejectedRow],

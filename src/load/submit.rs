@@ -248,9 +248,11 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     }
     let ended = running.finished().await?;
     drop(slot);
+    let batches = rows.div_ceil(BATCH_RECORDS);
+    load.org.job_ended(batches);
     let mut tally = load.tally();
     tally.jobs += 1;
-    tally.batches += rows.div_ceil(BATCH_RECORDS);
+    tally.batches += batches;
     tally.uploaded += bytes;
     Ok(Some(ended))
 }

@@ -23,6 +23,7 @@ mod kills;
 mod library;
 mod lookups;
 mod memory;
+mod protocol;
 mod rejects;
 mod results;
 mod small;

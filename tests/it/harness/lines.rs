@@ -54,7 +54,6 @@ impl Stream {
         let mut configured = json!({
             "stream": stream,
             "sync_mode": "incremental",
-            "cursor_field": ["updated_at"],
             "destination_sync_mode": "append",
             "generation_id": 3,
             "minimum_generation_id": 0,

@@ -1,0 +1,349 @@
+//! The tokens of one line of JSON, one after the other.
+//!
+//! Values of the two outer levels, and those of a record's data, are read here: each byte once,
+//! strings and numbers as parts of the line. What is nested deeper is left to a JSON parser, which
+//! proves it and tells where it ends.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use sonic_rs::LazyValue;
+
+/// Deepest nesting of a line that the fast parser gets: it skips values by recursion, at some 40 KB
+/// of stack a level in a build without optimization. The parser of deeper lines needs no stack.
+const SHALLOW: usize = 24;
+
+/// Text that is not JSON, or not the JSON that is expected.
+#[derive(Debug)]
+pub(super) struct Syntax;
+
+/// A value as it stands in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    Null,
+    /// What is between the quotes of a string without escapes.
+    Text(&'a str),
+    /// A string with escapes, quotes included. They may stand for no character.
+    Escaped(&'a str),
+    /// A number, `true` or `false`.
+    Word(&'a str),
+    /// An object or array.
+    Nested(&'a str),
+}
+
+/// A place in a line.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor<'a> {
+    line: &'a str,
+    at: usize,
+    /// Whether the line is nested too deep for the fast parser, once that was asked.
+    deep: Option<bool>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(line: &'a str) -> Self {
+        Self {
+            line,
+            at: 0,
+            deep: None,
+        }
+    }
+
+    /// A cursor over the text of a value of this line.
+    pub(super) fn within(&self, value: &'a str) -> Self {
+        Self {
+            line: value,
+            at: 0,
+            deep: self.deep,
+        }
+    }
+
+    /// Nothing but blanks may follow.
+    pub(super) fn end(&mut self) -> Result<(), Syntax> {
+        self.peek().is_none().then_some(()).ok_or(Syntax)
+    }
+
+    /// The next byte that is no blank.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        match self.line.as_bytes().get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.peek_behind_blanks(),
+        }
+    }
+
+    #[cold]
+    fn peek_behind_blanks(&mut self) -> Option<u8> {
+        while self.pass(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
+        self.line.as_bytes().get(self.at).copied()
+    }
+
+    /// Goes into an object; answers whether it has an entry.
+    #[inline]
+    pub(super) fn open(&mut self) -> Result<bool, Syntax> {
+        self.expect(b'{')?;
+        let empty = self.peek() == Some(b'}');
+        self.at += usize::from(empty);
+        Ok(!empty)
+    }
+
+    /// Goes on behind a value; answers whether another entry follows, or the object ends.
+    #[inline]
+    pub(super) fn next_entry(&mut self) -> Result<bool, Syntax> {
+        let more = match self.peek() {
+            Some(b',') => true,
+            Some(b'}') => false,
+            _ => return Err(Syntax),
+        };
+        self.at += 1;
+        Ok(more)
+    }
+
+    /// All that follows.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.line.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes on by `bytes` of [`Self::rest`].
+    #[inline]
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    /// A key and its colon.
+    pub(super) fn key(&mut self) -> Result<Value<'a>, Syntax> {
+        self.expect(b'"')?;
+        let key = self.rest_of_string()?;
+        self.expect(b':')?;
+        Ok(key)
+    }
+
+    /// The value if it is a string without escapes; otherwise nothing moves.
+    #[inline]
+    pub(super) fn plain_text(&mut self) -> Option<&'a str> {
+        let inside = self.rest().strip_prefix(b"\"")?;
+        let length = plain_length(inside);
+        if inside.get(length) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let text = self.line.get(start..start + length)?;
+        self.at = start + length + 1;
+        Some(text)
+    }
+
+    /// Any value.
+    pub(super) fn value(&mut self) -> Result<Value<'a>, Syntax> {
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                self.rest_of_string()
+            }
+            Some(b'{' | b'[') => self.nested(),
+            Some(b'n') => self.word("null").map(|_| Value::Null),
+            Some(b't') => self.word("true").map(Value::Word),
+            Some(b'f') => self.word("false").map(Value::Word),
+            _ => self.number().map(Value::Word),
+        }
+    }
+
+    /// Goes behind a value that nobody needs.
+    pub(super) fn skip_value(&mut self) -> Result<(), Syntax> {
+        match self.value()? {
+            Value::Escaped(raw) => match serde_json::from_str(raw) {
+                Ok(IgnoredAny) => Ok(()),
+                Err(_) => Err(Syntax),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), Syntax> {
+        if self.peek() != Some(byte) {
+            return Err(Syntax);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// A string whose opening quote has been passed.
+    #[inline]
+    fn rest_of_string(&mut self) -> Result<Value<'a>, Syntax> {
+        let start = self.at;
+        self.at += plain_length(self.rest());
+        if self.line.as_bytes().get(self.at) != Some(&b'"') {
+            return self.rest_of_escaped(start);
+        }
+        self.at += 1;
+        let text = self.line.get(start..self.at - 1);
+        text.map(Value::Text).ok_or(Syntax)
+    }
+
+    #[inline(never)]
+    fn rest_of_escaped(&mut self, start: usize) -> Result<Value<'a>, Syntax> {
+        while !self.pass(|byte| byte == b'"') {
+            if !self.pass(|byte| byte == b'\\') {
+                return Err(Syntax);
+            }
+            self.at += 1;
+            self.at += plain_length(self.rest());
+        }
+        let raw = self.line.get(start - 1..self.at);
+        raw.map(Value::Escaped).ok_or(Syntax)
+    }
+
+    #[inline]
+    fn word(&mut self, word: &'static str) -> Result<&'a str, Syntax> {
+        let found = self.line.get(self.at..self.at + word.len());
+        let found = found.filter(|found| *found == word).ok_or(Syntax)?;
+        self.at += word.len();
+        Ok(found)
+    }
+
+    #[inline(never)]
+    fn number(&mut self) -> Result<&'a str, Syntax> {
+        let start = self.at;
+        self.pass(|byte| byte == b'-');
+        let zero = self.pass(|byte| byte == b'0');
+        if !zero {
+            self.digits()?;
+        }
+        if self.pass(|byte| byte == b'.') {
+            self.digits()?;
+        }
+        if self.pass(|byte| matches!(byte, b'e' | b'E')) {
+            self.pass(|byte| matches!(byte, b'+' | b'-'));
+            self.digits()?;
+        }
+        self.line.get(start..self.at).ok_or(Syntax)
+    }
+
+    fn digits(&mut self) -> Result<(), Syntax> {
+        let start = self.at;
+        while self.pass(|byte| byte.is_ascii_digit()) {}
+        (self.at > start).then_some(()).ok_or(Syntax)
+    }
+
+    #[inline]
+    fn pass(&mut self, is_next: impl Fn(u8) -> bool) -> bool {
+        let passed = self
+            .line
+            .as_bytes()
+            .get(self.at)
+            .copied()
+            .is_some_and(is_next);
+        self.at += usize::from(passed);
+        passed
+    }
+
+    #[cold]
+    fn nested(&mut self) -> Result<Value<'a>, Syntax> {
+        let rest = self.line.get(self.at..).ok_or(Syntax)?;
+        let deep = *self
+            .deep
+            .get_or_insert_with(|| is_deep(self.line.as_bytes()));
+        let length = if deep {
+            let mut parser = serde_json::Deserializer::from_str(rest);
+            let value = <&RawValue>::deserialize(&mut parser).map_err(|_| Syntax)?;
+            value.get().len()
+        } else {
+            let mut parser = sonic_rs::Deserializer::from_str(rest);
+            let value = LazyValue::deserialize(&mut parser).map_err(|_| Syntax)?;
+            value.as_raw_str().len()
+        };
+        self.at += length;
+        rest.get(..length).map(Value::Nested).ok_or(Syntax)
+    }
+}
+
+/// Bytes before the first that ends a string, begins an escape or may not stand in a string.
+#[inline]
+pub(super) fn plain_length(text: &[u8]) -> usize {
+    let (blocks, rest) = text.as_chunks();
+    for (index, block) in blocks.iter().enumerate() {
+        // Without an early exit the compiler compares 16 bytes at once.
+        if block.iter().fold(false, |any, b| any | is_special(b)) {
+            return index * size_of::<u128>() + first_special(*block);
+        }
+    }
+    let special = rest.iter().position(is_special);
+    text.len() - rest.len() + special.unwrap_or(rest.len())
+}
+
+fn is_special(byte: &u8) -> bool {
+    (*byte == b'"') | (*byte == b'\\') | (*byte < b' ')
+}
+
+/// Where the first special byte is; 16 if none is special.
+fn first_special(block: [u8; 16]) -> usize {
+    const LOW: u128 = u128::MAX / 255;
+    const HIGH: u128 = LOW << 7;
+    let block = u128::from_le_bytes(block);
+    let quote = block ^ (LOW * b'"' as u128);
+    let escape = block ^ (LOW * b'\\' as u128);
+    // The high bit of a byte comes up where it is special. A borrow may raise it above a special
+    // byte as well, but never below the first.
+    let special = (quote.wrapping_sub(LOW) & !quote)
+        | (escape.wrapping_sub(LOW) & !escape)
+        | (block.wrapping_sub(LOW * b' ' as u128) & !block);
+    (special & HIGH).trailing_zeros() as usize / 8
+}
+
+/// Whether brackets outside strings are open deeper than [`SHALLOW`]. Few lines have so many
+/// brackets at all, and only those are walked through.
+fn is_deep(line: &[u8]) -> bool {
+    let opening = line.iter().filter(|byte| *byte & 0xDF == b'[').count();
+    if opening <= SHALLOW {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    line.iter().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > SHALLOW
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_those_of_json() {
+        for number in ["0", "-0", "10", "1.10", "0e-5", "-1E+2", "1.0e0"] {
+            let mut cursor = Cursor::new(number);
+            assert_eq!(cursor.value().ok(), Some(Value::Word(number)));
+            assert!(cursor.end().is_ok(), "{number}");
+        }
+        for wrong in [
+            "", "-", "01", "+1", ".5", "1.", "1e", "1e+", "1.e5", "0x1", "--1",
+        ] {
+            let mut cursor = Cursor::new(wrong);
+            let read = cursor.value().and_then(|_| cursor.end());
+            assert!(read.is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strings_end_where_their_first_special_byte_is(
+            text in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                prop::collection::vec(0x20..=0xFF_u8, 0..150),
+            ],
+        ) {
+            let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+            let expected = text.iter().position(special).unwrap_or(text.len());
+            prop_assert_eq!(plain_length(&text), expected);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The join back of one job without an org and without a store, as the crate's benches measure it.
+
+use arrow::array::RecordBatch;
+use datafusion::execution::TaskContext;
+
+use super::judge::{reasons, sent_rows};
+use super::ordinals::Ordinals;
+use super::rejected::rejected_records;
+use super::settle::{Identity, Reasons, Settlement};
+use crate::coerce::Coercion;
+use crate::error::Result;
+use crate::reject::RejectedRow;
+
+/// Joins the failed rows of a job's results to the source rows that were sent, which are coerced
+/// once more, and makes rejected records of those that it finds.
+///
+/// # Errors
+/// What the steps answer: a config error if the memory of `context` is too small.
+pub fn settle(
+    coercion: &Coercion,
+    sent: &[RecordBatch],
+    failed: &[RecordBatch],
+    context: &TaskContext,
+) -> Result<Vec<RecordBatch>> {
+    let mut identity = Identity::of(coercion, failed.get(..1).unwrap_or_default())?;
+    let mut results = Settlement::new(context);
+    let mut words = Reasons::default();
+    for batch in failed {
+        let digests = identity.of_results(coercion, batch)?;
+        results.failed(&digests, reasons(batch, &mut words))?;
+    }
+    let mut next = 0;
+    let numbered = sent.iter().map(|batch| {
+        let first = next;
+        next += batch.num_rows() as u64;
+        (first, batch)
+    });
+    let sent: Vec<(u64, &RecordBatch)> = numbered.collect();
+    let all: Ordinals = std::iter::once(0..next).collect();
+    let digested = sent
+        .iter()
+        .map(|(first, batch)| sent_rows(coercion, &identity, *first, batch, &all));
+    let ends = results.join(digested)?.ends(None);
+    let rejected = ends.unwrap_or_default().rejected.into_iter();
+    let rejects: Vec<RejectedRow> = rejected
+        .map(|(ordinal, reason)| RejectedRow {
+            ordinal,
+            reason,
+            job_id: None,
+        })
+        .collect();
+    let mut rest = rejects.as_slice();
+    let mut records = Vec::new();
+    for (first, batch) in sent {
+        let end = first + batch.num_rows() as u64;
+        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
+        rest = later;
+        if !here.is_empty() {
+            records.push(rejected_records(first, batch, here)?);
+        }
+    }
+    Ok(records)
+}
