@@ -6,6 +6,7 @@
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 
 use super::ChunkError;
+use crate::bytes;
 
 /// Puts the CSV length in bytes of every row of `cells`, its line feed included, into `out`.
 ///
@@ -70,25 +71,8 @@ fn add_column(column: &StringArray, is_null: impl Fn(usize) -> bool, out: &mut [
 /// Position at or after `from` of the next byte that makes arrow-csv quote a value, or the end.
 fn next_special(values: &[u8], from: usize) -> usize {
     let rest = values.get(from..).unwrap_or_default();
-    let mut position = from;
-    let mut blocks = rest.chunks_exact(32);
-    for block in &mut blocks {
-        // Without an early exit the compiler compares 16 bytes at once.
-        if block
-            .iter()
-            .fold(false, |any, byte| any | is_special(*byte))
-        {
-            break;
-        }
-        position += block.len();
-    }
-    let tail = values.get(position..).unwrap_or_default();
-    let found = tail.iter().position(|byte| is_special(*byte));
-    found.map_or(values.len(), |offset| position + offset)
-}
-
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b',' | b'"' | b'\r' | b'\n')
+    let special = |byte| (byte == b',') | (byte == b'"') | (byte == b'\r') | (byte == b'\n');
+    bytes::position(rest, special).map_or(values.len(), |place| from + place)
 }
 
 #[cfg(test)]

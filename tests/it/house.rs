@@ -9,6 +9,7 @@ use serde_json::Value;
 
 /// Modules of the library and their layer; a module imports lower layers only.
 const LAYERS: &[(&str, u8)] = &[
+    ("bytes", 0),
     ("error", 0),
     ("settings", 0),
     ("telemetry", 0),
