@@ -13,9 +13,10 @@
 mod watch;
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Seek as _, SeekFrom, Take, Write as _};
+use std::ops::{Add, Range};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use clap::Parser;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use watch::{Step, Watch};
+use watch::{Step, Times, Watch};
 
 /// As in the binary.
 #[global_allocator]
@@ -37,10 +38,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Bytes read at once, as the binary reads stdin.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Batches on their way between two threads.
-const BATCHES: usize = 4;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
 
 /// Writes the CSV chunks of a file of Airbyte lines.
 #[derive(Debug, Parser)]
@@ -53,8 +52,8 @@ struct Options {
     describe: PathBuf,
     /// Where the chunks go, as 00001.csv and so on. Files of these names are replaced.
     folder: PathBuf,
-    /// 1, or 2: decode on one, everything else on the other.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    /// Threads, each of which converts its part of the file into chunks of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: u8,
     /// Most bytes of a chunk.
     #[arg(long, default_value_t = 100_000_000)]
@@ -65,65 +64,106 @@ fn main() -> Result<()> {
     let options = Options::parse();
     fs::create_dir_all(&options.folder)?;
     let start = Instant::now();
-    let (mut source, mut output) = plan(&options)?;
-    if options.threads == 1 {
-        while let Some(batch) = source.next_batch()? {
-            output.take(&batch)?;
-        }
-    } else {
-        source = pipelined(source, &mut output)?;
-    }
-    output.finish()?;
-    let seconds = start.elapsed().as_secs_f64();
-
-    let times = source.watch.times() + output.watch.times();
-    let records = output.records;
-    println!("records  {records:>13}");
-    println!("chunks   {:>13}", output.chunks);
-    println!("bytes    {:>13}", output.bytes);
-    println!("rejected {:>13}", output.rejected);
-    println!("merged   {:>13}", output.merged);
-    if source.passed_over > 0 {
-        println!(
-            "passed over {:>10} lines that are no records",
-            source.passed_over
-        );
-    }
-    println!(
-        "seconds  {seconds:>13.3}  {:.0} records/s",
-        records as f64 / seconds
-    );
-    println!("\nCPU        seconds  ns/record");
-    for (name, cpu) in times.rows() {
-        let per_record = cpu.as_nanos() as f64 / records.max(1) as f64;
-        println!("{name:<8} {:>9.3} {per_record:>10.0}", cpu.as_secs_f64());
-    }
+    let chunks = AtomicU64::new(0);
+    let counts = thread::scope(|scope| {
+        let threads: Vec<_> = parts(&options.input, options.threads)?
+            .into_iter()
+            .map(|part| scope.spawn(|| convert(&options, part, &chunks)))
+            .collect();
+        threads
+            .into_iter()
+            .try_fold(Counts::default(), |sum, thread| {
+                Ok::<_, Failure>(sum + thread.join().map_err(|_| "a thread panicked")??)
+            })
+    })?;
+    counts.print(chunks.into_inner(), start.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// Decodes on a thread of its own.
-fn pipelined(mut source: Source, output: &mut Output) -> Result<Source> {
-    thread::scope(|scope| {
-        let (sender, batches) = sync_channel(BATCHES);
-        let decoding = scope.spawn(move || -> Result<Source> {
-            while let Some(batch) = source.next_batch()? {
-                if sender.send(batch).is_err() {
-                    break;
-                }
-            }
-            Ok(source)
-        });
-        for batch in batches {
-            output.take(&batch)?;
+/// The file in parts of about the same size, cut at the ends of lines.
+fn parts(path: &Path, parts: u8) -> Result<Vec<Range<u64>>> {
+    let mut file = BufReader::new(open(path)?);
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut cuts = vec![0];
+    for part in 1..u64::from(parts) {
+        let middle = file.seek(SeekFrom::Start(length * part / u64::from(parts)))?;
+        cuts.push(middle + file.skip_until(b'\n')? as u64);
+    }
+    cuts.push(length);
+    Ok(cuts.windows(2).map(|cuts| cuts[0]..cuts[1]).collect())
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// Converts a part of the file. Chunks are numbered over all parts.
+fn convert(options: &Options, part: Range<u64>, chunks: &AtomicU64) -> Result<Counts> {
+    let (mut source, mut output) = plan(options, part, chunks)?;
+    while let Some(batch) = source.next_batch()? {
+        output.take(&batch)?;
+    }
+    output.finish()?;
+    let mut counts = output.counts;
+    counts.passed_over = source.passed_over;
+    counts.times = source.watch.times() + output.watch.times();
+    Ok(counts)
+}
+
+/// What came of a part of the file.
+#[derive(Debug, Default)]
+struct Counts {
+    records: u64,
+    bytes: u64,
+    rejected: u64,
+    merged: usize,
+    passed_over: u64,
+    times: Times,
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+            rejected: self.rejected + other.rejected,
+            merged: self.merged + other.merged,
+            passed_over: self.passed_over + other.passed_over,
+            times: self.times + other.times,
         }
-        decoding
-            .join()
-            .map_err(|_| "the decoding thread panicked")?
-    })
+    }
+}
+
+impl Counts {
+    fn print(&self, chunks: u64, seconds: f64) {
+        let records = self.records;
+        println!("records  {records:>13}");
+        println!("chunks   {chunks:>13}");
+        println!("bytes    {:>13}", self.bytes);
+        println!("rejected {:>13}", self.rejected);
+        println!("merged   {:>13}", self.merged);
+        if self.passed_over > 0 {
+            let lines = self.passed_over;
+            println!("passed over {lines:>10} lines that are no records");
+        }
+        let per_second = records as f64 / seconds;
+        println!("seconds  {seconds:>13.3}  {per_second:.0} records/s");
+        println!("\nCPU        seconds  ns/record");
+        for (name, cpu) in self.times.rows() {
+            let per_record = cpu.as_nanos() as f64 / records.max(1) as f64;
+            println!("{name:<8} {:>9.3} {per_record:>10.0}", cpu.as_secs_f64());
+        }
+    }
 }
 
 /// Reads catalog and describe, and plans both ends by them.
-fn plan(options: &Options) -> Result<(Source, Output)> {
+fn plan<'a>(
+    options: &'a Options,
+    part: Range<u64>,
+    chunks: &'a AtomicU64,
+) -> Result<(Source, Output<'a>)> {
     let catalog = read(&options.catalog)?;
     let catalog: Catalog = serde_json::from_slice(&catalog)?;
     let [configured] = catalog.streams.as_slice() else {
@@ -143,16 +183,15 @@ fn plan(options: &Options) -> Result<(Source, Output)> {
     let output = Output {
         chunker: Chunker::new(coercion.cells_schema(), options.max_job_bytes, None)?,
         coercion,
-        folder: options.folder.clone(),
-        records: 0,
-        chunks: 0,
-        bytes: 0,
-        rejected: 0,
-        merged: 0,
+        folder: &options.folder,
+        chunks,
+        counts: Counts::default(),
         watch: Watch::default(),
     };
+    let mut file = open(&options.input)?;
+    file.seek(SeekFrom::Start(part.start))?;
     let source = Source {
-        file: File::open(&options.input)?,
+        file: file.take(part.end - part.start),
         block: vec![0; BLOCK_BYTES],
         lines: LineSplitter::default(),
         decoder: Decoder::new(vec![schema])?,
@@ -202,7 +241,7 @@ impl ConfiguredStream {
 
 /// From the file to batches.
 struct Source {
-    file: File,
+    file: Take<File>,
     block: Vec<u8>,
     lines: LineSplitter,
     decoder: Decoder,
@@ -245,19 +284,16 @@ impl Source {
 }
 
 /// From batches to chunks on disk.
-struct Output {
+struct Output<'a> {
     coercion: Coercion,
     chunker: Chunker,
-    folder: PathBuf,
-    records: u64,
-    chunks: u64,
-    bytes: u64,
-    rejected: u64,
-    merged: usize,
+    folder: &'a Path,
+    chunks: &'a AtomicU64,
+    counts: Counts,
     watch: Watch,
 }
 
-impl Output {
+impl Output<'_> {
     fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         self.watch.start();
         let cells = self.coercion.apply(batch)?;
@@ -268,12 +304,12 @@ impl Output {
             cells.rejects.iter().for_each(|(row, _)| skip[*row] = true);
             BooleanBuffer::from(skip)
         });
-        let pushed = self
-            .chunker
-            .push(&cells.batch, RowOrdinals::From(self.records), skip)?;
+        let pushed =
+            self.chunker
+                .push(&cells.batch, RowOrdinals::From(self.counts.records), skip)?;
         self.watch.lap(Step::Sizes);
-        self.records += rows as u64;
-        self.rejected += (cells.rejects.len() + pushed.oversized.len()) as u64;
+        self.counts.records += rows as u64;
+        self.counts.rejected += (cells.rejects.len() + pushed.oversized.len()) as u64;
         let mut closed = pushed.closed.into_iter();
         closed.try_for_each(|chunk| self.write(chunk))
     }
@@ -288,15 +324,15 @@ impl Output {
     fn write(&mut self, mut chunk: Chunk) -> Result<()> {
         if let Some(key) = self.coercion.key() {
             let merged = chunk.merge(key, |_| false)?;
-            self.merged += merged.merged.len();
+            self.counts.merged += merged.merged.len();
             chunk = merged.chunk;
             self.watch.lap(Step::Merge);
         }
         if chunk.rows() == 0 {
             return Ok(());
         }
-        self.chunks += 1;
-        let path = self.folder.join(format!("{:05}.csv", self.chunks));
+        let number = self.chunks.fetch_add(1, Ordering::Relaxed) + 1;
+        let path = self.folder.join(format!("{number:05}.csv"));
         let mut file = File::create(path)?;
         self.watch.lap(Step::Write);
         for piece in chunk.csv() {
@@ -304,7 +340,7 @@ impl Output {
             self.watch.lap(Step::Csv);
             file.write_all(&piece)?;
             self.watch.lap(Step::Write);
-            self.bytes += piece.len() as u64;
+            self.counts.bytes += piece.len() as u64;
         }
         self.watch.lap(Step::Csv);
         Ok(())

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Spec,
     /// Try a config: the org, and the place for rejected records
     Check(Config),
-    /// List the objects and operations of the org (not in this version)
+    /// List the objects and operations of the org
     Discover(Config),
     /// Load the Airbyte messages that come on stdin
     Write {
@@ -80,6 +80,9 @@ pub(crate) struct Simulate {
     /// Share of records that are refused, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     fail_rate: f64,
+    /// Generated objects besides those that it always has
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    extra_objects: usize,
 }
 
 #[cfg(feature = "sim")]
@@ -92,6 +95,7 @@ impl From<Simulate> for SimOptions {
             batch_time: options.batch_seconds,
             forget: options.forget,
             fail_rate: options.fail_rate,
+            extra_objects: options.extra_objects,
             ..Self::default()
         }
     }
@@ -229,14 +233,15 @@ mod tests {
     #[cfg(feature = "sim")]
     #[test]
     fn a_simulation_has_its_options() {
-        let line = "d simulate --port 0 --seed 7 --job-seconds 1.5 --forget --fail-rate 0.05";
+        let line = "d simulate --port 0 --seed 7 --job-seconds 1.5 --forget --fail-rate 0.05 \
+                    --extra-objects 1200";
         let Task::Simulate(options) = parse(line).unwrap() else {
             panic!("not a simulation");
         };
         let options = SimOptions::from(options);
         assert_eq!((options.listen.port(), options.seed), (0, 7));
         assert_eq!(options.job_time, Duration::from_millis(1500));
-        assert!(options.forget);
+        assert_eq!((options.forget, options.extra_objects), (true, 1200));
         for line in ["d simulate --job-seconds -1", "d simulate --fail-rate 5"] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

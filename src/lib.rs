@@ -49,7 +49,6 @@
 //! * `sim` (default): a simulated Salesforce over HTTP, for tests, benches and demos.
 
 pub mod bulk;
-mod bytes;
 pub mod chunk;
 pub mod coerce;
 pub mod decode;

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::config::Config;
-use super::message::{Message, Output};
+use super::message::{DestinationCatalog, Message, Output};
 use super::rotation;
 use crate::bulk::{COMPOSITE_REQUESTS, Client, Described};
 use crate::error::{Error, Result};
@@ -77,12 +77,6 @@ async fn operations_of(client: &Client, objects: &[String]) -> Result<Vec<Box<Ra
         }
     }
     Ok(operations)
-}
-
-/// The answer of `discover`.
-#[derive(Debug, Serialize)]
-pub(crate) struct DestinationCatalog {
-    operations: Vec<Box<RawValue>>,
 }
 
 /// One thing that can be done to an object.

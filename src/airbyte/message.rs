@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::discover::DestinationCatalog;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A stream as Airbyte names it. A namespace of null and an absent one are the same.
@@ -78,6 +77,12 @@ impl fmt::Debug for ConnectorConfig<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectorConfig").finish_non_exhaustive()
     }
+}
+
+/// The answer of `discover`.
+#[derive(Debug, Serialize)]
+pub(crate) struct DestinationCatalog {
+    pub(crate) operations: Vec<Box<RawValue>>,
 }
 
 /// The answer of `check`.

@@ -28,14 +28,18 @@ pub(super) struct Pieces {
     header: Option<Bytes>,
     parts: std::vec::IntoIter<Part>,
     rest: Option<Part>,
+    /// Bytes that are still to be written.
+    bytes_left: u64,
 }
 
 impl Pieces {
-    pub(super) fn new(header: Bytes, parts: Vec<Part>) -> Self {
+    /// `bytes` is the length of all of it.
+    pub(super) fn new(header: Bytes, parts: Vec<Part>, bytes: u64) -> Self {
         Self {
             header: Some(header),
             parts: parts.into_iter(),
             rest: None,
+            bytes_left: bytes,
         }
     }
 
@@ -61,10 +65,10 @@ impl Iterator for Pieces {
     type Item = Result<Bytes, ChunkError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut piece: Vec<u8> = match self.header.take() {
-            Some(header) => header.into(),
-            None => Vec::new(),
-        };
+        // The last slice of a piece may take it past its size.
+        let room = self.bytes_left.min(PIECE_BYTES as u64 / 4 * 5) as usize;
+        let mut piece = Vec::with_capacity(room);
+        piece.extend_from_slice(&self.header.take().unwrap_or_default());
         while piece.len() < PIECE_BYTES {
             let Some(slice) = self.next_slice() else {
                 break;
@@ -73,6 +77,7 @@ impl Iterator for Pieces {
                 return Some(Err(error));
             }
         }
+        self.bytes_left = self.bytes_left.saturating_sub(piece.len() as u64);
         (!piece.is_empty()).then(|| Ok(piece.into()))
     }
 }

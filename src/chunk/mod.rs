@@ -45,7 +45,7 @@ impl Chunk {
     ///
     /// Each call starts anew. A piece is an error only by a defect of this crate.
     pub fn csv(&self) -> impl Iterator<Item = Result<Bytes, ChunkError>> + Send + use<> {
-        csv::Pieces::new(self.header.clone(), self.parts.clone())
+        csv::Pieces::new(self.header.clone(), self.parts.clone(), self.bytes)
     }
 
     /// Rows that are sent. Zero if all are skipped: such a chunk makes no job.

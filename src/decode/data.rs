@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::cursor::{Cursor, Syntax};
-use super::json::{NO_OBJECT, Undecodable};
 use super::keys::{Key, Keys};
+use super::undecodable::{NO_OBJECT, Undecodable};
 use super::value::{self, Cell};
 
 /// Reads the data of a record, one cell a column; answers whether it has a key without a column.

@@ -5,56 +5,16 @@
 //! be broken, since the caller takes the cells only when all of the line has been proved.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use super::MessageType;
 use super::catalog::Catalog;
 use super::cursor::{Cursor, Syntax, Value};
 use super::data;
+use super::undecodable::{NO_OBJECT, Undecodable};
 use super::value::{self, Cell};
 
 /// Longest line in bytes that is read: batches have 32-bit offsets.
 const MAX_LINE: usize = 512 << 20;
-
-const NO_JSON: &str = "the line is not valid JSON";
-
-pub(super) const NO_OBJECT: &str = "the record's data is not an object";
-
-/// Why a line could not be decoded, free of the line's values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Undecodable {
-    pub(super) reason: &'static str,
-    /// The field of the record it is about, if one is.
-    pub(super) field: Option<String>,
-}
-
-impl Undecodable {
-    pub(super) fn new(reason: &'static str) -> Self {
-        Self::of_field(reason, None)
-    }
-
-    pub(super) fn of_field(reason: &'static str, field: Option<&str>) -> Self {
-        Self {
-            reason,
-            field: field.map(str::to_owned),
-        }
-    }
-}
-
-impl From<Syntax> for Undecodable {
-    fn from(Syntax: Syntax) -> Self {
-        Self::new(NO_JSON)
-    }
-}
-
-impl fmt::Display for Undecodable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.field {
-            Some(field) => write!(f, "field {field}: {}", self.reason),
-            None => f.write_str(self.reason),
-        }
-    }
-}
 
 /// What a line is. The cells of a record are in the `cells` that were given to [`parse`].
 #[derive(Debug, PartialEq)]

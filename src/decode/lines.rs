@@ -1,6 +1,6 @@
 //! Blocks of bytes, as they come from a pipe -> lines.
 
-use crate::bytes;
+use memchr::memchr;
 
 /// Above this a buffer that has been used up is given back.
 const KEPT_BYTES: usize = 1 << 20;
@@ -43,7 +43,7 @@ impl LineSplitter {
     /// The next complete line without its line end (`\n` or `\r\n`); none if more is needed.
     pub fn next_line(&mut self) -> Option<&[u8]> {
         let rest = self.buffer.get(self.searched..)?;
-        let Some(length) = bytes::position(rest, |byte| byte == b'\n') else {
+        let Some(length) = memchr(b'\n', rest) else {
             self.searched = self.buffer.len();
             return None;
         };

@@ -15,6 +15,7 @@ mod lines;
 mod rows;
 mod scan;
 mod schema;
+mod undecodable;
 mod value;
 
 pub use error::DecodeError;

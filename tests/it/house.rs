@@ -9,7 +9,6 @@ use serde_json::Value;
 
 /// Modules of the library and their layer; a module imports lower layers only.
 const LAYERS: &[(&str, u8)] = &[
-    ("bytes", 0),
     ("error", 0),
     ("settings", 0),
     ("telemetry", 0),
@@ -405,4 +404,28 @@ fn one(tokens: &mut Tokens<'_>, allowed: &BTreeSet<String>) -> bool {
         }
         None => false,
     }
+}
+
+#[test]
+fn the_image_is_named_as_its_metadata() {
+    let read = |name: &str| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        fs::read_to_string(root.join(name)).unwrap()
+    };
+    let (dockerfile, metadata) = (read("Dockerfile"), read("metadata.yaml"));
+    let after = |text: &str, key: &str| {
+        let value = text.split_once(key).unwrap().1.lines().next();
+        value.unwrap().trim().to_owned()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(after(&metadata, "dockerImageTag:"), version);
+    assert_eq!(after(&dockerfile, "LABEL io.airbyte.version="), version);
+    assert_eq!(
+        after(&dockerfile, "LABEL io.airbyte.name="),
+        after(&metadata, "dockerRepository:")
+    );
+    assert_eq!(
+        after(&dockerfile, "ENTRYPOINT ["),
+        format!("{:?}]", after(&dockerfile, "AIRBYTE_ENTRYPOINT="))
+    );
 }

@@ -14,7 +14,7 @@ use crate::harness::sim::{TestSim, jobs_in_flight, jobs_in_state};
 
 const KILLS: u64 = 20;
 /// Of these, how many must fall after a printed STATE and with a job in flight.
-const TELLING_KILLS: usize = 12;
+const TELLING_KILLS: usize = 10;
 /// Loads that run at once.
 const AT_ONCE: usize = 4;
 
@@ -22,7 +22,7 @@ const RECORDS: usize = 2_000;
 const RECORDS_A_STATE: usize = 200;
 const RECORDS_A_JOB: usize = 100;
 /// What a job takes, so that some are in flight at any moment.
-const JOB_TIME: Duration = Duration::from_millis(250);
+const JOB_TIME: Duration = Duration::from_millis(400);
 const STREAMS: usize = 2;
 const STATES: usize = STREAMS * RECORDS / RECORDS_A_STATE;
 
@@ -62,13 +62,17 @@ async fn kill_and_rerun(seed: u64) -> bool {
     } else {
         // The moment is a number of states that were printed.
         running.feed(lines);
-        running.wait_for_states(random.usize(1..STATES - 4)).await;
+        running.wait_for_states(random.usize(1..STATES - 8)).await;
     }
     // Held jobs have written nothing: whatever a printed state counts on must be there already.
     sim.hold().await;
     let in_flight = jobs_in_flight(&sim.state().await);
     let killed = running.kill().await;
-    assert_eq!(killed.code, None, "seed {seed}: {killed:#?}");
+    // On a busy machine a load may be through before it is killed.
+    assert!(
+        matches!(killed.code, None | Some(0)),
+        "seed {seed}: {killed:#?}"
+    );
     let done = Progress::of(&killed);
     load.compare(&format!("seed {seed}, at the kill"), &sim, &job, done)
         .await;
@@ -86,7 +90,7 @@ async fn kill_and_rerun(seed: u64) -> bool {
     };
     load.compare(&format!("seed {seed}, after the rerun"), &sim, &job, all)
         .await;
-    done != Progress::default() && in_flight > 0
+    killed.code.is_none() && done != Progress::default() && in_flight > 0
 }
 
 /// How many records of each stream something covers.

@@ -1,6 +1,7 @@
 //! The built binary, over pipes.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -259,8 +260,12 @@ impl Running {
         let (counter, count) = watch::channel(0);
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines = Arc::clone(&printed);
+        let mut copy = lines_copy();
         tokio::spawn(async move {
             while let Some(line) = stdout.next_line().await.unwrap() {
+                if let Some(copy) = &mut copy {
+                    writeln!(copy, "{line}").unwrap();
+                }
                 lines.lock().unwrap().push(line);
                 counter.send_modify(|count| *count += 1);
             }
@@ -397,6 +402,18 @@ impl Running {
             code: status.unwrap().code(),
         }
     }
+}
+
+/// Where a process' stdout is copied to for `tests/clients/parse_lines.py`: a file of its own in the
+/// directory that `AIRBYTE_LINES_DIR` names.
+fn lines_copy() -> Option<File> {
+    let directory = std::env::var_os("AIRBYTE_LINES_DIR")?;
+    let file = tempfile::Builder::new()
+        .prefix("stdout-")
+        .suffix(".jsonl")
+        .tempfile_in(directory)
+        .unwrap();
+    Some(file.keep().unwrap().0)
 }
 
 fn message(line: &str) -> Value {

@@ -1,0 +1,203 @@
+"""PyAirbyte loads a simulated org through the binary; what came to the org is compared, cell by cell.
+
+Usage: pyairbyte.py BINARY, the binary having `simulate`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+# Read by PyAirbyte when it is imported: nothing is asked of the network.
+os.environ["AIRBYTE_OFFLINE_MODE"] = "1"
+os.environ["DO_NOT_TRACK"] = "1"
+
+import airbyte as ab  # noqa: E402
+from airbyte import exceptions  # noqa: E402
+from airbyte.strategies import WriteStrategy  # noqa: E402
+
+import source as source_program  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+KEY = source_program.KEY
+STREAMS = list(source_program.TYPES)
+WRONG = "not-the-client-secret"
+
+
+class Org:
+    """A simulated org, and what it says of itself."""
+
+    def __init__(self, url: str):
+        self.url = url
+
+    def get(self, path: str):
+        with urllib.request.urlopen(f"{self.url}/sim/{path}") as answer:
+            return json.load(answer)
+
+    def reset(self) -> None:
+        request = urllib.request.Request(f"{self.url}/sim/reset", method="POST")
+        urllib.request.urlopen(request).close()
+
+    def count(self, stream: str) -> int:
+        return self.get(f"objects/{stream}")["count"]
+
+    def operations(self) -> set[str]:
+        return {job["operation"] for job in self.get("state")["jobs"]}
+
+    def records(self, stream: str) -> dict[str, dict]:
+        """The fields that the source knows, of each record by its key."""
+        fields = source_program.TYPES[stream]
+        rows = self.get(f"objects/{stream}/rows")
+        return {row[KEY]: {field: row.get(field) for field in fields} for row in rows}
+
+
+@contextmanager
+def simulated_org(binary: str):
+    command = [binary, "simulate", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Org(process.stdout.readline().strip())
+        finally:
+            process.terminate()
+
+
+def source(accounts: int, contacts: int, revision: int) -> ab.Source:
+    made = ab.get_source(
+        "source-small",
+        local_executable=str(HERE / "source.py"),
+        config={"accounts": accounts, "contacts": contacts, "revision": revision},
+    )
+    made.select_all_streams()
+    return made
+
+
+def destination(binary: str, org: Org, **settings) -> ab.Destination:
+    config = {
+        "client_id": "sim-client-id",
+        "client_secret": "sim-client-secret",
+        "refresh_token": "sim-refresh-token",
+        "is_sandbox": False,
+        "auth_type": "Client",
+        "login_url": org.url,
+        "object_storage_config": {"storage_type": "None"},
+    }
+    config |= settings
+    name = "destination-salesforce"
+    return ab.get_destination(name, local_executable=binary, config=config)
+
+
+def cell(value) -> str | None:
+    """A value as the org shows it."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def sent(stream: str, config: dict) -> dict[str, dict]:
+    records = source_program.records(stream, config)
+    return {record[KEY]: {field: cell(record[field]) for field in record} for record in records}
+
+
+def assert_holds(org: Org, config: dict, operation: str) -> None:
+    """The org holds what the source reads with this config, and nothing else."""
+    for stream in STREAMS:
+        expected, held = sent(stream, config), org.records(stream)
+        assert org.count(stream) == len(expected), (stream, org.count(stream), len(expected))
+        for key, record in expected.items():
+            assert held[key] == record, f"{stream}: {held[key]} in the org, {record} sent"
+    assert org.operations() == {operation}, org.operations()
+
+
+def assert_fails(kind: type[Exception], text: str, attempt) -> None:
+    """The attempt fails with this kind of error, which says this here or in its log, no secret."""
+    try:
+        attempt()
+    except kind as error:
+        told = f"{error!r}\n{error.log_file.read_text() if error.log_file else ''}"
+        assert text in told, f"{text!r} is not in {told}"
+        assert WRONG not in told, "the secret is in the error"
+    else:
+        raise AssertionError(f"{kind.__name__} expected")
+
+
+def spec(binary: str, org: Org) -> None:
+    printed = json.loads(subprocess.check_output([binary, "spec"]))["spec"]
+    told = destination(binary, org).config_spec
+    assert told == printed["connectionSpecification"]
+    # The config of these tests is a config by that schema.
+    destination(binary, org).validate_config()
+
+
+def check(binary: str, org: Org) -> None:
+    destination(binary, org).check()
+    wrong = destination(binary, org, client_secret=WRONG)
+    assert_fails(exceptions.AirbyteConnectorCheckFailedError, "client_secret", wrong.check)
+
+
+def write_appends(binary: str, org: Org) -> None:
+    """Straight through, states kept: each record is inserted, with and without a cache."""
+    config = {"accounts": 7, "contacts": 60, "revision": 1}
+    for cache in [False, new_cache()]:
+        org.reset()
+        states = cache or new_cache()
+        result = destination(binary, org).write(
+            source(**config),
+            cache=cache,
+            state_cache=states,
+            write_strategy=WriteStrategy.APPEND,
+        )
+        assert result.processed_records == 67, result.processed_records
+        assert_holds(org, config, "insert")
+        told = states.get_state_provider("source-small", destination_name="destination-salesforce")
+        for stream in STREAMS:
+            assert told.get_stream_state(stream).stream.stream_state.revision == 1
+
+
+def write_merges(binary: str, org: Org) -> None:
+    """Records that come again in another revision, and some more, are changed and added."""
+    first = {"accounts": 4, "contacts": 30, "revision": 1}
+    second = {"accounts": 6, "contacts": 45, "revision": 2}
+    for cached in [False, True]:
+        org.reset()
+        for config in [first, second]:
+            destination(binary, org).write(
+                source(**config),
+                cache=new_cache() if cached else False,
+                state_cache=False,
+                write_strategy=WriteStrategy.MERGE,
+            )
+            assert_holds(org, config, "upsert")
+
+
+def failing_writes_raise(binary: str, org: Org) -> None:
+    org.reset()
+    config = {"accounts": 1, "contacts": 1, "revision": 1}
+
+    def attempt(strategy: WriteStrategy, **settings):
+        made = destination(binary, org, **settings)
+        made.write(source(**config), cache=False, state_cache=False, write_strategy=strategy)
+
+    error = exceptions.AirbyteConnectorWriteError
+    assert_fails(error, "overwrite", lambda: attempt(WriteStrategy.REPLACE))
+    assert_fails(error, "client_secret", lambda: attempt(WriteStrategy.APPEND, client_secret=WRONG))
+    assert all(org.count(stream) == 0 for stream in STREAMS)
+
+
+def new_cache() -> ab.DuckDBCache:
+    return ab.new_local_cache(cache_dir=tempfile.mkdtemp(prefix="cache-"))
+
+
+def main(binary: str) -> None:
+    binary = str(Path(binary).resolve())
+    with simulated_org(binary) as org:
+        for test in [spec, check, write_appends, write_merges, failing_writes_raise]:
+            test(binary, org)
+            print(f"PyAirbyte {ab.version.get_version()}: {test.__name__} ok", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
