@@ -1,5 +1,7 @@
 //! Blocks of bytes, as they come from a pipe -> lines.
 
+use memchr::memchr;
+
 /// Above this a buffer that has been used up is given back.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -41,7 +43,7 @@ impl LineSplitter {
     /// The next complete line without its line end (`\n` or `\r\n`); none if more is needed.
     pub fn next_line(&mut self) -> Option<&[u8]> {
         let rest = self.buffer.get(self.searched..)?;
-        let Some(length) = newline(rest) else {
+        let Some(length) = memchr(b'\n', rest) else {
             self.searched = self.buffer.len();
             return None;
         };
@@ -59,16 +61,6 @@ impl LineSplitter {
         self.searched = self.start;
         (!line.is_empty()).then(|| line.strip_suffix(b"\r").unwrap_or(line))
     }
-}
-
-/// Where the first newline is. Lines are long: a block is passed over as fast as the compiler
-/// compares many bytes at once, which it does where there is no early exit.
-fn newline(text: &[u8]) -> Option<usize> {
-    let (blocks, rest) = text.as_chunks::<64>();
-    let has = |block: &[u8; 64]| block.iter().fold(false, |any, byte| any | (*byte == b'\n'));
-    let passed = 64 * blocks.iter().take_while(|block| !has(block)).count();
-    let block = text.get(passed..).unwrap_or(rest);
-    Some(passed + block.iter().position(|byte| *byte == b'\n')?)
 }
 
 #[cfg(test)]
