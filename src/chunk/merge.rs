@@ -177,8 +177,8 @@ fn by_key(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
 }
 
 /// The hash of a digest is the digest.
-#[derive(Default)]
-struct Unhashed(u64);
+#[derive(Debug, Default)]
+pub(crate) struct Unhashed(u64);
 
 impl Hasher for Unhashed {
     fn write(&mut self, digest: &[u8]) {

@@ -12,6 +12,7 @@ mod size;
 
 pub use error::ChunkError;
 pub use merge::Merged;
+pub(crate) use merge::Unhashed;
 pub use part::{Part, RowOrdinals};
 pub use size::row_sizes;
 

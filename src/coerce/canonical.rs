@@ -49,7 +49,13 @@ fn text(value: &str, out: &mut String) -> Outcome {
 
 /// The canonical form of a cell of text whose characters all may stay.
 pub(super) fn clean_text(value: &str, out: &mut String) -> Outcome {
-    let trimmed = value.trim();
+    let visible = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
+    let ends_are_visible = visible(value.as_bytes().first()) && visible(value.as_bytes().last());
+    let trimmed = if ends_are_visible {
+        value
+    } else {
+        value.trim()
+    };
     if trimmed.is_empty() || value == CLEAR {
         return Outcome::Null;
     }

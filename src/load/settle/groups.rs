@@ -1,6 +1,7 @@
 //! Rows that compare as equal: what was sent of them, and what the results say of them.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::mem::size_of;
 
 use datafusion::error::DataFusionError;
@@ -8,6 +9,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::SentRows;
+use crate::chunk::Unhashed;
 
 /// What a result row says of the row that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ struct Seen {
 /// The groups of a job, by digest, within the memory pool.
 #[derive(Debug)]
 pub(super) struct Groups {
-    numbers: HashMap<u128, u32>,
+    numbers: HashMap<u128, u32, BuildHasherDefault<Unhashed>>,
     seen: Vec<Seen>,
     told: Vec<(u32, Outcome)>,
     sent: Vec<(u32, u64)>,
@@ -77,7 +79,7 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn new(context: &TaskContext) -> Self {
         Self {
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             seen: Vec::new(),
             told: Vec::new(),
             sent: Vec::new(),
