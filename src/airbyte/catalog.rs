@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::Failure;
 use super::message::StreamDescriptor;
+use super::{Failure, null_is_default};
 use crate::error::{Error, Result};
 use crate::object::Operation;
 
@@ -201,14 +201,6 @@ fn in_schema(
 
 fn complaint(stream: &StreamDescriptor, what: &str) -> Failure {
     Failure::of(Error::config(format!("stream {stream}: {what}")), stream)
-}
-
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

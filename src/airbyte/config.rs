@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::login::AuthType;
+use super::null_is_default;
 use crate::bulk::Credentials;
 use crate::error::{Error, Result};
 use crate::reject::{Place, RejectConfig, RejectStore};
@@ -235,14 +236,6 @@ fn required(key: &str, value: String) -> Result<String> {
 /// A form sends an empty text for a setting that was left out.
 fn absent_if_empty(value: Option<String>) -> Option<String> {
     value.filter(|text| !text.trim().is_empty())
-}
-
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// As [`absent_if_empty`], for a choice among words.

@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
+
 use crate::error::{Error, Result};
 use message::{Message, Output, StreamDescriptor};
 
@@ -103,6 +105,15 @@ impl From<Error> for Failure {
             stream: None,
         }
     }
+}
+
+/// A null of the platform's is as if its key were missing.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Reads the file that an option of the command line names.

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
 use super::api::Failure;
 use super::auth::{Auth, OnRotated, Session};
@@ -218,6 +219,15 @@ impl Client {
     pub(crate) async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
         let mut answer = self.answer(call).await?;
         read_body(call.action, &host_of(&answer), &mut answer).await
+    }
+
+    /// As [`Client::read`]; an answer that is no such JSON is repeated too, as the policy says.
+    pub(crate) async fn read_json<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<T, BulkError> {
+        let once = || async { parse_json(call.action, &self.read_once(call).await?) };
+        self.repeat(call.action, call.policy, once).await
     }
 
     /// Repeats `once` after errors that may pass, as `policy` says.

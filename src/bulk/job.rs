@@ -216,8 +216,7 @@ impl Client {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
         let call = Call::get(&action, &path, Policy::JOB);
-        let once = || async { parse_json(&action, &self.read_once(&call).await?) };
-        let read = self.repeat(&action, call.policy, once).await;
+        let read = self.read_json(&call).await;
         read.map_err(|error| error.of_job(id))
     }
 }

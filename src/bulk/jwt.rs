@@ -1,5 +1,8 @@
 //! The signed token of the JWT bearer flow (RFC 7523): RS256 over a claim of two minutes.
 
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
+use base64::engine::{DecodePaddingMode, Engine as _};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use secrecy::{ExposeSecret, SecretString};
@@ -59,14 +62,14 @@ impl Signer {
     /// # Errors
     /// [`BulkError::PrivateKey`].
     pub(crate) fn sign(&self, audience: usize, now: i64) -> Result<SecretString, BulkError> {
-        let header = base64url(br#"{"alg":"RS256"}"#);
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
         let claim = json!({
             "iss": self.client_id,
             "sub": self.username,
             "aud": self.audiences[audience],
             "exp": now + LIFETIME,
         });
-        let claim = base64url(claim.to_string().as_bytes());
+        let claim = URL_SAFE_NO_PAD.encode(claim.to_string());
         let mut token = format!("{header}.{claim}");
         let mut signature = vec![0; self.key.public().modulus_len()];
         self.key
@@ -78,7 +81,7 @@ impl Signer {
             )
             .map_err(|_| refused("it cannot sign"))?;
         token.push('.');
-        token.push_str(&base64url(&signature));
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token.into())
     }
 }
@@ -114,45 +117,21 @@ fn read_key(pem: &str) -> Result<RsaKeyPair, BulkError> {
     read.map_err(|rejected| refused(format!("it is not such a key ({rejected})")))
 }
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// Base64 with the alphabet for URLs and without padding.
-fn base64url(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..=chunk.len() {
-            let index = (bits >> (18 - 6 * digit)) & 63;
-            text.push(char::from(DIGITS[index as usize]));
-        }
-    }
-    text
-}
-
-/// Reads base64, whatever blanks are in it.
+/// Reads base64, whatever blanks are in it, padded or not.
 pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut length) = (0_u32, 0);
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    for digit in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
-        let value = match digit {
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => break,
-            _ => DIGITS[..62].iter().position(|known| *known == digit)?,
-        };
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        length += 6;
-        if length >= 8 {
-            length -= 8;
-            bytes.push((bits >> length & 0xFF) as u8);
-        }
-    }
-    Some(bytes)
+    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let digits = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    let digits: Vec<u8> = digits.collect();
+    GeneralPurpose::new(&alphabet::STANDARD, LENIENT)
+        .decode(digits)
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
     use proptest::prelude::*;
     use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 
@@ -209,7 +188,7 @@ mod tests {
         );
         let der = der.unwrap();
         // A PKCS #8 key of 2,048 bits holds the PKCS #1 key after 26 bytes.
-        let inner = base64url(&der[26..]).replace('-', "+").replace('_', "/");
+        let inner = STANDARD_NO_PAD.encode(&der[26..]);
         let modulus = |pem: &str| read_key(pem).unwrap().public().as_ref().to_vec();
         let expected = modulus(KEY);
         for pem in [
@@ -245,7 +224,7 @@ mod tests {
     proptest! {
         #[test]
         fn base64_is_read_as_written(bytes: Vec<u8>) {
-            let text = base64url(&bytes).replace('-', "+").replace('_', "/");
+            let text = STANDARD_NO_PAD.encode(&bytes);
             prop_assert_eq!(base64(&text), Some(bytes));
         }
     }

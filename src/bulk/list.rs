@@ -8,7 +8,6 @@ use super::client::Client;
 use super::error::BulkError;
 use super::info::JobInfo;
 use super::retry::Policy;
-use super::wire::parse_json;
 
 /// Up to 1,000 jobs, in no order.
 #[derive(Deserialize)]
@@ -56,7 +55,6 @@ impl Client {
             .collect();
         let mut call = Call::get("listing jobs", &["jobs", "ingest"], Policy::JOB);
         call.query = &query;
-        let once = || async { parse_json(call.action, &self.read_once(&call).await?) };
-        self.repeat(call.action, call.policy, once).await
+        self.read_json(&call).await
     }
 }

@@ -13,6 +13,8 @@ use arrow::array::types::{
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StringBuilder, UnionArray};
 use arrow::compute::{cast, interleave, take};
 use arrow::datatypes::{DataType, Field, TimeUnit};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Datelike, Timelike};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
@@ -353,28 +355,12 @@ fn write_moment(seconds: i64, nanos: i64, precision: Precision, out: &mut String
     true
 }
 
+/// Base64 of the standard alphabet, padded.
 fn bytes<'a>(values: &'a ArrayRef, value: impl Fn(usize) -> &'a [u8]) -> Result<ArrayRef> {
     rows(values, |row, out| {
-        write_base64(value(row), out);
+        STANDARD.encode_string(value(row), out);
         true
     })
-}
-
-/// Standard alphabet, padded.
-fn write_base64(bytes: &[u8], out: &mut String) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            if digit > group.len() {
-                out.push('=');
-            } else {
-                let index = bits >> (18 - 6 * digit) & 63;
-                out.push(char::from(ALPHABET[index as usize]));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

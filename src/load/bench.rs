@@ -8,7 +8,7 @@ use super::ordinals::Ordinals;
 use super::rejected::rejected_records;
 use super::settle::{Identity, Reasons, Settlement};
 use crate::coerce::Coercion;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::reject::RejectedRow;
 
 /// Joins the failed rows of a job's results to the source rows that were sent, which are coerced
@@ -33,9 +33,9 @@ pub fn settle(
     let numbered = sent.iter().map(|batch| {
         let first = next;
         next += batch.num_rows() as u64;
-        (first, batch)
+        (first, batch.clone())
     });
-    let sent: Vec<(u64, &RecordBatch)> = numbered.collect();
+    let sent: Vec<(u64, RecordBatch)> = numbered.collect();
     let all: Ordinals = std::iter::once(0..next).collect();
     let digested = sent
         .iter()
@@ -49,15 +49,5 @@ pub fn settle(
             job_id: None,
         })
         .collect();
-    let mut rest = rejects.as_slice();
-    let mut records = Vec::new();
-    for (first, batch) in sent {
-        let end = first + batch.num_rows() as u64;
-        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
-        rest = later;
-        if !here.is_empty() {
-            records.push(rejected_records(first, batch, here)?);
-        }
-    }
-    Ok(records)
+    rejected_records(sent.into_iter().map(Ok::<_, Error>), &rejects)
 }

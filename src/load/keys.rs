@@ -5,7 +5,10 @@
 //! A key that rows wait for is in flight or ready.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
+
+use crate::chunk::Unhashed;
 
 use super::budget::Grant;
 use super::loader::Load;
@@ -19,8 +22,8 @@ const WAITING_BYTES: usize = 64;
 /// The keys of one load that are in flight, and the rows that wait for them.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    in_flight: HashSet<u128>,
-    waiting: HashMap<u128, Vec<u64>>,
+    in_flight: HashSet<u128, BuildHasherDefault<Unhashed>>,
+    waiting: HashMap<u128, Vec<u64>, BuildHasherDefault<Unhashed>>,
     rows: usize,
     ready: VecDeque<u128>,
     memory: Option<Grant>,

@@ -5,7 +5,7 @@ use arrow::compute::take_record_batch;
 use chrono::Utc;
 use tokio::sync::mpsc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::reject::{self, RejectedRow};
 
 use super::LoadError;
@@ -24,17 +24,10 @@ pub(super) async fn reject(
     }
     let ordinals: Vec<u64> = rejects.iter().map(|row| row.ordinal).collect();
     let rows = ranges(&ordinals);
-    let mut records = Vec::new();
-    let mut rest = rejects;
-    for read in load.rows.read(&rows) {
-        let (first, batch) = read?;
-        let end = first + batch.num_rows() as u64;
-        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
-        rest = later;
-        if !here.is_empty() && !matches!(load.rejects, Rejects::Count) {
-            records.push(rejected_records(first, &batch, here)?);
-        }
-    }
+    let records = match load.rejects {
+        Rejects::Count => Vec::new(),
+        _ => rejected_records(load.rows.read(&rows), rejects)?,
+    };
     let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
     let held = load.org.budget().grant(bytes);
     deliver(load, records, events).await?;
@@ -49,15 +42,27 @@ pub(super) async fn reject(
     Ok(())
 }
 
-/// The rejected rows of a batch whose first row has the ordinal `first`.
-pub(super) fn rejected_records(
-    first: u64,
-    batch: &RecordBatch,
+/// The rejected rows of batches, each of which comes with the ordinal of its first row; both
+/// ascend.
+pub(super) fn rejected_records<E: Into<Error>>(
+    batches: impl IntoIterator<Item = Result<(u64, RecordBatch), E>>,
     rejects: &[RejectedRow],
-) -> Result<RecordBatch> {
-    let rows: UInt64Array = rejects.iter().map(|row| row.ordinal - first).collect();
-    let rows = take_record_batch(batch, &rows).map_err(LoadError::from)?;
-    Ok(reject::rejected(rows, rejects, Utc::now())?)
+) -> Result<Vec<RecordBatch>> {
+    let mut records = Vec::new();
+    let mut rest = rejects;
+    for batch in batches {
+        let (first, batch) = batch.map_err(Into::into)?;
+        let end = first + batch.num_rows() as u64;
+        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
+        rest = later;
+        if here.is_empty() {
+            continue;
+        }
+        let rows: UInt64Array = here.iter().map(|row| row.ordinal - first).collect();
+        let rows = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
+        records.push(reject::rejected(rows, here, Utc::now())?);
+    }
+    Ok(records)
 }
 
 async fn deliver(

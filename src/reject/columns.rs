@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::format::Flattening;
-use crate::decode::{CHANGES, EMITTED_AT, RAW, RAW_ERROR};
+use crate::decode::{CHANGES, EMITTED_AT, EXPLICIT_NULL_OF, RAW, RAW_ERROR};
 
 /// First four columns of every line.
 pub(super) const ENVELOPE: [&str; 4] = [
@@ -23,9 +23,6 @@ pub(super) const RAW_LINE: &str = "_raw";
 
 /// Put before the name of a source column that is one of the names above.
 const SOURCE_PREFIX: &str = "_source_";
-
-/// Metadata of a Boolean source column that tells a null from a missing key: the column it is about.
-const EXPLICIT_NULL_OF: &str = "explicit_null_of";
 
 /// The source columns of a schema by their use.
 #[derive(Debug, Default)]

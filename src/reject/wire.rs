@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
 use datafusion::config::ConfigOptions;
@@ -56,13 +56,7 @@ pub(super) fn to_wire(array: &ArrayRef) -> Result<ArrayRef> {
         (DataType::Struct(_), DataType::Struct(fields)) => {
             let parent = array.as_struct();
             let columns = parent.columns().iter().map(to_wire);
-            let columns = columns.collect::<Result<Vec<_>>>()?;
-            let nulls = parent.nulls().cloned();
-            Ok(Arc::new(StructArray::try_new(
-                fields.clone(),
-                columns,
-                nulls,
-            )?))
+            struct_of(parent, fields, columns.collect::<Result<_>>()?)
         }
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
@@ -102,13 +96,7 @@ pub(super) fn from_wire(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
             let parent = array.as_struct();
             let columns = parent.columns().iter().zip(fields);
             let columns = columns.map(|(column, field)| from_wire(column, field.data_type()));
-            let columns = columns.collect::<Result<Vec<_>>>()?;
-            let nulls = parent.nulls().cloned();
-            Ok(Arc::new(StructArray::try_new(
-                fields.clone(),
-                columns,
-                nulls,
-            )?))
+            struct_of(parent, fields, columns.collect::<Result<_>>()?)
         }
         DataType::List(item) => {
             let list = array.as_list::<i32>();
@@ -132,6 +120,16 @@ pub(super) fn from_wire(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
         }
         _ => cast(array, kind),
     }
+}
+
+/// A struct of other columns, null where `parent` is.
+fn struct_of(parent: &StructArray, fields: &Fields, columns: Vec<ArrayRef>) -> Result<ArrayRef> {
+    let nulls = parent.nulls().cloned();
+    Ok(Arc::new(StructArray::try_new(
+        fields.clone(),
+        columns,
+        nulls,
+    )?))
 }
 
 pub(super) fn is_binary(kind: &DataType) -> bool {

@@ -147,6 +147,13 @@ fn repeated(rows: usize, keys: usize) -> Vec<Row> {
         .collect()
 }
 
+/// Fails unless the org is as if the rows had been sent one after the other.
+async fn assert_applied(sim: &TestSim, rows: &[Row]) {
+    let mut expected = BTreeMap::new();
+    apply(&mut expected, rows);
+    assert_eq!(records(sim).await, expected);
+}
+
 #[tokio::test]
 async fn upserts_of_repeated_keys_end_with_the_last_value_of_each_field() {
     let sim = TestSim::with_job_time(Duration::from_millis(30)).await;
@@ -154,9 +161,7 @@ async fn upserts_of_repeated_keys_end_with_the_last_value_of_each_field() {
 
     let report = load(&org(&sim, tiny(5)).await, upsert(), &UPSERT, &rows).await;
 
-    let mut expected = BTreeMap::new();
-    apply(&mut expected, &rows);
-    assert_eq!(records(&sim).await, expected);
+    assert_applied(&sim, &rows).await;
     assert_eq!(report.rejected, 0);
     assert!(report.merged > 0, "{report}");
     assert!(sim.most_jobs_at_once().await > 1, "no two jobs ran at once");
@@ -306,9 +311,7 @@ async fn locked_rows_go_again_and_let_newer_rows_of_their_key_wait_for_them() {
 
     let report = load(&org(&sim, tiny(6)).await, upsert(), &UPSERT, &rows).await;
 
-    let mut expected = BTreeMap::new();
-    apply(&mut expected, &rows);
-    assert_eq!(records(&sim).await, expected);
+    assert_applied(&sim, &rows).await;
     assert_eq!(report.rejected, 0);
 }
 

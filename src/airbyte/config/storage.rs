@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{absent_if_empty, empty, null_is_default, parse_url, required, typed};
+use super::super::null_is_default;
+use super::{absent_if_empty, empty, parse_url, required, typed};
 use crate::error::{Error, Result};
 use crate::reject::{
     Compression, Encryption, FileFormat, Flattening, Format, Place, RejectConfig, S3Place,

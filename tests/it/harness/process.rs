@@ -246,16 +246,7 @@ impl Running {
 
     /// Starts the binary with these variables in its environment.
     pub(crate) fn start_in<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
-            .args(args.iter().map(AsRef::as_ref))
-            .current_dir(Path::new("/"))
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut child = spawn(args, environment);
         let printed = Arc::new(Mutex::new(Vec::new()));
         let (counter, count) = watch::channel(0);
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -402,6 +393,20 @@ impl Running {
             code: status.unwrap().code(),
         }
     }
+}
+
+/// The binary with these variables in its environment, over pipes.
+pub(crate) fn spawn<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
+        .args(args.iter().map(AsRef::as_ref))
+        .current_dir(Path::new("/"))
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
 }
 
 /// Where a process' stdout is copied to for `tests/clients/parse_lines.py`: a file of its own in the

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use super::case::{self, Case};
 use super::matching::{fits, in_any_order, in_order};
-use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, PATIENCE, REFRESH_TOKEN};
+use crate::harness::process::{self, CLIENT_ID, CLIENT_SECRET, PATIENCE, REFRESH_TOKEN};
 use crate::harness::rejected;
 use crate::harness::s3::{self, S3Server};
 use crate::harness::sim::TestSim;
@@ -121,16 +119,8 @@ impl Place {
     async fn run(&self, case: &Case) -> Said {
         fs::write(self.path("config.json"), self.config(case)).unwrap();
         fs::write(self.path("catalog.json"), Self::catalog(case)).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
-            .args(self.args(case))
-            .current_dir(Path::new("/"))
-            .env("LOG_LEVEL", case.log_level.as_deref().unwrap_or("INFO"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let level = case.log_level.as_deref().unwrap_or("INFO");
+        let mut child = process::spawn(&self.args(case), &[("LOG_LEVEL", level)]);
         let mut stdin = child.stdin.take().unwrap();
         let pieces = case.pieces();
         let feeding = async move {
