@@ -1,6 +1,6 @@
 //! `discover`: what can be done to which objects, and with which fields.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,16 +32,37 @@ pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
         described = names.len(),
         "objects of the org, and those of them that the user can write"
     );
-    let operations: Vec<Vec<Box<RawValue>>> = stream::iter(names.chunks(COMPOSITE_REQUESTS))
-        .map(|objects| operations_of(&client, objects))
-        .buffered(CALLS)
-        .try_collect()
-        .await?;
+    let mut parts = stream::iter(names.chunks(COMPOSITE_REQUESTS))
+        .map(|objects| part(&client, objects))
+        .buffered(CALLS);
+    let mut all = Part::default();
+    while let Some(part) = parts.try_next().await? {
+        all.operations.extend(part.operations);
+        for (field_type, field) in part.unknown_types {
+            all.unknown_types.entry(field_type).or_insert(field);
+        }
+    }
+    for (field_type, field) in &all.unknown_types {
+        tracing::warn!(
+            field_type,
+            field,
+            "fields of this type, unknown here, are taken for texts"
+        );
+    }
     output.print(&Message::DestinationCatalog {
         destination_catalog: DestinationCatalog {
-            operations: operations.into_iter().flatten().collect(),
+            operations: all.operations,
         },
     })
+}
+
+/// What some of the objects can take.
+#[derive(Debug, Default)]
+struct Part {
+    /// As texts: the describes, which are far larger, go at once.
+    operations: Vec<Box<RawValue>>,
+    /// Field types that are unknown here, each with the first field that has it.
+    unknown_types: BTreeMap<String, String>,
 }
 
 /// The objects to describe, in the order of the list.
@@ -54,29 +75,29 @@ fn selected(listed: &[ListedObject], system_objects: bool) -> Vec<String> {
         .collect()
 }
 
-/// The operations of some objects as texts: their describes, which are far larger, go at once.
-async fn operations_of(client: &Client, objects: &[String]) -> Result<Vec<Box<RawValue>>> {
-    let mut operations = Vec::new();
+async fn part(client: &Client, objects: &[String]) -> Result<Part> {
+    let mut part = Part::default();
     for Described { object, describe } in client.describe_many(objects).await? {
-        let described = describe.and_then(|describe| {
-            let parsed = ObjectSchema::from_describe(describe.get().as_bytes());
-            parsed.map_err(|error| error.to_string())
+        let described = describe.map_err(Error::from).and_then(|describe| {
+            let object = ObjectSchema::from_describe(describe.get().as_bytes())?;
+            Ok(object)
         });
         match described {
-            Ok(schema) => {
-                warn_of_unknown_types(&schema);
-                for operation in operations_on(&schema) {
-                    operations.push(to_raw_value(&operation).map_err(|error| {
-                        Error::system("an operation cannot be printed").with_source(error)
-                    })?);
+            Ok(object) => {
+                note_unknown_types(&object, &mut part.unknown_types);
+                for operation in operations_on(&object) {
+                    part.operations
+                        .push(to_raw_value(&operation).map_err(|error| {
+                            Error::system("an operation cannot be printed").with_source(error)
+                        })?);
                 }
             }
             Err(reason) => {
-                tracing::warn!(object, reason, "an object is left out: it has no describe");
+                tracing::warn!(object, %reason, "an object is left out: it has no describe");
             }
         }
     }
-    Ok(operations)
+    Ok(part)
 }
 
 /// One thing that can be done to an object.
@@ -197,23 +218,19 @@ const TEXT_TYPES: [&str; 8] = [
     "masterrecord",
 ];
 
-fn warn_of_unknown_types(object: &ObjectSchema) {
-    let unknown: BTreeSet<&str> = object
-        .fields()
-        .iter()
-        .filter_map(|field| match &field.field_type {
-            FieldType::Other(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .filter(|name| {
-            !TEXT_TYPES
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(name))
-        })
-        .collect();
-    if !unknown.is_empty() {
-        let object = &object.name;
-        tracing::warn!(object, types = ?unknown, "fields of unknown types are taken for texts");
+fn note_unknown_types(object: &ObjectSchema, unknown: &mut BTreeMap<String, String>) {
+    for field in object.fields() {
+        let FieldType::Other(name) = &field.field_type else {
+            continue;
+        };
+        if !TEXT_TYPES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+        {
+            unknown
+                .entry(name.clone())
+                .or_insert_with(|| format!("{}.{}", object.name, field.name));
+        }
     }
 }
 

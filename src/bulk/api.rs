@@ -30,7 +30,7 @@ pub(crate) struct Failure<'a> {
 
 impl Failure<'_> {
     /// Sorts the answer by its status and code. `clean` shortens a text and blots secrets out.
-    pub(crate) fn into_error(self, clean: impl Fn(&str) -> String) -> BulkError {
+    pub(crate) fn to_error(&self, clean: impl Fn(&str) -> String) -> BulkError {
         let ApiError {
             error_code,
             message,
@@ -152,7 +152,7 @@ mod tests {
             retry_after: Some(Duration::from_secs(3)),
             body: body.as_bytes(),
         }
-        .into_error(str::to_owned)
+        .to_error(str::to_owned)
     }
 
     fn told(status: u16, body: &str) -> String {

@@ -127,14 +127,8 @@ impl Client {
         let action = format!("describing {object}");
         let path = ["sobjects", object, "describe"];
         let call = Call::get(&action, &path, Policy::READ);
-        self.read(&call).await.map_err(|error| match error {
-            BulkError::Refused { status, code, .. } if status == 404 || code == "NOT_FOUND" => {
-                BulkError::ObjectNotFound {
-                    object: object.to_owned(),
-                }
-            }
-            other => other,
-        })
+        let described = self.read(&call).await;
+        described.map_err(|error| error.of_object(object))
     }
 
     /// The list of objects that the user sees, as Salesforce's JSON.
@@ -258,7 +252,6 @@ impl Client {
     /// One try of a call, with a new login where the session has expired: a successful answer
     /// whose body is still to be read.
     pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Response, BulkError> {
-        let inner = &self.inner;
         let mut session = self.session(0).await?;
         for _ in 0..=MAX_LOGINS {
             let mut answer = self.send(call, &session).await?;
@@ -285,11 +278,15 @@ impl Client {
                 retry_after,
                 body: &body,
             };
-            return Err(failure.into_error(|text| inner.auth.clean(text)));
+            return Err(self.failed(&failure));
         }
         Err(BulkError::Session {
             action: call.action.to_owned(),
         })
+    }
+
+    pub(crate) fn failed(&self, failure: &Failure<'_>) -> BulkError {
+        failure.to_error(|text| self.inner.auth.clean(text))
     }
 
     /// A session newer than generation `seen`.

@@ -1,13 +1,8 @@
 //! What an org tells about objects.
 
-use futures::{StreamExt, TryStreamExt, stream};
-
-use crate::bulk::{BulkError, Client};
+use crate::bulk::{BulkError, COMPOSITE_REQUESTS, Client, Described};
 use crate::error::{ErrorKind, Result};
 use crate::object::{ObjectSchema, RelatedObjects};
-
-/// Describes in flight at once.
-const DESCRIBES: usize = 4;
 
 /// The describe of an object.
 pub(super) async fn object(client: &Client, name: &str) -> Result<ObjectSchema> {
@@ -16,19 +11,20 @@ pub(super) async fn object(client: &Client, name: &str) -> Result<ObjectSchema> 
 }
 
 /// The describes of objects that lookups point to, without those that the user may not see.
-pub(super) async fn related(client: &Client, names: Vec<String>) -> Result<RelatedObjects> {
-    let describes = names.into_iter().map(|name| async move {
-        match client.describe(&name).await {
-            Ok(describe) => Ok(Some(ObjectSchema::from_describe(&describe)?)),
-            Err(error) if is_hidden(&error) => Ok(None),
-            Err(error) => Err(error.into()),
+pub(super) async fn related(client: &Client, names: &[String]) -> Result<RelatedObjects> {
+    let mut objects = Vec::with_capacity(names.len());
+    for names in names.chunks(COMPOSITE_REQUESTS) {
+        for Described { describe, .. } in client.describe_many(names).await? {
+            match describe {
+                Ok(describe) => {
+                    objects.push(ObjectSchema::from_describe(describe.get().as_bytes())?);
+                }
+                Err(error) if is_hidden(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-    });
-    stream::iter(describes)
-        .buffer_unordered(DESCRIBES)
-        .try_filter_map(|object| async { Ok(object) })
-        .try_collect()
-        .await
+    }
+    Ok(objects.into_iter().collect())
 }
 
 fn is_hidden(error: &BulkError) -> bool {

@@ -113,7 +113,7 @@ impl LoaderBuilder {
         let object = describe::object(client, &self.object).await?;
         let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let related = Header::related(&columns, &object, &self.operation);
-        let related = describe::related(client, related).await?;
+        let related = describe::related(client, &related).await?;
         let settings = self.org.settings();
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, settings.into())?;

@@ -48,7 +48,8 @@ async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({
         "api_calls": state.api_calls, "batches": state.batches,
         "max_in_flight": state.max_in_flight, "max_uploads": state.max_uploads,
-        "tokens_issued": state.tokens_issued, "held": *shared.hold.borrow(),
+        "token_requests": state.token_requests, "tokens_issued": state.tokens_issued,
+        "held": *shared.hold.borrow(),
         "jobs": state.jobs.values().map(job).collect::<Vec<_>>(),
     }))
 }

@@ -41,6 +41,7 @@ impl Form {
 
 /// Answers `POST /services/oauth2/token`.
 pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawForm) -> Response {
+    shared.state().token_requests += 1;
     let form = Form(url::form_urlencoded::parse(&form).into_owned().collect());
     let answer = match form.field("grant_type") {
         "refresh_token" => refresh(&shared, &form).await,

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) tokens: HashMap<String, Instant>,
     /// The refresh token that is valid now, if it is not the one of the options.
     pub(crate) refresh_token: Option<String>,
+    /// Requests for an access token, refused ones included.
+    pub(crate) token_requests: u64,
     /// Refresh tokens whose requests are under way.
     pub(crate) refreshing: HashSet<String>,
     pub(crate) tokens_issued: u64,

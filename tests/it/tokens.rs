@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::lines::{contact, contacts};
+use crate::harness::lines::{KEY, contact, contacts};
 use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, run};
 use crate::harness::sim::TestSim;
 
@@ -55,23 +55,45 @@ async fn each_command_starts_with_the_token_that_the_last_one_told() {
     let output = run(&job.discover_args()).await.succeeded();
     let second = only_kept(&job, &output);
 
+    // Jobs of a second each, two at once, and sessions of 0.3 seconds: many sessions in one write.
+    const STATES: usize = 6;
+    const RECORDS: usize = 100;
     let lifetime = json!({"secs": 0, "nanos": 300_000_000});
-    let job_time = json!({"secs": 2, "nanos": 0});
+    let job_time = json!({"secs": 1, "nanos": 0});
     sim.set(&json!({"token_lifetime": lifetime, "job_time": job_time}))
         .await;
-    let job = job.keep(&second);
-    let lines = [stream.record(&contact(1)), stream.complete()];
+    let job = job
+        .keep(&second)
+        .set("max_job_rows", RECORDS)
+        .set("max_jobs_in_flight", 2);
+    let mut lines = Vec::new();
+    for id in 0..STATES {
+        lines.extend((0..RECORDS).map(|n| stream.record(&contact(id * RECORDS + n))));
+        lines.push(stream.state(id as u64, RECORDS));
+    }
+    lines.push(stream.complete());
+    let logins = sim.logins().await;
     let output = job.write(&lines).await.succeeded();
     let configs = kept(&output);
-    assert!(
-        configs.len() > 1,
-        "a session is shorter than the job: {output:#?}"
-    );
-    assert_eq!(sim.rows("Contact").await.len(), 1);
+    let logins = sim.logins().await - logins;
+    assert!(logins >= 6, "{logins} sessions in three seconds of jobs");
+    assert_eq!(configs.len() as u64, logins, "each new token is told");
+    assert!(output.state_ids().into_iter().eq(0..STATES as u64));
+    let mut loaded = sim.column("Contact", KEY).await;
+    loaded.sort_unstable();
+    loaded.dedup();
+    assert_eq!(loaded.len(), STATES * RECORDS);
+    assert_eq!(sim.rows("Contact").await.len(), STATES * RECORDS);
 
+    // The platform starts once more with the config from before the last rotation.
     sim.set(&json!({"token_lifetime": null})).await;
-    let newest = job.keep(configs.last().unwrap());
-    run(&newest.check_args()).await.succeeded();
+    let stale = job.keep(&configs[configs.len() - 2]);
+    let requests = sim.token_requests().await;
+    let output = stale.write(&[stream.complete()]).await;
+    let message = output.failed("config_error");
+    assert!(message.contains("replaced by a newer one"), "{message}");
+    assert!(kept(&output).is_empty());
+    assert_eq!(sim.token_requests().await - requests, 1);
 }
 
 #[tokio::test]
@@ -81,14 +103,12 @@ async fn a_stale_config_is_shown_once() {
     let job = Job::new(&sim, &[&stream]);
     run(&job.check_args()).await.succeeded();
 
+    let requests = sim.token_requests().await;
     let output = job.write(&[stream.complete()]).await;
     insta::assert_snapshot!(output.failed("config_error"), @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
     output.keeps_secret(&[CLIENT_SECRET, REFRESH_TOKEN]);
     assert!(kept(&output).is_empty());
-    assert!(
-        !output.lines.iter().any(|line| line.contains("repeating")),
-        "{output:#?}"
-    );
+    assert_eq!(sim.token_requests().await - requests, 1);
 }
 
 #[tokio::test]

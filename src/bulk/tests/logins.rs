@@ -244,6 +244,55 @@ async fn an_unknown_object_is_a_config_error() {
     );
 }
 
+fn composite(parts: &[(usize, u16, &str)]) -> Reply {
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(index, status, body)| {
+            format!(
+                r#"{{"body":{body},"httpHeaders":{{}},"httpStatusCode":{status},
+                "referenceId":"describe{index}"}}"#
+            )
+        })
+        .collect();
+    reply(
+        200,
+        format!(r#"{{"compositeResponse":[{}]}}"#, parts.join(",")),
+    )
+}
+
+#[tokio::test]
+async fn a_describe_that_failed_among_others_is_asked_for_once_more() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let route = "POST /services/data/v62.0/composite";
+    let down = r#"[{"errorCode":"SERVER_UNAVAILABLE","message":"down"}]"#;
+    let hidden = r#"[{"errorCode":"NOT_FOUND","message":"no"}]"#;
+    server.on(
+        route,
+        [
+            composite(&[
+                (2, 503, down),
+                (1, 404, hidden),
+                (0, 200, r#"{"name":"A"}"#),
+            ]),
+            composite(&[(0, 200, r#"{"name":"C"}"#)]),
+        ],
+    );
+    let names = ["A", "B", "C"].map(str::to_owned);
+    let described = client.describe_many(&names).await.unwrap();
+    let [a, b, c] = &described[..] else {
+        panic!("{described:?}")
+    };
+    assert_eq!(a.describe.as_ref().unwrap().get(), r#"{"name":"A"}"#);
+    let error = b.describe.as_ref().unwrap_err();
+    assert!(matches!(error, BulkError::ObjectNotFound { object } if object == "B"));
+    assert_eq!(c.describe.as_ref().unwrap().get(), r#"{"name":"C"}"#);
+    let seen = server.seen(route);
+    assert_eq!(seen.len(), 2);
+    assert!(seen[1].text().contains("/C/") && !seen[1].text().contains("/A/"));
+    assert_eq!(pauses(&client).len(), 1);
+}
+
 #[tokio::test]
 async fn nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

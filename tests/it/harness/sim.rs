@@ -101,6 +101,11 @@ impl TestSim {
         self.state().await["tokens_issued"].as_u64().unwrap()
     }
 
+    /// Requests for an access token, refused ones included.
+    pub(crate) async fn token_requests(&self) -> u64 {
+        self.state().await["token_requests"].as_u64().unwrap()
+    }
+
     /// From now on closed jobs write nothing.
     pub(crate) async fn hold(&self) {
         self.post("/sim/hold", &json!({"hold": true})).await;
