@@ -66,6 +66,9 @@ impl Config {
                 "the config is not JSON: see line {line}, column {column} of the file"
             ))
         })?;
+        if !value.is_object() {
+            return Err(Error::config("the config must be a JSON object"));
+        }
         let mut file: ConfigFile = typed(value, "")?;
         let settings = file.settings()?;
         let encryption = encryption(

@@ -225,7 +225,7 @@ fn errors_name_the_key_and_what_is_allowed() {
     insta::assert_snapshot!(complaint_of(&with("null_handling", json!("keep"))), @"null_handling must be `leave` or `clear`");
     insta::assert_snapshot!(complaint_of(&with("timezone", json!("Mars"))), @"timezone is not known; give a name such as Europe/Berlin, or an offset such as +05:30");
     insta::assert_snapshot!(complaint_of(&with("assignment_rule_id", json!("01Q"))), @"assignment_rule_id is no Id; give the 15 or 18 letters and digits that the URL of the rule ends with");
-    insta::assert_snapshot!(complaint_of(&json!([])), @"the config must be an object");
+    insta::assert_snapshot!(complaint_of(&json!([])), @"the config must be a JSON object");
     insta::assert_snapshot!(Config::parse(b"{\n,").unwrap_err(), @"the config is not JSON: see line 2, column 1 of the file");
 }
 
