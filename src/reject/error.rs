@@ -124,6 +124,43 @@ impl From<RejectError> for Error {
     }
 }
 
+/// A role that could not be assumed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleError {
+    /// STS says no.
+    #[error(
+        "role_arn {arn} cannot be assumed ({code}); allow the environment's credentials \
+         sts:AssumeRole on the role, let the role's trust policy name them, and set \
+         AWS_ASSUME_ROLE_EXTERNAL_ID where it asks for an external id"
+    )]
+    Refused {
+        /// The role.
+        arn: String,
+        /// Code of the answer.
+        code: String,
+    },
+    /// STS gave no answer, or none that can be read.
+    #[error(
+        "role_arn {arn} cannot be assumed for now ({reason}); check the network, try again later"
+    )]
+    Unavailable {
+        /// The role.
+        arn: String,
+        /// What failed.
+        reason: String,
+    },
+}
+
+impl RoleError {
+    /// Whose fault it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused { .. } => ErrorKind::Config,
+            Self::Unavailable { .. } => ErrorKind::Transient,
+        }
+    }
+}
+
 /// Why a store refused, without the answer's text: S3 repeats the access key in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,6 +173,8 @@ pub enum Cause {
     NotFound,
     /// The bucket is in another region, or the request was signed for another one.
     WrongRegion,
+    /// The role of the bucket cannot be assumed.
+    Role(RoleError),
     /// No keys are set, and the environment offers no others.
     NoCredentials,
     /// The endpoint does not answer; with the system's words.
@@ -154,6 +193,7 @@ impl Cause {
                 ErrorKind::Config
             }
             Self::NotFound | Self::Files(_) => ErrorKind::Config,
+            Self::Role(error) => error.kind(),
             Self::NotReachable(_) | Self::Other(_) => ErrorKind::Transient,
         }
     }
@@ -161,6 +201,9 @@ impl Cause {
     /// Reads what an object store says.
     pub(crate) fn of(error: &object_store::Error) -> Self {
         use object_store::Error as Store;
+        if let Some(role) = sources(error).find_map(|error| error.downcast_ref::<RoleError>()) {
+            return Self::Role(role.clone());
+        }
         let text = error.to_string();
         let code = between(&text, "<Code>", "</Code>").map(str::to_owned);
         match code.as_deref() {
@@ -207,6 +250,7 @@ impl fmt::Display for Cause {
             Self::WrongRegion => f.write_str(
                 "the bucket is in another region; set s3_bucket_region to the bucket's own",
             ),
+            Self::Role(error) => error.fmt(f),
             Self::NoCredentials => f.write_str(
                 "no credentials; set access_key_id and secret_access_key, or run where the \
                  environment offers a role",

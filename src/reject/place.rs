@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::error::{Cause, RejectError};
+use super::role::AssumedRole;
 
 /// Tries of a request after the first.
 const MAX_RETRIES: usize = 6;
@@ -35,11 +36,29 @@ pub struct S3Place {
     pub region: String,
     /// Address of a server that is not Amazon's, such as `http://localhost:9000`; empty is absent.
     pub endpoint: Option<String>,
-    /// Key and secret, in place of whatever the environment has. If absent, the environment's
-    /// credentials: keys, web identity, pod identity, container role, instance profile.
-    pub keys: Option<(SecretString, SecretString)>,
+    /// Who asks for the bucket.
+    pub credentials: S3Credentials,
     /// Prefix of every key.
     pub bucket_path: String,
+}
+
+/// Who asks for a bucket.
+#[derive(Debug, Clone, Default)]
+pub enum S3Credentials {
+    /// Whatever the environment offers: keys, web identity, pod identity, container role, instance
+    /// profile.
+    #[default]
+    Environment,
+    /// A key, in place of whatever the environment offers.
+    Key {
+        /// Access key id.
+        id: SecretString,
+        /// Secret access key.
+        secret: SecretString,
+    },
+    /// ARN of a role, assumed with what the environment offers, and with the external id of
+    /// `AWS_ASSUME_ROLE_EXTERNAL_ID` if that is set.
+    Role(String),
 }
 
 /// What S3 is asked to encrypt objects with.
@@ -78,11 +97,11 @@ impl Place {
 impl S3Place {
     fn open(&self, encryption: &Encryption) -> Result<Opened, RejectError> {
         let place = format!("s3://{}", self.bucket);
-        let mut builder = match &self.keys {
-            Some((id, secret)) => AmazonS3Builder::new()
+        let mut builder = match &self.credentials {
+            S3Credentials::Key { id, secret } => AmazonS3Builder::new()
                 .with_access_key_id(id.expose_secret())
                 .with_secret_access_key(secret.expose_secret()),
-            None => AmazonS3Builder::from_env(),
+            S3Credentials::Environment | S3Credentials::Role(_) => AmazonS3Builder::from_env(),
         };
         builder = builder.with_bucket_name(&self.bucket);
         if !self.region.is_empty() {
@@ -94,6 +113,16 @@ impl S3Place {
                 .with_endpoint(endpoint.trim_end_matches('/'))
                 .with_allow_http(endpoint.starts_with("http://"))
                 .with_virtual_hosted_style_request(false);
+        }
+        if let S3Credentials::Role(arn) = &self.credentials {
+            let role =
+                AssumedRole::new(arn, builder.clone()).map_err(|error| RejectError::Place {
+                    place: place.clone(),
+                    reason: format!(
+                        "role_arn: {error}; check it, and AWS_ENDPOINT_URL_STS if it is set"
+                    ),
+                })?;
+            builder = builder.with_credentials(Arc::new(role));
         }
         Ok(Opened {
             store: build_s3(builder, encryption, &place)?,

@@ -1,5 +1,6 @@
 //! Rejected records in S3: formats, names, credentials, encryption.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::harness::lines::{KEY, Stream, contact, contacts};
@@ -7,6 +8,7 @@ use crate::harness::process::{self, Job, Output, Running};
 use crate::harness::rejected::{self, Rejected};
 use crate::harness::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use crate::harness::sim::TestSim;
+use crate::harness::sts::StsServer;
 
 /// Contacts of which the second, fourth and sixth are bad: by decode, by coerce and by the org.
 pub(crate) fn mixed(stream: &Stream) -> Vec<String> {
@@ -249,4 +251,55 @@ async fn keys_of_the_config_come_before_those_of_the_environment() {
         assert_eq!(told["status"], status, "{told}");
         output.keeps_secret(&["another", SECRET_KEY]);
     }
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_the_keys_of_the_environment() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let mut storage = s3.config();
+    storage["role_arn"] = json!("arn:aws:iam::123456789:role/rejected+records");
+    for key in ["access_key_id", "secret_access_key"] {
+        storage.as_object_mut().unwrap().remove(key);
+    }
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
+    let run = async |args: &[String], sts: &StsServer, lines: Vec<String>| {
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", "OWNKEY"),
+            ("AWS_SECRET_ACCESS_KEY", "own-secret"),
+            ("AWS_ENDPOINT_URL_STS", sts.endpoint.as_str()),
+            ("AWS_ASSUME_ROLE_EXTERNAL_ID", "workspace-7"),
+        ];
+        let mut running = Running::start_in(args, &environment);
+        running.feed(lines);
+        let output = running.finish().await;
+        output.keeps_secret(&["own-secret", SECRET_KEY, "session-of-the-role"]);
+        output
+    };
+
+    let sts = StsServer::start(Some(TimeDelta::hours(1))).await;
+    let lines = mixed(&stream);
+    let output = run(&job.write_args(), &sts, lines.clone())
+        .await
+        .succeeded();
+    check_mixed(&output, &rejected::read_all(&s3.objects()), &lines);
+    let seen = sts.seen();
+    assert_eq!(seen.len(), 1, "one session lasts: {seen:?}");
+    assert!(seen[0].contains("Credential=OWNKEY/") && seen[0].contains("/us-east-1/sts/aws4"));
+    let form = "Action=AssumeRole&Version=2011-06-15\
+        &RoleArn=arn%3Aaws%3Aiam%3A%3A123456789%3Arole%2Frejected%2Brecords\
+        &RoleSessionName=arrow-salesforce&DurationSeconds=3600&ExternalId=workspace-7";
+    assert!(seen[0].ends_with(form), "{}", seen[0]);
+
+    let short = StsServer::start(Some(TimeDelta::minutes(1))).await;
+    run(&job.check_args(), &short, Vec::new()).await.succeeded();
+    assert!(
+        short.seen().len() > 1,
+        "a session that ends soon is renewed"
+    );
+
+    let refusing = StsServer::start(None).await;
+    let output = run(&job.check_args(), &refusing, Vec::new()).await;
+    let status = &output.of("CONNECTION_STATUS")[0]["connectionStatus"];
+    assert_eq!(status["status"], "FAILED");
+    insta::assert_snapshot!(status["message"].as_str().unwrap(), @"cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: role_arn arn:aws:iam::123456789:role/rejected+records cannot be assumed (AccessDenied); allow the environment's credentials sts:AssumeRole on the role, let the role's trust policy name them, and set AWS_ASSUME_ROLE_EXTERNAL_ID where it asks for an external id");
 }

@@ -7,7 +7,8 @@ use super::super::null_is_default;
 use super::{absent_if_empty, empty, parse_url, required, typed};
 use crate::error::{Error, Result};
 use crate::reject::{
-    Compression, Encryption, FileFormat, Flattening, Format, Place, RejectConfig, S3Place,
+    Compression, Encryption, FileFormat, Flattening, Format, Place, RejectConfig, S3Credentials,
+    S3Place,
 };
 
 const STORAGE: &str = "object_storage_config";
@@ -121,19 +122,26 @@ enum CompressionType {
 
 impl S3File {
     fn check(self) -> Result<RejectConfig> {
-        if absent_if_empty(self.role_arn).is_some() {
-            return Err(Error::config(format!(
-                "{STORAGE}.role_arn: a role can be assumed by web identity only, which the \
-                 environment gives (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE); leave role_arn \
-                 empty, and for a role of the environment access_key_id and secret_access_key too"
-            )));
-        }
-        let keys = match (
+        let role = absent_if_empty(self.role_arn).map(|arn| arn.trim().to_owned());
+        let credentials = match (
             absent_if_empty(self.access_key_id),
             absent_if_empty(self.secret_access_key),
+            role,
         ) {
-            (Some(id), Some(secret)) => Some((id.into(), secret.into())),
-            (None, None) => None,
+            (Some(id), Some(secret), role) => {
+                if role.is_some() {
+                    tracing::warn!(
+                        "role_arn is not used, since access_key_id and secret_access_key are set: \
+                         leave them out to assume it with the environment's credentials"
+                    );
+                }
+                S3Credentials::Key {
+                    id: id.into(),
+                    secret: secret.into(),
+                }
+            }
+            (None, None, Some(arn)) => S3Credentials::Role(arn),
+            (None, None, None) => S3Credentials::Environment,
             _ => {
                 return Err(Error::config(format!(
                     "{STORAGE}: access_key_id and secret_access_key come together; give both, or \
@@ -153,7 +161,7 @@ impl S3File {
             bucket: required("object_storage_config.s3_bucket_name", self.s3_bucket_name)?,
             region,
             endpoint,
-            keys,
+            credentials,
             bucket_path: self.bucket_path,
         });
         Ok(RejectConfig {

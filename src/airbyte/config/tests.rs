@@ -5,7 +5,9 @@ use super::storage::S3File;
 use super::*;
 use crate::bulk::Flow;
 use crate::error::ErrorKind;
-use crate::reject::{Compression, Encryption, FileFormat, Flattening, Format, S3Place};
+use crate::reject::{
+    Compression, Encryption, FileFormat, Flattening, Format, S3Credentials, S3Place,
+};
 
 pub(crate) fn valid() -> Value {
     json!({
@@ -115,7 +117,9 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
     assert_eq!(rejects.encryption, Encryption::BucketDefault);
     let s3 = s3_of(config);
     assert_eq!(s3.bucket_path, "rejected_records/");
-    let (id, _) = s3.keys.unwrap();
+    let S3Credentials::Key { id, .. } = s3.credentials else {
+        panic!("{s3:?}");
+    };
     assert_eq!(id.expose_secret(), "your_access_key_id");
 }
 
@@ -241,8 +245,15 @@ fn errors_of_the_object_storage_name_its_keys() {
 }
 
 #[test]
-fn roles_are_assumed_by_web_identity_only() {
-    insta::assert_snapshot!(complaint_of(&s3(&json!({"role_arn": "arn:aws:iam::1:role/x"}))), @"object_storage_config.role_arn: a role can be assumed by web identity only, which the environment gives (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE); leave role_arn empty, and for a role of the environment access_key_id and secret_access_key too");
+fn keys_come_before_a_role_and_a_role_before_the_environment() {
+    let role = "arn:aws:iam::1:role/x";
+    let of = |storage| s3_of(parse(&s3(&storage)).unwrap()).credentials;
+    let keys = json!({"access_key_id": "A0", "secret_access_key": "s", "role_arn": role});
+    assert!(matches!(of(keys), S3Credentials::Key { .. }));
+    let only_role = json!({"access_key_id": "", "role_arn": role});
+    assert!(matches!(of(only_role), S3Credentials::Role(arn) if arn == role));
+    let nothing = json!({"role_arn": ""});
+    assert!(matches!(of(nothing), S3Credentials::Environment));
 }
 
 #[test]

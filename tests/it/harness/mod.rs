@@ -5,3 +5,4 @@ pub(crate) mod process;
 pub(crate) mod rejected;
 pub(crate) mod s3;
 pub(crate) mod sim;
+pub(crate) mod sts;

@@ -11,7 +11,7 @@ use s3s::service::S3ServiceBuilder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::super::{Encryption, Place, RejectConfig, S3Place};
+use super::super::super::{Encryption, Place, RejectConfig, S3Credentials, S3Place};
 use super::jsonl;
 
 pub(super) const KEY_ID: &str = "AKIDEXAMPLEKEYID";
@@ -86,7 +86,10 @@ pub(super) fn s3_config(endpoint: &str, bucket: &str, secret: &str) -> RejectCon
             bucket: bucket.to_owned(),
             region: "us-east-1".to_owned(),
             endpoint: Some(endpoint.to_owned()),
-            keys: Some((KEY_ID.into(), secret.into())),
+            credentials: S3Credentials::Key {
+                id: KEY_ID.into(),
+                secret: secret.into(),
+            },
             bucket_path: "rejected/".to_owned(),
         }),
         file: jsonl(),
