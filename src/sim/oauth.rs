@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{RawForm, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -40,8 +40,13 @@ impl Form {
 }
 
 /// Answers `POST /services/oauth2/token`.
-pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawForm) -> Response {
-    let form = Form(url::form_urlencoded::parse(&form).into_owned().collect());
+pub(crate) async fn token(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawForm(form): RawForm,
+) -> Response {
+    let mut form = Form(url::form_urlencoded::parse(&form).into_owned().collect());
+    form.0.extend(basic(&headers).into_iter().flatten());
     let answer = match form.field("grant_type") {
         "refresh_token" => refresh(&shared, &form).await,
         "client_credentials" => client(&shared, &form).map(|()| None),
@@ -52,6 +57,14 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawF
         Ok(refresh_token) => issue(&shared, refresh_token),
         Err((error, description)) => refused(error, description),
     }
+}
+
+/// The client's id and secret where they come in a header, as simple-salesforce sends them.
+fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let decoded = String::from_utf8(jwt::base64(value.strip_prefix("Basic ")?)?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    Some([("client_id", id), ("client_secret", secret)].map(|(k, v)| (k.to_owned(), v.to_owned())))
 }
 
 /// Gives an access token, and the refresh token that a rotation made.

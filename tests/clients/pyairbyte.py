@@ -8,8 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 # Read by PyAirbyte when it is imported: nothing is asked of the network.
@@ -20,7 +18,9 @@ import airbyte as ab  # noqa: E402
 from airbyte import exceptions  # noqa: E402
 from airbyte.strategies import WriteStrategy  # noqa: E402
 
+import simulator  # noqa: E402
 import source as source_program  # noqa: E402
+from simulator import Org, simulated_org  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 KEY = source_program.KEY
@@ -28,41 +28,10 @@ STREAMS = list(source_program.TYPES)
 WRONG = "not-the-client-secret"
 
 
-class Org:
-    """A simulated org, and what it says of itself."""
-
-    def __init__(self, url: str):
-        self.url = url
-
-    def get(self, path: str):
-        with urllib.request.urlopen(f"{self.url}/sim/{path}") as answer:
-            return json.load(answer)
-
-    def reset(self) -> None:
-        request = urllib.request.Request(f"{self.url}/sim/reset", method="POST")
-        urllib.request.urlopen(request).close()
-
-    def count(self, stream: str) -> int:
-        return self.get(f"objects/{stream}")["count"]
-
-    def operations(self) -> set[str]:
-        return {job["operation"] for job in self.get("state")["jobs"]}
-
-    def records(self, stream: str) -> dict[str, dict]:
-        """The fields that the source knows, of each record by its key."""
-        fields = source_program.TYPES[stream]
-        rows = self.get(f"objects/{stream}/rows")
-        return {row[KEY]: {field: row.get(field) for field in fields} for row in rows}
-
-
-@contextmanager
-def simulated_org(binary: str):
-    command = [binary, "simulate", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Org(process.stdout.readline().strip())
-        finally:
-            process.terminate()
+def records(org: Org, stream: str) -> dict[str, dict]:
+    """What the org holds of a stream: the fields that the source knows, of each record by its key."""
+    fields = source_program.TYPES[stream]
+    return {row[KEY]: {field: row.get(field) for field in fields} for row in org.rows(stream)}
 
 
 def source(accounts: int, contacts: int, revision: int) -> ab.Source:
@@ -76,10 +45,7 @@ def source(accounts: int, contacts: int, revision: int) -> ab.Source:
 
 
 def destination(binary: str, org: Org, **settings) -> ab.Destination:
-    config = {
-        "client_id": "sim-client-id",
-        "client_secret": "sim-client-secret",
-        "refresh_token": "sim-refresh-token",
+    config = simulator.CREDENTIALS | {
         "is_sandbox": False,
         "auth_type": "Client",
         "login_url": org.url,
@@ -105,7 +71,7 @@ def sent(stream: str, config: dict) -> dict[str, dict]:
 def assert_holds(org: Org, config: dict, operation: str) -> None:
     """The org holds what the source reads with this config, and nothing else."""
     for stream in STREAMS:
-        expected, held = sent(stream, config), org.records(stream)
+        expected, held = sent(stream, config), records(org, stream)
         assert org.count(stream) == len(expected), (stream, org.count(stream), len(expected))
         for key, record in expected.items():
             assert held[key] == record, f"{stream}: {held[key]} in the org, {record} sent"

@@ -169,3 +169,33 @@ async fn clients_ask_about_the_org_and_the_user() {
     let user = client.get("/sobjects/User/0055g0000000000AAA").await;
     assert_eq!(user["Username"], "loader@sim.example");
 }
+
+#[tokio::test]
+async fn slashes_around_a_path_do_not_matter() {
+    let client = Client::start(SimOptions::default()).await;
+    for path in ["/limits/", "/limits", "/limits/?a=b"] {
+        assert!(
+            client.get(path).await["DailyApiRequests"].is_object(),
+            "{path}"
+        );
+    }
+    let url = format!("{}//services/data", client.sim.url());
+    let versions: Value = client
+        .http
+        .get(&url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(versions[4]["version"], "62.0");
+    // A session is asked for all the same.
+    let limits = client
+        .http
+        .get(format!("{url}/v62.0/limits"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(limits.status(), StatusCode::UNAUTHORIZED);
+}
