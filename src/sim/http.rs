@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::listener::Connection;
+use super::oauth::{ORG_ID, USER_ID};
 use super::state::{Shared, lock};
 use super::{ingest, inspect, metadata, oauth, query};
 
@@ -74,6 +75,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
         .route("/services/oauth2/userinfo", get(oauth::user_info))
+        .route(&format!("/id/{ORG_ID}/{USER_ID}"), get(oauth::identity))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .nest("/services/data/{version}", data)

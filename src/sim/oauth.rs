@@ -74,7 +74,7 @@ fn issue(shared: &Shared, refresh_token: Option<String>) -> Response {
     let mut answer = json!({
         "access_token": token,
         "instance_url": url,
-        "id": format!("{url}/id/{ORG_ID}/{USER_ID}"),
+        "id": identity_url(shared),
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),
         "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
@@ -189,13 +189,30 @@ pub(crate) async fn revoke(
     StatusCode::OK
 }
 
+/// Name, e-mail address and user name of the user.
+const USER: (&str, &str) = ("Lena Loader", "loader@sim.example");
+
 /// Answers `GET /services/oauth2/userinfo`.
 pub(crate) async fn user_info() -> Json<Value> {
-    let name = "loader@sim.example";
+    let (name, email) = USER;
     Json(
-        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": name,
-        "email": name, "name": "Lena Loader"}),
+        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": email,
+        "email": email, "name": name}),
     )
+}
+
+/// Answers `GET /id/{org}/{user}`, which is the `id` of a token's answer.
+pub(crate) async fn identity(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let (name, email) = USER;
+    Json(
+        json!({"id": identity_url(&shared), "user_id": USER_ID, "organization_id": ORG_ID,
+        "username": email, "display_name": name, "email": email, "active": true,
+        "user_type": "STANDARD"}),
+    )
+}
+
+fn identity_url(shared: &Shared) -> String {
+    format!("{}/id/{ORG_ID}/{USER_ID}", shared.url)
 }
 
 /// Whether an access token is valid; the answer to an invalid one is in `http`.

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Airbyte's own clients against the binary: PyAirbyte loads a simulated org through it, and Airbyte's
-# protocol models parse what it printed in the test suite.
+# Clients that others wrote judge the binary and its simulated org:
+#
+# - Airbyte's protocol models parse what the binary printed in the test suite; a JSON Schema validator
+#   and airbyte-cdk's own checks read its spec; PyAirbyte loads a simulated org through it;
+# - simple-salesforce and jsforce, which know Salesforce, load the simulated org by themselves.
 #
 #   cargo build --release && tests/clients/run.sh target/release/destination-salesforce
 #
 # A second argument is the directory of lines that `AIRBYTE_LINES_DIR=DIRECTORY cargo test` left.
-# Needs Python 3.10 to 3.12 and PyPI; on Debian it installs what Python lacks.
+# Needs Python 3.10 to 3.12 and PyPI; on Debian it installs what Python lacks. jsforce runs only
+# where there are Node 18 or later and npm.
 set -euo pipefail
 
 binary=$(realpath "$1")
@@ -17,8 +21,11 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
 fi
 
 # An environment for each set of versions, made once.
-versions=$(cat requirements.txt constraints.txt | sha256sum | cut -c -12)
-venv=$(realpath -m ../../target/clients-"$versions")
+environment() {
+  realpath -m ../../target/clients-"$(cat "$@" | sha256sum | cut -c -12)"
+}
+
+venv=$(environment requirements.txt constraints.txt)
 if [ ! -e "$venv/complete" ]; then
   rm -rf "$venv" && python3 -m venv "$venv"
   if ! "$venv/bin/pip" install -q --no-compile -r requirements.txt -c constraints.txt; then
@@ -36,8 +43,30 @@ trap 'rm -rf "$TMPDIR"' EXIT
 if [ -n "$lines" ]; then
   "$venv/bin/python" parse_lines.py "$lines"
 fi
+"$venv/bin/python" spec.py "$binary"
 # PyAirbyte draws its progress on stderr: it is shown only if the test fails.
 if ! "$venv/bin/python" pyairbyte.py "$binary" 2>"$TMPDIR/stderr"; then
   cat "$TMPDIR/stderr" >&2
   exit 1
 fi
+"$venv/bin/python" simplesalesforce.py "$binary"
+
+# The lock file is made without addresses, for any registry that npm is set to:
+# npm install --package-lock-only --omit-lockfile-registry-resolved
+node_version=$(node --version 2>/dev/null | grep -oE '[0-9]+' | head -n 1) || true
+if [ "${node_version:-0}" -lt 18 ] || ! command -v npm >/dev/null; then
+  echo "jsforce: skipped, there is no Node 18 or later with npm"
+  exit 0
+fi
+modules=$(environment package.json package-lock.json)
+if [ ! -e "$modules/complete" ]; then
+  rm -rf "$modules" && mkdir -p "$modules" && cp package.json package-lock.json "$modules"
+  if ! (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2); then
+    echo "jsforce: skipped, npm cannot install it"
+    exit 0
+  fi
+  touch "$modules/complete"
+fi
+# A module finds what it imports beside itself.
+cp jsforce.mjs "$modules"
+node "$modules/jsforce.mjs" "$binary"

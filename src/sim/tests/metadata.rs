@@ -168,6 +168,13 @@ async fn clients_ask_about_the_org_and_the_user() {
     assert_eq!(wrong[0]["errorCode"], "INVALID_FIELD");
     let user = client.get("/sobjects/User/0055g0000000000AAA").await;
     assert_eq!(user["Username"], "loader@sim.example");
+    assert_eq!(user["IsActive"], true);
+    let csv = "Name,NumberOfEmployees\nAcme,7\n";
+    let job = client.insert("Account", csv).await;
+    let account = client.result(&job, "successfulResults").await;
+    let id = account[1].split('"').nth(1).unwrap();
+    let account = client.get(&format!("/sobjects/Account/{id}")).await;
+    assert_eq!(account["NumberOfEmployees"], 7);
 }
 
 #[tokio::test]
