@@ -25,20 +25,15 @@ const POLLING = { pollInterval: 20, pollTimeout: 20_000 };
 // A simulated org, and what it says of itself.
 async function simulatedOrg(binary) {
   const stdio = ["ignore", "pipe", "inherit"];
-  const process_ = spawn(binary, ["simulate", "--port", "0"], { stdio });
-  const [url] = await new Promise((resolve, reject) => {
-    createInterface(process_.stdout).once("line", (line) => resolve([line.trim()]));
-    process_.once("error", reject);
-    process_.once("exit", (code) => reject(new Error(`the simulator ended with ${code}`)));
+  const simulator = spawn(binary, ["simulate", "--port", "0"], { stdio });
+  const url = await new Promise((resolve, reject) => {
+    createInterface(simulator.stdout).once("line", resolve);
+    simulator.once("error", reject);
+    simulator.once("exit", (code) => reject(new Error(`the simulator ended with ${code}`)));
   });
-  const post = (path, body = {}) =>
-    fetch(`${url}/sim/${path}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
   const get = async (path) => (await fetch(`${url}/sim/${path}`)).json();
-  return { url, post, get, stop: () => process_.kill() };
+  const reset = () => fetch(`${url}/sim/reset`, { method: "POST" });
+  return { url, get, reset, stop: () => simulator.kill() };
 }
 
 async function connection(org) {
@@ -213,7 +208,7 @@ try {
     upsertsUpdatesAndDeletes,
     refusedAndAbortedJobs,
   ]) {
-    await org.post("reset");
+    await org.reset();
     await test(org);
     console.log(`jsforce ${version}: ${test.name} ok`);
   }

@@ -71,7 +71,8 @@ class Spec:
             output, spec=self.specification, config=config, verb="check", connector_name=NAME
         )
         (message,) = output.connection_status_messages
-        return {"status": message.connectionStatus.status.value, "message": message.connectionStatus.message}
+        status = message.connectionStatus
+        return {"status": status.status.value, "message": status.message}
 
 
 def leaves(error: ValidationError) -> set[str]:
@@ -166,13 +167,13 @@ def documented_configs_work(spec: Spec, binary: str, org: Org) -> None:
     private_key, public_key = simulator.key_pair()
     known = simulator.CREDENTIALS | {"username": "loader@example.com", "private_key": private_key}
     org.post("options", {"jwt_public_key": public_key, "jwt_user": known["username"]})
-    configs = [*documented(), ("client credentials", simulator.CREDENTIALS | {"auth_type": "ClientCredentials"})]
-    for name, config in configs:
+    client_credentials = simulator.CREDENTIALS | {"auth_type": "ClientCredentials"}
+    for name, config in [*documented(), ("client credentials", client_credentials)]:
         config = {key: known.get(key, value) for key, value in config.items()}
         config |= {"login_url": org.url, "object_storage_config": {"storage_type": "None"}}
-        assert spec.check(binary, config)["status"] == "SUCCEEDED", (name, spec.check(binary, config))
-        wrong = config | {"client_id": "no-client-of-this-org"}
-        status = spec.check(binary, wrong)
+        status = spec.check(binary, config)
+        assert status["status"] == "SUCCEEDED", (name, status)
+        status = spec.check(binary, config | {"client_id": "no-client-of-this-org"})
         assert status["status"] == "FAILED" and "client_id" in status["message"], (name, status)
 
 
