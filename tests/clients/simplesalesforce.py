@@ -16,6 +16,7 @@ from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
     SalesforceExpiredSession,
+    SalesforceMalformedRequest,
     SalesforceOperationError,
 )
 
@@ -227,6 +228,18 @@ def upserts_updates_and_deletes(org: Org) -> None:
     # Records that are gone cannot be deleted again.
     (job,) = sf.bulk2.Contact.delete(records=gone[:3], wait=0)
     assert counts([job]) == (3, 3)
+
+    lost = [{"Id": row["Id"]} for row in org.rows("Contact")[:20]]
+    try:
+        sf.bulk2.Contact.hard_delete(records=lost, wait=0)
+    except SalesforceMalformedRequest as error:
+        assert error.content[0]["errorCode"] == "FEATURENOTENABLED", error
+    else:
+        raise AssertionError("the user may not delete for good")
+    org.post("options", {"hard_delete": True})
+    (job,) = sf.bulk2.Contact.hard_delete(records=lost, wait=0)
+    assert counts([job]) == (20, 0)
+    assert org.count("Contact") == 180 and len(org.get("objects/Contact/deleted")) == 100
 
 
 def refused_jobs(org: Org) -> None:
