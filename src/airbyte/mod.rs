@@ -116,12 +116,17 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads the file that an option of the command line names.
+/// Reads the file that an option of the command line names, without the mark that some editors put
+/// before UTF-8.
 fn read_file(option: &str, path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
+    let mut content = std::fs::read(path).map_err(|error| {
         Error::config(format!(
             "the file of --{option} cannot be read: {}: {error}",
             path.display()
         ))
-    })
+    })?;
+    if content.starts_with("\u{feff}".as_bytes()) {
+        content.drain(.."\u{feff}".len());
+    }
+    Ok(content)
 }

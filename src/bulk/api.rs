@@ -71,6 +71,9 @@ impl Failure<'_> {
     }
 }
 
+/// What a gateway answers with.
+pub(crate) const PAGE: &str = "an HTML or XML page";
+
 /// The first error of the body. Gateways answer HTML, whose text helps nobody.
 fn parse(body: &[u8]) -> ApiError {
     let start = body.trim_ascii_start().first();
@@ -84,7 +87,7 @@ fn parse(body: &[u8]) -> ApiError {
     found.unwrap_or_else(|| ApiError {
         error_code: String::new(),
         message: match start {
-            Some(b'<') => "an HTML or XML page",
+            Some(b'<') => PAGE,
             Some(_) => "an answer of another form",
             None => "an empty answer",
         }

@@ -12,8 +12,9 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
-use super::api::Failure;
+use super::api::{Failure, PAGE};
 use super::auth::{Auth, OnRotated, Session};
 use super::body::{ChunkBody, Progress};
 use super::call::{Call, Payload};
@@ -127,7 +128,7 @@ impl Client {
         let action = format!("describing {object}");
         let path = ["sobjects", object, "describe"];
         let call = Call::get(&action, &path, Policy::READ);
-        let described = self.read(&call).await;
+        let described = self.read_document(&call).await;
         described.map_err(|error| error.of_object(object))
     }
 
@@ -137,7 +138,7 @@ impl Client {
     /// Any of a call's.
     pub async fn sobjects(&self) -> Result<Vec<u8>, BulkError> {
         let call = Call::get("listing the objects", &["sobjects"], Policy::READ);
-        self.read(&call).await
+        self.read_document(&call).await
     }
 
     /// What is left of the org's allowances.
@@ -146,8 +147,7 @@ impl Client {
     /// Any of a call's.
     pub async fn limits(&self) -> Result<Limits, BulkError> {
         let call = Call::get("reading the limits", &["limits"], Policy::READ);
-        let body = self.read(&call).await?;
-        parse_json(call.action, &body)
+        self.read_json(&call).await
     }
 
     /// What this client has used so far.
@@ -210,9 +210,25 @@ impl Client {
             .await
     }
 
+    /// One try of a call and its answer. A page is a gateway's: no answer to these calls is one.
     pub(crate) async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
         let mut answer = self.answer(call).await?;
-        read_body(call.action, &host_of(&answer), &mut answer).await
+        let body = read_body(call.action, &host_of(&answer), &mut answer).await?;
+        if body.trim_ascii_start().starts_with(b"<") {
+            return Err(BulkError::Unavailable {
+                action: call.action.to_owned(),
+                status: answer.status().as_u16(),
+                detail: PAGE.to_owned(),
+                retry_after: None,
+            });
+        }
+        Ok(body)
+    }
+
+    /// As [`Client::read_json`], for a document of any form.
+    async fn read_document(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+        let document: Box<RawValue> = self.read_json(call).await?;
+        Ok(Box::<str>::from(document).into_string().into_bytes())
     }
 
     /// As [`Client::read`]; an answer that is no such JSON is repeated too, as the policy says.

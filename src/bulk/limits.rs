@@ -15,10 +15,19 @@ pub struct Limit {
     pub remaining: i64,
 }
 
-/// The allowances of the org, by Salesforce's names.
+/// The allowances of the org, by Salesforce's names; those of a form of their own are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "BTreeMap<String, serde_json::Value>")]
 pub struct Limits(BTreeMap<String, Limit>);
+
+impl From<BTreeMap<String, serde_json::Value>> for Limits {
+    fn from(told: BTreeMap<String, serde_json::Value>) -> Self {
+        let known = told
+            .into_iter()
+            .filter_map(|(name, limit)| Some((name, serde_json::from_value(limit).ok()?)));
+        Self(known.collect())
+    }
+}
 
 impl Limits {
     /// The allowance of this name, e.g. `DataStorageMB`.
@@ -87,11 +96,14 @@ mod tests {
     fn limits_by_name() {
         let limits: Limits = serde_json::from_str(
             r#"{"DailyApiRequests":{"Max":15000,"Remaining":14998,"An App":{"Max":0,"Remaining":0}},
-                "DailyBulkApiBatches":{"Max":15000,"Remaining":-1}}"#,
+                "DailyBulkApiBatches":{"Max":15000,"Remaining":-1},
+                "NewLimit":{"Max":1},"Other":null}"#,
         )
         .unwrap();
         assert_eq!(limits.daily_api_requests().unwrap().remaining, 14_998);
         assert_eq!(limits.daily_bulk_batches().unwrap().remaining, -1);
-        assert_eq!(limits.get("DataStorageMB"), None);
+        for absent in ["DataStorageMB", "NewLimit", "Other"] {
+            assert_eq!(limits.get(absent), None);
+        }
     }
 }

@@ -127,10 +127,13 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
 ) -> Result<T, BulkError> {
     serde_json::from_slice(body).map_err(|error| BulkError::Answer {
         action: action.to_owned(),
-        reason: format!(
-            "JSON of another form at line {} column {}",
-            error.line(),
-            error.column()
-        ),
+        reason: match body.trim_ascii() {
+            [] => "it is empty".to_owned(),
+            _ => format!(
+                "JSON of another form at line {} column {}",
+                error.line(),
+                error.column()
+            ),
+        },
     })
 }

@@ -5,6 +5,8 @@ use memchr::memchr;
 /// Above this a buffer that has been used up is given back.
 const KEPT_BYTES: usize = 1 << 20;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Puts lines together from blocks of any size.
 ///
 /// ```
@@ -51,7 +53,7 @@ impl LineSplitter {
         let line = self.buffer.get(self.start..end)?;
         self.start = end + 1;
         self.searched = self.start;
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
+        Some(bare(line))
     }
 
     /// At the end of input, after the last complete line: the line that has no newline.
@@ -59,8 +61,14 @@ impl LineSplitter {
         let line = self.buffer.get(self.start..)?;
         self.start = self.buffer.len();
         self.searched = self.start;
-        (!line.is_empty()).then(|| line.strip_suffix(b"\r").unwrap_or(line))
+        (!line.is_empty()).then(|| bare(line))
     }
+}
+
+/// A line without the mark that some editors put before UTF-8, and without the rest of `\r\n`.
+fn bare(line: &[u8]) -> &[u8] {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -89,6 +97,14 @@ mod tests {
             [b"a\r".to_vec(), b"".to_vec(), b"b".to_vec()]
         );
         assert!(split(&[b""]).is_empty());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        assert_eq!(
+            split(&["\u{feff}a\u{feff}\r\n\u{feff}".as_bytes()]),
+            ["a\u{feff}".as_bytes().to_vec(), b"".to_vec()]
+        );
     }
 
     #[test]

@@ -213,6 +213,15 @@ impl Cause {
                 | "AuthorizationHeaderMalformed"
                 | "IllegalLocationConstraintException",
             ) => return Self::WrongRegion,
+            Some(
+                "AccessDenied"
+                | "AllAccessDisabled"
+                | "ExpiredToken"
+                | "InvalidAccessKeyId"
+                | "InvalidToken"
+                | "SignatureDoesNotMatch"
+                | "TokenRefreshRequired",
+            ) => return Self::AccessDenied(code),
             _ => {}
         }
         if text.contains("incorrectly configured region") {

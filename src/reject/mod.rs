@@ -17,6 +17,7 @@ mod path;
 mod place;
 mod read;
 mod record;
+mod remove;
 mod role;
 mod store;
 mod value;

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
+use object_store::{BackoffConfig, ObjectStore, ObjectStoreScheme, RetryConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::error::{Cause, RejectError};
+use super::remove::RemoveOne;
 use super::role::AssumedRole;
 
 /// Tries of a request after the first.
-const MAX_RETRIES: usize = 6;
+const MAX_RETRIES: usize = 8;
+/// First pause between tries; the jitter lets pauses grow slowly. An inserted row whose reason
+/// cannot be stored is inserted again by the next sync, so several seconds are sat out.
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
 /// Longest time that a request and its retries take.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -82,6 +86,8 @@ pub(super) struct Opened {
     /// What keys are told after: `s3://bucket`, or a URL without secrets.
     pub(super) place: String,
     pub(super) prefix: String,
+    /// S3 alone.
+    pub(super) remove: Option<RemoveOne>,
 }
 
 impl Place {
@@ -124,10 +130,12 @@ impl S3Place {
                 })?;
             builder = builder.with_credentials(Arc::new(role));
         }
+        let (store, remove) = build_s3(builder, encryption, &place)?;
         Ok(Opened {
-            store: build_s3(builder, encryption, &place)?,
+            store,
             place,
             prefix: self.bucket_path.clone(),
+            remove,
         })
     }
 }
@@ -148,10 +156,12 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
     let prefix = path.to_string();
     if scheme == ObjectStoreScheme::AmazonS3 {
         let builder = AmazonS3Builder::from_env().with_url(url.as_str());
+        let (store, remove) = build_s3(builder, encryption, &place)?;
         return Ok(Opened {
-            store: build_s3(builder, encryption, &place)?,
+            store,
             place: root_of(&place, &prefix),
             prefix,
+            remove,
         });
     }
     if *encryption != Encryption::BucketDefault {
@@ -173,6 +183,7 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
             store: Arc::new(store.with_automatic_cleanup(true)),
             place,
             prefix: String::new(),
+            remove: None,
         });
     }
     let (store, _) = object_store::parse_url(url)
@@ -181,6 +192,7 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
         store: Arc::from(store),
         place: root_of(&place, &prefix),
         prefix,
+        remove: None,
     })
 }
 
@@ -194,24 +206,33 @@ fn build_s3(
     builder: AmazonS3Builder,
     encryption: &Encryption,
     place: &str,
-) -> Result<Arc<dyn ObjectStore>, RejectError> {
-    let retry = RetryConfig {
+) -> Result<(Arc<dyn ObjectStore>, Option<RemoveOne>), RejectError> {
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
+    let signed_for = region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+    let opened = encrypted(builder, encryption)
+        .and_then(|builder| builder.with_retry(retry()).build())
+        .and_then(|store| Ok((RemoveOne::new(store.clone(), signed_for)?, store)));
+    let (remove, store) = opened.map_err(|_| RejectError::Place {
+        place: place.to_owned(),
+        reason: format!(
+            "the settings make no S3 client (region {}); check the bucket, s3_bucket_region, \
+             s3_endpoint, rejected_records_kms_key_id, and that both keys are set or neither",
+            region.as_deref().unwrap_or("not set")
+        ),
+    })?;
+    Ok((Arc::new(store), Some(remove)))
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
         max_retries: MAX_RETRIES,
         retry_timeout: RETRY_TIMEOUT,
+        backoff: BackoffConfig {
+            init_backoff: FIRST_PAUSE,
+            ..BackoffConfig::default()
+        },
         ..RetryConfig::default()
-    };
-    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
-    let store = encrypted(builder, encryption)
-        .and_then(|builder| builder.with_retry(retry).build())
-        .map_err(|_| RejectError::Place {
-            place: place.to_owned(),
-            reason: format!(
-                "the settings make no S3 client (region {}); check the bucket, s3_bucket_region, \
-                 s3_endpoint, rejected_records_kms_key_id, and that both keys are set or neither",
-                region.as_deref().unwrap_or("not set")
-            ),
-        })?;
-    Ok(Arc::new(store))
+    }
 }
 
 fn encrypted(

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{BufReader, Seek as _, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -22,6 +23,7 @@ use super::format::FileFormat;
 use super::path::{FileParts, Layout};
 use super::place::{Encryption, Opened, Place};
 use super::read::{RejectedReader, read_rejected};
+use super::remove::RemoveOne;
 
 /// Puts of one object whose answers may be lost.
 const MAX_LOST: usize = 3;
@@ -70,12 +72,15 @@ pub struct RejectStream {
 /// The store of rejected records, shared by all streams of a sync.
 pub struct RejectStore {
     store: Arc<dyn ObjectStore>,
+    remove: Option<RemoveOne>,
     /// What keys are told after: `s3://bucket`, or a URL without secrets.
     place: String,
     prefix: String,
     layout: Layout,
     file: FileFormat,
     directories: Mutex<HashMap<String, Directory>>,
+    /// The server has said that it cannot put on condition.
+    unconditional: AtomicBool,
 }
 
 /// A file name as the template gives it, and the free one reserved for it.
@@ -101,16 +106,19 @@ impl RejectStore {
             store,
             place,
             prefix,
+            remove,
         } = config.place.open(&config.encryption)?;
         let path_format = config.path_format.as_deref();
         let file_name_format = config.file_name_format.as_deref();
         Ok(Self {
             store,
+            remove,
             place,
             prefix,
             layout: Layout::new(path_format, file_name_format, start)?,
             file: config.file,
             directories: Mutex::default(),
+            unconditional: AtomicBool::default(),
         })
     }
 
@@ -135,16 +143,23 @@ impl RejectStore {
             .await
             .map_err(|error| self.failed("write", key.as_ref(), &error))?;
         let names = self.list(&directory).await;
-        self.store
-            .delete(&key)
-            .await
-            .map_err(|error| self.failed("delete", key.as_ref(), &error))?;
+        self.delete(&key).await?;
         if names?.iter().any(|name| name == "_check_test") {
             return Ok(());
         }
         Err(RejectError::NotListed {
             object: self.shown(key.as_ref()),
         })
+    }
+
+    async fn delete(&self, key: &Path) -> Result<(), RejectError> {
+        let Err(error) = self.store.delete(key).await else {
+            return Ok(());
+        };
+        match &self.remove {
+            Some(remove) if remove.remove(key).await => Ok(()),
+            _ => Err(self.failed("delete", key.as_ref(), &error)),
+        }
     }
 
     /// Stores rejected records, at least one, in one new object, and answers where.
@@ -304,14 +319,16 @@ impl RejectStore {
     /// Puts an object that must be new. A server that cannot put on condition is trusted with the
     /// listing's word.
     async fn create(&self, key: &Path, payload: PutPayload) -> object_store::Result<()> {
-        let put = self
-            .store
-            .put_opts(key, payload.clone(), PutMode::Create.into())
-            .await;
-        match put {
-            Err(error) if lacks_conditions(&error) => self.store.put(key, payload).await.map(drop),
-            put => put.map(drop),
+        if !self.unconditional.load(Ordering::Relaxed) {
+            let create = PutMode::Create.into();
+            match self.store.put_opts(key, payload.clone(), create).await {
+                Err(error) if lacks_conditions(&error) => {
+                    self.unconditional.store(true, Ordering::Relaxed);
+                }
+                put => return put.map(drop),
+            }
         }
+        self.store.put(key, payload).await.map(drop)
     }
 
     /// Whether an object is there with this content. One that cannot be read counts as another.

@@ -192,13 +192,34 @@ async fn reads_are_repeated_and_retry_after_honoured() {
                 "REQUEST_LIMIT_EXCEEDED",
                 "ConcurrentRequests Limit exceeded.",
             ),
+            reply(200, "<html>maintenance</html>"),
             reply(200, "{}"),
         ],
     );
     assert_eq!(client.sobjects().await.unwrap(), b"{}");
     let pauses = pauses(&client);
-    assert_eq!(pauses.len(), 4);
+    assert_eq!(pauses.len(), 5);
     assert_eq!(pauses[0], Duration::from_secs(17));
+}
+
+#[tokio::test]
+async fn a_success_that_is_no_answer_is_told_apart() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    server.on(SOBJECTS, [reply(200, "\n<html>maintenance</html>")]);
+    let error = client.sobjects().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert_eq!(
+        error.to_string(),
+        "listing the objects: Salesforce is unavailable (HTTP 200: an HTML or XML page); this \
+         passes, start again later"
+    );
+    server.on(SOBJECTS, [reply(200, "")]);
+    let error = client.sobjects().await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("cannot be read: it is empty"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

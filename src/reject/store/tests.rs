@@ -28,11 +28,13 @@ fn memory(file_name_format: Option<&str>) -> (Arc<InMemory>, RejectStore) {
     let memory = Arc::new(InMemory::new());
     let store = RejectStore {
         store: Arc::<InMemory>::clone(&memory),
+        remove: None,
         place: "memory://".to_owned(),
         prefix: "rejected/".to_owned(),
         layout: Layout::new(None, file_name_format, start()).unwrap(),
         file: jsonl(),
         directories: Mutex::default(),
+        unconditional: AtomicBool::default(),
     };
     (memory, store)
 }
@@ -343,8 +345,15 @@ async fn a_real_s3_server() {
     names.sort();
     assert_eq!(names, ["x.jsonl", "x.jsonl-1", "x.jsonl-2"]);
 
-    // A server without conditional puts.
+    // A server without conditional puts, and without deleting many.
     let old = open("old", SECRET);
+    old.prove().await.unwrap();
+    assert!(
+        !root
+            .path()
+            .join("old/rejected/1/testing/test/_check_test")
+            .exists()
+    );
     for expected in ["x.jsonl", "x.jsonl-1"] {
         let url = old.write(&contacts(), &[batch(&["a"])]).await.unwrap();
         assert_eq!(url, format!("s3://old/rejected/42/contacts/{expected}"));
@@ -355,6 +364,14 @@ async fn a_real_s3_server() {
 async fn what_an_s3_server_refuses_is_explained_without_secrets() {
     let root = tempfile::tempdir().unwrap();
     let endpoint = serve_s3(root.path(), Access::default()).await;
+    let unlisted = s3_config(&endpoint, "unlisted", SECRET);
+    let store = RejectStore::open(&unlisted, start()).unwrap();
+    let error = store.prove().await.unwrap_err();
+    let expected = "cannot list s3://unlisted/rejected/1/testing/test/ for rejected records: access \
+                    denied (AccessDenied); check access_key_id";
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().starts_with(expected), "{error}");
+
     for (bucket, secret, cause) in [
         (
             "bucket",

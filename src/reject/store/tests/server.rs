@@ -50,7 +50,13 @@ impl S3Access for Access {
             Some("old") if request.headers().contains_key("if-none-match") => {
                 Err(s3s::s3_error!(NotImplemented))
             }
-            Some("old") => Ok(()),
+            Some("old") if request.s3_op().name() == "DeleteObjects" => {
+                Err(s3s::s3_error!(MethodNotAllowed))
+            }
+            Some("unlisted") if request.s3_op().name() == "ListObjectsV2" => {
+                Err(s3s::s3_error!(AccessDenied))
+            }
+            Some("old" | "unlisted") => Ok(()),
             Some("forbidden") => Err(s3s::s3_error!(AccessDenied)),
             Some("elsewhere") => Err(s3s::s3_error!(PermanentRedirect)),
             _ => Err(s3s::s3_error!(NoSuchBucket)),
@@ -60,8 +66,9 @@ impl S3Access for Access {
 
 /// An S3 server that checks signatures.
 pub(super) async fn serve_s3(root: &std::path::Path, access: Access) -> String {
-    std::fs::create_dir(root.join("bucket")).unwrap();
-    std::fs::create_dir(root.join("old")).unwrap();
+    for bucket in ["bucket", "old", "unlisted"] {
+        std::fs::create_dir(root.join(bucket)).unwrap();
+    }
     let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
     builder.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
     builder.set_access(access);
