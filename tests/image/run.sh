@@ -16,8 +16,8 @@ work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/image
 host=$(dpkg --print-architecture)
 arch=${ARCH:-$host}
 image=localhost/destination-salesforce-$arch
-# The build stage's result.
-stage=localhost/build-$arch
+# The part of the build stage's file system that the image takes.
+stage=$work/stage
 
 step() { printf '\n== %s (%ds)\n' "$1" "$SECONDS"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -92,28 +92,29 @@ rust() {
 }
 
 build_stage() {
+  local container
   base "$host"
   rust
-  build --target build -t "$stage" --build-arg BUILD_IMAGE=localhost/rust \
+  build --target build -t "localhost/build-$arch" --build-arg BUILD_IMAGE=localhost/rust \
     --build-arg "BUILDPLATFORM=linux/$host" --build-arg "TARGETARCH=$arch"
+  container=$(buildah from --pull-never "localhost/build-$arch")
+  take "$(buildah mount "$container")"/build/target/*/dist/destination-salesforce
+  buildah rm "$container" >/dev/null
 }
 
-# A binary, stripped or not, in the place of the build stage's result.
-substitute() {
-  local container
-  container=$(buildah from scratch)
-  buildah copy -q "$container" "$1" /build/target/given/dist/destination-salesforce
-  commit "$container" "$stage"
+take() {
+  install -D "$1" "$stage/build/target/$arch/dist/destination-salesforce"
 }
 
 step "tools"
 tools
 emulator
+rm -rf "$stage"
 mkdir -p "$work"
 
 if [ $# = 2 ]; then
   step "the binary"
-  substitute "$1"
+  take "$1"
   simulator=$(realpath "$2")
 else
   step "simulator"
@@ -128,7 +129,7 @@ base "$arch"
 
 step "image"
 build --platform "linux/$arch" --build-arg "BASE_IMAGE=localhost/base-$arch" \
-  --build-context "build=container-image://$stage" -t "$image"
+  --build-context "build=$stage" -t "$image"
 buildah inspect --type image "$image" >"$work/image.json"
 rm -rf "$work/oci"
 buildah push -q "$image" "oci:$work/oci:latest"
