@@ -19,7 +19,7 @@ use super::s3;
 use super::sim::TestSim;
 
 /// Longest wait for anything. It ends a test that would hang; none passes by it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) const CLIENT_ID: &str = "3MVG9.consumer+key";
 pub(crate) const CLIENT_SECRET: &str = "consumer-secret&with=signs+";
