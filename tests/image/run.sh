@@ -56,7 +56,7 @@ emulator() {
 base() {
   local root=$work/base path container
   have "localhost/base-$1" && return
-  rm -rf "$root"
+  rm -rf --one-file-system "$root"
   debootstrap --variant=minbase --arch="$1" bookworm "$root" http://deb.debian.org/debian \
     >"$work/base.log" || fail "debootstrap: $(tail -n 3 "$work/base.log")"
   for path in doc man locale info; do
@@ -68,7 +68,7 @@ base() {
   buildah config --arch "$1" "$container"
   cp -a "$root/." "$(buildah mount "$container")"
   commit "$container" "localhost/base-$1"
-  rm -rf "$root"
+  rm -rf --one-file-system "$root"
 }
 
 # What rust:slim-bookworm is: a C compiler, and rustup with a toolchain, which are this machine's, as
