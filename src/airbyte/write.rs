@@ -28,6 +28,9 @@ use crate::settings::NullHandling;
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
 
+/// The same while nothing is read, as during a long job: a minute, as ticks go.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
+
 /// Objects that are described at once.
 const DESCRIBES: usize = 4;
 
@@ -81,6 +84,7 @@ pub(super) async fn run(
         shared,
         streams,
         logged: 0,
+        logged_at: started,
         miscounted: 0,
         started,
         failure: None,
@@ -190,6 +194,8 @@ struct Sync<'a> {
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
     logged: u64,
+    /// When that was.
+    logged_at: Instant,
     /// States whose source counted other records than came.
     miscounted: u64,
     started: Instant,
@@ -227,7 +233,7 @@ impl Sync<'_> {
                 }
                 () = signals.next() => {
                     if stopped {
-                        return Err(told_to_stop().into());
+                        return Err(told_again().into());
                     }
                     stopped = true;
                     Some(told_to_stop().into())
@@ -311,7 +317,9 @@ impl Sync<'_> {
 
     fn progress(&mut self) {
         let records = self.shared.records();
-        if std::mem::replace(&mut self.logged, records) != records {
+        if records != self.logged || self.logged_at.elapsed() >= SIGN_OF_LIFE {
+            self.logged = records;
+            self.logged_at = Instant::now();
             summary::progress(&self.totals());
         }
     }
@@ -365,6 +373,13 @@ fn told_to_stop() -> Error {
     Error::transient(
         "the sync was told to stop. Jobs in flight came to their end, and the states that became \
          durable were printed; the next sync goes on from there",
+    )
+}
+
+fn told_again() -> Error {
+    Error::transient(
+        "the sync was told to stop twice, so jobs in flight were left alone: Salesforce still ends \
+         them. The next sync goes on from the last state, and sends their records again",
     )
 }
 
