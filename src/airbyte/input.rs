@@ -79,8 +79,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Starts reading `source`. Stream `i` of the decoder is `streams[i]`. States of more than
-    /// `state_bytes` that wait for their records are waited for before more is read.
+    /// Starts reading `source`. Stream `i` of the decoder is `streams[i]`.
     ///
     /// # Errors
     /// A system error if a thread cannot be started.
@@ -88,7 +87,6 @@ impl Input {
         source: impl Read + Send + 'static,
         decoder: Decoder,
         streams: Vec<InputStream>,
-        state_bytes: usize,
         shared: Arc<Shared>,
     ) -> Result<Self> {
         let (block_sender, blocks) = sync_channel(BLOCKS);
@@ -104,7 +102,6 @@ impl Input {
             shared: Arc::clone(&shared),
             runtime: Handle::current(),
             of_all: None,
-            state_bytes,
             next_mark: 0,
             garbage: 0,
         };
@@ -170,8 +167,6 @@ struct Intake {
     runtime: Handle,
     /// Whether the states that came stand for all streams; unknown before the first.
     of_all: Option<bool>,
-    /// States that wait are no longer than this in sum.
-    state_bytes: usize,
     next_mark: u64,
     garbage: u64,
 }
@@ -346,25 +341,7 @@ impl Intake {
             });
             stream.since.get_or_insert_with(Instant::now);
         }
-        if self.shared.states.bytes() > self.state_bytes {
-            self.settle_states()?;
-        }
         Ok(())
-    }
-
-    /// Submits all that came, and waits until half of the states have their end.
-    fn settle_states(&mut self) -> Result<(), Stop> {
-        for index in 0..self.streams.len() {
-            self.submit(index)?;
-        }
-        let shared = &self.shared;
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = shared.stop.cancelled() => Err(Stop::Told),
-                () = shared.states.at_most(self.state_bytes / 2) => Ok(()),
-            }
-        })
     }
 
     fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {
@@ -426,18 +403,14 @@ impl Intake {
     /// The source has told the end of a stream: what is open of it is submitted. Its feed stays, for
     /// states that come later.
     fn end_stream(&mut self, index: usize) -> Result<(), Stop> {
+        self.flush(index)?;
         let stream = &mut self.streams[index];
         if std::mem::replace(&mut stream.ended, true) {
             let stream = &stream.descriptor;
             tracing::warn!(%stream, "the source told the end of the stream more than once");
+            return Ok(());
         }
-        self.submit(index)
-    }
-
-    /// Sends on what waits of a stream, to be loaded without waiting for more.
-    fn submit(&mut self, index: usize) -> Result<(), Stop> {
-        self.flush(index)?;
-        let Some(feed) = &mut self.streams[index].feed else {
+        let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
         self.runtime.block_on(feed.flush()).map_err(|_| Stop::Told)

@@ -2,10 +2,7 @@
 //! that all rows before it have their end.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-use tokio::sync::Notify;
 
 use super::state::{State, Statistics};
 use crate::load::Counts;
@@ -14,10 +11,6 @@ use crate::load::Counts;
 #[derive(Debug, Default)]
 pub(super) struct PendingStates {
     states: Mutex<BTreeMap<u64, Pending>>,
-    /// Length of their texts.
-    bytes: AtomicUsize,
-    /// One is kept no more.
-    printed: Notify,
 }
 
 #[derive(Debug)]
@@ -37,7 +30,6 @@ impl PendingStates {
             streams,
             statistics: Statistics::default(),
         };
-        self.bytes.fetch_add(pending.state.len(), Ordering::Relaxed);
         self.lock().insert(id, pending);
     }
 
@@ -52,26 +44,12 @@ impl PendingStates {
             return Ok(None);
         }
         let pending = states.remove(&id).ok_or(())?;
-        self.bytes.fetch_sub(pending.state.len(), Ordering::Relaxed);
-        self.printed.notify_one();
         Ok(Some((pending.state, pending.statistics)))
     }
 
     /// How many states are kept.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
-    }
-
-    /// Length of the texts of the states that are kept.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Waits, alone, until the states that are kept are no longer than this.
-    pub(super) async fn at_most(&self, bytes: usize) {
-        while self.bytes() > bytes {
-            self.printed.notified().await;
-        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Pending>> {
@@ -115,20 +93,5 @@ mod tests {
         assert_eq!(statistics, expected);
         assert_eq!(pending.told(1, counts(0, 0)), Err(()), "each is told once");
         assert_eq!(pending.len(), 0);
-    }
-
-    #[tokio::test]
-    async fn room_is_waited_for() {
-        let pending = PendingStates::default();
-        let text = r#"{"type":"LEGACY","data":{}}"#;
-        pending.keep(1, state(text), 1);
-        pending.keep(2, state(text), 1);
-        assert_eq!(pending.bytes(), 2 * text.len());
-        let room = pending.at_most(text.len());
-        tokio::pin!(room);
-        assert!(futures::poll!(room.as_mut()).is_pending());
-        pending.told(1, counts(0, 0)).unwrap().unwrap();
-        room.await;
-        assert_eq!(pending.bytes(), text.len());
     }
 }

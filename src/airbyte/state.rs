@@ -58,11 +58,6 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Length of the text.
-    pub(super) fn len(&self) -> usize {
-        self.text.len()
-    }
-
     /// Reads a STATE message; none if the line is no message of that type.
     ///
     /// A state without a type is what its payload says: of one stream with `stream`, of all with

@@ -34,9 +34,6 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
 /// Objects that are described at once.
 const DESCRIBES: usize = 4;
 
-/// One in so many bytes of the memory may hold states that wait for their records.
-const STATES_SHARE: u64 = 8;
-
 /// Loads what comes on stdin.
 ///
 /// # Errors
@@ -74,10 +71,7 @@ pub(super) async fn run(
         streams.push(Stream::new(descriptor.clone()));
     }
     let decoder = Decoder::new(schemas).map_err(Error::from)?;
-    let state_bytes = config.settings.memory_limit_bytes / STATES_SHARE;
-    let state_bytes = usize::try_from(state_bytes).unwrap_or(usize::MAX);
-    let stdin = io::stdin();
-    let mut input = Input::start(stdin, decoder, inputs, state_bytes, Arc::clone(&shared))?;
+    let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
     let mut sync = Sync {
         output,
         org,

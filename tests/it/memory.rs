@@ -67,28 +67,6 @@ async fn rows_that_wait_go_to_disk_and_come_back() {
     assert_eq!(numbers, (0..RECORDS).step_by(BAD).collect::<Vec<_>>());
 }
 
-/// States count as well: an eighth of the limit, 16 MiB, may wait, and then what came is loaded.
-#[tokio::test]
-async fn states_that_wait_are_bounded() {
-    const STATES: u64 = 60;
-    let sim = TestSim::start().await;
-    let stream = Stream::new("contacts", "Contact", &[KEY, "LastName"]);
-    let job = Job::new(&sim, &[&stream]).set("memory_limit_bytes", 128 << 20);
-    let blob = json!("x".repeat(1 << 20)).to_string();
-    let mut lines = Vec::new();
-    for id in 1..=STATES {
-        lines.push(stream.record(&json!({KEY: format!("M-{id}"), "LastName": "Ng"})));
-        lines.push(stream.state_text(id, 1, &blob));
-    }
-    lines.push(stream.complete());
-
-    let output = job.write(&lines).await.succeeded();
-    assert_eq!(output.state_ids(), (1..=STATES).collect::<Vec<_>>());
-    // The first job has the records before 16 states, the others those before about eight.
-    let jobs = sim.jobs().await.len();
-    assert!((4..=8).contains(&jobs), "{jobs} jobs");
-}
-
 /// Bytes that went to disk, as the structured summary tells.
 fn spilled(output: &Output) -> u64 {
     output

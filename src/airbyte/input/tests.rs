@@ -39,7 +39,6 @@ fn intake() -> Intake {
         shared: Arc::default(),
         runtime: Handle::current(),
         of_all: None,
-        state_bytes: usize::MAX,
         next_mark: 0,
         garbage: 0,
     }
