@@ -1,17 +1,28 @@
 # The Airbyte destination, for amd64 and arm64:
 #   docker build -t destination-salesforce .
-#   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/destination-salesforce .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/destination-salesforce --push .
 # Without a Docker daemon: tests/image/run.sh.
 ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG BASE_IMAGE=debian:bookworm-slim
 
-FROM ${BUILD_IMAGE} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends make \
-    && rm -rf /var/lib/apt/lists/*
-WORKDIR /build
+# The compiler runs on the builder's platform, for the image's: emulated, it would take hours.
+FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
+ARG TARGETARCH
 # Memory pages of arm64 have 4, 16 or 64 KiB, and jemalloc takes those up to what it is built for.
-RUN [ "$(dpkg --print-architecture)" != arm64 ] \
-    || printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' > "$CARGO_HOME/config.toml"
+ENV CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE=16 \
+    CARGO_PROFILE_DIST_STRIP=symbols
+RUN case "$TARGETARCH" in \
+      amd64) cpu=x86_64 cross="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;; \
+      arm64) cpu=aarch64 cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;; \
+    esac \
+    && if [ "$(dpkg --print-architecture)" = "$TARGETARCH" ]; then cross=; fi \
+    && apt-get update && apt-get install -y --no-install-recommends make $cross \
+    && rm -rf /var/lib/apt/lists/* \
+    && rustup target add $cpu-unknown-linux-gnu \
+    && printf '[build]\ntarget = "%s-unknown-linux-gnu"\n' $cpu > "$CARGO_HOME/config.toml"
+WORKDIR /build
 COPY .cargo .cargo
 # Dependencies in a layer of their own, built for empty sources: they change far less often.
 # Examples, benches and tests do not come here, and cargo refuses a manifest that names them.
@@ -23,15 +34,14 @@ RUN sed -i '/^\[\[\(example\|bench\|test\)\]\]/,/^$/d' Cargo.toml \
 COPY src src
 # Files keep the times of their checkout, which may be before the empty sources.
 RUN touch src/lib.rs src/main.rs \
-    && cargo build --locked --profile dist --no-default-features --features airbyte \
-    && strip target/dist/destination-salesforce
+    && cargo build --locked --profile dist --no-default-features --features airbyte
 
 FROM ${BASE_IMAGE}
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
     && useradd --uid 1000 --create-home airbyte \
     && mkdir /airbyte
-COPY --from=build /build/target/dist/destination-salesforce /usr/local/bin/
+COPY --from=build /build/target/*/dist/destination-salesforce /usr/local/bin/
 USER airbyte
 ENV AIRBYTE_ENTRYPOINT=/usr/local/bin/destination-salesforce
 ENTRYPOINT ["/usr/local/bin/destination-salesforce"]

@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     code
 }
 
-/// Serves a simulated Salesforce until ctrl-c; its address is the first line of stdout.
+/// Serves a simulated Salesforce until ctrl-c; its address is the first line of stdout, and stderr
+/// has a config for it.
 #[cfg(feature = "sim")]
 async fn simulate(options: cli::Simulate) -> ExitCode {
     match serve(options.into()).await {
@@ -53,7 +54,14 @@ async fn simulate(options: cli::Simulate) -> ExitCode {
 
 #[cfg(feature = "sim")]
 async fn serve(options: SimOptions) -> io::Result<()> {
+    let (id, secret) = (options.client_id.clone(), options.client_secret.clone());
+    let token = options.refresh_token.clone();
     let sim = Sim::start(options).await?;
     writeln!(io::stdout(), "{}", sim.url())?;
+    let config = serde_json::json!({
+        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": false,
+        "login_url": sim.url(),
+    });
+    eprintln!("A config for it: {config}");
     tokio::signal::ctrl_c().await
 }

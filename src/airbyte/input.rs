@@ -331,7 +331,10 @@ impl Intake {
         }
         let id = self.next_mark;
         self.next_mark += 1;
-        self.shared.states.keep(id, state, streams.len());
+        let feed = self.streams[streams.start].feed.as_ref();
+        let held = feed.map(|feed| feed.hold(state.size()));
+        let full = feed.is_some_and(Feed::is_full);
+        self.shared.states.keep(id, state, streams.len(), held);
         for index in streams {
             let stream = &mut self.streams[index];
             stream.marks.push(Mark {
@@ -341,7 +344,25 @@ impl Intake {
             });
             stream.since.get_or_insert_with(Instant::now);
         }
-        Ok(())
+        if full { self.make_room() } else { Ok(()) }
+    }
+
+    /// Waits until states that are kept have gone out, with all sent on that they wait for.
+    fn make_room(&mut self) -> Result<(), Stop> {
+        for index in 0..self.streams.len() {
+            self.flush(index)?;
+        }
+        let Some(feed) = self.streams.iter().find_map(|stream| stream.feed.as_ref()) else {
+            return Ok(());
+        };
+        let stop = &self.shared.stop;
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(Stop::Told),
+                room = feed.room() => room.map_err(|_| Stop::Told),
+            }
+        })
     }
 
     fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::state::{State, Statistics};
-use crate::load::Counts;
+use crate::load::{Counts, Grant};
 
 /// The states on their way, by the id of their marks, in the order received.
 #[derive(Debug, Default)]
@@ -20,15 +20,18 @@ struct Pending {
     streams: usize,
     /// Over the streams that have.
     statistics: Statistics,
+    /// The memory it takes.
+    _held: Option<Grant>,
 }
 
 impl PendingStates {
-    /// Keeps a state until `streams` streams have told its mark.
-    pub(super) fn keep(&self, id: u64, state: State, streams: usize) {
+    /// Keeps a state, which takes the memory `held`, until `streams` streams have told its mark.
+    pub(super) fn keep(&self, id: u64, state: State, streams: usize, held: Option<Grant>) {
         let pending = Pending {
             state,
             streams,
             statistics: Statistics::default(),
+            _held: held,
         };
         self.lock().insert(id, pending);
     }
@@ -79,7 +82,7 @@ mod tests {
     #[test]
     fn a_state_of_all_streams_waits_for_each_and_adds_their_counts() {
         let pending = PendingStates::default();
-        pending.keep(1, state(r#"{"type":"GLOBAL","global":{}}"#), 2);
+        pending.keep(1, state(r#"{"type":"GLOBAL","global":{}}"#), 2, None);
         assert_eq!(pending.told(1, counts(3, 5)), Ok(None));
         assert_eq!(pending.len(), 1);
         let (_, statistics) = pending.told(1, counts(4, 4)).unwrap().unwrap();

@@ -90,6 +90,12 @@ impl State {
         }))
     }
 
+    /// Bytes that it takes while it waits, roughly.
+    pub(crate) fn size(&self) -> usize {
+        const BESIDE_THE_TEXT: usize = 256;
+        BESIDE_THE_TEXT + self.text.len()
+    }
+
     /// The state to print: every member as it came, then the statistics.
     ///
     /// # Errors

@@ -50,7 +50,8 @@ impl Failure<'_> {
                 retry_after,
             };
         }
-        if status >= 500 || status == 408 || code == "SERVER_UNAVAILABLE" {
+        // 501 is for good: a server that does not know the call.
+        if (status >= 500 && status != 501) || status == 408 || code == "SERVER_UNAVAILABLE" {
             return BulkError::Unavailable {
                 action,
                 status,

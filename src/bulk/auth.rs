@@ -17,6 +17,9 @@ use super::retry::{Clock, Policy, parse_retry_after};
 use super::wire::{network_error, read_body, within_idle};
 use crate::error::ErrorKind;
 
+/// Shorter ones stand within words, and are no secrets of Salesforce's.
+const SHORTEST_SECRET: usize = 8;
+
 /// Longest text of Salesforce's that goes into an error, in characters.
 const MAX_DETAIL: usize = 300;
 
@@ -323,7 +326,7 @@ impl Auth {
         ];
         let mut text = text.to_owned();
         for secret in secrets.into_iter().flatten() {
-            if !secret.expose_secret().is_empty() {
+            if secret.expose_secret().len() >= SHORTEST_SECRET {
                 text = text.replace(secret.expose_secret(), "***");
             }
         }

@@ -58,7 +58,7 @@ impl Client {
         }
         let mut described = match self.composite(objects).await {
             Err(BulkError::Refused {
-                status: 400 | 404 | 405,
+                status: 400 | 404 | 405 | 501,
                 ..
             }) => return self.one_by_one(objects).await,
             described => described?,

@@ -74,6 +74,12 @@ impl Budget {
         self.pool.reserved()
     }
 
+    /// Whether more is in use than rows may take.
+    #[cfg(feature = "airbyte")]
+    pub(crate) fn is_full(&self) -> bool {
+        self.used() > self.for_rows
+    }
+
     /// Whether more than half of what rows may take is in use.
     pub(crate) fn is_tight(&self) -> bool {
         self.used() > self.for_rows / 2

@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::object::{Header, Operation};
 use crate::reject::{RejectStore, RejectStream};
 
+#[cfg(feature = "airbyte")]
+use super::budget::Grant;
 use super::checkpoint::{Checkpoints, Counts};
 use super::error::is_stopped;
 use super::keys::Keys;
@@ -205,6 +207,8 @@ impl Loader {
         let stop = load.stop.clone();
         tokio::spawn(pipeline::run(load, rows_out, events_in));
         let feed = Feed {
+            #[cfg(feature = "airbyte")]
+            org: self.org.clone(),
             rows: rows_in,
             schema: Arc::clone(&self.schema),
             stop,
@@ -275,6 +279,8 @@ pub(crate) enum Fed {
 /// Puts rows into a load. Dropping it without [`Feed::finish`] stops the load.
 #[derive(Debug)]
 pub struct Feed {
+    #[cfg(feature = "airbyte")]
+    org: Org,
     rows: mpsc::Sender<Fed>,
     schema: SchemaRef,
     stop: CancellationToken,
@@ -359,6 +365,33 @@ impl Feed {
             biased;
             () = self.stop.cancelled() => Err(LoadError::Stopped.into()),
             sent = self.rows.send(fed) => sent.map_err(|_| LoadError::Stopped.into()),
+        }
+    }
+}
+
+/// What a face needs that keeps something of its own until a checkpoint is told.
+#[cfg(feature = "airbyte")]
+impl Feed {
+    /// Memory of something beside the rows that is kept until a checkpoint is told.
+    pub(crate) fn hold(&self, bytes: usize) -> Grant {
+        self.org.budget().grant(bytes)
+    }
+
+    /// Whether the memory budget is used up: nothing more should be kept before
+    /// [`Feed::room`], nor rows held back that checkpoints wait for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.org.budget().is_full()
+    }
+
+    /// Waits until the memory budget has room.
+    ///
+    /// # Errors
+    /// As [`Feed::send`].
+    pub(crate) async fn room(&self) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(LoadError::Stopped.into()),
+            room = self.org.room() => room,
         }
     }
 }

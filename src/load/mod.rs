@@ -21,6 +21,8 @@ mod rows;
 mod settle;
 mod submit;
 
+#[cfg(feature = "airbyte")]
+pub(crate) use budget::Grant;
 pub use checkpoint::Counts;
 pub use error::LoadError;
 #[cfg(feature = "airbyte")]

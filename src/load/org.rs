@@ -201,6 +201,21 @@ impl Org {
         Ok(false)
     }
 
+    /// Waits while the memory budget is used up, and makes room meanwhile.
+    #[cfg(feature = "airbyte")]
+    pub(crate) async fn room(&self) -> Result<()> {
+        let budget = self.budget();
+        while budget.is_full() {
+            let freed = budget.freed().notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if budget.is_full() && !self.relieve().await? {
+                freed.await;
+            }
+        }
+        Ok(())
+    }
+
     fn loads(&self) -> Vec<Arc<Load>> {
         let loads = self
             .inner

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::listener::Connection;
+use super::oauth::{ORG_ID, USER_ID};
 use super::state::{Shared, lock};
 use super::{ingest, inspect, metadata, oauth, query};
 
@@ -62,33 +63,41 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(metadata::resources))
         .route("/limits", get(metadata::limits))
         .route("/sobjects", get(metadata::global))
-        .route("/sobjects/", get(metadata::global))
         .route("/sobjects/{object}/describe", get(metadata::describe))
-        .route("/sobjects/{object}/describe/", get(metadata::describe))
         .route("/sobjects/{object}/{id}", get(query::record))
         .route("/query", get(query::query))
-        .route("/query/", get(query::query))
         .route("/composite", post(metadata::composite))
         .route("/composite/batch", post(metadata::composite_batch))
         .route("/jobs/ingest", post(ingest::create).get(ingest::list))
-        .route("/jobs/ingest/", post(ingest::create).get(ingest::list))
-        .route("/jobs/ingest/{id}", job.clone())
-        .route("/jobs/ingest/{id}/", job)
+        .route("/jobs/ingest/{id}", job)
         .route("/jobs/ingest/{id}/batches", put(ingest::upload))
-        .route("/jobs/ingest/{id}/batches/", put(ingest::upload))
-        .route("/jobs/ingest/{id}/{result}", get(ingest::result))
-        .route("/jobs/ingest/{id}/{result}/", get(ingest::result));
-    Router::new()
+        .route("/jobs/ingest/{id}/{result}", get(ingest::result));
+    let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
         .route("/services/oauth2/userinfo", get(oauth::user_info))
+        .route(&format!("/id/{ORG_ID}/{USER_ID}"), get(oauth::identity))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
-        .route("/services/data/", get(metadata::versions))
         .nest("/services/data/{version}", data)
         .merge(inspect::routes())
         .fallback(|| async { ApiError::not_found() })
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate))
-        .with_state(shared)
+        .with_state(Arc::clone(&shared));
+    // Around all routes, so that the path is changed before it is looked up.
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::from_fn_with_state(shared, gate))
+}
+
+/// The same request with one slash before its path and none behind it: Salesforce does not mind
+/// more, and clients send them (`…/limits/`, `//services/data/v62.0`).
+fn plain(mut request: Request) -> Request {
+    let uri = request.uri();
+    let query = uri.query().map(|query| format!("?{query}"));
+    let path = uri.path().trim_matches('/');
+    if let Ok(plain) = format!("/{path}{}", query.unwrap_or_default()).parse() {
+        *request.uri_mut() = plain;
+    }
+    request
 }
 
 /// Lets a request through to its work, unless a fault or its session forbids.
@@ -98,6 +107,7 @@ async fn gate(
     request: Request,
     next: Next,
 ) -> Response {
+    let request = plain(request);
     let path = request
         .uri()
         .path_and_query()
@@ -115,7 +125,7 @@ async fn gate(
         connection.cut();
         return StatusCode::OK.into_response();
     }
-    let data_call = path.starts_with("/services/data/") && path != "/services/data/";
+    let data_call = path.starts_with("/services/data/");
     let response = if let Some(error) = verdict.oauth_error {
         drain(request.into_body()).await;
         oauth::refused(&error.0, &error.1)

@@ -355,7 +355,7 @@ pub(crate) async fn result(
     let (csv, locator) = written
         .await
         .map_err(|error| ApiError::new(500, "UNKNOWN_EXCEPTION", &error.to_string()))??;
-    let mut response = ([(header::CONTENT_TYPE, "text/csv")], csv).into_response();
+    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=UTF-8")], csv).into_response();
     if let Some(locator) = locator.and_then(|locator| locator.parse().ok()) {
         response.headers_mut().insert("Sforce-Locator", locator);
     }

@@ -1,7 +1,8 @@
 //! The assertions of the JWT bearer grant: read, and verified with a configured public key.
 
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// What an assertion claims.
 #[derive(Debug, Deserialize)]
@@ -13,7 +14,22 @@ pub(crate) struct Claims {
     /// The login URL.
     pub(crate) aud: String,
     /// When it expires, in seconds of the epoch.
+    #[serde(deserialize_with = "seconds")]
     pub(crate) exp: i64,
+}
+
+/// A number, or its text: Salesforce takes both, and simple-salesforce sends the text.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(i64),
+        Text(String),
+    }
+    match Seconds::deserialize(from)? {
+        Seconds::Number(seconds) => Ok(seconds),
+        Seconds::Text(text) => text.parse().map_err(D::Error::custom),
+    }
 }
 
 #[derive(Debug, Deserialize)]

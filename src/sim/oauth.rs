@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{RawForm, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -40,9 +40,14 @@ impl Form {
 }
 
 /// Answers `POST /services/oauth2/token`.
-pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawForm) -> Response {
+pub(crate) async fn token(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawForm(form): RawForm,
+) -> Response {
     shared.state().token_requests += 1;
-    let form = Form(url::form_urlencoded::parse(&form).into_owned().collect());
+    let mut form = Form(url::form_urlencoded::parse(&form).into_owned().collect());
+    form.0.extend(basic(&headers).into_iter().flatten());
     let answer = match form.field("grant_type") {
         "refresh_token" => refresh(&shared, &form).await,
         "client_credentials" => client(&shared, &form).map(|()| None),
@@ -55,6 +60,14 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, RawForm(form): RawF
     }
 }
 
+/// The client's id and secret where they come in a header, as simple-salesforce sends them.
+fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let decoded = String::from_utf8(jwt::base64(value.strip_prefix("Basic ")?)?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    Some([("client_id", id), ("client_secret", secret)].map(|(k, v)| (k.to_owned(), v.to_owned())))
+}
+
 /// Gives an access token, and the refresh token that a rotation made.
 fn issue(shared: &Shared, refresh_token: Option<String>) -> Response {
     let url = &shared.url;
@@ -62,7 +75,7 @@ fn issue(shared: &Shared, refresh_token: Option<String>) -> Response {
     let mut answer = json!({
         "access_token": token,
         "instance_url": url,
-        "id": format!("{url}/id/{ORG_ID}/{USER_ID}"),
+        "id": identity_url(shared),
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),
         "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
@@ -177,13 +190,30 @@ pub(crate) async fn revoke(
     StatusCode::OK
 }
 
+/// Name, e-mail address and user name of the user.
+const USER: (&str, &str) = ("Lena Loader", "loader@sim.example");
+
 /// Answers `GET /services/oauth2/userinfo`.
 pub(crate) async fn user_info() -> Json<Value> {
-    let name = "loader@sim.example";
+    let (name, email) = USER;
     Json(
-        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": name,
-        "email": name, "name": "Lena Loader"}),
+        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": email,
+        "email": email, "name": name}),
     )
+}
+
+/// Answers `GET /id/{org}/{user}`, which is the `id` of a token's answer.
+pub(crate) async fn identity(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let (name, email) = USER;
+    Json(
+        json!({"id": identity_url(&shared), "user_id": USER_ID, "organization_id": ORG_ID,
+        "username": email, "display_name": name, "email": email, "active": true,
+        "user_type": "STANDARD"}),
+    )
+}
+
+fn identity_url(shared: &Shared) -> String {
+    format!("{}/id/{ORG_ID}/{USER_ID}", shared.url)
 }
 
 /// Whether an access token is valid; the answer to an invalid one is in `http`.

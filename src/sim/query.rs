@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::http::ApiError;
 use super::oauth::ORG_ID;
+use super::org::Kind;
 use super::state::Shared;
 use super::table::Held;
 
@@ -107,11 +108,22 @@ pub(crate) async fn record(
     record.insert("Id".to_owned(), json!(id));
     for (field, held) in table.values(number) {
         let value = match held {
-            Held::Text(text) => json!(text),
+            Held::Text(text) => typed(object.fields[field].kind, text),
             Held::Null => Value::Null,
             Held::Lookup { .. } => continue,
         };
         record.insert(object.fields[field].name.clone(), value);
     }
     Ok(Json(Value::Object(record)))
+}
+
+/// A value as JSON has it: booleans and numbers are no texts.
+fn typed(kind: Kind, text: String) -> Value {
+    match kind {
+        Kind::Boolean => json!(text.eq_ignore_ascii_case("true") || text == "1"),
+        Kind::Int | Kind::Long | Kind::Double => {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        }
+        _ => json!(text),
+    }
 }

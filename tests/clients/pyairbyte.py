@@ -8,8 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 # Read by PyAirbyte when it is imported: nothing is asked of the network.
@@ -18,9 +16,16 @@ os.environ["DO_NOT_TRACK"] = "1"
 
 import airbyte as ab  # noqa: E402
 from airbyte import exceptions  # noqa: E402
+from airbyte._message_iterators import AirbyteMessageIterator  # noqa: E402
+from airbyte.progress import ProgressTracker  # noqa: E402
+from airbyte.shared.catalog_providers import CatalogProvider  # noqa: E402
+from airbyte.shared.state_writers import NoOpStateWriter  # noqa: E402
 from airbyte.strategies import WriteStrategy  # noqa: E402
+from airbyte_protocol.models import AirbyteStateMessage, ConfiguredAirbyteCatalog  # noqa: E402
 
+import simulator  # noqa: E402
 import source as source_program  # noqa: E402
+from simulator import Org, simulated_org  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 KEY = source_program.KEY
@@ -28,41 +33,10 @@ STREAMS = list(source_program.TYPES)
 WRONG = "not-the-client-secret"
 
 
-class Org:
-    """A simulated org, and what it says of itself."""
-
-    def __init__(self, url: str):
-        self.url = url
-
-    def get(self, path: str):
-        with urllib.request.urlopen(f"{self.url}/sim/{path}") as answer:
-            return json.load(answer)
-
-    def reset(self) -> None:
-        request = urllib.request.Request(f"{self.url}/sim/reset", method="POST")
-        urllib.request.urlopen(request).close()
-
-    def count(self, stream: str) -> int:
-        return self.get(f"objects/{stream}")["count"]
-
-    def operations(self) -> set[str]:
-        return {job["operation"] for job in self.get("state")["jobs"]}
-
-    def records(self, stream: str) -> dict[str, dict]:
-        """The fields that the source knows, of each record by its key."""
-        fields = source_program.TYPES[stream]
-        rows = self.get(f"objects/{stream}/rows")
-        return {row[KEY]: {field: row.get(field) for field in fields} for row in rows}
-
-
-@contextmanager
-def simulated_org(binary: str):
-    command = [binary, "simulate", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Org(process.stdout.readline().strip())
-        finally:
-            process.terminate()
+def records(org: Org, stream: str) -> dict[str, dict]:
+    """What the org holds of a stream: the fields that the source knows, of each record by its key."""
+    fields = source_program.TYPES[stream]
+    return {row[KEY]: {field: row.get(field) for field in fields} for row in org.rows(stream)}
 
 
 def source(accounts: int, contacts: int, revision: int) -> ab.Source:
@@ -76,10 +50,7 @@ def source(accounts: int, contacts: int, revision: int) -> ab.Source:
 
 
 def destination(binary: str, org: Org, **settings) -> ab.Destination:
-    config = {
-        "client_id": "sim-client-id",
-        "client_secret": "sim-client-secret",
-        "refresh_token": "sim-refresh-token",
+    config = simulator.CREDENTIALS | {
         "is_sandbox": False,
         "auth_type": "Client",
         "login_url": org.url,
@@ -105,7 +76,7 @@ def sent(stream: str, config: dict) -> dict[str, dict]:
 def assert_holds(org: Org, config: dict, operation: str) -> None:
     """The org holds what the source reads with this config, and nothing else."""
     for stream in STREAMS:
-        expected, held = sent(stream, config), org.records(stream)
+        expected, held = sent(stream, config), records(org, stream)
         assert org.count(stream) == len(expected), (stream, org.count(stream), len(expected))
         for key, record in expected.items():
             assert held[key] == record, f"{stream}: {held[key]} in the org, {record} sent"
@@ -163,14 +134,104 @@ def write_merges(binary: str, org: Org) -> None:
     second = {"accounts": 6, "contacts": 45, "revision": 2}
     for cached in [False, True]:
         org.reset()
-        for config in [first, second]:
+        # For streams with a primary key, AUTO is MERGE.
+        for config, strategy in [(first, WriteStrategy.MERGE), (second, WriteStrategy.AUTO)]:
             destination(binary, org).write(
                 source(**config),
                 cache=new_cache() if cached else False,
                 state_cache=False,
-                write_strategy=WriteStrategy.MERGE,
+                write_strategy=strategy,
             )
             assert_holds(org, config, "upsert")
+
+
+class OwnCatalog(CatalogProvider):
+    """A catalog that no write strategy changes: PyAirbyte itself can name no object or operation."""
+
+    def with_write_strategy(self, write_strategy: WriteStrategy) -> CatalogProvider:
+        return self
+
+
+class KeptStates(NoOpStateWriter):
+    """Keeps the states that come back, in their order and with the keys that they have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[dict] = []
+
+    def _write_state(self, state_message: AirbyteStateMessage) -> None:
+        self.states.append(state_message.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def write_contacts(binary: str, org: Org, mode: str, rows: list[dict], state: dict) -> list[dict]:
+    """Writes records of a stream that is not named as its object; the states that come back."""
+    name = "people"
+    columns = {column: {"type": ["null", "string", "integer", "number"]} for column in rows[0]}
+    stream = {
+        "stream": {
+            "name": name,
+            "json_schema": {"type": "object", "properties": columns},
+            "supported_sync_modes": ["full_refresh", "incremental"],
+        },
+        "sync_mode": "incremental",
+        "cursor_field": ["Id"],
+        "destination_sync_mode": mode,
+        "destination_object_name": "Contact",
+        "primary_key": [["Id"]],
+    }
+    status = {"stream_descriptor": {"name": name}, "status": "COMPLETE"}
+    trace = {"type": "STREAM_STATUS", "emitted_at": 1.0, "stream_status": status}
+    messages = [
+        *({"type": "RECORD", "record": {"stream": name, "data": row, "emitted_at": 1}} for row in rows),
+        {"type": "STATE", "state": state},
+        {"type": "TRACE", "trace": trace},
+    ]
+    made, states = destination(binary, org), KeptStates()
+    made._write_airbyte_message_stream(
+        stdin=AirbyteMessageIterator.from_str_iterable(map(json.dumps, messages)),
+        catalog_provider=OwnCatalog(ConfiguredAirbyteCatalog.model_validate({"streams": [stream]})),
+        write_strategy=WriteStrategy.AUTO,
+        state_writer=states,
+        progress_tracker=ProgressTracker(source=None, cache=None, destination=made),
+    )
+    return states.states
+
+
+def write_with_own_catalog(binary: str, org: Org) -> None:
+    """Updates and deletes, numbers as PyAirbyte hands them on, and each type of state."""
+    org.reset()
+    # The numbers of a platform are kept; PyAirbyte gives 1.10 as 1.1.
+    first = [{KEY: f"C-{number}", "LastName": 12345678901234567890 + number} for number in range(30)]
+    first[0]["LastName"] = 1.10
+    descriptor = {"name": "people"}
+    blob = {"cursor": 12345678901234567890, "nested": {"Ü": [None, 1.5]}}
+    stream = {"stream_descriptor": descriptor, "stream_state": blob}
+    sent = {"type": "STREAM", "stream": stream, "id": 7, "partition_id": "p"}
+    (state,) = write_contacts(binary, org, "append", first, sent)
+    assert sent.items() <= state.items(), state
+    assert state["destinationStats"]["recordCount"] == 30, state
+    rows = {row[KEY]: row for row in org.rows("Contact")}
+    assert {key: row["LastName"] for key, row in rows.items()} == {
+        record[KEY]: json.dumps(record["LastName"]) for record in first
+    }
+
+    changes = [{"Id": rows[f"C-{number}"]["Id"], "Title": f"T {number}"} for number in range(20)]
+    sent = {"type": "GLOBAL", "global": {"shared_state": blob, "stream_states": [stream]}}
+    (state,) = write_contacts(binary, org, "update", changes, sent)
+    # PyAirbyte hands it on as `global_`, with the nulls of its models; a state comes back as it went.
+    (held,) = state["global_"]["stream_states"]
+    assert state["global_"]["shared_state"] == blob, state
+    assert held["stream_state"] == blob and held["stream_descriptor"]["name"] == "people", state
+    titles = {row["Id"]: row.get("Title") for row in org.rows("Contact")}
+    assert titles == {row["Id"]: None for row in rows.values()} | {
+        change["Id"]: change["Title"] for change in changes
+    }
+
+    gone = [{"Id": change["Id"]} for change in changes[:10]]
+    (state,) = write_contacts(binary, org, "soft_delete", gone, {"data": blob})
+    assert state["data"] == blob, state
+    assert org.count("Contact") == 20 and len(org.get("objects/Contact/deleted")) == 10
+    assert org.operations() == {"insert", "update", "delete"}
 
 
 def failing_writes_raise(binary: str, org: Org) -> None:
@@ -194,7 +255,14 @@ def new_cache() -> ab.DuckDBCache:
 def main(binary: str) -> None:
     binary = str(Path(binary).resolve())
     with simulated_org(binary) as org:
-        for test in [spec, check, write_appends, write_merges, failing_writes_raise]:
+        for test in [
+            spec,
+            check,
+            write_appends,
+            write_merges,
+            write_with_own_catalog,
+            failing_writes_raise,
+        ]:
             test(binary, org)
             print(f"PyAirbyte {ab.version.get_version()}: {test.__name__} ok", flush=True)
 

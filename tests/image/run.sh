@@ -1,98 +1,141 @@
 #!/usr/bin/env bash
 # Builds the image from the Dockerfile and runs Airbyte's four commands in it, with neither a Docker
-# daemon nor an image registry: debootstrap makes the base, buildah the image. The build stage is not
-# run: its result comes from cargo on this machine.
+# daemon nor an image registry: debootstrap makes the bases, buildah the image.
 #
-#   tests/image/run.sh                      builds the binary (profile dist) and the simulator
-#   tests/image/run.sh BINARY SIMULATOR     takes binaries that are there; SIMULATOR has `simulate`
+#   tests/image/run.sh                      all of the Dockerfile, for this machine's architecture
+#   ARCH=arm64 tests/image/run.sh           for another (or amd64): cross-compiled, run by QEMU
+#   tests/image/run.sh BINARY SIMULATOR     around a binary that is there, instead of the build
+#                                           stage; SIMULATOR has `simulate`
 #
-# Needs Debian 12, root, a Debian mirror, Python and, without arguments, cargo. What it makes is in
-# target/image, whose base is used again.
+# Needs Debian 12, root, a Debian mirror, Python and, without arguments, Rust by rustup and crates.io.
+# What it makes is in target/image, whose bases and layers are used again (5 GB).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/image
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/image
-image=localhost/destination-salesforce
+host=$(dpkg --print-architecture)
+arch=${ARCH:-$host}
+image=localhost/destination-salesforce-$arch
+# The part of the build stage's file system that the image takes.
+stage=$work/stage
 
 step() { printf '\n== %s (%ds)\n' "$1" "$SECONDS"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
-buildah() { command buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs "$@"; }
+buildah() { command buildah --root "$work/store" --runroot "$work/run" "$@"; }
+build() { buildah build --isolation chroot --pull-never --layers "$@" .; }
+commit() { buildah commit -q --rm "$1" "$2"; }
+have() { buildah inspect --type image "$1" >/dev/null 2>&1; }
 
 tools() {
   [ "$(id -u)" = 0 ] || fail "this test mounts file systems: run it as root"
-  if ! command -v buildah debootstrap python3 >/dev/null; then
+  local packages=(buildah debootstrap python3)
+  [ "$arch" = "$host" ] || packages+=(qemu-user-static binfmt-support)
+  if ! dpkg-query -W "${packages[@]}" >/dev/null 2>&1; then
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends buildah debootstrap python3
+    apt-get install -y -qq --no-install-recommends "${packages[@]}"
   fi
 }
 
-binaries() {
-  if [ $# = 2 ]; then
-    binary=$1 simulator=$(realpath "$2")
-    return
-  fi
-  local target=${CARGO_TARGET_DIR:-target}
-  cargo build --locked --release
-  simulator=$(realpath "$target/release/destination-salesforce")
-  cargo build --locked --profile dist --no-default-features --features airbyte
-  binary=$target/dist/destination-salesforce
+# Lets the kernel run another architecture's programs, wherever they are.
+emulator() {
+  local name
+  case $arch in
+    "$host") return ;;
+    amd64) name=qemu-x86_64 ;;
+    arm64) name=qemu-aarch64 ;;
+    *) fail "the Dockerfile knows no $arch" ;;
+  esac
+  [ -e "/proc/sys/fs/binfmt_misc/$name" ] || update-binfmts --enable "$name"
 }
 
-# What debian:bookworm-slim is: a minimal Debian without documentation and translations.
+# What debian:bookworm-slim is, for an architecture: a minimal Debian without documentation.
 base() {
-  buildah inspect --type image localhost/base >/dev/null 2>&1 && return
   local root=$work/base path container
+  have "localhost/base-$1" && return
   rm -rf "$root"
-  debootstrap --variant=minbase bookworm "$root" http://deb.debian.org/debian >"$work/base.log" ||
-    fail "debootstrap: $(tail -n 3 "$work/base.log")"
+  debootstrap --variant=minbase --arch="$1" bookworm "$root" http://deb.debian.org/debian \
+    >"$work/base.log" || fail "debootstrap: $(tail -n 3 "$work/base.log")"
   for path in doc man locale info; do
     rm -rf "${root:?}/usr/share/$path"/*
     echo "path-exclude /usr/share/$path/*" >>"$root/etc/dpkg/dpkg.cfg.d/slim"
   done
   rm -rf "$root"/var/{lib/apt/lists,cache/apt,log}/*
   container=$(buildah from scratch)
+  buildah config --arch "$1" "$container"
   cp -a "$root/." "$(buildah mount "$container")"
-  commit "$container" localhost/base
+  commit "$container" "localhost/base-$1"
   rm -rf "$root"
 }
 
-# The build stage's result, in an image that takes the place of the stage.
+# What rust:slim-bookworm is: a C compiler, and rustup with a toolchain, which are this machine's, as
+# are the certificates, for networks with an authority of their own.
+rust() {
+  local container root toolchain
+  have localhost/rust && return
+  container=$(buildah from --pull-never "localhost/base-$host")
+  run() { buildah run --isolation chroot "$container" -- "$@"; }
+  run apt-get update -qq
+  run apt-get install -qq -y --no-install-recommends ca-certificates gcc libc6-dev >"$work/rust.log"
+  root=$(buildah mount "$container")
+  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+  toolchain=$(rustc --print sysroot)
+  mkdir -p "$root/usr/local/cargo/bin" "$root/usr/local/rustup/toolchains"
+  cp -a "$toolchain" "$root/usr/local/rustup/toolchains/"
+  rm -rf "$root/usr/local/rustup/toolchains"/*/share
+  cp "$(command -v rustup)" "$root/usr/local/cargo/bin/rustup"
+  ln -s rustup "$root/usr/local/cargo/bin/cargo"
+  ln -s rustup "$root/usr/local/cargo/bin/rustc"
+  buildah config --env RUSTUP_HOME=/usr/local/rustup --env CARGO_HOME=/usr/local/cargo \
+    --env PATH=/usr/local/cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
+  run rustup default "$(basename "$toolchain")"
+  commit "$container" localhost/rust
+}
+
 build_stage() {
   local container
-  strip -o "$work/stripped" "$binary"
-  container=$(buildah from scratch)
-  buildah copy -q "$container" "$work/stripped" /build/target/dist/destination-salesforce
-  commit "$container" localhost/build-stage
+  base "$host"
+  rust
+  build --target build -t "localhost/build-$arch" --build-arg BUILD_IMAGE=localhost/rust \
+    --build-arg "BUILDPLATFORM=linux/$host" --build-arg "TARGETARCH=$arch"
+  container=$(buildah from --pull-never "localhost/build-$arch")
+  take "$(buildah mount "$container")"/build/target/*/dist/destination-salesforce
+  buildah rm "$container" >/dev/null
 }
 
-commit() {
-  buildah commit -q --rm "$1" "$2"
-}
-
-image() {
-  buildah build --isolation chroot --pull-never --build-arg BASE_IMAGE=localhost/base \
-    --build-context build=container-image://localhost/build-stage -t "$image" .
+take() {
+  install -D "$1" "$stage/build/target/$arch/dist/destination-salesforce"
 }
 
 step "tools"
 tools
+emulator
+rm -rf "$stage"
 mkdir -p "$work"
 
-step "binaries"
-binaries "$@"
+if [ $# = 2 ]; then
+  step "the binary"
+  take "$1"
+  simulator=$(realpath "$2")
+else
+  step "simulator"
+  cargo build --locked
+  simulator=$(realpath "${CARGO_TARGET_DIR:-target}/debug/destination-salesforce")
+  step "build stage"
+  build_stage
+fi
 
 step "base"
-base
+base "$arch"
 
 step "image"
-build_stage
-image
+build --platform "linux/$arch" --build-arg "BASE_IMAGE=localhost/base-$arch" \
+  --build-context "build=$stage" -t "$image"
 buildah inspect --type image "$image" >"$work/image.json"
 rm -rf "$work/oci"
 buildah push -q "$image" "oci:$work/oci:latest"
 
 step "commands"
-container=$(buildah from --pull-never "$image")
+container=$(buildah from --pull-never --arch "$arch" "$image")
 trap 'buildah rm "$container" >/dev/null' EXIT
 python3 "$here/commands.py" "$work" "$(buildah mount "$container")" "$simulator"
 

@@ -67,6 +67,29 @@ async fn rows_that_wait_go_to_disk_and_come_back() {
     assert_eq!(numbers, (0..RECORDS).step_by(BAD).collect::<Vec<_>>());
 }
 
+/// A state after each record, each far larger than its record: states that wait are memory too.
+#[tokio::test]
+async fn states_that_wait_close_jobs_early() {
+    const STATES: usize = 3_000;
+    let sim = TestSim::start().await;
+    let stream = Stream::new("contacts", "Contact", &[KEY, "LastName"]);
+    let job = Job::new(&sim, &[&stream]).set("memory_limit_bytes", 128 << 20);
+    let blob = json!({"cursor": "x".repeat(50_000)}).to_string();
+    let mut lines = Vec::new();
+    for id in 0..STATES {
+        lines.push(stream.record(&json!({KEY: format!("S-{id}"), "LastName": "Ng"})));
+        lines.push(stream.state_text(id as u64, 1, &blob));
+    }
+    lines.push(stream.complete());
+
+    let output = job.write(&lines).await.succeeded();
+
+    assert!(output.state_ids().into_iter().eq(0..STATES as u64));
+    assert_eq!(sim.column("Contact", KEY).await.len(), STATES);
+    let jobs = sim.jobs().await.len();
+    assert!(jobs > 1, "150 MB of states waited for one job");
+}
+
 /// Bytes that went to disk, as the structured summary tells.
 fn spilled(output: &Output) -> u64 {
     output

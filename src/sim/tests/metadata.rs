@@ -168,4 +168,41 @@ async fn clients_ask_about_the_org_and_the_user() {
     assert_eq!(wrong[0]["errorCode"], "INVALID_FIELD");
     let user = client.get("/sobjects/User/0055g0000000000AAA").await;
     assert_eq!(user["Username"], "loader@sim.example");
+    assert_eq!(user["IsActive"], true);
+    let csv = "Name,NumberOfEmployees\nAcme,7\n";
+    let job = client.insert("Account", csv).await;
+    let account = client.result(&job, "successfulResults").await;
+    let id = account[1].split('"').nth(1).unwrap();
+    let account = client.get(&format!("/sobjects/Account/{id}")).await;
+    assert_eq!(account["NumberOfEmployees"], 7);
+}
+
+#[tokio::test]
+async fn slashes_around_a_path_do_not_matter() {
+    let client = Client::start(SimOptions::default()).await;
+    for path in ["/limits/", "/limits", "/limits/?a=b"] {
+        assert!(
+            client.get(path).await["DailyApiRequests"].is_object(),
+            "{path}"
+        );
+    }
+    let url = format!("{}//services/data", client.sim.url());
+    let versions: Value = client
+        .http
+        .get(&url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(versions[4]["version"], "62.0");
+    // A session is asked for all the same.
+    let limits = client
+        .http
+        .get(format!("{url}/v62.0/limits"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(limits.status(), StatusCode::UNAUTHORIZED);
 }

@@ -168,14 +168,38 @@ async fn an_assertion_is_verified() {
         let refused = client.assert(&bad).await.unwrap();
         assert_eq!(refused, (error.to_owned(), description.to_owned()));
     }
-    let mut own = good.clone();
-    own["aud"] = json!(client.sim.url());
-    assert_eq!(client.assert(&own).await, None);
+    for (key, value) in [("aud", client.sim.url()), ("exp", exp.to_string())] {
+        let mut other = good.clone();
+        other[key] = json!(value);
+        assert_eq!(client.assert(&other).await, None, "{key}");
+    }
     client
         .post("options", &json!({"jwt_public_key": null}))
         .await;
     let refused = client.assert(&good).await.unwrap();
     assert_eq!(refused.1, "invalid assertion");
+}
+
+#[tokio::test]
+async fn the_client_may_come_in_a_header() {
+    let client = Client::start(SimOptions::default()).await;
+    let url = format!("{}/services/oauth2/token", client.sim.url());
+    for (secret, error) in [
+        ("sim-client-secret", Value::Null),
+        ("x", json!("invalid_client")),
+    ] {
+        let ask = client.http.post(&url);
+        let ask = ask.basic_auth("sim-client-id", Some(secret));
+        let ask = ask.form(&[("grant_type", "client_credentials")]);
+        let body: Value = ask.send().await.unwrap().json().await.unwrap();
+        assert_eq!(body["error"], error);
+        assert_eq!(body["access_token"].is_string(), error.is_null());
+        if let Some(identity) = body["id"].as_str() {
+            let get = client.http.get(identity).send();
+            let user: Value = get.await.unwrap().json().await.unwrap();
+            assert_eq!(user["username"], "loader@sim.example");
+        }
+    }
 }
 
 #[tokio::test]

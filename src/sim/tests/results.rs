@@ -45,6 +45,19 @@ async fn values_come_back_in_another_form() {
 }
 
 #[tokio::test]
+async fn results_say_that_they_are_utf8() {
+    let client = orderly().await;
+    let job = client.insert("Contact", "LastName\nŒuvre 🚀\n").await;
+    let id = job["id"].as_str().unwrap();
+    for which in ["successfulResults", "failedResults", "unprocessedrecords"] {
+        let get = client.call(Method::GET, &format!("/jobs/ingest/{id}/{which}"));
+        let answer = get.send().await.unwrap();
+        // Without a charset, HTTP libraries read text as ISO 8859-1.
+        assert_eq!(answer.headers()["content-type"], "text/csv; charset=UTF-8");
+    }
+}
+
+#[tokio::test]
 async fn headers_change_and_columns_are_missing() {
     let client = orderly().await;
     let faults = [

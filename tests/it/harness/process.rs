@@ -19,7 +19,7 @@ use super::s3;
 use super::sim::TestSim;
 
 /// Longest wait for anything. It ends a test that would hang; none passes by it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) const CLIENT_ID: &str = "3MVG9.consumer+key";
 pub(crate) const CLIENT_SECRET: &str = "consumer-secret&with=signs+";
@@ -411,7 +411,7 @@ pub(crate) fn spawn<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> 
 
 /// Where a process' stdout is copied to for `tests/clients/parse_lines.py`: a file of its own in the
 /// directory that `AIRBYTE_LINES_DIR` names.
-fn lines_copy() -> Option<File> {
+pub(crate) fn lines_copy() -> Option<File> {
     let directory = std::env::var_os("AIRBYTE_LINES_DIR")?;
     let file = tempfile::Builder::new()
         .prefix("stdout-")

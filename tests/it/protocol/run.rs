@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -134,6 +135,9 @@ impl Place {
         let running = async { tokio::join!(child.wait_with_output(), feeding).0 };
         let output = tokio::time::timeout(PATIENCE, running).await;
         let output = output.expect("the process ends").unwrap();
+        if let (false, Some(mut copy)) = (case.expect.prose, process::lines_copy()) {
+            copy.write_all(&output.stdout).unwrap();
+        }
         Said {
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

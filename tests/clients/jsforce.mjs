@@ -1,0 +1,217 @@
+// jsforce loads a simulated org: what it expects of Salesforce, the simulator does.
+//
+// Usage: node jsforce.mjs BINARY, the binary having `simulate`.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+
+import jsforce from "jsforce";
+
+const { version } = createRequire(import.meta.url)("jsforce/package.json");
+const KEY = "Ext_Id__c";
+const TEXTS = [
+  "plain",
+  "comma, and 'quotes' \"double\"",
+  "two\nlines\n",
+  "emoji 🚀 and Œuvre, 漢字",
+  '"',
+  "=1+1; a|b\tc",
+];
+const POLLING = { pollInterval: 20, pollTimeout: 20_000 };
+
+// A simulated org, and what it says of itself.
+async function simulatedOrg(binary) {
+  const stdio = ["ignore", "pipe", "inherit"];
+  const simulator = spawn(binary, ["simulate", "--port", "0"], { stdio });
+  const url = await new Promise((resolve, reject) => {
+    createInterface(simulator.stdout).once("line", resolve);
+    simulator.once("error", reject);
+    simulator.once("exit", (code) => reject(new Error(`the simulator ended with ${code}`)));
+  });
+  const get = async (path) => (await fetch(`${url}/sim/${path}`)).json();
+  const reset = () => fetch(`${url}/sim/reset`, { method: "POST" });
+  return { url, get, reset, stop: () => simulator.kill() };
+}
+
+async function connection(org) {
+  const oauth2 = {
+    loginUrl: org.url,
+    clientId: "sim-client-id",
+    clientSecret: "sim-client-secret",
+  };
+  const made = new jsforce.Connection({ oauth2, instanceUrl: org.url, version: "62.0" });
+  await made.authorize({ grant_type: "client_credentials" });
+  return made;
+}
+
+const numbers = (from, to) => Array.from({ length: to - from }, (_, at) => from + at);
+const byKey = (records) => new Map(records.map((record) => [record[KEY], record]));
+
+const contact = (number) => ({
+  [KEY]: `C-${number}`,
+  LastName: `Ng ${number}`,
+  Description: `${TEXTS[number % TEXTS.length]} ${number}`,
+  Department: number % 2 ? null : "Sales",
+  DoNotCall: number % 3 !== 0,
+});
+
+// What the org shows of a value that was sent.
+const shown = (value) => (typeof value === "boolean" ? String(value) : value);
+
+// The org holds these contacts, field by field, and no others.
+async function assertHolds(org, expected) {
+  const rows = byKey(await org.get("objects/Contact/rows"));
+  assert.equal(rows.size, expected.length);
+  for (const record of expected) {
+    const row = rows.get(record[KEY]);
+    for (const [field, value] of Object.entries(record)) {
+      assert.equal(row[field] ?? null, shown(value), `${field} of ${record[KEY]}`);
+    }
+  }
+}
+
+function assertCounts(results, successful, failed) {
+  assert.equal(results.successfulResults.length, successful);
+  assert.equal(results.failedResults.length, failed);
+  assert.equal(results.unprocessedRecords.length, 0);
+}
+
+// One job with all its steps; what its results say.
+const load = (conn, object, operation, input, more = {}) =>
+  conn.bulk2.loadAndWaitForResults({ object, operation, input, ...more, ...POLLING });
+
+async function logins(org) {
+  const conn = await connection(org);
+  await conn.describeGlobal();
+  assert.ok(conn.limitInfo.apiUsage.limit > conn.limitInfo.apiUsage.used);
+  const refreshed = new jsforce.Connection({
+    oauth2: conn.oauth2,
+    instanceUrl: org.url,
+    accessToken: "00D!ended",
+    refreshToken: "sim-refresh-token",
+    version: "62.0",
+  });
+  assert.equal((await refreshed.query("SELECT IsSandbox FROM Organization")).totalSize, 1);
+  const direct = new jsforce.Connection({ instanceUrl: org.url, accessToken: "00D!ended" });
+  await assert.rejects(direct.describeGlobal(), { errorCode: "INVALID_SESSION_ID" });
+  const wrong = new jsforce.OAuth2({ ...conn.oauth2, loginUrl: org.url, clientSecret: "x" });
+  const asked = wrong.requestToken({ grant_type: "client_credentials" });
+  await assert.rejects(asked, { name: "invalid_client" });
+  const user = await conn.identity();
+  assert.equal(user.organization_id, "00D5g0000000000EAA");
+}
+
+async function describes(org) {
+  const conn = await connection(org);
+  const { sobjects } = await conn.describeGlobal();
+  assert.ok(sobjects.find(({ name }) => name === "Contact").createable);
+  const { fields } = await conn.describe("Contact");
+  assert.ok(fields.find(({ name }) => name === KEY).externalId);
+  // Several describes in one composite request.
+  const compositeRequest = ["Lead", "Nope"].map((name) => ({
+    method: "GET",
+    url: `/services/data/v62.0/sobjects/${name}/describe`,
+    referenceId: name,
+  }));
+  const { compositeResponse } = await conn.requestPost("/composite", { compositeRequest });
+  assert.deepEqual(compositeResponse.map((answer) => answer.httpStatusCode), [200, 404]);
+}
+
+async function inserts(org) {
+  const conn = await connection(org);
+  const good = numbers(0, 300).map(contact);
+  const bad = [
+    [{ [KEY]: "B-1", LastName: null }, "REQUIRED_FIELD_MISSING"],
+    [{ [KEY]: "B-2", LastName: "x".repeat(81) }, "STRING_TOO_LONG"],
+  ];
+  const results = await load(conn, "Contact", "insert", [...good, ...bad.map(([record]) => record)]);
+  assertCounts(results, 300, 2);
+  await assertHolds(org, good);
+  const rows = byKey(await org.get("objects/Contact/rows"));
+  for (const record of results.successfulResults) {
+    assert.equal(record.sf__Created, "true");
+    assert.equal(record.sf__Id, rows.get(record[KEY]).Id);
+    const sent = contact(Number(record[KEY].slice(2)));
+    assert.equal(record.Description, sent.Description);
+  }
+  const failed = byKey(results.failedResults);
+  for (const [record, code] of bad) {
+    assert.ok(failed.get(record[KEY]).sf__Error.startsWith(`${code}:`));
+  }
+}
+
+// The same from a stream of CSV, whose length is not known before.
+async function streams(org) {
+  const conn = await connection(org);
+  const lines = numbers(0, 500).map((number) => `C-${number},"Ng, ""${number}"" 🚀"\n`);
+  const input = Readable.from([`${KEY},LASTNAME\n`, ...lines]);
+  assertCounts(await load(conn, "Contact", "insert", input, { lineEnding: "LF" }), 500, 0);
+  const row = (await org.get("objects/Contact/rows")).find((found) => found[KEY] === "C-499");
+  assert.equal(row.LastName, 'Ng, "499" 🚀');
+}
+
+async function upsertsUpdatesAndDeletes(org) {
+  const conn = await connection(org);
+  const key = { externalIdFieldName: KEY };
+  const first = numbers(0, 200).map(contact);
+  assertCounts(await load(conn, "Contact", "upsert", first, key), 200, 0);
+  const again = numbers(100, 300).map((number) => ({ ...contact(number), LastName: "Ö" }));
+  const upserted = await load(conn, "Contact", "upsert", again, key);
+  assertCounts(upserted, 200, 0);
+  const created = upserted.successfulResults.filter((record) => record.sf__Created === "true");
+  assert.equal(created.length, 100);
+  await assertHolds(org, [...first.slice(0, 100), ...again]);
+
+  const rows = byKey(await org.get("objects/Contact/rows"));
+  const id = (number) => rows.get(`C-${number}`).Id;
+  const changes = numbers(0, 50).map((number) => ({ Id: id(number), Title: TEXTS[1] }));
+  const nobody = { Id: `${id(0).slice(0, 10)}zzzzz`, Title: "x" };
+  const updated = await load(conn, "Contact", "update", [...changes, nobody]);
+  assertCounts(updated, 50, 1);
+  assert.equal(updated.failedResults[0].Id, nobody.Id);
+  const changed = first.slice(0, 50).map((record) => ({ ...record, Title: TEXTS[1] }));
+  await assertHolds(org, [...changed, ...first.slice(50, 100), ...again]);
+
+  const gone = numbers(0, 100).map((number) => ({ Id: id(number) }));
+  assertCounts(await load(conn, "Contact", "delete", gone), 100, 0);
+  await assertHolds(org, again);
+  assertCounts(await load(conn, "Contact", "delete", gone.slice(0, 3)), 0, 3);
+}
+
+async function refusedAndAbortedJobs(org) {
+  const conn = await connection(org);
+  const refused = load(conn, "Contact", "insert", [{ LastName: "Ng", Nope__c: "1" }]);
+  await assert.rejects(refused, /InvalidBatch : Field name not found : Nope__c/);
+  const nothing = conn.bulk2.createJob({ object: "Nope__c", operation: "insert" }).open();
+  await assert.rejects(nothing, { name: "INVALIDJOB" });
+  const job = conn.bulk2.createJob({ object: "Contact", operation: "insert" });
+  await job.open();
+  await job.uploadData([{ LastName: "Ng" }]);
+  await job.abort();
+  assert.equal((await job.check()).state, "Aborted");
+  await assert.rejects(job.close(), { name: "INVALIDJOBSTATE" });
+  await job.delete();
+  await assert.rejects(job.check(), { name: "NOT_FOUND" });
+  assert.equal((await org.get("objects/Contact")).count, 0);
+}
+
+const org = await simulatedOrg(process.argv[2]);
+try {
+  for (const test of [
+    logins,
+    describes,
+    inserts,
+    streams,
+    upsertsUpdatesAndDeletes,
+    refusedAndAbortedJobs,
+  ]) {
+    await org.reset();
+    await test(org);
+    console.log(`jsforce ${version}: ${test.name} ok`);
+  }
+} finally {
+  org.stop();
+}
