@@ -8,10 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::Failure;
 use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Input, InputStream, Shared};
@@ -19,8 +18,9 @@ use super::message::{Message, Output, StreamDescriptor};
 use super::rotation;
 use super::state::{Scope, State, Statistics};
 use super::summary::{self, Totals};
+use super::{Failure, Failures};
 use crate::decode::{Decoder, StreamSchema};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::load::{Counts, Event, Events, LoadError, Loader, Org, Rejects};
 use crate::reject::{RejectStore, RejectStream};
 use crate::settings::NullHandling;
@@ -115,7 +115,23 @@ async fn loaders(
             let loader = loader(org, stream, schema, store).await;
             loader.map_err(|error| Failure::of(error, &stream.descriptor))
         });
-    stream::iter(builds).buffered(DESCRIBES).try_collect().await
+    let mut built = stream::iter(builds).buffered(DESCRIBES);
+    let mut loaders = Vec::with_capacity(catalog.len());
+    let mut failures = Failures::default();
+    while let Some(next) = built.next().await {
+        match next {
+            Ok(loader) => loaders.push(loader),
+            Err(failure) => {
+                let lasting = failure.error.kind() == ErrorKind::Config;
+                failures.add(failure);
+                // What passes, passes for the other streams too: no use in asking on.
+                if !lasting {
+                    break;
+                }
+            }
+        }
+    }
+    failures.or(loaders)
 }
 
 async fn loader(
