@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::message::StreamDescriptor;
-use super::{Failure, null_is_default};
+use super::{Failure, Failures, null_is_default};
 use crate::error::{Error, Result};
 use crate::object::Operation;
 
@@ -82,18 +82,19 @@ fn parse(json: &[u8]) -> Result<Vec<CatalogStream>, Failure> {
     }
     let mut seen = HashSet::new();
     let mut streams = Vec::with_capacity(file.streams.len());
+    let mut failures = Failures::default();
     for configured in file.streams {
-        let stream = check(configured)?;
-        if !seen.insert(stream.descriptor.clone()) {
-            return Err(complaint(
+        match check(configured) {
+            Ok(stream) if !seen.insert(stream.descriptor.clone()) => failures.add(complaint(
                 &stream.descriptor,
                 "it appears more than once in the catalog; give one of them another name or \
                  namespace",
-            ));
+            )),
+            Ok(stream) => streams.push(stream),
+            Err(failure) => failures.add(failure),
         }
-        streams.push(stream);
     }
-    Ok(streams)
+    failures.or(streams)
 }
 
 fn check(configured: ConfiguredStream) -> Result<CatalogStream, Failure> {

@@ -60,11 +60,9 @@ pub async fn run(command: Command) -> ExitCode {
     log::install(Arc::clone(&output));
     match execute(command, &output).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { error, stream }) => {
-            match &stream {
-                Some(stream) => tracing::error!(%stream, "{error}"),
-                None => tracing::error!("{error}"),
-            }
+        Err(failure) => {
+            failure.log();
+            let Failure { error, stream } = failure;
             // If stdout is closed, the exit code is all that is left to say it with.
             let _ = output.print(&Message::error(&error, stream));
             ExitCode::FAILURE
@@ -95,6 +93,36 @@ impl Failure {
             error,
             stream: Some(stream.clone()),
         }
+    }
+
+    fn log(&self) {
+        let error = &self.error;
+        match &self.stream {
+            Some(stream) => tracing::error!(%stream, "{error}"),
+            None => tracing::error!("{error}"),
+        }
+    }
+}
+
+/// What is wrong with several streams: the first failure ends the command, others are logged.
+#[derive(Debug, Default)]
+struct Failures {
+    first: Option<Failure>,
+}
+
+impl Failures {
+    fn add(&mut self, failure: Failure) {
+        match &self.first {
+            None => self.first = Some(failure),
+            // A login that is refused fails all streams alike.
+            Some(first) if first.error.to_string() == failure.error.to_string() => {}
+            Some(_) => failure.log(),
+        }
+    }
+
+    /// `fine`, if nothing failed.
+    fn or<T>(self, fine: T) -> Result<T, Failure> {
+        self.first.map_or(Ok(fine), Err)
     }
 }
 

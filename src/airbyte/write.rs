@@ -8,10 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::Failure;
 use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Input, InputStream, Shared};
@@ -19,14 +18,18 @@ use super::message::{Message, Output, StreamDescriptor};
 use super::rotation;
 use super::state::{Scope, State, Statistics};
 use super::summary::{self, Totals};
+use super::{Failure, Failures};
 use crate::decode::{Decoder, StreamSchema};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::load::{Counts, Event, Events, LoadError, Loader, Org, Rejects};
 use crate::reject::{RejectStore, RejectStream};
 use crate::settings::NullHandling;
 
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
+
+/// The same while nothing is read, as during a long job: a minute, as ticks go.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
 
 /// Objects that are described at once.
 const DESCRIBES: usize = 4;
@@ -75,6 +78,7 @@ pub(super) async fn run(
         shared,
         streams,
         logged: 0,
+        logged_at: started,
         miscounted: 0,
         started,
         failure: None,
@@ -111,7 +115,23 @@ async fn loaders(
             let loader = loader(org, stream, schema, store).await;
             loader.map_err(|error| Failure::of(error, &stream.descriptor))
         });
-    stream::iter(builds).buffered(DESCRIBES).try_collect().await
+    let mut built = stream::iter(builds).buffered(DESCRIBES);
+    let mut loaders = Vec::with_capacity(catalog.len());
+    let mut failures = Failures::default();
+    while let Some(next) = built.next().await {
+        match next {
+            Ok(loader) => loaders.push(loader),
+            Err(failure) => {
+                let lasting = failure.error.kind() == ErrorKind::Config;
+                failures.add(failure);
+                // What passes, passes for the other streams too: no use in asking on.
+                if !lasting {
+                    break;
+                }
+            }
+        }
+    }
+    failures.or(loaders)
 }
 
 async fn loader(
@@ -184,6 +204,8 @@ struct Sync<'a> {
     streams: Vec<Stream>,
     /// Records that the last line about progress told.
     logged: u64,
+    /// When that was.
+    logged_at: Instant,
     /// States whose source counted other records than came.
     miscounted: u64,
     started: Instant,
@@ -221,7 +243,7 @@ impl Sync<'_> {
                 }
                 () = signals.next() => {
                     if stopped {
-                        return Err(told_to_stop().into());
+                        return Err(told_again().into());
                     }
                     stopped = true;
                     Some(told_to_stop().into())
@@ -305,7 +327,9 @@ impl Sync<'_> {
 
     fn progress(&mut self) {
         let records = self.shared.records();
-        if std::mem::replace(&mut self.logged, records) != records {
+        if records != self.logged || self.logged_at.elapsed() >= SIGN_OF_LIFE {
+            self.logged = records;
+            self.logged_at = Instant::now();
             summary::progress(&self.totals());
         }
     }
@@ -359,6 +383,13 @@ fn told_to_stop() -> Error {
     Error::transient(
         "the sync was told to stop. Jobs in flight came to their end, and the states that became \
          durable were printed; the next sync goes on from there",
+    )
+}
+
+fn told_again() -> Error {
+    Error::transient(
+        "the sync was told to stop twice, so jobs in flight were left alone: Salesforce still ends \
+         them. The next sync goes on from the last state, and sends their records again",
     )
 }
 

@@ -96,7 +96,7 @@ fn parse(body: &[u8]) -> ApiError {
 }
 
 fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
-    use ErrorKind::{Config, System};
+    use ErrorKind::{Config, System, Transient};
     if code == "INVALIDENTITY" || detail.contains("is not supported by the Bulk API") {
         return (
             Config,
@@ -127,7 +127,17 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
             Config,
             "check the object, the operation and the external ID field of the stream",
         ),
+        "ExceededQuota" | "EXCEEDED_QUOTA" | "LIMIT_EXCEEDED" => (
+            Transient,
+            "an allowance of the org is used up: start again later, with larger jobs or fewer \
+             syncs, or ask Salesforce for more",
+        ),
         _ => match status {
+            413 => (
+                Config,
+                "Salesforce, or a proxy before it, takes no upload as large as this: lower \
+                 max_job_bytes",
+            ),
             403 => (
                 Config,
                 "check the permissions of the integration user and the IP ranges of the org",
@@ -187,6 +197,8 @@ mod tests {
             told(400, &list("CLIENT_NOT_ACCESSIBLE_FOR_USER", "no")),
             told(404, &list("NOT_FOUND", "It does not exist")),
             told(400, &list("JSON_PARSER_ERROR", "bad")),
+            told(400, &list("ExceededQuota", "ApiBatchItems Limit exceeded")),
+            told(413, "<html>Request Entity Too Large</html>"),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
         Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API
@@ -198,6 +210,8 @@ mod tests {
         Config, end: creating a job: Salesforce refused it (HTTP 400 CLIENT_NOT_ACCESSIBLE_FOR_USER: no); the app is not approved for the user: in Setup, give the user's profile or a permission set access to it
         Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
         System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
+        Transient, end: creating a job: Salesforce refused it (HTTP 400 ExceededQuota: ApiBatchItems Limit exceeded); an allowance of the org is used up: start again later, with larger jobs or fewer syncs, or ask Salesforce for more
+        Config, end: creating a job: Salesforce refused it (HTTP 413: an HTML or XML page); Salesforce, or a proxy before it, takes no upload as large as this: lower max_job_bytes
         ");
     }
 

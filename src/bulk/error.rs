@@ -113,7 +113,10 @@ pub enum BulkError {
         object: String,
     },
     /// Salesforce refused the call, and would again.
-    #[error("{action}: Salesforce refused it (HTTP {status} {code}: {detail}); {cure}")]
+    #[error(
+        "{action}: Salesforce refused it ({}: {detail}); {cure}",
+        told(.status, .code)
+    )]
     Refused {
         /// What was being done.
         action: String,
@@ -241,6 +244,11 @@ pub enum BulkError {
         /// What failed.
         reason: String,
     },
+}
+
+/// Status and code, where the answer had one.
+fn told(status: &u16, code: &str) -> String {
+    format!("HTTP {status} {code}").trim_end().to_owned()
 }
 
 impl BulkError {

@@ -1,6 +1,6 @@
 //! What a job loads into, and what Salesforce says about a job.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::error::BulkError;
 use crate::object::Operation;
@@ -101,9 +101,36 @@ pub(crate) struct JobInfo {
     pub(crate) state: String,
     pub(crate) created_by_id: Option<String>,
     pub(crate) created_date: Option<String>,
+    #[serde(default, deserialize_with = "whole_number")]
     pub(crate) number_records_processed: Option<u64>,
+    #[serde(default, deserialize_with = "whole_number")]
     pub(crate) number_records_failed: Option<u64>,
     pub(crate) error_message: Option<String>,
+    #[serde(default, deserialize_with = "whole_number")]
     pub(crate) total_processing_time: Option<u64>,
+    #[serde(default, deserialize_with = "whole_number")]
     pub(crate) apex_processing_time: Option<u64>,
+}
+
+/// A number of another form is as good as none: a state that cannot be read would cost the job.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(serde_json::Value::deserialize(deserializer)?.as_u64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_another_form_are_left_out() {
+        let info: JobInfo = serde_json::from_str(
+            r#"{"id":"750A","state":"JobComplete","numberRecordsProcessed":7,
+                "numberRecordsFailed":"2","totalProcessingTime":1.5,"apexProcessingTime":null}"#,
+        )
+        .unwrap();
+        assert_eq!(info.number_records_processed, Some(7));
+        assert_eq!(info.number_records_failed, None);
+        assert_eq!(info.total_processing_time, None);
+        assert_eq!(info.apex_processing_time, None);
+    }
 }

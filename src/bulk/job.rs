@@ -263,7 +263,7 @@ impl StagedJob {
                 }
             }
             let Some(pause) = pauses.after(&error) else {
-                return Err(self.give_up(error).await);
+                return Err(self.give_up(error, maybe_closed).await);
             };
             self.client.inner.clock.pause(pause).await;
         }
@@ -279,7 +279,11 @@ impl StagedJob {
     }
 
     /// Aborts a job that cannot be closed, and looks whether a close came through late.
-    async fn give_up(&self, error: BulkError) -> BulkError {
+    async fn give_up(&self, error: BulkError, maybe_closed: bool) -> BulkError {
+        if !maybe_closed {
+            self.client.abort_quietly(&self.id).await;
+            return error;
+        }
         let aborted = async {
             self.client.abort(&self.id).await?;
             self.client.read_job(&self.id).await

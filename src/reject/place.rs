@@ -231,7 +231,6 @@ fn retry() -> RetryConfig {
             init_backoff: FIRST_PAUSE,
             ..BackoffConfig::default()
         },
-        ..RetryConfig::default()
     }
 }
 

@@ -217,6 +217,17 @@ async fn a_job_that_cannot_be_closed_is_aborted() {
 }
 
 #[tokio::test]
+async fn a_refused_close_is_clear_even_if_the_job_stays_open() {
+    let server = Server::start().await;
+    let (_, job) = staged(&server).await;
+    let used_up = "TotalRequests Limit exceeded.";
+    server.on(PATCH, [api_error(403, "REQUEST_LIMIT_EXCEEDED", used_up)]);
+    server.on(JOB, [job_info("Open")]);
+    let error = job.close().await.unwrap_err();
+    assert!(matches!(error, BulkError::DailyLimit { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_close_that_stays_unclear_says_so() {
     let server = Server::start().await;
     let (client, job) = staged(&server).await;
