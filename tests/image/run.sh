@@ -4,7 +4,7 @@
 #
 #   tests/image/run.sh                      all of the Dockerfile, for this machine's architecture
 #   ARCH=arm64 tests/image/run.sh           for another (or amd64): cross-compiled, run by QEMU
-#   tests/image/run.sh BINARY SIMULATOR     around a binary that is there, instead of the build
+#   tests/image/run.sh BINARY SIMULATOR     around a stripped binary, instead of the build
 #                                           stage; SIMULATOR has `simulate`
 #
 # Needs Debian 12, root, a Debian mirror, Python and, without arguments, Rust by rustup and crates.io.
