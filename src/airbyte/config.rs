@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer, Unexpected};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -138,10 +138,15 @@ struct ConfigFile {
     object_storage_config: Option<Value>,
     login_url: Option<String>,
     rejected_records_url: Option<String>,
+    #[serde(default, deserialize_with = "whole")]
     max_job_bytes: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     max_job_rows: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     max_jobs_in_flight: Option<usize>,
+    #[serde(default, deserialize_with = "whole")]
     memory_limit_bytes: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     flush_interval_seconds: Option<u64>,
     #[serde(default, deserialize_with = "empty_is_default")]
     null_handling: NullsFile,
@@ -152,6 +157,7 @@ struct ConfigFile {
     validate: ValidateFile,
     assignment_rule_id: Option<String>,
     hard_delete: Option<bool>,
+    #[serde(default, deserialize_with = "whole")]
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
     discover_system_objects: Option<bool>,
@@ -253,6 +259,28 @@ where
     }
 }
 
+/// A whole number, also as `5e7` or `1000.0`: not every language writes them apart.
+fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    // Beyond 2^53 a double is not exact, and no setting goes that far.
+    let exact = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and in range"
+    )]
+    let whole = exact.then_some(number as u64);
+    let whole = whole.and_then(|whole| T::try_from(whole).ok());
+    let wrong = || D::Error::invalid_value(Unexpected::Float(number), &"u64");
+    whole.map(Some).ok_or_else(wrong)
+}
+
 fn parse_url(key: &str, text: &str) -> Result<Url> {
     Url::parse(text.trim()).map_err(|error| Error::config(format!("{key} is not a URL: {error}")))
 }
@@ -277,7 +305,7 @@ fn complaint(message: &str) -> String {
         return format!("lacks the key {field}");
     }
     match message.rsplit_once(", expected ") {
-        Some((_, "u8" | "u64" | "usize")) => "must be a whole number, 0 or more".to_owned(),
+        Some((_, "f64" | "u64")) => "must be a whole number, 0 or more".to_owned(),
         Some((_, expected)) if expected.starts_with("struct ") => "must be an object".to_owned(),
         Some((_, expected)) => format!("must be {expected}"),
         None => "cannot be read".to_owned(),

@@ -29,6 +29,7 @@ use arrow::record_batch::RecordBatch;
 use catalog::Catalog;
 use json::Parsed;
 use rows::Rows;
+use scan::Meant;
 use value::Cell;
 
 /// Bookkeeping column, `Int64`: when the source emitted the record, in milliseconds since 1970.
@@ -71,7 +72,8 @@ pub enum Line<'a> {
         /// The batch has 8,192 rows or 8 MiB of text: flush it before the next line.
         full: bool,
     },
-    /// Any other message: its line, for the caller to read.
+    /// Any other message: its line, for the caller to read. What only seems to be a STATE is one
+    /// too: no state may be passed over.
     Message(&'a [u8], MessageType),
     /// A record of a stream that the catalog lacks.
     UnknownStream {
@@ -80,7 +82,7 @@ pub enum Line<'a> {
         /// Its namespace.
         namespace: Option<String>,
     },
-    /// No message, nor recognisable as a RECORD of a stream of the catalog.
+    /// No message, nor recognisable as a STATE or a RECORD of a stream of the catalog.
     Garbage {
         /// What was wrong.
         reason: &'static str,
@@ -174,8 +176,8 @@ impl Decoder {
             Ok(Parsed::UnknownStream { name, namespace }) => {
                 Line::UnknownStream { name, namespace }
             }
-            Err(problem) => match scan::stream_of_record(line, &mut self.catalog) {
-                Some(stream) => {
+            Err(problem) => match scan::meant(line, &mut self.catalog) {
+                Meant::Record(stream) => {
                     let rows = &mut self.rows[stream];
                     rows.push_raw(&String::from_utf8_lossy(line), &problem.to_string());
                     Line::Record {
@@ -183,7 +185,8 @@ impl Decoder {
                         full: rows.is_full(),
                     }
                 }
-                None => Line::Garbage {
+                Meant::State => Line::Message(line, MessageType::State),
+                Meant::Unknown => Line::Garbage {
                     reason: problem.reason,
                 },
             },

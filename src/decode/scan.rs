@@ -1,42 +1,29 @@
-//! Whose record a broken line was meant to be: a walk over its bytes that shrugs at errors.
+//! What a broken line was meant to be: a walk over its bytes that shrugs at errors.
 
 use std::borrow::Cow;
 
 use super::catalog::Catalog;
 
-/// The stream of a line that is no valid message, if the bytes that can be made out say that it is
-/// a RECORD of a stream of the catalog.
-pub(super) fn stream_of_record(line: &[u8], catalog: &mut Catalog) -> Option<usize> {
-    let mut found = Found::default();
-    let mut tokens = Tokens {
-        line,
-        at: 0,
-        depth: 0,
-    };
-    let mut record_level = false;
-    while let Some(string) = tokens.next_string() {
-        if !tokens.skip_colon() {
-            continue;
-        }
-        match (tokens.depth, string) {
-            (1, key) => {
-                record_level = key == b"record";
-                if key == b"type" {
-                    found.kind = tokens.string_here();
-                }
-            }
-            (2, b"stream") if record_level => found.stream = tokens.string_here(),
-            (2, b"namespace") if record_level => found.namespace = tokens.string_here(),
-            _ => {}
-        }
-    }
-    if found.kind != Some(b"RECORD") {
-        return None;
-    }
-    let name = text(found.stream?)?;
-    match found.namespace {
-        Some(namespace) => catalog.find(&name, Some(&text(namespace)?)),
-        None => catalog.find(&name, None).or_else(|| catalog.only(&name)),
+/// What a line that is no valid message was meant to be.
+#[derive(Debug)]
+pub(super) enum Meant {
+    /// A record of this stream of the catalog.
+    Record(usize),
+    /// A state of whatever stream.
+    State,
+    /// Nothing that can be made out.
+    Unknown,
+}
+
+/// Reads from a line that is no valid message what can be made out.
+pub(super) fn meant(line: &[u8], catalog: &mut Catalog) -> Meant {
+    let found = Found::look(line);
+    match found.kind {
+        Some(b"RECORD") => found
+            .stream_of(catalog)
+            .map_or(Meant::Unknown, Meant::Record),
+        Some(b"STATE") => Meant::State,
+        _ => Meant::Unknown,
     }
 }
 
@@ -45,6 +32,43 @@ struct Found<'a> {
     kind: Option<&'a [u8]>,
     stream: Option<&'a [u8]>,
     namespace: Option<&'a [u8]>,
+}
+
+impl<'a> Found<'a> {
+    fn look(line: &'a [u8]) -> Self {
+        let mut found = Self::default();
+        let mut tokens = Tokens {
+            line,
+            at: 0,
+            depth: 0,
+        };
+        let mut record_level = false;
+        while let Some(string) = tokens.next_string() {
+            if !tokens.skip_colon() {
+                continue;
+            }
+            match (tokens.depth, string) {
+                (1, key) => {
+                    record_level = key == b"record";
+                    if key == b"type" {
+                        found.kind = tokens.string_here();
+                    }
+                }
+                (2, b"stream") if record_level => found.stream = tokens.string_here(),
+                (2, b"namespace") if record_level => found.namespace = tokens.string_here(),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn stream_of(&self, catalog: &mut Catalog) -> Option<usize> {
+        let name = text(self.stream?)?;
+        match self.namespace {
+            Some(namespace) => catalog.find(&name, Some(&text(namespace)?)),
+            None => catalog.find(&name, None).or_else(|| catalog.only(&name)),
+        }
+    }
 }
 
 fn text(inside: &[u8]) -> Option<Cow<'_, str>> {

@@ -204,6 +204,13 @@ fn garbage_says_why() {
 }
 
 #[test]
+fn a_broken_state_is_passed_on() {
+    let line = br#"{"type":"STATE","state":{"type":"LEGACY","data":{"x":NaN}}}"#;
+    let answer = contacts().line(line);
+    assert_eq!(answer, Line::Message(line, MessageType::State));
+}
+
+#[test]
 fn a_broken_record_of_a_known_stream_is_a_row_with_its_text() {
     for (data, error) in [
         (

@@ -2,12 +2,40 @@
 
 use crate::bulk::{BulkError, COMPOSITE_REQUESTS, Client, Described};
 use crate::error::{ErrorKind, Result};
-use crate::object::{ObjectSchema, RelatedObjects};
+use crate::object::{self, ObjectSchema, RelatedObjects};
 
-/// The describe of an object.
+use super::LoadError;
+
+/// The describe of an object, by its name in any letter case.
 pub(super) async fn object(client: &Client, name: &str) -> Result<ObjectSchema> {
-    let describe = client.describe(name).await?;
+    let describe = match client.describe(name).await {
+        Err(error @ BulkError::ObjectNotFound { .. }) => {
+            client.describe(&listed(client, name, error).await?).await?
+        }
+        described => described?,
+    };
     Ok(ObjectSchema::from_describe(&describe)?)
+}
+
+/// The name as the org lists it; `not_found` if it lists nothing like it.
+async fn listed(client: &Client, name: &str, not_found: BulkError) -> Result<String> {
+    let Ok(list) = client.sobjects().await else {
+        return Err(not_found.into());
+    };
+    let list = object::list(&list).unwrap_or_default();
+    let mut names = list.iter().map(|listed| listed.name.as_str());
+    let same = |listed: &&str| *listed != name && listed.eq_ignore_ascii_case(name);
+    if let Some(same) = names.clone().find(same) {
+        return Ok(same.to_owned());
+    }
+    match object::nearest(name, names.by_ref().filter(|listed| *listed != name)).as_slice() {
+        [] => Err(not_found.into()),
+        similar => Err(LoadError::NoObject {
+            object: name.to_owned(),
+            similar: similar.join(", "),
+        }
+        .into()),
+    }
 }
 
 /// The describes of objects that lookups point to, without those that the user may not see.

@@ -18,6 +18,18 @@ pub enum LoadError {
         /// Columns of the batch.
         actual: String,
     },
+    /// The object is not there for this user, but others of such a name are.
+    #[error(
+        "object {object} does not exist or the user may not see it; did you mean {similar}? Check the \
+         API name, or grant the object permission in a profile or permission set of the integration \
+         user"
+    )]
+    NoObject {
+        /// API name as given.
+        object: String,
+        /// The names most like it.
+        similar: String,
+    },
     /// The feed was dropped, or the load was told to stop, before its end.
     #[error("the load was stopped before its end; what became durable until then was told")]
     Stopped,
@@ -124,9 +136,10 @@ impl LoadError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Schema { .. } | Self::Refused { .. } | Self::TooManyRejected { .. } => {
-                ErrorKind::Config
-            }
+            Self::Schema { .. }
+            | Self::NoObject { .. }
+            | Self::Refused { .. }
+            | Self::TooManyRejected { .. } => ErrorKind::Config,
             Self::Stopped
             | Self::Unprocessed { .. }
             | Self::Indeterminate { .. }

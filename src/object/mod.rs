@@ -203,19 +203,24 @@ impl ObjectSchema {
 
     /// Field names closest to `name`, best first, at most three: for error messages.
     pub fn nearest(&self, name: &str) -> Vec<&str> {
-        let wanted = name.to_ascii_lowercase();
-        let mut scored: Vec<(f64, &str)> = self
-            .fields
-            .iter()
-            .map(|field| {
-                let own = field.name.to_ascii_lowercase();
-                (strsim::jaro_winkler(&wanted, &own), field.name.as_str())
-            })
-            .filter(|(score, _)| *score > 0.8)
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        scored.into_iter().take(3).map(|(_, name)| name).collect()
+        nearest(name, self.fields.iter().map(|field| field.name.as_str()))
     }
+}
+
+/// The names closest to `wanted`, best first, at most three: for error messages.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = wanted.to_ascii_lowercase();
+    let mut scored: Vec<(f64, &str)> = names
+        .map(|name| {
+            (
+                strsim::jaro_winkler(&wanted, &name.to_ascii_lowercase()),
+                name,
+            )
+        })
+        .filter(|(score, _)| *score > 0.8)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]

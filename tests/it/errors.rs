@@ -66,7 +66,7 @@ async fn a_missing_object() {
     let (sim, mut stream) = (TestSim::start().await, contacts());
     stream.object = Some("Contakt".into());
     let job = Job::new(&sim, &[&stream]);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"object Contakt does not exist or the user may not see it; check the API name, or grant the object permission in a profile or permission set of the integration user");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"object Contakt does not exist or the user may not see it; did you mean Contact? Check the API name, or grant the object permission in a profile or permission set of the integration user");
 }
 
 #[tokio::test]

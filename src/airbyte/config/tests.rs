@@ -124,6 +124,19 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
 }
 
 #[test]
+fn whole_numbers_in_any_form() {
+    let config: Value = serde_json::from_str(
+        r#"{"client_id": "id", "client_secret": "s", "refresh_token": "t", "max_job_bytes": 5e7,
+            "max_job_rows": 1000.0, "max_jobs_in_flight": 2}"#,
+    )
+    .unwrap();
+    let settings = parse(&config).unwrap().settings;
+    assert_eq!(settings.max_job_bytes, 50_000_000);
+    assert_eq!(settings.max_job_rows, Some(1_000));
+    assert_eq!(settings.max_jobs_in_flight, 2);
+}
+
+#[test]
 fn what_may_be_left_out() {
     let config = parse(&json!({
         "client_id": "id", "client_secret": "s", "refresh_token": "t", "is_sandbox": null,
@@ -223,6 +236,8 @@ fn errors_name_the_key_and_what_is_allowed() {
     insta::assert_snapshot!(complaint_of(&with("client_id", json!(" "))), @"client_id is empty; it is required");
     insta::assert_snapshot!(complaint_of(&with("is_sandbox", json!("yes"))), @"is_sandbox must be a boolean");
     insta::assert_snapshot!(complaint_of(&with("auth_type", json!("Basic"))), @"auth_type must be one of `Client`, `ClientCredentials`, `JWT`");
+    insta::assert_snapshot!(complaint_of(&with("max_job_rows", json!(1.5))), @"max_job_rows must be a whole number, 0 or more");
+    insta::assert_snapshot!(complaint_of(&with("max_job_rows", json!("1000"))), @"max_job_rows must be a whole number, 0 or more");
     insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(-1))), @"max_job_bytes must be a whole number, 0 or more");
     insta::assert_snapshot!(complaint_of(&with("max_job_bytes", json!(1))), @"max_job_bytes is 1; it must be between 10000 and 112500000");
     insta::assert_snapshot!(complaint_of(&with("flush_interval_seconds", json!(0))), @"flush_interval_seconds is 0; it must be between 1 and 86400");
