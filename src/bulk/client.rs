@@ -22,6 +22,7 @@ use super::credentials::Credentials;
 use super::error::BulkError;
 use super::host;
 use super::limits::{ApiUsage, Limits};
+use super::pace::Pace;
 use super::retry::{Clock, Policy, http_date, parse_retry_after};
 use super::wire::{host_of, network_error, parse_json, read_body, reason_of, within_idle};
 
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     http: reqwest::Client,
     auth: Auth,
     pub(crate) clock: Clock,
+    pub(crate) pace: Pace,
     counters: Arc<Counters>,
     /// Jobs created and neither closed nor aborted.
     open_jobs: Mutex<BTreeSet<String>>,
@@ -405,6 +407,7 @@ impl ClientBuilder {
             http,
             auth,
             clock: self.clock,
+            pace: Pace::default(),
             counters: Arc::clone(&counters),
             open_jobs: Mutex::default(),
             known_jobs: Mutex::default(),

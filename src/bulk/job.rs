@@ -9,6 +9,7 @@ use super::call::{Call, Payload};
 use super::client::Client;
 use super::error::BulkError;
 use super::info::{JobInfo, JobState, JobTarget};
+use super::pace::Work;
 use super::results::{self, ResultStream};
 use super::retry::{Policy, poll_pause};
 use super::wire::parse_json;
@@ -24,6 +25,7 @@ const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
 pub struct StagedJob {
     client: Client,
     id: String,
+    work: Work,
 }
 
 /// A closed job: it is only ever read.
@@ -33,6 +35,8 @@ pub struct RunningJob {
     client: Client,
     id: String,
     read: Option<JobInfo>,
+    /// Absent where only the id is known.
+    work: Option<Work>,
 }
 
 /// A job that changes no more.
@@ -77,6 +81,7 @@ impl Client {
                     return Ok(StagedJob {
                         client: self.clone(),
                         id,
+                        work: Work::new(target, chunk.rows()),
                     });
                 }
                 Err(error) => error,
@@ -270,7 +275,10 @@ impl StagedJob {
     }
 
     fn running(self) -> RunningJob {
-        RunningJob::new(&self.client, self.id, None)
+        RunningJob {
+            work: Some(self.work),
+            ..RunningJob::new(&self.client, self.id, None)
+        }
     }
 
     async fn state(&self) -> Result<JobState, BulkError> {
@@ -326,6 +334,7 @@ impl RunningJob {
             client: client.clone(),
             id,
             read,
+            work: None,
         }
     }
 
@@ -334,7 +343,8 @@ impl RunningJob {
         &self.id
     }
 
-    /// Waits for the job's end, asking in pauses that grow with its age from 200 ms to 30 s.
+    /// Waits for the job's end, asking in pauses that grow with its age from 200 ms to 30 s, and
+    /// seldom before the last job of its kind would have ended.
     /// Outages of ten minutes are sat out.
     ///
     /// # Errors
@@ -346,12 +356,14 @@ impl RunningJob {
     }
 
     pub(super) async fn wait(&mut self) -> Result<(JobState, JobInfo), BulkError> {
+        let pace = &self.client.inner.pace;
+        let expected = self.work.as_ref().and_then(|work| pace.expected(work));
         let mut age = Duration::ZERO;
         loop {
             let info = match self.read.take() {
                 Some(info) => info,
                 None => {
-                    let pause = poll_pause(age);
+                    let pause = poll_pause(age, expected);
                     self.client.inner.clock.pause(pause).await;
                     age += pause;
                     self.client.count_poll();
@@ -360,6 +372,9 @@ impl RunningJob {
             };
             let state = JobState::parse(&self.id, &info.state)?;
             if state.is_terminal() {
+                if let (JobState::JobComplete, Some(work)) = (state, &self.work) {
+                    pace.ended(work, age);
+                }
                 return Ok((state, info));
             }
             if state == JobState::Open && age > OPEN_AFTER_CLOSE {

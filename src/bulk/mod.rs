@@ -25,6 +25,7 @@ mod jwt;
 mod limits;
 mod list;
 mod organization;
+mod pace;
 mod refusal;
 mod results;
 mod retry;

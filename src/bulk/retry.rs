@@ -89,13 +89,17 @@ impl Pauses {
     }
 }
 
-/// Pause before the next look at a job of this age: an eighth of the age, from 200 ms to 30 s,
-/// with up to a quarter of jitter on top.
-pub(crate) fn poll_pause(age: Duration) -> Duration {
+/// Pause before the next look at a job of this age: an eighth of the age, from 200 ms to 30 s. Where
+/// it is known how long the job may take, the age is doubled until shortly before. With up to a
+/// quarter of jitter on top.
+pub(crate) fn poll_pause(age: Duration, expected: Option<Duration>) -> Duration {
     const SHORTEST: Duration = Duration::from_millis(200);
     const LONGEST: Duration = Duration::from_secs(30);
+    const SHORTLY_BEFORE: f64 = 0.8;
+    let expected = expected.unwrap_or_default().mul_f64(SHORTLY_BEFORE);
     (age / 8)
         .clamp(SHORTEST, LONGEST)
+        .max(expected.saturating_sub(age).min(age))
         .mul_f64(1.0 + fastrand::f64() / 4.0)
 }
 
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn polls_follow_the_age_of_the_job() {
         let within = |age: u64, least: u64, most: u64| {
-            let pause = poll_pause(Duration::from_secs(age));
+            let pause = poll_pause(Duration::from_secs(age), None);
             assert!(pause >= Duration::from_millis(least), "{age}: {pause:?}");
             assert!(pause <= Duration::from_millis(most), "{age}: {pause:?}");
         };
@@ -235,5 +239,26 @@ mod tests {
         within(8, 1_000, 1_250);
         within(80, 10_000, 12_500);
         within(36_000, 30_000, 37_500);
+    }
+
+    #[test]
+    fn polls_are_few_until_a_job_may_have_ended() {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let polls = |expected, ends: Duration| {
+            let (mut age, mut polls) = (Duration::ZERO, 0);
+            while age < ends {
+                age += poll_pause(age, expected);
+                polls += 1;
+            }
+            assert!(
+                age <= (ends * 9 / 4).max(Duration::from_millis(250)),
+                "{age:?}"
+            );
+            polls
+        };
+        assert!(polls(None, minutes(10)) > 40);
+        assert!(polls(Some(minutes(10)), minutes(10)) < 20);
+        polls(Some(minutes(10)), Duration::from_secs(3));
+        polls(Some(Duration::from_millis(100)), minutes(10));
     }
 }
