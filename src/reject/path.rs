@@ -8,7 +8,6 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::RejectError;
 use super::format::EXTENSIONS;
-use super::store::RejectStream;
 
 /// Directory where `path_format` is absent: the platform links to `<bucket_path>/<job id>/`, and
 /// the job id is the sync id.
@@ -16,6 +15,19 @@ pub const DEFAULT_PATH_FORMAT: &str = "{sync_id}/{namespace}/{stream_name}/";
 
 /// Name of an object where `file_name_format` is absent.
 pub const DEFAULT_FILE_NAME_FORMAT: &str = "{date}_{timestamp}_{part_number}{format_extension}";
+
+/// A stream, as far as its rejected records show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectStream {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Sync, as the catalog gives it.
+    pub sync_id: i64,
+    /// Generation, as the catalog gives it.
+    pub generation_id: i64,
+}
 
 const PATH_VARIABLES: &[&str] = &[
     "namespace",

@@ -20,7 +20,7 @@ use super::body::{Body, Fingerprint, PART_BYTES, packed};
 use super::envelope::Envelope;
 use super::error::{Cause, RejectError, sources};
 use super::format::FileFormat;
-use super::path::{FileParts, Layout};
+use super::path::{FileParts, Layout, RejectStream};
 use super::place::{Encryption, Opened, Place};
 use super::read::{RejectedReader, read_rejected};
 use super::remove::RemoveOne;
@@ -54,19 +54,6 @@ impl RejectConfig {
             encryption: Encryption::default(),
         }
     }
-}
-
-/// A stream, as far as its rejected records show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectStream {
-    /// Name.
-    pub name: String,
-    /// Namespace.
-    pub namespace: Option<String>,
-    /// Sync, as the catalog gives it.
-    pub sync_id: i64,
-    /// Generation, as the catalog gives it.
-    pub generation_id: i64,
 }
 
 /// The store of rejected records, shared by all streams of a sync.
