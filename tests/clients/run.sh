@@ -42,7 +42,7 @@ if [ ! -e "$venv/complete" ]; then
   # The constraints name every package, so nothing is left to resolve: `check` holds that.
   if ! "$venv/bin/pip" install -q --no-compile --no-deps -r requirements.txt -r constraints.txt ||
     ! "$venv/bin/pip" check; then
-    echo "PyAirbyte cannot be installed: this test needs PyPI (https://pypi.org), or a mirror of it" \
+    echo "PyAirbyte cannot be installed: this test needs PyPI, or a mirror of it" \
       "in PIP_INDEX_URL, and Python 3.11 or 3.12; this is $("$python" --version)" >&2
     exit 1
   fi

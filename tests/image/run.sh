@@ -7,7 +7,7 @@
 #   tests/image/run.sh BINARY SIMULATOR     around a stripped binary, instead of the build
 #                                           stage; SIMULATOR has `simulate`
 #
-# Needs Debian 12, root, a Debian mirror, Python and, without arguments, Rust by rustup and crates.io.
+# Needs Debian 12, root, a Debian mirror, Python and, without arguments, Rust by rustup.
 # What it makes is in target/image, whose bases and layers are used again: 4 GB an architecture.
 set -euo pipefail
 if [ -z "${OWN_MOUNTS-}" ]; then
