@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::info::JobTarget;
 
+/// Object and operation: jobs of one kind take alike.
+type Kind = (String, &'static str);
+
 /// What a job has to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
-    /// Object and operation: jobs of one kind take alike.
-    kind: (String, &'static str),
+    kind: Kind,
     rows: u64,
 }
 
@@ -26,7 +28,7 @@ impl Work {
 /// The last job of each kind: its rows, and how long it took.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    ended: Mutex<HashMap<(String, &'static str), (u64, Duration)>>,
+    ended: Mutex<HashMap<Kind, (u64, Duration)>>,
 }
 
 impl Pace {
