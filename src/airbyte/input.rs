@@ -159,6 +159,17 @@ impl From<Failure> for Stop {
     }
 }
 
+impl Shared {
+    /// What is asked of a load, unless reading must end first.
+    async fn unless_stopped(&self, asked: impl Future<Output = Result<()>>) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Stop::Told),
+            done = asked => done.map_err(|_| Stop::Told),
+        }
+    }
+}
+
 /// The thread that decodes.
 struct Intake {
     decoder: Decoder,
@@ -355,14 +366,8 @@ impl Intake {
         let Some(feed) = self.streams.iter().find_map(|stream| stream.feed.as_ref()) else {
             return Ok(());
         };
-        let stop = &self.shared.stop;
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Err(Stop::Told),
-                room = feed.room() => room.map_err(|_| Stop::Told),
-            }
-        })
+        self.runtime
+            .block_on(self.shared.unless_stopped(feed.room()))
     }
 
     fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {
@@ -411,14 +416,8 @@ impl Intake {
         let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
-        let stop = &self.shared.stop;
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Err(Stop::Told),
-                sent = feed.send_marked(batch, bytes, marks) => sent.map_err(|_| Stop::Told),
-            }
-        })
+        let sending = feed.send_marked(batch, bytes, marks);
+        self.runtime.block_on(self.shared.unless_stopped(sending))
     }
 
     /// The source has told the end of a stream: what is open of it is submitted. Its feed stays, for

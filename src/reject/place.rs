@@ -122,11 +122,13 @@ impl S3Place {
         }
         if let S3Credentials::Role(arn) = &self.credentials {
             let role =
-                AssumedRole::new(arn, builder.clone()).map_err(|error| RejectError::Place {
-                    place: place.clone(),
-                    reason: format!(
-                        "role_arn: {error}; check it, and AWS_ENDPOINT_URL_STS if it is set"
-                    ),
+                AssumedRole::new(arn, signed_for(&builder), builder.clone()).map_err(|error| {
+                    RejectError::Place {
+                        place: place.clone(),
+                        reason: format!(
+                            "role_arn: {error}; check it, and AWS_ENDPOINT_URL_STS if it is set"
+                        ),
+                    }
                 })?;
             builder = builder.with_credentials(Arc::new(role));
         }
@@ -208,7 +210,7 @@ fn build_s3(
     place: &str,
 ) -> Result<(Arc<dyn ObjectStore>, Option<RemoveOne>), RejectError> {
     let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
-    let signed_for = region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+    let signed_for = signed_for(&builder);
     let opened = encrypted(builder, encryption)
         .and_then(|builder| builder.with_retry(retry()).build())
         .and_then(|store| Ok((RemoveOne::new(store.clone(), signed_for)?, store)));
@@ -221,6 +223,12 @@ fn build_s3(
         ),
     })?;
     Ok((Arc::new(store), Some(remove)))
+}
+
+/// The region that requests are signed for: object_store's default if none is set.
+fn signed_for(builder: &AmazonS3Builder) -> String {
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
+    region.unwrap_or_else(|| "us-east-1".to_owned())
 }
 
 fn retry() -> RetryConfig {

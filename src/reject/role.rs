@@ -48,10 +48,12 @@ struct Session {
 }
 
 impl AssumedRole {
-    /// The role `arn`, assumed with the credentials that `environment` finds.
-    pub(super) fn new(arn: &str, environment: AmazonS3Builder) -> object_store::Result<Self> {
-        let region = environment.get_config_value(&AmazonS3ConfigKey::Region);
-        let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+    /// The role `arn`, assumed in `region` with the credentials that `environment` finds.
+    pub(super) fn new(
+        arn: &str,
+        region: String,
+        environment: AmazonS3Builder,
+    ) -> object_store::Result<Self> {
         let suffix = match region.starts_with("cn-") {
             true => "amazonaws.com.cn",
             false => "amazonaws.com",
