@@ -14,7 +14,7 @@ use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Loader, Org, Rejects};
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::settings::Settings;
-use arrow_salesforce::sim::{Sim, SimOptions};
+use salesforce_sim::{Sim, SimOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -42,11 +42,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! # Features
-//!
-//! * `airbyte` (default): the Airbyte destination and its binary.
-//! * `sim` (default): a simulated Salesforce over HTTP, for tests, benches and demos.
 
 pub mod bulk;
 pub mod chunk;
@@ -57,11 +52,6 @@ pub mod load;
 pub mod object;
 pub mod reject;
 pub mod settings;
-
-#[cfg(feature = "airbyte")]
-pub mod airbyte;
-#[cfg(feature = "sim")]
-pub mod sim;
 
 pub use arrow;
 pub use error::{Error, ErrorKind, Result};

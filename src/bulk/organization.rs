@@ -10,7 +10,6 @@ use super::wire::parse_json;
 
 /// The kind of an org.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Organization {
     /// Host of its API.
     pub host: String,

@@ -75,7 +75,6 @@ impl Budget {
     }
 
     /// Whether more is in use than rows may take.
-    #[cfg(feature = "airbyte")]
     pub(crate) fn is_full(&self) -> bool {
         self.used() > self.for_rows
     }
@@ -93,7 +92,7 @@ impl Budget {
 
 /// Bytes of the budget, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Grant {
+pub struct Grant {
     reservation: MemoryReservation,
     freed: Arc<Notify>,
 }

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::object::{Header, Operation};
 use crate::reject::{RejectStore, RejectStream};
 
-#[cfg(feature = "airbyte")]
 use super::budget::Grant;
 use super::checkpoint::{Checkpoints, Counts};
 use super::error::is_stopped;
@@ -207,7 +206,6 @@ impl Loader {
         let stop = load.stop.clone();
         tokio::spawn(pipeline::run(load, rows_out, events_in));
         let feed = Feed {
-            #[cfg(feature = "airbyte")]
             org: self.org.clone(),
             rows: rows_in,
             schema: Arc::clone(&self.schema),
@@ -255,13 +253,13 @@ impl Loader {
 
 /// A checkpoint inside a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub struct Mark {
     /// Rows of the batch before the checkpoint.
-    pub(crate) row: usize,
+    pub row: usize,
     /// Bytes received for those rows.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// The checkpoint.
-    pub(crate) id: u64,
+    pub id: u64,
 }
 
 /// What goes from a feed to its load.
@@ -279,7 +277,6 @@ pub(crate) enum Fed {
 /// Puts rows into a load. Dropping it without [`Feed::finish`] stops the load.
 #[derive(Debug)]
 pub struct Feed {
-    #[cfg(feature = "airbyte")]
     org: Org,
     rows: mpsc::Sender<Fed>,
     schema: SchemaRef,
@@ -320,7 +317,7 @@ impl Feed {
     ///
     /// # Errors
     /// As [`Feed::send`].
-    pub(crate) async fn send_marked(
+    pub async fn send_marked(
         &mut self,
         batch: RecordBatch,
         bytes: u64,
@@ -370,16 +367,15 @@ impl Feed {
 }
 
 /// What a face needs that keeps something of its own until a checkpoint is told.
-#[cfg(feature = "airbyte")]
 impl Feed {
     /// Memory of something beside the rows that is kept until a checkpoint is told.
-    pub(crate) fn hold(&self, bytes: usize) -> Grant {
+    pub fn hold(&self, bytes: usize) -> Grant {
         self.org.budget().grant(bytes)
     }
 
     /// Whether the memory budget is used up: nothing more should be kept before
     /// [`Feed::room`], nor rows held back that checkpoints wait for.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.org.budget().is_full()
     }
 
@@ -387,7 +383,7 @@ impl Feed {
     ///
     /// # Errors
     /// As [`Feed::send`].
-    pub(crate) async fn room(&self) -> Result<()> {
+    pub async fn room(&self) -> Result<()> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(LoadError::Stopped.into()),

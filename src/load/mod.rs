@@ -21,12 +21,10 @@ mod rows;
 mod settle;
 mod submit;
 
-#[cfg(feature = "airbyte")]
-pub(crate) use budget::Grant;
+pub use budget::Grant;
 pub use checkpoint::Counts;
 pub use error::LoadError;
-#[cfg(feature = "airbyte")]
-pub(crate) use loader::Mark;
+pub use loader::Mark;
 pub use loader::{Event, Events, Feed, Loader, LoaderBuilder, Rejects};
 pub use org::Org;
 pub use report::{LoadReport, RejectCount};

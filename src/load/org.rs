@@ -202,7 +202,6 @@ impl Org {
     }
 
     /// Waits while the memory budget is used up, and makes room meanwhile.
-    #[cfg(feature = "airbyte")]
     pub(crate) async fn room(&self) -> Result<()> {
         let budget = self.budget();
         while budget.is_full() {

@@ -1,0 +1,316 @@
+//! The config file: whose org, and where rejected records go.
+//!
+//! Whatever works with Airbyte's own connector works here unchanged; keys it does not know are left
+//! alone. Errors name the key and what is allowed, never a value: it may be a secret.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer, Unexpected};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+use url::Url;
+
+use self::login::AuthType;
+use super::null_is_default;
+use arrow_salesforce::bulk::Credentials;
+use arrow_salesforce::error::{Error, Result};
+use arrow_salesforce::reject::{Place, RejectConfig, RejectStore};
+use arrow_salesforce::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+
+mod login;
+mod storage;
+
+use storage::{encryption, storage};
+
+/// A config that has been checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Whose org it is.
+    pub(crate) credentials: Credentials,
+    /// Whether the org is said to be a sandbox.
+    pub(crate) is_sandbox: Option<bool>,
+    /// How loads run.
+    pub(crate) settings: Settings,
+    /// Whether records of `soft_delete` streams bypass the recycle bin.
+    pub(crate) hard_delete: bool,
+    /// Whether `discover` lists histories, shares, feeds and change events too.
+    pub(crate) discover_system_objects: bool,
+    /// Where rejected records go; they are only counted if absent.
+    pub(crate) rejects: Option<RejectConfig>,
+    /// The text of the file.
+    pub(crate) text: ConfigText,
+}
+
+/// The text of a config file, secrets included.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigText(SecretString);
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// A config error that names the path, or the key and what is allowed.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::parse(&super::read_file("config", path)?)
+    }
+
+    fn parse(json: &[u8]) -> Result<Self> {
+        let value: Value = serde_json::from_slice(json).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Error::config(format!(
+                "the config is not JSON: see line {line}, column {column} of the file"
+            ))
+        })?;
+        if !value.is_object() {
+            return Err(Error::config("the config must be a JSON object"));
+        }
+        let mut file: ConfigFile = typed(value, "")?;
+        let settings = file.settings()?;
+        let encryption = encryption(
+            file.rejected_records_encryption.take(),
+            file.rejected_records_kms_key_id.take(),
+        )?;
+        let credentials = login::credentials(&mut file)?;
+        let rejects = match absent_if_empty(file.rejected_records_url) {
+            Some(url) => {
+                let url = parse_url("rejected_records_url", &url)?;
+                Some(RejectConfig::new(Place::Url(url)))
+            }
+            None => storage(file.object_storage_config)?,
+        };
+        let rejects = rejects.map(|rejects| RejectConfig {
+            encryption,
+            ..rejects
+        });
+        Ok(Self {
+            credentials,
+            is_sandbox: file.is_sandbox,
+            settings,
+            hard_delete: file.hard_delete.unwrap_or_default(),
+            discover_system_objects: file.discover_system_objects.unwrap_or_default(),
+            rejects,
+            text: ConfigText(String::from_utf8_lossy(json).into_owned().into()),
+        })
+    }
+
+    /// Opens the place for rejected records, if there is one, and proves that it takes them.
+    ///
+    /// # Errors
+    /// A config error if it is no place or refuses; a transient one if it cannot be reached.
+    pub(crate) async fn reject_store(&self) -> Result<Option<Arc<RejectStore>>> {
+        let Some(config) = &self.rejects else {
+            return Ok(None);
+        };
+        let store = RejectStore::open(config, Utc::now())?;
+        store.prove().await?;
+        Ok(Some(Arc::new(store)))
+    }
+}
+
+impl ConfigText {
+    /// The config as it came, but for the refresh token.
+    ///
+    /// # Errors
+    /// A system error if the text is not the config that was read.
+    pub(crate) fn with_refresh_token(&self, token: &SecretString) -> Result<Box<RawValue>> {
+        let broken = |_| Error::system("the config cannot be written again");
+        let mut file: Map<String, Value> =
+            serde_json::from_str(self.0.expose_secret()).map_err(broken)?;
+        file.insert("refresh_token".to_owned(), token.expose_secret().into());
+        to_raw_value(&file).map_err(broken)
+    }
+}
+
+/// The file as written.
+#[derive(Deserialize)]
+struct ConfigFile {
+    client_id: String,
+    client_secret: Option<String>,
+    refresh_token: Option<String>,
+    is_sandbox: Option<bool>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    auth_type: AuthType,
+    object_storage_config: Option<Value>,
+    login_url: Option<String>,
+    rejected_records_url: Option<String>,
+    #[serde(default, deserialize_with = "whole")]
+    max_job_bytes: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    max_job_rows: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    max_jobs_in_flight: Option<usize>,
+    #[serde(default, deserialize_with = "whole")]
+    memory_limit_bytes: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    flush_interval_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "empty_is_default")]
+    null_handling: NullsFile,
+    timezone: Option<String>,
+    #[serde(default, deserialize_with = "empty_is_default")]
+    on_too_long: TooLongFile,
+    #[serde(default, deserialize_with = "empty_is_default")]
+    validate: ValidateFile,
+    assignment_rule_id: Option<String>,
+    hard_delete: Option<bool>,
+    #[serde(default, deserialize_with = "whole")]
+    max_rejected_percent: Option<u8>,
+    log_values: Option<bool>,
+    discover_system_objects: Option<bool>,
+    rejected_records_encryption: Option<String>,
+    rejected_records_kms_key_id: Option<String>,
+    username: Option<String>,
+    private_key: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NullsFile {
+    #[default]
+    Leave,
+    Clear,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TooLongFile {
+    #[default]
+    Reject,
+    Truncate,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ValidateFile {
+    #[default]
+    Minimal,
+    Strict,
+}
+
+impl ConfigFile {
+    fn settings(&self) -> Result<Settings> {
+        let defaults = Settings::default();
+        let settings = Settings {
+            max_job_bytes: self.max_job_bytes.unwrap_or(defaults.max_job_bytes),
+            max_job_rows: self.max_job_rows,
+            max_jobs_in_flight: self
+                .max_jobs_in_flight
+                .unwrap_or(defaults.max_jobs_in_flight),
+            memory_limit_bytes: self
+                .memory_limit_bytes
+                .unwrap_or(defaults.memory_limit_bytes),
+            flush_interval: self
+                .flush_interval_seconds
+                .map_or(defaults.flush_interval, Duration::from_secs),
+            null_handling: match self.null_handling {
+                NullsFile::Leave => NullHandling::Leave,
+                NullsFile::Clear => NullHandling::Clear,
+            },
+            on_too_long: match self.on_too_long {
+                TooLongFile::Reject => OnTooLong::Reject,
+                TooLongFile::Truncate => OnTooLong::Truncate,
+            },
+            validate: match self.validate {
+                ValidateFile::Minimal => Validate::Minimal,
+                ValidateFile::Strict => Validate::Strict,
+            },
+            timezone: match absent_if_empty(self.timezone.clone()) {
+                Some(zone) => Timezone::parse(zone.trim())?,
+                None => defaults.timezone,
+            },
+            assignment_rule_id: absent_if_empty(self.assignment_rule_id.clone()),
+            max_rejected_percent: self.max_rejected_percent,
+            log_values: self.log_values.unwrap_or(defaults.log_values),
+        };
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+fn empty(key: &str) -> Error {
+    Error::config(format!("{key} is empty; it is required"))
+}
+
+fn required(key: &str, value: String) -> Result<String> {
+    if value.trim().is_empty() {
+        return Err(empty(key));
+    }
+    Ok(value)
+}
+
+/// A form sends an empty text for a setting that was left out.
+fn absent_if_empty(value: Option<String>) -> Option<String> {
+    value.filter(|text| !text.trim().is_empty())
+}
+
+/// As [`absent_if_empty`], for a choice among words.
+fn empty_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    match absent_if_empty(Option::deserialize(deserializer)?) {
+        Some(word) => T::deserialize(word.into_deserializer()),
+        None => Ok(T::default()),
+    }
+}
+
+/// A whole number, also as `5e7` or `1000.0`: not every language writes them apart.
+fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    // Beyond 2^53 a double is not exact, and no setting goes that far.
+    let exact = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and in range"
+    )]
+    let whole = exact.then_some(number as u64);
+    let whole = whole.and_then(|whole| T::try_from(whole).ok());
+    let wrong = || D::Error::invalid_value(Unexpected::Float(number), &"u64");
+    whole.map(Some).ok_or_else(wrong)
+}
+
+fn parse_url(key: &str, text: &str) -> Result<Url> {
+    Url::parse(text.trim()).map_err(|error| Error::config(format!("{key} is not a URL: {error}")))
+}
+
+/// Reads `value` as a `T`; `parent` is the key that holds it, empty for the file itself.
+fn typed<T: DeserializeOwned>(value: Value, parent: &str) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let key = match (parent, path.as_str()) {
+            ("", ".") => "the config".to_owned(),
+            (parent, ".") => parent.to_owned(),
+            ("", path) => path.to_owned(),
+            (parent, path) => format!("{parent}.{path}"),
+        };
+        Error::config(format!("{key} {}", complaint(&error.inner().to_string())))
+    })
+}
+
+/// What serde says, without the value that it found.
+fn complaint(message: &str) -> String {
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return format!("lacks the key {field}");
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, "f64" | "u64")) => "must be a whole number, 0 or more".to_owned(),
+        Some((_, expected)) if expected.starts_with("struct ") => "must be an object".to_owned(),
+        Some((_, expected)) => format!("must be {expected}"),
+        None => "cannot be read".to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
