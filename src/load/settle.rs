@@ -13,7 +13,7 @@ mod passing;
 mod reason;
 mod verdict;
 
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, row_digests};
 pub(crate) use passing::Again;
 pub(crate) use reason::Reasons;
 pub(crate) use verdict::{EndState, Found, JobEnd, Verdict, verdict};

@@ -1,5 +1,7 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
+mod resolve;
+
 use std::sync::Arc;
 
 use tokio::sync::{OwnedMutexGuard, mpsc};
@@ -230,7 +232,8 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     };
     let chunk = Arc::new(chunk);
     let running = if load.target.fits_one_call(&chunk) {
-        let running = load.client.submit_small(&load.target, &chunk).await?;
+        let running =
+            resolve::submit_small(&load.client, &load.target, &load.coercion, &chunk).await?;
         drop(uploading);
         running
     } else {
