@@ -128,16 +128,22 @@ fn read_pem(pem: &str) -> Result<PrivateKeyDer<'static>, BulkError> {
     })
 }
 
-/// PEM text with its markers on lines of their own, and without the padding of base64: a form of one
-/// line has blanks in place of line breaks, or the two characters `\n`, and padding may be cut off.
+/// PEM text with each marker on a line of its own, and without the padding of base64: a form of one
+/// line has blanks in place of line breaks, or the two characters `\n`, and its end may be cut off.
 fn in_lines(pem: &str) -> String {
     const DASHES: &str = "-----";
-    let mut lines = String::with_capacity(pem.len() + 4);
-    for part in pem.replace("\\n", "\n").split(DASHES) {
-        if part.starts_with("BEGIN ") || part.starts_with("END ") {
-            lines.extend(["\n", DASHES, part, DASHES, "\n"]);
+    let padding = |character: char| character == '=' || character.is_whitespace();
+    let mut lines = String::with_capacity(pem.len() + 8);
+    let pem = pem.replace("\\n", "\n");
+    let mut label = "";
+    for part in pem.split(DASHES) {
+        if let Some(begun) = part.strip_prefix("BEGIN ") {
+            label = begun;
+            lines.extend(["\n-----BEGIN ", label, "-----\n"]);
+        } else if part.starts_with("END ") {
+            lines.extend(["\n-----END ", label, "-----\n"]);
         } else {
-            lines.push_str(part.trim_end().trim_end_matches('='));
+            lines.push_str(part.trim_end_matches(padding));
         }
     }
     lines

@@ -38,6 +38,8 @@ fn few() -> Arc<Chunk> {
     Arc::new(chunker.close().unwrap())
 }
 
+const PROCESSED: &str = "\"numberRecordsProcessed\":2";
+
 /// An entry of the list of jobs.
 fn listed(id: &str, state: &str, created: DateTime<Utc>, changed: &[(&str, &str)]) -> String {
     let mut job = serde_json::json!({
@@ -267,7 +269,10 @@ async fn a_job_of_other_rows_in_number_is_no_candidate() {
     ] {
         let server = Server::start().await;
         server.on(CREATE, [Reply::Lost, job_info("UploadComplete")]);
-        let job = listed("750B", state, Utc::now(), &[]).replace(":2", &format!(":{processed}"));
+        let job = listed("750B", state, Utc::now(), &[]).replace(
+            PROCESSED,
+            &format!("\"numberRecordsProcessed\":{processed}"),
+        );
         server.on(LIST, [list(&[job])]);
         let client = server.client().await;
         let job = submit(&client, "750B").await.unwrap();
@@ -326,7 +331,8 @@ async fn salesforces_clock_counts() {
 async fn jobs_that_wrote_nothing_or_are_gone_are_passed_over() {
     let server = Server::start().await;
     server.on(CREATE, [Reply::Lost, job_info("UploadComplete")]);
-    let refused = listed("750B", "Failed", Utc::now(), &[]).replace(":2", ":0");
+    let refused = listed("750B", "Failed", Utc::now(), &[])
+        .replace(PROCESSED, "\"numberRecordsProcessed\":0");
     let jobs = [refused, listed("750C", "InProgress", Utc::now(), &[])];
     server.on(LIST, [list(&jobs)]);
     server.on(&route("750C"), [api_error(404, "NOT_FOUND", "gone")]);
