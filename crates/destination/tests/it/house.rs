@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Modules of the library and their layer; a module imports lower layers only.
 const LAYERS: &[(&str, u8)] = &[
     ("error", 0),
-    ("settings", 0),
+    ("options", 0),
     ("telemetry", 0),
     ("object", 1),
     ("decode", 2),
@@ -26,7 +26,7 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// Imports within one layer, all others being forbidden.
 const NEIGHBOURS: &[(&str, &str)] = &[
-    ("settings", "error"),
+    ("options", "error"),
     ("coerce", "decode"),
     ("chunk", "coerce"),
     ("main", "cli"),
