@@ -52,6 +52,7 @@ pub mod load;
 pub mod object;
 pub mod options;
 pub mod reject;
+pub mod source;
 
 pub use arrow;
 pub use bulk::Credentials;
