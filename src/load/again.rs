@@ -10,7 +10,7 @@ use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::error::{Error, Result};
 
 use super::LoadError;
-use super::budget::Grant;
+use super::budget::Reservation;
 use super::judge::Outcome;
 use super::loader::Load;
 use super::memory::{batch_bytes, rebuilt_bytes};
@@ -146,7 +146,7 @@ pub(super) struct Rebuilt {
     pub(super) chunk: Chunk,
     pub(super) merged: Vec<(u64, u64)>,
     /// Memory of the cells.
-    pub(super) cells: Grant,
+    pub(super) cells: Reservation,
 }
 
 /// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
@@ -154,7 +154,7 @@ pub(super) struct Rebuilt {
 pub(super) fn rebuild(load: &Load, rows: &Ordinals) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
     let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
-    let mut cells = load.org.budget().grant(0);
+    let mut cells = load.org.budget().reserve(0);
     for read in recoerced(load, rows) {
         let read = read?;
         cells.grow(read.bytes);

@@ -21,7 +21,7 @@ use super::state::{Scope, State};
 use super::status::StreamStatus;
 use arrow_salesforce::decode::{Decoder, Line, LineSplitter, MessageType};
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::load::{Feed, Mark};
+use arrow_salesforce::load::{Feed, FeedBatch};
 
 use read::{BLOCK_BYTES, Block, read_blocks};
 pub(super) use shared::Shared;
@@ -48,7 +48,7 @@ pub(super) struct InputStream {
     feed: Option<Feed>,
     /// The source has said that no more records come.
     ended: bool,
-    /// States since the last batch, by the records before them.
+    /// States since the last batch.
     marks: Vec<Mark>,
     /// Bytes of the record messages since the last batch.
     bytes: u64,
@@ -68,6 +68,16 @@ impl InputStream {
             since: None,
         }
     }
+}
+
+/// A state among the records since the last batch.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Records before it.
+    row: usize,
+    /// Bytes of their messages.
+    bytes: u64,
+    id: u64,
 }
 
 /// The two threads, from outside.
@@ -343,9 +353,9 @@ impl Intake {
         let id = self.next_mark;
         self.next_mark += 1;
         let feed = self.streams[streams.start].feed.as_ref();
-        let held = feed.map(|feed| feed.hold(state.size()));
+        let memory = feed.map(|feed| feed.reserve(state.size()));
         let full = feed.is_some_and(Feed::is_full);
-        self.shared.states.keep(id, state, streams.len(), held);
+        self.shared.states.keep(id, state, streams.len(), memory);
         for index in streams {
             let stream = &mut self.streams[index];
             stream.marks.push(Mark {
@@ -367,7 +377,7 @@ impl Intake {
             return Ok(());
         };
         self.runtime
-            .block_on(self.shared.unless_stopped(feed.room()))
+            .block_on(self.shared.unless_stopped(feed.has_room()))
     }
 
     fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {
@@ -416,7 +426,12 @@ impl Intake {
         let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
-        let sending = feed.send_marked(batch, bytes, marks);
+        let batch = marks
+            .iter()
+            .fold(FeedBatch::new(batch).received(bytes), |batch, mark| {
+                batch.checkpoint(mark.row, mark.bytes, mark.id)
+            });
+        let sending = feed.send(batch);
         self.runtime.block_on(self.shared.unless_stopped(sending))
     }
 
