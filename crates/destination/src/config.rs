@@ -19,8 +19,9 @@ use self::login::AuthType;
 use super::null_is_default;
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::reject::{Place, RejectConfig, RejectStore};
+use arrow_salesforce::reject::{RejectConfig, RejectStore};
 use arrow_salesforce::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+use arrow_salesforce::storage::Location;
 
 mod login;
 mod storage;
@@ -79,7 +80,7 @@ impl Config {
         let rejects = match absent_if_empty(file.rejected_records_url) {
             Some(url) => {
                 let url = parse_url("rejected_records_url", &url)?;
-                Some(RejectConfig::new(Place::Url(url)))
+                Some(RejectConfig::new(Location::Url(url)))
             }
             None => storage(file.object_storage_config)?,
         };
