@@ -52,6 +52,7 @@ pub mod load;
 pub mod object;
 pub mod reject;
 pub mod settings;
+pub mod source;
 pub mod storage;
 
 pub use arrow;

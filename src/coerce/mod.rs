@@ -42,10 +42,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
-use crate::decode::{EXPLICIT_NULL_OF, RAW_ERROR};
 use crate::error::Result;
 use crate::object::{Header, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+use crate::source::{EXPLICIT_NULL_OF, RAW_ERROR};
 use literal::{Outcome, Problem};
 use target::Target;
 
