@@ -10,13 +10,14 @@ use serde_json::Value;
 /// Modules of the library and their layer; a module imports lower layers only.
 const LAYERS: &[(&str, u8)] = &[
     ("error", 0),
-    ("settings", 0),
+    ("options", 0),
     ("source", 0),
     ("telemetry", 0),
     ("object", 1),
     ("decode", 2),
     ("coerce", 2),
     ("chunk", 2),
+    ("storage", 2),
     ("bulk", 3),
     ("reject", 3),
     ("load", 4),
@@ -26,18 +27,20 @@ const LAYERS: &[(&str, u8)] = &[
 ];
 
 /// Imports within one layer, all others being forbidden.
-const NEIGHBOURS: &[(&str, &str)] = &[("settings", "error"), ("chunk", "coerce"), ("main", "cli")];
+const NEIGHBOURS: &[(&str, &str)] = &[("options", "error"), ("chunk", "coerce"), ("main", "cli")];
 
 /// Crates that do input and output, and the modules that may name them.
 const IO_CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["bulk"]),
     (
         "tokio",
-        &["bulk", "reject", "load", "airbyte", "main", "cli", "sim"],
+        &[
+            "bulk", "storage", "reject", "load", "airbyte", "main", "cli", "sim",
+        ],
     ),
     (
         "object_store",
-        &["reject", "load", "airbyte", "main", "cli"],
+        &["storage", "reject", "load", "airbyte", "main", "cli"],
     ),
 ];
 
