@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::{Chunk, ChunkError, Part, RowOrdinals, csv, row_sizes};
 use crate::coerce::Key;
-use crate::settings::MAX_RECORD_CHARS;
+use crate::options::MAX_RECORD_CHARS;
 
 /// A chunk that holds each key once, and what became of the other rows.
 #[derive(Debug)]
