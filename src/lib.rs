@@ -51,6 +51,7 @@ pub mod error;
 pub mod load;
 pub mod object;
 pub mod reject;
+pub mod rows;
 pub mod settings;
 
 pub use arrow;
