@@ -50,10 +50,15 @@ pub mod decode;
 pub mod error;
 pub mod load;
 pub mod object;
+pub mod options;
 pub mod reject;
 pub mod rows;
-pub mod settings;
+pub mod source;
 
 pub use arrow;
+pub use bulk::Credentials;
 pub use error::{Error, ErrorKind, Result};
+pub use load::{Event, Events, Feed, LoadReport, Loader, LoaderBuilder, Org, Rejects};
+pub use object::Operation;
 pub use object_store;
+pub use options::{LoadOptions, OrgOptions, ValueOptions};

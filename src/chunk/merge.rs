@@ -10,8 +10,8 @@ use arrow::datatypes::SchemaRef;
 
 use super::{Chunk, ChunkError, Part, RowOrdinals, csv, row_sizes};
 use crate::coerce::Key;
+use crate::options::MAX_RECORD_CHARS;
 use crate::rows::{DigestHasher, KeyDigest, KeySet, MergedRow, WaitingRow};
-use crate::settings::MAX_RECORD_CHARS;
 
 /// A chunk that holds each key once, and what became of the other rows.
 #[derive(Debug)]

@@ -24,8 +24,8 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
 use crate::coerce::{Reason, Stage};
+use crate::options::{MAX_FIELD_CHARS, MAX_RECORD_CHARS};
 use crate::rows::RowSet;
-use crate::settings::{MAX_FIELD_CHARS, MAX_RECORD_CHARS};
 
 /// Longest header line in characters (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
 const MAX_HEADER_CHARS: usize = 32_000;

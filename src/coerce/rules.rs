@@ -7,8 +7,8 @@ use datafusion::logical_expr::{Expr, lit};
 use super::literal::LiteralType;
 use super::target::Target;
 use super::{CoerceError, function, source};
-use crate::decode::AIRBYTE_TYPE;
 use crate::object::{Field, FieldType};
+use crate::source::DECLARED_TYPE;
 
 /// The exact text of a column's values, null where one has none; the error says why no text of its
 /// type can fill the field.
@@ -33,9 +33,9 @@ pub(super) fn source_text(source: &SourceField, field: &Field) -> Result<Expr, S
     }
 }
 
-/// Whether the texts of a decoded column are numbers by the stream's schema.
+/// Whether the texts of a decoded column are declared to be numbers.
 fn is_declared_number(source: &SourceField) -> bool {
-    let declared = source.metadata().get(AIRBYTE_TYPE).map(String::as_str);
+    let declared = source.metadata().get(DECLARED_TYPE).map(String::as_str);
     matches!(declared, Some("integer" | "number"))
 }
 

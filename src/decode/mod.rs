@@ -3,7 +3,8 @@
 //! The first step of a load: [`LineSplitter`] makes lines of blocks, [`Decoder::line`] appends
 //! the record of a line to its stream's builders and hands every other message back to the caller.
 //! JSON has no types worth trusting, so every column holds the exact text of its values; what the
-//! stream declares stands in the field's metadata ([`AIRBYTE_TYPE`]), and `coerce` judges the text.
+//! stream declares stands in the field's metadata
+//! ([`DECLARED_TYPE`](crate::source::DECLARED_TYPE)), and `coerce` judges the text.
 
 mod catalog;
 mod cursor;
@@ -20,7 +21,7 @@ mod value;
 
 pub use error::DecodeError;
 pub use lines::LineSplitter;
-pub use schema::{AIRBYTE_TYPE, StreamSchema};
+pub use schema::StreamSchema;
 
 use std::sync::Arc;
 
@@ -32,40 +33,11 @@ use rows::Rows;
 use scan::Meant;
 use value::Cell;
 
-/// Bookkeeping column, `Int64`: when the source emitted the record, in milliseconds since 1970.
-pub const EMITTED_AT: &str = "_airbyte_emitted_at";
-
-/// Bookkeeping column, `Utf8`: the record's `meta.changes` as compact JSON, if it has any.
-pub const CHANGES: &str = "_airbyte_changes";
-
-/// Bookkeeping column, `Utf8`: the text of a line that could not be decoded.
-pub const RAW: &str = "_airbyte_raw";
-
-/// Bookkeeping column, `Utf8`: why the line in [`RAW`] could not be decoded, free of its values.
-pub const RAW_ERROR: &str = "_airbyte_raw_error";
-
-/// Key of the metadata of a `Boolean` column that is true where the record had the key of another
-/// column with null, and false where it had a value or lacked the key: the other column's name.
-/// [`StreamSchema::with_explicit_nulls`] adds such a column for each property.
-pub const EXPLICIT_NULL_OF: &str = "explicit_null_of";
-
-/// What the names of those columns begin with; the name of the property follows.
-const EXPLICIT_NULL_PREFIX: &str = "_airbyte_null_";
-
-/// Whether a column is one of those that the decoder adds.
-pub fn is_bookkeeping(name: &str) -> bool {
-    matches!(name, EMITTED_AT | CHANGES | RAW | RAW_ERROR) || is_explicit_null(name)
-}
-
-fn is_explicit_null(name: &str) -> bool {
-    name.starts_with(EXPLICIT_NULL_PREFIX)
-}
-
 /// What a line was.
 #[derive(Debug, PartialEq)]
 pub enum Line<'a> {
     /// A record, now waiting in the builders of its stream. One that could not be decoded is a row
-    /// whose text is in [`RAW`].
+    /// whose text is in [`RAW`](crate::source::RAW)(crate::source::RAW).
     Record {
         /// Index of the stream, in the order given to [`Decoder::new`].
         stream: usize,

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::tests::{COLUMNS, contacts, record, row};
 use super::*;
+use crate::source::{EMITTED_AT, RAW, RAW_ERROR};
 
 fn string() -> impl Strategy<Value = String> {
     let piece = prop_oneof![

@@ -7,7 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::value::Cell;
-use super::{is_bookkeeping, is_explicit_null};
+use crate::source::{is_bookkeeping, is_explicit_null_flag};
 
 /// Rows of a full batch.
 const MAX_ROWS: usize = 8_192;
@@ -137,7 +137,7 @@ impl Builders {
     fn new(schema: &Schema, last_full: Option<&(usize, Vec<usize>)>) -> Self {
         let names = || schema.fields().iter().map(|field| field.name());
         let columns = names().filter(|name| !is_bookkeeping(name)).count();
-        let explicit_nulls = names().filter(|name| is_explicit_null(name)).count();
+        let explicit_nulls = names().filter(|name| is_explicit_null_flag(name)).count();
         let properties = match last_full {
             Some((rows, sizes)) => sizes
                 .iter()

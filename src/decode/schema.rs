@@ -9,15 +9,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::{
-    CHANGES, DecodeError, EMITTED_AT, EXPLICIT_NULL_OF, EXPLICIT_NULL_PREFIX, RAW, RAW_ERROR,
-    is_bookkeeping,
+use super::DecodeError;
+use crate::source::{
+    CHANGES, DECLARED_TYPE, EMITTED_AT, RAW, RAW_ERROR, explicit_null_flag, is_bookkeeping,
 };
-
-/// Key of a field's metadata that holds the type its stream declares: `string`, `integer`,
-/// `number`, `boolean`, `date`, `time_with_timezone`, `time_without_timezone`,
-/// `timestamp_with_timezone`, `timestamp_without_timezone`, `object`, `array`, `union`, `unknown`.
-pub const AIRBYTE_TYPE: &str = "airbyte_type";
 
 /// A stream of a catalog: its name and the columns of its batches.
 #[derive(Debug, Clone)]
@@ -80,7 +75,7 @@ impl StreamSchema {
             .map(|(name, declared)| {
                 let declared = declared_type(declared).to_owned();
                 Field::new(name, DataType::Utf8, true)
-                    .with_metadata(HashMap::from([(AIRBYTE_TYPE.to_owned(), declared)]))
+                    .with_metadata(HashMap::from([(DECLARED_TYPE.to_owned(), declared)]))
             })
             .collect();
         if fields.is_empty() {
@@ -102,21 +97,10 @@ impl StreamSchema {
     }
 
     /// Adds a column for each property that tells a key with null from a missing one: see
-    /// [`EXPLICIT_NULL_OF`](super::EXPLICIT_NULL_OF).
+    /// [`EXPLICIT_NULL_OF`](crate::source::EXPLICIT_NULL_OF).
     #[must_use]
     pub fn with_explicit_nulls(mut self) -> Self {
-        let siblings: Vec<Field> = self
-            .properties()
-            .map(|name| {
-                let metadata = HashMap::from([(EXPLICIT_NULL_OF.to_owned(), name.to_owned())]);
-                Field::new(
-                    format!("{EXPLICIT_NULL_PREFIX}{name}"),
-                    DataType::Boolean,
-                    false,
-                )
-                .with_metadata(metadata)
-            })
-            .collect();
+        let siblings: Vec<Field> = self.properties().map(explicit_null_flag).collect();
         let fields = self.schema.fields().iter().map(Arc::clone);
         let fields = fields.chain(siblings.into_iter().map(Arc::new));
         self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -351,7 +335,7 @@ mod tests {
             .fields()
             .iter()
             .map(|field| {
-                let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
+                let declared = field.metadata().get(DECLARED_TYPE).map(String::as_str);
                 (field.name().as_str(), declared)
             })
             .collect();

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::source::{CHANGES, EMITTED_AT, EXPLICIT_NULL_OF, RAW, RAW_ERROR};
 
 pub(super) const COLUMNS: [&str; 5] = ["Id", "Name", "name", "Größe", "é \"x\""];
 

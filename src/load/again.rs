@@ -65,7 +65,7 @@ pub(super) fn rounds(
     if number == ATTEMPTS {
         return Vec::new();
     }
-    let bytes = load.org.settings().memory_limit_bytes / AGAIN_SHARE;
+    let bytes = load.org.options().memory_limit_bytes / AGAIN_SHARE;
     let most = usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX);
     let mut rounds = Vec::new();
     let mut add = |rows: &[u64], number: u32, smaller: usize, pause: Duration| {

@@ -13,14 +13,13 @@ use tokio::time::{Instant, sleep_until};
 use crate::chunk::{Chunk, Chunker, RowOrdinals, row_sizes};
 use crate::error::{Error, Result};
 use crate::object::Operation;
+use crate::options::NullHandling;
 use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet, WaitingRow};
-use crate::settings::NullHandling;
 
 use super::LoadError;
 use super::again::{Recoerced, recoerced};
 use super::budget::Grant;
-use super::error::is_stopped;
 use super::keys::InFlight;
 use super::loader::{Event, Fed, Load, Mark};
 use super::memory::{batch_bytes, rebuilt_bytes};
@@ -103,7 +102,7 @@ impl Intake {
             if ended.is_err() {
                 self.load.stop.cancel();
                 // A job's own failure says more than that the load was stopped.
-                if outcome.as_ref().map_or_else(is_stopped, |()| true) {
+                if outcome.as_ref().map_or_else(Error::is_stopped, |()| true) {
                     outcome = ended;
                 }
             }
@@ -242,7 +241,7 @@ impl Intake {
         }
         self.cells.absorb(grant);
         if self.deadline.is_none() && !self.chunker.is_empty() {
-            self.deadline = Some(Instant::now() + self.load.org.settings().flush_interval);
+            self.deadline = Some(Instant::now() + self.load.options.flush_interval);
         }
         let open_bytes = if self.chunker.is_empty() {
             0
@@ -250,7 +249,7 @@ impl Intake {
             self.chunker.open_bytes()
         };
         self.load.open_bytes.store(open_bytes, Ordering::Relaxed);
-        let full = Some(self.chunker.open_rows()) == self.load.org.settings().max_job_rows;
+        let full = Some(self.chunker.open_rows()) == self.load.options.max_job_rows;
         if full || self.rejects.len() >= LOCAL_REJECTS {
             self.close()?;
         }
@@ -326,7 +325,7 @@ impl Intake {
 
     /// Whether the open chunk has room for these rows.
     fn fits(&self, rows: &[Recoerced]) -> Result<bool> {
-        let settings = self.load.org.settings();
+        let options = &self.load.options;
         let (mut bytes, mut count) = (self.chunker.open_bytes(), self.chunker.open_rows());
         let mut sizes = Vec::new();
         for rows in rows {
@@ -334,8 +333,8 @@ impl Intake {
             bytes += sizes.iter().copied().map(u64::from).sum::<u64>();
             count += sizes.len() as u64;
         }
-        let few = settings.max_job_rows.is_none_or(|most| count <= most);
-        Ok(few && bytes <= settings.max_job_bytes)
+        let few = options.max_job_rows.is_none_or(|most| count <= most);
+        Ok(few && bytes <= options.max_job_bytes)
     }
 
     /// Memory for waiting rows, as [`Intake::try_memory`]. Where nothing of this load would give
@@ -353,7 +352,7 @@ impl Intake {
             self.load.target.operation,
             Operation::Update | Operation::Upsert { .. }
         );
-        if !changes || self.load.org.settings().null_handling != NullHandling::Leave {
+        if !changes || self.load.values.null_handling != NullHandling::Leave {
             return 0;
         }
         let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);

@@ -39,7 +39,7 @@ pub(super) struct Outcome {
 /// Says what became of the rows `sent` in a job.
 ///
 /// # Errors
-/// [`LoadError::Refused`] if the job was refused as a whole; [`LoadError::Indeterminate`] if
+/// A config error if the job was refused as a whole; [`LoadError::Indeterminate`] if
 /// Salesforce cannot say what became of some inserted rows.
 pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Outcome> {
     let rows = sent.len();

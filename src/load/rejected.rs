@@ -32,7 +32,7 @@ pub(super) async fn reject(
     deliver(load, records, events).await?;
     drop(held);
     let reasons = rejects.iter().map(|row| &row.reason);
-    let keep_message = load.org.settings().log_values;
+    let keep_message = load.options.log_values;
     load.tally().rejects.add(reasons, keep_message);
     for range in rows.ranges() {
         load.end(range, End::Rejected);

@@ -8,9 +8,9 @@ use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::coerce::Reason;
 use crate::error::Result;
+use crate::options::BATCH_RECORDS;
 use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
-use crate::settings::BATCH_RECORDS;
 
 use super::LoadError;
 use super::again::{self, ATTEMPTS, Rebuilt, Round, rebuild};

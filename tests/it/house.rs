@@ -10,7 +10,9 @@ use serde_json::Value;
 /// Modules of the library and their layer; a module imports lower layers only.
 const LAYERS: &[(&str, u8)] = &[
     ("error", 0),
-    ("settings", 0),
+    ("options", 0),
+    ("rows", 0),
+    ("source", 0),
     ("telemetry", 0),
     ("object", 1),
     ("decode", 2),
@@ -25,12 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
 ];
 
 /// Imports within one layer, all others being forbidden.
-const NEIGHBOURS: &[(&str, &str)] = &[
-    ("settings", "error"),
-    ("coerce", "decode"),
-    ("chunk", "coerce"),
-    ("main", "cli"),
-];
+const NEIGHBOURS: &[(&str, &str)] = &[("options", "error"), ("chunk", "coerce"), ("main", "cli")];
 
 /// Crates that do input and output, and the modules that may name them.
 const IO_CRATES: &[(&str, &[&str])] = &[

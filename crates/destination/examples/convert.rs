@@ -23,9 +23,10 @@ use std::time::Instant;
 use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::buffer::BooleanBuffer;
 use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
-use arrow_salesforce::coerce::{CoerceSettings, Coercion};
+use arrow_salesforce::coerce::Coercion;
 use arrow_salesforce::decode::{Decoder, Line, LineSplitter, StreamSchema};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
+use arrow_salesforce::options::ValueOptions;
 use arrow_salesforce::rows::KeySet;
 use clap::Parser;
 use serde::Deserialize;
@@ -178,9 +179,9 @@ fn plan<'a>(
         stream.json_schema.get(),
     )?;
     let object = ObjectSchema::from_describe(&read(&options.describe)?)?;
-    let settings = CoerceSettings::default();
+    let values = ValueOptions::default();
     let related = RelatedObjects::default();
-    let coercion = Coercion::plan(schema.schema(), &object, &operation, &related, settings)?;
+    let coercion = Coercion::plan(schema.schema(), &object, &operation, &related, values)?;
     let output = Output {
         chunker: Chunker::new(coercion.cells_schema(), options.max_job_bytes, None)?,
         coercion,

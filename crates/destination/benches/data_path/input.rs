@@ -4,9 +4,10 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::RecordBatch;
-use arrow_salesforce::coerce::{CoerceSettings, Coercion};
+use arrow_salesforce::coerce::Coercion;
 use arrow_salesforce::decode::{Decoder, Line, StreamSchema};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
+use arrow_salesforce::options::ValueOptions;
 
 use super::describe::describe;
 use super::records::{self, Messages, Shape, Stream};
@@ -42,14 +43,8 @@ pub(crate) fn schema(shape: Shape) -> StreamSchema {
 pub(crate) fn coercion(shape: Shape, operation: &Operation) -> Arc<Coercion> {
     let object = describe(shape).unwrap().to_string();
     let object = ObjectSchema::from_describe(object.as_bytes()).unwrap();
-    let (related, settings) = (RelatedObjects::default(), CoerceSettings::default());
-    let coercion = Coercion::plan(
-        schema(shape).schema(),
-        &object,
-        operation,
-        &related,
-        settings,
-    );
+    let (related, values) = (RelatedObjects::default(), ValueOptions::default());
+    let coercion = Coercion::plan(schema(shape).schema(), &object, operation, &related, values);
     Arc::new(coercion.unwrap())
 }
 

@@ -111,7 +111,9 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
         "https://login.salesforce.com/"
     );
     assert_eq!(client_secret.expose_secret(), "your_consumer_secret");
-    assert_eq!(config.settings, Settings::default());
+    assert_eq!(config.org, OrgOptions::default());
+    assert_eq!(config.load, LoadOptions::default());
+    assert_eq!(config.values, ValueOptions::default());
     let rejects = config.rejects.as_ref().unwrap();
     assert_eq!(rejects.file, FileFormat::default());
     assert_eq!(rejects.encryption, Encryption::BucketDefault);
@@ -130,10 +132,10 @@ fn whole_numbers_in_any_form() {
             "max_job_rows": 1000.0, "max_jobs_in_flight": 2}"#,
     )
     .unwrap();
-    let settings = parse(&config).unwrap().settings;
-    assert_eq!(settings.max_job_bytes, 50_000_000);
-    assert_eq!(settings.max_job_rows, Some(1_000));
-    assert_eq!(settings.max_jobs_in_flight, 2);
+    let Config { org, load, .. } = parse(&config).unwrap();
+    assert_eq!(load.max_job_bytes, 50_000_000);
+    assert_eq!(load.max_job_rows, Some(1_000));
+    assert_eq!(org.max_jobs_in_flight, 2);
 }
 
 #[test]
