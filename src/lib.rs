@@ -54,6 +54,7 @@ pub mod options;
 pub mod reject;
 pub mod rows;
 pub mod source;
+pub mod storage;
 
 pub use arrow;
 pub use bulk::Credentials;

@@ -1,5 +1,5 @@
-//! Deleting by the request for one object. object_store only knows the one for many, which not
-//! every server that speaks S3 has.
+//! Deleting by the request for one object: object_store sends the one for many, which not every
+//! server that speaks S3 has.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use object_store::signer::Signer as _;
 const EXPIRES: Duration = Duration::from_secs(60);
 
 /// A bucket whose objects can be deleted one by one.
-pub(super) struct RemoveOne {
+pub(super) struct DeleteOne {
     bucket: AmazonS3,
     region: String,
     http: HttpClient,
 }
 
-impl RemoveOne {
+impl DeleteOne {
     pub(super) fn new(bucket: AmazonS3, region: String) -> object_store::Result<Self> {
         // Whether http is allowed was decided when the bucket was opened.
         let options = ClientOptions::new().with_allow_http(true);
@@ -33,18 +33,18 @@ impl RemoveOne {
         })
     }
 
-    /// Whether the object is gone, as far as the server says.
-    pub(super) async fn remove(&self, key: &Path) -> bool {
+    /// Deletes an object; whether it is gone, as far as the server says.
+    pub(super) async fn delete(&self, key: &Path) -> bool {
         match self.request(key).await {
             Ok(request) => {
-                let answer = self.http.execute(request).await;
-                answer.is_ok_and(|answer| answer.status().is_success())
+                let response = self.http.execute(request).await;
+                response.is_ok_and(|response| response.status().is_success())
             }
             Err(_) => false,
         }
     }
 
-    /// Signed in the header, as the requests of object_store are: its signed URL tells the address.
+    /// Signed in the header, as the requests of object_store are: its signed URL has the address.
     async fn request(&self, key: &Path) -> Result<HttpRequest, Box<dyn Error + Send + Sync>> {
         let mut url = self.bucket.signed_url(Method::DELETE, key, EXPIRES).await?;
         url.set_query(None);

@@ -11,22 +11,21 @@ use s3s::service::S3ServiceBuilder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::super::{Encryption, Place, RejectConfig, S3Credentials, S3Place};
-use super::jsonl;
+use super::{Location, S3Credentials, S3Location};
 
-pub(super) const KEY_ID: &str = "AKIDEXAMPLEKEYID";
-pub(super) const SECRET: &str = "SecretThatMustNotBeShown";
+pub(crate) const KEY_ID: &str = "AKIDEXAMPLEKEYID";
+pub(crate) const SECRET: &str = "SecretThatMustNotBeShown";
 
 /// Refuses as Amazon's servers do, by the bucket that a request names, and notes how objects are
 /// to be encrypted.
 #[derive(Default, Clone)]
-pub(super) struct Access {
+pub(crate) struct Access {
     encryption: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
 impl Access {
     /// `algorithm key` for each request that asks for encryption.
-    pub(super) fn encryption(&self) -> Vec<String> {
+    pub(crate) fn encryption(&self) -> Vec<String> {
         std::mem::take(&mut self.encryption.lock().unwrap())
     }
 }
@@ -65,7 +64,7 @@ impl S3Access for Access {
 }
 
 /// An S3 server that checks signatures.
-pub(super) async fn serve_s3(root: &std::path::Path, access: Access) -> String {
+pub(crate) async fn serve_s3(root: &std::path::Path, access: Access) -> String {
     for bucket in ["bucket", "old", "unlisted"] {
         std::fs::create_dir(root.join(bucket)).unwrap();
     }
@@ -87,31 +86,26 @@ pub(super) async fn serve_s3(root: &std::path::Path, access: Access) -> String {
     format!("http://{address}")
 }
 
-pub(super) fn s3_config(endpoint: &str, bucket: &str, secret: &str) -> RejectConfig {
-    RejectConfig {
-        place: Place::S3(S3Place {
-            bucket: bucket.to_owned(),
-            region: "us-east-1".to_owned(),
-            endpoint: Some(endpoint.to_owned()),
-            credentials: S3Credentials::Key {
-                id: KEY_ID.into(),
-                secret: secret.into(),
-            },
-            bucket_path: "rejected/".to_owned(),
-        }),
-        file: jsonl(),
-        path_format: None,
-        file_name_format: Some("x{format_extension}".to_owned()),
-        encryption: Encryption::BucketDefault,
-    }
+/// A bucket of a server, under `rejected/`.
+pub(crate) fn s3_location(endpoint: &str, bucket: &str, secret: &str) -> Location {
+    Location::S3(S3Location {
+        bucket: bucket.to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        credentials: S3Credentials::Key {
+            id: KEY_ID.into(),
+            secret: secret.into(),
+        },
+        prefix: "rejected/".to_owned(),
+    })
 }
 
 /// What a request begins with whose answer is lost.
-pub(super) type Lost = Arc<std::sync::Mutex<Option<(&'static str, &'static str)>>>;
+pub(crate) type Lost = Arc<std::sync::Mutex<Option<(&'static str, &'static str)>>>;
 
 /// Passes everything on to a server, but for the answer to the next request whose method and head
 /// are as asked: it was carried out, and the connection breaks.
-pub(super) async fn losing(server: &str, lost: Lost) -> String {
+pub(crate) async fn losing(server: &str, lost: Lost) -> String {
     let server = server.strip_prefix("http://").unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Buckets, directories and other places for rejected records.
+//! Buckets, directories and other locations of objects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use object_store::{BackoffConfig, ObjectStore, ObjectStoreScheme, RetryConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::error::{Cause, RejectError};
-use super::remove::RemoveOne;
+use super::delete::DeleteOne;
 use super::role::AssumedRole;
+use super::{Cause, Storage, StorageError};
 
 /// Tries of a request after the first.
 const MAX_RETRIES: usize = 8;
-/// First pause between tries; the jitter lets pauses grow slowly. An inserted row whose reason
-/// cannot be stored is inserted again by the next sync, so several seconds are sat out.
+/// First pause between tries; the jitter lets pauses grow slowly. What cannot be stored may cost a
+/// whole load, so several seconds are waited out.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 /// Longest time that a request and its retries take.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A bucket, or any URL.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum Location {
     /// A bucket of S3, or of a server that speaks S3.
-    S3(S3Place),
+    S3(S3Location),
     /// `file:///directory`, `s3://bucket/prefix` with the environment's credentials, or another
     /// URL that object_store takes.
     Url(Url),
@@ -33,7 +33,7 @@ pub enum Place {
 
 /// A bucket, its keys and the prefix.
 #[derive(Debug, Clone)]
-pub struct S3Place {
+pub struct S3Location {
     /// Name of the bucket.
     pub bucket: String,
     /// Region; empty takes the environment's.
@@ -43,7 +43,7 @@ pub struct S3Place {
     /// Who asks for the bucket.
     pub credentials: S3Credentials,
     /// Prefix of every key.
-    pub bucket_path: String,
+    pub prefix: String,
 }
 
 /// Who asks for a bucket.
@@ -80,19 +80,8 @@ pub enum Encryption {
     },
 }
 
-/// An opened place.
-pub(super) struct Opened {
-    pub(super) store: Arc<dyn ObjectStore>,
-    /// What keys are told after: `s3://bucket`, or a URL without secrets.
-    pub(super) place: String,
-    pub(super) prefix: String,
-    /// S3 alone.
-    pub(super) remove: Option<RemoveOne>,
-}
-
-impl Place {
-    /// Makes the client; nothing is sent yet.
-    pub(super) fn open(&self, encryption: &Encryption) -> Result<Opened, RejectError> {
+impl Location {
+    pub(super) fn open(&self, encryption: &Encryption) -> Result<Storage, StorageError> {
         match self {
             Self::S3(s3) => s3.open(encryption),
             Self::Url(url) => open_url(url, encryption),
@@ -100,9 +89,9 @@ impl Place {
     }
 }
 
-impl S3Place {
-    fn open(&self, encryption: &Encryption) -> Result<Opened, RejectError> {
-        let place = format!("s3://{}", self.bucket);
+impl S3Location {
+    fn open(&self, encryption: &Encryption) -> Result<Storage, StorageError> {
+        let root = format!("s3://{}", self.bucket);
         let mut builder = match &self.credentials {
             S3Credentials::Key { id, secret } => AmazonS3Builder::new()
                 .with_access_key_id(id.expose_secret())
@@ -121,35 +110,24 @@ impl S3Place {
                 .with_virtual_hosted_style_request(false);
         }
         if let S3Credentials::Role(arn) = &self.credentials {
-            let role =
-                AssumedRole::new(arn, signed_for(&builder), builder.clone()).map_err(|error| {
-                    RejectError::Place {
-                        place: place.clone(),
-                        reason: format!(
-                            "role_arn: {error}; check it, and AWS_ENDPOINT_URL_STS if it is set"
-                        ),
-                    }
-                })?;
+            let role = AssumedRole::new(arn, signed_for(&builder), builder.clone());
+            let role = role.map_err(|error| StorageError::Location {
+                location: root.clone(),
+                reason: format!(
+                    "role_arn: {error}; check it, and AWS_ENDPOINT_URL_STS if it is set"
+                ),
+            })?;
             builder = builder.with_credentials(Arc::new(role));
         }
-        let (store, remove) = build_s3(builder, encryption, &place)?;
-        Ok(Opened {
-            store,
-            place,
-            prefix: self.bucket_path.clone(),
-            remove,
-        })
+        let (store, delete_one) = s3_client(builder, encryption, &root)?;
+        Ok(Storage::new(store, Some(delete_one), root, &self.prefix))
     }
 }
 
-fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
-    let mut shown = url.clone();
-    // A URL that cannot hold a user name holds no secret either.
-    let _ = (shown.set_username(""), shown.set_password(None));
-    shown.set_query(None);
-    let place = shown.as_str().trim_end_matches('/').to_owned();
-    let refused = |reason: &str| RejectError::Place {
-        place: place.clone(),
+fn open_url(url: &Url, encryption: &Encryption) -> Result<Storage, StorageError> {
+    let shown = without_secrets(url);
+    let refused = |reason: &str| StorageError::Location {
+        location: shown.clone(),
         reason: reason.to_owned(),
     };
     let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|_| {
@@ -158,18 +136,12 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
     let prefix = path.to_string();
     if scheme == ObjectStoreScheme::AmazonS3 {
         let builder = AmazonS3Builder::from_env().with_url(url.as_str());
-        let (store, remove) = build_s3(builder, encryption, &place)?;
-        return Ok(Opened {
-            store,
-            place: root_of(&place, &prefix),
-            prefix,
-            remove,
-        });
+        let (store, delete_one) = s3_client(builder, encryption, &shown)?;
+        let root = root_of(&shown, &prefix);
+        return Ok(Storage::new(store, Some(delete_one), root, prefix));
     }
     if *encryption != Encryption::BucketDefault {
-        return Err(refused(
-            "rejected_records_encryption is for S3 alone; leave it out, or store them in S3",
-        ));
+        return Err(StorageError::Encryption { location: shown });
     }
     if scheme == ObjectStoreScheme::Local {
         let directory = url
@@ -181,48 +153,44 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Opened, RejectError> {
                 LocalFileSystem::new_with_prefix(&directory)
                     .map_err(|error| refused(&Cause::of(&error).to_string()))
             })?;
-        return Ok(Opened {
-            store: Arc::new(store.with_automatic_cleanup(true)),
-            place,
-            prefix: String::new(),
-            remove: None,
-        });
+        let store = Arc::new(store.with_automatic_cleanup(true));
+        return Ok(Storage::new(store, None, shown, ""));
     }
     let (store, _) = object_store::parse_url(url)
         .map_err(|_| refused("this kind of store is not built in; use file:/// or s3://"))?;
-    Ok(Opened {
-        store: Arc::from(store),
-        place: root_of(&place, &prefix),
-        prefix,
-        remove: None,
-    })
+    let root = root_of(&shown, &prefix);
+    Ok(Storage::new(Arc::from(store), None, root, prefix))
+}
+
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    // A URL that cannot hold a user name holds no secret either.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 /// A URL without the path in its store.
-fn root_of(place: &str, prefix: &str) -> String {
-    let root = place.strip_suffix(prefix).unwrap_or(place);
+fn root_of(url: &str, prefix: &str) -> String {
+    let root = url.strip_suffix(prefix).unwrap_or(url);
     root.trim_end_matches('/').to_owned()
 }
 
-fn build_s3(
+fn s3_client(
     builder: AmazonS3Builder,
     encryption: &Encryption,
-    place: &str,
-) -> Result<(Arc<dyn ObjectStore>, Option<RemoveOne>), RejectError> {
+    location: &str,
+) -> Result<(Arc<dyn ObjectStore>, DeleteOne), StorageError> {
     let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
     let signed_for = signed_for(&builder);
-    let opened = encrypted(builder, encryption)
+    let client = encrypted(builder, encryption)
         .and_then(|builder| builder.with_retry(retry()).build())
-        .and_then(|store| Ok((RemoveOne::new(store.clone(), signed_for)?, store)));
-    let (remove, store) = opened.map_err(|_| RejectError::Place {
-        place: place.to_owned(),
-        reason: format!(
-            "the settings make no S3 client (region {}); check the bucket, s3_bucket_region, \
-             s3_endpoint, rejected_records_kms_key_id, and that both keys are set or neither",
-            region.as_deref().unwrap_or("not set")
-        ),
+        .and_then(|store| Ok((DeleteOne::new(store.clone(), signed_for)?, store)));
+    let (delete_one, store) = client.map_err(|_| StorageError::Client {
+        location: location.to_owned(),
+        region: region.unwrap_or_else(|| "not set".to_owned()),
     })?;
-    Ok((Arc::new(store), Some(remove)))
+    Ok((Arc::new(store), delete_one))
 }
 
 /// The region that requests are signed for: object_store's default if none is set.

@@ -18,7 +18,7 @@ use object_store::{ClientOptions, CredentialProvider};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::error::RoleError;
+use crate::error::ErrorKind;
 
 /// Session of a role, in seconds: what every role allows (IAM User Guide, "AssumeRole").
 const SESSION_SECONDS: &str = "3600";
@@ -26,6 +26,43 @@ const SESSION_SECONDS: &str = "3600";
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);
 /// Tries of a request after the first.
 const MAX_RETRIES: usize = 3;
+
+/// A role that could not be assumed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleError {
+    /// STS refused.
+    #[error(
+        "role_arn {arn} cannot be assumed ({code}); allow the environment's credentials \
+         sts:AssumeRole on the role, let the role's trust policy name them, and set \
+         AWS_ASSUME_ROLE_EXTERNAL_ID where it asks for an external id"
+    )]
+    Refused {
+        /// The role.
+        arn: String,
+        /// Code of the response.
+        code: String,
+    },
+    /// STS did not respond, or with nothing that can be read.
+    #[error(
+        "role_arn {arn} cannot be assumed for now ({reason}); check the network, try again later"
+    )]
+    Unavailable {
+        /// The role.
+        arn: String,
+        /// What failed.
+        reason: String,
+    },
+}
+
+impl RoleError {
+    /// Whose fault it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused { .. } => ErrorKind::Config,
+            Self::Unavailable { .. } => ErrorKind::Transient,
+        }
+    }
+}
 
 /// The credentials of a role, renewed before they expire.
 #[derive(Debug)]
@@ -80,7 +117,7 @@ impl AssumedRole {
             .with_max_times(MAX_RETRIES)
             .build();
         loop {
-            match self.ask(&assumer).await {
+            match self.request_session(&assumer).await {
                 Ok(session) => return Ok(session),
                 Err(error @ RoleError::Unavailable { .. }) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
@@ -91,18 +128,18 @@ impl AssumedRole {
         }
     }
 
-    async fn ask(&self, assumer: &AwsCredential) -> Result<Session, RoleError> {
+    async fn request_session(&self, assumer: &AwsCredential) -> Result<Session, RoleError> {
         let unavailable = |reason: String| RoleError::Unavailable {
             arn: self.arn.clone(),
             reason,
         };
-        let answer = self
+        let response = self
             .http
             .execute(self.request(assumer))
             .await
             .map_err(|error| unavailable(error.to_string()))?;
-        let status = answer.status();
-        let body = answer.into_body().bytes().await;
+        let status = response.status();
+        let body = response.into_body().bytes().await;
         let body = body.map_err(|error| unavailable(error.to_string()))?;
         if status.is_success() {
             return session(&body).ok_or_else(|| unavailable("an answer of another form".into()));
@@ -168,13 +205,13 @@ fn failed(source: impl std::error::Error + Send + Sync + 'static) -> object_stor
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
-    assume_role_result: AnswerResult,
+struct Response {
+    assume_role_result: AssumeRoleResult,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct AnswerResult {
+struct AssumeRoleResult {
     credentials: Credentials,
 }
 
@@ -188,16 +225,16 @@ struct Credentials {
 }
 
 fn session(body: &Bytes) -> Option<Session> {
-    let answer: Answer = quick_xml::de::from_reader(&body[..]).ok()?;
-    let told = answer.assume_role_result.credentials;
+    let response: Response = quick_xml::de::from_reader(&body[..]).ok()?;
+    let credentials = response.assume_role_result.credentials;
     Some(Session {
-        expires: DateTime::parse_from_rfc3339(&told.expiration)
+        expires: DateTime::parse_from_rfc3339(&credentials.expiration)
             .ok()?
             .to_utc(),
         credential: Arc::new(AwsCredential {
-            key_id: told.access_key_id,
-            secret_key: told.secret_access_key,
-            token: Some(told.session_token),
+            key_id: credentials.access_key_id,
+            secret_key: credentials.secret_access_key,
+            token: Some(credentials.session_token),
         }),
     })
 }
@@ -224,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_sts() {
+    fn responses_of_sts() {
         let granted = Bytes::from_static(
             br#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
             <AssumeRoleResult><AssumedRoleUser><Arn>a</Arn><AssumedRoleId>b</AssumedRoleId>
