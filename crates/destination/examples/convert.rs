@@ -26,6 +26,7 @@ use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::Coercion;
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use arrow_salesforce::options::ValueOptions;
+use arrow_salesforce::rows::KeySet;
 use arrow_salesforce_decode::LineSplitter;
 use clap::Parser;
 use destination_salesforce::protocol::{Line, MessageDecoder, StreamSchema};
@@ -325,7 +326,7 @@ impl Output<'_> {
     /// Writes a chunk to its file. One whose rows are all rejected has none, as it makes no job.
     fn write(&mut self, mut chunk: Chunk) -> Result<()> {
         if let Some(key) = self.coercion.key() {
-            let merged = chunk.merge(key, |_| false)?;
+            let merged = chunk.by_key(key)?.merge(&KeySet::default())?;
             self.counts.merged += merged.merged.len();
             chunk = merged.chunk;
             self.watch.lap(Step::Merge);
