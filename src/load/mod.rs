@@ -14,7 +14,6 @@ mod judge;
 mod keys;
 mod loader;
 mod memory;
-mod ordinals;
 mod org;
 mod pipeline;
 mod rejected;

@@ -22,7 +22,8 @@ use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::options::{
     LoadOptions, NullHandling, OnTooLong, OrgOptions, Timezone, Validate, ValueOptions,
 };
-use arrow_salesforce::reject::{Place, RejectConfig, RejectStore};
+use arrow_salesforce::reject::{RejectConfig, RejectStore};
+use arrow_salesforce::storage::Location;
 
 mod login;
 mod storage;
@@ -87,7 +88,7 @@ impl Config {
         let rejects = match absent_if_empty(file.rejected_records_url) {
             Some(url) => {
                 let url = parse_url("rejected_records_url", &url)?;
-                Some(RejectConfig::new(Place::Url(url)))
+                Some(RejectConfig::new(Location::Url(url)))
             }
             None => storage(file.object_storage_config)?,
         };

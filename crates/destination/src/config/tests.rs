@@ -5,9 +5,8 @@ use super::storage::S3File;
 use super::*;
 use arrow_salesforce::bulk::Flow;
 use arrow_salesforce::error::ErrorKind;
-use arrow_salesforce::reject::{
-    Compression, Encryption, FileFormat, Flattening, Format, S3Credentials, S3Place,
-};
+use arrow_salesforce::reject::{Compression, FileFormat, Flattening, Format};
+use arrow_salesforce::storage::{Encryption, S3Credentials, S3Location};
 
 pub(crate) fn valid() -> Value {
     json!({
@@ -85,10 +84,10 @@ fn complaint_of(config: &Value) -> String {
     error.to_string()
 }
 
-fn s3_of(config: Config) -> S3Place {
-    match config.rejects.unwrap().place {
-        Place::S3(s3) => s3,
-        other @ Place::Url(_) => panic!("not S3: {other:?}"),
+fn s3_of(config: Config) -> S3Location {
+    match config.rejects.unwrap().location {
+        Location::S3(s3) => s3,
+        other @ Location::Url(_) => panic!("not S3: {other:?}"),
     }
 }
 
@@ -118,7 +117,7 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
     assert_eq!(rejects.file, FileFormat::default());
     assert_eq!(rejects.encryption, Encryption::BucketDefault);
     let s3 = s3_of(config);
-    assert_eq!(s3.bucket_path, "rejected_records/");
+    assert_eq!(s3.prefix, "rejected_records/");
     let S3Credentials::Key { id, .. } = s3.credentials else {
         panic!("{s3:?}");
     };
@@ -339,7 +338,7 @@ fn a_store_like_s3_needs_no_region() {
 fn a_url_takes_the_place_of_the_object_storage() {
     let mut config = s3(&json!({"storage_type": "unread"}));
     config["rejected_records_url"] = json!("file:///data/rejected");
-    let Place::Url(url) = parse(&config).unwrap().rejects.unwrap().place else {
+    let Location::Url(url) = parse(&config).unwrap().rejects.unwrap().location else {
         panic!("no URL");
     };
     assert_eq!(url.path(), "/data/rejected");
