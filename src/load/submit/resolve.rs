@@ -1,7 +1,6 @@
 //! A job that is made by one call, also where the answer to the call is lost: which job it made is
 //! decided by the rows, in the canonical form by which the results of jobs are joined back.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
@@ -14,6 +13,7 @@ use crate::coerce::Coercion;
 use crate::error::Result;
 use crate::load::LoadError;
 use crate::load::settle::row_digests;
+use crate::rows::{KeyDigest, KeyMap};
 
 /// Makes a job of a chunk that fits one call.
 ///
@@ -70,12 +70,12 @@ async fn compare(job: &EndedJob, coercion: &Coercion, chunk: &Chunk) -> Result<b
 struct Rows<'a> {
     coercion: &'a Coercion,
     /// How often each row is still to be found, by its digest.
-    left: HashMap<u128, u64>,
+    left: KeyMap<u64>,
 }
 
 impl<'a> Rows<'a> {
     fn of(coercion: &'a Coercion, chunk: &Chunk) -> Result<Self> {
-        let mut left = HashMap::new();
+        let mut left = KeyMap::default();
         for part in chunk.parts() {
             let cells = match &part.skip {
                 Some(skip) => {
@@ -104,7 +104,7 @@ impl<'a> Rows<'a> {
         Ok(true)
     }
 
-    fn take_row(&mut self, digest: u128) -> bool {
+    fn take_row(&mut self, digest: KeyDigest) -> bool {
         match self.left.get_mut(&digest) {
             Some(1) => self.left.remove(&digest).is_some(),
             Some(count) => {

@@ -9,17 +9,17 @@ use arrow_salesforce::arrow::array::{
 };
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Events, LoadReport, Loader, Org};
-use arrow_salesforce::settings::Settings;
+use arrow_salesforce::options::{LoadOptions, OrgOptions};
 use arrow_salesforce::{Error, ErrorKind};
 
 use crate::harness::lines::KEY;
 use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use crate::harness::sim::TestSim;
 
-pub(crate) async fn org(sim: &TestSim, settings: Settings) -> Org {
+pub(crate) async fn org(sim: &TestSim, options: OrgOptions) -> Org {
     let url = sim.url().parse().unwrap();
     let credentials = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
-    Org::connect(credentials, settings).await.unwrap()
+    Org::connect(credentials, options).await.unwrap()
 }
 
 fn texts(values: impl IntoIterator<Item = Option<String>>) -> ArrayRef {
@@ -48,6 +48,17 @@ async fn loader(org: &Org, object: &str, batch: &RecordBatch) -> Loader {
         .unwrap()
 }
 
+/// A loader of contacts by jobs of few rows.
+async fn loader_of(org: &Org, rows: u64) -> Loader {
+    Loader::builder(org)
+        .object("Contact")
+        .schema(batch(0..1).schema())
+        .options(LoadOptions::default().with_max_job_rows(rows))
+        .build()
+        .await
+        .unwrap()
+}
+
 fn stream(
     batches: Vec<RecordBatch>,
 ) -> impl futures::Stream<Item = Result<RecordBatch, Error>> + Send {
@@ -58,13 +69,10 @@ fn stream(
 async fn one_row() {
     let sim = TestSim::start().await;
     let batch = batch(0..1);
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
 
-    let report = loader(&org, "Contact", &batch)
-        .await
-        .load(stream(vec![batch]))
-        .await
-        .unwrap();
+    let loader = loader(&org, "Contact", &batch).await;
+    let report = loader.load(stream(vec![batch])).await.unwrap().report;
 
     assert_eq!((report.read, report.accepted, report.rejected), (1, 1, 0));
     assert_eq!((report.jobs, report.batches), (1, 1));
@@ -74,10 +82,10 @@ async fn one_row() {
 #[tokio::test]
 async fn no_rows_make_no_job() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
 
-    let report = loader.load(stream(Vec::new())).await.unwrap();
+    let report = loader.load(stream(Vec::new())).await.unwrap().report;
 
     assert_eq!((report.read, report.jobs), (0, 0));
     assert!(sim.jobs().await.is_empty());
@@ -113,10 +121,10 @@ async fn columns_of_many_types() {
             .map(|(name, column)| (name, column, true)),
     )
     .unwrap();
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Everything__c", &batch).await;
 
-    let report = loader.load(stream(vec![batch])).await.unwrap();
+    let report = loader.load(stream(vec![batch])).await.unwrap().report;
 
     assert_eq!((report.accepted, report.rejected), (2, 0), "{report}");
     let mut rows = sim.rows("Everything__c").await;
@@ -141,12 +149,8 @@ async fn columns_of_many_types() {
 #[tokio::test]
 async fn checkpoints_are_told_in_order_with_their_rejects_before_them() {
     let sim = TestSim::start().await;
-    let settings = Settings {
-        max_job_rows: Some(10),
-        ..Settings::default()
-    };
-    let org = org(&sim, settings).await;
-    let loader = loader(&org, "Contact", &batch(0..1)).await;
+    let org = org(&sim, OrgOptions::default()).await;
+    let loader = loader_of(&org, 10).await;
     let (mut feed, events) = loader.start();
     let feeding = tokio::spawn(async move {
         for checkpoint in 1..=5 {
@@ -207,6 +211,7 @@ async fn hear(mut events: Events) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<Str
             }
             Event::Durable { checkpoint, .. } => checkpoints.push((checkpoint, rejected.clone())),
             Event::Finished(report) => return (checkpoints, rejected, *report),
+            other => panic!("{other:?}"),
         }
     }
     panic!("the events ended without a report");
@@ -220,7 +225,7 @@ async fn columns_that_the_object_lacks_are_named() {
         ("Shoe_Size__c", texts([Some("43".into())])),
     ])
     .unwrap();
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
 
     let building = Loader::builder(&org)
         .object("Contact")
@@ -239,7 +244,7 @@ async fn columns_that_the_object_lacks_are_named() {
 #[tokio::test]
 async fn batches_of_another_schema_are_refused() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
     let (mut feed, _events) = loader.start();
     let other = RecordBatch::try_from_iter([("LastName", texts([None]))]).unwrap();
@@ -253,20 +258,19 @@ async fn batches_of_another_schema_are_refused() {
 #[tokio::test]
 async fn two_loads_share_an_org() {
     let sim = TestSim::start().await;
-    let settings = Settings {
-        max_job_rows: Some(5),
-        max_jobs_in_flight: 2,
-        ..Settings::default()
-    };
-    let org = org(&sim, settings).await;
-    let loader = loader(&org, "Contact", &batch(0..1)).await;
+    let options = OrgOptions::default().with_max_jobs_in_flight(2);
+    let org = org(&sim, options).await;
+    let loader = loader_of(&org, 5).await;
 
     let (first, second) = tokio::join!(
         loader.load(stream(vec![batch(0..30)])),
         loader.load(stream(vec![batch(30..60)])),
     );
 
-    assert_eq!(first.unwrap().accepted + second.unwrap().accepted, 40);
+    assert_eq!(
+        first.unwrap().report.accepted + second.unwrap().report.accepted,
+        40
+    );
     assert_eq!(sim.column("Contact", KEY).await.len(), 40);
     assert!(sim.most_jobs_at_once().await <= 2);
 }

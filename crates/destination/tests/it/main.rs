@@ -17,7 +17,6 @@ mod errors;
 mod faults;
 mod flow;
 mod harness;
-mod house;
 mod keys;
 mod kills;
 mod library;

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow_salesforce::arrow::datatypes::DataType;
-use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::load::{Event, Loader, Org};
 use arrow_salesforce::object::Operation;
+use arrow_salesforce::options::{OrgOptions, ValueOptions};
 use arrow_salesforce::reject::REJECT_MESSAGE;
+use destination_salesforce::protocol::{MessageDecoder, StreamSchema};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ fn the_file_covers_every_field_type_from_json_and_from_arrow() {
 #[tokio::test]
 async fn arrow_values_through_the_library() {
     let sim = TestSim::start().await;
-    let mut orgs = Orgs::new(&sim);
+    let org = crate::library::org(&sim, OrgOptions::default()).await;
     let cases = cases::read();
     let mut groups: BTreeMap<_, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
@@ -56,7 +57,8 @@ async fn arrow_values_through_the_library() {
     }
     let mut loads = Vec::new();
     for ((settings, _, _, kind), cases) in groups {
-        loads.push(arrow_failures(orgs.with(settings).await, kind, cases));
+        let values = cases::options(settings);
+        loads.push(arrow_failures(&org, values, kind, cases));
     }
     let failures = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE);
     let mut failures: Vec<String> = failures.concat().await;
@@ -66,12 +68,18 @@ async fn arrow_values_through_the_library() {
 }
 
 /// Loads the values of one type into one field; answers what went wrong.
-async fn arrow_failures(org: Org, kind: &str, cases: Vec<&Case>) -> Vec<String> {
+async fn arrow_failures(
+    org: &Org,
+    values: ValueOptions,
+    kind: &str,
+    cases: Vec<&Case>,
+) -> Vec<String> {
     let batch = arrow_batch(kind, &cases);
-    let loader = Loader::builder(&org)
+    let loader = Loader::builder(org)
         .object(cases[0].object())
         .operation(cases[0].operation())
         .schema(batch.schema())
+        .values(values)
         .build()
         .await;
     let wrong = |expected: &Option<String>, told: &[String]| match expected {
@@ -101,7 +109,7 @@ async fn arrow_failures(org: Org, kind: &str, cases: Vec<&Case>) -> Vec<String> 
 #[tokio::test]
 async fn json_values_through_the_library() {
     let sim = TestSim::start().await;
-    let mut orgs = Orgs::new(&sim);
+    let org = crate::library::org(&sim, OrgOptions::default()).await;
     let cases = cases::read();
     let mut groups: BTreeMap<_, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
@@ -112,12 +120,12 @@ async fn json_values_through_the_library() {
     }
     let mut failures = Vec::new();
     for ((settings, object, name, declared), cases) in groups {
-        let org = orgs.with(settings).await;
         let stream = declared_stream(declared, object, [name]);
         let batch = decoded(&stream, settings, &cases);
         let loader = Loader::builder(&org)
             .object(object)
             .schema(batch.schema())
+            .values(cases::options(settings))
             .build()
             .await
             .unwrap();
@@ -190,30 +198,6 @@ async fn json_values_through_the_binary() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Connections to one org, by settings.
-struct Orgs<'a> {
-    sim: &'a TestSim,
-    connected: HashMap<SettingsText, Org>,
-}
-
-impl<'a> Orgs<'a> {
-    fn new(sim: &'a TestSim) -> Self {
-        Self {
-            sim,
-            connected: HashMap::new(),
-        }
-    }
-
-    async fn with(&mut self, settings: &SettingsText) -> Org {
-        if let Some(org) = self.connected.get(settings) {
-            return org.clone();
-        }
-        let org = crate::library::org(self.sim, cases::settings(settings)).await;
-        self.connected.insert(settings.clone(), org.clone());
-        org
-    }
-}
-
 /// A stream of one object whose columns are declared alike, all but the key.
 fn declared_stream<'a>(
     declared: &str,
@@ -232,14 +216,14 @@ fn declared_stream<'a>(
 
 fn decoded(stream: &Stream, settings: &SettingsText, cases: &[&Case]) -> RecordBatch {
     let schema = stream.configured()["stream"]["json_schema"].clone();
-    let schema = StreamSchema::from_json_schema(&stream.name, None, &schema).unwrap();
+    let schema = StreamSchema::from_json_schema(&stream.name, None, &schema.to_string()).unwrap();
     let clears = settings.get("null_handling").is_some_and(|v| v == "clear");
     let schema = if clears {
         schema.with_explicit_nulls()
     } else {
         schema
     };
-    let mut decoder = Decoder::new(vec![schema]).unwrap();
+    let mut decoder = MessageDecoder::new(&[schema]).unwrap();
     for case in cases {
         decoder.line(case.line(stream).as_bytes());
     }

@@ -4,8 +4,8 @@ use chrono::Utc;
 use super::*;
 use crate::bulk::testing::*;
 use crate::chunk::{Chunker, RowOrdinals};
-use crate::coerce::CoerceSettings;
 use crate::object::{ObjectSchema, Operation, RelatedObjects};
+use crate::options::ValueOptions;
 
 const LIST: &str = "GET /services/data/v62.0/jobs/ingest?jobType=V2Ingest";
 
@@ -53,7 +53,7 @@ fn few() -> (Coercion, Arc<Chunk>) {
         &object.unwrap(),
         &upsert().operation,
         &RelatedObjects::default(),
-        CoerceSettings::default(),
+        ValueOptions::default(),
     );
     let mut chunker = Chunker::new(&cells.schema(), 100_000, None).unwrap();
     let skip = [false, true, false].into_iter().collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use arrow_salesforce::object::Operation;
-use arrow_salesforce::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+use arrow_salesforce::options::{NullHandling, OnTooLong, Timezone, Validate, ValueOptions};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -187,18 +187,18 @@ impl Expect {
 }
 
 /// The settings of a case for the library.
-pub(crate) fn settings(text: &SettingsText) -> Settings {
-    let mut settings = Settings::default();
+pub(crate) fn options(text: &SettingsText) -> ValueOptions {
+    let mut options = ValueOptions::default();
     for (key, value) in text {
         match (key.as_str(), value.as_str()) {
-            ("null_handling", "clear") => settings.null_handling = NullHandling::Clear,
-            ("on_too_long", "truncate") => settings.on_too_long = OnTooLong::Truncate,
-            ("validate", "strict") => settings.validate = Validate::Strict,
-            ("timezone", zone) => settings.timezone = Timezone::parse(zone).unwrap(),
+            ("null_handling", "clear") => options.null_handling = NullHandling::Clear,
+            ("on_too_long", "truncate") => options.on_too_long = OnTooLong::Truncate,
+            ("validate", "strict") => options.validate = Validate::Strict,
+            ("timezone", zone) => options.timezone = Timezone::parse(zone).unwrap(),
             other => panic!("{other:?} is no setting of a case"),
         }
     }
-    settings
+    options
 }
 
 /// The JSON schema of a declared type.
