@@ -16,6 +16,7 @@ mod loader;
 mod memory;
 mod org;
 mod pipeline;
+mod read_at;
 mod rejected;
 mod report;
 mod rows;
