@@ -76,16 +76,6 @@ pub enum LoadError {
         /// Jobs they were in.
         attempts: u32,
     },
-    /// Salesforce refused a job as a whole and wrote nothing.
-    #[error("job {job} on {object} was refused as a whole, nothing was written: {message}")]
-    Refused {
-        /// Id of the job.
-        job: String,
-        /// The object.
-        object: String,
-        /// The job's errorMessage.
-        message: String,
-    },
     /// More rows were rejected than `max_rejected_percent` allows.
     #[error(
         "{rejected} of {ended} records were rejected ({} %); max_rejected_percent allows {percent} %, \
@@ -136,10 +126,9 @@ impl LoadError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Schema { .. }
-            | Self::NoObject { .. }
-            | Self::Refused { .. }
-            | Self::TooManyRejected { .. } => ErrorKind::Config,
+            Self::Schema { .. } | Self::NoObject { .. } | Self::TooManyRejected { .. } => {
+                ErrorKind::Config
+            }
             Self::Stopped
             | Self::Unprocessed { .. }
             | Self::Indeterminate { .. }
@@ -154,7 +143,19 @@ impl LoadError {
 
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
-        Self::new(error.kind(), error.to_string()).with_source(error)
+        let mut outer = Self::new(error.kind(), error.to_string());
+        match &error {
+            LoadError::Stopped => outer = outer.with_stopped(),
+            LoadError::Unprocessed { job, attempts, .. }
+            | LoadError::NoResult { job, attempts, .. } => {
+                outer = outer
+                    .with_context(Self::JOB, job)
+                    .with_context(Self::ATTEMPTS, attempts);
+            }
+            LoadError::Indeterminate { job, .. } => outer = outer.with_context(Self::JOB, job),
+            _ => {}
+        }
+        outer.with_source(error)
     }
 }
 
@@ -162,11 +163,4 @@ impl From<RowsError> for Error {
     fn from(error: RowsError) -> Self {
         LoadError::from(error).into()
     }
-}
-
-/// Whether `error` only says that a load was stopped: then another error is the cause.
-pub(crate) fn is_stopped(error: &Error) -> bool {
-    let source = std::error::Error::source(error);
-    let cause = source.and_then(|source| source.downcast_ref::<LoadError>());
-    matches!(cause, Some(LoadError::Stopped))
 }

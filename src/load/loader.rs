@@ -16,11 +16,11 @@ use crate::chunk::Chunker;
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
 use crate::object::{Header, Operation};
+use crate::options::{LoadOptions, ValueOptions};
 use crate::reject::{RejectStore, RejectStream};
 
 use super::budget::Grant;
 use super::checkpoint::{Checkpoints, Counts};
-use super::error::is_stopped;
 use super::keys::Keys;
 use super::report::{LoadReport, RejectCounts};
 use super::rows::RowStore;
@@ -57,6 +57,8 @@ pub struct LoaderBuilder {
     schema: Option<SchemaRef>,
     name: Option<String>,
     rejects: Rejects,
+    options: LoadOptions,
+    values: ValueOptions,
 }
 
 impl LoaderBuilder {
@@ -95,13 +97,28 @@ impl LoaderBuilder {
         self
     }
 
+    /// How the load runs; [`LoadOptions::default`] by default.
+    #[must_use]
+    pub fn options(mut self, options: LoadOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How values are written; [`ValueOptions::default`] by default.
+    #[must_use]
+    pub fn values(mut self, values: ValueOptions) -> Self {
+        self.values = values;
+        self
+    }
+
     /// Reads the describe of the object, and of those that its relationship columns point to, and
     /// plans how each column becomes a cell.
     ///
     /// # Errors
-    /// A config error that names every column the object cannot take, or that the user may not do
-    /// the operation; a transient one if Salesforce cannot be reached.
+    /// A config error that names an option out of range, every column the object cannot take, or
+    /// that the user may not do the operation; a transient one if Salesforce cannot be reached.
     pub async fn build(self) -> Result<Loader> {
+        self.options.validate()?;
         let schema = self.schema.ok_or_else(|| {
             Error::config("a loader needs the schema of its batches: call schema() before build()")
         })?;
@@ -115,19 +132,19 @@ impl LoaderBuilder {
         let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let related = Header::related(&columns, &object, &self.operation);
         let related = describe::related(client, &related).await?;
-        let settings = self.org.settings();
+        let options = self.options;
         let operation = &self.operation;
-        let coercion = Coercion::plan(&schema, &object, operation, &related, settings.into())?;
+        let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
         // Told now, rather than when the first record is read.
         Chunker::new(
             coercion.cells_schema(),
-            settings.max_job_bytes,
-            settings.max_job_rows,
+            options.max_job_bytes,
+            options.max_job_rows,
         )?;
         Ok(Loader {
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {
-                assignment_rule_id: settings
+                assignment_rule_id: options
                     .assignment_rule_id
                     .clone()
                     .filter(|_| matches!(object.name.as_str(), "Lead" | "Case")),
@@ -138,6 +155,8 @@ impl LoaderBuilder {
             schema,
             coercion: Arc::new(coercion),
             rejects: self.rejects,
+            options,
+            values: self.values,
         })
     }
 }
@@ -151,6 +170,8 @@ pub struct Loader {
     schema: SchemaRef,
     coercion: Arc<Coercion>,
     rejects: Rejects,
+    options: LoadOptions,
+    values: ValueOptions,
 }
 
 impl Loader {
@@ -163,6 +184,8 @@ impl Loader {
             schema: None,
             name: None,
             rejects: Rejects::Events,
+            options: LoadOptions::default(),
+            values: ValueOptions::default(),
         }
     }
 
@@ -191,6 +214,8 @@ impl Loader {
             target: self.target.clone(),
             coercion: Arc::clone(&self.coercion),
             rejects: self.rejects.clone(),
+            options: self.options.clone(),
+            values: self.values,
             rows: RowStore::default(),
             checkpoints: Mutex::new(Checkpoints::new()),
             keys: Mutex::default(),
@@ -244,7 +269,7 @@ impl Loader {
         let (fed, heard) = tokio::join!(feeding, hearing);
         match (fed, heard) {
             (Ok(()), heard) => heard,
-            (Err(fed), Err(heard)) if is_stopped(&heard) => Err(fed),
+            (Err(fed), Err(heard)) if heard.is_stopped() => Err(fed),
             (Err(_), Err(heard)) => Err(heard),
             (Err(fed), Ok(_)) => Err(fed),
         }
@@ -441,6 +466,8 @@ pub(crate) struct Load {
     pub(crate) target: JobTarget,
     pub(crate) coercion: Arc<Coercion>,
     pub(crate) rejects: Rejects,
+    pub(crate) options: LoadOptions,
+    pub(crate) values: ValueOptions,
     pub(crate) rows: RowStore,
     pub(crate) checkpoints: Mutex<Checkpoints>,
     pub(crate) keys: Mutex<Keys>,

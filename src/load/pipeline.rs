@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunk::Chunker;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::LoadError;
 use super::checkpoint::{Checkpoints, End, Totals};
@@ -43,7 +43,12 @@ pub(super) async fn run(
         .and_then(|()| load.report())
         .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))
-        .map_err(|error| error.with_stream(&load.name));
+        .map_err(|error| {
+            let seconds = load.started.elapsed().as_secs();
+            error
+                .with_context(Error::STREAM, &load.name)
+                .with_context(Error::ELAPSED, seconds)
+        });
     // Nobody may be listening any more; then nobody needs the outcome.
     let _ = events.send(last).await;
 }
@@ -88,12 +93,12 @@ impl Load {
 
     /// A chunker of this load's cells.
     pub(super) fn chunker(&self) -> Result<Chunker> {
-        let settings = self.org.settings();
+        let options = &self.options;
         let cells = self.coercion.cells_schema();
         Ok(Chunker::new(
             cells,
-            settings.max_job_bytes,
-            settings.max_job_rows,
+            options.max_job_bytes,
+            options.max_job_rows,
         )?)
     }
 
@@ -105,7 +110,7 @@ impl Load {
 
     /// Fails once more rows were rejected than `max_rejected_percent` allows.
     pub(super) fn check_rejected(&self) -> Result<()> {
-        let Some(percent) = self.org.settings().max_rejected_percent else {
+        let Some(percent) = self.options.max_rejected_percent else {
             return Ok(());
         };
         let totals = self.checkpoints().totals();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::lookup::{self, Path, listed};
 use super::{Field, ObjectError, ObjectSchema, Operation, RecordTypes, RelatedObjects};
+use crate::source;
 
 /// One column of a job: where it comes from and the field it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +70,8 @@ impl Header {
 
     /// Matches source column names to fields without regard to letter case.
     ///
-    /// A deletion sends the column `Id` alone. Columns named `_airbyte_*` that match no field are
-    /// left out.
+    /// A deletion sends the column `Id` alone. Columns that match no field and whose names begin
+    /// with [`source::PREFIX`] are left out.
     ///
     /// # Errors
     /// [`ObjectError::Operation`] if the user may not do the operation on the object;
@@ -201,7 +202,7 @@ fn resolve_column(
     related: &RelatedObjects,
 ) -> Result<Option<HeaderColumn>, String> {
     let Some(field) = object.field(column) else {
-        if operation.sends_key_only() || column.starts_with("_airbyte_") {
+        if operation.sends_key_only() || column.starts_with(source::PREFIX) {
             return Ok(None);
         }
         return match Path::parse(column) {

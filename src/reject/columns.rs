@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::format::Flattening;
-use crate::decode::{CHANGES, EMITTED_AT, EXPLICIT_NULL_OF, RAW, RAW_ERROR};
+use crate::source::{CHANGES, EMITTED_AT, EXPLICIT_NULL_OF, RAW, RAW_ERROR};
 
 /// First four columns of every line.
 pub(super) const ENVELOPE: [&str; 4] = [

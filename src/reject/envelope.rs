@@ -13,7 +13,7 @@ use super::columns::{DATA, ENVELOPE, RAW_LINE, SF_ERROR, SF_ID, SourceColumns};
 use super::format::{FileFormat, Flattening, Format};
 use super::record::{REJECT_COLUMNS, REJECT_ORDINAL};
 use super::value::{Literal, Values, is_json_line, printable, push_quoted, push_string};
-use crate::decode::AIRBYTE_TYPE;
+use crate::source::DECLARED_TYPE;
 
 /// Version of `_airbyte_meta.rejected`, which every line carries.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -183,7 +183,7 @@ impl<'a> Rows<'a> {
             push_string(&mut key, name);
             key.push(b':');
             let field = schema.field(*index);
-            let declared = field.metadata().get(AIRBYTE_TYPE).map(String::as_str);
+            let declared = field.metadata().get(DECLARED_TYPE).map(String::as_str);
             let declared = declared.filter(|_| *field.data_type() == DataType::Utf8);
             let values = Values::new(declared, array)?;
             Ok(Column { name, key, values })

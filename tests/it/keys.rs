@@ -10,7 +10,7 @@ use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray
 use arrow_salesforce::arrow::datatypes::UInt64Type;
 use arrow_salesforce::load::{Event, LoadReport, Loader, Org};
 use arrow_salesforce::object::Operation;
-use arrow_salesforce::settings::Settings;
+use arrow_salesforce::options::{LoadOptions, OrgOptions};
 use serde_json::{Value, json};
 use testkit::KEY;
 use testkit::sim::TestSim;
@@ -50,17 +50,30 @@ fn batch(columns: &[&str], rows: &[Row]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
+/// An org, and how loads into it run.
+struct Target {
+    org: Org,
+    options: LoadOptions,
+}
+
+async fn target(sim: &TestSim) -> Target {
+    Target {
+        org: org(sim, OrgOptions::default()).await,
+        options: LoadOptions::default(),
+    }
+}
+
 /// Four jobs at once, of few rows each.
-fn tiny(rows: u64) -> Settings {
-    Settings {
-        max_job_rows: Some(rows),
-        ..Settings::default()
+async fn tiny(sim: &TestSim, rows: u64) -> Target {
+    Target {
+        options: LoadOptions::default().with_max_job_rows(rows),
+        ..target(sim).await
     }
 }
 
 /// Loads rows into Contact, a few in each batch.
-async fn load(org: &Org, operation: Operation, columns: &[&str], rows: &[Row]) -> LoadReport {
-    let loading = try_load(org, operation, columns, rows);
+async fn load(target: &Target, operation: Operation, columns: &[&str], rows: &[Row]) -> LoadReport {
+    let loading = try_load(target, operation, columns, rows);
     let report = tokio::time::timeout(Duration::from_secs(120), loading).await;
     let report = report.expect("the load hangs").unwrap();
     assert_eq!(report.read, rows.len() as u64);
@@ -69,20 +82,21 @@ async fn load(org: &Org, operation: Operation, columns: &[&str], rows: &[Row]) -
         report.accepted + report.merged + report.rejected,
         "{report}"
     );
-    assert_eq!(org.held_bytes(), 0, "memory was not given back");
+    assert_eq!(target.org.held_bytes(), 0, "memory was not given back");
     report
 }
 
 async fn try_load(
-    org: &Org,
+    target: &Target,
     operation: Operation,
     columns: &[&str],
     rows: &[Row],
 ) -> Result<LoadReport, Error> {
     let batches: Vec<RecordBatch> = rows.chunks(7).map(|rows| batch(columns, rows)).collect();
-    let building = Loader::builder(org)
+    let building = Loader::builder(&target.org)
         .object("Contact")
         .operation(operation)
+        .options(target.options.clone())
         .schema(batch(columns, &[]).schema())
         .build();
     let loader = building.await?;
@@ -158,7 +172,7 @@ async fn upserts_of_repeated_keys_end_with_the_last_value_of_each_field() {
     let sim = TestSim::with_job_time(Duration::from_millis(30)).await;
     let rows = repeated(200, 11);
 
-    let report = load(&org(&sim, tiny(5)).await, upsert(), &UPSERT, &rows).await;
+    let report = load(&tiny(&sim, 5).await, upsert(), &UPSERT, &rows).await;
 
     assert_applied(&sim, &rows).await;
     assert_eq!(report.rejected, 0);
@@ -179,13 +193,7 @@ async fn rows_of_one_key_in_one_job_are_merged_by_cell() {
         row("K-1 Ngo - -"),
     ];
 
-    let report = load(
-        &org(&sim, Settings::default()).await,
-        upsert(),
-        &UPSERT,
-        &rows,
-    )
-    .await;
+    let report = load(&target(&sim).await, upsert(), &UPSERT, &rows).await;
 
     let records = records(&sim).await;
     assert_eq!(records["K-1"], "Ngo Ada ada@example.com");
@@ -200,7 +208,7 @@ async fn rows_of_one_key_in_one_job_are_merged_by_cell() {
 #[tokio::test]
 async fn updates_and_deletes_find_records_by_either_form_of_their_id() {
     let sim = TestSim::with_job_time(Duration::from_millis(30)).await;
-    let org = org(&sim, tiny(3)).await;
+    let org = tiny(&sim, 3).await;
     let created: Vec<Row> = (0..9).map(|n| row(&format!("K-{n} Ng - -"))).collect();
     load(&org, upsert(), &UPSERT, &created).await;
     let ids = ids(&sim).await;
@@ -245,13 +253,7 @@ async fn a_row_without_key_is_rejected_here() {
     let sim = TestSim::start().await;
     let rows = [row("K-1 Ng - -"), row("- Li - -"), row("K-1 - Ada -")];
 
-    let report = load(
-        &org(&sim, Settings::default()).await,
-        upsert(),
-        &UPSERT,
-        &rows,
-    )
-    .await;
+    let report = load(&target(&sim).await, upsert(), &UPSERT, &rows).await;
 
     assert_eq!((report.accepted, report.merged, report.rejected), (1, 1, 1));
     assert_eq!(report.rejects[0].code, "MISSING_KEY");
@@ -261,7 +263,7 @@ async fn a_row_without_key_is_rejected_here() {
 #[tokio::test]
 async fn a_merged_row_that_is_refused_takes_its_parts_with_it() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let rows = [
         row("K-1 - Ada -"),
         row("K-2 Li - -"),
@@ -308,7 +310,7 @@ async fn locked_rows_go_again_and_let_newer_rows_of_their_key_wait_for_them() {
     sim.fault(&fault).await;
     let rows = repeated(120, 9);
 
-    let report = load(&org(&sim, tiny(6)).await, upsert(), &UPSERT, &rows).await;
+    let report = load(&tiny(&sim, 6).await, upsert(), &UPSERT, &rows).await;
 
     assert_applied(&sim, &rows).await;
     assert_eq!(report.rejected, 0);
@@ -333,13 +335,7 @@ async fn rows_without_a_known_end_are_sent_again_since_they_have_a_key() {
         })
         .collect();
 
-    let report = load(
-        &org(&sim, Settings::default()).await,
-        upsert(),
-        &UPSERT,
-        &rows,
-    )
-    .await;
+    let report = load(&target(&sim).await, upsert(), &UPSERT, &rows).await;
 
     assert_eq!(
         (report.accepted, report.merged, report.rejected),
@@ -354,7 +350,7 @@ async fn one_key_in_every_row_is_one_record() {
     let sim = TestSim::with_job_time(Duration::from_millis(10)).await;
     let rows: Vec<Row> = (0..60).map(|n| row(&format!("K Ng{n} v{n} -"))).collect();
 
-    let report = load(&org(&sim, tiny(4)).await, upsert(), &UPSERT, &rows).await;
+    let report = load(&tiny(&sim, 4).await, upsert(), &UPSERT, &rows).await;
 
     assert_eq!(records(&sim).await["K"], "Ng59 v59 -");
     assert_eq!(report.merged + report.accepted, 60);
@@ -365,11 +361,8 @@ async fn one_key_in_every_row_is_one_record() {
 #[tokio::test]
 async fn waiting_rows_do_not_need_memory() {
     let sim = TestSim::with_job_time(Duration::from_millis(200)).await;
-    let settings = Settings {
-        memory_limit_bytes: 128 << 20,
-        ..Settings::default()
-    };
-    let org = org(&sim, settings).await;
+    let options = OrgOptions::default().with_memory_limit_bytes(128 << 20);
+    let org = org(&sim, options).await;
     let filler = "x".repeat(3_000);
     let columns = [KEY, "LastName", "FirstName", "Description"];
     let cells = |number: usize| -> Row {
@@ -418,7 +411,7 @@ async fn any_sequence_of_loads_ends_as_if_rows_were_applied_one_by_one() {
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         let sim = TestSim::with_job_time(Duration::from_millis(5)).await;
-        let org = org(&sim, tiny(random.u64(1..6))).await;
+        let org = tiny(&sim, random.u64(1..6)).await;
         let mut expected = BTreeMap::new();
         for phase in 0..8 {
             if random.f64() < 0.3 {

@@ -9,15 +9,15 @@ use arrow_salesforce::arrow::array::{
 };
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Events, LoadReport, Loader, Org};
-use arrow_salesforce::settings::Settings;
+use arrow_salesforce::options::{LoadOptions, OrgOptions};
 use arrow_salesforce::{Error, ErrorKind};
 use testkit::KEY;
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
-pub(crate) async fn org(sim: &TestSim, settings: Settings) -> Org {
+pub(crate) async fn org(sim: &TestSim, options: OrgOptions) -> Org {
     let url = sim.url().parse().unwrap();
     let credentials = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
-    Org::connect(credentials, settings).await.unwrap()
+    Org::connect(credentials, options).await.unwrap()
 }
 
 fn texts(values: impl IntoIterator<Item = Option<String>>) -> ArrayRef {
@@ -46,6 +46,17 @@ async fn loader(org: &Org, object: &str, batch: &RecordBatch) -> Loader {
         .unwrap()
 }
 
+/// A loader of contacts by jobs of few rows.
+async fn loader_of(org: &Org, rows: u64) -> Loader {
+    Loader::builder(org)
+        .object("Contact")
+        .schema(batch(0..1).schema())
+        .options(LoadOptions::default().with_max_job_rows(rows))
+        .build()
+        .await
+        .unwrap()
+}
+
 fn stream(
     batches: Vec<RecordBatch>,
 ) -> impl futures::Stream<Item = Result<RecordBatch, Error>> + Send {
@@ -56,7 +67,7 @@ fn stream(
 async fn one_row() {
     let sim = TestSim::start().await;
     let batch = batch(0..1);
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
 
     let report = loader(&org, "Contact", &batch)
         .await
@@ -72,7 +83,7 @@ async fn one_row() {
 #[tokio::test]
 async fn no_rows_make_no_job() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
 
     let report = loader.load(stream(Vec::new())).await.unwrap();
@@ -111,7 +122,7 @@ async fn columns_of_many_types() {
             .map(|(name, column)| (name, column, true)),
     )
     .unwrap();
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Everything__c", &batch).await;
 
     let report = loader.load(stream(vec![batch])).await.unwrap();
@@ -139,12 +150,8 @@ async fn columns_of_many_types() {
 #[tokio::test]
 async fn checkpoints_are_told_in_order_with_their_rejects_before_them() {
     let sim = TestSim::start().await;
-    let settings = Settings {
-        max_job_rows: Some(10),
-        ..Settings::default()
-    };
-    let org = org(&sim, settings).await;
-    let loader = loader(&org, "Contact", &batch(0..1)).await;
+    let org = org(&sim, OrgOptions::default()).await;
+    let loader = loader_of(&org, 10).await;
     let (mut feed, events) = loader.start();
     let feeding = tokio::spawn(async move {
         for checkpoint in 1..=5 {
@@ -218,7 +225,7 @@ async fn columns_that_the_object_lacks_are_named() {
         ("Shoe_Size__c", texts([Some("43".into())])),
     ])
     .unwrap();
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
 
     let building = Loader::builder(&org)
         .object("Contact")
@@ -237,7 +244,7 @@ async fn columns_that_the_object_lacks_are_named() {
 #[tokio::test]
 async fn batches_of_another_schema_are_refused() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
     let (mut feed, _events) = loader.start();
     let other = RecordBatch::try_from_iter([("LastName", texts([None]))]).unwrap();
@@ -251,13 +258,9 @@ async fn batches_of_another_schema_are_refused() {
 #[tokio::test]
 async fn two_loads_share_an_org() {
     let sim = TestSim::start().await;
-    let settings = Settings {
-        max_job_rows: Some(5),
-        max_jobs_in_flight: 2,
-        ..Settings::default()
-    };
-    let org = org(&sim, settings).await;
-    let loader = loader(&org, "Contact", &batch(0..1)).await;
+    let options = OrgOptions::default().with_max_jobs_in_flight(2);
+    let org = org(&sim, options).await;
+    let loader = loader_of(&org, 5).await;
 
     let (first, second) = tokio::join!(
         loader.load(stream(vec![batch(0..30)])),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow_salesforce::load::{Event, LoadReport, Loader, Org};
 use arrow_salesforce::object::Operation;
-use arrow_salesforce::settings::Settings;
+use arrow_salesforce::options::OrgOptions;
 use arrow_salesforce::{Error, ErrorKind};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ async fn insert(org: &Org, object: &str, rows: RecordBatch) -> Vec<String> {
 
 /// Why a load of these columns is not built; no job was made for it.
 async fn refused(sim: &TestSim, object: &str, operation: Operation, columns: &[&str]) -> String {
-    let org = org(sim, Settings::default()).await;
+    let org = org(sim, OrgOptions::default()).await;
     let value = |name: &&str| {
         (
             name.to_string(),
@@ -102,7 +102,7 @@ async fn record(sim: &TestSim, object: &str, field: &str, value: &str) -> Value 
 #[tokio::test]
 async fn parents_are_found_by_external_ids() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let accounts = table(["Name", KEY], &[["Acme", "A-1"], ["Bolt", "A-2"]]);
     assert!(insert(&org, "Account", accounts).await.is_empty());
     let contacts = table(
@@ -136,7 +136,7 @@ async fn parents_are_found_by_external_ids() {
 #[tokio::test]
 async fn a_custom_lookup_of_the_object_itself() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let first = table(["Name", "Number_Key__c"], &[["First", "1e3"]]);
     assert!(insert(&org, "Everything__c", first).await.is_empty());
     let second = table(["Name", "twin__r.number_key__c"], &[["Second", "1000.0"]]);
@@ -151,7 +151,7 @@ async fn a_custom_lookup_of_the_object_itself() {
 #[tokio::test]
 async fn the_type_is_given_or_filled_in() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let leads = table(
         ["LastName", "Company", "Email"],
         &[["Lee", "Acme", "lee@x.org"]],
@@ -185,7 +185,7 @@ async fn the_type_is_given_or_filled_in() {
 #[tokio::test]
 async fn record_types_by_developer_name() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let accounts = table(
         ["Name", "recordtype.developername"],
         &[
@@ -258,7 +258,7 @@ async fn a_related_object_that_the_user_may_not_see() {
 #[tokio::test]
 async fn related_objects_are_asked_for_until_the_org_answers() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let busy = json!({"path": "*/sobjects/Account/describe", "do": {"status": {"code": 503}}});
     sim.fault(&busy).await;
     let contacts = table(["LastName", "Account.Ext_Id__c"], &[["Ng", ""]]);
@@ -268,7 +268,7 @@ async fn related_objects_are_asked_for_until_the_org_answers() {
 #[tokio::test]
 async fn a_key_is_written_as_the_describe_has_it() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let accounts = table(
         ["Name", "ext_id__c", "Parent.ext_id__c"],
         &[["Acme", "A-1", ""]],
@@ -295,7 +295,7 @@ async fn a_key_is_written_as_the_describe_has_it() {
 #[tokio::test]
 async fn a_deletion_leaves_other_columns_out() {
     let sim = TestSim::start().await;
-    let org = org(&sim, Settings::default()).await;
+    let org = org(&sim, OrgOptions::default()).await;
     let accounts = table(["Name"], &[["Acme"], ["Bolt"]]);
     assert!(insert(&org, "Account", accounts).await.is_empty());
     let acme = record(&sim, "Account", "Name", "Acme").await;

@@ -11,13 +11,13 @@ use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray
 use arrow_salesforce::arrow::datatypes::DataType;
 use arrow_salesforce::load::{Event, Loader, Org};
 use arrow_salesforce::object::Operation;
+use arrow_salesforce::options::{OrgOptions, ValueOptions};
 use arrow_salesforce::reject::REJECT_MESSAGE;
-use arrow_salesforce::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
 use futures::stream::{self, StreamExt as _};
 use testkit::KEY;
 use testkit::sim::TestSim;
 use testkit::values::{
-    Case, Coerced, FIELDS, SettingsText, Source, read, wrongly_coerced, wrongly_held,
+    Case, Coerced, FIELDS, Source, options, read, wrongly_coerced, wrongly_held,
 };
 
 /// They mostly wait for their jobs.
@@ -41,7 +41,7 @@ fn the_file_covers_every_field_type_from_json_and_from_arrow() {
 #[tokio::test]
 async fn arrow_values_through_the_library() {
     let sim = TestSim::start().await;
-    let mut orgs = Orgs::new(&sim);
+    let org = crate::library::org(&sim, OrgOptions::default()).await;
     let cases = read();
     let mut groups: BTreeMap<_, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
@@ -52,7 +52,7 @@ async fn arrow_values_through_the_library() {
     }
     let mut loads = Vec::new();
     for ((settings, _, _, kind), cases) in groups {
-        loads.push(arrow_failures(orgs.with(settings).await, kind, cases));
+        loads.push(arrow_failures(&org, options(settings), kind, cases));
     }
     let failures = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE);
     let mut failures: Vec<String> = failures.concat().await;
@@ -62,12 +62,18 @@ async fn arrow_values_through_the_library() {
 }
 
 /// Loads the values of one type into one field; answers what went wrong.
-async fn arrow_failures(org: Org, kind: &str, cases: Vec<&Case>) -> Vec<String> {
+async fn arrow_failures(
+    org: &Org,
+    values: ValueOptions,
+    kind: &str,
+    cases: Vec<&Case>,
+) -> Vec<String> {
     let batch = arrow_batch(kind, &cases);
-    let loader = Loader::builder(&org)
+    let loader = Loader::builder(org)
         .object(cases[0].object())
         .operation(operation(cases[0]))
         .schema(batch.schema())
+        .values(values)
         .build()
         .await;
     let wrong = |expected: &Option<String>, told: &[String]| match expected {
@@ -94,30 +100,6 @@ async fn arrow_failures(org: Org, kind: &str, cases: Vec<&Case>) -> Vec<String> 
     failures
 }
 
-/// Connections to one org, by settings.
-struct Orgs<'a> {
-    sim: &'a TestSim,
-    connected: HashMap<SettingsText, Org>,
-}
-
-impl<'a> Orgs<'a> {
-    fn new(sim: &'a TestSim) -> Self {
-        Self {
-            sim,
-            connected: HashMap::new(),
-        }
-    }
-
-    async fn with(&mut self, settings: &SettingsText) -> Org {
-        if let Some(org) = self.connected.get(settings) {
-            return org.clone();
-        }
-        let org = crate::library::org(self.sim, self::settings(settings)).await;
-        self.connected.insert(settings.clone(), org.clone());
-        org
-    }
-}
-
 fn operation(case: &Case) -> Operation {
     if case.is_key() {
         Operation::Upsert {
@@ -126,21 +108,6 @@ fn operation(case: &Case) -> Operation {
     } else {
         Operation::Insert
     }
-}
-
-/// The settings of a case.
-fn settings(text: &SettingsText) -> Settings {
-    let mut settings = Settings::default();
-    for (key, value) in text {
-        match (key.as_str(), value.as_str()) {
-            ("null_handling", "clear") => settings.null_handling = NullHandling::Clear,
-            ("on_too_long", "truncate") => settings.on_too_long = OnTooLong::Truncate,
-            ("validate", "strict") => settings.validate = Validate::Strict,
-            ("timezone", zone) => settings.timezone = Timezone::parse(zone).unwrap(),
-            other => panic!("{other:?} is no setting of a case"),
-        }
-    }
-    settings
 }
 
 fn arrow_batch(kind: &str, cases: &[&Case]) -> RecordBatch {

@@ -17,11 +17,12 @@ use tokio::sync::oneshot;
 
 use super::Failure;
 use super::message::StreamDescriptor;
+use super::protocol::{Line, MessageDecoder, MessageType};
 use super::state::{Scope, State};
 use super::status::StreamStatus;
-use arrow_salesforce::decode::{Decoder, Line, LineSplitter, MessageType};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::load::{Feed, Mark};
+use arrow_salesforce_decode::LineSplitter;
 
 use read::{BLOCK_BYTES, Block, read_blocks};
 pub(super) use shared::Shared;
@@ -85,7 +86,7 @@ impl Input {
     /// A system error if a thread cannot be started.
     pub(super) fn start(
         source: impl Read + Send + 'static,
-        decoder: Decoder,
+        decoder: MessageDecoder,
         streams: Vec<InputStream>,
         shared: Arc<Shared>,
     ) -> Result<Self> {
@@ -172,7 +173,7 @@ impl Shared {
 
 /// The thread that decodes.
 struct Intake {
-    decoder: Decoder,
+    decoder: MessageDecoder,
     streams: Vec<InputStream>,
     shared: Arc<Shared>,
     runtime: Handle,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -194,6 +195,16 @@ impl Expect {
         let held = self.org.as_deref().or(cell.as_deref());
         Some(held.filter(|held| *held != "#N/A"))
     }
+}
+
+/// Options of a case for the library: `T` has fields of these names.
+pub fn options<T: DeserializeOwned + Serialize>(settings: &SettingsText) -> T {
+    let options: T = serde_json::from_value(json!(settings)).unwrap();
+    let written = json!(options);
+    for name in settings.keys() {
+        assert!(written.get(name).is_some(), "there is no option {name}");
+    }
+    options
 }
 
 /// The JSON schema of a declared type.

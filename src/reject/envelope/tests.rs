@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::coerce::{Reason, Stage};
-use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, RAW_ERROR};
 use crate::reject::{RejectedRow, rejected};
+use crate::source::{CHANGES, DECLARED_TYPE, EMITTED_AT, RAW, RAW_ERROR};
 
 const AT: i64 = 1_772_323_209_000;
 
@@ -24,7 +24,7 @@ fn reason(stage: Stage, code: &'static str, message: &str, fields: &[&str]) -> R
 }
 
 fn declared(name: &str, kind: &str) -> Field {
-    let metadata = HashMap::from([(AIRBYTE_TYPE.to_owned(), kind.to_owned())]);
+    let metadata = HashMap::from([(DECLARED_TYPE.to_owned(), kind.to_owned())]);
     Field::new(name, DataType::Utf8, true).with_metadata(metadata)
 }
 

@@ -15,7 +15,7 @@ use super::super::envelope::Envelope;
 use super::super::{RejectedRow, rejected};
 use super::*;
 use crate::coerce::{Reason, Stage};
-use crate::decode::{AIRBYTE_TYPE, CHANGES, EMITTED_AT, RAW, RAW_ERROR};
+use crate::source::{CHANGES, DECLARED_TYPE, EMITTED_AT, RAW, RAW_ERROR};
 
 const AT: i64 = 1_772_323_209_000;
 
@@ -230,7 +230,7 @@ fn textual(values: &[Option<String>]) -> Vec<(Field, ArrayRef)> {
     let mut columns: Vec<(Field, ArrayRef)> = declared
         .iter()
         .map(|kind| {
-            let metadata = HashMap::from([(AIRBYTE_TYPE.to_owned(), (*kind).to_owned())]);
+            let metadata = HashMap::from([(DECLARED_TYPE.to_owned(), (*kind).to_owned())]);
             let field = Field::new(*kind, DataType::Utf8, true).with_metadata(metadata);
             (field, Arc::clone(&texts))
         })

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow_salesforce::arrow::array::{AsArray, RecordBatch};
 use arrow_salesforce::bulk::Credentials;
-use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::load::{Loader, Org};
-use arrow_salesforce::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+use arrow_salesforce::options::OrgOptions;
+use destination_salesforce::protocol::{MessageDecoder, StreamSchema};
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 use testkit::values::{
-    Case, Coerced, SettingsText, Source, json_schema, read, wrongly_coerced, wrongly_held,
+    Case, Coerced, SettingsText, Source, json_schema, options, read, wrongly_coerced, wrongly_held,
 };
 use testkit::{KEY, rejected};
 
@@ -20,6 +20,9 @@ use crate::harness::process::Job;
 #[tokio::test]
 async fn json_values_through_the_library() {
     let sim = TestSim::start().await;
+    let url = sim.url().parse().unwrap();
+    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
+    let org = Org::connect(login, OrgOptions::default()).await.unwrap();
     let cases = read();
     let mut groups: BTreeMap<_, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
@@ -28,17 +31,14 @@ async fn json_values_through_the_library() {
             groups.entry(group).or_default().push(case);
         }
     }
-    let mut orgs: HashMap<&SettingsText, Org> = HashMap::new();
     let mut failures = Vec::new();
     for ((settings, object, name, declared), cases) in groups {
-        if !orgs.contains_key(settings) {
-            orgs.insert(settings, org(&sim, settings).await);
-        }
         let stream = declared_stream(declared, object, [name]);
         let batch = decoded(&stream, settings, &cases);
-        let loader = Loader::builder(&orgs[settings])
+        let loader = Loader::builder(&org)
             .object(object)
             .schema(batch.schema())
+            .values(options(settings))
             .build()
             .await
             .unwrap();
@@ -134,40 +134,18 @@ fn line(stream: &Stream, case: &Case) -> String {
 
 fn decoded(stream: &Stream, settings: &SettingsText, cases: &[&Case]) -> RecordBatch {
     let schema = stream.configured()["stream"]["json_schema"].clone();
-    let schema = StreamSchema::from_json_schema(&stream.name, None, &schema).unwrap();
+    let schema = StreamSchema::from_json_schema(&stream.name, None, &schema.to_string()).unwrap();
     let clears = settings.get("null_handling").is_some_and(|v| v == "clear");
     let schema = if clears {
         schema.with_explicit_nulls()
     } else {
         schema
     };
-    let mut decoder = Decoder::new(vec![schema]).unwrap();
+    let mut decoder = MessageDecoder::new(&[schema]).unwrap();
     for case in cases {
         decoder.line(line(stream, case).as_bytes());
     }
     decoder.flush(0).unwrap()
-}
-
-/// A connection to the org with the settings of a case.
-async fn org(sim: &TestSim, text: &SettingsText) -> Org {
-    let url = sim.url().parse().unwrap();
-    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
-    Org::connect(login, settings(text)).await.unwrap()
-}
-
-/// The settings of a case.
-fn settings(text: &SettingsText) -> Settings {
-    let mut settings = Settings::default();
-    for (key, value) in text {
-        match (key.as_str(), value.as_str()) {
-            ("null_handling", "clear") => settings.null_handling = NullHandling::Clear,
-            ("on_too_long", "truncate") => settings.on_too_long = OnTooLong::Truncate,
-            ("validate", "strict") => settings.validate = Validate::Strict,
-            ("timezone", zone) => settings.timezone = Timezone::parse(zone).unwrap(),
-            other => panic!("{other:?} is no setting of a case"),
-        }
-    }
-    settings
 }
 
 /// The cases whose cell or reason is another than expected.
