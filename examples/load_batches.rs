@@ -13,7 +13,7 @@ use arrow_salesforce::arrow::util::pretty::pretty_format_batches;
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Loader, Org, Rejects};
 use arrow_salesforce::object::Operation;
-use arrow_salesforce::settings::Settings;
+use arrow_salesforce::options::OrgOptions;
 use salesforce_sim::{Sim, SimOptions};
 
 #[tokio::main]
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         options.client_secret,
         options.refresh_token,
     );
-    let org = Org::connect(credentials, Settings::default()).await?;
+    let org = Org::connect(credentials, OrgOptions::default()).await?;
 
     // Columns are matched to fields by name in any letter case, and their types are coerced.
     let contacts = contacts()?;
@@ -55,6 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("Checkpoint {checkpoint}: {accepted} accepted, {rejected} rejected\n");
             }
             Event::Finished(report) => println!("{report}"),
+            _ => {}
         }
     }
     Ok(feeding.await??)

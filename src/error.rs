@@ -11,6 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Whose fault an error is. Airbyte's `failure_type` has the same three values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// A setting, a permission or the catalog is wrong: repeating changes nothing, the user must act.
     Config,
@@ -20,18 +21,30 @@ pub enum ErrorKind {
     System,
 }
 
-/// What stopped an operation: its kind and one sentence or two with the cause and the cure.
+/// What stopped an operation: its kind, one sentence or two with the cause and the cure, and the
+/// context it happened in.
 ///
-/// The text never holds a record's values nor a secret: it is safe to log and to share.
+/// Neither the text nor the context holds a record's values or a secret: both are safe to log and
+/// to share. `Display` is the text alone.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
+    stopped: bool,
     message: String,
-    stream: Option<String>,
+    context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
+    /// Key of the context that names the stream, or the load, that failed.
+    pub const STREAM: &'static str = "stream";
+    /// Key of the context that names the job that failed, by its Id.
+    pub const JOB: &'static str = "job";
+    /// Key of the context that says how many jobs or calls were tried.
+    pub const ATTEMPTS: &'static str = "attempts";
+    /// Key of the context that says how long the load had run, in seconds.
+    pub const ELAPSED: &'static str = "elapsed";
+
     /// An error the user must act on.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, message)
@@ -51,8 +64,9 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
+            stopped: false,
             message: message.into(),
-            stream: None,
+            context: Vec::new(),
             source: None,
         }
     }
@@ -64,10 +78,19 @@ impl Error {
         self
     }
 
-    /// Names the stream that failed, unless one is named already.
+    /// Says where it happened. A key that is there keeps its value: who stood nearest knows best.
     #[must_use]
-    pub fn with_stream(mut self, stream: impl Into<String>) -> Self {
-        self.stream.get_or_insert_with(|| stream.into());
+    pub fn with_context(mut self, key: &'static str, value: impl ToString) -> Self {
+        if self.find(key).is_none() {
+            self.context.push((key, value.to_string()));
+        }
+        self
+    }
+
+    /// Says that the load was only stopped: another error, or whoever stopped it, is the cause.
+    #[must_use]
+    pub(crate) fn with_stopped(mut self) -> Self {
+        self.stopped = true;
         self
     }
 
@@ -76,9 +99,33 @@ impl Error {
         self.kind
     }
 
+    /// Where it happened, as pairs of key and value: [`Error::STREAM`], [`Error::JOB`],
+    /// [`Error::ATTEMPTS`] and [`Error::ELAPSED`], as far as they are known.
+    pub fn context(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.context
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+    }
+
     /// The stream that failed, where one stream did.
     pub fn stream(&self) -> Option<&str> {
-        self.stream.as_deref()
+        self.find(Self::STREAM)
+    }
+
+    /// Whether this only says that a load was stopped before its end: then another error, or
+    /// whoever stopped it, is the cause.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Whether the same operation may go through later, with nothing changed.
+    pub fn is_retryable(&self) -> bool {
+        self.kind == ErrorKind::Transient
+    }
+
+    fn find(&self, key: &str) -> Option<&str> {
+        let mut context = self.context();
+        context.find_map(|(known, value)| (known == key).then_some(value))
     }
 }
 
@@ -91,5 +138,28 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_stands_beside_the_message_and_its_first_value_stays() {
+        let error = Error::transient("the org is away; try again later")
+            .with_context(Error::JOB, "750")
+            .with_context(Error::STREAM, "contacts")
+            .with_context(Error::STREAM, "accounts")
+            .with_context(Error::ATTEMPTS, 3);
+        assert_eq!(error.to_string(), "the org is away; try again later");
+        assert_eq!(error.stream(), Some("contacts"));
+        let context: Vec<_> = error.context().collect();
+        assert_eq!(
+            context,
+            [("job", "750"), ("stream", "contacts"), ("attempts", "3")]
+        );
+        assert!(error.is_retryable() && !error.is_stopped());
+        assert!(!Error::config("no").is_retryable());
     }
 }

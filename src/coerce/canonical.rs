@@ -6,7 +6,7 @@
 
 use super::literal::{CLEAR, LiteralType, Outcome, clean, is_suspicious};
 use super::number;
-use crate::settings::Timezone;
+use crate::options::Timezone;
 
 impl LiteralType {
     /// The canonical form of a cell or of its echo; numbers are rounded to `scale` digits. A cell

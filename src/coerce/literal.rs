@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{number, temporal};
 use crate::object::FieldType;
-use crate::settings::Timezone;
+use crate::options::Timezone;
 
 /// What became of the text of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

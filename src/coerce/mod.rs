@@ -44,34 +44,10 @@ use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
 use crate::error::Result;
 use crate::object::{Header, ObjectSchema, Operation, RecordTypes, RelatedObjects};
-use crate::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+use crate::options::{Validate, ValueOptions};
 use crate::source::{EXPLICIT_NULL_OF, RAW_ERROR};
 use literal::{Outcome, Problem};
 use target::Target;
-
-/// Choices of the user that change how values are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CoerceSettings {
-    /// What nulls do; by default they leave the field alone.
-    pub null_handling: NullHandling,
-    /// What is done with a text longer than its field.
-    pub on_too_long: OnTooLong,
-    /// How much is judged before Salesforce does.
-    pub validate: Validate,
-    /// Zone of dates and of timestamps without an offset; UTC by default.
-    pub timezone: Timezone,
-}
-
-impl From<&Settings> for CoerceSettings {
-    fn from(settings: &Settings) -> Self {
-        Self {
-            null_handling: settings.null_handling,
-            on_too_long: settings.on_too_long,
-            validate: settings.validate,
-            timezone: settings.timezone,
-        }
-    }
-}
 
 /// How the batches of one source become the cells of one object: planned once, used for each batch.
 #[derive(Debug)]
@@ -119,15 +95,15 @@ impl Coercion {
         object: &ObjectSchema,
         operation: &Operation,
         related: &RelatedObjects,
-        settings: CoerceSettings,
+        options: ValueOptions,
     ) -> Result<Self> {
         let names: Vec<&str> = source.fields().iter().map(|f| f.name().as_str()).collect();
         let header = Header::resolve(&names, object, operation, related)?;
-        if settings.validate == Validate::Strict && !header.missing_required.is_empty() {
+        if options.validate == Validate::Strict && !header.missing_required.is_empty() {
             let fields = header.missing_required;
             return Err(CoerceError::MissingRequired { fields }.into());
         }
-        let columns = plan_columns(source, &header, operation, settings)?;
+        let columns = plan_columns(source, &header, operation, options)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
         let key = header.key.and_then(|column| {
@@ -346,7 +322,7 @@ fn plan_columns(
     source: &SchemaRef,
     header: &Header,
     operation: &Operation,
-    settings: CoerceSettings,
+    options: ValueOptions,
 ) -> Result<Vec<Column>, CoerceError> {
     let source_schema = DFSchema::try_from(Arc::clone(source)).map_err(CoerceError::Plan)?;
     let mut columns = Vec::with_capacity(header.columns.len());
@@ -363,7 +339,7 @@ fn plan_columns(
                 continue;
             }
         };
-        let target = Target::new(column, header.key == Some(index), operation, settings);
+        let target = Target::new(column, header.key == Some(index), operation, options);
         let explicit_null = explicit_null_of(source, from.name());
         let told = explicit_null.map(|index| source.field(index));
         let own = Schema::new(vec![text_field(&field.name)]);

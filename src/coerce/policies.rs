@@ -8,21 +8,22 @@ use arrow::array::{BooleanArray, Int64Array};
 use super::tests::{field, text_batch};
 use super::*;
 use crate::object::{Field, FieldType};
+use crate::options::{NullHandling, OnTooLong, Timezone};
 
-const CLEAR: CoerceSettings = CoerceSettings {
+const CLEAR: ValueOptions = ValueOptions {
     null_handling: NullHandling::Clear,
     on_too_long: OnTooLong::Reject,
     validate: Validate::Minimal,
     timezone: Timezone::Named(chrono_tz::UTC),
 };
 
-const STRICT: CoerceSettings = CoerceSettings {
+const STRICT: ValueOptions = ValueOptions {
     null_handling: NullHandling::Leave,
     validate: Validate::Strict,
     ..CLEAR
 };
 
-const TRUNCATE: CoerceSettings = CoerceSettings {
+const TRUNCATE: ValueOptions = ValueOptions {
     null_handling: NullHandling::Leave,
     on_too_long: OnTooLong::Truncate,
     ..CLEAR
@@ -71,7 +72,7 @@ fn upsert() -> Operation {
     }
 }
 
-fn plan(source: &SchemaRef, operation: &Operation, settings: CoerceSettings) -> Result<Coercion> {
+fn plan(source: &SchemaRef, operation: &Operation, settings: ValueOptions) -> Result<Coercion> {
     let related = RelatedObjects::default();
     Coercion::plan(source, &object(), operation, &related, settings)
 }
@@ -80,7 +81,7 @@ fn plan(source: &SchemaRef, operation: &Operation, settings: CoerceSettings) -> 
 fn cells(
     batch: &RecordBatch,
     operation: &Operation,
-    settings: CoerceSettings,
+    settings: ValueOptions,
 ) -> (Vec<String>, Vec<(usize, String)>) {
     let coercion = plan(&batch.schema(), operation, settings).unwrap();
     let cells = coercion.apply(batch).unwrap();
@@ -103,7 +104,7 @@ fn cells(
 }
 
 /// Cells of one column of an update.
-fn one(name: &str, values: &[Option<&str>], settings: CoerceSettings) -> Vec<String> {
+fn one(name: &str, values: &[Option<&str>], settings: ValueOptions) -> Vec<String> {
     let ids = vec![Some("003000000000001AAA"); values.len()];
     let batch = text_batch(&[("Id", &ids), (name, values)]);
     let (mut cells, rejects) = cells(&batch, &Operation::Update, settings);
@@ -135,7 +136,7 @@ fn nulls_leave_the_field_or_clear_it() {
     let refused =
         "! INVALID_VALUE: Title: the text #N/A would clear the field and cannot be written";
     assert_eq!(
-        one("Title", &values, CoerceSettings::default()),
+        one("Title", &values, ValueOptions::default()),
         ["a", "-", "-", refused]
     );
     assert_eq!(one("Title", &values, CLEAR), ["a", "#N/A", "#N/A", refused]);
@@ -155,7 +156,7 @@ fn a_missing_key_of_a_record_clears_nothing() {
     assert_eq!(found, ["#N/A", "-", "a", "#N/A", "-"]);
     assert_eq!(rejects.len(), 1);
     assert_eq!(rejects[0].0, 4);
-    let (found, rejects) = cells(&batch, &Operation::Insert, CoerceSettings::default());
+    let (found, rejects) = cells(&batch, &Operation::Insert, ValueOptions::default());
     assert_eq!(found, ["-", "-", "a", "-", "-"]);
     assert_eq!(rejects.len(), 1);
     let batch = with_stated_nulls("Birthdate", &[None, None], &[false, false]);
@@ -177,7 +178,7 @@ fn a_row_without_its_key_is_rejected() {
         ("key__c", &[Some("a"), None, Some(""), Some("#N/A"), None]),
         ("birthdate", &[None, None, None, None, Some("soon")]),
     ]);
-    for settings in [CoerceSettings::default(), CLEAR] {
+    for settings in [ValueOptions::default(), CLEAR] {
         let coercion = plan(&batch.schema(), &upsert(), settings).unwrap();
         let cells = coercion.apply(&batch).unwrap();
         assert_eq!(cells.batch.column(0).null_count(), 4);
@@ -261,7 +262,7 @@ fn strict_checks_lengths_choices_and_required_fields() {
         one("Email", &[Some("abc@example.org")], STRICT),
         [long("Email", 8)]
     );
-    let both = CoerceSettings {
+    let both = ValueOptions {
         on_too_long: OnTooLong::Truncate,
         ..STRICT
     };
@@ -289,7 +290,7 @@ fn strict_checks_lengths_choices_and_required_fields() {
     let batch = text_batch(&[("LastName", &[Some("Ng"), None, Some("")])]);
     for settings in [
         STRICT,
-        CoerceSettings {
+        ValueOptions {
             null_handling: NullHandling::Clear,
             ..STRICT
         },
@@ -318,9 +319,9 @@ fn strict_needs_a_column_for_each_required_field() {
 
 #[test]
 fn the_zone_of_dates_and_timestamps() {
-    let berlin = CoerceSettings {
+    let berlin = ValueOptions {
         timezone: Timezone::parse("Europe/Berlin").unwrap(),
-        ..CoerceSettings::default()
+        ..ValueOptions::default()
     };
     let stamps = [
         Some("2024-07-01"),
@@ -372,7 +373,7 @@ fn the_plan_shows_what_settings_add() {
         ("Birthdate", &[None]),
         ("Color__c", &[None]),
     ]);
-    let settings = CoerceSettings {
+    let settings = ValueOptions {
         null_handling: NullHandling::Clear,
         on_too_long: OnTooLong::Truncate,
         validate: Validate::Strict,

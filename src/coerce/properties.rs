@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::literal::{LiteralType, Outcome};
 use super::tests::{plan, text_batch};
-use crate::settings::Timezone;
+use crate::options::Timezone;
 
 fn literal(literal_type: LiteralType, value: &str) -> Option<String> {
     let mut out = String::new();

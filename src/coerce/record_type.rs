@@ -79,9 +79,10 @@ mod tests {
     use arrow::array::{Array, AsArray, RecordBatch};
 
     use super::RecordTypeId;
+    use crate::coerce::Coercion;
     use crate::coerce::tests::text_batch;
-    use crate::coerce::{CoerceSettings, Coercion};
     use crate::object::{ObjectSchema, Operation, RelatedObjects};
+    use crate::options::ValueOptions;
 
     fn plan(columns: &[(&str, &[Option<&str>])]) -> (Coercion, RecordBatch) {
         let describe = br#"{"name":"Account","fields":[
@@ -95,7 +96,7 @@ mod tests {
             {"name":"Partner","developerName":"Partner","recordTypeId":"012000000000002AAA"}]}"#;
         let object = ObjectSchema::from_describe(describe).unwrap();
         let batch = text_batch(columns);
-        let (related, settings) = (RelatedObjects::default(), CoerceSettings::default());
+        let (related, settings) = (RelatedObjects::default(), ValueOptions::default());
         let schema = batch.schema();
         let coercion = Coercion::plan(&schema, &object, &Operation::Insert, &related, settings);
         (coercion.unwrap(), batch)

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::CoerceSettings;
 use super::literal::{CLEAR, CLEARS, LiteralType, Outcome, Problem};
 use crate::object::{Field, FieldType, HeaderColumn, Operation};
-use crate::settings::{NullHandling, OnTooLong, Timezone, Validate};
+use crate::options::{NullHandling, OnTooLong, Timezone, Validate, ValueOptions};
 
 /// How the texts of one column become its literals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,7 +31,7 @@ enum Limit {
 }
 
 impl Target {
-    /// A field of the type, by the default settings.
+    /// A field of the type, by the default options.
     pub(super) fn of_type(literal_type: LiteralType) -> Self {
         Self {
             literal_type,
@@ -44,15 +43,15 @@ impl Target {
         }
     }
 
-    /// What the settings make of a column of a job.
+    /// What the options make of a column of a job.
     pub(super) fn new(
         column: &HeaderColumn,
         is_key: bool,
         operation: &Operation,
-        settings: CoerceSettings,
+        options: ValueOptions,
     ) -> Self {
         let field = column.field.as_ref();
-        let strict = settings.validate == Validate::Strict;
+        let strict = options.validate == Validate::Strict;
         // The values of a relationship column are keys of other records, those of a record type
         // its name.
         let own = column.name == field.name && column.record_types.is_none();
@@ -62,16 +61,16 @@ impl Target {
         } else {
             (required && field.required_on_create()).then_some(Problem::Required)
         };
-        let cut = settings.on_too_long == OnTooLong::Truncate && own && !is_key;
+        let cut = options.on_too_long == OnTooLong::Truncate && own && !is_key;
         let literal_type = LiteralType::of(&field.field_type);
         // A boolean has no null: Salesforce reads `#N/A` as no boolean.
         let clearable = needed.is_none() && literal_type != LiteralType::Boolean;
         Self {
             literal_type,
-            zone: settings.timezone,
+            zone: options.timezone,
             limit: limit(field, cut, strict && own),
             choices: (strict && own).then(|| choices(field)).flatten(),
-            clears: settings.null_handling == NullHandling::Clear && clearable,
+            clears: options.null_handling == NullHandling::Clear && clearable,
             needed,
         }
     }

@@ -6,7 +6,7 @@ use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 use super::literal::{Outcome, Problem};
 use super::zone;
-use crate::settings::Timezone;
+use crate::options::Timezone;
 
 const NOT_DATE: Problem = Problem::Type("not a date (expected YYYY-MM-DD or a timestamp)");
 const NOT_DATETIME: Problem = Problem::Type(

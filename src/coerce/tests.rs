@@ -57,7 +57,7 @@ pub(super) fn plan(source: &SchemaRef) -> Result<Coercion> {
         &contact(),
         &Operation::Insert,
         &RelatedObjects::default(),
-        CoerceSettings::default(),
+        ValueOptions::default(),
     )
 }
 

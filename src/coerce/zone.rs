@@ -2,7 +2,7 @@
 
 use chrono::{Duration, NaiveDateTime, Offset, TimeZone};
 
-use crate::settings::Timezone;
+use crate::options::Timezone;
 
 /// Longer than any offset from UTC that a zone ever had, in hours (Manila had -15:56).
 const LONGEST_OFFSET: i64 = 16;

@@ -18,6 +18,12 @@ pub enum LoadError {
         /// Columns of the batch.
         actual: String,
     },
+    /// The checkpoints of a batch are no ascending list of its rows.
+    #[error(
+        "the checkpoints of a batch are out of order, or behind more rows or bytes than it has; set \
+         them in the order of their rows, counted from the start of the batch"
+    )]
+    Checkpoints,
     /// The object is not there for this user, but others of such a name are.
     #[error(
         "object {object} does not exist or the user may not see it; did you mean {similar}? Check the \
@@ -76,16 +82,6 @@ pub enum LoadError {
         /// Jobs they were in.
         attempts: u32,
     },
-    /// Salesforce refused a job as a whole and wrote nothing.
-    #[error("job {job} on {object} was refused as a whole, nothing was written: {message}")]
-    Refused {
-        /// Id of the job.
-        job: String,
-        /// The object.
-        object: String,
-        /// The job's errorMessage.
-        message: String,
-    },
     /// More rows were rejected than `max_rejected_percent` allows.
     #[error(
         "{rejected} of {ended} records were rejected ({} %); max_rejected_percent allows {percent} %, \
@@ -137,8 +133,8 @@ impl LoadError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Schema { .. }
+            | Self::Checkpoints
             | Self::NoObject { .. }
-            | Self::Refused { .. }
             | Self::TooManyRejected { .. } => ErrorKind::Config,
             Self::Stopped
             | Self::Unprocessed { .. }
@@ -154,7 +150,19 @@ impl LoadError {
 
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
-        Self::new(error.kind(), error.to_string()).with_source(error)
+        let mut outer = Self::new(error.kind(), error.to_string());
+        match &error {
+            LoadError::Stopped => outer = outer.with_stopped(),
+            LoadError::Unprocessed { job, attempts, .. }
+            | LoadError::NoResult { job, attempts, .. } => {
+                outer = outer
+                    .with_context(Self::JOB, job)
+                    .with_context(Self::ATTEMPTS, attempts);
+            }
+            LoadError::Indeterminate { job, .. } => outer = outer.with_context(Self::JOB, job),
+            _ => {}
+        }
+        outer.with_source(error)
     }
 }
 
@@ -162,11 +170,4 @@ impl From<RowsError> for Error {
     fn from(error: RowsError) -> Self {
         LoadError::from(error).into()
     }
-}
-
-/// Whether `error` only says that a load was stopped: then another error is the cause.
-pub(crate) fn is_stopped(error: &Error) -> bool {
-    let source = std::error::Error::source(error);
-    let cause = source.and_then(|source| source.downcast_ref::<LoadError>());
-    matches!(cause, Some(LoadError::Stopped))
 }

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
 use crate::error::{Error, Result};
-use crate::settings::Settings;
+use crate::options::OrgOptions;
 
-use super::budget::Budget;
+use super::budget::{Budget, Reservation};
 use super::loader::Load;
 use super::rows::RowsError;
 
@@ -29,7 +29,7 @@ pub struct Org {
 #[derive(Debug)]
 struct Inner {
     client: Client,
-    settings: Settings,
+    options: OrgOptions,
     job_slots: Arc<Semaphore>,
     upload_slots: Arc<Semaphore>,
     settling: Arc<AsyncMutex<()>>,
@@ -49,30 +49,30 @@ impl Org {
     /// Logs in with `credentials`.
     ///
     /// # Errors
-    /// A config error if a setting is out of range or Salesforce refuses the credentials, a
+    /// A config error if an option is out of range or Salesforce refuses the credentials, a
     /// transient one if it cannot be reached.
-    pub async fn connect(credentials: Credentials, settings: Settings) -> Result<Self> {
-        settings.validate()?;
+    pub async fn connect(credentials: Credentials, options: OrgOptions) -> Result<Self> {
+        options.validate()?;
         let client = Client::connect(credentials).await?;
-        Self::new(client, settings)
+        Self::new(client, options)
     }
 
     /// An org reached through a client that is logged in.
     ///
     /// # Errors
-    /// A config error if a setting is out of range.
-    pub fn new(client: Client, settings: Settings) -> Result<Self> {
-        settings.validate()?;
-        let budget = Budget::new(settings.memory_limit_bytes);
+    /// A config error if an option is out of range.
+    pub fn new(client: Client, options: OrgOptions) -> Result<Self> {
+        options.validate()?;
+        let budget = Budget::new(options.memory_limit_bytes);
         let runtime = budget.runtime().map_err(|error| {
             Error::system(format!("DataFusion's runtime could not be made: {error}"))
         })?;
         let inner = Inner {
             client,
-            job_slots: Arc::new(Semaphore::new(settings.max_jobs_in_flight)),
+            job_slots: Arc::new(Semaphore::new(options.max_jobs_in_flight)),
             upload_slots: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             settling: Arc::default(),
-            settings,
+            options,
             budget,
             runtime,
             loads: Mutex::default(),
@@ -92,9 +92,9 @@ impl Org {
         &self.inner.client
     }
 
-    /// The settings of all loads.
-    pub fn settings(&self) -> &Settings {
-        &self.inner.settings
+    /// The options of the process.
+    pub fn options(&self) -> &OrgOptions {
+        &self.inner.options
     }
 
     /// Bytes of waiting rows that went to disk so far, over all loads.
@@ -199,6 +199,22 @@ impl Org {
             }
         }
         Ok(false)
+    }
+
+    /// Waits for `bytes` of memory for rows, and makes room meanwhile.
+    pub(crate) async fn memory(&self, bytes: usize) -> Result<Reservation> {
+        let budget = self.budget();
+        loop {
+            let freed = budget.freed().notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if let Some(memory) = budget.try_reserve(bytes) {
+                return Ok(memory);
+            }
+            if !self.relieve().await? {
+                freed.await;
+            }
+        }
     }
 
     /// Waits while the memory budget is used up, and makes room meanwhile.

@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunk::Chunker;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::LoadError;
 use super::checkpoint::{Checkpoints, End, Totals};
+use super::feed::FeedMessage;
 use super::intake::Intake;
 use super::keys::Keys;
-use super::loader::{Event, Fed, Load, Tally};
+use super::loader::{Event, Load, Tally};
 use super::report::LoadReport;
 
 /// Rows that have their end before their rejected share is judged.
@@ -26,15 +27,18 @@ const TOP_REASONS: usize = 3;
 /// A load from its first row to its last event.
 pub(super) async fn run(
     load: Arc<Load>,
-    rows: mpsc::Receiver<Fed>,
+    messages: mpsc::Receiver<FeedMessage>,
     events: mpsc::Sender<Result<Event>>,
 ) {
     let drained = CancellationToken::new();
     let telling = tokio::spawn(tell(Arc::clone(&load), events.clone(), drained.clone()));
     let outcome = match Intake::new(Arc::clone(&load), events.clone()) {
-        Ok(intake) => intake.run(rows).await,
+        Ok(intake) => intake.run(messages).await,
         Err(error) => Err(error),
     };
+    if outcome.is_err() {
+        load.stop.cancel();
+    }
     drained.cancel();
     load.ended.notify_one();
     let told = telling.await.map_err(|error| LoadError::from(error).into());
@@ -43,7 +47,12 @@ pub(super) async fn run(
         .and_then(|()| load.report())
         .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))
-        .map_err(|error| error.with_stream(&load.name));
+        .map_err(|error| {
+            let seconds = load.started.elapsed().as_secs();
+            error
+                .with_context(Error::STREAM, &load.name)
+                .with_context(Error::ELAPSED, seconds)
+        });
     // Nobody may be listening any more; then nobody needs the outcome.
     let _ = events.send(last).await;
 }
@@ -88,12 +97,12 @@ impl Load {
 
     /// A chunker of this load's cells.
     pub(super) fn chunker(&self) -> Result<Chunker> {
-        let settings = self.org.settings();
+        let options = &self.options;
         let cells = self.coercion.cells_schema();
         Ok(Chunker::new(
             cells,
-            settings.max_job_bytes,
-            settings.max_job_rows,
+            options.max_job_bytes,
+            options.max_job_rows,
         )?)
     }
 
@@ -105,7 +114,7 @@ impl Load {
 
     /// Fails once more rows were rejected than `max_rejected_percent` allows.
     pub(super) fn check_rejected(&self) -> Result<()> {
-        let Some(percent) = self.org.settings().max_rejected_percent else {
+        let Some(percent) = self.options.max_rejected_percent else {
             return Ok(());
         };
         let totals = self.checkpoints().totals();

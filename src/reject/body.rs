@@ -7,14 +7,12 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::RejectError;
 use super::envelope::Envelope;
 use super::format::Compression;
+use crate::storage::PART_BYTES;
 
-/// Larger objects are sent in parts of this size, in bytes.
-pub(super) const PART_BYTES: usize = 5 << 20;
 /// Rows rendered at a time, at most.
 const SLICE_ROWS: usize = 1_024;
 /// Bytes in Arrow of the rows rendered at a time; a single row may have more.
@@ -29,14 +27,6 @@ pub(super) struct Body<'a, E> {
     rendered: Vec<u8>,
     sink: Sink,
     ended: bool,
-    sent: Fingerprint,
-}
-
-/// Length and content of an object.
-#[derive(Clone, Default)]
-pub(super) struct Fingerprint {
-    length: u64,
-    hash: Xxh3,
 }
 
 enum Sink {
@@ -63,12 +53,10 @@ impl<'a, E: From<RejectError>> Body<'a, E> {
             rendered: Vec::new(),
             sink,
             ended: false,
-            sent: Fingerprint::default(),
         }))
     }
 
-    /// One part, or what is left; empty after the end. All but the last have one size, which
-    /// some servers ask for.
+    /// [`PART_BYTES`], or what is left; empty after the end.
     pub(super) async fn next_part(&mut self) -> Result<Bytes, E> {
         while !self.ended && self.sink.bytes().len() < PART_BYTES {
             if self.next_row == self.batch.num_rows() {
@@ -85,14 +73,7 @@ impl<'a, E: From<RejectError>> Body<'a, E> {
         }
         let bytes = self.sink.bytes();
         let rest = bytes.split_off(PART_BYTES.min(bytes.len()));
-        let part = Bytes::from(std::mem::replace(bytes, rest));
-        self.sent.add(&part);
-        Ok(part)
-    }
-
-    /// What all parts so far were.
-    pub(super) fn sent(&self) -> &Fingerprint {
-        &self.sent
+        Ok(Bytes::from(std::mem::replace(bytes, rest)))
     }
 
     fn render(&mut self) -> Result<(), RejectError> {
@@ -164,20 +145,4 @@ impl Sink {
 
 fn broken(error: io::Error) -> RejectError {
     RejectError::Arrow(error.into())
-}
-
-impl Fingerprint {
-    pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.length += bytes.len() as u64;
-        self.hash.update(bytes);
-    }
-
-    /// Bytes.
-    pub(super) fn length(&self) -> u64 {
-        self.length
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.length == other.length && self.hash.digest128() == other.hash.digest128()
-    }
 }

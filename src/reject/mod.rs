@@ -14,20 +14,16 @@ mod envelope;
 mod error;
 mod format;
 mod path;
-mod place;
 mod read;
 mod record;
-mod remove;
-mod role;
 mod store;
 mod value;
 mod wire;
 
 pub use envelope::{Envelope, SCHEMA_VERSION};
-pub use error::{Cause, RejectError, RoleError};
+pub use error::RejectError;
 pub use format::{Compression, FileFormat, Flattening, Format};
 pub use path::{DEFAULT_FILE_NAME_FORMAT, DEFAULT_PATH_FORMAT, RejectStream};
-pub use place::{Encryption, Place, S3Credentials, S3Place};
 pub use read::{RejectedReader, read_rejected};
 pub use record::{
     REJECT_AT, REJECT_CODE, REJECT_FIELDS, REJECT_JOB_ID, REJECT_MESSAGE, REJECT_ORDINAL,

@@ -1,38 +1,31 @@
-//! Where rejected records go: any object store, proved before the first record.
+//! Objects of rejected records: their names, and how they come into a [`Storage`] and back.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{BufReader, Seek as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
-use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use tokio::sync::Mutex;
 
-use super::body::{Body, Fingerprint, PART_BYTES, packed};
+use super::body::{Body, packed};
 use super::envelope::Envelope;
-use super::error::{Cause, RejectError, sources};
+use super::error::RejectError;
 use super::format::FileFormat;
 use super::path::{FileParts, Layout, RejectStream};
-use super::place::{Encryption, Opened, Place};
 use super::read::{RejectedReader, read_rejected};
-use super::remove::RemoveOne;
-
-/// Puts of one object whose answers may be lost.
-const MAX_LOST: usize = 3;
+use crate::storage::{Encryption, Location, PART_BYTES, Storage, StorageError, Upload, key_in};
 
 /// Where rejected records are stored, and under which names.
 #[derive(Debug, Clone)]
 pub struct RejectConfig {
     /// Bucket or URL.
-    pub place: Place,
+    pub location: Location,
     /// How they are written.
     pub file: FileFormat,
     /// Directory of a stream, such as `{sync_id}/{namespace}/{stream_name}/`, which is the default.
@@ -45,9 +38,9 @@ pub struct RejectConfig {
 
 impl RejectConfig {
     /// CSV under the default names, encrypted as the bucket is.
-    pub fn new(place: Place) -> Self {
+    pub fn new(location: Location) -> Self {
         Self {
-            place,
+            location,
             file: FileFormat::default(),
             path_format: None,
             file_name_format: None,
@@ -58,16 +51,10 @@ impl RejectConfig {
 
 /// The store of rejected records, shared by all streams of a sync.
 pub struct RejectStore {
-    store: Arc<dyn ObjectStore>,
-    remove: Option<RemoveOne>,
-    /// What keys are told after: `s3://bucket`, or a URL without secrets.
-    place: String,
-    prefix: String,
+    storage: Storage,
     layout: Layout,
     file: FileFormat,
     directories: Mutex<HashMap<String, Directory>>,
-    /// The server has said that it cannot put on condition.
-    unconditional: AtomicBool,
 }
 
 /// A file name as the template gives it, and the free one reserved for it.
@@ -84,37 +71,27 @@ struct Directory {
 }
 
 impl RejectStore {
-    /// Opens the place for a sync that began at `start`; nothing is sent yet.
+    /// Opens the location for a sync that began at `start`; nothing is sent yet.
     ///
     /// # Errors
-    /// A config error for templates or a place that cannot be.
+    /// A config error for templates or a location that cannot be.
     pub fn open(config: &RejectConfig, start: DateTime<Utc>) -> Result<Self, RejectError> {
-        let Opened {
-            store,
-            place,
-            prefix,
-            remove,
-        } = config.place.open(&config.encryption)?;
+        let storage = Storage::open(&config.location, &config.encryption)?;
         let path_format = config.path_format.as_deref();
         let file_name_format = config.file_name_format.as_deref();
         Ok(Self {
-            store,
-            remove,
-            place,
-            prefix,
+            storage,
             layout: Layout::new(path_format, file_name_format, start)?,
             file: config.file,
             directories: Mutex::default(),
-            unconditional: AtomicBool::default(),
         })
     }
 
-    /// Proves the place as Airbyte's `check` does: puts a test object, finds it by listing its
+    /// Proves the location as Airbyte's `check` does: puts a test object, finds it by listing its
     /// directory, deletes it.
     ///
     /// # Errors
-    /// [`RejectError::Store`] with the object, the cause and the cure;
-    /// [`RejectError::NotListed`] if the listing lacks the object.
+    /// [`RejectError::Storage`] with the object, the cause and the cure.
     pub async fn prove(&self) -> Result<(), RejectError> {
         let stream = RejectStream {
             name: "test".to_owned(),
@@ -122,37 +99,16 @@ impl RejectStore {
             sync_id: 1,
             generation_id: 1,
         };
-        let directory = self.layout.directory(&self.prefix, &stream);
-        let key = key(&directory, "_check_test")?;
+        let directory = self.layout.directory(self.storage.prefix(), &stream);
         let content = packed(b"{\"data\":1}", self.file.compression)?;
-        self.store
-            .put(&key, content.into())
-            .await
-            .map_err(|error| self.failed("write", key.as_ref(), &error))?;
-        let names = self.list(&directory).await;
-        self.delete(&key).await?;
-        if names?.iter().any(|name| name == "_check_test") {
-            return Ok(());
-        }
-        Err(RejectError::NotListed {
-            object: self.shown(key.as_ref()),
-        })
+        let proved = self.storage.prove(&directory, "_check_test", content).await;
+        Ok(proved?)
     }
 
-    async fn delete(&self, key: &Path) -> Result<(), RejectError> {
-        let Err(error) = self.store.delete(key).await else {
-            return Ok(());
-        };
-        match &self.remove {
-            Some(remove) if remove.remove(key).await => Ok(()),
-            _ => Err(self.failed("delete", key.as_ref(), &error)),
-        }
-    }
-
-    /// Stores rejected records, at least one, in one new object, and answers where.
+    /// Stores rejected records, at least one, in one new object, and returns where.
     ///
     /// # Errors
-    /// [`RejectError::Store`] once the retries are used up; nothing is to be taken for stored then.
+    /// [`RejectError::Storage`] once the retries are used up; nothing is to be taken for stored then.
     pub async fn write(
         &self,
         stream: &RejectStream,
@@ -184,38 +140,28 @@ impl RejectStore {
             return Ok(None);
         };
         let first = body.next_part().await?;
-        let directory = self.layout.directory(&self.prefix, stream);
+        let directory = self.layout.directory(self.storage.prefix(), stream);
         let name = self.reserve(&directory, stream.sync_id).await?;
         let key = if first.len() < PART_BYTES {
-            self.put_new(&directory, name, first, body.sent()).await?
+            self.put_small(&directory, name, first).await?
         } else {
             self.put_large(&directory, name, first, body).await?
         };
-        Ok(Some(self.shown(key.as_ref())))
+        Ok(Some(self.storage.url(key.as_ref())))
     }
 
     /// Reads back what was written under a prefix, or one object: by its key, or in the form that
-    /// [`Self::write`] answers. `source` is the schema of the stream's source batches.
+    /// [`Self::write`] returns. `source` is the schema of the stream's source batches.
     ///
     /// # Errors
-    /// [`RejectError::Store`] if the place does not answer, [`RejectError::Read`] for an object
+    /// [`RejectError::Storage`] if the store cannot be read, [`RejectError::Read`] for an object
     /// that is not as this version writes it.
     pub async fn read(
         &self,
         prefix: &str,
         source: SchemaRef,
     ) -> Result<BoxStream<'_, Result<RecordBatch, RejectError>>, RejectError> {
-        let prefix = prefix.strip_prefix(&self.place).unwrap_or(prefix);
-        let path = key(prefix.trim_start_matches('/'), "")?;
-        let mut objects = match self.store.head(&path).await {
-            Ok(object) => vec![object.location],
-            Err(_) => {
-                let listed = self.store.list(Some(&path)).map_ok(|meta| meta.location);
-                let listed: Result<Vec<_>, _> = listed.try_collect().await;
-                listed.map_err(|error| self.failed("list", prefix, &error))?
-            }
-        };
-        objects.sort();
+        let objects = self.storage.find(&self.storage.key_of(prefix)?).await?;
         let batches = stream::iter(objects)
             .then(move |object| self.read_object(object, Arc::clone(&source)))
             .map_ok(stream::iter)
@@ -229,12 +175,11 @@ impl RejectStore {
         object: Path,
         source: SchemaRef,
     ) -> Result<RejectedReader, RejectError> {
-        let failed = |error| self.failed("read", object.as_ref(), &error);
-        let mut chunks = self.store.get(&object).await.map_err(failed)?.into_stream();
         let disk = |error: std::io::Error| RejectError::Temporary(error.to_string());
+        let mut content = self.storage.read(&object).await?;
         let mut file = tempfile::tempfile().map_err(disk)?;
-        while let Some(chunk) = chunks.next().await.transpose().map_err(failed)? {
-            file.write_all(&chunk).map_err(disk)?;
+        while let Some(piece) = content.try_next().await? {
+            file.write_all(&piece).map_err(disk)?;
         }
         file.rewind().map_err(disk)?;
         let format = self.file.of_name(object.filename().unwrap_or_default());
@@ -245,7 +190,7 @@ impl RejectStore {
     async fn reserve(&self, directory: &str, sync_id: i64) -> Result<Name, RejectError> {
         let mut directories = self.directories.lock().await;
         if !directories.contains_key(directory) {
-            let names = self.list(directory).await?;
+            let names = self.storage.list(directory).await?;
             let last = names
                 .iter()
                 .filter_map(|name| self.layout.part_number(name));
@@ -276,69 +221,23 @@ impl RejectStore {
             .take(taken)
     }
 
-    /// Puts a small object under the first name that is free. A name that is taken by these very
-    /// bytes was put by a request whose answer was lost.
-    async fn put_new(
+    /// Puts an object under the first name that is free.
+    async fn put_small(
         &self,
         directory: &str,
         mut name: Name,
-        bytes: Bytes,
-        sent: &Fingerprint,
+        content: Bytes,
     ) -> Result<Path, RejectError> {
-        let payload = PutPayload::from_bytes(bytes);
-        let mut lost = 0;
         loop {
-            let key = key(directory, &name.free)?;
-            match self.create(&key, payload.clone()).await {
-                Ok(()) => return Ok(key),
-                Err(object_store::Error::AlreadyExists { .. }) => {
-                    if self.holds(&key, sent).await {
-                        return Ok(key);
-                    }
-                    name.free = self.rename(directory, &name.base).await;
-                }
-                Err(error) if is_lost(&error) && lost < MAX_LOST => lost += 1,
-                Err(error) => return Err(self.failed("write", key.as_ref(), &error)),
+            let key = key_in(directory, &name.free)?;
+            if self.storage.create(&key, content.clone()).await? {
+                return Ok(key);
             }
+            name.free = self.rename(directory, &name.base).await;
         }
     }
 
-    /// Puts an object that must be new. A server that cannot put on condition is trusted with the
-    /// listing's word.
-    async fn create(&self, key: &Path, payload: PutPayload) -> object_store::Result<()> {
-        if !self.unconditional.load(Ordering::Relaxed) {
-            let create = PutMode::Create.into();
-            match self.store.put_opts(key, payload.clone(), create).await {
-                Err(error) if lacks_conditions(&error) => {
-                    self.unconditional.store(true, Ordering::Relaxed);
-                }
-                put => return put.map(drop),
-            }
-        }
-        self.store.put(key, payload).await.map(drop)
-    }
-
-    /// Whether an object is there with this content. One that cannot be read counts as another.
-    async fn holds(&self, key: &Path, sent: &Fingerprint) -> bool {
-        let Ok(found) = self.store.get(key).await else {
-            return false;
-        };
-        if found.meta.size != sent.length() {
-            return false;
-        }
-        let mut content = Fingerprint::default();
-        let mut chunks = found.into_stream();
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(chunk) => content.add(&chunk),
-                Err(_) => return false,
-            }
-        }
-        content.is(sent)
-    }
-
-    /// Sends a large object in parts. Parts cannot be put on condition: the name is asked first,
-    /// and again before the parts become the object.
+    /// Sends a large object in parts, under the first name that is free.
     async fn put_large<E: From<RejectError>>(
         &self,
         directory: &str,
@@ -346,83 +245,50 @@ impl RejectStore {
         first: Bytes,
         mut body: Body<'_, E>,
     ) -> Result<Path, E> {
-        let mut key = self::key(directory, &name.free)?;
-        while self.store.head(&key).await.is_ok() {
-            key = self::key(directory, &self.rename(directory, &name.base).await)?;
-        }
-        let begun = self.store.put_multipart(&key).await;
-        let mut upload = begun.map_err(|error| self.failed("write", key.as_ref(), &error))?;
-        let mut sent = self
-            .put_parts(upload.as_mut(), &key, first, &mut body)
-            .await;
-        if sent.is_ok() && self.store.head(&key).await.is_ok() {
-            let object = self.shown(key.as_ref());
-            sent = Err(RejectError::Taken { object }.into());
-        }
-        if let Err(error) = sent {
-            if let Err(error) = upload.abort().await {
-                let cause = Cause::of(&error);
-                tracing::warn!(%key, %cause, "an unfinished upload could not be aborted");
+        let key = self.free_key(directory, name).await?;
+        let mut upload = self.storage.upload(&key).await.map_err(failed)?;
+        match put_parts(&mut upload, first, &mut body).await {
+            Ok(()) => upload.complete().await.map_err(failed)?,
+            Err(error) => {
+                upload.abort().await;
+                return Err(error);
             }
-            return Err(error);
         }
-        match upload.complete().await {
-            Ok(_) => Ok(key),
-            // Completed by a request whose answer was lost, the upload is known no more.
-            Err(_) if self.holds(&key, body.sent()).await => Ok(key),
-            Err(error) => Err(self.failed("write", key.as_ref(), &error).into()),
-        }
+        Ok(key)
     }
 
-    async fn put_parts<E: From<RejectError>>(
-        &self,
-        upload: &mut dyn MultipartUpload,
-        key: &Path,
-        first: Bytes,
-        body: &mut Body<'_, E>,
-    ) -> Result<(), E> {
-        let mut part = first;
-        while !part.is_empty() {
-            let put = upload.put_part(part.into()).await;
-            put.map_err(|error| self.failed("write", key.as_ref(), &error))?;
-            part = body.next_part().await?;
-        }
-        Ok(())
-    }
-
-    /// Names of the objects right in a directory.
-    async fn list(&self, directory: &str) -> Result<Vec<String>, RejectError> {
-        let path = key(directory, "")?;
-        let listed = self
-            .store
-            .list_with_delimiter(Some(&path))
-            .await
-            .map_err(|error| self.failed("list", directory, &error))?;
-        let names = listed
-            .objects
-            .iter()
-            .filter_map(|object| object.location.filename());
-        Ok(names.map(str::to_owned).collect())
-    }
-
-    fn shown(&self, key: &str) -> String {
-        format!("{}/{key}", self.place)
-    }
-
-    fn failed(&self, action: &'static str, key: &str, error: &object_store::Error) -> RejectError {
-        RejectError::Store {
-            action,
-            object: self.shown(key),
-            cause: Cause::of(error),
+    async fn free_key(&self, directory: &str, mut name: Name) -> Result<Path, RejectError> {
+        loop {
+            let key = key_in(directory, &name.free)?;
+            if !self.storage.exists(&key).await {
+                return Ok(key);
+            }
+            name.free = self.rename(directory, &name.base).await;
         }
     }
+}
+
+async fn put_parts<E: From<RejectError>>(
+    upload: &mut Upload<'_>,
+    first: Bytes,
+    body: &mut Body<'_, E>,
+) -> Result<(), E> {
+    let mut part = first;
+    while !part.is_empty() {
+        upload.put(part).await.map_err(failed)?;
+        part = body.next_part().await?;
+    }
+    Ok(())
+}
+
+fn failed<E: From<RejectError>>(error: StorageError) -> E {
+    RejectError::from(error).into()
 }
 
 impl fmt::Debug for RejectStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RejectStore")
-            .field("place", &self.place)
-            .field("prefix", &self.prefix)
+            .field("storage", &self.storage)
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
@@ -439,29 +305,6 @@ impl Directory {
         }
         free
     }
-}
-
-/// Whether a server refused because it knows no `If-None-Match`.
-fn lacks_conditions(error: &object_store::Error) -> bool {
-    matches!(
-        error,
-        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }
-    ) || matches!(Cause::of(error), Cause::Other(Some(code)) if code == "NotImplemented")
-}
-
-/// Whether a request was sent and nothing is known of its end.
-fn is_lost(error: &object_store::Error) -> bool {
-    sources(error)
-        .filter_map(|source| source.downcast_ref::<HttpError>())
-        .any(|http| !matches!(http.kind(), HttpErrorKind::Connect | HttpErrorKind::Request))
-}
-
-fn key(directory: &str, name: &str) -> Result<Path, RejectError> {
-    let key = format!("{directory}{name}");
-    Path::parse(&key).map_err(|error| RejectError::Key {
-        key,
-        reason: error.to_string(),
-    })
 }
 
 #[cfg(test)]

@@ -19,8 +19,11 @@ use self::login::AuthType;
 use super::null_is_default;
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::reject::{Place, RejectConfig, RejectStore};
-use arrow_salesforce::settings::{NullHandling, OnTooLong, Settings, Timezone, Validate};
+use arrow_salesforce::options::{
+    LoadOptions, NullHandling, OnTooLong, OrgOptions, Timezone, Validate, ValueOptions,
+};
+use arrow_salesforce::reject::{RejectConfig, RejectStore};
+use arrow_salesforce::storage::Location;
 
 mod login;
 mod storage;
@@ -34,8 +37,12 @@ pub(crate) struct Config {
     pub(crate) credentials: Credentials,
     /// Whether the org is said to be a sandbox.
     pub(crate) is_sandbox: Option<bool>,
-    /// How loads run.
-    pub(crate) settings: Settings,
+    /// What the loads share.
+    pub(crate) org: OrgOptions,
+    /// How each load runs.
+    pub(crate) load: LoadOptions,
+    /// How values are written.
+    pub(crate) values: ValueOptions,
     /// Whether records of `soft_delete` streams bypass the recycle bin.
     pub(crate) hard_delete: bool,
     /// Whether `discover` lists histories, shares, feeds and change events too.
@@ -70,7 +77,9 @@ impl Config {
             return Err(Error::config("the config must be a JSON object"));
         }
         let mut file: ConfigFile = typed(value, "")?;
-        let settings = file.settings()?;
+        let values = file.values()?;
+        let load = file.load()?;
+        let org = file.org()?;
         let encryption = encryption(
             file.rejected_records_encryption.take(),
             file.rejected_records_kms_key_id.take(),
@@ -79,7 +88,7 @@ impl Config {
         let rejects = match absent_if_empty(file.rejected_records_url) {
             Some(url) => {
                 let url = parse_url("rejected_records_url", &url)?;
-                Some(RejectConfig::new(Place::Url(url)))
+                Some(RejectConfig::new(Location::Url(url)))
             }
             None => storage(file.object_storage_config)?,
         };
@@ -90,7 +99,9 @@ impl Config {
         Ok(Self {
             credentials,
             is_sandbox: file.is_sandbox,
-            settings,
+            org,
+            load,
+            values,
             hard_delete: file.hard_delete.unwrap_or_default(),
             discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
@@ -149,12 +160,12 @@ struct ConfigFile {
     #[serde(default, deserialize_with = "whole")]
     flush_interval_seconds: Option<u64>,
     #[serde(default, deserialize_with = "empty_is_default")]
-    null_handling: NullsFile,
+    null_handling: NullHandling,
     timezone: Option<String>,
     #[serde(default, deserialize_with = "empty_is_default")]
-    on_too_long: TooLongFile,
+    on_too_long: OnTooLong,
     #[serde(default, deserialize_with = "empty_is_default")]
-    validate: ValidateFile,
+    validate: Validate,
     assignment_rule_id: Option<String>,
     hard_delete: Option<bool>,
     #[serde(default, deserialize_with = "whole")]
@@ -167,67 +178,44 @@ struct ConfigFile {
     private_key: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum NullsFile {
-    #[default]
-    Leave,
-    Clear,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum TooLongFile {
-    #[default]
-    Reject,
-    Truncate,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ValidateFile {
-    #[default]
-    Minimal,
-    Strict,
-}
-
 impl ConfigFile {
-    fn settings(&self) -> Result<Settings> {
-        let defaults = Settings::default();
-        let settings = Settings {
-            max_job_bytes: self.max_job_bytes.unwrap_or(defaults.max_job_bytes),
-            max_job_rows: self.max_job_rows,
-            max_jobs_in_flight: self
-                .max_jobs_in_flight
-                .unwrap_or(defaults.max_jobs_in_flight),
-            memory_limit_bytes: self
-                .memory_limit_bytes
-                .unwrap_or(defaults.memory_limit_bytes),
-            flush_interval: self
-                .flush_interval_seconds
-                .map_or(defaults.flush_interval, Duration::from_secs),
-            null_handling: match self.null_handling {
-                NullsFile::Leave => NullHandling::Leave,
-                NullsFile::Clear => NullHandling::Clear,
-            },
-            on_too_long: match self.on_too_long {
-                TooLongFile::Reject => OnTooLong::Reject,
-                TooLongFile::Truncate => OnTooLong::Truncate,
-            },
-            validate: match self.validate {
-                ValidateFile::Minimal => Validate::Minimal,
-                ValidateFile::Strict => Validate::Strict,
-            },
-            timezone: match absent_if_empty(self.timezone.clone()) {
-                Some(zone) => Timezone::parse(zone.trim())?,
-                None => defaults.timezone,
-            },
-            assignment_rule_id: absent_if_empty(self.assignment_rule_id.clone()),
-            max_rejected_percent: self.max_rejected_percent,
-            log_values: self.log_values.unwrap_or(defaults.log_values),
-        };
-        settings.validate()?;
-        Ok(settings)
+    fn org(&self) -> Result<OrgOptions> {
+        let mut org = OrgOptions::default();
+        if let Some(jobs) = self.max_jobs_in_flight {
+            org.max_jobs_in_flight = jobs;
+        }
+        if let Some(bytes) = self.memory_limit_bytes {
+            org.memory_limit_bytes = bytes;
+        }
+        org.validate()?;
+        Ok(org)
+    }
+
+    fn load(&self) -> Result<LoadOptions> {
+        let mut load = LoadOptions::default()
+            .with_max_job_rows(self.max_job_rows)
+            .with_max_rejected_percent(self.max_rejected_percent)
+            .with_log_values(self.log_values.unwrap_or_default());
+        if let Some(bytes) = self.max_job_bytes {
+            load.max_job_bytes = bytes;
+        }
+        if let Some(seconds) = self.flush_interval_seconds {
+            load.flush_interval = Duration::from_secs(seconds);
+        }
+        load.assignment_rule_id = absent_if_empty(self.assignment_rule_id.clone());
+        load.validate()?;
+        Ok(load)
+    }
+
+    fn values(&self) -> Result<ValueOptions> {
+        let values = ValueOptions::default()
+            .with_null_handling(self.null_handling)
+            .with_on_too_long(self.on_too_long)
+            .with_validate(self.validate);
+        match absent_if_empty(self.timezone.clone()) {
+            Some(zone) => Ok(values.with_timezone(Timezone::parse(zone.trim())?)),
+            None => Ok(values),
+        }
     }
 }
 

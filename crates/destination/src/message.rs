@@ -136,7 +136,7 @@ impl<'a> Message<'a> {
                     failure_type: match error.kind() {
                         ErrorKind::Config => "config_error",
                         ErrorKind::Transient => "transient_error",
-                        ErrorKind::System => "system_error",
+                        _ => "system_error",
                     },
                     stream_descriptor,
                 },
@@ -304,7 +304,7 @@ mod tests {
     fn an_error_trace_says_whose_fault_it_is() {
         let error = Error::transient("try later")
             .with_source(io::Error::other("connection reset"))
-            .with_stream("contacts");
+            .with_context(Error::STREAM, "contacts");
         let value: serde_json::Value =
             serde_json::from_str(&line(&Message::error(&error, None))).unwrap();
         assert!(value["trace"]["emitted_at"].is_f64());

@@ -24,7 +24,9 @@ mod tests {
     use super::super::config::tests::{config_keys, parse, s3_keys, valid};
     use super::super::message::testing::Buffer;
     use super::*;
-    use arrow_salesforce::settings;
+    use arrow_salesforce::options::{
+        LoadOptions, MAX_JOB_BYTES_LIMIT, MIN_JOB_BYTES_LIMIT, MIN_MEMORY, OrgOptions,
+    };
 
     fn spec() -> Value {
         serde_json::from_str(SPEC).unwrap()
@@ -98,21 +100,18 @@ mod tests {
     #[test]
     fn ranges_and_defaults_are_those_of_the_settings() {
         let properties = properties();
-        let defaults = settings::Settings::default();
+        let (org, load) = (OrgOptions::default(), LoadOptions::default());
         let bytes = &properties["max_job_bytes"];
-        assert_eq!(bytes["default"], defaults.max_job_bytes);
-        assert_eq!(bytes["minimum"], settings::MIN_JOB_BYTES_LIMIT);
-        assert_eq!(bytes["maximum"], settings::MAX_JOB_BYTES_LIMIT);
+        assert_eq!(bytes["default"], load.max_job_bytes);
+        assert_eq!(bytes["minimum"], MIN_JOB_BYTES_LIMIT);
+        assert_eq!(bytes["maximum"], MAX_JOB_BYTES_LIMIT);
         assert_eq!(
             properties["max_jobs_in_flight"]["default"],
-            defaults.max_jobs_in_flight
+            org.max_jobs_in_flight
         );
-        assert_eq!(
-            properties["memory_limit_bytes"]["minimum"],
-            settings::MIN_MEMORY
-        );
+        assert_eq!(properties["memory_limit_bytes"]["minimum"], MIN_MEMORY);
         let flush = &properties["flush_interval_seconds"];
-        assert_eq!(flush["default"], defaults.flush_interval.as_secs());
+        assert_eq!(flush["default"], load.flush_interval.as_secs());
     }
 
     #[test]

@@ -15,15 +15,15 @@ use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
+use super::protocol::{MessageDecoder, StreamSchema};
 use super::rotation;
 use super::state::{Scope, State, Statistics};
 use super::summary::{self, Totals};
 use super::{Failure, Failures};
-use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::error::{Error, ErrorKind, Result};
-use arrow_salesforce::load::{Counts, Event, Events, LoadError, Loader, Org, Rejects};
+use arrow_salesforce::load::{Counts, Event, Events, Loader, Org, Rejects};
+use arrow_salesforce::options::NullHandling;
 use arrow_salesforce::reject::{RejectStore, RejectStream};
-use arrow_salesforce::settings::NullHandling;
 
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -51,12 +51,12 @@ pub(super) async fn run(
     }
     let schemas = catalog
         .iter()
-        .map(|stream| schema(stream, config.settings.null_handling))
+        .map(|stream| schema(stream, config.values.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
     let client = rotation::connect(&config, output).await?;
-    let org = Org::new(client, config.settings.clone())?;
+    let org = Org::new(client, config.org)?;
     let store = config.reject_store().await?;
-    let loaders = loaders(&org, &catalog, &schemas, store.as_ref()).await?;
+    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref()).await?;
 
     let shared = Arc::new(Shared::default());
     let mut streams = Vec::with_capacity(catalog.len());
@@ -70,7 +70,7 @@ pub(super) async fn run(
         events.push(numbered(index, load_events));
         streams.push(Stream::new(descriptor.clone()));
     }
-    let decoder = Decoder::new(schemas).map_err(Error::from)?;
+    let decoder = MessageDecoder::new(&schemas).map_err(Error::from)?;
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
     let mut sync = Sync {
         output,
@@ -92,7 +92,7 @@ pub(super) async fn run(
 fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, Failure> {
     let StreamDescriptor { name, namespace } = &stream.descriptor;
     let schema =
-        StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
+        StreamSchema::from_json_schema(name, namespace.as_deref(), stream.json_schema.get())
             .map_err(|error| Failure::of(error.into(), &stream.descriptor))?;
     Ok(if nulls == NullHandling::Clear {
         schema.with_explicit_nulls()
@@ -105,6 +105,7 @@ fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, F
 /// planned.
 async fn loaders(
     org: &Org,
+    config: &Config,
     catalog: &[CatalogStream],
     schemas: &[StreamSchema],
     store: Option<&Arc<RejectStore>>,
@@ -113,7 +114,7 @@ async fn loaders(
         .iter()
         .zip(schemas)
         .map(|(stream, schema)| async move {
-            let loader = loader(org, stream, schema, store).await;
+            let loader = loader(org, config, stream, schema, store).await;
             loader.map_err(|error| Failure::of(error, &stream.descriptor))
         });
     let mut built = stream::iter(builds).buffered(DESCRIBES);
@@ -137,6 +138,7 @@ async fn loaders(
 
 async fn loader(
     org: &Org,
+    config: &Config,
     stream: &CatalogStream,
     schema: &StreamSchema,
     store: Option<&Arc<RejectStore>>,
@@ -154,6 +156,8 @@ async fn loader(
         .object(&stream.object)
         .operation(stream.operation.clone())
         .schema(Arc::clone(schema.schema()))
+        .options(config.load.clone())
+        .values(config.values)
         .rejects(rejects)
         .name(stream.descriptor.to_string())
         .build()
@@ -173,11 +177,7 @@ type Numbered = (usize, Result<Event>);
 
 /// The events of stream `index`.
 fn numbered(index: usize, events: Events) -> BoxStream<'static, Numbered> {
-    stream::unfold(events, move |mut events| async move {
-        let event = events.next().await?;
-        Some(((index, event), events))
-    })
-    .boxed()
+    events.map(move |event| (index, event)).boxed()
 }
 
 /// A stream, as far as it has been printed.
@@ -285,14 +285,15 @@ impl Sync<'_> {
                 summary::load(&stream.descriptor, &report);
                 Ok(())
             }
-            Event::Rejected(_) => Ok(()),
+            // Rejected records go to the store, or are only counted.
+            _ => Ok(()),
         }
     }
 
     /// Keeps what stopped the sync: the first failure, but for loads that only were told to stop.
     fn fail(&mut self, failure: Failure) {
         match &self.failure {
-            Some(known) if !is_stopped(&known.error) => return,
+            Some(known) if !known.error.is_stopped() => return,
             Some(_) => {}
             None => tracing::warn!("the sync ends early: no more is read, jobs in flight end"),
         }
@@ -369,15 +370,6 @@ impl Sync<'_> {
             .into()),
         }
     }
-}
-
-/// Whether a load failed because it was stopped, for a reason that another error tells.
-fn is_stopped(error: &Error) -> bool {
-    let cause = std::error::Error::source(error);
-    matches!(
-        cause.and_then(|cause| cause.downcast_ref()),
-        Some(LoadError::Stopped)
-    )
 }
 
 fn told_to_stop() -> Error {

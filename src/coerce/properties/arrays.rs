@@ -10,11 +10,11 @@ use arrow::datatypes::{DataType, Field, Fields, UnionFields};
 use proptest::prelude::*;
 
 use super::is_legal;
+use crate::coerce::Coercion;
 use crate::coerce::literal::LiteralType;
 use crate::coerce::tests::contact;
-use crate::coerce::{CoerceSettings, Coercion};
 use crate::object::{Operation, RelatedObjects};
-use crate::settings::{NullHandling, OnTooLong, Timezone, Validate};
+use crate::options::{NullHandling, OnTooLong, Timezone, Validate, ValueOptions};
 
 type Bits = Vec<Option<i64>>;
 
@@ -124,10 +124,10 @@ fn nested(how: usize, values: ArrayRef) -> ArrayRef {
     }
 }
 
-fn settings() -> impl Strategy<Value = CoerceSettings> {
+fn settings() -> impl Strategy<Value = ValueOptions> {
     let zones = prop::sample::select(vec!["UTC", "Europe/Berlin", "Pacific/Apia", "-11:30"]);
     (any::<bool>(), any::<bool>(), any::<bool>(), zones).prop_map(|(clear, cut, strict, zone)| {
-        CoerceSettings {
+        ValueOptions {
             null_handling: if clear {
                 NullHandling::Clear
             } else {

@@ -6,8 +6,9 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use proptest::prelude::*;
 
 use super::*;
-use crate::coerce::{CoerceSettings, Coercion, Stage};
+use crate::coerce::{Coercion, Stage};
 use crate::object::{ObjectSchema, Operation, RelatedObjects};
+use crate::options::ValueOptions;
 
 /// Values of each column, as they are sent and as they may come back.
 const COLUMNS: [(&str, &str, [&[&str]; 2]); 5] = [
@@ -80,14 +81,7 @@ fn coercion() -> Coercion {
     let object = ObjectSchema::from_describe(describe.as_bytes()).unwrap();
     let source = batch(&[], |(): &(), _| None, |_| true).schema();
     let (insert, related) = (Operation::Insert, RelatedObjects::default());
-    Coercion::plan(
-        &source,
-        &object,
-        &insert,
-        &related,
-        CoerceSettings::default(),
-    )
-    .unwrap()
+    Coercion::plan(&source, &object, &insert, &related, ValueOptions::default()).unwrap()
 }
 
 /// A batch of the columns that are `kept`.

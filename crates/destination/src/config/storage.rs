@@ -6,10 +6,8 @@ use serde_json::Value;
 use super::super::null_is_default;
 use super::{absent_if_empty, empty, parse_url, required, typed};
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::reject::{
-    Compression, Encryption, FileFormat, Flattening, Format, Place, RejectConfig, S3Credentials,
-    S3Place,
-};
+use arrow_salesforce::reject::{Compression, FileFormat, Flattening, Format, RejectConfig};
+use arrow_salesforce::storage::{Encryption, Location, S3Credentials, S3Location};
 
 const STORAGE: &str = "object_storage_config";
 
@@ -157,12 +155,12 @@ impl S3File {
         if region.is_empty() && endpoint.is_none() {
             return Err(empty("object_storage_config.s3_bucket_region"));
         }
-        let place = Place::S3(S3Place {
+        let location = Location::S3(S3Location {
             bucket: required("object_storage_config.s3_bucket_name", self.s3_bucket_name)?,
             region,
             endpoint,
             credentials,
-            bucket_path: self.bucket_path,
+            prefix: self.bucket_path,
         });
         Ok(RejectConfig {
             file: FileFormat {
@@ -181,7 +179,7 @@ impl S3File {
             },
             path_format: absent_if_empty(self.path_format),
             file_name_format: absent_if_empty(self.file_name_format),
-            ..RejectConfig::new(place)
+            ..RejectConfig::new(location)
         })
     }
 }

@@ -5,9 +5,8 @@ use super::storage::S3File;
 use super::*;
 use arrow_salesforce::bulk::Flow;
 use arrow_salesforce::error::ErrorKind;
-use arrow_salesforce::reject::{
-    Compression, Encryption, FileFormat, Flattening, Format, S3Credentials, S3Place,
-};
+use arrow_salesforce::reject::{Compression, FileFormat, Flattening, Format};
+use arrow_salesforce::storage::{Encryption, S3Credentials, S3Location};
 
 pub(crate) fn valid() -> Value {
     json!({
@@ -85,10 +84,10 @@ fn complaint_of(config: &Value) -> String {
     error.to_string()
 }
 
-fn s3_of(config: Config) -> S3Place {
-    match config.rejects.unwrap().place {
-        Place::S3(s3) => s3,
-        other @ Place::Url(_) => panic!("not S3: {other:?}"),
+fn s3_of(config: Config) -> S3Location {
+    match config.rejects.unwrap().location {
+        Location::S3(s3) => s3,
+        other @ Location::Url(_) => panic!("not S3: {other:?}"),
     }
 }
 
@@ -111,12 +110,14 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
         "https://login.salesforce.com/"
     );
     assert_eq!(client_secret.expose_secret(), "your_consumer_secret");
-    assert_eq!(config.settings, Settings::default());
+    assert_eq!(config.org, OrgOptions::default());
+    assert_eq!(config.load, LoadOptions::default());
+    assert_eq!(config.values, ValueOptions::default());
     let rejects = config.rejects.as_ref().unwrap();
     assert_eq!(rejects.file, FileFormat::default());
     assert_eq!(rejects.encryption, Encryption::BucketDefault);
     let s3 = s3_of(config);
-    assert_eq!(s3.bucket_path, "rejected_records/");
+    assert_eq!(s3.prefix, "rejected_records/");
     let S3Credentials::Key { id, .. } = s3.credentials else {
         panic!("{s3:?}");
     };
@@ -130,10 +131,10 @@ fn whole_numbers_in_any_form() {
             "max_job_rows": 1000.0, "max_jobs_in_flight": 2}"#,
     )
     .unwrap();
-    let settings = parse(&config).unwrap().settings;
-    assert_eq!(settings.max_job_bytes, 50_000_000);
-    assert_eq!(settings.max_job_rows, Some(1_000));
-    assert_eq!(settings.max_jobs_in_flight, 2);
+    let Config { org, load, .. } = parse(&config).unwrap();
+    assert_eq!(load.max_job_bytes, 50_000_000);
+    assert_eq!(load.max_job_rows, Some(1_000));
+    assert_eq!(org.max_jobs_in_flight, 2);
 }
 
 #[test]
@@ -337,7 +338,7 @@ fn a_store_like_s3_needs_no_region() {
 fn a_url_takes_the_place_of_the_object_storage() {
     let mut config = s3(&json!({"storage_type": "unread"}));
     config["rejected_records_url"] = json!("file:///data/rejected");
-    let Place::Url(url) = parse(&config).unwrap().rejects.unwrap().place else {
+    let Location::Url(url) = parse(&config).unwrap().rejects.unwrap().location else {
         panic!("no URL");
     };
     assert_eq!(url.path(), "/data/rejected");

@@ -1,0 +1,58 @@
+//! Deleting by the request for one object: object_store sends the one for many, which not every
+//! server that speaks S3 has.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use object_store::ClientOptions;
+use object_store::aws::{AmazonS3, AwsAuthorizer};
+use object_store::client::{HttpClient, HttpConnector as _, HttpRequest, ReqwestConnector};
+use object_store::path::Path;
+use object_store::signer::Signer as _;
+
+/// Any time: what it signs is thrown away.
+const EXPIRES: Duration = Duration::from_secs(60);
+
+/// A bucket whose objects can be deleted one by one.
+pub(super) struct DeleteOne {
+    bucket: AmazonS3,
+    region: String,
+    http: HttpClient,
+}
+
+impl DeleteOne {
+    pub(super) fn new(bucket: AmazonS3, region: String) -> object_store::Result<Self> {
+        // Whether http is allowed was decided when the bucket was opened.
+        let options = ClientOptions::new().with_allow_http(true);
+        Ok(Self {
+            bucket,
+            region,
+            http: ReqwestConnector::default().connect(&options)?,
+        })
+    }
+
+    /// Deletes an object; whether it is gone, as far as the server says.
+    pub(super) async fn delete(&self, key: &Path) -> bool {
+        match self.request(key).await {
+            Ok(request) => {
+                let response = self.http.execute(request).await;
+                response.is_ok_and(|response| response.status().is_success())
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Signed in the header, as the requests of object_store are: its signed URL has the address.
+    async fn request(&self, key: &Path) -> Result<HttpRequest, Box<dyn Error + Send + Sync>> {
+        let mut url = self.bucket.signed_url(Method::DELETE, key, EXPIRES).await?;
+        url.set_query(None);
+        let credential = self.bucket.credentials().get_credential().await?;
+        let mut request = HttpRequest::new(Bytes::new().into());
+        *request.method_mut() = Method::DELETE;
+        *request.uri_mut() = url.as_str().parse()?;
+        AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
+        Ok(request)
+    }
+}

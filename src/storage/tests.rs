@@ -1,0 +1,210 @@
+use bytes::Bytes;
+use object_store::memory::InMemory;
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::testing::{Access, KEY_ID, Lost, SECRET, losing, s3_location, serve_s3};
+use super::*;
+use crate::error::ErrorKind;
+
+const DIRECTORY: &str = "rejected/1/";
+const NAME: &str = "_test";
+
+fn open(location: &Location) -> Storage {
+    Storage::open(location, &Encryption::default()).unwrap()
+}
+
+fn url(url: &str) -> Location {
+    Location::Url(Url::parse(url).unwrap())
+}
+
+fn key(name: &str) -> Path {
+    key_in(DIRECTORY, name).unwrap()
+}
+
+async fn prove(storage: &Storage) -> Result<(), StorageError> {
+    let content = Bytes::from_static(b"test");
+    storage.prove(DIRECTORY, NAME, content).await
+}
+
+async fn content(storage: &Storage, key: &Path) -> Vec<u8> {
+    let pieces = storage.read(key).await.unwrap();
+    let pieces: Vec<Bytes> = pieces.try_collect().await.unwrap();
+    pieces.concat()
+}
+
+#[tokio::test]
+async fn an_object_is_made_once() {
+    let storage = Storage::in_memory(Arc::default(), "");
+    let (ours, theirs) = (Bytes::from_static(b"ours"), Bytes::from_static(b"theirs"));
+    let key = key("a");
+    assert!(!storage.exists(&key).await);
+    assert!(storage.create(&key, ours.clone()).await.unwrap());
+    assert!(!storage.create(&key, theirs).await.unwrap());
+    // The content is there, whoever put it.
+    assert!(storage.create(&key, ours).await.unwrap());
+    assert_eq!(content(&storage, &key).await, b"ours");
+    storage.delete(&key).await.unwrap();
+    assert!(!storage.exists(&key).await);
+}
+
+#[tokio::test]
+async fn one_object_is_found_or_all_below() {
+    let storage = Storage::in_memory(Arc::default(), "");
+    for name in ["b", "a", "c/d"] {
+        let created = storage.create(&key(name), Bytes::new()).await.unwrap();
+        assert!(created);
+    }
+    let found = async |url: &str| {
+        let key = storage.key_of(url).unwrap();
+        let found = storage.find(&key).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let all = ["rejected/1/a", "rejected/1/b", "rejected/1/c/d"];
+    assert_eq!(found("rejected/1").await, all);
+    assert_eq!(found("/rejected/").await, all);
+    assert_eq!(found(&storage.url("rejected/1/a")).await, all[..1]);
+    assert!(found("none").await.is_empty());
+    assert_eq!(storage.list(DIRECTORY).await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn an_upload_is_an_object_when_it_is_complete() {
+    let memory = Arc::<InMemory>::default();
+    let storage = Storage::in_memory(memory, "");
+    let parts = [Bytes::from(vec![1; PART_BYTES]), Bytes::from_static(b"2")];
+    let key = key("a");
+    let put = async || {
+        let mut upload = storage.upload(&key).await.unwrap();
+        for part in parts.clone() {
+            upload.put(part).await.unwrap();
+        }
+        upload
+    };
+    put().await.abort().await;
+    assert!(!storage.exists(&key).await);
+    put().await.complete().await.unwrap();
+    assert_eq!(content(&storage, &key).await, parts.concat());
+    let error = put().await.complete().await.unwrap_err();
+    assert!(matches!(error, StorageError::Taken { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+}
+
+#[tokio::test]
+async fn proving_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("not yet");
+    let storage = open(&Location::Url(Url::from_file_path(&directory).unwrap()));
+    prove(&storage).await.unwrap();
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[test]
+fn a_location_that_is_a_file_is_a_config_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let location = Location::Url(Url::from_file_path(file.path()).unwrap());
+    let error = Storage::open(&location, &Encryption::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("choose another directory"));
+}
+
+#[test]
+fn urls_of_other_stores_are_named_without_their_secrets() {
+    let location = url("gs://user:secret@bucket/a?token=secret");
+    let error = Storage::open(&location, &Encryption::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot store in gs://bucket/a: this kind of store is not built in; use file:/// or s3://"
+    );
+}
+
+#[test]
+fn files_cannot_be_encrypted_as_s3_does() {
+    let root = tempfile::tempdir().unwrap();
+    let location = Location::Url(Url::from_file_path(root.path()).unwrap());
+    let error = Storage::open(&location, &Encryption::SseS3).unwrap_err();
+    assert!(matches!(error, StorageError::Encryption { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn a_server_without_conditional_puts_and_deleting_many() {
+    let root = tempfile::tempdir().unwrap();
+    let endpoint = serve_s3(root.path(), Access::default()).await;
+    let storage = open(&s3_location(&endpoint, "old", SECRET));
+    prove(&storage).await.unwrap();
+    assert!(storage.list(DIRECTORY).await.unwrap().is_empty());
+    let created = storage.create(&key("a"), Bytes::from_static(b"a")).await;
+    assert!(created.unwrap());
+    assert_eq!(content(&storage, &key("a")).await, b"a");
+}
+
+#[tokio::test]
+async fn what_an_s3_server_refuses_is_explained_without_secrets() {
+    let root = tempfile::tempdir().unwrap();
+    let endpoint = serve_s3(root.path(), Access::default()).await;
+    let storage = open(&s3_location(&endpoint, "unlisted", SECRET));
+    let error = prove(&storage).await.unwrap_err();
+    let expected = "cannot list s3://unlisted/rejected/1/: access denied (AccessDenied); check \
+                    access_key_id";
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().starts_with(expected), "{error}");
+
+    for (bucket, secret, cause) in [
+        (
+            "bucket",
+            "AnotherSecret",
+            "access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key",
+        ),
+        ("forbidden", SECRET, "access denied (AccessDenied); check"),
+        ("absent", SECRET, "no such bucket; check s3_bucket_name"),
+        (
+            "elsewhere",
+            SECRET,
+            "the bucket is in another region; set s3_bucket_region",
+        ),
+    ] {
+        let storage = open(&s3_location(&endpoint, bucket, secret));
+        let error = prove(&storage).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let expected = format!("cannot write s3://{bucket}/rejected/1/_test: {cause}");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        let shown = format!("{storage:?} {error:?} {error}");
+        assert!(
+            !shown.contains(secret) && !shown.contains(KEY_ID),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_respond() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let storage = open(&s3_location(&endpoint, "bucket", SECRET));
+    let error = prove(&storage).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert!(error.to_string().contains("not reachable"), "{error}");
+    assert!(error.to_string().contains("s3_endpoint"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_put_is_found_though_the_response_was_lost() {
+    let root = tempfile::tempdir().unwrap();
+    let server = serve_s3(root.path(), Access::default()).await;
+    let lost = Lost::default();
+    let endpoint = losing(&server, Arc::clone(&lost)).await;
+    let storage = open(&s3_location(&endpoint, "bucket", SECRET));
+    *lost.lock().unwrap() = Some(("PUT ", "if-none-match"));
+    let created = storage.create(&key("a"), Bytes::from_static(b"a")).await;
+    assert!(created.unwrap());
+    assert!(lost.lock().unwrap().is_none(), "no response was lost");
+
+    let mut upload = storage.upload(&key("b")).await.unwrap();
+    upload.put(Bytes::from_static(b"b")).await.unwrap();
+    *lost.lock().unwrap() = Some(("POST ", "uploadId="));
+    upload.complete().await.unwrap();
+    assert!(lost.lock().unwrap().is_none(), "no response was lost");
+    assert_eq!(content(&storage, &key("b")).await, b"b");
+}
