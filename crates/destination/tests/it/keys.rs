@@ -101,11 +101,8 @@ async fn try_load(
         .schema(batch(columns, &[]).schema())
         .build();
     let loader = building.await?;
-    loader
-        .load(futures::stream::iter(
-            batches.into_iter().map(Ok::<_, Error>),
-        ))
-        .await
+    let batches = futures::stream::iter(batches.into_iter().map(Ok::<_, Error>));
+    Ok(loader.load(batches).await?.report)
 }
 
 /// Records by the last word of their key, as `LastName FirstName Email`.
@@ -297,6 +294,7 @@ async fn a_merged_row_that_is_refused_takes_its_parts_with_it() {
             }
             Event::Durable { counts, .. } => told = Some((counts.accepted, counts.rejected)),
             Event::Finished(report) => assert_eq!((report.accepted, report.merged), (1, 0)),
+            other => panic!("{other:?}"),
         }
     }
     let name = |name: &str| Some(name.to_owned());
@@ -425,7 +423,7 @@ async fn waiting_rows_do_not_need_memory() {
     });
     let loading = loader.load(futures::stream::iter(batches.collect::<Vec<_>>()));
     let report = tokio::time::timeout(Duration::from_secs(300), loading).await;
-    let report = report.expect("the load hangs").unwrap();
+    let report = report.expect("the load hangs").unwrap().report;
 
     assert_eq!(report.accepted + report.merged, 30_000, "{report}");
     assert!(report.spilled > 0, "{report}");

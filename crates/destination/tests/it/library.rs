@@ -71,11 +71,8 @@ async fn one_row() {
     let batch = batch(0..1);
     let org = org(&sim, OrgOptions::default()).await;
 
-    let report = loader(&org, "Contact", &batch)
-        .await
-        .load(stream(vec![batch]))
-        .await
-        .unwrap();
+    let loader = loader(&org, "Contact", &batch).await;
+    let report = loader.load(stream(vec![batch])).await.unwrap().report;
 
     assert_eq!((report.read, report.accepted, report.rejected), (1, 1, 0));
     assert_eq!((report.jobs, report.batches), (1, 1));
@@ -88,7 +85,7 @@ async fn no_rows_make_no_job() {
     let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
 
-    let report = loader.load(stream(Vec::new())).await.unwrap();
+    let report = loader.load(stream(Vec::new())).await.unwrap().report;
 
     assert_eq!((report.read, report.jobs), (0, 0));
     assert!(sim.jobs().await.is_empty());
@@ -127,7 +124,7 @@ async fn columns_of_many_types() {
     let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Everything__c", &batch).await;
 
-    let report = loader.load(stream(vec![batch])).await.unwrap();
+    let report = loader.load(stream(vec![batch])).await.unwrap().report;
 
     assert_eq!((report.accepted, report.rejected), (2, 0), "{report}");
     let mut rows = sim.rows("Everything__c").await;
@@ -214,6 +211,7 @@ async fn hear(mut events: Events) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<Str
             }
             Event::Durable { checkpoint, .. } => checkpoints.push((checkpoint, rejected.clone())),
             Event::Finished(report) => return (checkpoints, rejected, *report),
+            other => panic!("{other:?}"),
         }
     }
     panic!("the events ended without a report");
@@ -269,7 +267,10 @@ async fn two_loads_share_an_org() {
         loader.load(stream(vec![batch(30..60)])),
     );
 
-    assert_eq!(first.unwrap().accepted + second.unwrap().accepted, 40);
+    assert_eq!(
+        first.unwrap().report.accepted + second.unwrap().report.accepted,
+        40
+    );
     assert_eq!(sim.column("Contact", KEY).await.len(), 40);
     assert!(sim.most_jobs_at_once().await <= 2);
 }

@@ -64,8 +64,8 @@ async fn load(
                 let told = |row: usize| columns.map(|name| text(name, row)).join(" ");
                 rejected.extend((0..batch.num_rows()).map(told));
             }
-            Event::Durable { .. } => {}
             Event::Finished(report) => return (*report, rejected),
+            _ => {}
         }
     }
     panic!("the load ended without a report");

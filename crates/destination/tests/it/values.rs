@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow_salesforce::arrow::datatypes::DataType;
-use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::load::{Event, Loader, Org};
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::options::{OrgOptions, ValueOptions};
 use arrow_salesforce::reject::REJECT_MESSAGE;
+use destination_salesforce::protocol::{MessageDecoder, StreamSchema};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
@@ -216,14 +216,14 @@ fn declared_stream<'a>(
 
 fn decoded(stream: &Stream, settings: &SettingsText, cases: &[&Case]) -> RecordBatch {
     let schema = stream.configured()["stream"]["json_schema"].clone();
-    let schema = StreamSchema::from_json_schema(&stream.name, None, &schema).unwrap();
+    let schema = StreamSchema::from_json_schema(&stream.name, None, &schema.to_string()).unwrap();
     let clears = settings.get("null_handling").is_some_and(|v| v == "clear");
     let schema = if clears {
         schema.with_explicit_nulls()
     } else {
         schema
     };
-    let mut decoder = Decoder::new(vec![schema]).unwrap();
+    let mut decoder = MessageDecoder::new(&[schema]).unwrap();
     for case in cases {
         decoder.line(case.line(stream).as_bytes());
     }

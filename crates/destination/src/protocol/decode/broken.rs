@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::catalog::Catalog;
+use super::streams::Streams;
 
 /// What a line that is no valid message was meant to be.
 #[derive(Debug)]
@@ -16,11 +16,11 @@ pub(super) enum Meant {
 }
 
 /// Reads from a line that is no valid message what can be made out.
-pub(super) fn meant(line: &[u8], catalog: &mut Catalog) -> Meant {
+pub(super) fn meant(line: &[u8], streams: &mut Streams) -> Meant {
     let found = Found::look(line);
     match found.kind {
         Some(b"RECORD") => found
-            .stream_of(catalog)
+            .stream_of(streams)
             .map_or(Meant::Unknown, Meant::Record),
         Some(b"STATE") => Meant::State,
         _ => Meant::Unknown,
@@ -62,11 +62,11 @@ impl<'a> Found<'a> {
         found
     }
 
-    fn stream_of(&self, catalog: &mut Catalog) -> Option<usize> {
+    fn stream_of(&self, streams: &mut Streams) -> Option<usize> {
         let name = text(self.stream?)?;
         match self.namespace {
-            Some(namespace) => catalog.find(&name, Some(&text(namespace)?)),
-            None => catalog.find(&name, None).or_else(|| catalog.only(&name)),
+            Some(namespace) => streams.find(&name, Some(&text(namespace)?)),
+            None => streams.find(&name, None).or_else(|| streams.only(&name)),
         }
     }
 }
@@ -86,7 +86,7 @@ struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// Goes on behind the next string and answers what is between its quotes.
+    /// Goes on behind the next string, and returns what is between its quotes.
     fn next_string(&mut self) -> Option<&'a [u8]> {
         while let Some(byte) = self.line.get(self.at) {
             match byte {

@@ -6,20 +6,18 @@
 
 use std::borrow::Cow;
 
-use super::MessageType;
-use super::catalog::Catalog;
-use super::cursor::{Cursor, Syntax, Value};
-use super::data;
-use super::undecodable::{NO_OBJECT, Undecodable};
-use super::value::{self, Cell};
+use arrow_salesforce_decode::{Cells, Cursor, RowDecoder, Syntax, Undecodable, Value};
 
-/// Longest line in bytes that is read: batches have 32-bit offsets.
-const MAX_LINE: usize = 512 << 20;
+use super::MessageType;
+use super::meta;
+use super::streams::Streams;
+
+const NO_OBJECT: &str = "the record's data is not an object";
 
 /// What a line is. The cells of a record are in the `cells` that were given to [`parse`].
 #[derive(Debug, PartialEq)]
-pub(super) enum Parsed<'a> {
-    Record(Record<'a>),
+pub(super) enum Parsed {
+    Record(Record),
     UnknownStream {
         name: String,
         namespace: Option<String>,
@@ -29,30 +27,25 @@ pub(super) enum Parsed<'a> {
 
 /// What a record carries besides its cells.
 #[derive(Debug, PartialEq)]
-pub(super) struct Record<'a> {
+pub(super) struct Record {
     pub(super) stream: usize,
     /// Milliseconds since 1970.
     pub(super) emitted_at: Option<i64>,
     /// `meta.changes` as compact JSON, if there are any.
-    pub(super) changes: Option<Cow<'a, str>>,
-    /// The record has a key that its stream has no column for.
-    pub(super) unknown_key: bool,
+    pub(super) changes: Option<String>,
 }
 
-/// Reads one line; a record leaves one cell a column in `cells`.
+/// Reads one line; a record leaves its cells in `cells`, for `rows` of its stream.
 pub(super) fn parse<'a>(
     line: &'a [u8],
-    catalog: &mut Catalog,
-    cells: &mut Vec<Cell<'a>>,
-) -> Result<Parsed<'a>, Undecodable> {
-    if line.len() > MAX_LINE {
-        return Err(Undecodable::new("the line is longer than 512 MiB"));
-    }
-    let line = simdutf8::basic::from_utf8(line)
-        .map_err(|_| Undecodable::new("the line is not valid UTF-8"))?;
+    streams: &mut Streams,
+    rows: &mut [RowDecoder],
+    cells: &mut Cells<'a>,
+) -> Result<Parsed, Undecodable> {
     let mut reader = Reader {
-        cursor: Cursor::new(line),
-        catalog,
+        cursor: Cursor::of_line(line)?,
+        streams,
+        rows,
         cells,
     };
     let message = reader.message()?;
@@ -63,8 +56,9 @@ pub(super) fn parse<'a>(
 /// Where a line is read, and where the cells go.
 struct Reader<'r, 'a> {
     cursor: Cursor<'a>,
-    catalog: &'r mut Catalog,
-    cells: &'r mut Vec<Cell<'a>>,
+    streams: &'r mut Streams,
+    rows: &'r mut [RowDecoder],
+    cells: &'r mut Cells<'a>,
 }
 
 #[derive(Default)]
@@ -86,7 +80,7 @@ struct RecordParts<'a> {
 
 enum Data<'a> {
     /// The cells are those of `stream`.
-    Decoded { stream: usize, unknown_key: bool },
+    Decoded { stream: usize },
     /// Not read yet: the stream was not known.
     Raw(Value<'a>),
 }
@@ -96,7 +90,7 @@ impl<'a> Reader<'_, 'a> {
         let mut message = Message::default();
         let mut more = self.cursor.open()?;
         while more {
-            let key = value::text(self.cursor.key()?).ok_or(Syntax)?;
+            let key = self.cursor.key()?.text().ok_or(Syntax)?;
             match key.as_ref() {
                 "type" => message.kind = Some(self.cursor.value()?),
                 "record" => message.record = self.record()?,
@@ -120,7 +114,7 @@ impl<'a> Reader<'_, 'a> {
         let mut parts = RecordParts::default();
         let mut more = self.cursor.open()?;
         while more {
-            let key = value::text(self.cursor.key()?).ok_or(Syntax)?;
+            let key = self.cursor.key()?.text().ok_or(Syntax)?;
             match key.as_ref() {
                 "stream" => parts.stream = Some(self.cursor.value()?),
                 "namespace" => parts.namespace = Some(self.cursor.value()?),
@@ -135,19 +129,18 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn data(&mut self, parts: &RecordParts<'a>) -> Result<Data<'a>, Undecodable> {
-        let Some(stream) = parts.guess(self.catalog) else {
+        let Some(stream) = parts.guess(self.streams) else {
             return Ok(Data::Raw(self.cursor.value()?));
         };
-        let keys = self.catalog.keys(stream);
-        let unknown_key = data::read(&mut self.cursor, keys, self.cells)?;
-        Ok(Data::Decoded {
-            stream,
-            unknown_key,
-        })
+        if self.cursor.peek() != Some(b'{') {
+            return Err(Undecodable::new(NO_OBJECT));
+        }
+        self.rows[stream].read(&mut self.cursor, self.cells)?;
+        Ok(Data::Decoded { stream })
     }
 
-    fn resolve(&mut self, message: &Message<'a>) -> Result<Parsed<'a>, Undecodable> {
-        let kind = message.kind.and_then(value::text);
+    fn resolve(&mut self, message: &Message<'a>) -> Result<Parsed, Undecodable> {
+        let kind = message.kind.and_then(Value::text);
         match kind.as_deref() {
             Some("RECORD") => {
                 let record = message.record.as_ref();
@@ -159,54 +152,49 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn resolve_record(&mut self, parts: &RecordParts<'a>) -> Result<Parsed<'a>, Undecodable> {
-        let name = parts.stream.and_then(value::text);
+    fn resolve_record(&mut self, parts: &RecordParts<'a>) -> Result<Parsed, Undecodable> {
+        let name = parts.stream.and_then(Value::text);
         let name = name.ok_or(Undecodable::new("a RECORD without a stream"))?;
-        let namespace = parts.namespace.and_then(value::text);
-        let Some(stream) = self.catalog.find(&name, namespace.as_deref()) else {
+        let namespace = parts.namespace.and_then(Value::text);
+        let Some(stream) = self.streams.find(&name, namespace.as_deref()) else {
             return Ok(Parsed::UnknownStream {
                 name: name.into_owned(),
                 namespace: namespace.map(Cow::into_owned),
             });
         };
-        let unknown_key = match parts.data {
-            Some(Data::Decoded {
-                stream: decoded,
-                unknown_key,
-            }) if decoded == stream => unknown_key,
-            Some(Data::Raw(Value::Nested(data))) => {
-                let keys = self.catalog.keys(stream);
-                data::read(&mut self.cursor.within(data), keys, self.cells)?
+        match parts.data {
+            Some(Data::Decoded { stream: decoded }) if decoded == stream => {}
+            Some(Data::Raw(Value::Nested(data))) if data.starts_with('{') => {
+                self.rows[stream].read(&mut self.cursor.within(data), self.cells)?;
             }
             Some(Data::Decoded { .. }) => {
                 return Err(Undecodable::new("the record names two streams"));
             }
             Some(Data::Raw(_)) | None => return Err(Undecodable::new(NO_OBJECT)),
-        };
+        }
         let changes = match parts.meta {
-            Some(Value::Nested(meta)) => value::changes(meta).map_err(Undecodable::new)?,
+            Some(Value::Nested(meta)) => meta::changes(meta)?,
             _ => None,
         };
         let emitted_at = match parts.emitted_at {
-            Some(Value::Word(number)) => value::milliseconds(number),
+            Some(Value::Word(number)) => meta::milliseconds(number),
             _ => None,
         };
         Ok(Parsed::Record(Record {
             stream,
             emitted_at,
             changes,
-            unknown_key,
         }))
     }
 }
 
 impl RecordParts<'_> {
-    /// The stream, as far as the keys up to here tell.
-    fn guess(&self, catalog: &mut Catalog) -> Option<usize> {
-        let name = value::text(self.stream?)?;
+    /// The stream, as far as the keys up to here say.
+    fn guess(&self, streams: &mut Streams) -> Option<usize> {
+        let name = self.stream?.text()?;
         match self.namespace {
-            Some(namespace) => catalog.find(&name, value::text(namespace).as_deref()),
-            None => catalog.only(&name),
+            Some(namespace) => streams.find(&name, namespace.text().as_deref()),
+            None => streams.only(&name),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What can be wrong with the streams a decoder is asked for. Lines cannot fail: see
 //! [`Line`](super::Line).
 
-use crate::error::{Error, ErrorKind};
+use arrow_salesforce::error::{Error, ErrorKind};
 
 /// A catalog that no decoder can be built for.
 #[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
+pub enum CatalogError {
     /// There is no stream.
     #[error("the catalog has no streams; configure at least one in the connection")]
     NoStreams,
@@ -34,15 +34,15 @@ pub enum DecodeError {
     },
 }
 
-impl DecodeError {
+impl CatalogError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Config
     }
 }
 
-impl From<DecodeError> for Error {
-    fn from(error: DecodeError) -> Self {
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
         Self::new(error.kind(), error.to_string()).with_source(error)
     }
 }

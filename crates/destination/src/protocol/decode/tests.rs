@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::Int64Type;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::source::{CHANGES, EMITTED_AT, EXPLICIT_NULL_OF, RAW, RAW_ERROR};
+use arrow_salesforce::source::{CHANGES, EMITTED_AT, RAW, RAW_ERROR};
 
 pub(super) const COLUMNS: [&str; 5] = ["Id", "Name", "name", "Größe", "é \"x\""];
 
@@ -17,11 +17,11 @@ fn stream(name: &str, namespace: Option<&str>, columns: &[&str]) -> StreamSchema
         .map(|column| ((*column).to_owned(), json!({"type": "string"})))
         .collect();
     let schema = json!({"properties": properties});
-    StreamSchema::from_json_schema(name, namespace, &schema).unwrap()
+    StreamSchema::from_json_schema(name, namespace, &schema.to_string()).unwrap()
 }
 
-pub(super) fn contacts() -> Decoder {
-    Decoder::new(vec![stream("contacts", None, &COLUMNS)]).unwrap()
+pub(super) fn contacts() -> MessageDecoder {
+    MessageDecoder::new(&[stream("contacts", None, &COLUMNS)]).unwrap()
 }
 
 pub(super) fn record(data: &str) -> String {
@@ -52,7 +52,7 @@ fn texts<const N: usize>(pairs: [(&str, &str); N]) -> HashMap<String, String> {
 }
 
 /// Decodes one line that must be a record of the only stream, and answers its row.
-fn decode(decoder: &mut Decoder, line: &[u8]) -> HashMap<String, String> {
+fn decode(decoder: &mut MessageDecoder, line: &[u8]) -> HashMap<String, String> {
     let answer = decoder.line(line);
     assert!(
         matches!(answer, Line::Record { stream: 0, .. }),
@@ -77,45 +77,6 @@ fn values_are_exact_texts() {
             (EMITTED_AT, "5000"),
         ])
     );
-}
-
-#[test]
-fn nulls_that_records_state_are_told_from_missing_keys() {
-    let stream = stream("contacts", None, &["a", "b"]).with_explicit_nulls();
-    let fields = stream.schema().fields();
-    let told = |name: &str| {
-        let field = &fields[stream.schema().index_of(name).unwrap()];
-        (field.data_type() == &DataType::Boolean)
-            .then(|| field.metadata()[EXPLICIT_NULL_OF].clone())
-    };
-    assert_eq!(told("_airbyte_null_a").as_deref(), Some("a"));
-    assert_eq!(told("_airbyte_null_b").as_deref(), Some("b"));
-    assert_eq!(fields.len(), 8);
-    let mut decoder = Decoder::new(vec![stream.clone()]).unwrap();
-    for data in [
-        r#"{"a":null}"#,
-        r#"{"b":"x","A":null}"#,
-        r#"{"a":1,"b":null}"#,
-        r#"{"b":null,"b":1,"a":2,"a":null}"#,
-        r#"{}"#,
-        "5",
-    ] {
-        decoder.line(record(data).as_bytes());
-    }
-    let batch = decoder.flush(0).unwrap();
-    let stated = |name: &str| -> Vec<bool> {
-        let column = batch.column_by_name(name).unwrap().as_boolean();
-        column.values().iter().collect()
-    };
-    assert_eq!(
-        stated("_airbyte_null_a"),
-        [true, true, false, true, false, false]
-    );
-    assert_eq!(
-        stated("_airbyte_null_b"),
-        [false, false, true, false, false, false]
-    );
-    assert!(batch.column_by_name(RAW).unwrap().is_valid(5));
 }
 
 #[test]
@@ -270,7 +231,7 @@ fn nesting_may_be_deep() {
 
 #[test]
 fn streams_may_interleave() {
-    let mut decoder = Decoder::new(vec![
+    let mut decoder = MessageDecoder::new(&[
         stream("a", None, &["x"]),
         stream("a", Some("n"), &["x", "y"]),
         stream("b", Some("n"), &["z"]),
@@ -368,7 +329,7 @@ fn a_batch_is_full_by_rows_or_by_text() {
 
 #[test]
 fn a_catalog_must_tell_its_streams_apart() {
-    let error = Decoder::new(vec![
+    let error = MessageDecoder::new(&[
         stream("a", Some("n"), &["x"]),
         stream("a", None, &["x"]),
         stream("a", Some("n"), &["x"]),
@@ -379,6 +340,6 @@ fn a_catalog_must_tell_its_streams_apart() {
             .to_string()
             .starts_with("stream n.a appeared multiple times")
     );
-    let error = Decoder::new(Vec::new()).unwrap_err();
+    let error = MessageDecoder::new(&[]).unwrap_err();
     assert!(error.to_string().contains("no streams"), "{error}");
 }

@@ -10,7 +10,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Puts lines together from blocks of any size.
 ///
 /// ```
-/// use arrow_salesforce::decode::LineSplitter;
+/// use arrow_salesforce_decode::LineSplitter;
 ///
 /// let mut lines = LineSplitter::default();
 /// lines.push(b"one\r\ntw");

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::keys::Keys;
-use super::{DecodeError, StreamSchema};
+use super::{CatalogError, StreamSchema};
 
-/// The streams of a catalog by name, and the keys of each one's records.
+/// The streams of a catalog by name.
 #[derive(Debug)]
-pub(super) struct Catalog {
+pub(super) struct Streams {
     names: Vec<Name>,
     by_name: HashMap<String, Vec<usize>>,
-    keys: Vec<Keys>,
     /// The stream found last: records come in runs.
     last: usize,
 }
@@ -23,10 +21,10 @@ struct Name {
     alone: bool,
 }
 
-impl Catalog {
-    pub(super) fn new(streams: &[StreamSchema]) -> Result<Self, DecodeError> {
+impl Streams {
+    pub(super) fn new(streams: &[StreamSchema]) -> Result<Self, CatalogError> {
         if streams.is_empty() {
-            return Err(DecodeError::NoStreams);
+            return Err(CatalogError::NoStreams);
         }
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, stream) in streams.iter().enumerate() {
@@ -35,7 +33,7 @@ impl Catalog {
                 .iter()
                 .any(|other| streams[*other].namespace() == stream.namespace())
             {
-                return Err(DecodeError::DuplicateStream {
+                return Err(CatalogError::DuplicateStream {
                     stream: stream.full_name(),
                 });
             }
@@ -49,10 +47,6 @@ impl Catalog {
         Ok(Self {
             names: names.collect(),
             by_name,
-            keys: streams
-                .iter()
-                .map(|stream| Keys::new(stream.properties()))
-                .collect(),
             last: 0,
         })
     }
@@ -75,11 +69,6 @@ impl Catalog {
                 _ => None,
             },
         }
-    }
-
-    /// The keys of a stream's records.
-    pub(super) fn keys(&mut self, stream: usize) -> &mut Keys {
-        &mut self.keys[stream]
     }
 
     fn is(&self, stream: usize, name: &str, namespace: Option<&str>) -> bool {

@@ -1,45 +1,33 @@
 //! Lines of Airbyte messages -> source batches, one kind a stream.
 //!
-//! The first step of a load: [`LineSplitter`] makes lines of blocks, [`Decoder::line`] appends
-//! the record of a line to its stream's builders and hands every other message back to the caller.
-//! JSON has no types worth trusting, so every column holds the exact text of its values; what the
-//! stream declares stands in the field's metadata
-//! ([`DECLARED_TYPE`](crate::source::DECLARED_TYPE)), and `coerce` judges the text.
+//! The first step of a load: a [`LineSplitter`](arrow_salesforce_decode::LineSplitter) makes lines
+//! of blocks, [`MessageDecoder::line`] appends the record of a line to its stream's rows and hands
+//! every other message back to the caller.
 
-mod catalog;
-mod cursor;
-mod data;
+mod broken;
+mod envelope;
 mod error;
-mod json;
-mod keys;
-mod lines;
-mod rows;
-mod scan;
+mod meta;
 mod schema;
-mod undecodable;
-mod value;
+mod streams;
 
-pub use error::DecodeError;
-pub use lines::LineSplitter;
+pub use error::CatalogError;
 pub use schema::StreamSchema;
 
-use std::sync::Arc;
-
 use arrow::record_batch::RecordBatch;
+use arrow_salesforce_decode::{Cells, RowDecoder};
 
-use catalog::Catalog;
-use json::Parsed;
-use rows::Rows;
-use scan::Meant;
-use value::Cell;
+use broken::Meant;
+use envelope::Parsed;
+use streams::Streams;
 
 /// What a line was.
 #[derive(Debug, PartialEq)]
 pub enum Line<'a> {
     /// A record, now waiting in the builders of its stream. One that could not be decoded is a row
-    /// whose text is in [`RAW`](crate::source::RAW)(crate::source::RAW).
+    /// whose text is in [`RAW`](arrow_salesforce::source::RAW)(crate::source::RAW).
     Record {
-        /// Index of the stream, in the order given to [`Decoder::new`].
+        /// Index of the stream, in the order given to [`MessageDecoder::new`].
         stream: usize,
         /// The batch has 8,192 rows or 8 MiB of text: flush it before the next line.
         full: bool,
@@ -94,36 +82,38 @@ impl MessageType {
 /// Decodes the lines of all streams of a catalog.
 ///
 /// ```
-/// use arrow_salesforce::decode::{Decoder, Line, StreamSchema};
+/// use destination_salesforce::protocol::{Line, MessageDecoder, StreamSchema};
 ///
-/// let schema = serde_json::json!({"properties": {"LastName": {"type": "string"}}});
-/// let stream = StreamSchema::from_json_schema("contacts", None, &schema)?;
-/// let mut decoder = Decoder::new(vec![stream])?;
+/// let schema = r#"{"properties": {"LastName": {"type": "string"}}}"#;
+/// let stream = StreamSchema::from_json_schema("contacts", None, schema)?;
+/// let mut decoder = MessageDecoder::new(&[stream])?;
 /// let line = br#"{"type":"RECORD","record":{"stream":"contacts","data":{"LastName":"Ng"}}}"#;
 /// assert_eq!(decoder.line(line), Line::Record { stream: 0, full: false });
 /// assert_eq!(decoder.flush(0).map(|batch| batch.num_rows()), Some(1));
-/// # Ok::<(), arrow_salesforce::decode::DecodeError>(())
+/// # Ok::<(), destination_salesforce::protocol::CatalogError>(())
 /// ```
 #[derive(Debug)]
-pub struct Decoder {
-    catalog: Catalog,
-    rows: Vec<Rows>,
-    cells: Vec<Cell<'static>>,
+pub struct MessageDecoder {
+    streams: Streams,
+    /// One a stream.
+    rows: Vec<RowDecoder>,
+    /// Empty, with the memory of the line before.
+    spare: Cells<'static>,
 }
 
-impl Decoder {
+impl MessageDecoder {
     /// A decoder of these streams, which are numbered in this order.
     ///
     /// # Errors
-    /// [`DecodeError`] if there is no stream, or if two have the same name and namespace.
-    pub fn new(streams: Vec<StreamSchema>) -> Result<Self, DecodeError> {
+    /// [`CatalogError`] if there is no stream, or if two have the same name and namespace.
+    pub fn new(streams: &[StreamSchema]) -> Result<Self, CatalogError> {
         Ok(Self {
-            catalog: Catalog::new(&streams)?,
+            streams: Streams::new(streams)?,
             rows: streams
-                .into_iter()
-                .map(|stream| Rows::new(Arc::clone(stream.schema())))
+                .iter()
+                .map(|stream| RowDecoder::new(stream.columns()))
                 .collect(),
-            cells: Vec::new(),
+            spare: Cells::default(),
         })
     }
 
@@ -132,13 +122,12 @@ impl Decoder {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Line::Blank;
         }
-        let mut cells: Vec<Cell<'a>> = rows::reuse(std::mem::take(&mut self.cells));
-        let parsed = json::parse(line, &mut self.catalog, &mut cells);
-        let answer = match parsed {
+        let mut cells: Cells<'a> = std::mem::take(&mut self.spare).recycle();
+        let parsed = envelope::parse(line, &mut self.streams, &mut self.rows, &mut cells);
+        let found = match parsed {
             Ok(Parsed::Record(record)) => {
                 let rows = &mut self.rows[record.stream];
                 rows.push(&cells, record.emitted_at, record.changes.as_deref());
-                rows.unknown_keys += u64::from(record.unknown_key);
                 Line::Record {
                     stream: record.stream,
                     full: rows.is_full(),
@@ -148,10 +137,10 @@ impl Decoder {
             Ok(Parsed::UnknownStream { name, namespace }) => {
                 Line::UnknownStream { name, namespace }
             }
-            Err(problem) => match scan::meant(line, &mut self.catalog) {
+            Err(problem) => match broken::meant(line, &mut self.streams) {
                 Meant::Record(stream) => {
                     let rows = &mut self.rows[stream];
-                    rows.push_raw(&String::from_utf8_lossy(line), &problem.to_string());
+                    rows.push_undecodable(line, &problem);
                     Line::Record {
                         stream,
                         full: rows.is_full(),
@@ -159,17 +148,17 @@ impl Decoder {
                 }
                 Meant::State => Line::Message(line, MessageType::State),
                 Meant::Unknown => Line::Garbage {
-                    reason: problem.reason,
+                    reason: problem.reason(),
                 },
             },
         };
-        self.cells = rows::reuse(cells);
-        answer
+        self.spare = cells.recycle();
+        found
     }
 
     /// Rows of the stream that wait.
     pub fn rows(&self, stream: usize) -> usize {
-        self.rows.get(stream).map_or(0, Rows::len)
+        self.rows.get(stream).map_or(0, RowDecoder::len)
     }
 
     /// Takes the rows of the stream that wait; none if no row does.
@@ -179,7 +168,7 @@ impl Decoder {
 
     /// How many records of the stream had a key that the stream has no column for.
     pub fn unknown_keys(&self, stream: usize) -> u64 {
-        self.rows.get(stream).map_or(0, |rows| rows.unknown_keys)
+        self.rows.get(stream).map_or(0, RowDecoder::unknown_keys)
     }
 }
 

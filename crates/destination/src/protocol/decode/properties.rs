@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::tests::{COLUMNS, contacts, record, row};
 use super::*;
-use crate::source::{EMITTED_AT, RAW, RAW_ERROR};
+use arrow_salesforce::source::{EMITTED_AT, RAW, RAW_ERROR};
 
 fn string() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -210,7 +210,7 @@ fn oracle(line: &[u8]) -> Option<HashMap<String, String>> {
 }
 
 /// Decodes one line; what is there must be one whole row, and only of a record.
-fn properties_of(decoder: &mut Decoder, line: &[u8]) -> Option<HashMap<String, String>> {
+fn properties_of(decoder: &mut MessageDecoder, line: &[u8]) -> Option<HashMap<String, String>> {
     let is_record = matches!(decoder.line(line), Line::Record { stream: 0, .. });
     assert_eq!(decoder.rows(0), usize::from(is_record));
     let batch = decoder.flush(0)?;

@@ -8,7 +8,7 @@ const REMEMBERED_KEYS: usize = 256;
 
 /// What a key of a record means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// It feeds this column.
     Column(usize),
     /// It would feed a column in another letter case, but the record has that column's exact key.
@@ -32,7 +32,7 @@ struct Known {
 
 /// The keys that one stream has had so far.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     /// Number of columns.
     columns: usize,
     known: Vec<Known>,
@@ -47,7 +47,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new<'a>(columns: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(columns: impl Iterator<Item = &'a str>) -> Self {
         let mut keys = Self {
             columns: 0,
             known: Vec::new(),
@@ -67,17 +67,17 @@ impl Keys {
     }
 
     /// Number of columns.
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.columns
     }
 
     /// The name of a column.
-    pub(super) fn column_name(&self, column: usize) -> Option<&str> {
+    pub(crate) fn column_name(&self, column: usize) -> Option<&str> {
         self.known.get(column).map(|known| known.name.as_str())
     }
 
     /// Goes on to the next record.
-    pub(super) fn start_record(&mut self) {
+    pub(crate) fn start_record(&mut self) {
         self.record += 1;
         self.last = None;
     }
@@ -85,7 +85,7 @@ impl Keys {
     /// What the record's next key means if it is the one that came here last time, and its length
     /// in the line, colon included. `line` begins with the key.
     #[inline]
-    pub(super) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
+    pub(crate) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
         let guess = self.guess();
         let written = self.known.get(guess)?.written.as_deref()?;
         let length = written.len();
@@ -93,7 +93,7 @@ impl Keys {
     }
 
     /// What the record's next key means: a column's exact name first, else its name in any case.
-    pub(super) fn find(&mut self, name: &str) -> Key {
+    pub(crate) fn find(&mut self, name: &str) -> Key {
         let guess = self.guess();
         match self.known.get(guess) {
             Some(known) if known.name == name => self.see(guess),

@@ -2,30 +2,37 @@
 
 use std::fmt;
 
-use super::cursor::Syntax;
+use crate::Syntax;
 
 const NO_JSON: &str = "the line is not valid JSON";
 
-pub(super) const NO_OBJECT: &str = "the record's data is not an object";
-
 /// Why a line could not be decoded, free of the line's values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Undecodable {
-    pub(super) reason: &'static str,
-    /// The field of the record it is about, if one is.
-    pub(super) field: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Undecodable {
+    reason: &'static str,
+    field: Option<String>,
 }
 
 impl Undecodable {
-    pub(super) fn new(reason: &'static str) -> Self {
-        Self::of_field(reason, None)
-    }
-
-    pub(super) fn of_field(reason: &'static str, field: Option<&str>) -> Self {
+    /// For this reason, of the line as a whole.
+    pub fn new(reason: &'static str) -> Self {
         Self {
             reason,
-            field: field.map(str::to_owned),
+            field: None,
         }
+    }
+
+    /// The same reason, of one field of the record.
+    pub(crate) fn of_field(self, field: Option<&str>) -> Self {
+        Self {
+            field: field.map(str::to_owned),
+            ..self
+        }
+    }
+
+    /// The reason, without the field that it is about.
+    pub fn reason(&self) -> &'static str {
+        self.reason
     }
 }
 

@@ -2,91 +2,60 @@
 
 use std::borrow::Cow;
 
-use super::cursor::{Value, plain_length};
+use crate::Undecodable;
+use crate::cursor::plain_length;
 
-/// What a record has for a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell<'a> {
-    /// The record lacks the key.
-    Missing,
-    /// The key is there with null.
+/// A JSON value as it stands in its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// `null`.
     Null,
-    Text(Cow<'a, str>),
+    /// What is between the quotes of a string without escapes.
+    Text(&'a str),
+    /// A string with escapes, quotes included. They may stand for no character.
+    Escaped(&'a str),
+    /// A number, `true` or `false`.
+    Word(&'a str),
+    /// An object or array.
+    Nested(&'a str),
 }
 
-/// Text of a value; none is null.
-pub(super) type Text<'a> = Option<Cow<'a, str>>;
+impl<'a> Value<'a> {
+    /// The text of a string; none if the value is another, or has an escape that stands for no
+    /// character.
+    #[inline]
+    pub fn text(self) -> Text<'a> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Escaped(raw) => unescape(raw).ok().map(Cow::Owned),
+            Self::Null | Self::Word(_) | Self::Nested(_) => None,
+        }
+    }
 
-impl<'a> From<Text<'a>> for Cell<'a> {
-    fn from(text: Text<'a>) -> Self {
-        text.map_or(Self::Null, Self::Text)
+    /// The exact text of the value: a string without quotes and escapes, digits as they stand, an
+    /// object or array without blanks; none of null.
+    ///
+    /// # Errors
+    /// If an escape stands for no character.
+    pub fn exact_text(self) -> Result<Text<'a>, Undecodable> {
+        cell(self).map_err(Undecodable::new)
     }
 }
 
+/// Text of a value; none is null.
+pub(crate) type Text<'a> = Option<Cow<'a, str>>;
+
 const BAD_ESCAPE: &str = "a text has an escape that stands for no character";
 
-/// Below this a number of `emitted_at` is taken as seconds: as milliseconds it would be 1973.
-const SECONDS_BELOW: i64 = 100_000_000_000;
-
-/// The exact text of a value: a string without quotes and escapes, digits as they stand, an object
-/// or array without blanks.
-pub(super) fn cell(value: Value<'_>) -> Result<Text<'_>, &'static str> {
+/// [`Value::exact_text`], with a small error for the many calls of it.
+#[inline]
+pub(crate) fn cell(value: Value<'_>) -> Result<Text<'_>, &'static str> {
     Ok(Some(match value {
         Value::Null => return Ok(None),
         Value::Text(text) | Value::Word(text) => Cow::Borrowed(text),
         Value::Escaped(raw) => Cow::Owned(unescape(raw)?),
         Value::Nested(raw) => compact(raw)?,
     }))
-}
-
-/// The text of a string; none if the value is another, or has an escape that stands for no
-/// character.
-#[inline]
-pub(super) fn text(value: Value<'_>) -> Text<'_> {
-    match value {
-        Value::Text(text) => Some(Cow::Borrowed(text)),
-        Value::Escaped(raw) => unescape(raw).ok().map(Cow::Owned),
-        Value::Null | Value::Word(_) | Value::Nested(_) => None,
-    }
-}
-
-/// `emitted_at` in milliseconds, whether it was given so or in seconds, whole or not.
-pub(super) fn milliseconds(raw: &str) -> Option<i64> {
-    if let Ok(whole) = raw.parse::<i64>() {
-        return if whole < SECONDS_BELOW {
-            whole.checked_mul(1000)
-        } else {
-            Some(whole)
-        };
-    }
-    let number: f64 = raw.parse().ok()?;
-    let milliseconds = if number < SECONDS_BELOW as f64 {
-        number * 1000.0
-    } else {
-        number
-    };
-    let in_range = milliseconds.abs() < i64::MAX as f64;
-    in_range.then(|| milliseconds.round() as i64)
-}
-
-/// `changes` of a record's `meta` as compact JSON, if it is a list with something in it.
-pub(super) fn changes(meta: &str) -> Result<Text<'static>, &'static str> {
-    #[derive(serde::Deserialize)]
-    struct Meta<'a> {
-        #[serde(borrow)]
-        changes: Option<&'a serde_json::value::RawValue>,
-    }
-    if !meta.starts_with('{') {
-        return Ok(None);
-    }
-    let meta: Meta<'_> =
-        serde_json::from_str(meta).map_err(|_| "the record's meta could not be read")?;
-    let Some(changes) = meta.changes.map(serde_json::value::RawValue::get) else {
-        return Ok(None);
-    };
-    let changes = compact(changes)?;
-    let some = changes.starts_with('[') && changes != "[]";
-    Ok(some.then(|| Cow::Owned(changes.into_owned())))
 }
 
 /// An object or array without blanks between its parts: digits and the order of keys stay, escapes
@@ -184,8 +153,8 @@ fn hex(text: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cursor::Cursor;
     use super::*;
+    use crate::Cursor;
 
     fn cell_of(raw: &str) -> Result<Text<'_>, &'static str> {
         cell(Cursor::new(raw).value().unwrap())
@@ -224,35 +193,5 @@ mod tests {
             assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
             assert_eq!(cell_of(&format!("[{broken}]")), Err(BAD_ESCAPE));
         }
-    }
-
-    #[test]
-    fn emitted_at_in_any_unit() {
-        for (raw, expected) in [
-            ("1700000000000", Some(1_700_000_000_000)),
-            ("1700000000000.6", Some(1_700_000_000_001)),
-            ("1700000000", Some(1_700_000_000_000)),
-            ("1700000000.25", Some(1_700_000_000_250)),
-            ("1.7e12", Some(1_700_000_000_000)),
-            ("1e400", None),
-            ("null", None),
-            ("\"1\"", None),
-        ] {
-            assert_eq!(milliseconds(raw), expected, "{raw}");
-        }
-    }
-
-    #[test]
-    fn changes_of_meta() {
-        let found = |meta| changes(meta).unwrap();
-        assert_eq!(found("null"), None);
-        assert_eq!(found("{}"), None);
-        assert_eq!(found(r#"{"changes":null}"#), None);
-        assert_eq!(found(r#"{"changes":[ ]}"#), None);
-        assert_eq!(found(r#"{"changes":{"a":1}}"#), None);
-        assert_eq!(
-            found(r#"{"x":1,"changes":[ {"field": "Bio"} ]}"#).unwrap(),
-            r#"[{"field":"Bio"}]"#
-        );
     }
 }

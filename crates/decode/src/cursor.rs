@@ -2,38 +2,44 @@
 //!
 //! Values of the two outer levels, and those of a record's data, are read here: each byte once,
 //! strings and numbers as parts of the line. What is nested deeper is left to a JSON parser, which
-//! proves it and tells where it ends.
+//! proves it and finds its end.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use sonic_rs::LazyValue;
 
+use crate::{Undecodable, Value};
+
+/// Longest line in bytes that is read: batches have 32-bit offsets.
+const MAX_LINE: usize = 512 << 20;
+
 /// Deepest nesting of a line that the fast parser gets: it skips values by recursion, at some 40 KB
 /// of stack a level in a build without optimization. The parser of deeper lines needs no stack.
 const SHALLOW: usize = 24;
 
 /// Text that is not JSON, or not the JSON that is expected.
-#[derive(Debug)]
-pub(super) struct Syntax;
-
-/// A value as it stands in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value<'a> {
-    Null,
-    /// What is between the quotes of a string without escapes.
-    Text(&'a str),
-    /// A string with escapes, quotes included. They may stand for no character.
-    Escaped(&'a str),
-    /// A number, `true` or `false`.
-    Word(&'a str),
-    /// An object or array.
-    Nested(&'a str),
-}
+pub struct Syntax;
 
-/// A place in a line.
+/// A place in a line of JSON, from its first value to its end.
+///
+/// ```
+/// use arrow_salesforce_decode::{Cursor, Value};
+///
+/// let mut cursor = Cursor::of_line(br#"{"type":"A","size":1.10}"#)?;
+/// assert!(cursor.open()?);
+/// assert_eq!(cursor.key()?, Value::Text("type"));
+/// assert_eq!(cursor.value()?, Value::Text("A"));
+/// assert!(cursor.next_entry()?);
+/// assert_eq!(cursor.key()?, Value::Text("size"));
+/// assert_eq!(cursor.value()?, Value::Word("1.10"));
+/// assert!(!cursor.next_entry()?);
+/// cursor.end()?;
+/// # Ok::<(), arrow_salesforce_decode::Undecodable>(())
+/// ```
 #[derive(Debug, Clone)]
-pub(super) struct Cursor<'a> {
+pub struct Cursor<'a> {
     line: &'a str,
     at: usize,
     /// Whether the line is nested too deep for the fast parser, once that was asked.
@@ -41,7 +47,22 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(line: &'a str) -> Self {
+    /// The start of a line, given without its line end.
+    ///
+    /// # Errors
+    /// If the line is longer than 512 MiB, or not UTF-8.
+    pub fn of_line(line: &'a [u8]) -> Result<Self, Undecodable> {
+        if line.len() > MAX_LINE {
+            return Err(Undecodable::new("the line is longer than 512 MiB"));
+        }
+        match simdutf8::basic::from_utf8(line) {
+            Ok(line) => Ok(Self::new(line)),
+            Err(_) => Err(Undecodable::new("the line is not valid UTF-8")),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn new(line: &'a str) -> Self {
         Self {
             line,
             at: 0,
@@ -50,7 +71,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A cursor over the text of a value of this line.
-    pub(super) fn within(&self, value: &'a str) -> Self {
+    pub fn within(&self, value: &'a str) -> Self {
         Self {
             line: value,
             at: 0,
@@ -59,13 +80,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// Nothing but blanks may follow.
-    pub(super) fn end(&mut self) -> Result<(), Syntax> {
+    ///
+    /// # Errors
+    /// [`Syntax`] if anything else does.
+    pub fn end(&mut self) -> Result<(), Syntax> {
         self.peek().is_none().then_some(()).ok_or(Syntax)
     }
 
     /// The next byte that is no blank.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub fn peek(&mut self) -> Option<u8> {
         match self.line.as_bytes().get(self.at) {
             Some(byte) if *byte > b' ' => Some(*byte),
             _ => self.peek_behind_blanks(),
@@ -78,18 +102,25 @@ impl<'a> Cursor<'a> {
         self.line.as_bytes().get(self.at).copied()
     }
 
-    /// Goes into an object; answers whether it has an entry.
+    /// Goes into an object, and returns whether it has an entry.
+    ///
+    /// # Errors
+    /// [`Syntax`] if no object begins here.
     #[inline]
-    pub(super) fn open(&mut self) -> Result<bool, Syntax> {
+    pub fn open(&mut self) -> Result<bool, Syntax> {
         self.expect(b'{')?;
         let empty = self.peek() == Some(b'}');
         self.at += usize::from(empty);
         Ok(!empty)
     }
 
-    /// Goes on behind a value; answers whether another entry follows, or the object ends.
+    /// Goes on behind a value, and returns whether another entry follows; otherwise the object has
+    /// ended.
+    ///
+    /// # Errors
+    /// [`Syntax`] if neither is so.
     #[inline]
-    pub(super) fn next_entry(&mut self) -> Result<bool, Syntax> {
+    pub fn next_entry(&mut self) -> Result<bool, Syntax> {
         let more = match self.peek() {
             Some(b',') => true,
             Some(b'}') => false,
@@ -101,18 +132,21 @@ impl<'a> Cursor<'a> {
 
     /// All that follows.
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.line.as_bytes().get(self.at..).unwrap_or_default()
     }
 
     /// Goes on by `bytes` of [`Self::rest`].
     #[inline]
-    pub(super) fn advance(&mut self, bytes: usize) {
+    pub(crate) fn advance(&mut self, bytes: usize) {
         self.at += bytes;
     }
 
     /// A key and its colon.
-    pub(super) fn key(&mut self) -> Result<Value<'a>, Syntax> {
+    ///
+    /// # Errors
+    /// [`Syntax`] if there is none.
+    pub fn key(&mut self) -> Result<Value<'a>, Syntax> {
         self.expect(b'"')?;
         let key = self.rest_of_string()?;
         self.expect(b':')?;
@@ -121,7 +155,7 @@ impl<'a> Cursor<'a> {
 
     /// The value if it is a string without escapes; otherwise nothing moves.
     #[inline]
-    pub(super) fn plain_text(&mut self) -> Option<&'a str> {
+    pub(crate) fn plain_text(&mut self) -> Option<&'a str> {
         let inside = self.rest().strip_prefix(b"\"")?;
         let length = plain_length(inside);
         if inside.get(length) != Some(&b'"') {
@@ -134,7 +168,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Any value.
-    pub(super) fn value(&mut self) -> Result<Value<'a>, Syntax> {
+    ///
+    /// # Errors
+    /// [`Syntax`] if there is none.
+    pub fn value(&mut self) -> Result<Value<'a>, Syntax> {
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;
@@ -149,7 +186,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes behind a value that nobody needs.
-    pub(super) fn skip_value(&mut self) -> Result<(), Syntax> {
+    ///
+    /// # Errors
+    /// [`Syntax`] if there is none.
+    pub fn skip_value(&mut self) -> Result<(), Syntax> {
         match self.value()? {
             Value::Escaped(raw) => match serde_json::from_str(raw) {
                 Ok(IgnoredAny) => Ok(()),
@@ -262,7 +302,7 @@ impl<'a> Cursor<'a> {
 ///
 /// Strings are short: what a search by `memchr` costs to begin is more than most of them take.
 #[inline]
-pub(super) fn plain_length(text: &[u8]) -> usize {
+pub(crate) fn plain_length(text: &[u8]) -> usize {
     let (blocks, rest) = text.as_chunks::<16>();
     for (index, block) in blocks.iter().enumerate() {
         // The compiler makes a few instructions on 16 bytes of each of these.

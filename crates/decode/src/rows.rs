@@ -1,4 +1,4 @@
-//! The rows of one stream that wait for their batch to be full.
+//! The rows that wait for their batch to be full.
 
 use std::sync::Arc;
 
@@ -6,8 +6,9 @@ use arrow::array::{ArrayBuilder as _, ArrayRef, BooleanBuilder, Int64Builder, St
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
-use super::value::Cell;
-use crate::source::{is_bookkeeping, is_explicit_null_flag};
+use arrow_salesforce::source::{is_bookkeeping, is_explicit_null_flag};
+
+use crate::cells::Cell;
 
 /// Rows of a full batch.
 const MAX_ROWS: usize = 8_192;
@@ -15,15 +16,13 @@ const MAX_ROWS: usize = 8_192;
 /// Bytes of text in a full batch.
 const MAX_TEXT: usize = 8 << 20;
 
-/// The builders of one stream. They exist only while rows wait, so an idle stream costs nothing.
+/// The builders of a batch. They exist only while rows wait, so an idle table costs nothing.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     schema: SchemaRef,
     open: Option<Builders>,
     /// Rows and bytes a column of the last batch, if it was full: the next is probably the same.
     last_full: Option<(usize, Vec<usize>)>,
-    /// Records that had a key without a column.
-    pub(super) unknown_keys: u64,
 }
 
 #[derive(Debug)]
@@ -41,25 +40,24 @@ struct Builders {
 }
 
 impl Rows {
-    pub(super) fn new(schema: SchemaRef) -> Self {
+    pub(crate) fn new(schema: SchemaRef) -> Self {
         Self {
             schema,
             open: None,
             last_full: None,
-            unknown_keys: 0,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.rows)
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.open.as_ref().is_some_and(Builders::is_full)
     }
 
     /// Appends a record: one cell a property.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         cells: &[Cell<'_>],
         emitted_at: Option<i64>,
@@ -87,7 +85,7 @@ impl Rows {
     }
 
     /// Appends a line that could not be decoded.
-    pub(super) fn push_raw(&mut self, line: &str, error: &str) {
+    pub(crate) fn push_raw(&mut self, line: &str, error: &str) {
         let open = self.builders();
         for column in &mut open.properties {
             column.append_null();
@@ -103,7 +101,7 @@ impl Rows {
     }
 
     /// Takes the rows that wait, if there are any.
-    pub(super) fn flush(&mut self) -> Option<RecordBatch> {
+    pub(crate) fn flush(&mut self) -> Option<RecordBatch> {
         let mut open = self.open.take()?;
         self.last_full = open.is_full().then(|| open.sizes());
         for column in [&mut open.changes, &mut open.raw, &mut open.raw_error] {
@@ -183,10 +181,4 @@ fn append(column: &mut StringBuilder, row: usize, value: &str) {
 
 fn fill(column: &mut StringBuilder, rows: usize) {
     column.append_nulls(rows - column.len());
-}
-
-/// The same vector without its cells: its allocation serves the next line.
-pub(super) fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
-    cells.clear();
-    cells.into_iter().map(|_| Cell::Missing).collect()
 }
