@@ -24,17 +24,26 @@ RUN case "$TARGETARCH" in \
     && printf '[build]\ntarget = "%s-unknown-linux-gnu"\n' $cpu > "$CARGO_HOME/config.toml"
 WORKDIR /build
 COPY .cargo .cargo
-# Dependencies in a layer of their own, built for empty sources: they change far less often.
-# Examples, benches and tests do not come here, and cargo refuses a manifest that names them.
+# Dependencies in a layer of their own, built for empty sources: they change far less often. Cargo
+# reads the manifests of the whole workspace, and refuses one whose examples, benches and tests are
+# not here.
 COPY Cargo.toml Cargo.lock ./
-RUN sed -i '/^\[\[\(example\|bench\|test\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --locked --profile dist --no-default-features --features airbyte \
-    && rm -r src
+COPY crates/decode/Cargo.toml crates/decode/
+COPY crates/destination/Cargo.toml crates/destination/
+COPY crates/sim/Cargo.toml crates/sim/
+COPY crates/testkit/Cargo.toml crates/testkit/
+RUN for package in . crates/*; do \
+      sed -i '/^\[\[\(example\|bench\|test\)\]\]/,/^$/d' $package/Cargo.toml \
+      && mkdir $package/src && touch $package/src/lib.rs || exit 1; \
+    done \
+    && echo 'fn main() {}' > crates/destination/src/main.rs \
+    && cargo build --locked --profile dist --package destination-salesforce --no-default-features
 COPY src src
+COPY crates/decode/src crates/decode/src
+COPY crates/destination/src crates/destination/src
 # Files keep the times of their checkout, which may be before the empty sources.
-RUN touch src/lib.rs src/main.rs \
-    && cargo build --locked --profile dist --no-default-features --features airbyte
+RUN touch src/lib.rs crates/*/src/*.rs \
+    && cargo build --locked --profile dist --package destination-salesforce --no-default-features
 
 FROM ${BASE_IMAGE}
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \

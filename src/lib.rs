@@ -52,6 +52,7 @@ pub mod load;
 pub mod object;
 pub mod options;
 pub mod reject;
+pub mod rows;
 pub mod source;
 pub mod storage;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave;
@@ -11,78 +11,120 @@ use arrow::datatypes::SchemaRef;
 use super::{Chunk, ChunkError, Part, RowOrdinals, csv, row_sizes};
 use crate::coerce::Key;
 use crate::options::MAX_RECORD_CHARS;
+use crate::rows::{DigestHasher, KeyDigest, KeySet, MergedRow, WaitingRow};
 
 /// A chunk that holds each key once, and what became of the other rows.
 #[derive(Debug)]
 pub struct Merged {
     /// The chunk: at most as many bytes as before. Rows of the other lists are skipped in it.
     pub chunk: Chunk,
-    /// Digests of the keys of the rows that are sent.
-    pub keys: Vec<u128>,
-    /// Ordinals of rows that are not sent, each with that of the row which has its cells now, the
-    /// last of its key; ascending.
-    pub merged: Vec<(u64, u64)>,
-    /// Rows that must wait, as the digest of the key and the ordinal, ascending: the key is
-    /// blocked, or is sent by an earlier row that cannot take their cells too.
-    pub held: Vec<(u128, u64)>,
+    /// The keys of the rows that are sent.
+    pub keys: Vec<KeyDigest>,
+    /// Rows that are not sent, each with the row that has its cells now, the last of its key;
+    /// ascending.
+    pub merged: Vec<MergedRow>,
+    /// Rows that must wait, ascending by key: it is blocked, or is sent by an earlier row that
+    /// cannot take their cells too.
+    pub waiting: Vec<WaitingRow>,
 }
 
 /// A row that is to be sent, and where it stands.
+#[derive(Debug)]
 struct Row {
-    digest: u128,
+    digest: KeyDigest,
     ordinal: u64,
     part: u32,
     row: u32,
 }
 
 impl Row {
-    fn place(&self) -> (usize, usize) {
+    /// Its part, and its position there.
+    fn position(&self) -> (usize, usize) {
         (self.part as usize, self.row as usize)
     }
 }
 
+/// A chunk whose rows are grouped by key, not merged yet.
+#[derive(Debug)]
+pub struct KeyedChunk {
+    chunk: Chunk,
+    /// Rows whose key no other row has.
+    once: Vec<Row>,
+    /// All others that have a key, rows of one key side by side in their order.
+    repeated: Vec<Row>,
+}
+
 impl Chunk {
-    /// Merges rows of one key by cell: the last row by ordinal stays, and takes, for each column in
-    /// which it has no value, the last value that an earlier row has. So one update does what all
-    /// would have done one after the other. Rows whose key `is_blocked` are held back.
-    ///
-    /// Where the merged row might be longer than a job takes, the first row is sent alone and the
-    /// others are held back. A row without a key is as it was: sent, merged with none, in none of
-    /// the lists.
+    /// Groups the rows by key. This and [`KeyedChunk::merge`] take long for many rows; what needs
+    /// to know which keys are in use, [`KeyedChunk::blocked`], stands between them and does not.
     ///
     /// # Errors
-    /// [`ChunkError::Schema`] if the cells have no column of the key; [`ChunkError::Merge`] if
-    /// arrow refuses to join cells, only by a defect of this crate.
-    pub fn merge(
-        mut self,
-        key: &Key,
-        is_blocked: impl Fn(u128) -> bool,
-    ) -> Result<Merged, ChunkError> {
-        let (once, repeated) = by_key(keyed_rows(&self.parts, key)?);
-        let columns = columns(&self);
+    /// [`ChunkError::Schema`] if the cells have no column of the key.
+    pub fn by_key(self, key: &Key) -> Result<KeyedChunk, ChunkError> {
+        let (once, repeated) = grouped(keyed_rows(&self.parts, key)?);
+        Ok(KeyedChunk {
+            chunk: self,
+            once,
+            repeated,
+        })
+    }
+}
+
+impl KeyedChunk {
+    /// Those of its keys that `is_blocked`, which is asked once a key.
+    pub fn blocked(&self, is_blocked: impl Fn(KeyDigest) -> bool) -> KeySet {
+        let repeated = self.repeated.chunk_by(|a, b| a.digest == b.digest);
+        let repeated = repeated.filter_map(|rows| rows.first());
+        let keys = self.once.iter().chain(repeated).map(|row| row.digest);
+        keys.filter(|key| is_blocked(*key)).collect()
+    }
+
+    /// Merges rows of one key by cell: the last row by ordinal stays, and takes, for each column in
+    /// which it has no value, the last value that an earlier row has. So one update does what all
+    /// would have done one after the other. Rows whose key is `blocked` must wait.
+    ///
+    /// Where the merged row might be longer than a job takes, the first row is sent alone and the
+    /// others must wait. A row without a key is as it was: sent, merged with none, in none of the
+    /// lists.
+    ///
+    /// # Errors
+    /// [`ChunkError::Merge`] if arrow refuses to join cells, only by a defect of this crate.
+    pub fn merge(self, blocked: &KeySet) -> Result<Merged, ChunkError> {
+        let Self {
+            mut chunk,
+            once,
+            repeated,
+        } = self;
+        let columns = columns(&chunk);
         let mut keys = Vec::with_capacity(once.len());
-        let (mut merged, mut held, mut rebuilt) = (Vec::new(), Vec::new(), Vec::new());
-        let mut unsent = vec![Vec::new(); self.parts.len()];
+        let (mut merged, mut waiting, mut rebuilt) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unsent = vec![Vec::new(); chunk.parts.len()];
         let mut skip = |rows: &[Row]| {
-            for (part, row) in rows.iter().map(Row::place) {
+            for (part, row) in rows.iter().map(Row::position) {
                 unsent[part].push(row);
             }
         };
         let repeated = repeated.chunk_by(|a, b| a.digest == b.digest);
         for rows in once.chunks(1).chain(repeated) {
             let sent = match rows {
-                [first, ..] if is_blocked(first.digest) => 0,
+                [first, ..] if blocked.contains(&first.digest) => 0,
                 rows if takes_cells(rows, &columns) && !fits(rows, &columns) => 1,
                 rows => rows.len(),
             };
-            let (rows, waiting) = rows.split_at(sent);
-            held.extend(waiting.iter().map(|row| (row.digest, row.ordinal)));
-            skip(waiting);
+            let (rows, later) = rows.split_at(sent);
+            waiting.extend(later.iter().map(|row| WaitingRow {
+                key: row.digest,
+                row: row.ordinal,
+            }));
+            skip(later);
             let Some((last, earlier)) = rows.split_last() else {
                 continue;
             };
             keys.push(last.digest);
-            merged.extend(earlier.iter().map(|row| (row.ordinal, last.ordinal)));
+            merged.extend(earlier.iter().map(|row| MergedRow {
+                row: row.ordinal,
+                into: last.ordinal,
+            }));
             if takes_cells(rows, &columns) {
                 rebuilt.push(rows);
                 skip(rows);
@@ -91,20 +133,22 @@ impl Chunk {
             }
         }
         merged.sort_unstable();
-        held.sort_unstable();
+        waiting.sort_unstable();
         rebuilt.sort_unstable_by_key(|rows| rows.last().map(|row| row.ordinal));
-        self.skip(unsent)?;
+        chunk.skip(unsent)?;
         if !rebuilt.is_empty() {
-            self.append(rebuild(&self.schema, &rebuilt, &columns)?)?;
+            chunk.append(rebuild(&chunk.schema, &rebuilt, &columns)?)?;
         }
         Ok(Merged {
-            chunk: self,
+            chunk,
             keys,
             merged,
-            held,
+            waiting,
         })
     }
+}
 
+impl Chunk {
     /// Sends these rows of each part no more.
     fn skip(&mut self, unsent: Vec<Vec<usize>>) -> Result<(), ChunkError> {
         let mut sizes = Vec::new();
@@ -153,43 +197,28 @@ fn keyed_rows(parts: &[Part], key: &Key) -> Result<Vec<Row>, ChunkError> {
 }
 
 /// The rows whose key comes once, and all others, rows of one key side by side in their order.
-fn by_key(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
-    // Half of a digest is enough to tell the few rows that must be looked at.
-    let mut seen: HashMap<u64, usize, BuildHasherDefault<Unhashed>> =
+fn grouped(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
+    // Half of a digest is enough to find the few rows that must be looked at.
+    let mut seen: HashMap<u64, usize, BuildHasherDefault<DigestHasher>> =
         HashMap::with_capacity_and_hasher(rows.len(), BuildHasherDefault::default());
-    let mut again = vec![false; rows.len()];
+    let mut repeated = vec![false; rows.len()];
     for (index, row) in rows.iter().enumerate() {
-        match seen.entry(row.digest as u64) {
+        match seen.entry(row.digest.low()) {
             Entry::Vacant(first) => {
                 first.insert(index);
             }
             Entry::Occupied(first) => {
-                again[*first.get()] = true;
-                again[index] = true;
+                repeated[*first.get()] = true;
+                repeated[index] = true;
             }
         }
     }
-    let mut again = again.into_iter();
-    let (mut repeated, once): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|_| again.next() == Some(true));
+    let mut repeated = repeated.into_iter();
+    let (mut repeated, once): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|_| repeated.next() == Some(true));
     repeated.sort_unstable_by_key(|row| (row.digest, row.ordinal));
     (once, repeated)
-}
-
-/// The hash of a digest is the digest.
-#[derive(Debug, Default)]
-pub(crate) struct Unhashed(u64);
-
-impl Hasher for Unhashed {
-    fn write(&mut self, digest: &[u8]) {
-        if let Some(digest) = digest.first_chunk() {
-            self.0 = u64::from_ne_bytes(*digest);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// A column, as each part holds it.
@@ -202,17 +231,17 @@ fn columns(chunk: &Chunk) -> Vec<Column> {
         .collect()
 }
 
-/// The place of the last value that these rows have in a column, or of the last row if none has.
+/// The position of the last value that these rows have in a column, or of the last row if none has.
 fn latest(rows: &[Row], column: &Column) -> Option<(usize, usize)> {
-    let mut places = rows.iter().rev().map(Row::place);
-    places
+    let mut positions = rows.iter().rev().map(Row::position);
+    positions
         .find(|(part, row)| column[*part].is_valid(*row))
-        .or_else(|| rows.last().map(Row::place))
+        .or_else(|| rows.last().map(Row::position))
 }
 
 /// Whether the last of these rows lacks a value that an earlier one has.
 fn takes_cells(rows: &[Row], columns: &[Column]) -> bool {
-    let last = rows.last().map(Row::place);
+    let last = rows.last().map(Row::position);
     rows.len() > 1 && columns.iter().any(|column| latest(rows, column) != last)
 }
 
@@ -231,11 +260,11 @@ fn fits(rows: &[Row], columns: &[Column]) -> bool {
 fn rebuild(schema: &SchemaRef, groups: &[&[Row]], columns: &[Column]) -> Result<Part, ChunkError> {
     let cells = columns.iter().map(|column| {
         let arrays: Vec<&dyn Array> = column.iter().map(|cells| cells as _).collect();
-        let places: Vec<_> = groups
+        let positions: Vec<_> = groups
             .iter()
             .filter_map(|rows| latest(rows, column))
             .collect();
-        interleave(&arrays, &places)
+        interleave(&arrays, &positions)
     });
     let cells = cells.collect::<Result<_, _>>().map_err(ChunkError::Merge)?;
     let cells = RecordBatch::try_new(SchemaRef::clone(schema), cells).map_err(ChunkError::Merge)?;

@@ -11,8 +11,7 @@ mod part;
 mod size;
 
 pub use error::ChunkError;
-pub use merge::Merged;
-pub(crate) use merge::Unhashed;
+pub use merge::{KeyedChunk, Merged};
 pub use part::{Part, RowOrdinals};
 pub use size::row_sizes;
 
@@ -26,6 +25,7 @@ use bytes::Bytes;
 
 use crate::coerce::{Reason, Stage};
 use crate::options::{MAX_FIELD_CHARS, MAX_RECORD_CHARS};
+use crate::rows::RowSet;
 
 /// Longest header line in characters (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
 const MAX_HEADER_CHARS: usize = 32_000;
@@ -74,9 +74,13 @@ impl Chunk {
         &self.parts
     }
 
-    /// Ordinals of the rows that are sent, as ascending ranges, each ordinal once.
-    pub fn ordinals(&self) -> impl Iterator<Item = Range<u64>> + use<> {
-        part::ascending(self.parts.iter().flat_map(Part::sent).collect()).into_iter()
+    /// The rows that are sent.
+    pub fn sent(&self) -> RowSet {
+        let mut rows = RowSet::new();
+        for part in &self.parts {
+            part.add_sent(&mut rows);
+        }
+        rows
     }
 
     /// From the lowest ordinal to behind the highest, skipped rows included.

@@ -5,6 +5,8 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 
+use crate::rows::RowSet;
+
 /// Ordinals of consecutive rows of cells.
 #[derive(Debug, Clone)]
 pub enum RowOrdinals {
@@ -77,17 +79,15 @@ impl Part {
         }
     }
 
-    /// Ordinals of the rows that are sent, in the order of the rows.
-    pub(super) fn sent(&self) -> Vec<Range<u64>> {
-        let runs = self.runs().into_iter();
-        match &self.ordinals {
-            RowOrdinals::From(first) => runs
-                .map(|rows| first + rows.start as u64..first + rows.end as u64)
-                .collect(),
-            RowOrdinals::Listed(ordinals) => runs
-                .flat_map(|rows| &ordinals[rows])
-                .map(|ordinal| *ordinal..ordinal + 1)
-                .collect(),
+    /// Adds the rows that are sent to a set.
+    pub(super) fn add_sent(&self, rows: &mut RowSet) {
+        for run in self.runs() {
+            match &self.ordinals {
+                RowOrdinals::From(first) => {
+                    rows.insert_range(first + run.start as u64..first + run.end as u64);
+                }
+                RowOrdinals::Listed(ordinals) => rows.extend(ordinals[run].iter().copied()),
+            }
         }
     }
 
@@ -102,17 +102,4 @@ impl Part {
             }
         }
     }
-}
-
-/// The same ordinals as ascending ranges that do not touch each other.
-pub(super) fn ascending(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.sort_unstable_by_key(|range| range.start);
-    ranges.dedup_by(|next, last| {
-        let touches = next.start <= last.end;
-        if touches {
-            last.end = last.end.max(next.end);
-        }
-        touches
-    });
-    ranges
 }

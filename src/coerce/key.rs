@@ -1,9 +1,8 @@
 //! Keys: which record of Salesforce a row names.
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use super::literal::{LiteralType, Outcome};
 use crate::object::{Field, FieldType, RecordId};
+use crate::rows::KeyDigest;
 
 /// Where the key of a row stands in its cells, and when two of them name one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +48,15 @@ impl KeyForm {
         }
     }
 
-    /// The xxh3 of the normal form of a cell, or of its echo in a job's results, 128 bits wide so
-    /// that no two keys of a load share it. Changes `buffer`, which spares an allocation a cell.
-    pub fn digest(&self, cell: &str, buffer: &mut String) -> u128 {
+    /// The digest of the normal form of a cell, or of its echo in a job's results. Changes `buffer`,
+    /// which spares an allocation a cell.
+    pub fn digest(&self, cell: &str, buffer: &mut String) -> KeyDigest {
         if *self == Self::Id
             && let Some(id) = RecordId::parse(cell.trim())
         {
-            return xxh3_128(id.as_bytes());
+            return KeyDigest::of(id.as_bytes());
         }
-        xxh3_128(self.normal(cell, buffer).as_bytes())
+        KeyDigest::of(self.normal(cell, buffer).as_bytes())
     }
 
     fn normal<'a>(&self, cell: &'a str, buffer: &'a mut String) -> &'a str {
@@ -98,7 +97,7 @@ mod tests {
     use crate::object::ObjectSchema;
     use proptest::prelude::*;
 
-    fn digest(form: &KeyForm, cell: &str) -> u128 {
+    fn digest(form: &KeyForm, cell: &str) -> KeyDigest {
         let mut buffer = "left from before".to_owned();
         form.digest(cell, &mut buffer)
     }

@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::error::{Error, Result};
+use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
 use super::budget::Grant;
 use super::judge::Outcome;
 use super::loader::Load;
 use super::memory::{batch_bytes, rebuilt_bytes};
-use super::ordinals::{Ordinals, overlap, ranges};
 use super::settle::Again;
 
 /// Jobs that a row may be in.
@@ -33,7 +33,7 @@ const AGAIN_SHARE: u64 = 64;
 /// Rows that go into one more job.
 #[derive(Debug)]
 pub(super) struct Round {
-    pub(super) rows: Ordinals,
+    pub(super) rows: RowSet,
     /// Which of their jobs it will be, counted from 1.
     pub(super) number: u32,
     not_before: Instant,
@@ -58,7 +58,7 @@ impl Round {
 pub(super) fn rounds(
     load: &Load,
     outcome: &mut Outcome,
-    merged: &[(u64, u64)],
+    merged: &[MergedRow],
     number: u32,
     row_bytes: u64,
 ) -> Vec<Round> {
@@ -93,14 +93,12 @@ pub(super) fn rounds(
 }
 
 /// These sorted rows and those that were merged into them.
-fn with_merged(rows: &[u64], merged: &[(u64, u64)]) -> Ordinals {
-    let mut all = rows.to_vec();
-    let parts = merged
-        .iter()
-        .filter(|(_, into)| rows.binary_search(into).is_ok());
-    all.extend(parts.map(|(ordinal, _)| ordinal));
-    all.sort_unstable();
-    ranges(&all)
+fn with_merged(rows: &[u64], merged: &[MergedRow]) -> RowSet {
+    let mut all: RowSet = rows.iter().copied().collect();
+    let parts = merged.iter();
+    let parts = parts.filter(|merged| rows.binary_search(&merged.into).is_ok());
+    all.extend(parts.map(|merged| merged.row));
+    all
 }
 
 /// Rows that were coerced once more.
@@ -115,17 +113,18 @@ pub(super) struct Recoerced {
 /// Coerces rows that the row store has once more, those of one batch at a time.
 pub(super) fn recoerced<'a>(
     load: &'a Load,
-    rows: &'a Ordinals,
+    rows: &'a RowSet,
 ) -> impl Iterator<Item = Result<Recoerced>> + 'a {
     load.rows.read(rows).map(|read| {
         let (first, batch) = read?;
-        let here = overlap(rows, first..first + batch.num_rows() as u64);
-        let (batch, ordinals) = if let [range] = here.as_slice() {
-            let (start, rows) = (range.start - first, range.end - range.start);
+        let here = rows.within(first..first + batch.num_rows() as u64);
+        let range = here.ranges().next().unwrap_or_default();
+        let (batch, ordinals) = if range.end - range.start == here.len() {
+            let (start, rows) = (range.start.saturating_sub(first), here.len());
             let batch = batch.slice(start as usize, rows as usize);
             (batch, RowOrdinals::From(range.start))
         } else {
-            let ordinals: Vec<u64> = here.into_iter().flatten().collect();
+            let ordinals: Vec<u64> = here.iter().collect();
             let rows = UInt64Array::from_iter_values(ordinals.iter().map(|row| row - first));
             let batch = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
             (batch, RowOrdinals::Listed(ordinals.into()))
@@ -144,14 +143,14 @@ pub(super) fn recoerced<'a>(
 pub(super) struct Rebuilt {
     /// May have no row to send: when newer rows wait for each of its keys.
     pub(super) chunk: Chunk,
-    pub(super) merged: Vec<(u64, u64)>,
+    pub(super) merged: Vec<MergedRow>,
     /// Memory of the cells.
     pub(super) cells: Grant,
 }
 
 /// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
 /// rows wait for join these.
-pub(super) fn rebuild(load: &Load, rows: &Ordinals) -> Result<Rebuilt> {
+pub(super) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
     let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
     let mut cells = load.org.budget().grant(0);
@@ -170,10 +169,12 @@ pub(super) fn rebuild(load: &Load, rows: &Ordinals) -> Result<Rebuilt> {
             cells,
         });
     };
-    let mut keys = load.keys();
-    let merged = chunk.merge(key, |digest| keys.has_waiting(digest))?;
-    keys.hold(merged.held);
+    let keyed = chunk.by_key(key)?;
+    let keys = load.keys();
+    let newer = keyed.blocked(|key| keys.has_waiting(key));
     drop(keys);
+    let merged = keyed.merge(&newer)?;
+    load.keys().hold(merged.waiting);
     load.account_waiting();
     Ok(Rebuilt {
         chunk: merged.chunk,
@@ -188,9 +189,10 @@ mod tests {
 
     #[test]
     fn a_row_goes_again_with_all_its_parts() {
-        let merged = [(1, 7), (2, 9), (3, 7), (8, 9)];
-        assert_eq!(with_merged(&[7], &merged), [1..2, 3..4, 7..8]);
-        assert_eq!(with_merged(&[5, 9], &merged), [2..3, 5..6, 8..10]);
-        assert_eq!(with_merged(&[], &merged), []);
+        let merged = [(1, 7), (2, 9), (3, 7), (8, 9)].map(|(row, into)| MergedRow { row, into });
+        let rows = |rows: &[u64]| rows.iter().copied().collect::<RowSet>();
+        assert_eq!(with_merged(&[7], &merged), rows(&[1, 3, 7]));
+        assert_eq!(with_merged(&[5, 9], &merged), rows(&[2, 5, 8, 9]));
+        assert!(with_merged(&[], &merged).is_empty());
     }
 }

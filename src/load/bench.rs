@@ -4,12 +4,12 @@ use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 
 use super::judge::{reasons, sent_rows};
-use super::ordinals::Ordinals;
 use super::rejected::rejected_records;
 use super::settle::{Identity, Reasons, Settlement};
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
 use crate::reject::RejectedRow;
+use crate::rows::RowSet;
 
 /// Joins the failed rows of a job's results to the source rows that were sent, which are coerced
 /// once more, and makes rejected records of those that it finds.
@@ -36,7 +36,7 @@ pub fn settle(
         (first, batch.clone())
     });
     let sent: Vec<(u64, RecordBatch)> = numbered.collect();
-    let all: Ordinals = std::iter::once(0..next).collect();
+    let all = RowSet::from(0..next);
     let digested = sent
         .iter()
         .map(|(first, batch)| sent_rows(coercion, &identity, *first, batch, &all));

@@ -15,14 +15,14 @@ use crate::error::{Error, Result};
 use crate::object::Operation;
 use crate::options::NullHandling;
 use crate::reject::RejectedRow;
+use crate::rows::{MergedRow, RowSet, WaitingRow};
 
 use super::LoadError;
 use super::again::{Recoerced, recoerced};
 use super::budget::Grant;
-use super::keys::{InFlight, Waiting};
+use super::keys::InFlight;
 use super::loader::{Event, Fed, Load, Mark};
 use super::memory::{batch_bytes, rebuilt_bytes};
-use super::ordinals::{Ordinals, outside, ranges};
 use super::org::Staging;
 use super::submit::submit;
 
@@ -44,11 +44,11 @@ const WAITING_ROWS: usize = 1_000_000;
 pub(super) struct Closed {
     pub(super) chunk: Chunk,
     /// Rows that are not sent, each with the row of the chunk that it was merged into.
-    pub(super) merged: Vec<(u64, u64)>,
+    pub(super) merged: Vec<MergedRow>,
     /// The keys of its rows.
     pub(super) keys: Option<InFlight>,
     /// Rows that the row store is told of when the job is closed, those rejected here included.
-    pub(super) rows: Ordinals,
+    pub(super) rows: RowSet,
     pub(super) rejects: Vec<RejectedRow>,
     /// Memory of the cells.
     pub(super) cells: Grant,
@@ -261,7 +261,7 @@ impl Intake {
         let load = Arc::clone(&self.load);
         loop {
             let ready = load.keys().ready(ROWS_AT_ONCE);
-            let Some((_, oldest)) = ready.first() else {
+            let Some(oldest) = ready.first() else {
                 return Ok(());
             };
             let (first, rest) = ready.split_at(ROWS_AT_ONCE.min(ready.len()));
@@ -279,7 +279,7 @@ impl Intake {
             load.keys().take(&ready);
             let cut = self.push_again(cells, grant)?;
             self.push_rest(rest, cut)?;
-            if *oldest < self.flushed {
+            if oldest.row < self.flushed {
                 self.close()?;
             }
             load.account_waiting();
@@ -288,7 +288,7 @@ impl Intake {
 
     /// Puts the rest of the rows of one key into the open chunk, as far as there is room. What is
     /// left waits once more, for the job that takes the first of them.
-    fn push_rest(&mut self, mut rows: &[Waiting], mut cut: bool) -> Result<()> {
+    fn push_rest(&mut self, mut rows: &[WaitingRow], mut cut: bool) -> Result<()> {
         let load = Arc::clone(&self.load);
         while !rows.is_empty() && !cut {
             let (next, later) = rows.split_at(ROWS_AT_ONCE.min(rows.len()));
@@ -415,7 +415,7 @@ impl Intake {
             chunk,
             merged: Vec::new(),
             keys: None,
-            rows: Vec::new(),
+            rows: RowSet::new(),
             rejects: std::mem::replace(&mut self.rejects, later),
             cells: std::mem::replace(&mut self.cells, self.load.org.budget().grant(0)),
             staging: self.load.org.staging(),
@@ -433,21 +433,22 @@ impl Closed {
     /// `fresh` were in no chunk before: the row store is told of each once.
     fn merge(mut self, load: &Arc<Load>, fresh: Range<u64>) -> Result<Self> {
         let Some(key) = load.coercion.key() else {
-            self.rows.push(fresh);
+            self.rows.insert_range(fresh);
             return Ok(self);
         };
+        let keyed = self.chunk.by_key(key)?;
         let keys = load.keys();
-        let merged = self.chunk.merge(key, |digest| keys.is_blocked(digest))?;
+        let blocked = keyed.blocked(|key| keys.is_blocked(key));
         drop(keys);
-        let held = merged.held.iter().map(|(_, ordinal)| *ordinal);
-        let mut held: Vec<u64> = held.filter(|ordinal| fresh.contains(ordinal)).collect();
-        held.sort_unstable();
-        let held = ranges(&held);
-        load.rows.close(&held);
-        self.rows = outside(&held, fresh);
+        let merged = keyed.merge(&blocked)?;
+        let waiting = merged.waiting.iter().map(|waiting| waiting.row);
+        let waiting: RowSet = waiting.filter(|row| fresh.contains(row)).collect();
+        load.rows.close(&waiting);
+        self.rows.insert_range(fresh);
+        self.rows.remove_all(&waiting);
         // Rows too long to be merged into one wait for a row that is sent now.
         self.keys = Some(load.send_keys(merged.keys));
-        load.keys().hold(merged.held);
+        load.keys().hold(merged.waiting);
         load.account_waiting();
         self.chunk = merged.chunk;
         self.merged = merged.merged;
@@ -456,9 +457,9 @@ impl Closed {
 }
 
 /// Waiting rows as cells.
-fn coerced_again(load: &Load, rows: &[Waiting]) -> Result<Vec<Recoerced>> {
-    let ordinals: Vec<u64> = rows.iter().map(|(_, ordinal)| *ordinal).collect();
-    recoerced(load, &ranges(&ordinals)).collect()
+fn coerced_again(load: &Load, rows: &[WaitingRow]) -> Result<Vec<Recoerced>> {
+    let rows: RowSet = rows.iter().map(|waiting| waiting.row).collect();
+    recoerced(load, &rows).collect()
 }
 
 fn memory_of(rows: &[Recoerced]) -> usize {

@@ -12,10 +12,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::bulk::{EndedJob, JobState, ResultStream};
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
+use crate::rows::RowSet;
 
 use super::LoadError;
 use super::loader::Load;
-use super::ordinals::{Ordinals, gaps};
 use super::settle::{
     Again, Counts, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
     Verdict, verdict,
@@ -41,8 +41,8 @@ pub(super) struct Outcome {
 /// # Errors
 /// A config error if the job was refused as a whole; [`LoadError::Indeterminate`] if
 /// Salesforce cannot say what became of some inserted rows.
-pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> Result<Outcome> {
-    let rows = sent.iter().map(|range| range.end - range.start).sum();
+pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Outcome> {
+    let rows = sent.len();
     let end = job_end(ended);
     match verdict(end, rows, None) {
         Verdict::AllAccepted => return Ok(Outcome::default()),
@@ -84,7 +84,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -
     .into())
 }
 
-async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &Ordinals) -> Result<Ends> {
+async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Ends> {
     tracing::warn!(
         stream = %load.name, job = %ended.id,
         "the counts of the job and its results do not agree: its successes are read as well"
@@ -114,9 +114,9 @@ fn counts(end: JobEnd<'_>) -> Option<Counts> {
     Some(Counts { accepted, failed })
 }
 
-fn all_again(sent: &Ordinals) -> Outcome {
+fn all_again(sent: &RowSet) -> Outcome {
     Outcome {
-        unprocessed: sent.iter().cloned().flatten().collect(),
+        unprocessed: sent.iter().collect(),
         ..Outcome::default()
     }
 }
@@ -204,7 +204,7 @@ pub(super) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reas
 }
 
 /// Joins results to the rows sent, which are coerced once more for it: cells are not kept.
-async fn join(load: &Arc<Load>, results: Results, sent: &Ordinals) -> Result<Settled> {
+async fn join(load: &Arc<Load>, results: Results, sent: &RowSet) -> Result<Settled> {
     let firsts = load.rows.firsts(sent);
     let Results {
         rows: results,
@@ -227,18 +227,19 @@ pub(super) fn sent_rows(
     identity: &Identity,
     first: u64,
     batch: &RecordBatch,
-    sent: &Ordinals,
+    sent: &RowSet,
 ) -> Result<SentRows> {
     let rows = batch.num_rows();
     let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
     let cells = coercion.apply(batch)?.batch;
-    let mut kept = vec![true; rows];
-    for ordinal in gaps(sent, first..first + rows as u64) {
-        kept[(ordinal - first) as usize] = false;
-    }
-    let (ordinals, cells) = if kept.iter().all(|kept| *kept) {
+    let here = sent.within(first..first + rows as u64);
+    let (ordinals, cells) = if here.len() == rows as u64 {
         (ordinals, cells)
     } else {
+        let mut kept = vec![false; rows];
+        for ordinal in here.iter() {
+            kept[(ordinal - first) as usize] = true;
+        }
         let kept = BooleanArray::from(kept);
         let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
         let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;

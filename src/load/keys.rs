@@ -4,11 +4,10 @@
 //! their end. Rows of the key that come meanwhile wait, by ordinal only: the row store has them.
 //! A key that rows wait for is in flight or ready.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::BuildHasherDefault;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::chunk::Unhashed;
+use crate::rows::{KeyDigest, KeyMap, KeySet, WaitingRow};
 
 use super::budget::Grant;
 use super::loader::Load;
@@ -22,24 +21,21 @@ const WAITING_BYTES: usize = 64;
 /// The keys of one load that are in flight, and the rows that wait for them.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    in_flight: HashSet<u128, BuildHasherDefault<Unhashed>>,
-    waiting: HashMap<u128, Vec<u64>, BuildHasherDefault<Unhashed>>,
+    in_flight: KeySet,
+    waiting: KeyMap<Vec<u64>>,
     rows: usize,
-    ready: VecDeque<u128>,
+    ready: VecDeque<KeyDigest>,
     memory: Option<Grant>,
 }
 
-/// A waiting row: the digest of its key, and its ordinal.
-pub(crate) type Waiting = (u128, u64);
-
 impl Keys {
     /// Whether a row of this key must wait.
-    pub(crate) fn is_blocked(&self, key: u128) -> bool {
+    pub(crate) fn is_blocked(&self, key: KeyDigest) -> bool {
         self.in_flight.contains(&key) || self.has_waiting(key)
     }
 
     /// Whether rows wait for this key.
-    pub(crate) fn has_waiting(&self, key: u128) -> bool {
+    pub(crate) fn has_waiting(&self, key: KeyDigest) -> bool {
         self.waiting.contains_key(&key)
     }
 
@@ -49,34 +45,38 @@ impl Keys {
     }
 
     /// These rows wait from now on.
-    pub(crate) fn hold(&mut self, rows: impl IntoIterator<Item = Waiting>) {
-        for (key, ordinal) in rows {
+    pub(crate) fn hold(&mut self, rows: impl IntoIterator<Item = WaitingRow>) {
+        for WaitingRow { key, row } in rows {
             let waiting = self.waiting.entry(key).or_default();
             if waiting.is_empty() && !self.in_flight.contains(&key) {
                 self.ready.push_back(key);
             }
-            waiting.push(ordinal);
+            waiting.push(row);
             self.rows += 1;
         }
     }
 
     /// Rows whose key is free, those of at least one key and of no more keys than it takes for
     /// `rows` rows, in the order of their ordinals. They still wait.
-    pub(crate) fn ready(&self, rows: usize) -> Vec<Waiting> {
+    pub(crate) fn ready(&self, rows: usize) -> Vec<WaitingRow> {
         let mut ready = Vec::new();
         for key in &self.ready {
             let waiting = self.waiting.get(key).map_or(&[][..], Vec::as_slice);
             if !ready.is_empty() && ready.len() + waiting.len() > rows {
                 break;
             }
-            ready.extend(waiting.iter().map(|ordinal| (*key, *ordinal)));
+            let rows = waiting.iter();
+            ready.extend(rows.map(|row| WaitingRow {
+                key: *key,
+                row: *row,
+            }));
         }
-        ready.sort_unstable_by_key(|(_, ordinal)| *ordinal);
+        ready.sort_unstable_by_key(|waiting| waiting.row);
         ready
     }
 
     /// The rows that [`Keys::ready`] told wait no longer.
-    pub(crate) fn take(&mut self, rows: &[Waiting]) {
+    pub(crate) fn take(&mut self, rows: &[WaitingRow]) {
         let mut left = rows.len();
         while left > 0
             && let Some(key) = self.ready.pop_front()
@@ -87,11 +87,11 @@ impl Keys {
         }
     }
 
-    fn send(&mut self, keys: &[u128]) {
+    fn send(&mut self, keys: &[KeyDigest]) {
         self.in_flight.extend(keys);
     }
 
-    fn free(&mut self, keys: &[u128]) {
+    fn free(&mut self, keys: &[KeyDigest]) {
         for key in keys {
             if self.in_flight.remove(key) && self.waiting.contains_key(key) {
                 self.ready.push_back(*key);
@@ -102,7 +102,7 @@ impl Keys {
 
 impl Load {
     /// Keeps these keys in flight until the answer is dropped.
-    pub(super) fn send_keys(self: &Arc<Self>, keys: Vec<u128>) -> InFlight {
+    pub(super) fn send_keys(self: &Arc<Self>, keys: Vec<KeyDigest>) -> InFlight {
         self.keys().send(&keys);
         InFlight {
             memory: self.org.budget().grant(keys.len() * KEY_BYTES),
@@ -126,7 +126,7 @@ impl Load {
 #[derive(Debug)]
 pub(super) struct InFlight {
     load: Arc<Load>,
-    keys: Vec<u128>,
+    keys: Vec<KeyDigest>,
     /// What they take.
     #[allow(dead_code, reason = "held for its drop")]
     memory: Grant,
@@ -142,23 +142,34 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
+    fn key(name: u8) -> KeyDigest {
+        KeyDigest::of(&[name])
+    }
+
+    fn rows<const N: usize>(rows: [(u8, u64); N]) -> [WaitingRow; N] {
+        rows.map(|(name, row)| WaitingRow {
+            key: key(name),
+            row,
+        })
+    }
+
     #[test]
     fn rows_wait_until_their_key_has_landed() {
         let mut keys = Keys::default();
-        keys.send(&[1, 2]);
-        assert!(keys.is_blocked(1) && !keys.is_blocked(3));
-        keys.hold([(1, 10), (1, 12), (2, 11)]);
+        keys.send(&[key(1), key(2)]);
+        assert!(keys.is_blocked(key(1)) && !keys.is_blocked(key(3)));
+        keys.hold(rows([(1, 10), (1, 12), (2, 11)]));
         assert_eq!(keys.ready(100), []);
-        keys.free(&[1]);
-        assert!(keys.is_blocked(1), "older rows of it wait");
+        keys.free(&[key(1)]);
+        assert!(keys.is_blocked(key(1)), "older rows of it wait");
         let ready = keys.ready(100);
-        assert_eq!(ready, [(1, 10), (1, 12)]);
+        assert_eq!(ready, rows([(1, 10), (1, 12)]));
         keys.take(&ready);
-        assert!(!keys.is_blocked(1));
+        assert!(!keys.is_blocked(key(1)));
         assert_eq!(keys.waiting_rows(), 1);
-        keys.free(&[2]);
+        keys.free(&[key(2)]);
         let ready = keys.ready(100);
-        assert_eq!(ready, [(2, 11)]);
+        assert_eq!(ready, rows([(2, 11)]));
         keys.take(&ready);
         assert_eq!((keys.waiting_rows(), keys.ready(100)), (0, Vec::new()));
     }
@@ -166,10 +177,10 @@ mod tests {
     #[test]
     fn rows_that_are_held_again_are_not_forgotten() {
         let mut keys = Keys::default();
-        keys.hold([(1, 5)]);
-        assert_eq!(keys.ready(100), [(1, 5)], "no job holds its key");
-        keys.hold([(1, 3)]);
-        assert_eq!(keys.ready(100), [(1, 3), (1, 5)]);
+        keys.hold(rows([(1, 5)]));
+        assert_eq!(keys.ready(100), rows([(1, 5)]), "no job holds its key");
+        keys.hold(rows([(1, 3)]));
+        assert_eq!(keys.ready(100), rows([(1, 3), (1, 5)]));
         keys.take(&keys.ready(100));
         assert_eq!(keys.ready(100), []);
     }
@@ -177,9 +188,9 @@ mod tests {
     #[test]
     fn a_key_is_released_whole_and_not_more_rows_than_asked_for() {
         let mut keys = Keys::default();
-        keys.hold((0..10).map(|ordinal| (1, ordinal)));
-        keys.hold((10..12).map(|ordinal| (2, ordinal)));
-        keys.hold((12..15).map(|ordinal| (3, ordinal)));
+        keys.hold((0..10).map(|row| WaitingRow { key: key(1), row }));
+        keys.hold((10..12).map(|row| WaitingRow { key: key(2), row }));
+        keys.hold((12..15).map(|row| WaitingRow { key: key(3), row }));
         assert_eq!(keys.ready(5).len(), 10, "one key is never split");
         let ready = keys.ready(12);
         assert_eq!(ready.len(), 12);

@@ -12,7 +12,6 @@ mod judge;
 mod keys;
 mod loader;
 mod memory;
-mod ordinals;
 mod org;
 mod pipeline;
 mod rejected;

@@ -7,11 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::reject::{self, RejectedRow};
+use crate::rows::RowSet;
 
 use super::LoadError;
 use super::checkpoint::End;
 use super::loader::{Event, Load, Rejects};
-use super::ordinals::ranges;
 
 /// Hands rejected rows on with the columns they came with, then counts them as ended.
 pub(super) async fn reject(
@@ -22,8 +22,7 @@ pub(super) async fn reject(
     if rejects.is_empty() {
         return Ok(());
     }
-    let ordinals: Vec<u64> = rejects.iter().map(|row| row.ordinal).collect();
-    let rows = ranges(&ordinals);
+    let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
     let records = match load.rejects {
         Rejects::Count => Vec::new(),
         _ => rejected_records(load.rows.read(&rows), rejects)?,
@@ -35,7 +34,7 @@ pub(super) async fn reject(
     let reasons = rejects.iter().map(|row| &row.reason);
     let keep_message = load.options.log_values;
     load.tally().rejects.add(reasons, keep_message);
-    for range in rows {
+    for range in rows.ranges() {
         load.end(range, End::Rejected);
     }
     load.ended.notify_one();

@@ -17,6 +17,8 @@ use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 
+use crate::rows::RowSet;
+
 use super::budget::Grant;
 
 /// Rows could not be packed, moved to disk, or read back.
@@ -91,26 +93,26 @@ impl RowStore {
 
     /// These rows will not be read soon: their job is closed, or they wait for their key. Told once
     /// for each row.
-    pub(crate) fn close(&self, rows: &[Range<u64>]) {
+    pub(crate) fn close(&self, rows: &RowSet) {
         let mut batches = self.lock();
-        for range in rows {
-            for (_, stored, overlap) in overlapping(&mut batches, range.clone()) {
+        for range in rows.ranges() {
+            for (_, stored, overlap) in overlapping(&mut batches, range) {
                 stored.not_closed -= overlap;
             }
         }
     }
 
-    /// The first ordinals of the batches that hold some of these sorted rows, in order. Batches
+    /// The first ordinals of the batches that hold some of these rows, in order. Batches
     /// without open rows are left out.
-    pub(crate) fn firsts(&self, rows: &[Range<u64>]) -> Vec<u64> {
+    pub(crate) fn firsts(&self, rows: &RowSet) -> Vec<u64> {
         let mut batches = self.lock();
         let mut firsts = Vec::new();
         let mut behind = 0;
-        for range in rows.iter().filter(|range| !range.is_empty()) {
+        for range in rows.ranges() {
             if range.end <= behind {
                 continue;
             }
-            for (first, stored, _) in overlapping(&mut batches, range.clone()) {
+            for (first, stored, _) in overlapping(&mut batches, range) {
                 behind = first + stored.rows;
                 if firsts.last() != Some(&first) {
                     firsts.push(first);
@@ -126,10 +128,10 @@ impl RowStore {
         Some(held.unpack())
     }
 
-    /// The batches that hold some of these sorted rows, one at a time, each with its first ordinal.
+    /// The batches that hold some of these rows, one at a time, each with its first ordinal.
     pub(crate) fn read(
         &self,
-        rows: &[Range<u64>],
+        rows: &RowSet,
     ) -> impl Iterator<Item = Result<(u64, RecordBatch), RowsError>> + use<'_> {
         let firsts = self.firsts(rows).into_iter();
         firsts.filter_map(|first| Some(self.get(first)?.map(|batch| (first, batch))))
@@ -272,7 +274,7 @@ mod tests {
     }
 
     fn texts(rows: &RowStore, range: Range<u64>) -> Vec<(u64, String)> {
-        rows.read(&[range])
+        rows.read(&range.into())
             .flat_map(|read| {
                 let (first, batch) = read.unwrap();
                 let column = batch
@@ -293,7 +295,7 @@ mod tests {
         let rows = store(&budget, &[0..1000, 1000..1500, 1500..4000]);
         let plain = texts(&rows, 0..4000);
         assert_eq!(plain.len(), 4000);
-        rows.close(&[0..1000, 1000..1200]);
+        rows.close(&RowSet::from(0..1200));
         let before = budget.used();
         rows.pack().unwrap();
         assert!(
@@ -304,7 +306,7 @@ mod tests {
         assert!(rows.spill().unwrap() > 0);
         assert_eq!(texts(&rows, 0..4000), plain);
         assert_eq!(rows.spill().unwrap(), 0, "nothing is written twice");
-        rows.close(&[1200..1500, 1500..4000]);
+        rows.close(&RowSet::from(1200..4000));
         assert!(rows.spill().unwrap() > 0);
         assert_eq!(texts(&rows, 0..4000), plain);
         assert_eq!(budget.used(), 0);
@@ -331,6 +333,9 @@ mod tests {
         assert_eq!(texts(&rows, 9..21).len(), 30);
         assert!(texts(&rows, 30..31).is_empty());
         assert!(texts(&rows, 7..7).is_empty());
-        assert_eq!(rows.firsts(&[1..2, 3..4, 9..10, 21..22, 25..40]), [0, 20]);
+        assert_eq!(
+            rows.firsts(&RowSet::from_iter([1..2, 3..4, 9..10, 21..22, 25..40])),
+            [0, 20]
+        );
     }
 }

@@ -26,6 +26,7 @@ use datafusion::execution::TaskContext;
 
 use crate::coerce::Reason;
 use crate::error::{Error, Result};
+use crate::rows::KeyDigest;
 use groups::{Group, Groups, Outcome};
 
 /// Appended to the reason of a row whose result was found by elimination.
@@ -35,9 +36,9 @@ const BY_ELIMINATION: &str = " (matched by elimination)";
 #[derive(Debug)]
 pub(crate) struct SentRows {
     pub(crate) ordinals: UInt64Array,
-    pub(crate) digests: Vec<u128>,
+    pub(crate) digests: Vec<KeyDigest>,
     /// Digests of all their cells, where the others are of some.
-    pub(crate) wholes: Option<Vec<u128>>,
+    pub(crate) wholes: Option<Vec<KeyDigest>>,
 }
 
 /// The rows of a job's result files, reduced to their digests as they are read.
@@ -59,7 +60,11 @@ impl Settlement {
     }
 
     /// Adds failed rows, by their digests and with one reason each.
-    pub(crate) fn failed(&mut self, digests: &[u128], reasons: Vec<Arc<Reason>>) -> Result<()> {
+    pub(crate) fn failed(
+        &mut self,
+        digests: &[KeyDigest],
+        reasons: Vec<Arc<Reason>>,
+    ) -> Result<()> {
         if reasons.len() != digests.len() {
             return Err(defect("failed rows and their reasons differ in number"));
         }
@@ -69,7 +74,7 @@ impl Settlement {
     }
 
     /// Adds rows that were not processed.
-    pub(crate) fn unprocessed(&mut self, digests: &[u128]) -> Result<()> {
+    pub(crate) fn unprocessed(&mut self, digests: &[KeyDigest]) -> Result<()> {
         self.tell(digests.iter().map(|digest| (*digest, Outcome::Unprocessed)))
     }
 
@@ -79,13 +84,13 @@ impl Settlement {
     }
 
     /// Adds rows that were written, each with a digest of its record's Id, or 0.
-    pub(crate) fn succeeded(&mut self, digests: &[u128], records: &[u64]) -> Result<()> {
+    pub(crate) fn succeeded(&mut self, digests: &[KeyDigest], records: &[u64]) -> Result<()> {
         self.expect_successes();
         let records = records.iter().copied().map(Outcome::Succeeded);
         self.tell(digests.iter().copied().zip(records))
     }
 
-    fn tell(&mut self, rows: impl Iterator<Item = (u128, Outcome)>) -> Result<()> {
+    fn tell(&mut self, rows: impl Iterator<Item = (KeyDigest, Outcome)>) -> Result<()> {
         self.groups.tell(rows).map_err(from_datafusion)
     }
 

@@ -10,6 +10,7 @@ use crate::coerce::Reason;
 use crate::error::Result;
 use crate::options::BATCH_RECORDS;
 use crate::reject::RejectedRow;
+use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
 use super::again::{self, ATTEMPTS, Rebuilt, Round, rebuild};
@@ -18,14 +19,13 @@ use super::checkpoint::End;
 use super::intake::Closed;
 use super::judge::{Outcome, judge};
 use super::loader::{Event, Load};
-use super::ordinals::{Ordinals, ranges};
 use super::org::Staging;
 use super::rejected::reject;
 use super::settle::Again;
 
 /// What a chunk gives back when its job is closed.
 struct Held {
-    rows: Ordinals,
+    rows: RowSet,
     cells: Grant,
     staging: Staging,
 }
@@ -33,7 +33,7 @@ struct Held {
 /// Rows of one job: those that are sent, and those that were merged into one of them.
 struct JobRows {
     chunk: Chunk,
-    merged: Vec<(u64, u64)>,
+    merged: Vec<MergedRow>,
     /// Which of their jobs this is, counted from 1.
     number: u32,
 }
@@ -125,7 +125,7 @@ impl Open {
             merged,
             number,
         } = rows;
-        let sent: Ordinals = chunk.ordinals().collect();
+        let sent = chunk.sent();
         let Some(ended) = run(load, chunk, held).await? else {
             return Ok(false);
         };
@@ -149,15 +149,15 @@ impl Open {
 /// Rows that a job refused, and with them those that were merged into them.
 fn refused(
     rejected: Vec<(u64, Arc<Reason>)>,
-    merged: &[(u64, u64)],
+    merged: &[MergedRow],
     job_id: &str,
 ) -> impl Iterator<Item = RejectedRow> {
     let job_id: Arc<str> = job_id.into();
     let parts: Vec<(u64, Arc<Reason>)> = merged
         .iter()
-        .filter_map(|(ordinal, into)| {
+        .filter_map(|MergedRow { row, into }| {
             let found = rejected.binary_search_by_key(into, |(ordinal, _)| *ordinal);
-            Some((*ordinal, Arc::clone(&rejected[found.ok()?].1)))
+            Some((*row, Arc::clone(&rejected[found.ok()?].1)))
         })
         .collect();
     let all = rejected.into_iter().chain(parts);
@@ -271,7 +271,7 @@ async fn give_back(load: &Arc<Load>, held: Held) -> Result<()> {
 }
 
 /// The rows that are neither rejected nor sent again are in Salesforce, and those merged into them.
-fn accept(load: &Load, sent: &Ordinals, merged: &[(u64, u64)], outcome: &Outcome) {
+fn accept(load: &Load, sent: &RowSet, merged: &[MergedRow], outcome: &Outcome) {
     let rejected = outcome.rejected.iter().map(|(ordinal, _)| *ordinal);
     let passing = outcome.passing.iter().map(|(ordinal, _)| *ordinal);
     let mut others: Vec<u64> = rejected.chain(passing).collect();
@@ -280,13 +280,13 @@ fn accept(load: &Load, sent: &Ordinals, merged: &[(u64, u64)], outcome: &Outcome
     others.sort_unstable();
     let parts = merged
         .iter()
-        .filter(|(_, into)| others.binary_search(into).is_err());
-    let parts: Vec<u64> = parts.map(|(ordinal, _)| *ordinal).collect();
-    for range in ranges(&parts) {
+        .filter(|merged| others.binary_search(&merged.into).is_err());
+    let parts: RowSet = parts.map(|merged| merged.row).collect();
+    for range in parts.ranges() {
         load.end(range, End::Merged);
     }
     let mut others = others.into_iter().peekable();
-    for range in sent {
+    for range in sent.ranges() {
         let mut from = range.start;
         while let Some(other) = others.next_if(|other| *other < range.end) {
             load.end(from..other, End::Accepted);

@@ -27,6 +27,7 @@ use arrow_salesforce::coerce::Coercion;
 use arrow_salesforce::decode::{Decoder, Line, LineSplitter, StreamSchema};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use arrow_salesforce::options::ValueOptions;
+use arrow_salesforce::rows::KeySet;
 use clap::Parser;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -324,7 +325,7 @@ impl Output<'_> {
     /// Writes a chunk to its file. One whose rows are all rejected has none, as it makes no job.
     fn write(&mut self, mut chunk: Chunk) -> Result<()> {
         if let Some(key) = self.coercion.key() {
-            let merged = chunk.merge(key, |_| false)?;
+            let merged = chunk.by_key(key)?.merge(&KeySet::default())?;
             self.counts.merged += merged.merged.len();
             chunk = merged.chunk;
             self.watch.lap(Step::Merge);

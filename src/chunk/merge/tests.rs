@@ -9,6 +9,7 @@ use super::*;
 use crate::chunk::Chunker;
 use crate::chunk::testing::{bytes, cells, read, rows_of};
 use crate::coerce::KeyForm;
+use crate::rows::RowSet;
 
 fn chunk(parts: &[(RecordBatch, RowOrdinals)]) -> Chunk {
     let mut chunker = Chunker::new(&parts[0].0.schema(), 1_000_000, None).unwrap();
@@ -20,6 +21,23 @@ fn chunk(parts: &[(RecordBatch, RowOrdinals)]) -> Chunk {
 
 fn key(column: usize, form: KeyForm) -> Key {
     Key { column, form }
+}
+
+/// Merges with these keys blocked.
+fn merge(chunk: Chunk, key: &Key, is_blocked: impl Fn(KeyDigest) -> bool) -> Merged {
+    let keyed = chunk.by_key(key).unwrap();
+    let blocked = keyed.blocked(is_blocked);
+    keyed.merge(&blocked).unwrap()
+}
+
+fn pairs(merged: &Merged) -> Vec<(u64, u64)> {
+    let rows = merged.merged.iter();
+    rows.map(|row| (row.row, row.into)).collect()
+}
+
+fn waiting(merged: &Merged) -> Vec<(KeyDigest, u64)> {
+    let rows = merged.waiting.iter();
+    rows.map(|row| (row.key, row.row)).collect()
 }
 
 fn text(chunk: &Chunk) -> String {
@@ -39,15 +57,15 @@ fn the_last_value_of_each_column_stands() {
         vec![Some("x"), Some("y"), Some("#N/A")],
     ]);
     let chunk = chunk(&[(rows, RowOrdinals::From(10))]);
-    let merged = chunk.merge(&key(0, KeyForm::Id), |_| false).unwrap();
+    let merged = merge(chunk, &key(0, KeyForm::Id), |_| false);
     insta::assert_snapshot!(text(&merged.chunk), @r"
     F0,F1,F2,F3
     00130000000zzzA,7,,y
     00130000000XYZAAAQ,5,6,#N/A
     ");
-    assert_eq!(merged.merged, [(10, 12)]);
+    assert_eq!(pairs(&merged), [(10, 12)]);
     assert_eq!(merged.keys.len(), 2);
-    assert!(merged.chunk.ordinals().eq(std::iter::once(11..13)));
+    assert_eq!(merged.chunk.sent(), RowSet::from(11..13));
 }
 
 #[test]
@@ -57,9 +75,9 @@ fn the_last_row_is_the_last_received() {
     let waited = RowOrdinals::Listed(vec![3].into());
     let chunk = chunk(&[(late, RowOrdinals::From(8)), (early, waited)]);
     let form = KeyForm::Text { ignore_case: false };
-    let merged = chunk.merge(&key(0, form), |_| false).unwrap();
+    let merged = merge(chunk, &key(0, form), |_| false);
     assert_eq!(text(&merged.chunk), "F0,F1\nA,late\n");
-    assert_eq!(merged.merged, [(3, 8)]);
+    assert_eq!(pairs(&merged), [(3, 8)]);
 }
 
 #[test]
@@ -67,24 +85,24 @@ fn a_last_row_that_has_every_value_is_not_rebuilt() {
     let rows = cells(&[vec![Some("A"), Some("B"), Some("a"), Some("A")]]);
     let chunk = chunk(&[(rows, RowOrdinals::From(0))]);
     let form = KeyForm::Text { ignore_case: true };
-    let merged = chunk.merge(&key(0, form), |_| false).unwrap();
+    let merged = merge(chunk, &key(0, form), |_| false);
     assert_eq!(text(&merged.chunk), "F0\nB\nA\n");
     assert_eq!(merged.chunk.parts().len(), 1);
-    assert_eq!(merged.merged, [(0, 3), (2, 3)]);
+    assert_eq!(pairs(&merged), [(0, 3), (2, 3)]);
 }
 
 #[test]
-fn rows_of_blocked_keys_are_held_back() {
+fn rows_of_blocked_keys_wait() {
     let form = KeyForm::Number { scale: 0 };
     let blocked = form.digest("1", &mut String::new());
     let rows = cells(&[vec![Some("1"), Some("2"), Some("1.0"), None]]);
     let chunk = chunk(&[(rows, RowOrdinals::From(5))]);
-    let merged = chunk.merge(&key(0, form), |key| key == blocked).unwrap();
+    let merged = merge(chunk, &key(0, form), |key| key == blocked);
     assert_eq!(text(&merged.chunk), "F0\n2\n\"\"\n");
-    assert_eq!(merged.held, [(blocked, 5), (blocked, 7)]);
+    assert_eq!(waiting(&merged), [(blocked, 5), (blocked, 7)]);
     assert!(merged.merged.is_empty());
     assert_eq!(merged.keys.len(), 1);
-    let nothing = merged.chunk.merge(&key(0, KeyForm::Id), |_| true).unwrap();
+    let nothing = merge(merged.chunk, &key(0, KeyForm::Id), |_| true);
     assert_eq!((nothing.chunk.rows(), nothing.chunk.span()), (1, 5..9));
 }
 
@@ -103,18 +121,18 @@ fn a_merged_row_is_not_longer_than_a_job_takes() {
     ]);
     let chunk = chunk(&[(rows, RowOrdinals::From(0))]);
     let key = key(0, KeyForm::Number { scale: 0 });
-    let first = chunk.merge(&key, |_| false).unwrap();
-    assert!(first.chunk.ordinals().eq(std::iter::once(0..1)));
+    let first = merge(chunk, &key, |_| false);
+    assert_eq!(first.chunk.sent(), RowSet::from(0..1));
     assert!(first.merged.is_empty());
     let digest = first.keys[0];
-    assert_eq!(first.held, [(digest, 1), (digest, 2)]);
+    assert_eq!(waiting(&first), [(digest, 1), (digest, 2)]);
     assert_eq!(first.chunk.bytes(), bytes(&first.chunk).len() as u64);
 }
 
 #[test]
 fn the_key_is_a_column_of_the_cells() {
     let chunk = chunk(&[(cells(&[vec![Some("1")]]), RowOrdinals::From(0))]);
-    let error = chunk.merge(&key(1, KeyForm::Id), |_| false).unwrap_err();
+    let error = chunk.by_key(&key(1, KeyForm::Id)).unwrap_err();
     assert!(matches!(error, ChunkError::Schema));
 }
 
@@ -192,7 +210,7 @@ fn sent(chunk: &Chunk) -> BTreeMap<u64, Vec<Option<String>>> {
 struct Model {
     sent: BTreeMap<u64, Vec<Option<String>>>,
     merged: Vec<(u64, u64)>,
-    held: Vec<(u32, u64)>,
+    waiting: Vec<(u32, u64)>,
 }
 
 fn model(rows: &BTreeMap<u64, Received>, is_blocked: impl Fn(u32) -> bool) -> Model {
@@ -201,7 +219,7 @@ fn model(rows: &BTreeMap<u64, Received>, is_blocked: impl Fn(u32) -> bool) -> Mo
     for (ordinal, row) in rows.iter().filter(|(_, row)| !row.skipped) {
         match row.key {
             None => drop(model.sent.insert(*ordinal, row.cells.clone())),
-            Some(key) if is_blocked(key) => model.held.push((key, *ordinal)),
+            Some(key) if is_blocked(key) => model.waiting.push((key, *ordinal)),
             Some(key) => {
                 let record = records.entry(key);
                 let (ordinals, record) = record.or_insert((vec![], vec![None; row.cells.len()]));
@@ -242,23 +260,23 @@ proptest! {
         let chunk = chunker.close().unwrap();
         let (bytes_before, span) = (chunk.bytes(), chunk.span());
         let all = rows.iter().filter(|(_, row)| !row.skipped).map(|(ordinal, _)| *ordinal);
-        prop_assert!(chunk.ordinals().flatten().eq(all));
+        prop_assert!(chunk.sent().iter().eq(all));
 
         let key = key(1, KeyForm::Number { scale: 0 });
         let digest = |number: u32| key.form.digest(&number.to_string(), &mut String::new());
-        let blocked_digests: Vec<u128> =
+        let blocked_digests: Vec<KeyDigest> =
             (0..8).filter(|key| blocked[*key as usize]).map(digest).collect();
         let expected = model(&rows, |key| blocked[key as usize]);
-        let merged = chunk.merge(&key, |digest| blocked_digests.contains(&digest)).unwrap();
+        let merged = merge(chunk, &key, |digest| blocked_digests.contains(&digest));
 
         prop_assert_eq!(sent(&merged.chunk), expected.sent.clone());
-        prop_assert_eq!(merged.merged, expected.merged);
-        let mut held: Vec<_> =
-            expected.held.iter().map(|(key, ordinal)| (digest(*key), *ordinal)).collect();
-        held.sort_unstable();
-        prop_assert_eq!(merged.held, held);
+        prop_assert_eq!(pairs(&merged), expected.merged);
+        let mut wait: Vec<_> =
+            expected.waiting.iter().map(|(key, ordinal)| (digest(*key), *ordinal)).collect();
+        wait.sort_unstable();
+        prop_assert_eq!(waiting(&merged), wait);
         let sent_keys = expected.sent.keys().filter_map(|ordinal| rows[ordinal].key);
-        let mut keys: Vec<u128> = sent_keys.map(digest).collect();
+        let mut keys: Vec<KeyDigest> = sent_keys.map(digest).collect();
         keys.sort_unstable();
         let mut found = merged.keys;
         found.sort_unstable();
@@ -273,7 +291,7 @@ proptest! {
         let mut cells: Vec<_> = expected.sent.values().cloned().collect();
         cells.sort_unstable();
         prop_assert_eq!(written, cells);
-        prop_assert!(merged.chunk.ordinals().flatten().eq(expected.sent.into_keys()));
+        prop_assert!(merged.chunk.sent().iter().eq(expected.sent.into_keys()));
         prop_assert_eq!(merged.chunk.span(), span);
     }
 }

@@ -1,7 +1,6 @@
 //! Rows that compare as equal: what was sent of them, and what the results say of them.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasherDefault;
+use std::collections::HashSet;
 use std::mem::size_of;
 
 use datafusion::error::DataFusionError;
@@ -9,7 +8,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::SentRows;
-use crate::chunk::Unhashed;
+use crate::rows::{KeyDigest, KeyMap};
 
 /// What a result row says of the row that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ struct Seen {
 /// The groups of a job, by digest, within the memory pool.
 #[derive(Debug)]
 pub(super) struct Groups {
-    numbers: HashMap<u128, u32, BuildHasherDefault<Unhashed>>,
+    numbers: KeyMap<u32>,
     seen: Vec<Seen>,
     told: Vec<(u32, Outcome)>,
     sent: Vec<(u32, u64)>,
@@ -79,7 +78,7 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn new(context: &TaskContext) -> Self {
         Self {
-            numbers: HashMap::default(),
+            numbers: KeyMap::default(),
             seen: Vec::new(),
             told: Vec::new(),
             sent: Vec::new(),
@@ -92,7 +91,7 @@ impl Groups {
     /// Adds result rows.
     pub(super) fn tell(
         &mut self,
-        rows: impl Iterator<Item = (u128, Outcome)>,
+        rows: impl Iterator<Item = (KeyDigest, Outcome)>,
     ) -> Result<(), DataFusionError> {
         for (digest, outcome) in rows {
             let next = self.seen.len() as u32;
@@ -120,7 +119,7 @@ impl Groups {
             self.sent.push((*number, *ordinal));
             if let Some(wholes) = &rows.wholes {
                 let seen = &mut self.seen[*number as usize];
-                let whole = wholes[index] as u64;
+                let whole = wholes[index].low();
                 seen.differs |= *seen.first.get_or_insert(whole) != whole;
             }
         }
@@ -158,7 +157,7 @@ impl Groups {
 
     fn account(&mut self) -> Result<(), DataFusionError> {
         // A table holds an entry and a byte of its own in 8 of 7 places.
-        let numbers = self.numbers.capacity() * (size_of::<(u128, u32)>() + 1) * 8 / 7;
+        let numbers = self.numbers.capacity() * (size_of::<(KeyDigest, u32)>() + 1) * 8 / 7;
         let seen = self.seen.capacity() * size_of::<Seen>();
         // Sorting takes half as much again.
         let told = self.told.capacity() * size_of::<(u32, Outcome)>() * 3 / 2;

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::defect;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
+use crate::rows::KeyDigest;
 
 /// Column of a result file that holds the Id of the record.
 const RECORD_ID: &str = "sf__Id";
-
-/// The digest of a row without a value to tell it by: no row that was sent has it.
-const NAMELESS: u128 = 0;
 
 /// How each row of a job becomes a digest.
 #[derive(Debug, Clone)]
@@ -92,7 +89,7 @@ impl Identity {
         &mut self,
         coercion: &Coercion,
         rows: &RecordBatch,
-    ) -> Result<Vec<u128>> {
+    ) -> Result<Vec<KeyDigest>> {
         match self {
             Self::Cells(columns) => {
                 let rows = coercion.canonical(rows)?;
@@ -114,7 +111,7 @@ impl Identity {
         &self,
         coercion: &Coercion,
         cells: &RecordBatch,
-    ) -> Result<(Vec<u128>, Option<Vec<u128>>)> {
+    ) -> Result<(Vec<KeyDigest>, Option<Vec<KeyDigest>>)> {
         let columns = match self {
             Self::Cells(columns) => columns,
             Self::Key { form, columns } => return Ok((key_digests(form, columns, cells), None)),
@@ -152,12 +149,14 @@ fn key_columns<'a>(columns: &[String], rows: &'a RecordBatch) -> Vec<&'a StringA
         .collect()
 }
 
-fn key_digests(form: &KeyForm, columns: &[String], rows: &RecordBatch) -> Vec<u128> {
+fn key_digests(form: &KeyForm, columns: &[String], rows: &RecordBatch) -> Vec<KeyDigest> {
     let columns = key_columns(columns, rows);
     let mut buffer = String::new();
     let digests = (0..rows.num_rows()).map(|row| {
         let key = columns.iter().find(|column| column.is_valid(row));
-        key.map_or(NAMELESS, |key| form.digest(key.value(row), &mut buffer))
+        key.map_or(KeyDigest::NONE, |key| {
+            form.digest(key.value(row), &mut buffer)
+        })
     });
     digests.collect()
 }
@@ -175,7 +174,7 @@ fn common_columns(schemas: &[&Schema]) -> Vec<String> {
 }
 
 /// The digest of the cells of each row in those of the columns that results have values in.
-pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<Vec<u128>> {
+pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<Vec<KeyDigest>> {
     let mut compared: Vec<(u32, &StringArray)> = Vec::new();
     for (column, number) in columns.iter().zip(0..) {
         if column.told {
@@ -192,7 +191,7 @@ pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<
 
 /// Each cell is framed by the number of its column and by its length: `a|b` and `ab|` differ. A null
 /// leaves no trace, so that a column without values can be left out on the other side.
-fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> u128 {
+fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> KeyDigest {
     frame.clear();
     for (number, column) in columns {
         if column.is_valid(row) {
@@ -202,7 +201,7 @@ fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> u
             frame.extend_from_slice(cell.as_bytes());
         }
     }
-    xxh3_128(frame)
+    KeyDigest::of(frame)
 }
 
 #[cfg(test)]
@@ -262,11 +261,11 @@ mod tests {
         let short: &[Option<&str>] = &[Some("00130000000xyzA"), None];
         let long: &[Option<&str>] = &[Some("00130000000xyzAAAQ"), Some("")];
         let sent = of(&rows(&[("Name", &[None, None]), ("Id", short)]));
-        assert_eq!(sent[1], NAMELESS);
+        assert_eq!(sent[1], KeyDigest::NONE);
         let echoed = of(&rows(&[("sf__Id", &[None, None]), ("ID", long)]));
         assert_eq!(echoed[0], sent[0]);
         assert_eq!(of(&rows(&[("sf__Id", long)]))[0], sent[0]);
-        assert_eq!(of(&rows(&[("Name", long)])), [NAMELESS; 2]);
+        assert_eq!(of(&rows(&[("Name", long)])), [KeyDigest::NONE; 2]);
         let blank: &[Option<&str>] = &[None, None];
         assert_eq!(of(&rows(&[("Id", blank), ("sf__Id", long)]))[0], sent[0]);
     }

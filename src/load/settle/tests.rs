@@ -16,7 +16,7 @@ fn row(a: &str, b: &str) -> Row {
     [a, b].map(|cell| (!cell.is_empty()).then(|| cell.to_owned()))
 }
 
-fn digests(rows: &[Row]) -> Vec<u128> {
+fn digests(rows: &[Row]) -> Vec<KeyDigest> {
     let column = |index: usize| -> ArrayRef {
         Arc::new(
             rows.iter()

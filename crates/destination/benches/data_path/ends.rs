@@ -12,6 +12,7 @@ use arrow_salesforce::load::bench::settle as join_back;
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::reject::airbyte::labels;
 use arrow_salesforce::reject::{RejectFormat, RejectStream, RejectedRow, rejected};
+use arrow_salesforce::rows::KeySet;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
@@ -42,7 +43,8 @@ pub(crate) fn merge(criterion: &mut Criterion) {
             .sample_size(10)
             .throughput(Throughput::Elements(chunk.rows()));
         group.bench_function("merge/10%", |bench| {
-            let once = |chunk: Chunk| chunk.merge(key, |_| false).unwrap();
+            let none = KeySet::default();
+            let once = |chunk: Chunk| chunk.by_key(key).unwrap().merge(&none).unwrap();
             bench.iter_batched(|| chunk.clone(), once, BatchSize::PerIteration);
         });
         group.finish();
