@@ -3,16 +3,17 @@
 //! # The flow
 //!
 //! ```text
-//! bytes -> decode -> RecordBatch -> coerce -> cells -> chunk -> CSV -> ingest job
-//!                                     |                                   |
-//!                                     v                                   v
-//!                              rejected records <---- settle <----- failed rows
+//! source -> RecordBatch -> coerce -> cells -> chunk -> CSV -> ingest job
+//!                            |                                   |
+//!                            v                                   v
+//!                     rejected records <---- settle <----- failed rows
 //! ```
 //!
-//! Each step is a module of that name: [`decode`] turns Airbyte messages into RecordBatches,
-//! [`coerce`] makes legal Salesforce literals of their values by DataFusion expressions, [`chunk`]
-//! cuts them to size, [`bulk`] speaks to Salesforce, [`reject`] keeps what did not make it, and
-//! [`load`] is the engine that joins them. [`object`] holds what an org says of its objects.
+//! Each step is a module of that name. A source of any kind makes RecordBatches by the contract of
+//! [`source`], such as the crate `arrow-salesforce-decode` of lines of JSON; [`coerce`] makes legal
+//! Salesforce literals of their values by DataFusion expressions, [`chunk`] cuts them to size,
+//! [`bulk`] speaks to Salesforce, [`reject`] keeps what did not make it, and [`load`] is the engine
+//! that joins them. [`object`] holds what an org says of its objects.
 //!
 //! # A load
 //!
@@ -46,7 +47,6 @@
 pub mod bulk;
 pub mod chunk;
 pub mod coerce;
-pub mod decode;
 pub mod error;
 pub mod load;
 pub mod object;
@@ -59,7 +59,7 @@ pub mod storage;
 pub use arrow;
 pub use bulk::Credentials;
 pub use error::{Error, ErrorKind, Result};
-pub use load::{Event, Events, Feed, LoadReport, Loader, LoaderBuilder, Org, Rejects};
+pub use load::{Event, Events, Feed, FeedBatch, LoadReport, Loader, LoaderBuilder, Org, Rejects};
 pub use object::Operation;
 pub use object_store;
 pub use options::{LoadOptions, OrgOptions, ValueOptions};

@@ -44,12 +44,91 @@ pub const RAW_ERROR: &str = "_airbyte_raw_error";
 /// or lacks one. [`explicit_null_flag`] makes the field of one.
 pub const EXPLICIT_NULL_OF: &str = "explicit_null_of";
 
-/// Key of the metadata of a `Utf8` column whose values had a type before they became text:
-/// `string`, `integer`, `number`, `boolean`, `date`, `time_with_timezone`, `time_without_timezone`,
-/// `timestamp_with_timezone`, `timestamp_without_timezone`, `object`, `array`, `union` (several of
-/// these), `unknown`. Objects and arrays are JSON texts, numbers have the digits they came with. A
-/// column without it is text; a value that is not of its declared type is judged as text.
+/// Key of the metadata of a `Utf8` column whose values had a type before they became text: the
+/// name of a [`DeclaredType`]. Objects and arrays are JSON texts, numbers have the digits they came
+/// with. A column without it is text, and so is a value that is not of its column's type.
 pub const DECLARED_TYPE: &str = "airbyte_type";
+
+/// The type that the values of a column had before they became text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeclaredType {
+    /// A text.
+    String,
+    /// A whole number.
+    Integer,
+    /// Any number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A calendar date.
+    Date,
+    /// A time of day, with an offset.
+    TimeWithTimezone,
+    /// A time of day, without one.
+    TimeWithoutTimezone,
+    /// Date and time, with an offset.
+    TimestampWithTimezone,
+    /// Date and time, without one.
+    TimestampWithoutTimezone,
+    /// A JSON object.
+    Object,
+    /// A JSON array.
+    Array,
+    /// Several of these types.
+    Union,
+    /// Not told.
+    Unknown,
+}
+
+impl DeclaredType {
+    const ALL: [Self; 13] = [
+        Self::String,
+        Self::Integer,
+        Self::Number,
+        Self::Boolean,
+        Self::Date,
+        Self::TimeWithTimezone,
+        Self::TimeWithoutTimezone,
+        Self::TimestampWithTimezone,
+        Self::TimestampWithoutTimezone,
+        Self::Object,
+        Self::Array,
+        Self::Union,
+        Self::Unknown,
+    ];
+
+    /// The type that a field's metadata declares, if it does.
+    pub fn of(field: &Field) -> Option<Self> {
+        let name = field.metadata().get(DECLARED_TYPE)?;
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What stands in the metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::TimeWithTimezone => "time_with_timezone",
+            Self::TimeWithoutTimezone => "time_without_timezone",
+            Self::TimestampWithTimezone => "timestamp_with_timezone",
+            Self::TimestampWithoutTimezone => "timestamp_without_timezone",
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::Union => "union",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// A nullable `Utf8` field of this type.
+    pub fn field(self, name: impl Into<String>) -> Field {
+        let metadata = HashMap::from([(DECLARED_TYPE.to_owned(), self.name().to_owned())]);
+        Field::new(name, DataType::Utf8, true).with_metadata(metadata)
+    }
+}
 
 /// What the name of a flag column begins with; the name of the column that it is about follows.
 const EXPLICIT_NULL_PREFIX: &str = "_airbyte_null_";
@@ -74,6 +153,15 @@ pub fn is_bookkeeping(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_declares_its_type() {
+        for kind in DeclaredType::ALL {
+            assert_eq!(DeclaredType::of(&kind.field("x")), Some(kind));
+        }
+        let plain = Field::new("x", DataType::Utf8, true);
+        assert_eq!(DeclaredType::of(&plain), None);
+    }
 
     #[test]
     fn flags_name_their_column() {

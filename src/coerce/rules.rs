@@ -8,7 +8,7 @@ use super::literal::LiteralType;
 use super::target::Target;
 use super::{CoerceError, function, source};
 use crate::object::{Field, FieldType};
-use crate::source::DECLARED_TYPE;
+use crate::source::DeclaredType;
 
 /// The exact text of a column's values, null where one has none; the error says why no text of its
 /// type can fill the field.
@@ -33,10 +33,10 @@ pub(super) fn source_text(source: &SourceField, field: &Field) -> Result<Expr, S
     }
 }
 
-/// Whether the texts of a decoded column are declared to be numbers.
+/// Whether the texts of a column are declared to be numbers.
 fn is_declared_number(source: &SourceField) -> bool {
-    let declared = source.metadata().get(DECLARED_TYPE).map(String::as_str);
-    matches!(declared, Some("integer" | "number"))
+    let declared = DeclaredType::of(source);
+    matches!(declared, Some(DeclaredType::Integer | DeclaredType::Number))
 }
 
 /// The cells made of a text; `explicit_null` is the column that tells which nulls are stated.

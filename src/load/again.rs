@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
-use super::budget::Grant;
+use super::budget::Reservation;
 use super::judge::Outcome;
 use super::loader::Load;
 use super::memory::{batch_bytes, rebuilt_bytes};
@@ -145,7 +145,7 @@ pub(super) struct Rebuilt {
     pub(super) chunk: Chunk,
     pub(super) merged: Vec<MergedRow>,
     /// Memory of the cells.
-    pub(super) cells: Grant,
+    pub(super) cells: Reservation,
 }
 
 /// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
@@ -153,7 +153,7 @@ pub(super) struct Rebuilt {
 pub(super) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
     let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
-    let mut cells = load.org.budget().grant(0);
+    let mut cells = load.org.budget().reserve(0);
     for read in recoerced(load, rows) {
         let read = read?;
         cells.grow(read.bytes);

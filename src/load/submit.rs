@@ -14,7 +14,7 @@ use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
 use super::again::{self, ATTEMPTS, Rebuilt, Round, rebuild};
-use super::budget::Grant;
+use super::budget::Reservation;
 use super::checkpoint::End;
 use super::intake::Closed;
 use super::judge::{Outcome, judge};
@@ -26,7 +26,7 @@ use super::settle::Again;
 /// What a chunk gives back when its job is closed.
 struct Held {
     rows: RowSet,
-    cells: Grant,
+    cells: Reservation,
     staging: Staging,
 }
 

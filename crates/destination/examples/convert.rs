@@ -1,5 +1,5 @@
 //! A file of Airbyte lines -> the CSV that a load of them would upload, as files, with no network:
-//! the library's own decode, coerce, chunk and CSV, so that any other tool can be measured on the
+//! the project's own decode, coerce, chunk and CSV, so that any other tool can be measured on the
 //! same work.
 //!
 //! ```sh
@@ -24,11 +24,12 @@ use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::buffer::BooleanBuffer;
 use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::Coercion;
-use arrow_salesforce::decode::{Decoder, Line, LineSplitter, StreamSchema};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use arrow_salesforce::options::ValueOptions;
 use arrow_salesforce::rows::KeySet;
+use arrow_salesforce_decode::LineSplitter;
 use clap::Parser;
+use destination_salesforce::protocol::{Line, MessageDecoder, StreamSchema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use watch::{Step, Times, Watch};
@@ -173,7 +174,7 @@ fn plan<'a>(
     };
     let operation = configured.operation()?;
     let stream = &configured.stream;
-    let schema = StreamSchema::from_json_schema_text(
+    let schema = StreamSchema::from_json_schema(
         &stream.name,
         stream.namespace.as_deref(),
         stream.json_schema.get(),
@@ -196,7 +197,7 @@ fn plan<'a>(
         file: file.take(part.end - part.start),
         block: vec![0; BLOCK_BYTES],
         lines: LineSplitter::default(),
-        decoder: Decoder::new(vec![schema])?,
+        decoder: MessageDecoder::new(&[schema])?,
         passed_over: 0,
         watch: Watch::default(),
     };
@@ -246,7 +247,7 @@ struct Source {
     file: Take<File>,
     block: Vec<u8>,
     lines: LineSplitter,
-    decoder: Decoder,
+    decoder: MessageDecoder,
     passed_over: u64,
     watch: Watch,
 }

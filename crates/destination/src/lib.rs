@@ -11,6 +11,7 @@ mod input;
 mod log;
 mod message;
 mod pending;
+pub mod protocol;
 mod rotation;
 mod spec;
 mod state;

@@ -15,11 +15,11 @@ use super::catalog::{self, CatalogStream};
 use super::config::Config;
 use super::input::{Input, InputStream, Shared};
 use super::message::{Message, Output, StreamDescriptor};
+use super::protocol::{MessageDecoder, StreamSchema};
 use super::rotation;
 use super::state::{Scope, State, Statistics};
 use super::summary::{self, Totals};
 use super::{Failure, Failures};
-use arrow_salesforce::decode::{Decoder, StreamSchema};
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::load::{Counts, Event, Events, Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
@@ -70,7 +70,7 @@ pub(super) async fn run(
         events.push(numbered(index, load_events));
         streams.push(Stream::new(descriptor.clone()));
     }
-    let decoder = Decoder::new(schemas).map_err(Error::from)?;
+    let decoder = MessageDecoder::new(&schemas).map_err(Error::from)?;
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&shared))?;
     let mut sync = Sync {
         output,
@@ -92,7 +92,7 @@ pub(super) async fn run(
 fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, Failure> {
     let StreamDescriptor { name, namespace } = &stream.descriptor;
     let schema =
-        StreamSchema::from_json_schema_text(name, namespace.as_deref(), stream.json_schema.get())
+        StreamSchema::from_json_schema(name, namespace.as_deref(), stream.json_schema.get())
             .map_err(|error| Failure::of(error.into(), &stream.descriptor))?;
     Ok(if nulls == NullHandling::Clear {
         schema.with_explicit_nulls()
@@ -176,11 +176,7 @@ type Numbered = (usize, Result<Event>);
 
 /// The events of stream `index`.
 fn numbered(index: usize, events: Events) -> BoxStream<'static, Numbered> {
-    stream::unfold(events, move |mut events| async move {
-        let event = events.next().await?;
-        Some(((index, event), events))
-    })
-    .boxed()
+    events.map(move |event| (index, event)).boxed()
 }
 
 /// A stream, as far as it has been printed.
@@ -288,7 +284,8 @@ impl Sync<'_> {
                 summary::load(&stream.descriptor, &report);
                 Ok(())
             }
-            Event::Rejected(_) => Ok(()),
+            // Rejected records go to the store, or are only counted.
+            _ => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["options", "rows", "source"],
     &["object", "storage"],
-    &["coerce", "decode"],
+    &["coerce"],
     &["chunk"],
     &["bulk", "reject"],
     &["load"],

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::coerce::Coercion;
-use arrow_salesforce::decode::{Decoder, Line, StreamSchema};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use arrow_salesforce::options::ValueOptions;
+use destination_salesforce::protocol::{Line, MessageDecoder, StreamSchema};
 
 use super::describe::describe;
 use super::records::{self, Messages, Shape, Stream};
@@ -37,7 +37,7 @@ pub(crate) fn lines(shape: Shape, rows: u64) -> impl Iterator<Item = Vec<u8>> {
 pub(crate) fn schema(shape: Shape) -> StreamSchema {
     let catalog = records::catalog(&[Stream::new(shape, 0)]);
     let schema = &catalog["streams"][0]["stream"]["json_schema"];
-    StreamSchema::from_json_schema(shape.name(), None, schema).unwrap()
+    StreamSchema::from_json_schema(shape.name(), None, &schema.to_string()).unwrap()
 }
 
 pub(crate) fn coercion(shape: Shape, operation: &Operation) -> Arc<Coercion> {
@@ -54,7 +54,7 @@ pub(crate) fn upsert() -> Operation {
     }
 }
 
-pub(crate) fn decode(decoder: &mut Decoder, lines: &[Vec<u8>]) -> RecordBatch {
+pub(crate) fn decode(decoder: &mut MessageDecoder, lines: &[Vec<u8>]) -> RecordBatch {
     for line in lines {
         assert!(matches!(decoder.line(line), Line::Record { .. }));
     }
@@ -63,7 +63,7 @@ pub(crate) fn decode(decoder: &mut Decoder, lines: &[Vec<u8>]) -> RecordBatch {
 
 /// The source batches of a job.
 pub(crate) fn sources(shape: Shape) -> Vec<RecordBatch> {
-    let mut decoder = Decoder::new(vec![schema(shape)]).unwrap();
+    let mut decoder = MessageDecoder::new(&[schema(shape)]).unwrap();
     let mut batches = Vec::new();
     for line in lines(shape, job_rows(shape)) {
         if matches!(decoder.line(&line), Line::Record { full: true, .. }) {

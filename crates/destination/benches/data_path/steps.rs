@@ -1,9 +1,9 @@
 //! From lines to CSV, one batch.
 
 use arrow_salesforce::chunk::{Chunker, RowOrdinals, row_sizes};
-use arrow_salesforce::decode::Decoder;
 use arrow_salesforce::object::Operation;
 use criterion::{Criterion, Throughput};
+use destination_salesforce::protocol::MessageDecoder;
 
 use super::input::{BATCH, SHAPES, coercion, decode, lines, schema};
 
@@ -17,7 +17,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
         };
         let lines: Vec<Vec<u8>> = lines(shape, rows).collect();
         let coercion = coercion(shape, &Operation::Insert);
-        let mut decoder = Decoder::new(vec![schema(shape)]).unwrap();
+        let mut decoder = MessageDecoder::new(&[schema(shape)]).unwrap();
         let batch = decode(&mut decoder, &lines);
         let cells = coercion.apply(&batch).unwrap().batch;
         let mut chunker = Chunker::new(coercion.cells_schema(), 100_000_000, None).unwrap();

@@ -3,7 +3,7 @@ use std::io::{self, Cursor};
 use serde_json::json;
 
 use super::*;
-use arrow_salesforce::decode::StreamSchema;
+use crate::protocol::StreamSchema;
 use arrow_salesforce::error::ErrorKind;
 
 /// An intake of the streams `a` and `n.b` that have both ended.
@@ -18,7 +18,7 @@ fn intake() -> Intake {
             namespace: Some("n".into()),
         },
     ];
-    let json_schema = json!({"properties": {"LastName": {"type": "string"}}});
+    let json_schema = json!({"properties": {"LastName": {"type": "string"}}}).to_string();
     let schemas = descriptors.each_ref().map(|stream| {
         let namespace = stream.namespace.as_deref();
         StreamSchema::from_json_schema(&stream.name, namespace, &json_schema).unwrap()
@@ -35,7 +35,7 @@ fn intake() -> Intake {
     });
     Intake {
         streams: streams.collect(),
-        decoder: Decoder::new(schemas.into()).unwrap(),
+        decoder: MessageDecoder::new(&schemas).unwrap(),
         shared: Arc::default(),
         runtime: Handle::current(),
         of_all: None,

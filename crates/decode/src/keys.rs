@@ -1,0 +1,227 @@
+//! Keys of records -> columns, without hashing where records have their keys in a steady order.
+
+use std::collections::HashMap;
+
+/// Beyond the columns, so many spellings of keys are remembered: records with generated keys must
+/// not fill the memory.
+const REMEMBERED_KEYS: usize = 256;
+
+/// What a key of a record means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// It feeds this column.
+    Column(usize),
+    /// It would feed a column in another letter case, but the record has that column's exact key.
+    Shadowed,
+    /// The stream has no such column.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Known {
+    name: String,
+    /// The column it feeds; a column's own name stands at the column's index.
+    column: Option<usize>,
+    /// The key that came after this one last time.
+    next: usize,
+    /// The last record that had it.
+    record: u64,
+    /// How it stands in a line without blanks, colon included; none if that takes escapes.
+    written: Option<Box<[u8]>>,
+}
+
+/// The keys that one stream has had so far.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// Number of columns.
+    columns: usize,
+    known: Vec<Known>,
+    by_name: HashMap<String, usize>,
+    by_lower_name: HashMap<String, usize>,
+    /// The key that the last record began with.
+    first: usize,
+    /// Number of the record being read.
+    record: u64,
+    /// The key before, in the record being read.
+    last: Option<usize>,
+}
+
+impl Keys {
+    pub(crate) fn new<'a>(columns: impl Iterator<Item = &'a str>) -> Self {
+        let mut keys = Self {
+            columns: 0,
+            known: Vec::new(),
+            by_name: HashMap::new(),
+            by_lower_name: HashMap::new(),
+            first: 0,
+            record: 0,
+            last: None,
+        };
+        for (column, name) in columns.enumerate() {
+            let lower = name.to_lowercase();
+            keys.by_lower_name.entry(lower).or_insert(column);
+            keys.remember(name, Some(column));
+            keys.columns += 1;
+        }
+        keys
+    }
+
+    /// Number of columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The name of a column.
+    pub(crate) fn column_name(&self, column: usize) -> Option<&str> {
+        self.known.get(column).map(|known| known.name.as_str())
+    }
+
+    /// Goes on to the next record.
+    pub(crate) fn start_record(&mut self) {
+        self.record += 1;
+        self.last = None;
+    }
+
+    /// What the record's next key means if it is the one that came here last time, and its length
+    /// in the line, colon included. `line` begins with the key.
+    #[inline]
+    pub(crate) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
+        let guess = self.guess();
+        let written = self.known.get(guess)?.written.as_deref()?;
+        let length = written.len();
+        line.starts_with(written).then(|| (self.see(guess), length))
+    }
+
+    /// What the record's next key means: a column's exact name first, else its name in any case.
+    pub(crate) fn find(&mut self, name: &str) -> Key {
+        let guess = self.guess();
+        match self.known.get(guess) {
+            Some(known) if known.name == name => self.see(guess),
+            _ => self.look_up(name),
+        }
+    }
+
+    fn guess(&self) -> usize {
+        match self.last {
+            Some(last) => self.known[last].next,
+            None => self.first,
+        }
+    }
+
+    fn see(&mut self, index: usize) -> Key {
+        self.last = Some(index);
+        let known = &mut self.known[index];
+        known.record = self.record;
+        match known.column {
+            Some(column) if column == index => Key::Column(column),
+            column => self.in_any_case(column),
+        }
+    }
+
+    fn in_any_case(&self, column: Option<usize>) -> Key {
+        match column {
+            Some(column) if self.known[column].record == self.record => Key::Shadowed,
+            Some(column) => Key::Column(column),
+            None => Key::Unknown,
+        }
+    }
+
+    #[cold]
+    fn look_up(&mut self, name: &str) -> Key {
+        let index = match self.by_name.get(name) {
+            Some(index) => *index,
+            None => {
+                let column = self.by_lower_name.get(&name.to_lowercase()).copied();
+                if self.known.len() >= self.columns + REMEMBERED_KEYS {
+                    return self.in_any_case(column);
+                }
+                self.remember(name, column)
+            }
+        };
+        match self.last {
+            Some(last) => self.known[last].next = index,
+            None => self.first = index,
+        }
+        self.see(index)
+    }
+
+    fn remember(&mut self, name: &str, column: Option<usize>) -> usize {
+        let index = self.known.len();
+        self.known.push(Known {
+            name: name.to_owned(),
+            column,
+            next: index + 1,
+            record: 0,
+            written: written(name),
+        });
+        self.by_name.insert(name.to_owned(), index);
+        index
+    }
+}
+
+fn written(name: &str) -> Option<Box<[u8]>> {
+    let escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+    let plain = !name.bytes().any(escaped);
+    plain.then(|| format!("\"{name}\":").into_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key::{Column, Shadowed, Unknown};
+    use super::*;
+
+    fn keys_of(keys: &mut Keys, names: &[&str]) -> Vec<Key> {
+        keys.start_record();
+        names.iter().map(|name| keys.find(name)).collect()
+    }
+
+    #[test]
+    fn exact_names_then_any_case() {
+        let mut keys = Keys::new(["Name", "name", "Ünit"].into_iter());
+        for _ in 0..2 {
+            assert_eq!(
+                keys_of(&mut keys, &["name", "NAME", "Name", "NAME", "üNIT", "zip"]),
+                [
+                    Column(1),
+                    Column(0),
+                    Column(0),
+                    Shadowed,
+                    Column(2),
+                    Unknown
+                ]
+            );
+            assert_eq!(
+                keys_of(&mut keys, &["NAME", "NAME"]),
+                [Column(0), Column(0)]
+            );
+        }
+        assert_eq!(keys.column_name(2), Some("Ünit"));
+    }
+
+    #[test]
+    fn keys_missing_now_and_then() {
+        let mut keys = Keys::new(["a", "b", "c"].into_iter());
+        assert_eq!(keys_of(&mut keys, &["c", "a"]), [Column(2), Column(0)]);
+        assert_eq!(keys_of(&mut keys, &["b"]), [Column(1)]);
+        assert_eq!(
+            keys_of(&mut keys, &["a", "b", "c"]),
+            [Column(0), Column(1), Column(2)]
+        );
+    }
+
+    #[test]
+    fn generated_keys_are_not_kept_for_ever() {
+        let mut keys = Keys::new(["a"].into_iter());
+        for number in 0..10_000 {
+            assert_eq!(
+                keys_of(&mut keys, &[&format!("k{number}"), "A"]),
+                [Unknown, Column(0)]
+            );
+        }
+        assert_eq!(keys.known.len(), 1 + REMEMBERED_KEYS);
+        assert_eq!(
+            keys_of(&mut keys, &["a", "A", "new"]),
+            [Column(0), Shadowed, Unknown]
+        );
+    }
+}
