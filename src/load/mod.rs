@@ -1,6 +1,5 @@
 //! The engine: rows in, jobs out, ends proved.
 
-mod again;
 #[doc(hidden)]
 pub mod bench;
 mod budget;
@@ -8,13 +7,11 @@ mod checkpoint;
 mod describe;
 mod error;
 mod intake;
-mod judge;
 mod keys;
 mod loader;
 mod memory;
 mod org;
 mod pipeline;
-mod rejected;
 mod report;
 mod rows;
 mod settle;
