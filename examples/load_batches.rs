@@ -55,6 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("Checkpoint {checkpoint}: {accepted} accepted, {rejected} rejected\n");
             }
             Event::Finished(report) => println!("{report}"),
+            _ => {}
         }
     }
     Ok(feeding.await??)

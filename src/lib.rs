@@ -59,7 +59,7 @@ pub mod storage;
 pub use arrow;
 pub use bulk::Credentials;
 pub use error::{Error, ErrorKind, Result};
-pub use load::{Event, Events, Feed, LoadReport, Loader, LoaderBuilder, Org, Rejects};
+pub use load::{Event, Events, Feed, FeedBatch, LoadReport, Loader, LoaderBuilder, Org, Rejects};
 pub use object::Operation;
 pub use object_store;
 pub use options::{LoadOptions, OrgOptions, ValueOptions};

@@ -6,6 +6,7 @@
 //! wakes nobody, so this type adds the waiting.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
@@ -25,6 +26,8 @@ pub(crate) struct Budget {
     pool: Arc<dyn MemoryPool>,
     rows: MemoryReservation,
     for_rows: usize,
+    /// Bytes reserved beside rows, for what goes only after rows have their end.
+    beside: Arc<AtomicUsize>,
     freed: Arc<Notify>,
 }
 
@@ -40,6 +43,7 @@ impl Budget {
             pool,
             rows,
             for_rows,
+            beside: Arc::default(),
             freed: Arc::new(Notify::new()),
         }
     }
@@ -51,25 +55,36 @@ impl Budget {
             .build_arc()
     }
 
-    /// `bytes` for rows, if they are there; always, if no rows are held, so that one batch larger
-    /// than the budget still passes.
-    pub(crate) fn try_grant(&self, bytes: usize) -> Option<Grant> {
+    /// `bytes` for rows, if they are there; always, if nothing is reserved that gives memory back
+    /// by itself: so one batch larger than the budget still passes, and rows that a checkpoint
+    /// waits for pass what is kept until that checkpoint.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let used = self.used();
-        let fits = used == 0 || used + bytes <= self.for_rows;
-        fits.then(|| self.grant(bytes))
+        let alone = used <= self.beside.load(Ordering::Relaxed);
+        let fits = alone || used + bytes <= self.for_rows;
+        fits.then(|| self.reserve(bytes))
     }
 
     /// `bytes` for something that exists already, whether or not they are there.
-    pub(crate) fn grant(&self, bytes: usize) -> Grant {
+    pub(crate) fn reserve(&self, bytes: usize) -> Reservation {
         let reservation = self.rows.new_empty();
         reservation.grow(bytes);
-        Grant {
+        Reservation {
             reservation,
+            beside: None,
             freed: Arc::clone(&self.freed),
         }
     }
 
-    /// Bytes granted now, to rows and to joins.
+    /// As [`Budget::reserve`], for what is kept until rows have their end.
+    pub(crate) fn reserve_beside(&self, bytes: usize) -> Reservation {
+        self.beside.fetch_add(bytes, Ordering::Relaxed);
+        let mut reservation = self.reserve(bytes);
+        reservation.beside = Some(Arc::clone(&self.beside));
+        reservation
+    }
+
+    /// Bytes reserved now, for rows and for joins.
     pub(crate) fn used(&self) -> usize {
         self.pool.reserved()
     }
@@ -84,43 +99,61 @@ impl Budget {
         self.used() > self.for_rows / 2
     }
 
-    /// Told when something was given back.
+    /// Notified when something was given back.
     pub(crate) fn freed(&self) -> &Notify {
         &self.freed
     }
 }
 
-/// Bytes of the budget, given back when dropped.
+/// Bytes of the memory budget, given back when dropped.
 #[derive(Debug)]
-pub struct Grant {
+pub struct Reservation {
     reservation: MemoryReservation,
+    /// Where it is counted too, if it is for something beside rows. Its size does not change then.
+    beside: Option<Arc<AtomicUsize>>,
     freed: Arc<Notify>,
 }
 
-impl Grant {
+impl Reservation {
+    /// How many bytes it is.
+    pub fn bytes(&self) -> usize {
+        self.reservation.size()
+    }
+
     /// Takes `bytes` more, for something that exists already.
     pub(crate) fn grow(&mut self, bytes: usize) {
         self.reservation.grow(bytes);
     }
 
-    /// Holds `bytes` from now on, for something that exists already.
+    /// Takes `bytes` from now on, for something that exists already.
     pub(crate) fn resize(&mut self, bytes: usize) {
-        if bytes > self.reservation.size() {
-            self.reservation.resize(bytes);
+        let size = self.bytes();
+        if bytes > size {
+            self.grow(bytes - size);
         } else {
             self.shrink_to(bytes);
         }
     }
 
-    /// Takes over what `other` holds.
-    pub(crate) fn absorb(&mut self, other: Self) {
-        self.grow(other.reservation.size());
-        drop(other);
+    /// Takes over what `other` has.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        let bytes = other.bytes();
+        self.grow(bytes);
+        other.shrink_to(0);
+    }
+
+    /// Parts with `bytes`, or with all if it has less.
+    pub(crate) fn split(&mut self, bytes: usize) -> Self {
+        Self {
+            reservation: self.reservation.split(bytes.min(self.bytes())),
+            beside: None,
+            freed: Arc::clone(&self.freed),
+        }
     }
 
     /// Keeps `bytes` and gives the rest back; never grows.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
-        let size = self.reservation.size();
+        let size = self.bytes();
         if bytes < size {
             self.reservation.shrink(size - bytes);
             self.freed.notify_waiters();
@@ -128,9 +161,12 @@ impl Grant {
     }
 }
 
-impl Drop for Grant {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.reservation.free();
+        let bytes = self.reservation.free();
+        if let Some(beside) = &self.beside {
+            beside.fetch_sub(bytes, Ordering::Relaxed);
+        }
         self.freed.notify_waiters();
     }
 }
@@ -143,9 +179,12 @@ mod tests {
     fn a_share_is_kept_for_settling() {
         let budget = Budget::new(1 << 30);
         let total = ((1_usize << 30) - PROGRAM) / 4 * 3;
-        assert!(budget.try_grant(1).is_some());
-        let held = budget.try_grant(total - KEPT_FOR_SETTLING).unwrap();
-        assert!(budget.try_grant(1).is_none(), "reading stops at its share");
+        assert!(budget.try_reserve(1).is_some());
+        let held = budget.try_reserve(total - KEPT_FOR_SETTLING).unwrap();
+        assert!(
+            budget.try_reserve(1).is_none(),
+            "reading stops at its share"
+        );
         assert!(
             budget.pool.reserved() + KEPT_FOR_SETTLING <= total,
             "the join still finds memory"
@@ -157,16 +196,30 @@ mod tests {
     #[test]
     fn a_batch_larger_than_the_budget_passes_alone() {
         let budget = Budget::new(128 << 20);
-        let huge = budget.try_grant(1 << 30).unwrap();
-        assert!(budget.try_grant(1).is_none());
+        let huge = budget.try_reserve(1 << 30).unwrap();
+        assert!(budget.try_reserve(1).is_none());
         drop(huge);
-        assert!(budget.try_grant(1).is_some());
+        assert!(budget.try_reserve(1).is_some());
+    }
+
+    #[test]
+    fn rows_pass_what_waits_for_them() {
+        let budget = Budget::new(128 << 20);
+        let state = budget.reserve_beside(100 << 20);
+        assert!(budget.is_full());
+        let rows = budget.try_reserve(1 << 20).unwrap();
+        assert!(budget.try_reserve(1).is_none(), "one batch at a time");
+        drop((state, rows));
+        assert_eq!(
+            (budget.used(), budget.beside.load(Ordering::Relaxed)),
+            (0, 0)
+        );
     }
 
     #[tokio::test]
     async fn giving_back_wakes_who_waits() {
         let budget = Budget::new(128 << 20);
-        let mut held = budget.try_grant(40 << 20).unwrap();
+        let mut held = budget.try_reserve(40 << 20).unwrap();
         let freed = budget.freed().notified();
         tokio::pin!(freed);
         freed.as_mut().enable();

@@ -18,6 +18,12 @@ pub enum LoadError {
         /// Columns of the batch.
         actual: String,
     },
+    /// The checkpoints of a batch are no ascending list of its rows.
+    #[error(
+        "the checkpoints of a batch are out of order, or behind more rows or bytes than it has; set \
+         them in the order of their rows, counted from the start of the batch"
+    )]
+    Checkpoints,
     /// The object is not there for this user, but others of such a name are.
     #[error(
         "object {object} does not exist or the user may not see it; did you mean {similar}? Check the \
@@ -126,9 +132,10 @@ impl LoadError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Schema { .. } | Self::NoObject { .. } | Self::TooManyRejected { .. } => {
-                ErrorKind::Config
-            }
+            Self::Schema { .. }
+            | Self::Checkpoints
+            | Self::NoObject { .. }
+            | Self::TooManyRejected { .. } => ErrorKind::Config,
             Self::Stopped
             | Self::Unprocessed { .. }
             | Self::Indeterminate { .. }

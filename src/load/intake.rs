@@ -18,9 +18,10 @@ use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet, WaitingRow};
 
 use super::LoadError;
-use super::budget::Grant;
+use super::budget::Reservation;
+use super::feed::{Checkpoint, FeedBatch, FeedMessage};
 use super::keys::InFlight;
-use super::loader::{Event, Fed, Load, Mark};
+use super::loader::{Event, Load};
 use super::memory::{batch_bytes, rebuilt_bytes};
 use super::org::Staging;
 use super::submit::retry::{Recoerced, recoerced};
@@ -51,7 +52,7 @@ pub(super) struct Closed {
     pub(super) rows: RowSet,
     pub(super) rejects: Vec<RejectedRow>,
     /// Memory of the cells.
-    pub(super) cells: Grant,
+    pub(super) cells: Reservation,
     pub(super) staging: Staging,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Intake {
     /// Rows of the open chunk that are rejected already.
     rejects: Vec<RejectedRow>,
     /// Memory of the open chunk's cells.
-    cells: Grant,
+    cells: Reservation,
     /// When the open chunk is closed at the latest.
     deadline: Option<Instant>,
     /// Rows before this ordinal are submitted as soon as their keys allow.
@@ -76,7 +77,7 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn new(load: Arc<Load>, events: mpsc::Sender<Result<Event>>) -> Result<Self> {
         let chunker = load.chunker()?;
-        let cells = load.org.budget().grant(0);
+        let cells = load.org.budget().reserve(0);
         Ok(Self {
             load,
             events,
@@ -92,7 +93,7 @@ impl Intake {
 
     /// Takes rows until the feed ends, then waits for every job. After an error nothing new is
     /// submitted, but jobs in flight still come to their end.
-    pub(super) async fn run(mut self, rows: mpsc::Receiver<Fed>) -> Result<()> {
+    pub(super) async fn run(mut self, rows: mpsc::Receiver<FeedMessage>) -> Result<()> {
         let mut outcome = self.take(rows).await;
         if outcome.is_err() {
             self.load.stop.cancel();
@@ -115,26 +116,25 @@ impl Intake {
         outcome
     }
 
-    async fn take(&mut self, mut rows: mpsc::Receiver<Fed>) -> Result<()> {
+    async fn take(&mut self, mut rows: mpsc::Receiver<FeedMessage>) -> Result<()> {
         loop {
             match self.next(&mut rows).await? {
-                Some(Fed::Rows {
-                    batch,
-                    bytes,
-                    marks,
-                }) => self.batch(&batch, bytes, &marks).await?,
-                Some(Fed::Flush) => {
+                Some(FeedMessage::Rows { batch, memory }) => self.batch(batch, memory).await?,
+                Some(FeedMessage::Flush) => {
                     self.flushed = self.load.checkpoints().next_ordinal();
                     self.close()?;
                 }
-                Some(Fed::End) => return self.finish().await,
+                Some(FeedMessage::End) => return self.finish().await,
                 None => return Err(LoadError::Stopped.into()),
             }
         }
     }
 
-    /// The next that was fed; closes the open chunk when its time comes.
-    async fn next(&mut self, rows: &mut mpsc::Receiver<Fed>) -> Result<Option<Fed>> {
+    /// The next message of the feed; closes the open chunk when its time comes.
+    async fn next(
+        &mut self,
+        rows: &mut mpsc::Receiver<FeedMessage>,
+    ) -> Result<Option<FeedMessage>> {
         loop {
             self.release().await?;
             let load = Arc::clone(&self.load);
@@ -151,7 +151,7 @@ impl Intake {
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
                 () = load.close_open.notified() => self.close()?,
                 () = sleep_until(due), if self.deadline.is_some() => self.close()?,
-                fed = rows.recv(), if !crowded => return Ok(fed),
+                message = rows.recv(), if !crowded => return Ok(message),
                 () = freed, if crowded => {}
             }
         }
@@ -180,25 +180,40 @@ impl Intake {
         }
     }
 
-    async fn batch(&mut self, batch: &RecordBatch, bytes: u64, marks: &[Mark]) -> Result<()> {
-        self.account(batch.num_rows(), bytes, marks);
-        let first = self.load.checkpoints().next_ordinal() - batch.num_rows() as u64;
-        for from in (0..batch.num_rows()).step_by(ROWS_AT_ONCE) {
-            let rows = ROWS_AT_ONCE.min(batch.num_rows() - from);
-            self.rows(first + from as u64, batch.slice(from, rows))
-                .await?;
+    async fn batch(&mut self, batch: FeedBatch, mut memory: Reservation) -> Result<()> {
+        let (batch, bytes, checkpoints) = batch.into_parts();
+        let rows = batch.num_rows();
+        self.account(rows, bytes, &checkpoints);
+        let first = self.load.checkpoints().next_ordinal() - rows as u64;
+        let mut from = 0;
+        while from < rows {
+            // Rows that waited for a key are older.
+            self.release().await?;
+            if self.load.stop.is_cancelled() {
+                return Err(LoadError::Stopped.into());
+            }
+            let slice = batch.slice(from, ROWS_AT_ONCE.min(rows - from));
+            let ordinal = first + from as u64;
+            from += slice.num_rows();
+            let memory = if from < rows {
+                memory.split(batch_bytes(&slice))
+            } else {
+                memory.split(usize::MAX)
+            };
+            self.rows(ordinal, slice, memory)?;
         }
         Ok(())
     }
 
     /// Counts rows into the intervals between checkpoints.
-    fn account(&self, rows: usize, bytes: u64, marks: &[Mark]) {
+    fn account(&self, rows: usize, bytes: u64, within: &[Checkpoint]) {
         let mut checkpoints = self.load.checkpoints();
         let (mut counted, mut counted_bytes) = (0, 0);
-        for mark in marks {
-            checkpoints.read((mark.row - counted) as u64, mark.bytes - counted_bytes);
-            checkpoints.mark(mark.id);
-            (counted, counted_bytes) = (mark.row, mark.bytes);
+        for checkpoint in within {
+            let (rows, bytes) = (checkpoint.row - counted, checkpoint.bytes - counted_bytes);
+            checkpoints.read(rows as u64, bytes);
+            checkpoints.mark(checkpoint.id);
+            (counted, counted_bytes) = (checkpoint.row, checkpoint.bytes);
         }
         checkpoints.read((rows - counted) as u64, bytes - counted_bytes);
         drop(checkpoints);
@@ -206,12 +221,11 @@ impl Intake {
     }
 
     /// Takes rows into the open chunk, closing chunks as they fill.
-    async fn rows(&mut self, first: u64, batch: RecordBatch) -> Result<()> {
-        let grant = self.memory(batch_bytes(&batch)).await?;
+    fn rows(&mut self, first: u64, batch: RecordBatch, memory: Reservation) -> Result<()> {
         let coerced = self.load.coercion.apply(&batch)?;
         let rows = batch.num_rows();
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
-        self.load.rows.push(first, batch, grant);
+        self.load.rows.push(first, batch, memory);
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
         let pushed = self
             .chunker
@@ -230,16 +244,17 @@ impl Intake {
         rejects.sort_by_key(|row| row.ordinal);
         self.load.tally().nulls_left += self.nulls_left(&coerced.batch, first, &rejects);
         self.rejects.append(&mut rejects);
-        let grant = self.load.org.budget().grant(new_bytes);
-        self.pushed(pushed.closed, grant)
+        let cells = self.load.org.budget().reserve(new_bytes);
+        self.pushed(pushed.closed, cells)
     }
 
-    /// Submits the chunks that rows closed as they came; `grant` is for the cells of those rows.
-    fn pushed(&mut self, closed: Vec<Chunk>, grant: Grant) -> Result<()> {
+    /// Submits the chunks that rows closed as they came; `cells` is
+    /// the memory of those rows' cells.
+    fn pushed(&mut self, closed: Vec<Chunk>, cells: Reservation) -> Result<()> {
         for chunk in closed {
             self.submit(chunk)?;
         }
-        self.cells.absorb(grant);
+        self.cells.absorb(cells);
         if self.deadline.is_none() && !self.chunker.is_empty() {
             self.deadline = Some(Instant::now() + self.load.options.flush_interval);
         }
@@ -249,6 +264,8 @@ impl Intake {
             self.chunker.open_bytes()
         };
         self.load.open_bytes.store(open_bytes, Ordering::Relaxed);
+        // Who waits for memory may have found nothing to close yet.
+        self.load.org.budget().freed().notify_waiters();
         let full = Some(self.chunker.open_rows()) == self.load.options.max_job_rows;
         if full || self.rejects.len() >= LOCAL_REJECTS {
             self.close()?;
@@ -273,11 +290,11 @@ impl Intake {
                 self.close()?;
                 continue;
             }
-            let Some(grant) = self.memory_again(memory_of(&cells)).await? else {
+            let Some(memory) = self.memory_again(memory_of(&cells)).await? else {
                 continue;
             };
             load.keys().take(&ready);
-            let cut = self.push_again(cells, grant)?;
+            let cut = self.push_again(cells, memory)?;
             self.push_rest(rest, cut)?;
             if oldest.row < self.flushed {
                 self.close()?;
@@ -293,10 +310,10 @@ impl Intake {
         while !rows.is_empty() && !cut {
             let (next, later) = rows.split_at(ROWS_AT_ONCE.min(rows.len()));
             let cells = coerced_again(&load, next)?;
-            let Some(grant) = load.org.budget().try_grant(memory_of(&cells)) else {
+            let Some(memory) = load.org.budget().try_reserve(memory_of(&cells)) else {
                 break;
             };
-            cut = self.push_again(cells, grant)?;
+            cut = self.push_again(cells, memory)?;
             rows = later;
         }
         if !rows.is_empty() {
@@ -307,7 +324,7 @@ impl Intake {
     }
 
     /// Puts rows into the open chunk that were in one before; answers whether a chunk was closed.
-    fn push_again(&mut self, rows: Vec<Recoerced>, grant: Grant) -> Result<bool> {
+    fn push_again(&mut self, rows: Vec<Recoerced>, memory: Reservation) -> Result<bool> {
         let mut closed = Vec::new();
         for rows in rows {
             let pushed = self.chunker.push(&rows.cells, rows.ordinals, None)?;
@@ -319,7 +336,7 @@ impl Intake {
             closed.extend(pushed.closed);
         }
         let cut = !closed.is_empty();
-        self.pushed(closed, grant)?;
+        self.pushed(closed, memory)?;
         Ok(cut || self.chunker.is_empty())
     }
 
@@ -339,9 +356,9 @@ impl Intake {
 
     /// Memory for waiting rows, as [`Intake::try_memory`]. Where nothing of this load would give
     /// memory back, they get it at once: the keys they wait for take some as well.
-    async fn memory_again(&mut self, bytes: usize) -> Result<Option<Grant>> {
+    async fn memory_again(&mut self, bytes: usize) -> Result<Option<Reservation>> {
         if self.jobs.is_empty() && self.chunker.is_empty() {
-            return Ok(Some(self.load.org.budget().grant(bytes)));
+            return Ok(Some(self.load.org.budget().reserve(bytes)));
         }
         self.try_memory(bytes).await
     }
@@ -363,26 +380,16 @@ impl Intake {
         nulls.sum::<usize>() as u64
     }
 
-    /// Waits for memory; meanwhile rows that waited for their key go on.
-    async fn memory(&mut self, bytes: usize) -> Result<Grant> {
-        loop {
-            self.release().await?;
-            if let Some(grant) = self.try_memory(bytes).await? {
-                return Ok(grant);
-            }
-        }
-    }
-
     /// Memory if it is there. If not, waits for something that may make room; meanwhile closes the
     /// open chunk if that is what does.
-    async fn try_memory(&mut self, bytes: usize) -> Result<Option<Grant>> {
+    async fn try_memory(&mut self, bytes: usize) -> Result<Option<Reservation>> {
         let load = Arc::clone(&self.load);
         let budget = load.org.budget();
         let freed = budget.freed().notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        if let Some(grant) = budget.try_grant(bytes) {
-            return Ok(Some(grant));
+        if let Some(memory) = budget.try_reserve(bytes) {
+            return Ok(Some(memory));
         }
         if load.org.relieve().await? {
             return Ok(None);
@@ -417,7 +424,7 @@ impl Intake {
             keys: None,
             rows: RowSet::new(),
             rejects: std::mem::replace(&mut self.rejects, later),
-            cells: std::mem::replace(&mut self.cells, self.load.org.budget().grant(0)),
+            cells: std::mem::replace(&mut self.cells, self.load.org.budget().reserve(0)),
             staging: self.load.org.staging(),
         };
         let closed = closed.merge(&self.load, fresh)?;

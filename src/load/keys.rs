@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::rows::{KeyDigest, KeyMap, KeySet, WaitingRow};
 
-use super::budget::Grant;
+use super::budget::Reservation;
 use super::loader::Load;
 
 /// Memory that a key in flight takes, in the set of all and in the list of its chunk.
@@ -25,7 +25,7 @@ pub(crate) struct Keys {
     waiting: KeyMap<Vec<u64>>,
     rows: usize,
     ready: VecDeque<KeyDigest>,
-    memory: Option<Grant>,
+    memory: Option<Reservation>,
 }
 
 impl Keys {
@@ -105,7 +105,7 @@ impl Load {
     pub(super) fn send_keys(self: &Arc<Self>, keys: Vec<KeyDigest>) -> InFlight {
         self.keys().send(&keys);
         InFlight {
-            memory: self.org.budget().grant(keys.len() * KEY_BYTES),
+            memory: self.org.budget().reserve(keys.len() * KEY_BYTES),
             keys,
             load: Arc::clone(self),
         }
@@ -117,7 +117,7 @@ impl Load {
         let bytes = keys.waiting_rows() * WAITING_BYTES;
         let memory = keys
             .memory
-            .get_or_insert_with(|| self.org.budget().grant(0));
+            .get_or_insert_with(|| self.org.budget().reserve(0));
         memory.resize(bytes);
     }
 }
@@ -129,7 +129,7 @@ pub(super) struct InFlight {
     keys: Vec<KeyDigest>,
     /// What they take.
     #[allow(dead_code, reason = "held for its drop")]
-    memory: Grant,
+    memory: Reservation,
 }
 
 impl Drop for InFlight {

@@ -1,5 +1,4 @@
-//! What users hold: a [`Loader`] for one object, a [`Feed`] to put rows in, [`Events`] to hear what
-//! became of them.
+//! A [`Loader`] for one object: built once, it starts loads.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -8,7 +7,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, JobTarget};
@@ -19,23 +18,20 @@ use crate::object::{Header, Operation};
 use crate::options::{LoadOptions, ValueOptions};
 use crate::reject::{RejectStore, RejectStream};
 
-use super::budget::Grant;
-use super::checkpoint::{Checkpoints, Counts};
+use super::checkpoint::Checkpoints;
+pub(super) use super::event::Event;
+use super::event::Events;
+use super::feed::Feed;
 use super::keys::Keys;
 use super::report::{LoadReport, RejectCounts};
 use super::rows::RowStore;
-use super::{LoadError, Org, describe, pipeline};
-
-/// Batches that may wait between a feed and its load.
-const FEED_BATCHES: usize = 2;
-
-/// Events that may wait to be read.
-const EVENTS: usize = 64;
+use super::{LoadError, Org, describe, event, pipeline};
 
 /// Where rejected records go.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Rejects {
-    /// Into the load's [`Events`], before the checkpoint behind them is told.
+    /// Into the load's [`Events`], before the checkpoint behind them is acknowledged.
     Events,
     /// Into files of a store; checkpoints wait until they are written.
     Store {
@@ -205,8 +201,7 @@ impl Loader {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(&self) -> (Feed, Events) {
-        let (rows_in, rows_out) = mpsc::channel(FEED_BATCHES);
-        let (events_in, events_out) = mpsc::channel(EVENTS);
+        let (sender, events) = event::channel();
         let load = Arc::new(Load {
             client: self.org.client().scoped(),
             org: self.org.clone(),
@@ -228,27 +223,33 @@ impl Loader {
             started: Instant::now(),
         });
         self.org.register(&load);
-        let stop = load.stop.clone();
-        tokio::spawn(pipeline::run(load, rows_out, events_in));
-        let feed = Feed {
-            org: self.org.clone(),
-            rows: rows_in,
-            schema: Arc::clone(&self.schema),
-            stop,
-        };
-        (feed, Events { events: events_out })
+        let schema = Arc::clone(&self.schema);
+        let (feed, messages) = Feed::new(self.org.clone(), schema, load.stop.clone());
+        tokio::spawn(pipeline::run(load, messages, sender));
+        (feed, events)
     }
 
-    /// Loads a whole stream of batches and waits for its end. Rejected records go to the loader's
-    /// store; with [`Rejects::Events`] or [`Rejects::Count`] they are only counted.
+    /// Loads a whole stream of batches and waits for its end.
+    ///
+    /// With [`Rejects::Events`] the rejected records are kept in memory until then; where they may
+    /// be many, let them go to a store, or [start](Loader::start) the load and take them as they
+    /// come.
     ///
     /// # Errors
-    /// What ended the stream or the load before its last row.
-    pub async fn load<S, E>(&self, batches: S) -> Result<LoadReport>
+    /// What ended the stream or the load before its last row. A config error with
+    /// [`Rejects::Count`], which would drop the rejected records.
+    pub async fn load<S, E>(&self, batches: S) -> Result<Loaded>
     where
         S: Stream<Item = Result<RecordBatch, E>> + Send,
         E: Into<Error>,
     {
+        if matches!(self.rejects, Rejects::Count) {
+            return Err(Error::config(
+                "load() with Rejects::Count would drop the rejected records; build the loader with \
+                 Rejects::Events to have them returned or with Rejects::Store to have them stored, \
+                 or use start() if the counts are enough",
+            ));
+        }
         let (mut feed, mut events) = self.start();
         let feeding = async move {
             let mut batches = std::pin::pin!(batches);
@@ -257,203 +258,42 @@ impl Loader {
             }
             feed.finish().await
         };
-        let hearing = async move {
+        let reading = async move {
+            let mut rejected = Vec::new();
             while let Some(event) = events.next().await {
-                if let Event::Finished(report) = event? {
-                    return Ok(*report);
+                match event? {
+                    Event::Rejected(records) => rejected.push(records),
+                    Event::Durable { .. } => {}
+                    Event::Finished(report) => {
+                        return Ok(Loaded {
+                            report: *report,
+                            rejected,
+                        });
+                    }
                 }
             }
             Err(LoadError::Stopped.into())
         };
-        // The load's own error explains why the feed closed, so it is told first.
-        let (fed, heard) = tokio::join!(feeding, hearing);
-        match (fed, heard) {
-            (Ok(()), heard) => heard,
-            (Err(fed), Err(heard)) if heard.is_stopped() => Err(fed),
-            (Err(_), Err(heard)) => Err(heard),
+        // The load's own error explains why the feed closed, so it is the one returned.
+        let (fed, loaded) = tokio::join!(feeding, reading);
+        match (fed, loaded) {
+            (Ok(()), loaded) => loaded,
+            (Err(fed), Err(loaded)) if loaded.is_stopped() => Err(fed),
+            (Err(_), Err(loaded)) => Err(loaded),
             (Err(fed), Ok(_)) => Err(fed),
         }
     }
 }
 
-/// A checkpoint inside a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Rows of the batch before the checkpoint.
-    pub row: usize,
-    /// Bytes received for those rows.
-    pub bytes: u64,
-    /// The checkpoint.
-    pub id: u64,
-}
-
-/// What goes from a feed to its load.
+/// What [`Loader::load`] returns.
 #[derive(Debug)]
-pub(crate) enum Fed {
-    Rows {
-        batch: RecordBatch,
-        bytes: u64,
-        marks: Vec<Mark>,
-    },
-    Flush,
-    End,
-}
-
-/// Puts rows into a load. Dropping it without [`Feed::finish`] stops the load.
-#[derive(Debug)]
-pub struct Feed {
-    org: Org,
-    rows: mpsc::Sender<Fed>,
-    schema: SchemaRef,
-    stop: CancellationToken,
-}
-
-impl Feed {
-    /// Sends rows; waits while memory is used up.
-    ///
-    /// # Errors
-    /// A config error if the columns are not the loader's; [`LoadError::Stopped`] if the load ended
-    /// already: the cause is in its [`Events`].
-    pub async fn send(&mut self, batch: RecordBatch) -> Result<()> {
-        let bytes = batch.get_array_memory_size() as u64;
-        self.send_marked(batch, bytes, Vec::new()).await
-    }
-
-    /// Sets a checkpoint behind all rows sent so far. It is told as [`Event::Durable`] when each of
-    /// them is in Salesforce or rejected.
-    ///
-    /// # Errors
-    /// As [`Feed::send`].
-    pub async fn checkpoint(&mut self, id: u64) -> Result<()> {
-        let empty = RecordBatch::new_empty(Arc::clone(&self.schema));
-        self.send_marked(
-            empty,
-            0,
-            vec![Mark {
-                row: 0,
-                bytes: 0,
-                id,
-            }],
-        )
-        .await
-    }
-
-    /// Sends rows that were received as `bytes`, with the checkpoints among them in order.
-    ///
-    /// # Errors
-    /// As [`Feed::send`].
-    pub async fn send_marked(
-        &mut self,
-        batch: RecordBatch,
-        bytes: u64,
-        marks: Vec<Mark>,
-    ) -> Result<()> {
-        if batch.schema().fields() != self.schema.fields() {
-            let (expected, actual) = (columns(&self.schema), columns(&batch.schema()));
-            return Err(LoadError::Schema { expected, actual }.into());
-        }
-        self.put(Fed::Rows {
-            batch,
-            bytes,
-            marks,
-        })
-        .await
-    }
-
-    /// Submits what was sent so far without waiting for more rows. More may follow.
-    ///
-    /// # Errors
-    /// As [`Feed::send`].
-    pub async fn flush(&mut self) -> Result<()> {
-        self.put(Fed::Flush).await
-    }
-
-    /// No more rows will come: what is open is submitted.
-    ///
-    /// # Errors
-    /// As [`Feed::send`].
-    pub async fn finish(self) -> Result<()> {
-        self.put(Fed::End).await
-    }
-
-    /// Tells the load to stop: jobs in flight come to their end, what became durable is told, and
-    /// rows not yet in a closed job are given up.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    async fn put(&self, fed: Fed) -> Result<()> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(LoadError::Stopped.into()),
-            sent = self.rows.send(fed) => sent.map_err(|_| LoadError::Stopped.into()),
-        }
-    }
-}
-
-/// What a face needs that keeps something of its own until a checkpoint is told.
-impl Feed {
-    /// Memory of something beside the rows that is kept until a checkpoint is told.
-    pub fn hold(&self, bytes: usize) -> Grant {
-        self.org.budget().grant(bytes)
-    }
-
-    /// Whether the memory budget is used up: nothing more should be kept before
-    /// [`Feed::room`], nor rows held back that checkpoints wait for.
-    pub fn is_full(&self) -> bool {
-        self.org.budget().is_full()
-    }
-
-    /// Waits until the memory budget has room.
-    ///
-    /// # Errors
-    /// As [`Feed::send`].
-    pub async fn room(&self) -> Result<()> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(LoadError::Stopped.into()),
-            room = self.org.room() => room,
-        }
-    }
-}
-
-fn columns(schema: &SchemaRef) -> String {
-    let names: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| format!("{} {}", field.name(), field.data_type()))
-        .collect();
-    names.join(", ")
-}
-
-/// What became of the rows.
-#[derive(Debug)]
-pub enum Event {
-    /// Records that were rejected, with their columns as they came and the reason
-    /// ([`crate::reject`] names the columns). Only with [`Rejects::Events`].
-    Rejected(RecordBatch),
-    /// All rows before a checkpoint are in Salesforce or rejected, and the rejected ones stored.
-    Durable {
-        /// The checkpoint.
-        checkpoint: u64,
-        /// Rows of its interval, and of the load up to it.
-        counts: Counts,
-    },
-    /// All rows have their end. The last event of a load.
-    Finished(Box<LoadReport>),
-}
-
-/// The events of a load, in order.
-#[derive(Debug)]
-pub struct Events {
-    events: mpsc::Receiver<Result<Event>>,
-}
-
-impl Events {
-    /// The next event; an error is the last. `None` after the end.
-    pub async fn next(&mut self) -> Option<Result<Event>> {
-        self.events.recv().await
-    }
+#[non_exhaustive]
+pub struct Loaded {
+    /// What the load did.
+    pub report: LoadReport,
+    /// The rejected records, with their columns as they came and the reason ([`crate::reject`]
+    /// names the columns). Empty with [`Rejects::Store`]: the report names the files.
+    pub rejected: Vec<RecordBatch>,
 }
 
 /// A load while it runs: what its tasks share.

@@ -11,7 +11,7 @@ use crate::bulk::{Client, Credentials};
 use crate::error::{Error, Result};
 use crate::options::OrgOptions;
 
-use super::budget::Budget;
+use super::budget::{Budget, Reservation};
 use super::loader::Load;
 use super::rows::RowsError;
 
@@ -199,6 +199,22 @@ impl Org {
             }
         }
         Ok(false)
+    }
+
+    /// Waits for `bytes` of memory for rows, and makes room meanwhile.
+    pub(crate) async fn memory(&self, bytes: usize) -> Result<Reservation> {
+        let budget = self.budget();
+        loop {
+            let freed = budget.freed().notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if let Some(memory) = budget.try_reserve(bytes) {
+                return Ok(memory);
+            }
+            if !self.relieve().await? {
+                freed.await;
+            }
+        }
     }
 
     /// Waits while the memory budget is used up, and makes room meanwhile.

@@ -12,9 +12,10 @@ use crate::error::{Error, Result};
 
 use super::LoadError;
 use super::checkpoint::{Checkpoints, End, Totals};
+use super::feed::FeedMessage;
 use super::intake::Intake;
 use super::keys::Keys;
-use super::loader::{Event, Fed, Load, Tally};
+use super::loader::{Event, Load, Tally};
 use super::report::LoadReport;
 
 /// Rows that have their end before their rejected share is judged.
@@ -26,15 +27,18 @@ const TOP_REASONS: usize = 3;
 /// A load from its first row to its last event.
 pub(super) async fn run(
     load: Arc<Load>,
-    rows: mpsc::Receiver<Fed>,
+    messages: mpsc::Receiver<FeedMessage>,
     events: mpsc::Sender<Result<Event>>,
 ) {
     let drained = CancellationToken::new();
     let telling = tokio::spawn(tell(Arc::clone(&load), events.clone(), drained.clone()));
     let outcome = match Intake::new(Arc::clone(&load), events.clone()) {
-        Ok(intake) => intake.run(rows).await,
+        Ok(intake) => intake.run(messages).await,
         Err(error) => Err(error),
     };
+    if outcome.is_err() {
+        load.stop.cancel();
+    }
     drained.cancel();
     load.ended.notify_one();
     let told = telling.await.map_err(|error| LoadError::from(error).into());

@@ -19,7 +19,7 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 
 use crate::rows::RowSet;
 
-use super::budget::Grant;
+use super::budget::Reservation;
 
 /// Rows could not be packed, moved to disk, or read back.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ struct Stored {
     /// Rows that no closed job holds yet: they will be read again soon.
     not_closed: u64,
     held: Held,
-    grant: Grant,
+    memory: Reservation,
 }
 
 #[derive(Debug, Clone)]
@@ -63,15 +63,15 @@ enum Held {
 }
 
 impl RowStore {
-    /// Takes a batch whose first row has the ordinal `first`, and the memory granted for it.
-    pub(crate) fn push(&self, first: u64, batch: RecordBatch, grant: Grant) {
+    /// Takes a batch whose first row has the ordinal `first`, and the memory reserved for it.
+    pub(crate) fn push(&self, first: u64, batch: RecordBatch, memory: Reservation) {
         let rows = batch.num_rows() as u64;
         let stored = Stored {
             rows,
             without_end: rows,
             not_closed: rows,
             held: Held::Plain(batch),
-            grant,
+            memory,
         };
         self.lock().insert(first, stored);
     }
@@ -189,7 +189,7 @@ impl RowStore {
     fn replace(&self, first: u64, held: Held, bytes: usize) {
         if let Some(stored) = self.lock().get_mut(&first) {
             stored.held = held;
-            stored.grant.shrink_to(bytes);
+            stored.memory.shrink_to(bytes);
         }
     }
 
@@ -267,8 +267,8 @@ mod tests {
         let rows = RowStore::default();
         for range in batches {
             let batch = batch(range.clone());
-            let grant = budget.grant(batch.get_array_memory_size());
-            rows.push(range.start, batch, grant);
+            let memory = budget.reserve(batch.get_array_memory_size());
+            rows.push(range.start, batch, memory);
         }
         rows
     }

@@ -21,7 +21,7 @@ use super::protocol::{Line, MessageDecoder, MessageType};
 use super::state::{Scope, State};
 use super::status::StreamStatus;
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::load::{Feed, Mark};
+use arrow_salesforce::load::{Feed, FeedBatch};
 use arrow_salesforce_decode::LineSplitter;
 
 use read::{BLOCK_BYTES, Block, read_blocks};
@@ -49,7 +49,7 @@ pub(super) struct InputStream {
     feed: Option<Feed>,
     /// The source has said that no more records come.
     ended: bool,
-    /// States since the last batch, by the records before them.
+    /// States since the last batch.
     marks: Vec<Mark>,
     /// Bytes of the record messages since the last batch.
     bytes: u64,
@@ -69,6 +69,16 @@ impl InputStream {
             since: None,
         }
     }
+}
+
+/// A state among the records since the last batch.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Records before it.
+    row: usize,
+    /// Bytes of their messages.
+    bytes: u64,
+    id: u64,
 }
 
 /// The two threads, from outside.
@@ -344,9 +354,9 @@ impl Intake {
         let id = self.next_mark;
         self.next_mark += 1;
         let feed = self.streams[streams.start].feed.as_ref();
-        let held = feed.map(|feed| feed.hold(state.size()));
+        let memory = feed.map(|feed| feed.reserve(state.size()));
         let full = feed.is_some_and(Feed::is_full);
-        self.shared.states.keep(id, state, streams.len(), held);
+        self.shared.states.keep(id, state, streams.len(), memory);
         for index in streams {
             let stream = &mut self.streams[index];
             stream.marks.push(Mark {
@@ -368,7 +378,7 @@ impl Intake {
             return Ok(());
         };
         self.runtime
-            .block_on(self.shared.unless_stopped(feed.room()))
+            .block_on(self.shared.unless_stopped(feed.has_room()))
     }
 
     fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {
@@ -417,7 +427,12 @@ impl Intake {
         let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
-        let sending = feed.send_marked(batch, bytes, marks);
+        let batch = marks
+            .iter()
+            .fold(FeedBatch::new(batch).received(bytes), |batch, mark| {
+                batch.checkpoint(mark.row, mark.bytes, mark.id)
+            });
+        let sending = feed.send(batch);
         self.runtime.block_on(self.shared.unless_stopped(sending))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::state::{State, Statistics};
-use arrow_salesforce::load::{Counts, Grant};
+use arrow_salesforce::load::{Counts, Reservation};
 
 /// The states on their way, by the id of their marks, in the order received.
 #[derive(Debug, Default)]
@@ -21,17 +21,17 @@ struct Pending {
     /// Over the streams that have.
     statistics: Statistics,
     /// The memory it takes.
-    _held: Option<Grant>,
+    _memory: Option<Reservation>,
 }
 
 impl PendingStates {
-    /// Keeps a state, which takes the memory `held`, until `streams` streams have told its mark.
-    pub(super) fn keep(&self, id: u64, state: State, streams: usize, held: Option<Grant>) {
+    /// Keeps a state, which takes `memory`, until `streams` streams have told its mark.
+    pub(super) fn keep(&self, id: u64, state: State, streams: usize, memory: Option<Reservation>) {
         let pending = Pending {
             state,
             streams,
             statistics: Statistics::default(),
-            _held: held,
+            _memory: memory,
         };
         self.lock().insert(id, pending);
     }

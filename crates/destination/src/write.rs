@@ -177,11 +177,7 @@ type Numbered = (usize, Result<Event>);
 
 /// The events of stream `index`.
 fn numbered(index: usize, events: Events) -> BoxStream<'static, Numbered> {
-    stream::unfold(events, move |mut events| async move {
-        let event = events.next().await?;
-        Some(((index, event), events))
-    })
-    .boxed()
+    events.map(move |event| (index, event)).boxed()
 }
 
 /// A stream, as far as it has been printed.
@@ -289,7 +285,8 @@ impl Sync<'_> {
                 summary::load(&stream.descriptor, &report);
                 Ok(())
             }
-            Event::Rejected(_) => Ok(()),
+            // Rejected records go to the store, or are only counted.
+            _ => Ok(()),
         }
     }
 

@@ -28,7 +28,7 @@ pub(in crate::load) async fn reject(
         _ => rejected_records(load.rows.read(&rows), rejects)?,
     };
     let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
-    let held = load.org.budget().grant(bytes);
+    let held = load.org.budget().reserve(bytes);
     deliver(load, records, events).await?;
     drop(held);
     let reasons = rejects.iter().map(|row| &row.reason);

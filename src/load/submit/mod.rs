@@ -17,7 +17,7 @@ use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
-use super::budget::Grant;
+use super::budget::Reservation;
 use super::checkpoint::End;
 use super::intake::Closed;
 use super::loader::{Event, Load};
@@ -30,7 +30,7 @@ use retry::{self as again, ATTEMPTS, Rebuilt, Round, rebuild};
 /// What a chunk gives back when its job is closed.
 struct Held {
     rows: RowSet,
-    cells: Grant,
+    cells: Reservation,
     staging: Staging,
 }
 

@@ -12,7 +12,7 @@ use crate::rows::{MergedRow, RowSet};
 
 use super::judge::Outcome;
 use crate::load::LoadError;
-use crate::load::budget::Grant;
+use crate::load::budget::Reservation;
 use crate::load::loader::Load;
 use crate::load::memory::{batch_bytes, rebuilt_bytes};
 use crate::load::settle::Again;
@@ -145,7 +145,7 @@ pub(in crate::load) struct Rebuilt {
     pub(in crate::load) chunk: Chunk,
     pub(in crate::load) merged: Vec<MergedRow>,
     /// Memory of the cells.
-    pub(in crate::load) cells: Grant,
+    pub(in crate::load) cells: Reservation,
 }
 
 /// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
@@ -153,7 +153,7 @@ pub(in crate::load) struct Rebuilt {
 pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
     let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
-    let mut cells = load.org.budget().grant(0);
+    let mut cells = load.org.budget().reserve(0);
     for read in recoerced(load, rows) {
         let read = read?;
         cells.grow(read.bytes);

@@ -11,10 +11,8 @@ use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Events, LoadReport, Loader, Org};
 use arrow_salesforce::options::{LoadOptions, OrgOptions};
 use arrow_salesforce::{Error, ErrorKind};
-
-use crate::harness::lines::KEY;
-use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
-use crate::harness::sim::TestSim;
+use testkit::KEY;
+use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 pub(crate) async fn org(sim: &TestSim, options: OrgOptions) -> Org {
     let url = sim.url().parse().unwrap();
@@ -71,11 +69,8 @@ async fn one_row() {
     let batch = batch(0..1);
     let org = org(&sim, OrgOptions::default()).await;
 
-    let report = loader(&org, "Contact", &batch)
-        .await
-        .load(stream(vec![batch]))
-        .await
-        .unwrap();
+    let loader = loader(&org, "Contact", &batch).await;
+    let report = loader.load(stream(vec![batch])).await.unwrap().report;
 
     assert_eq!((report.read, report.accepted, report.rejected), (1, 1, 0));
     assert_eq!((report.jobs, report.batches), (1, 1));
@@ -88,7 +83,7 @@ async fn no_rows_make_no_job() {
     let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Contact", &batch(0..1)).await;
 
-    let report = loader.load(stream(Vec::new())).await.unwrap();
+    let report = loader.load(stream(Vec::new())).await.unwrap().report;
 
     assert_eq!((report.read, report.jobs), (0, 0));
     assert!(sim.jobs().await.is_empty());
@@ -127,7 +122,7 @@ async fn columns_of_many_types() {
     let org = org(&sim, OrgOptions::default()).await;
     let loader = loader(&org, "Everything__c", &batch).await;
 
-    let report = loader.load(stream(vec![batch])).await.unwrap();
+    let report = loader.load(stream(vec![batch])).await.unwrap().report;
 
     assert_eq!((report.accepted, report.rejected), (2, 0), "{report}");
     let mut rows = sim.rows("Everything__c").await;
@@ -214,6 +209,7 @@ async fn hear(mut events: Events) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<Str
             }
             Event::Durable { checkpoint, .. } => checkpoints.push((checkpoint, rejected.clone())),
             Event::Finished(report) => return (checkpoints, rejected, *report),
+            other => panic!("{other:?}"),
         }
     }
     panic!("the events ended without a report");
@@ -269,7 +265,10 @@ async fn two_loads_share_an_org() {
         loader.load(stream(vec![batch(30..60)])),
     );
 
-    assert_eq!(first.unwrap().accepted + second.unwrap().accepted, 40);
+    assert_eq!(
+        first.unwrap().report.accepted + second.unwrap().report.accepted,
+        40
+    );
     assert_eq!(sim.column("Contact", KEY).await.len(), 40);
     assert!(sim.most_jobs_at_once().await <= 2);
 }

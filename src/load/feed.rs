@@ -1,0 +1,290 @@
+//! Puts rows into a load, within the memory of the org.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+
+use super::budget::Reservation;
+use super::memory::batch_bytes;
+use super::{LoadError, Org};
+
+/// Batches that may wait between a feed and its load.
+const BATCHES: usize = 2;
+
+/// Rows on their way into a load, with the checkpoints among them.
+#[derive(Debug, Clone)]
+pub struct FeedBatch {
+    rows: RecordBatch,
+    received: u64,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// A checkpoint inside a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    /// Rows of the batch before it.
+    pub(super) row: usize,
+    /// Bytes received for those rows.
+    pub(super) bytes: u64,
+    pub(super) id: u64,
+}
+
+impl FeedBatch {
+    /// A batch without checkpoints, received as so many bytes as it takes in memory.
+    pub fn new(rows: RecordBatch) -> Self {
+        Self {
+            received: rows.get_array_memory_size() as u64,
+            rows,
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// Bytes that the rows were received as: what the counts of checkpoints and the report say.
+    #[must_use]
+    pub fn received(mut self, bytes: u64) -> Self {
+        self.received = bytes;
+        self
+    }
+
+    /// Sets checkpoint `id` behind the first `row` rows of this batch, which were received as the
+    /// first `bytes` of its bytes. Checkpoints of a batch come in the order of their rows.
+    #[must_use]
+    pub fn checkpoint(mut self, row: usize, bytes: u64, id: u64) -> Self {
+        self.checkpoints.push(Checkpoint { row, bytes, id });
+        self
+    }
+
+    fn is_ordered(&self) -> bool {
+        let last = Checkpoint {
+            row: self.rows.num_rows(),
+            bytes: self.received,
+            id: 0,
+        };
+        let mut before = (0, 0);
+        self.checkpoints.iter().chain([&last]).all(|next| {
+            let ordered = before.0 <= next.row && before.1 <= next.bytes;
+            before = (next.row, next.bytes);
+            ordered
+        })
+    }
+
+    /// The rows, the bytes they were received as, and the checkpoints among them.
+    pub(super) fn into_parts(self) -> (RecordBatch, u64, Vec<Checkpoint>) {
+        (self.rows, self.received, self.checkpoints)
+    }
+}
+
+impl From<RecordBatch> for FeedBatch {
+    fn from(rows: RecordBatch) -> Self {
+        Self::new(rows)
+    }
+}
+
+/// What goes from a feed to its load.
+#[derive(Debug)]
+pub(super) enum FeedMessage {
+    Rows {
+        batch: FeedBatch,
+        /// Memory of the rows.
+        memory: Reservation,
+    },
+    Flush,
+    End,
+}
+
+/// Puts rows into a load. Dropping it without [`Feed::finish`] stops the load at once, as
+/// [`Feed::stop`] does.
+#[derive(Debug)]
+pub struct Feed {
+    org: Org,
+    load: mpsc::Sender<FeedMessage>,
+    schema: SchemaRef,
+    stop: CancellationToken,
+    finished: bool,
+}
+
+/// A place for one batch, and memory for its rows. Dropped unused, it gives both back.
+#[derive(Debug)]
+pub struct FeedPermit<'a> {
+    feed: &'a Feed,
+    place: mpsc::Permit<'a, FeedMessage>,
+    memory: Reservation,
+}
+
+impl FeedPermit<'_> {
+    /// Puts a batch into the load, whole and at once. Its rows count with the memory that they
+    /// take, if the permit was made for more or less.
+    ///
+    /// # Errors
+    /// A config error if the columns are not the loader's, or checkpoints are out of order or
+    /// beyond the rows; [`LoadError::Stopped`] if the load ended already: the cause is in its
+    /// [`Events`](super::Events). Then nothing of the batch is loaded.
+    pub fn send(mut self, batch: FeedBatch) -> Result<()> {
+        self.feed.check(&batch)?;
+        self.memory.resize(batch_bytes(&batch.rows));
+        let memory = self.memory;
+        self.place.send(FeedMessage::Rows { batch, memory });
+        Ok(())
+    }
+}
+
+impl Feed {
+    /// A feed of batches of `schema`, and where its load takes them from.
+    pub(super) fn new(
+        org: Org,
+        schema: SchemaRef,
+        stop: CancellationToken,
+    ) -> (Self, mpsc::Receiver<FeedMessage>) {
+        let (load, messages) = mpsc::channel(BATCHES);
+        let feed = Self {
+            org,
+            load,
+            schema,
+            stop,
+            finished: false,
+        };
+        (feed, messages)
+    }
+
+    /// Waits until a batch of about `bytes` bytes of memory may come: until there is a place for it
+    /// between this feed and its load, and memory for its rows. Meanwhile room is made: rows that
+    /// wait for an answer go to disk, open chunks are closed.
+    ///
+    /// More than the budget is given once no other rows are in memory. Cancelled, it takes nothing.
+    /// A permit that is held while another is waited for can keep that one waiting.
+    ///
+    /// # Errors
+    /// [`LoadError::Stopped`] if the load ended already: the cause is in its
+    /// [`Events`](super::Events).
+    pub async fn ready(&self, bytes: usize) -> Result<FeedPermit<'_>> {
+        let place = self.place().await?;
+        let memory = self.unless_stopped(self.org.memory(bytes)).await?;
+        Ok(FeedPermit {
+            feed: self,
+            place,
+            memory,
+        })
+    }
+
+    /// Sends rows; waits while memory is used up.
+    ///
+    /// # Errors
+    /// As [`FeedPermit::send`].
+    pub async fn send(&mut self, batch: impl Into<FeedBatch>) -> Result<()> {
+        let batch = batch.into();
+        self.check(&batch)?;
+        let permit = self.ready(batch_bytes(&batch.rows)).await?;
+        permit.send(batch)
+    }
+
+    /// Sets a checkpoint behind all rows sent so far. [`Event::Durable`](super::Event::Durable)
+    /// acknowledges it when each of them is in Salesforce or rejected.
+    ///
+    /// # Errors
+    /// As [`Feed::ready`].
+    pub async fn checkpoint(&mut self, id: u64) -> Result<()> {
+        let empty = RecordBatch::new_empty(Arc::clone(&self.schema));
+        let batch = FeedBatch::new(empty).received(0).checkpoint(0, 0, id);
+        self.send(batch).await
+    }
+
+    /// Submits what was sent so far without waiting for more rows. More may follow.
+    ///
+    /// # Errors
+    /// As [`Feed::ready`].
+    pub async fn flush(&mut self) -> Result<()> {
+        self.place().await?.send(FeedMessage::Flush);
+        Ok(())
+    }
+
+    /// No more rows will come: what is open is submitted.
+    ///
+    /// # Errors
+    /// As [`Feed::ready`].
+    pub async fn finish(mut self) -> Result<()> {
+        self.place().await?.send(FeedMessage::End);
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Stops the load: jobs in flight come to their end, checkpoints that became durable are
+    /// acknowledged, and rows not yet in a closed job are given up.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Memory of something beside the rows that is kept until a checkpoint is acknowledged. It is
+    /// given at once: what it is for exists already. Ask [`Feed::is_full`] before more is kept.
+    pub fn reserve(&self, bytes: usize) -> Reservation {
+        self.org.budget().reserve_beside(bytes)
+    }
+
+    /// Whether the memory budget is used up: nothing more should be kept before
+    /// [`Feed::has_room`], nor rows held back that checkpoints wait for.
+    pub fn is_full(&self) -> bool {
+        self.org.budget().is_full()
+    }
+
+    /// Waits until the memory budget has room, and makes room meanwhile.
+    ///
+    /// # Errors
+    /// As [`Feed::ready`].
+    pub async fn has_room(&self) -> Result<()> {
+        self.unless_stopped(self.org.room()).await
+    }
+
+    async fn place(&self) -> Result<mpsc::Permit<'_, FeedMessage>> {
+        let place = async {
+            let place = self.load.reserve().await;
+            place.map_err(|_| LoadError::Stopped.into())
+        };
+        self.unless_stopped(place).await
+    }
+
+    async fn unless_stopped<T>(&self, wanted: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(LoadError::Stopped.into()),
+            done = wanted => done,
+        }
+    }
+
+    fn check(&self, batch: &FeedBatch) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(LoadError::Stopped.into());
+        }
+        if batch.rows.schema_ref().fields() != self.schema.fields() {
+            let (expected, actual) = (columns(&self.schema), columns(batch.rows.schema_ref()));
+            return Err(LoadError::Schema { expected, actual }.into());
+        }
+        if !batch.is_ordered() {
+            return Err(LoadError::Checkpoints.into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.stop.cancel();
+        }
+    }
+}
+
+fn columns(schema: &SchemaRef) -> String {
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("{} {}", field.name(), field.data_type()))
+        .collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;
