@@ -1,5 +1,9 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
+pub(super) mod deliver;
+pub(super) mod judge;
+pub(super) mod retry;
+
 use std::sync::Arc;
 
 use tokio::sync::{OwnedMutexGuard, mpsc};
@@ -13,15 +17,15 @@ use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
-use super::again::{self, ATTEMPTS, Rebuilt, Round, rebuild};
 use super::budget::Reservation;
 use super::checkpoint::End;
 use super::intake::Closed;
-use super::judge::{Outcome, judge};
 use super::loader::{Event, Load};
 use super::org::Staging;
-use super::rejected::reject;
 use super::settle::Again;
+use deliver::reject;
+use judge::{Outcome, judge};
+use retry::{self as again, ATTEMPTS, Rebuilt, Round, rebuild};
 
 /// What a chunk gives back when its job is closed.
 struct Held {

@@ -14,26 +14,26 @@ use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 use crate::rows::RowSet;
 
-use super::LoadError;
-use super::loader::Load;
-use super::settle::{
+use crate::load::LoadError;
+use crate::load::loader::Load;
+use crate::load::settle::{
     Again, Counts, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
     Verdict, verdict,
 };
 
 /// What became of the rows of one job; those in neither list are in Salesforce.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(in crate::load) struct Outcome {
     /// Rows that Salesforce refused, by ordinal.
-    pub(super) rejected: Vec<(u64, Arc<Reason>)>,
+    pub(in crate::load) rejected: Vec<(u64, Arc<Reason>)>,
     /// Rows that Salesforce did not process, sorted.
-    pub(super) unprocessed: Vec<u64>,
+    pub(in crate::load) unprocessed: Vec<u64>,
     /// Rows with a key whose end cannot be known, sorted: they may be sent again.
-    pub(super) indeterminate: Vec<u64>,
+    pub(in crate::load) indeterminate: Vec<u64>,
     /// Rows that Salesforce refused for a reason that may pass, sorted.
-    pub(super) passing: Vec<(u64, Again)>,
+    pub(in crate::load) passing: Vec<(u64, Again)>,
     /// Kept until the rejected rows are stored, so that one job's at a time are in memory.
-    pub(super) turn: Option<OwnedMutexGuard<()>>,
+    pub(in crate::load) turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Says what became of the rows `sent` in a job.
@@ -41,7 +41,11 @@ pub(super) struct Outcome {
 /// # Errors
 /// A config error if the job was refused as a whole; [`LoadError::Indeterminate`] if
 /// Salesforce cannot say what became of some inserted rows.
-pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Outcome> {
+pub(in crate::load) async fn judge(
+    load: &Arc<Load>,
+    ended: &EndedJob,
+    sent: &RowSet,
+) -> Result<Outcome> {
     let rows = sent.len();
     let end = job_end(ended);
     match verdict(end, rows, None) {
@@ -191,7 +195,7 @@ fn records(succeeded: &RecordBatch) -> Vec<u64> {
 }
 
 /// The reason of each failed row, in Salesforce's words.
-pub(super) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
+pub(in crate::load) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
     let errors = failed
         .column_by_name("sf__Error")
         .map(AsArray::as_string::<i32>);
@@ -222,7 +226,7 @@ async fn join(load: &Arc<Load>, results: Results, sent: &RowSet) -> Result<Settl
     joined.await.map_err(LoadError::from)?
 }
 
-pub(super) fn sent_rows(
+pub(in crate::load) fn sent_rows(
     coercion: &Coercion,
     identity: &Identity,
     first: u64,

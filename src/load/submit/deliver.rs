@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::reject::{self, RejectedRow};
 use crate::rows::RowSet;
 
-use super::LoadError;
-use super::checkpoint::End;
-use super::loader::{Event, Load, Rejects};
+use crate::load::LoadError;
+use crate::load::checkpoint::End;
+use crate::load::loader::{Event, Load, Rejects};
 
 /// Hands rejected rows on with the columns they came with, then counts them as ended.
-pub(super) async fn reject(
+pub(in crate::load) async fn reject(
     load: &Load,
     rejects: &[RejectedRow],
     events: &mpsc::Sender<Result<Event>>,
@@ -43,7 +43,7 @@ pub(super) async fn reject(
 
 /// The rejected rows of batches, each of which comes with the ordinal of its first row; both
 /// ascend.
-pub(super) fn rejected_records<E: Into<Error>>(
+pub(in crate::load) fn rejected_records<E: Into<Error>>(
     batches: impl IntoIterator<Item = Result<(u64, RecordBatch), E>>,
     rejects: &[RejectedRow],
 ) -> Result<Vec<RecordBatch>> {
