@@ -7,7 +7,7 @@ use super::modules::{self, Module};
 use super::none_of;
 
 /// Where circles are looked for.
-const FOLDERS: &[&str] = &["load"];
+const FOLDERS: &[&str] = &["bulk", "load"];
 
 #[test]
 #[ignore = "while the engine has circles"]
