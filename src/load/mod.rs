@@ -14,6 +14,7 @@ mod loader;
 mod memory;
 mod org;
 mod pipeline;
+mod read_at;
 mod report;
 mod rows;
 mod settle;

@@ -2,6 +2,7 @@
 
 pub(super) mod deliver;
 pub(super) mod judge;
+mod resolve;
 pub(super) mod retry;
 
 use std::sync::Arc;
@@ -234,7 +235,8 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     };
     let chunk = Arc::new(chunk);
     let running = if load.target.fits_one_call(&chunk) {
-        let running = load.client.submit_small(&load.target, &chunk).await?;
+        let running =
+            resolve::submit_small(&load.client, &load.target, &load.coercion, &chunk).await?;
         drop(uploading);
         running
     } else {
