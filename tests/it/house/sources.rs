@@ -10,7 +10,6 @@ use super::none_of;
 use super::tokens::{Token, all_tokens};
 
 #[test]
-#[ignore = "while packages take their parts of the workspace"]
 fn every_dependency_is_used() {
     let metadata = metadata();
     let mut wrong = Vec::new();
