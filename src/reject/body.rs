@@ -8,9 +8,8 @@ use flate2::write::GzEncoder;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
-use super::RejectError;
-use super::envelope::Envelope;
-use super::format::Compression;
+use super::format::{Compression, RejectFormat};
+use super::{RejectError, RejectStream};
 use crate::storage::PART_BYTES;
 
 /// Rows rendered at a time, at most.
@@ -20,7 +19,8 @@ const SLICE_BYTES: usize = 1 << 20;
 
 /// Rows on their way into one object: a batch, the rendered slice of it and a part at once.
 pub(super) struct Body<'a, E> {
-    envelope: Envelope,
+    format: RejectFormat,
+    stream: &'a RejectStream,
     batches: BoxStream<'a, Result<RecordBatch, E>>,
     batch: RecordBatch,
     next_row: usize,
@@ -37,16 +37,18 @@ enum Sink {
 impl<'a, E: From<RejectError>> Body<'a, E> {
     /// The body of some batches; `None` if they hold no row.
     pub(super) async fn open(
-        envelope: Envelope,
+        format: RejectFormat,
+        stream: &'a RejectStream,
         mut batches: BoxStream<'a, Result<RecordBatch, E>>,
     ) -> Result<Option<Self>, E> {
         let Some(batch) = next_batch(&mut batches).await? else {
             return Ok(None);
         };
-        let mut sink = Sink::new(envelope.file.compression);
-        sink.write(&envelope.header(batch.schema_ref())?)?;
+        let mut sink = Sink::new(format.compression());
+        sink.write(&format.header(batch.schema_ref())?)?;
         Ok(Some(Self {
-            envelope,
+            format,
+            stream,
             batches,
             batch,
             next_row: 0,
@@ -82,8 +84,8 @@ impl<'a, E: From<RejectError>> Body<'a, E> {
         let slice = (SLICE_BYTES / row_bytes.max(1)).clamp(1, SLICE_ROWS);
         let slice = slice.min(rows - self.next_row);
         self.rendered.clear();
-        self.envelope
-            .write(&self.batch.slice(self.next_row, slice), &mut self.rendered)?;
+        let rows = self.batch.slice(self.next_row, slice);
+        self.format.write(self.stream, &rows, &mut self.rendered)?;
         self.next_row += slice;
         self.sink.write(&self.rendered)
     }

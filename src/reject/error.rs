@@ -16,6 +16,16 @@ pub enum RejectError {
         /// All names that the setting may use.
         allowed: String,
     },
+    /// A stream lacks what its files show.
+    #[error(
+        "the stream {stream} lacks the label {label}, which its rejected records show; give it one"
+    )]
+    Label {
+        /// Name of the stream.
+        stream: String,
+        /// Name of the label.
+        label: &'static str,
+    },
     /// The object store failed, or is none. It is no source of the error: its words are in the text.
     #[error("{}", words(.0))]
     Storage(StorageError),
@@ -59,7 +69,9 @@ impl RejectError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Variable { .. } | Self::Read { .. } | Self::Type { .. } => ErrorKind::Config,
+            Self::Variable { .. } | Self::Label { .. } | Self::Read { .. } | Self::Type { .. } => {
+                ErrorKind::Config
+            }
             Self::Storage(error) => error.kind(),
             Self::Temporary(_) => ErrorKind::Transient,
             Self::Batch { .. } | Self::Arrow(_) => ErrorKind::System,

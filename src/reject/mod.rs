@@ -1,7 +1,7 @@
-//! Rows that did not make it: kept with their reason, in objects that another sync can read.
+//! Rows that did not make it: kept with their reason, in objects that another load can read.
 //!
 //! ```text
-//! source rows + reasons ─► record (RecordBatch) ─► envelope (CSV, JSONL) ─► store (object_store)
+//! source rows + reasons ─► record (RecordBatch) ─► format (CSV, JSONL) ─► store ─► storage
 //!                                       ▲                                   │ ▲ path (templates)
 //!                                       └────────────── read ◄──────────────┘
 //! ```
@@ -9,21 +9,16 @@
 //! `docs/rejected-records.md` describes the files.
 
 mod body;
-mod columns;
-mod envelope;
 mod error;
 mod format;
 mod path;
 mod read;
 mod record;
 mod store;
-mod value;
-mod wire;
 
-pub use envelope::{Envelope, SCHEMA_VERSION};
 pub use error::RejectError;
-pub use format::{Compression, FileFormat, Flattening, Format};
-pub use path::{DEFAULT_FILE_NAME_FORMAT, DEFAULT_PATH_FORMAT, RejectStream};
+pub use format::{Compression, RejectFormat, airbyte};
+pub use path::{DEFAULT_FILE_NAME_FORMAT, RejectStream};
 pub use read::{RejectedReader, read_rejected};
 pub use record::{
     REJECT_AT, REJECT_CODE, REJECT_FIELDS, REJECT_JOB_ID, REJECT_MESSAGE, REJECT_ORDINAL,

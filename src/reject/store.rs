@@ -14,9 +14,8 @@ use object_store::path::Path;
 use tokio::sync::Mutex;
 
 use super::body::{Body, packed};
-use super::envelope::Envelope;
 use super::error::RejectError;
-use super::format::FileFormat;
+use super::format::{RejectFormat, TestObject};
 use super::path::{FileParts, Layout, RejectStream};
 use super::read::{RejectedReader, read_rejected};
 use crate::storage::{Encryption, Location, PART_BYTES, Storage, StorageError, Upload, key_in};
@@ -27,8 +26,8 @@ pub struct RejectConfig {
     /// Bucket or URL.
     pub location: Location,
     /// How they are written.
-    pub file: FileFormat,
-    /// Directory of a stream, such as `{sync_id}/{namespace}/{stream_name}/`, which is the default.
+    pub format: RejectFormat,
+    /// Directory of a stream, such as `{namespace}/{stream_name}/`; the format's own by default.
     pub path_format: Option<String>,
     /// Name of an object; `{date}_{timestamp}_{part_number}{format_extension}` by default.
     pub file_name_format: Option<String>,
@@ -37,11 +36,11 @@ pub struct RejectConfig {
 }
 
 impl RejectConfig {
-    /// CSV under the default names, encrypted as the bucket is.
+    /// The default format and names, encrypted as the bucket is.
     pub fn new(location: Location) -> Self {
         Self {
             location,
-            file: FileFormat::default(),
+            format: RejectFormat::default(),
             path_format: None,
             file_name_format: None,
             encryption: Encryption::default(),
@@ -49,11 +48,11 @@ impl RejectConfig {
     }
 }
 
-/// The store of rejected records, shared by all streams of a sync.
+/// The store of rejected records, shared by all streams of a run.
 pub struct RejectStore {
     storage: Storage,
     layout: Layout,
-    file: FileFormat,
+    format: RejectFormat,
     directories: Mutex<HashMap<String, Directory>>,
 }
 
@@ -71,7 +70,7 @@ struct Directory {
 }
 
 impl RejectStore {
-    /// Opens the location for a sync that began at `start`; nothing is sent yet.
+    /// Opens the location for a load that began at `start`; nothing is sent yet.
     ///
     /// # Errors
     /// A config error for templates or a location that cannot be.
@@ -81,28 +80,37 @@ impl RejectStore {
         let file_name_format = config.file_name_format.as_deref();
         Ok(Self {
             storage,
-            layout: Layout::new(path_format, file_name_format, start)?,
-            file: config.file,
+            layout: Layout::new(config.format, path_format, file_name_format, start)?,
+            format: config.format,
             directories: Mutex::default(),
         })
     }
 
-    /// Proves the location as Airbyte's `check` does: puts a test object, finds it by listing its
-    /// directory, deletes it.
+    /// Proves the location: puts a test object of the format, finds it by listing its directory,
+    /// deletes it.
     ///
     /// # Errors
     /// [`RejectError::Storage`] with the object, the cause and the cure.
     pub async fn prove(&self) -> Result<(), RejectError> {
-        let stream = RejectStream {
-            name: "test".to_owned(),
-            namespace: Some("testing".to_owned()),
-            sync_id: 1,
-            generation_id: 1,
-        };
-        let directory = self.layout.directory(self.storage.prefix(), &stream);
-        let content = packed(b"{\"data\":1}", self.file.compression)?;
-        let proved = self.storage.prove(&directory, "_check_test", content).await;
-        Ok(proved?)
+        let TestObject {
+            stream,
+            name,
+            content,
+        } = self.format.test_object();
+        let directory = self.layout.directory(self.storage.prefix(), &stream)?;
+        let content = packed(content, self.format.compression())?;
+        Ok(self.storage.prove(&directory, name, content).await?)
+    }
+
+    /// Whether a stream has all labels that its files and their names show.
+    ///
+    /// # Errors
+    /// [`RejectError::Label`] with the first that it lacks.
+    pub fn check(&self, stream: &RejectStream) -> Result<(), RejectError> {
+        let labels = self.format.labels().iter();
+        labels
+            .copied()
+            .try_for_each(|label| stream.label(label).map(drop))
     }
 
     /// Stores rejected records, at least one, in one new object, and returns where.
@@ -131,17 +139,12 @@ impl RejectStore {
         stream: &RejectStream,
         batches: impl Stream<Item = Result<RecordBatch, E>> + Send,
     ) -> Result<Option<String>, E> {
-        let envelope = Envelope {
-            sync_id: stream.sync_id,
-            generation_id: stream.generation_id,
-            file: self.file,
-        };
-        let Some(mut body) = Body::open(envelope, batches.boxed()).await? else {
+        let Some(mut body) = Body::open(self.format, stream, batches.boxed()).await? else {
             return Ok(None);
         };
         let first = body.next_part().await?;
-        let directory = self.layout.directory(self.storage.prefix(), stream);
-        let name = self.reserve(&directory, stream.sync_id).await?;
+        let directory = self.layout.directory(self.storage.prefix(), stream)?;
+        let name = self.reserve(&directory, stream).await?;
         let key = if first.len() < PART_BYTES {
             self.put_small(&directory, name, first).await?
         } else {
@@ -182,12 +185,12 @@ impl RejectStore {
             file.write_all(&piece).map_err(disk)?;
         }
         file.rewind().map_err(disk)?;
-        let format = self.file.of_name(object.filename().unwrap_or_default());
+        let format = self.format.of_name(object.filename().unwrap_or_default());
         read_rejected(BufReader::new(file), format, source)
     }
 
     /// A name with the directory's next part number that no known object has.
-    async fn reserve(&self, directory: &str, sync_id: i64) -> Result<Name, RejectError> {
+    async fn reserve(&self, directory: &str, stream: &RejectStream) -> Result<Name, RejectError> {
         let mut directories = self.directories.lock().await;
         if !directories.contains_key(directory) {
             let names = self.storage.list(directory).await?;
@@ -201,12 +204,12 @@ impl RejectStore {
             directories.insert(directory.to_owned(), known);
         }
         let known = directories.entry(directory.to_owned()).or_default();
-        let base = self.layout.file_name(FileParts {
+        let parts = FileParts {
             timestamp: Utc::now().timestamp_millis(),
             part_number: known.next_part,
-            sync_id,
-            extension: self.file.extension(),
-        });
+            extension: self.format.extension(),
+        };
+        let base = self.layout.file_name(stream, parts)?;
         known.next_part = known.next_part.saturating_add(1);
         let free = known.take(&base);
         Ok(Name { base, free })
@@ -289,7 +292,7 @@ impl fmt::Debug for RejectStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RejectStore")
             .field("storage", &self.storage)
-            .field("file", &self.file)
+            .field("format", &self.format)
             .finish_non_exhaustive()
     }
 }

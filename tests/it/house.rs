@@ -11,6 +11,7 @@ mod layers;
 mod licences;
 mod metadata;
 mod modules;
+mod sources;
 mod tokens;
 
 use std::path::Path;

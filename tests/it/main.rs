@@ -1,4 +1,5 @@
-//! Tests of the library as a whole, and of the house.
+//! The library as a whole: against a simulated org over real HTTP, what a load did asked from the org,
+//! never from the loader. And the rules of the house.
 
 #![allow(
     clippy::panic,
@@ -7,3 +8,8 @@
 )]
 
 mod house;
+mod keys;
+mod library;
+mod lookups;
+mod small;
+mod values;

@@ -23,7 +23,7 @@ use super::{Failure, Failures};
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::load::{Counts, Event, Events, Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
-use arrow_salesforce::reject::{RejectStore, RejectStream};
+use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
 
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -148,8 +148,7 @@ async fn loader(
         stream: RejectStream {
             name: stream.descriptor.name.clone(),
             namespace: stream.descriptor.namespace.clone(),
-            sync_id: stream.sync_id,
-            generation_id: stream.generation_id,
+            labels: airbyte::labels(stream.sync_id, stream.generation_id),
         },
     });
     let loader = Loader::builder(org)

@@ -4,24 +4,24 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use url::Url;
 
-use super::super::{Compression, Flattening, Format};
 use super::*;
 use crate::coerce::{Reason, Stage};
 use crate::error::ErrorKind;
-use crate::reject::{RejectedRow, rejected};
+use crate::reject::airbyte::{Envelope, FileType, Flattening, labels};
+use crate::reject::{Compression, RejectedRow, rejected};
 
 use crate::storage::testing::{Access, Lost, SECRET, losing, s3_location, serve_s3};
 
-fn jsonl() -> FileFormat {
-    FileFormat {
-        format: Format::Jsonl,
-        ..FileFormat::default()
-    }
+fn jsonl() -> RejectFormat {
+    RejectFormat::Airbyte(Envelope {
+        file_type: FileType::Jsonl,
+        ..Envelope::default()
+    })
 }
 
 fn s3_config(endpoint: &str, bucket: &str) -> RejectConfig {
     RejectConfig {
-        file: jsonl(),
+        format: jsonl(),
         file_name_format: Some("x{format_extension}".to_owned()),
         ..RejectConfig::new(s3_location(endpoint, bucket, SECRET))
     }
@@ -35,8 +35,8 @@ fn memory(file_name_format: Option<&str>) -> (Arc<InMemory>, RejectStore) {
     let memory = Arc::new(InMemory::new());
     let store = RejectStore {
         storage: Storage::in_memory(Arc::clone(&memory), "rejected/"),
-        layout: Layout::new(None, file_name_format, start()).unwrap(),
-        file: jsonl(),
+        layout: Layout::new(jsonl(), None, file_name_format, start()).unwrap(),
+        format: jsonl(),
         directories: Mutex::default(),
     };
     (memory, store)
@@ -46,8 +46,7 @@ fn contacts() -> RejectStream {
     RejectStream {
         name: "contacts".to_owned(),
         namespace: None,
-        sync_id: 42,
-        generation_id: 1,
+        labels: labels(42, 1),
     }
 }
 
@@ -83,7 +82,10 @@ async fn text(store: &dyn ObjectStore, key: &str) -> String {
 
 async fn keys(store: &RejectStore) -> Vec<String> {
     let storage = &store.storage;
-    let directory = store.layout.directory(storage.prefix(), &contacts());
+    let directory = store
+        .layout
+        .directory(storage.prefix(), &contacts())
+        .unwrap();
     storage.list(&directory).await.unwrap()
 }
 
@@ -240,16 +242,16 @@ async fn what_was_written_is_read_back_in_every_format() {
     let (_, mut store) = memory(None);
     let source = Arc::new(batch(&[]).schema().project(&[0]).unwrap());
     let mut expected = 0;
-    for format in [Format::Csv, Format::Jsonl] {
+    for file_type in [FileType::Csv, FileType::Jsonl] {
         for compression in [Compression::No, Compression::Gzip] {
-            store.file = FileFormat {
-                format,
+            store.format = RejectFormat::Airbyte(Envelope {
+                file_type,
                 flattening: Flattening::RootLevel,
                 compression,
-            };
+            });
             let rows = [batch(&["a", ""]), batch(&["é"])];
             let written = store.write(&contacts(), &rows).await.unwrap();
-            assert!(written.ends_with(store.file.extension()), "{written}");
+            assert!(written.ends_with(store.format.extension()), "{written}");
             let read = store.read(&written, Arc::clone(&source)).await.unwrap();
             let read: Vec<RecordBatch> = read.try_collect().await.unwrap();
             let schema = rows[0].schema();
@@ -269,7 +271,11 @@ async fn what_was_written_is_read_back_in_every_format() {
 #[tokio::test]
 async fn gzip_shrinks_large_objects_too() {
     let (memory, mut store) = memory(Some("all{format_extension}"));
-    store.file.compression = Compression::Gzip;
+    store.format = RejectFormat::Airbyte(Envelope {
+        file_type: FileType::Jsonl,
+        compression: Compression::Gzip,
+        ..Envelope::default()
+    });
     let random = |_| {
         std::iter::repeat_with(fastrand::alphanumeric)
             .take(10_000)

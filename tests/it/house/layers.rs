@@ -39,7 +39,7 @@ fn input_and_output_stay_in_their_layers() {
 }
 
 #[test]
-#[ignore = "while decode is in the library"]
+#[ignore = "while the store of rejected records knows their columns"]
 fn the_library_speaks_no_airbyte_but_in_one_format() {
     let wrong = airbyte(&modules::read(&super::root().join("src")));
     none_of(&wrong, "speaks Airbyte");

@@ -10,7 +10,8 @@ use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::{Coercion, Reason, Stage};
 use arrow_salesforce::load::bench::settle as join_back;
 use arrow_salesforce::object::Operation;
-use arrow_salesforce::reject::{Envelope, FileFormat, RejectedRow, rejected};
+use arrow_salesforce::reject::airbyte::labels;
+use arrow_salesforce::reject::{RejectFormat, RejectStream, RejectedRow, rejected};
 use arrow_salesforce::rows::KeySet;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use datafusion::error::Result;
@@ -81,10 +82,11 @@ pub(crate) fn rejects(criterion: &mut Criterion) {
         message: "Required fields are missing: [LastName]".to_owned(),
         fields: vec!["LastName".to_owned()],
     });
-    let envelope = Envelope {
-        sync_id: 1,
-        generation_id: 1,
-        file: FileFormat::default(),
+    let format = RejectFormat::default();
+    let stream = RejectStream {
+        name: "contacts".to_owned(),
+        namespace: None,
+        labels: labels(1, 1),
     };
     for shape in SHAPES {
         let source = sources(shape).swap_remove(0);
@@ -101,7 +103,7 @@ pub(crate) fn rejects(criterion: &mut Criterion) {
         group.bench_function("rejects", |bench| {
             bench.iter(|| {
                 out.clear();
-                envelope.write(&records, &mut out).unwrap();
+                format.write(&stream, &records, &mut out).unwrap();
             });
         });
         group.finish();

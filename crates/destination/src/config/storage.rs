@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::super::null_is_default;
 use super::{absent_if_empty, empty, parse_url, required, typed};
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::reject::{Compression, FileFormat, Flattening, Format, RejectConfig};
+use arrow_salesforce::reject::airbyte::{Envelope, FileType, Flattening};
+use arrow_salesforce::reject::{Compression, RejectConfig, RejectFormat};
 use arrow_salesforce::storage::{Encryption, Location, S3Credentials, S3Location};
 
 const STORAGE: &str = "object_storage_config";
@@ -163,10 +164,10 @@ impl S3File {
             prefix: self.bucket_path,
         });
         Ok(RejectConfig {
-            file: FileFormat {
-                format: match self.format.format_type {
-                    FormatType::Csv => Format::Csv,
-                    FormatType::Jsonl => Format::Jsonl,
+            format: RejectFormat::Airbyte(Envelope {
+                file_type: match self.format.format_type {
+                    FormatType::Csv => FileType::Csv,
+                    FormatType::Jsonl => FileType::Jsonl,
                 },
                 flattening: match self.format.flattening {
                     FlatteningFile::No => Flattening::No,
@@ -176,7 +177,7 @@ impl S3File {
                     CompressionType::No => Compression::No,
                     CompressionType::Gzip => Compression::Gzip,
                 },
-            },
+            }),
             path_format: absent_if_empty(self.path_format),
             file_name_format: absent_if_empty(self.file_name_format),
             ..RejectConfig::new(location)

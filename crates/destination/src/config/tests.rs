@@ -5,7 +5,8 @@ use super::storage::S3File;
 use super::*;
 use arrow_salesforce::bulk::Flow;
 use arrow_salesforce::error::ErrorKind;
-use arrow_salesforce::reject::{Compression, FileFormat, Flattening, Format};
+use arrow_salesforce::reject::airbyte::{Envelope, FileType, Flattening};
+use arrow_salesforce::reject::{Compression, RejectFormat};
 use arrow_salesforce::storage::{Encryption, S3Credentials, S3Location};
 
 pub(crate) fn valid() -> Value {
@@ -114,7 +115,7 @@ fn the_example_of_the_docs_page_runs_as_it_stands() {
     assert_eq!(config.load, LoadOptions::default());
     assert_eq!(config.values, ValueOptions::default());
     let rejects = config.rejects.as_ref().unwrap();
-    assert_eq!(rejects.file, FileFormat::default());
+    assert_eq!(rejects.format, RejectFormat::default());
     assert_eq!(rejects.encryption, Encryption::BucketDefault);
     let s3 = s3_of(config);
     assert_eq!(s3.prefix, "rejected_records/");
@@ -274,7 +275,7 @@ fn keys_come_before_a_role_and_a_role_before_the_environment() {
 
 #[test]
 fn every_format_flattening_and_compression() {
-    for (format_type, format) in [("CSV", Format::Csv), ("JSONL", Format::Jsonl)] {
+    for (format_type, file_type) in [("CSV", FileType::Csv), ("JSONL", FileType::Jsonl)] {
         for (name, flattening) in [
             ("No flattening", Flattening::No),
             ("Root level flattening", Flattening::RootLevel),
@@ -287,12 +288,13 @@ fn every_format_flattening_and_compression() {
                     "format": {"format_type": format_type, "flattening": name},
                     "compression": {"compression_type": kind},
                 }));
-                let expected = FileFormat {
-                    format,
+                let expected = Envelope {
+                    file_type,
                     flattening,
                     compression,
                 };
-                assert_eq!(parse(&config).unwrap().rejects.unwrap().file, expected);
+                let rejects = parse(&config).unwrap().rejects.unwrap();
+                assert_eq!(rejects.format, RejectFormat::Airbyte(expected));
             }
         }
     }

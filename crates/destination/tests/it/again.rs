@@ -1,11 +1,12 @@
 //! Rows that are refused for a reason that passes go again; a load that goes wrong stops.
 
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::rejected::{self, codes};
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, contact, contacts};
+use crate::harness::lines::{contact, contacts};
 use crate::harness::process::{Job, Output};
-use crate::harness::rejected::{self, codes};
-use crate::harness::sim::TestSim;
 
 /// Loads contacts, of which every `bad`th lacks its required name, with rejects in a folder.
 async fn load(

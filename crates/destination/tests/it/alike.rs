@@ -1,11 +1,11 @@
 //! Rows that differ only in what does not come back with the results.
 
 use serde_json::{Value, json};
+use testkit::sim::TestSim;
+use testkit::{KEY, rejected};
 
-use crate::harness::lines::{KEY, Stream, catalog};
+use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::{Job, Output};
-use crate::harness::rejected;
-use crate::harness::sim::TestSim;
 
 const OBJECT: &str = "Everything__c";
 

@@ -2,12 +2,12 @@
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use testkit::s3::S3Server;
+use testkit::sim::{CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, run};
-use crate::harness::s3::S3Server;
-use crate::harness::sim::TestSim;
+use crate::harness::process::{Job, Output, run, storage};
 
 /// Runs `check` and gives back its answer.
 async fn checked(job: &Job) -> (Value, Output) {
@@ -212,7 +212,7 @@ async fn bucket_refusing(status: u16, code: &'static str) -> String {
 async fn buckets() {
     let (sim, s3) = (TestSim::start().await, S3Server::start().await);
     let with = |key: &str, value: &str| {
-        let mut storage = s3.config();
+        let mut storage = storage(&s3);
         storage[key] = json!(value);
         Job::new(&sim, &[]).set("object_storage_config", storage)
     };
@@ -230,7 +230,7 @@ async fn buckets() {
     cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix
     cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: the bucket is in another region; set s3_bucket_region to the bucket's own
     ");
-    let works = Job::new(&sim, &[]).set("object_storage_config", s3.config());
+    let works = Job::new(&sim, &[]).set("object_storage_config", storage(&s3));
     assert_eq!(checked(&works).await.0, json!({"status": "SUCCEEDED"}));
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use salesforce_sim::SimOptions;
 use serde_json::{Value, json};
+use testkit::sim::TestSim;
 
 use crate::harness::lines::contacts;
 use crate::harness::process::{Job, Output, run};
-use crate::harness::sim::TestSim;
 
 fn operations(output: &Output) -> &[Value] {
     let [catalog] = output.of("DESTINATION_CATALOG")[..] else {

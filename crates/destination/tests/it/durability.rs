@@ -1,8 +1,10 @@
 //! A STATE is printed when what it promises has happened, and not before.
 
-use crate::harness::lines::{KEY, Stream, account, accounts, contact, contacts};
+use testkit::KEY;
+use testkit::sim::{TestSim, jobs_in_state};
+
+use crate::harness::lines::{Stream, account, accounts, contact, contacts};
 use crate::harness::process::Job;
-use crate::harness::sim::{TestSim, jobs_in_state};
 
 #[tokio::test]
 async fn no_state_while_the_org_holds_its_jobs() {

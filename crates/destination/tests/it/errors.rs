@@ -2,11 +2,11 @@
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use testkit::s3::{S3Server, SECRET_KEY};
+use testkit::sim::{CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 use crate::harness::lines::{Stream, contact, contacts};
-use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, Running, run};
-use crate::harness::s3::{S3Server, SECRET_KEY};
-use crate::harness::sim::TestSim;
+use crate::harness::process::{Job, Output, Running, run, storage};
 
 const WRONG_SECRET: &str = "not-the-secret-of-this-app";
 const SECRETS: &[&str] = &[CLIENT_SECRET, REFRESH_TOKEN, SECRET_KEY, WRONG_SECRET];
@@ -46,7 +46,7 @@ async fn a_refresh_token_that_was_revoked() {
 #[tokio::test]
 async fn a_wrong_bucket() {
     let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
-    let mut storage = s3.config();
+    let mut storage = storage(&s3);
     storage["s3_bucket_name"] = json!("no-such-bucket");
     let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
     assert_snapshot!(refused(&sim, &job, &stream).await, @"cannot write s3://no-such-bucket/rejected_records/1/testing/test/_check_test for rejected records: no such bucket; check s3_bucket_name, or create the bucket");
@@ -55,7 +55,7 @@ async fn a_wrong_bucket() {
 #[tokio::test]
 async fn a_wrong_key_of_the_bucket() {
     let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
-    let mut storage = s3.config();
+    let mut storage = storage(&s3);
     storage["secret_access_key"] = json!(WRONG_SECRET);
     let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
     assert_snapshot!(refused(&sim, &job, &stream).await, @"cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
@@ -139,7 +139,7 @@ async fn nothing_secret_is_logged_at_any_level() {
     let lose = json!({"method": "PATCH", "do": {"lose": {}}});
     sim.fault(&expire).await;
     sim.fault(&lose).await;
-    let job = Job::new(&sim, &[&stream]).set("object_storage_config", s3.config());
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage(&s3));
     let record = |key: &str, email: &str, name: &str| {
         stream.record(&json!({"Ext_Id__c": key, "Email": email, "LastName": name}))
     };
@@ -179,7 +179,7 @@ fn status(output: &Output) -> &Value {
 #[tokio::test]
 async fn check_of_a_config_that_works() {
     let (sim, s3) = (TestSim::start().await, S3Server::start().await);
-    let job = Job::new(&sim, &[]).set("object_storage_config", s3.config());
+    let job = Job::new(&sim, &[]).set("object_storage_config", storage(&s3));
 
     let output = run(&job.check_args()).await.succeeded();
 
@@ -204,7 +204,7 @@ async fn check_of_a_wrong_secret() {
 #[tokio::test]
 async fn check_of_a_wrong_bucket() {
     let (sim, s3) = (TestSim::start().await, S3Server::start().await);
-    let mut storage = s3.config();
+    let mut storage = storage(&s3);
     storage["s3_bucket_name"] = json!("no-such-bucket");
     let job = Job::new(&sim, &[]).set("object_storage_config", storage);
     let output = run(&job.check_args()).await;

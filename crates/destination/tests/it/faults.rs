@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::rejected::{self, codes};
+use testkit::sim::{TestSim, jobs_in_state};
 
-use crate::harness::lines::{KEY, contact, contacts};
+use crate::harness::lines::{contact, contacts};
 use crate::harness::process::{Job, Output};
-use crate::harness::rejected::{self, codes};
-use crate::harness::sim::{TestSim, jobs_in_state};
 
 /// Runs a load of contacts, of which each tenth is refused by the org, while the org has a fault.
 struct Case {

@@ -1,11 +1,12 @@
 //! Records in, records in the org: streams, states and their counts, and the shapes of configs.
 
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::s3::S3Server;
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, Stream, account, accounts, contact, contacts};
-use crate::harness::process::Job;
-use crate::harness::s3::S3Server;
-use crate::harness::sim::TestSim;
+use crate::harness::lines::{Stream, account, accounts, contact, contacts};
+use crate::harness::process::{Job, storage};
 
 #[tokio::test]
 async fn one_stream_in_one_job() {
@@ -194,7 +195,7 @@ async fn a_state_without_records_makes_no_job() {
 async fn the_config_of_the_docs_page_runs_as_it_stands() {
     let (sim, s3) = (TestSim::start().await, S3Server::start().await);
     let contacts = contacts();
-    let job = Job::new(&sim, &[&contacts]).set("object_storage_config", s3.config());
+    let job = Job::new(&sim, &[&contacts]).set("object_storage_config", storage(&s3));
     let lines = [
         contacts.record(&contact(1)),
         contacts.state(1, 1),
@@ -338,6 +339,32 @@ async fn an_incomplete_stream_is_loaded_as_far_as_it_came() {
 
     assert_eq!(output.state_ids(), [1]);
     assert_eq!(sim.column("Contact", KEY).await, ["C-1"]);
+}
+
+#[tokio::test]
+async fn relationship_columns_find_the_related_records() {
+    let sim = TestSim::start().await;
+    let account = Stream::new("accounts", "Account", &["Name", KEY]);
+    let parent = [
+        account.record(&json!({"Name": "Acme", KEY: "A-1"})),
+        account.complete(),
+    ];
+    Job::new(&sim, &[&account]).write(&parent).await.succeeded();
+    let stream = Stream::new("contacts", "Contact", &["LastName", "Account.Ext_Id__c"]);
+    let lines = [
+        stream.record(&json!({"LastName": "Ng", "Account.Ext_Id__c": "A-1"})),
+        stream.state(1, 1),
+        stream.complete(),
+    ];
+
+    let output = Job::new(&sim, &[&stream]).write(&lines).await;
+
+    assert_eq!(output.states().len(), 1);
+    let (contact, account) = (sim.rows("Contact").await, sim.rows("Account").await);
+    assert_eq!((contact.len(), account.len()), (1, 1));
+    assert_eq!(contact[0]["LastName"], "Ng");
+    assert_eq!(account[0]["Name"], "Acme");
+    assert_eq!(contact[0]["AccountId"], account[0]["Id"]);
 }
 
 /// Every record is in the org once, with the values that were sent, and nothing else is.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
+use testkit::sim::{TestSim, jobs_in_flight, jobs_in_state};
+use testkit::{KEY, rejected};
 
-use crate::harness::lines::{KEY, Stream, account, accounts, contact, contacts};
+use crate::harness::lines::{Stream, account, accounts, contact, contacts};
 use crate::harness::process::{Job, Output};
-use crate::harness::rejected;
-use crate::harness::sim::{TestSim, jobs_in_flight, jobs_in_state};
 
 const KILLS: u64 = 20;
 /// Of these, how many must fall after a printed STATE and with a job in flight.

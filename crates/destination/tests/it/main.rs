@@ -1,6 +1,6 @@
-//! Tests of the whole: the built binary over pipes, and the library, against a simulated org over
-//! real HTTP and an S3 server that checks signatures. What a load did is asked from the org and
-//! the bucket, never from the loader.
+//! The destination as a whole: the built binary over pipes, against a simulated org over real HTTP
+//! and an S3 server that checks signatures. What a load did is asked from the org and the bucket,
+//! never from the loader.
 
 #![allow(
     clippy::panic,
@@ -17,15 +17,11 @@ mod errors;
 mod faults;
 mod flow;
 mod harness;
-mod keys;
 mod kills;
-mod library;
-mod lookups;
 mod memory;
 mod protocol;
 mod rejects;
 mod results;
-mod small;
 mod states;
 mod storage;
 mod tokens;

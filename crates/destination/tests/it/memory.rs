@@ -1,11 +1,11 @@
 //! Memory that is used up: rows that wait for an answer go to disk, and come back as they were.
 
 use serde_json::{Value, json};
+use testkit::sim::{TestSim, jobs_in_state};
+use testkit::{KEY, rejected};
 
-use crate::harness::lines::{KEY, Stream};
+use crate::harness::lines::Stream;
 use crate::harness::process::{Job, Output};
-use crate::harness::rejected;
-use crate::harness::sim::{TestSim, jobs_in_state};
 
 const RECORDS: usize = 6_000;
 /// Every so many records lack what the org requires.

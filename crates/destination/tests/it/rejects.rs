@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::rejected::{self, Rejected, codes};
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, Stream, contact, contacts};
+use crate::harness::lines::{Stream, contact, contacts};
 use crate::harness::process::Job;
-use crate::harness::rejected::{self, Rejected, codes};
-use crate::harness::sim::TestSim;
 use crate::storage::mixed;
 
 fn things() -> Stream {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::rejected::{self, Rejected};
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, Stream, catalog};
+use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::{Job, Output};
-use crate::harness::rejected::{self, Rejected};
-use crate::harness::sim::TestSim;
 use crate::rejects::as_texts;
 
 const OBJECT: &str = "Everything__c";

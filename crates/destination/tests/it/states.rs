@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, account, accounts, contact, contacts};
+use crate::harness::lines::{Stream, account, accounts, catalog, contact, contacts};
 use crate::harness::process::Job;
-use crate::harness::sim::TestSim;
 
 /// A GLOBAL state under the key that its sender uses, with a shared blob of its own.
 fn global(key: &str, id: u64) -> String {
@@ -107,4 +108,55 @@ async fn states_that_cannot_be_put_in_order_end_the_sync_after_what_was_durable(
     assert!(message.contains("cannot be put in order"), "{message}");
     assert_eq!(output.state_ids(), [1]);
     assert_eq!(sim.column("Contact", KEY).await.len(), 1);
+}
+
+#[tokio::test]
+async fn states_count_merged_rows_as_accepted() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let mut configured = catalog(&[&stream]);
+    configured["streams"][0]["destination_sync_mode"] = json!("append_dedup");
+    configured["streams"][0]["primary_key"] = json!([[KEY]]);
+    let record = |stream: &Stream, number: usize, name: Value| {
+        stream.record(&json!({KEY: format!("K-{}", number % 4), "LastName": name}))
+    };
+    let mut lines = Vec::new();
+    for number in 0..10 {
+        lines.push(record(&stream, number, json!(format!("Ng {number}"))));
+    }
+    lines.push(stream.state(1, 10));
+    lines.push(stream.record(&json!({KEY: "K-9"})));
+    lines.push(record(&stream, 1, json!("Last")));
+    lines.push(stream.state(2, 2));
+    lines.push(stream.complete());
+    let job = Job::with_catalog(&sim, configured).set("max_job_rows", 3);
+
+    let output = job.write(&lines).await.succeeded();
+
+    assert_eq!(output.state_ids(), [1, 2]);
+    let [first, second] = output.states()[..] else {
+        panic!("{output:#?}");
+    };
+    assert_eq!(first["destinationStats"]["recordCount"], 10.0);
+    assert_eq!(first["committedRecordsCount"], 10);
+    assert_eq!(second["committedRecordsCount"], 11);
+    assert_eq!(second["rejectedRecordsCount"], 1);
+    let mut records: Vec<(String, String)> = Vec::new();
+    for row in sim.rows("Contact").await {
+        let text = |field: &str| row[field].as_str().unwrap().to_owned();
+        records.push((text(KEY), text("LastName")));
+    }
+    records.sort();
+    let records: Vec<(&str, &str)> = records
+        .iter()
+        .map(|(key, name)| (key.as_str(), name.as_str()))
+        .collect();
+    assert_eq!(
+        records,
+        [
+            ("K-0", "Ng 8"),
+            ("K-1", "Last"),
+            ("K-2", "Ng 6"),
+            ("K-3", "Ng 7")
+        ]
+    );
 }

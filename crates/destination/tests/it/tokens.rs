@@ -1,13 +1,11 @@
 //! Logins of each kind, and refresh tokens that rotate.
 
 use serde_json::{Value, json};
+use testkit::sim::{CLIENT_SECRET, REFRESH_TOKEN, TestSim};
+use testkit::{JWT_PRIVATE_KEY, JWT_PUBLIC_KEY, KEY};
 
-use crate::harness::lines::{KEY, contact, contacts};
-use crate::harness::process::{CLIENT_SECRET, Job, Output, REFRESH_TOKEN, run};
-use crate::harness::sim::TestSim;
-
-const PRIVATE_KEY: &str = include_str!("../../../sim/src/tests/jwt_key.pem");
-const PUBLIC_KEY: &str = include_str!("../../../sim/src/tests/jwt_key.pub.pem");
+use crate::harness::lines::{contact, contacts};
+use crate::harness::process::{Job, Output, run};
 
 /// The configs that the CONTROL messages ask to keep, in their order.
 fn kept(output: &Output) -> Vec<Value> {
@@ -128,7 +126,7 @@ async fn a_login_of_another_process_is_waited_for() {
 #[tokio::test]
 async fn logins_without_a_refresh_token() {
     let (sim, stream) = (TestSim::start().await, contacts());
-    sim.set(&json!({"jwt_public_key": PUBLIC_KEY, "rotate_refresh_token": true}))
+    sim.set(&json!({"jwt_public_key": JWT_PUBLIC_KEY, "rotate_refresh_token": true}))
         .await;
     let app = Job::new(&sim, &[&stream])
         .set("auth_type", "ClientCredentials")
@@ -136,14 +134,14 @@ async fn logins_without_a_refresh_token() {
     let signed = Job::new(&sim, &[&stream])
         .set("auth_type", "JWT")
         .set("username", "loader@sim.example")
-        .set("private_key", PRIVATE_KEY)
+        .set("private_key", JWT_PRIVATE_KEY)
         .unset("client_secret")
         .unset("refresh_token");
     for (number, job) in [app, signed].into_iter().enumerate() {
         let lines = [stream.record(&contact(number)), stream.complete()];
         let output = job.write(&lines).await.succeeded();
         assert!(output.of("CONTROL").is_empty());
-        output.keeps_secret(&[CLIENT_SECRET, PRIVATE_KEY.lines().nth(1).unwrap()]);
+        output.keeps_secret(&[CLIENT_SECRET, JWT_PRIVATE_KEY.lines().nth(1).unwrap()]);
         assert_eq!(sim.rows("Contact").await.len(), number + 1);
     }
 }
@@ -151,11 +149,11 @@ async fn logins_without_a_refresh_token() {
 #[tokio::test]
 async fn a_user_without_approval_cannot_be_signed_for() {
     let sim = TestSim::start().await;
-    sim.set(&json!({"jwt_public_key": PUBLIC_KEY})).await;
+    sim.set(&json!({"jwt_public_key": JWT_PUBLIC_KEY})).await;
     let job = Job::new(&sim, &[])
         .set("auth_type", "JWT")
         .set("username", "nobody@sim.example")
-        .set("private_key", PRIVATE_KEY);
+        .set("private_key", JWT_PRIVATE_KEY);
     let output = run(&job.check_args()).await.succeeded();
     let message = &output.of("CONNECTION_STATUS")[0]["connectionStatus"]["message"];
     insta::assert_snapshot!(message.as_str().unwrap(), @"the login at 127.0.0.1 was refused (invalid_grant: user hasn't approved this consumer); the user has not approved the app: authorize it, or let it pre-authorize users");

@@ -1,116 +1,29 @@
-//! The table of values: each case of `tests/data/values.json`, from source value to the cell of a
-//! job and what the org holds, through the library and through the binary; and the tables of
-//! `docs/values.md`, which are made from the same file.
-
-mod arrays;
-mod cases;
-mod docs;
+//! The table of values, from JSON values to the cell of a job and what the org holds, through the
+//! library and through the binary. Arrow values go through the library alone.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
-use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow_salesforce::arrow::datatypes::DataType;
-use arrow_salesforce::load::{Event, Loader, Org};
-use arrow_salesforce::object::Operation;
-use arrow_salesforce::options::{OrgOptions, ValueOptions};
-use arrow_salesforce::reject::REJECT_MESSAGE;
+use arrow_salesforce::arrow::array::{AsArray, RecordBatch};
+use arrow_salesforce::bulk::Credentials;
+use arrow_salesforce::load::{Loader, Org};
+use arrow_salesforce::options::OrgOptions;
 use destination_salesforce::protocol::{MessageDecoder, StreamSchema};
-use futures::stream::{self, StreamExt as _};
-use serde_json::Value;
+use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
+use testkit::values::{
+    Case, Coerced, SettingsText, Source, json_schema, options, read, wrongly_coerced, wrongly_held,
+};
+use testkit::{KEY, rejected};
 
-use crate::harness::lines::{KEY, Stream};
+use crate::harness::lines::Stream;
 use crate::harness::process::Job;
-use crate::harness::rejected;
-use crate::harness::sim::TestSim;
-use cases::{Case, SettingsText, Source};
-
-/// They mostly wait for their jobs.
-const LOADS_AT_ONCE: usize = 8;
-
-#[test]
-fn the_file_covers_every_field_type_from_json_and_from_arrow() {
-    let cases = cases::read();
-    assert!(cases.len() >= 150);
-    for field in cases::FIELDS {
-        let of = |arrow: bool| {
-            let mut sources = cases.iter().filter(|case| case.field == field.kind);
-            sources.any(|case| matches!(case.source, Source::Arrow(_)) == arrow)
-        };
-        assert!(of(false) || field.kind == "key", "{} from JSON", field.kind);
-        let plain_text = matches!(field.literal, "text");
-        assert!(of(true) || plain_text, "{} from Arrow", field.kind);
-    }
-}
-
-#[tokio::test]
-async fn arrow_values_through_the_library() {
-    let sim = TestSim::start().await;
-    let org = crate::library::org(&sim, OrgOptions::default()).await;
-    let cases = cases::read();
-    let mut groups: BTreeMap<_, Vec<&Case>> = BTreeMap::new();
-    for case in &cases {
-        if let Source::Arrow(kind) = &case.source {
-            let group = (&case.settings, case.object(), case.api_name(), kind);
-            groups.entry(group).or_default().push(case);
-        }
-    }
-    let mut loads = Vec::new();
-    for ((settings, _, _, kind), cases) in groups {
-        let values = cases::options(settings);
-        loads.push(arrow_failures(&org, values, kind, cases));
-    }
-    let failures = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE);
-    let mut failures: Vec<String> = failures.concat().await;
-    let arrow = |case: &&Case| matches!(case.source, Source::Arrow(_));
-    failures.extend(wrongly_held(&sim, cases.iter().filter(arrow)).await);
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-/// Loads the values of one type into one field; answers what went wrong.
-async fn arrow_failures(
-    org: &Org,
-    values: ValueOptions,
-    kind: &str,
-    cases: Vec<&Case>,
-) -> Vec<String> {
-    let batch = arrow_batch(kind, &cases);
-    let loader = Loader::builder(org)
-        .object(cases[0].object())
-        .operation(cases[0].operation())
-        .schema(batch.schema())
-        .values(values)
-        .build()
-        .await;
-    let wrong = |expected: &Option<String>, told: &[String]| match expected {
-        Some(expected) => !told.iter().any(|message| message.contains(expected)),
-        None => false,
-    };
-    let (mut failures, told) = match loader {
-        Ok(loader) => (
-            wrong_cells(&loader, &batch, &cases),
-            load(loader, batch).await,
-        ),
-        Err(error) => {
-            let surprised = cases.iter().filter(|case| case.expect.config.is_none());
-            let failures = surprised.map(|case| format!("{case}: {error}")).collect();
-            (failures, vec![error.to_string()])
-        }
-    };
-    for case in cases {
-        let expect = &case.expect;
-        if wrong(&expect.reject, &told) || wrong(&expect.config, &told) {
-            failures.push(format!("{case}: told {told:?}"));
-        }
-    }
-    failures
-}
 
 #[tokio::test]
 async fn json_values_through_the_library() {
     let sim = TestSim::start().await;
-    let org = crate::library::org(&sim, OrgOptions::default()).await;
-    let cases = cases::read();
+    let url = sim.url().parse().unwrap();
+    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
+    let org = Org::connect(login, OrgOptions::default()).await.unwrap();
+    let cases = read();
     let mut groups: BTreeMap<_, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
         if let Source::Json(declared) = &case.source {
@@ -125,7 +38,7 @@ async fn json_values_through_the_library() {
         let loader = Loader::builder(&org)
             .object(object)
             .schema(batch.schema())
-            .values(cases::options(settings))
+            .values(options(settings))
             .build()
             .await
             .unwrap();
@@ -137,7 +50,7 @@ async fn json_values_through_the_library() {
 #[tokio::test]
 async fn json_values_through_the_binary() {
     let sim = TestSim::start().await;
-    let cases = cases::read();
+    let cases = read();
     let mut runs: BTreeMap<&SettingsText, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
         if matches!(case.source, Source::Json(_)) {
@@ -164,7 +77,7 @@ async fn json_values_through_the_binary() {
             .collect();
         let lines: Vec<String> = streams
             .iter()
-            .flat_map(|(stream, cases)| cases.iter().map(|case| case.line(stream)))
+            .flat_map(|(stream, cases)| cases.iter().map(|case| line(stream, case)))
             .chain(streams.iter().map(|(stream, _)| stream.complete()))
             .collect();
         let named: Vec<&Stream> = streams.iter().map(|(stream, _)| stream).collect();
@@ -207,11 +120,16 @@ fn declared_stream<'a>(
     let mut stream = Stream::new(&format!("{declared} of {object}"), object, &[KEY]);
     for name in names {
         if stream.columns.iter().all(|(known, _)| known != name) {
-            let column = (name.to_owned(), cases::json_schema(declared));
+            let column = (name.to_owned(), json_schema(declared));
             stream.columns.push(column);
         }
     }
     stream
+}
+
+/// The record of a case as a line.
+fn line(stream: &Stream, case: &Case) -> String {
+    stream.record_text(&case.record())
 }
 
 fn decoded(stream: &Stream, settings: &SettingsText, cases: &[&Case]) -> RecordBatch {
@@ -225,93 +143,26 @@ fn decoded(stream: &Stream, settings: &SettingsText, cases: &[&Case]) -> RecordB
     };
     let mut decoder = MessageDecoder::new(&[schema]).unwrap();
     for case in cases {
-        decoder.line(case.line(stream).as_bytes());
+        decoder.line(line(stream, case).as_bytes());
     }
     decoder.flush(0).unwrap()
-}
-
-fn arrow_batch(kind: &str, cases: &[&Case]) -> RecordBatch {
-    let name = cases[0].api_name();
-    let kind: DataType = kind.parse().unwrap();
-    let values: Vec<_> = cases.iter().map(|case| case.value.as_deref()).collect();
-    let column = arrays::array(&kind, &values);
-    let keys: StringArray = cases.iter().map(|case| Some(case.key())).collect();
-    let mut columns = vec![(name, column, true)];
-    if name != KEY {
-        columns.push((KEY, Arc::new(keys) as ArrayRef, true));
-    }
-    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
 /// The cases whose cell or reason is another than expected.
 fn wrong_cells(loader: &Loader, batch: &RecordBatch, cases: &[&Case]) -> Vec<String> {
     let cells = loader.coercion().apply(batch).unwrap();
-    let column = |case: &Case| cells.batch.column_by_name(case.api_name()).unwrap();
     let rejects: HashMap<usize, &str> = cells
         .rejects
         .iter()
         .map(|(row, reason)| (*row, reason.message.as_str()))
         .collect();
-    let found = cases.iter().enumerate().map(|(row, case)| {
-        let texts = column(case).as_string::<i32>();
-        let cell = texts.iter().nth(row).flatten().map(str::to_owned);
-        (case, cell, rejects.get(&row).copied())
-    });
-    found
-        .filter(|(case, cell, reject)| match (&case.expect.reject, reject) {
-            (Some(expected), Some(message)) => !message.contains(expected.as_str()),
-            (None, None) => Some(cell) != case.expect.cell.as_ref(),
-            _ => true,
-        })
-        .map(|(case, cell, reject)| format!("{case}: cell {cell:?}, reject {reject:?}"))
-        .collect()
-}
-
-/// Loads a batch; answers why rows were rejected.
-async fn load(loader: Loader, batch: RecordBatch) -> Vec<String> {
-    let (mut feed, mut events) = loader.start();
-    let feeding = tokio::spawn(async move {
-        feed.send(batch).await.unwrap();
-        feed.finish().await.unwrap();
-    });
-    let mut messages = Vec::new();
-    while let Some(event) = events.next().await {
-        if let Event::Rejected(batch) = event.unwrap() {
-            let texts = batch.column_by_name(REJECT_MESSAGE).unwrap();
-            messages.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
+    let coerced = cases.iter().enumerate().map(|(row, case)| {
+        let column = cells.batch.column_by_name(case.api_name()).unwrap();
+        let texts = column.as_string::<i32>();
+        Coerced {
+            cell: texts.iter().nth(row).flatten().map(str::to_owned),
+            reject: rejects.get(&row).copied(),
         }
-    }
-    feeding.await.unwrap();
-    messages
-}
-
-/// The cases of which the org holds something else than expected.
-async fn wrongly_held<'a>(sim: &TestSim, cases: impl Iterator<Item = &'a Case>) -> Vec<String> {
-    let mut rows: HashMap<String, Value> = HashMap::new();
-    for object in ["Everything__c", "Contact"] {
-        for row in sim.rows(object).await {
-            rows.insert(row[KEY].as_str().unwrap_or_default().to_owned(), row);
-        }
-    }
-    let keyed = |case: &&Case| case.operation() == Operation::Insert;
-    cases
-        .filter(keyed)
-        .filter_map(|case| {
-            let row = rows.get(&case.key());
-            let held = row.and_then(|row| row[case.api_name()].as_str());
-            let right = match case.expect.held() {
-                None => row.is_none(),
-                Some(None) => row.is_some(),
-                Some(Some(expected)) => held.is_some_and(|held| is_same(held, expected)),
-            };
-            (!right).then(|| format!("{case}: the org holds {row:?}"))
-        })
-        .collect()
-}
-
-/// Numbers are the same whatever their zeros; texts lose their outer blanks.
-fn is_same(held: &str, expected: &str) -> bool {
-    let numbers = held.parse::<f64>().ok().zip(expected.parse::<f64>().ok());
-    held == expected.trim()
-        || numbers.is_some_and(|(held, expected)| held.to_bits() == expected.to_bits())
+    });
+    wrongly_coerced(cases, coerced)
 }

@@ -1,6 +1,7 @@
 //! Lines as a platform writes them to a destination: catalogs, records, states, statuses.
 
 use serde_json::{Map, Value, json};
+use testkit::KEY;
 
 /// A stream of a configured catalog, and the maker of its lines.
 #[derive(Debug, Clone)]
@@ -113,9 +114,6 @@ pub(crate) fn catalog(streams: &[&Stream]) -> Value {
     let streams: Vec<Value> = streams.iter().map(|stream| stream.configured()).collect();
     json!({"streams": streams})
 }
-
-/// Field that tells the records of the tests apart.
-pub(crate) const KEY: &str = "Ext_Id__c";
 
 pub(crate) fn contacts() -> Stream {
     Stream::new(

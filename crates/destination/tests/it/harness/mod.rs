@@ -1,8 +1,5 @@
-//! What every test needs: an org, a bucket, the built binary, and lines to feed it.
+//! What the tests of the binary need beside the kit of all tests: configs, catalogs, lines to feed
+//! it, and its messages.
 
 pub(crate) mod lines;
 pub(crate) mod process;
-pub(crate) mod rejected;
-pub(crate) mod s3;
-pub(crate) mod sim;
-pub(crate) mod sts;

@@ -2,28 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use testkit::process::{Ended, Process};
+use testkit::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY, files};
+use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 use super::lines::{Stream, catalog};
-use super::s3;
-use super::sim::TestSim;
 
-/// Longest wait for anything. It ends a test that would hang; none passes by it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
-
-pub(crate) const CLIENT_ID: &str = "3MVG9.consumer+key";
-pub(crate) const CLIENT_SECRET: &str = "consumer-secret&with=signs+";
-pub(crate) const REFRESH_TOKEN: &str = "5Aep861refresh!token&more";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_destination-salesforce");
 
 /// A config and a catalog in a directory of their own, which also takes rejected records.
 pub(crate) struct Job {
@@ -87,8 +76,7 @@ impl Job {
 
     /// Content of all files of the reject folder, in the order of their paths.
     pub(crate) fn reject_files(&self) -> Vec<(String, String)> {
-        let mut files: Vec<(String, String)> =
-            s3::files(&self.reject_folder()).into_iter().collect();
+        let mut files: Vec<(String, String)> = files(&self.reject_folder()).into_iter().collect();
         // A killed process leaves what it had not renamed to its final name yet.
         files.retain(|(name, _)| !name.contains('#'));
         files
@@ -223,16 +211,24 @@ impl Output {
     }
 }
 
-/// A process that has not ended yet.
-pub(crate) struct Running {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    feeding: Option<JoinHandle<()>>,
-    printed: Arc<Mutex<Vec<String>>>,
-    /// How many lines were printed; closed when stdout is.
-    count: watch::Receiver<usize>,
-    stderr: JoinHandle<String>,
+impl From<Ended> for Output {
+    fn from(ended: Ended) -> Self {
+        if let Some(mut copy) = lines_copy() {
+            for line in &ended.lines {
+                writeln!(copy, "{line}").unwrap();
+            }
+        }
+        Self {
+            messages: ended.lines.iter().map(|line| message(line)).collect(),
+            lines: ended.lines,
+            stderr: ended.stderr,
+            code: ended.code,
+        }
+    }
 }
+
+/// A process of the binary that has not ended yet.
+pub(crate) struct Running(Process);
 
 impl Running {
     pub(crate) fn start<A: AsRef<str>>(args: &[A]) -> Self {
@@ -246,167 +242,68 @@ impl Running {
 
     /// Starts the binary with these variables in its environment.
     pub(crate) fn start_in<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> Self {
-        let mut child = spawn(args, environment);
-        let printed = Arc::new(Mutex::new(Vec::new()));
-        let (counter, count) = watch::channel(0);
-        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let lines = Arc::clone(&printed);
-        let mut copy = lines_copy();
-        tokio::spawn(async move {
-            while let Some(line) = stdout.next_line().await.unwrap() {
-                if let Some(copy) = &mut copy {
-                    writeln!(copy, "{line}").unwrap();
-                }
-                lines.lock().unwrap().push(line);
-                counter.send_modify(|count| *count += 1);
-            }
-        });
-        let mut stderr = child.stderr.take().unwrap();
-        let stderr = tokio::spawn(async move {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).await.unwrap();
-            text
-        });
-        Self {
-            stdin: child.stdin.take(),
-            child,
-            feeding: None,
-            printed,
-            count,
-            stderr,
-        }
+        let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        Self(Process::start(BINARY, &args, environment))
     }
 
     /// Writes some lines and leaves stdin open.
     pub(crate) async fn send(&mut self, lines: &[String]) {
-        let text: String = lines
-            .iter()
-            .flat_map(|line| [line.as_str(), "\n"])
-            .collect();
-        let stdin = self.stdin.as_mut().unwrap();
-        stdin.write_all(text.as_bytes()).await.unwrap();
-        stdin.flush().await.unwrap();
+        self.0.send(lines).await;
     }
 
     /// Writes all lines in the background, then closes stdin.
     pub(crate) fn feed(&mut self, lines: Vec<String>) {
-        let mut stdin = self.stdin.take().unwrap();
-        self.feeding = Some(tokio::spawn(async move {
-            for lines in lines.chunks(1000) {
-                let text: String = lines
-                    .iter()
-                    .flat_map(|line| [line.as_str(), "\n"])
-                    .collect();
-                // A process that ends early closes its end of the pipe.
-                if stdin.write_all(text.as_bytes()).await.is_err() {
-                    return;
-                }
-            }
-        }));
-    }
-
-    pub(crate) fn close_stdin(&mut self) {
-        self.stdin = None;
-    }
-
-    /// Messages so far.
-    pub(crate) fn messages(&self) -> Vec<Value> {
-        let printed = self.printed.lock().unwrap();
-        printed.iter().map(|line| message(line)).collect()
+        self.0.feed(lines);
     }
 
     /// How many STATE messages were printed so far.
     pub(crate) fn states(&self) -> usize {
-        let messages = self.messages();
-        messages
-            .iter()
-            .filter(|message| message["type"] == "STATE")
-            .count()
+        states(&self.0.lines())
     }
 
     /// Waits until this many STATE messages are printed.
     pub(crate) async fn wait_for_states(&mut self, least: usize) {
-        self.wait_until(&format!("{least} states"), |messages| {
-            messages
-                .iter()
-                .filter(|message| message["type"] == "STATE")
-                .count()
-                >= least
-        })
-        .await;
-    }
-
-    /// Waits until the messages so far hold what is asked for.
-    pub(crate) async fn wait_until(&mut self, what: &str, holds: impl Fn(&[Value]) -> bool) {
-        let waiting = async {
-            loop {
-                self.count.mark_unchanged();
-                if holds(&self.messages()) {
-                    return;
-                }
-                if self.count.changed().await.is_err() {
-                    let messages = self.messages();
-                    assert!(holds(&messages), "ended without {what}: {messages:#?}");
-                    return;
-                }
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
-        assert!(
-            waited.is_ok(),
-            "waited in vain for {what}: {:#?}",
-            self.messages()
-        );
+        let what = format!("{least} states");
+        self.0
+            .wait_until(&what, |lines| states(lines) >= least)
+            .await;
     }
 
     /// Asks the process to end, as a platform does.
     pub(crate) async fn terminate(&self) {
-        let pid = self.child.id().unwrap().to_string();
-        let kill = Command::new("sh")
-            .args(["-c", r#"kill -TERM "$0""#, &pid])
-            .status();
-        assert!(kill.await.unwrap().success());
+        self.0.terminate().await;
     }
 
     /// `kill -9`, then what was printed before.
-    pub(crate) async fn kill(mut self) -> Output {
-        self.child.kill().await.unwrap();
-        self.finish().await
+    pub(crate) async fn kill(self) -> Output {
+        self.0.kill().await.into()
     }
 
     /// Waits for the end.
-    pub(crate) async fn finish(mut self) -> Output {
-        self.close_stdin();
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let Ok(status) = ended else {
-            panic!("the process does not end: {:#?}", self.messages());
-        };
-        while self.count.changed().await.is_ok() {}
-        if let Some(feeding) = self.feeding.take() {
-            feeding.await.unwrap();
-        }
-        let lines = self.printed.lock().unwrap().clone();
-        Output {
-            messages: lines.iter().map(|line| message(line)).collect(),
-            lines,
-            stderr: self.stderr.await.unwrap(),
-            code: status.unwrap().code(),
-        }
+    pub(crate) async fn finish(self) -> Output {
+        self.0.finish().await.into()
     }
 }
 
-/// The binary with these variables in its environment, over pipes.
-pub(crate) fn spawn<A: AsRef<str>>(args: &[A], environment: &[(&str, &str)]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_destination-salesforce"))
-        .args(args.iter().map(AsRef::as_ref))
-        .current_dir(Path::new("/"))
-        .envs(environment.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+/// How many of the lines are STATE messages.
+fn states(lines: &[String]) -> usize {
+    let messages = lines.iter().map(|line| message(line));
+    messages
+        .filter(|message| message["type"] == "STATE")
+        .count()
+}
+
+/// `object_storage_config` for [`BUCKET`], in the shape of the connector's docs page.
+pub(crate) fn storage(s3: &S3Server) -> Value {
+    json!({
+        "storage_type": "S3",
+        "access_key_id": ACCESS_KEY,
+        "secret_access_key": SECRET_KEY,
+        "s3_bucket_name": BUCKET,
+        "s3_bucket_region": "us-east-1",
+        "s3_endpoint": s3.endpoint(),
+        "bucket_path": "rejected_records/",
+    })
 }
 
 /// Where a process' stdout is copied to for `tests/clients/parse_lines.py`: a file of its own in the

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use testkit::process;
+use testkit::s3::{S3Server, SECRET_KEY, files};
+use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
+use testkit::{PATIENCE, rejected};
 use tokio::io::AsyncWriteExt;
 
 use super::case::{self, Case};
 use super::matching::{fits, in_any_order, in_order};
-use crate::harness::process::{self, CLIENT_ID, CLIENT_SECRET, PATIENCE, REFRESH_TOKEN};
-use crate::harness::rejected;
-use crate::harness::s3::{self, S3Server};
-use crate::harness::sim::TestSim;
+use crate::harness::process::{BINARY, lines_copy, storage};
 
 /// Secrets of every config, none of which may be printed but in a CONTROL message.
-const SECRETS: [&str; 3] = [CLIENT_SECRET, REFRESH_TOKEN, s3::SECRET_KEY];
+const SECRETS: [&str; 3] = [CLIENT_SECRET, REFRESH_TOKEN, SECRET_KEY];
 
 /// What a process said, and how it ended.
 struct Said {
@@ -85,7 +86,7 @@ impl Place {
             "object_storage_config": {"storage_type": "None"},
         });
         if let (Some(overrides), Some(s3)) = (&case.s3, &self.s3) {
-            let mut storage = s3.config();
+            let mut storage = storage(s3);
             overlay(&mut storage, overrides);
             config["object_storage_config"] = storage;
         }
@@ -121,7 +122,7 @@ impl Place {
         fs::write(self.path("config.json"), self.config(case)).unwrap();
         fs::write(self.path("catalog.json"), Self::catalog(case)).unwrap();
         let level = case.log_level.as_deref().unwrap_or("INFO");
-        let mut child = process::spawn(&self.args(case), &[("LOG_LEVEL", level)]);
+        let mut child = process::spawn(BINARY, &self.args(case), &[("LOG_LEVEL", level)]);
         let mut stdin = child.stdin.take().unwrap();
         let pieces = case.pieces();
         let feeding = async move {
@@ -135,7 +136,7 @@ impl Place {
         let running = async { tokio::join!(child.wait_with_output(), feeding).0 };
         let output = tokio::time::timeout(PATIENCE, running).await;
         let output = output.expect("the process ends").unwrap();
-        if let (false, Some(mut copy)) = (case.expect.prose, process::lines_copy()) {
+        if let (false, Some(mut copy)) = (case.expect.prose, lines_copy()) {
             copy.write_all(&output.stdout).unwrap();
         }
         Said {
@@ -149,7 +150,7 @@ impl Place {
     fn files(&self) -> BTreeMap<String, String> {
         match &self.s3 {
             Some(s3) => s3.objects(),
-            None => s3::files(&self.path("rejected")),
+            None => files(&self.path("rejected")),
         }
     }
 }

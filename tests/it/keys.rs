@@ -12,10 +12,9 @@ use arrow_salesforce::load::{Event, LoadReport, Loader, Org};
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::options::{LoadOptions, OrgOptions};
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, Stream, catalog, contacts};
-use crate::harness::process::Job;
-use crate::harness::sim::TestSim;
 use crate::library::org;
 
 /// Columns of an upsert and of an update, whose key is the first.
@@ -353,44 +352,6 @@ async fn one_key_in_every_row_is_one_record() {
 
     assert_eq!(records(&sim).await["K"], "Ng59 v59 -");
     assert_eq!(report.merged + report.accepted, 60);
-}
-
-#[tokio::test]
-async fn states_count_merged_rows_as_accepted() {
-    let (sim, stream) = (TestSim::start().await, contacts());
-    let mut configured = catalog(&[&stream]);
-    configured["streams"][0]["destination_sync_mode"] = json!("append_dedup");
-    configured["streams"][0]["primary_key"] = json!([[KEY]]);
-    let record = |stream: &Stream, number: usize, name: Value| {
-        stream.record(&json!({KEY: format!("K-{}", number % 4), "LastName": name}))
-    };
-    let mut lines = Vec::new();
-    for number in 0..10 {
-        lines.push(record(&stream, number, json!(format!("Ng {number}"))));
-    }
-    lines.push(stream.state(1, 10));
-    lines.push(stream.record(&json!({KEY: "K-9"})));
-    lines.push(record(&stream, 1, json!("Last")));
-    lines.push(stream.state(2, 2));
-    lines.push(stream.complete());
-    let job = Job::with_catalog(&sim, configured).set("max_job_rows", 3);
-
-    let output = job.write(&lines).await.succeeded();
-
-    assert_eq!(output.state_ids(), [1, 2]);
-    let [first, second] = output.states()[..] else {
-        panic!("{output:#?}");
-    };
-    assert_eq!(first["destinationStats"]["recordCount"], 10.0);
-    assert_eq!(first["committedRecordsCount"], 10);
-    assert_eq!(second["committedRecordsCount"], 11);
-    assert_eq!(second["rejectedRecordsCount"], 1);
-    let records = records(&sim).await;
-    let names: Vec<&str> = records
-        .values()
-        .map(|record| record.trim_end_matches(" - -"))
-        .collect();
-    assert_eq!(names, ["Ng 8", "Last", "Ng 6", "Ng 7"]);
 }
 
 /// Rows of several jobs that hold mostly the same keys take more memory than there is: those that

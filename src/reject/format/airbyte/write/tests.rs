@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::coerce::{Reason, Stage};
+use crate::reject::airbyte::labels;
 use crate::reject::{RejectedRow, rejected};
 use crate::source::{CHANGES, DECLARED_TYPE, EMITTED_AT, RAW, RAW_ERROR};
 
@@ -43,22 +44,26 @@ fn batch(columns: Vec<(Field, ArrayRef)>, reasons: &[Reason], job_id: Option<&st
     rejected(source, &rows, at).unwrap()
 }
 
-fn render(batch: &RecordBatch, format: Format) -> String {
-    render_as(batch, format, Flattening::No)
+fn contacts() -> RejectStream {
+    RejectStream {
+        name: "contacts".to_owned(),
+        namespace: None,
+        labels: labels(42, 3),
+    }
 }
 
-fn render_as(batch: &RecordBatch, format: Format, flattening: Flattening) -> String {
+fn render(batch: &RecordBatch, file_type: FileType) -> String {
+    render_as(batch, file_type, Flattening::No)
+}
+
+fn render_as(batch: &RecordBatch, file_type: FileType, flattening: Flattening) -> String {
     let envelope = Envelope {
-        sync_id: 42,
-        generation_id: 3,
-        file: FileFormat {
-            format,
-            flattening,
-            ..FileFormat::default()
-        },
+        file_type,
+        flattening,
+        ..Envelope::default()
     };
     let mut out = envelope.header(batch.schema_ref()).unwrap();
-    envelope.write(batch, &mut out).unwrap();
+    envelope.write(&contacts(), batch, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -114,7 +119,7 @@ fn the_envelope_as_designed() {
         (Field::new(RAW_ERROR, DataType::Utf8, true), texts(&[None])),
     ];
     let batch = batch(columns, &[required()], Some("750A"));
-    let line = render(&batch, Format::Jsonl);
+    let line = render(&batch, FileType::Jsonl);
     let (id, rest) = line.split_at(20 + 36);
     let id = id.strip_prefix("{\"_airbyte_raw_id\":\"").unwrap();
     assert_eq!(uuid::Uuid::parse_str(id).unwrap().get_version_num(), 7);
@@ -141,7 +146,7 @@ fn csv_quotes_what_is_no_number() {
         &[reason(Stage::Coerce, "INVALID_VALUE", "no", &[])],
         None,
     );
-    let text = render(&batch, Format::Csv);
+    let text = render(&batch, FileType::Csv);
     let (header, row) = text.split_once("\r\n").unwrap();
     assert_eq!(
         header,
@@ -206,7 +211,7 @@ fn tails(text: &str, at: &str) -> Vec<String> {
 
 #[test]
 fn root_level_flattening_as_jsonl() {
-    let lines = render_as(&mixed(), Format::Jsonl, Flattening::RootLevel);
+    let lines = render_as(&mixed(), FileType::Jsonl, Flattening::RootLevel);
     insta::assert_snapshot!(tails(&lines, "}},").join("\n"), @r#"
     "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","LastName":"Ng, \"A\"","Flag":true,"Size":1.10,"_source__raw":"mine","_source__airbyte_meta":{"a":1}}
     "_airbyte_generation_id":3,"sf__Id":"","sf__Error":"INVALID_RECORD:the line ends early:--","LastName":null,"Flag":null,"Size":null,"_source__raw":null,"_source__airbyte_meta":null,"_raw":"{\"torn"}
@@ -216,7 +221,7 @@ fn root_level_flattening_as_jsonl() {
 
 #[test]
 fn root_level_flattening_as_csv() {
-    let text = render_as(&mixed(), Format::Csv, Flattening::RootLevel);
+    let text = render_as(&mixed(), FileType::Csv, Flattening::RootLevel);
     let (header, rows) = text.split_once("\r\n").unwrap();
     insta::assert_snapshot!(header, @r#""_airbyte_raw_id","_airbyte_extracted_at","_airbyte_meta","_airbyte_generation_id","sf__Id","sf__Error","LastName","Flag","Size","_source__raw","_source__airbyte_meta","_raw""#);
     insta::assert_snapshot!(tails(rows, "1772323209000,").join("\n"), @r#"
@@ -245,7 +250,7 @@ fn a_line_that_was_not_decoded_is_kept_as_it_came() {
         "the line ends early",
         &[],
     )];
-    let line = render(&batch(columns, &reasons, None), Format::Jsonl);
+    let line = render(&batch(columns, &reasons, None), FileType::Jsonl);
     let row: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(
         row["_airbyte_data"],
@@ -284,7 +289,7 @@ fn texts_are_written_as_the_declared_kind_where_they_are_a_literal_of_it() {
         ("date", "7", "\"7\""),
     ] {
         let columns = vec![(declared("v", kind), texts(&[Some(text)]))];
-        let line = render(&batch(columns, &[required()], None), Format::Jsonl);
+        let line = render(&batch(columns, &[required()], None), FileType::Jsonl);
         let ends = format!(",\"v\":{written}}}}}\n");
         assert!(line.ends_with(&ends), "{kind} {text:?}: {line}");
     }
@@ -317,7 +322,7 @@ fn columns_of_other_producers() {
         ),
     ];
     let reasons = vec![required(); 4];
-    let lines = render(&batch(columns, &reasons, None), Format::Jsonl);
+    let lines = render(&batch(columns, &reasons, None), FileType::Jsonl);
     let data: Vec<Value> = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["_airbyte_data"].take())
@@ -334,12 +339,8 @@ fn columns_of_other_producers() {
 fn a_batch_without_reasons_is_refused() {
     let column: ArrayRef = texts(&[Some("a")]);
     let batch = RecordBatch::try_from_iter([("a", column)]).unwrap();
-    let envelope = Envelope {
-        sync_id: 1,
-        generation_id: 1,
-        file: FileFormat::default(),
-    };
-    let error = envelope.write(&batch, &mut Vec::new()).unwrap_err();
+    let written = Envelope::default().write(&contacts(), &batch, &mut Vec::new());
+    let error = written.unwrap_err();
     assert!(matches!(error, RejectError::Batch { .. }), "{error}");
 }
 
@@ -386,9 +387,9 @@ proptest! {
             })
             .collect();
         let batch = batch(columns, &reasons, Some("750"));
-        let jsonl = render(&batch, Format::Jsonl);
+        let jsonl = render(&batch, FileType::Jsonl);
         let lines: Vec<&str> = jsonl.split_terminator('\n').collect();
-        let csv = read_csv(&render(&batch, Format::Csv));
+        let csv = read_csv(&render(&batch, FileType::Csv));
         prop_assert_eq!(lines.len(), rows.len());
         prop_assert_eq!(csv.num_rows(), rows.len());
         for (index, row) in rows.iter().enumerate() {

@@ -9,15 +9,15 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder;
 
-use super::super::columns::{RAW_LINE, SourceColumns};
-use super::super::envelope::SCHEMA_VERSION;
-use super::super::format::Flattening;
-use super::super::record::{RejectedRow, rejected_at};
-use super::super::value::{is_number, push_string};
-use super::super::wire::{from_wire, wire_type};
 use super::fields::{Fields, Given, Meta};
-use super::{BATCH_ROWS, Problem, RejectError};
+use super::{BATCH_ROWS, Problem};
 use crate::coerce::{Reason, Stage};
+use crate::reject::RejectError;
+use crate::reject::format::airbyte::columns::{RAW_LINE, SourceColumns};
+use crate::reject::format::airbyte::{Flattening, SCHEMA_VERSION};
+use crate::reject::format::value::{is_number, push_string};
+use crate::reject::format::wire::{from_wire, wire_type};
+use crate::reject::record::{RejectedRow, rejected_at};
 
 /// Builders of all columns. Texts are appended as they stand; what else there is, arrow-json reads.
 pub(super) struct Rows {

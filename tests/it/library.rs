@@ -11,10 +11,8 @@ use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::load::{Event, Events, LoadReport, Loader, Org};
 use arrow_salesforce::options::{LoadOptions, OrgOptions};
 use arrow_salesforce::{Error, ErrorKind};
-
-use crate::harness::lines::KEY;
-use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
-use crate::harness::sim::TestSim;
+use testkit::KEY;
+use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 pub(crate) async fn org(sim: &TestSim, options: OrgOptions) -> Org {
     let url = sim.url().parse().unwrap();

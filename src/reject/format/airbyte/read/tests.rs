@@ -11,22 +11,24 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::super::envelope::Envelope;
-use super::super::{RejectedRow, rejected};
 use super::*;
 use crate::coerce::{Reason, Stage};
+use crate::reject::airbyte::labels;
+use crate::reject::{
+    Compression, RejectFormat, RejectStream, RejectedRow, read_rejected, rejected,
+};
 use crate::source::{CHANGES, DECLARED_TYPE, EMITTED_AT, RAW, RAW_ERROR};
 
 const AT: i64 = 1_772_323_209_000;
 
-fn formats() -> impl Iterator<Item = FileFormat> {
-    let format = [Format::Csv, Format::Jsonl];
+fn formats() -> impl Iterator<Item = Envelope> {
+    let file_types = [FileType::Csv, FileType::Jsonl];
     let flattening = [Flattening::No, Flattening::RootLevel];
     let compression = [Compression::No, Compression::Gzip];
-    format.into_iter().flat_map(move |format| {
+    file_types.into_iter().flat_map(move |file_type| {
         flattening.into_iter().flat_map(move |flattening| {
-            compression.into_iter().map(move |compression| FileFormat {
-                format,
+            compression.into_iter().map(move |compression| Envelope {
+                file_type,
                 flattening,
                 compression,
             })
@@ -34,15 +36,15 @@ fn formats() -> impl Iterator<Item = FileFormat> {
     })
 }
 
-fn written(batches: &[RecordBatch], file: FileFormat) -> Vec<u8> {
-    let envelope = Envelope {
-        sync_id: 42,
-        generation_id: 3,
-        file,
+fn written(batches: &[RecordBatch], file: Envelope) -> Vec<u8> {
+    let stream = RejectStream {
+        name: "contacts".to_owned(),
+        namespace: None,
+        labels: labels(42, 3),
     };
-    let mut out = envelope.header(batches[0].schema_ref()).unwrap();
+    let mut out = file.header(batches[0].schema_ref()).unwrap();
     for batch in batches {
-        envelope.write(batch, &mut out).unwrap();
+        file.write(&stream, batch, &mut out).unwrap();
     }
     match file.compression {
         Compression::No => out,
@@ -54,8 +56,12 @@ fn written(batches: &[RecordBatch], file: FileFormat) -> Vec<u8> {
     }
 }
 
-fn read(bytes: Vec<u8>, file: FileFormat, source: &SchemaRef) -> Result<RecordBatch, RejectError> {
-    let reader = read_rejected(Cursor::new(bytes), file, Arc::clone(source))?;
+fn read(bytes: Vec<u8>, file: Envelope, source: &SchemaRef) -> Result<RecordBatch, RejectError> {
+    let reader = read_rejected(
+        Cursor::new(bytes),
+        RejectFormat::Airbyte(file),
+        Arc::clone(source),
+    )?;
     let schema = reader.schema();
     let batches = reader.collect::<Result<Vec<_>, _>>()?;
     Ok(arrow::compute::concat_batches(&schema, &batches)?)
@@ -398,7 +404,12 @@ fn many_batches_are_read_as_they_fit() {
     let batch = reject(&source);
     for file in formats().filter(|file| file.compression == Compression::No) {
         let bytes = written(&[batch.clone(), batch.clone(), batch.clone()], file);
-        let reader = read_rejected(Cursor::new(bytes), file, source.schema()).unwrap();
+        let reader = read_rejected(
+            Cursor::new(bytes),
+            RejectFormat::Airbyte(file),
+            source.schema(),
+        )
+        .unwrap();
         let rows: Vec<usize> = reader.map(|batch| batch.unwrap().num_rows()).collect();
         assert_eq!(rows, [4_096, 404], "{file:?}");
     }
@@ -409,14 +420,14 @@ fn files_of_another_kind_are_explained_without_their_values() {
     let source = source(vec![column("n", Int64Array::from(vec![1, 2]))]);
     let batch = reject(&source);
     let other = |kind| Arc::new(Schema::new(vec![Field::new("n", kind, true)]));
-    let file = |format, flattening| FileFormat {
-        format,
+    let file = |file_type, flattening| Envelope {
+        file_type,
         flattening,
-        ..FileFormat::default()
+        ..Envelope::default()
     };
-    let csv = file(Format::Csv, Flattening::No);
-    let flat = file(Format::Csv, Flattening::RootLevel);
-    let jsonl = file(Format::Jsonl, Flattening::No);
+    let csv = file(FileType::Csv, Flattening::No);
+    let flat = file(FileType::Csv, Flattening::RootLevel);
+    let jsonl = file(FileType::Jsonl, Flattening::No);
     let complaint = |text: &str, file, schema: &SchemaRef| {
         let text = text.as_bytes().to_vec();
         read(text, file, schema).unwrap_err().to_string()

@@ -1,4 +1,4 @@
-//! Airbyte's envelope: what reads the rejected records of Airbyte's connectors reads ours.
+//! Batches of rejected records -> the lines of the envelope.
 
 use std::io::Write as _;
 
@@ -8,37 +8,21 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, FieldRef, Schema};
 
-use super::RejectError;
 use super::columns::{DATA, ENVELOPE, RAW_LINE, SF_ERROR, SF_ID, SourceColumns};
-use super::format::{FileFormat, Flattening, Format};
-use super::record::{REJECT_COLUMNS, REJECT_ORDINAL};
-use super::value::{Literal, Values, is_json_line, printable, push_quoted, push_string};
+use super::{Envelope, FileType, Flattening, GENERATION_ID, SCHEMA_VERSION, SYNC_ID};
+use crate::reject::format::value::{
+    Literal, Values, is_json_line, printable, push_quoted, push_string,
+};
+use crate::reject::record::{REJECT_COLUMNS, REJECT_ORDINAL};
+use crate::reject::{RejectError, RejectStream};
 use crate::source::DECLARED_TYPE;
 
-/// Version of `_airbyte_meta.rejected`, which every line carries.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// What all rejected records of a stream have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Envelope {
-    /// Sync, as the catalog gives it.
-    pub sync_id: i64,
-    /// Generation of the stream, as the catalog gives it.
-    pub generation_id: i64,
-    /// How to write. Compression is the object's matter, not a line's.
-    pub file: FileFormat,
-}
-
 impl Envelope {
-    /// What an object of batches of this schema begins with.
-    ///
-    /// # Errors
-    /// [`RejectError::Batch`] if it is not the schema of [`rejected`](super::rejected) batches.
-    pub fn header(&self, schema: &Schema) -> Result<Vec<u8>, RejectError> {
-        let columns = SourceColumns::of(source_fields(schema)?, self.file.flattening);
+    pub(in crate::reject::format) fn header(self, schema: &Schema) -> Result<Vec<u8>, RejectError> {
+        let columns = SourceColumns::of(source_fields(schema)?, self.flattening);
         let mut header = Vec::new();
-        if self.file.format == Format::Csv {
-            let names = columns.csv_header(self.file.flattening);
+        if self.file_type == FileType::Csv {
+            let names = columns.csv_header(self.flattening);
             for (index, name) in names.iter().enumerate() {
                 if index > 0 {
                     header.push(b',');
@@ -50,38 +34,55 @@ impl Envelope {
         Ok(header)
     }
 
-    /// Appends the rows of a batch made by [`rejected`](super::rejected).
-    ///
-    /// # Errors
-    /// [`RejectError::Batch`] if the batch was made otherwise.
-    pub fn write(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), RejectError> {
+    pub(in crate::reject::format) fn write(
+        self,
+        stream: &RejectStream,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RejectError> {
+        let ids = Ids {
+            sync: stream.label(SYNC_ID)?,
+            generation: stream.label(GENERATION_ID)?,
+        };
         let source = source_fields(batch.schema_ref())?;
-        let columns = SourceColumns::of(source, self.file.flattening);
+        let columns = SourceColumns::of(source, self.flattening);
         let printed = columns.data.iter();
         let printed: Vec<ArrayRef> = printed
             .map(|(index, _)| printable(batch.column(*index)))
             .collect::<Result<_, _>>()?;
         let rows = Rows::new(batch, &columns, &printed)?;
         for row in 0..batch.num_rows() {
-            match self.file.format {
-                Format::Jsonl => self.push_line(&rows, row, out)?,
-                Format::Csv => self.push_row(&rows, row, out)?,
+            match self.file_type {
+                FileType::Jsonl => ids.push_line(&rows, row, self.flattening, out)?,
+                FileType::Csv => ids.push_row(&rows, row, self.flattening, out)?,
             }
         }
         Ok(())
     }
+}
 
-    fn push_line(&self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
+/// What all lines of a stream show.
+#[derive(Clone, Copy)]
+struct Ids {
+    sync: i64,
+    generation: i64,
+}
+
+impl Ids {
+    fn push_line(
+        self,
+        rows: &Rows<'_>,
+        row: usize,
+        flattening: Flattening,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RejectError> {
         let [raw_id, extracted_at, meta, generation] = ENVELOPE;
         push(out, format_args!("{{\"{raw_id}\":\"{}\"", new_id()));
         let at = rows.extracted_at(row);
         push(out, format_args!(",\"{extracted_at}\":{at},\"{meta}\":"));
-        rows.push_meta(row, self.sync_id, &[], out);
-        push(
-            out,
-            format_args!(",\"{generation}\":{}", self.generation_id),
-        );
-        match self.file.flattening {
+        rows.push_meta(row, self.sync, &[], out);
+        push(out, format_args!(",\"{generation}\":{}", self.generation));
+        match flattening {
             Flattening::No => {
                 push(out, format_args!(",\"{DATA}\":"));
                 rows.push_data(row, out)?;
@@ -99,9 +100,15 @@ impl Envelope {
         Ok(())
     }
 
-    fn push_row(&self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), RejectError> {
+    fn push_row(
+        self,
+        rows: &Rows<'_>,
+        row: usize,
+        flattening: Flattening,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RejectError> {
         let (mut meta, mut rest, mut empty) = (Vec::new(), Vec::new(), Vec::new());
-        match self.file.flattening {
+        match flattening {
             Flattening::No => {
                 let mut data = Vec::new();
                 rows.push_data(row, &mut data)?;
@@ -124,11 +131,11 @@ impl Envelope {
                 }
             }
         }
-        rows.push_meta(row, self.sync_id, &empty, &mut meta);
+        rows.push_meta(row, self.sync, &empty, &mut meta);
         let extracted_at = rows.extracted_at(row);
         push(out, format_args!("\"{}\",{extracted_at},", new_id()));
         push_quoted(out, &meta);
-        push(out, format_args!(",{},", self.generation_id));
+        push(out, format_args!(",{},", self.generation));
         out.extend_from_slice(&rest);
         out.extend_from_slice(b"\r\n");
         Ok(())

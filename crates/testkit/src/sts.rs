@@ -8,14 +8,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use chrono::{TimeDelta, Utc};
 
-use super::s3::{ACCESS_KEY, SECRET_KEY};
+use crate::s3::{ACCESS_KEY, SECRET_KEY};
 
-/// A server that answers the keys of the S3 server, or refuses.
-pub(crate) struct StsServer {
-    pub(crate) endpoint: String,
+/// A server that gives the keys of the [S3 server](crate::s3), or refuses.
+#[derive(Debug)]
+pub struct StsServer {
+    /// Its URL.
+    pub endpoint: String,
     shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
 struct Shared {
     /// How long a session lasts; without it no role is given.
     lifetime: Option<TimeDelta>,
@@ -23,7 +26,8 @@ struct Shared {
 }
 
 impl StsServer {
-    pub(crate) async fn start(lifetime: Option<TimeDelta>) -> Self {
+    /// A server whose sessions last so long; without a lifetime it refuses every role.
+    pub async fn start(lifetime: Option<TimeDelta>) -> Self {
         let shared = Arc::new(Shared {
             lifetime,
             seen: Mutex::default(),
@@ -38,7 +42,7 @@ impl StsServer {
     }
 
     /// Authorization header and form of each request.
-    pub(crate) fn seen(&self) -> Vec<String> {
+    pub fn seen(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap().clone()
     }
 }

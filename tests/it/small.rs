@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow_salesforce::bulk::{Client, Credentials, JobState, JobTarget};
 use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::object::Operation;
 use serde_json::json;
-
-use crate::harness::lines::KEY;
-use crate::harness::process::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
-use crate::harness::sim::TestSim;
+use testkit::KEY;
+use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 async fn client(sim: &TestSim) -> Client {
     let url = sim.url().parse().unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::cases::{self, Case, SettingsText, Source};
+use testkit::values::{self, Case, SettingsText, Source};
 
 /// Where the table of a type begins and ends in the page.
 fn marks(literal: &str) -> (String, String) {
@@ -19,9 +19,9 @@ fn marks(literal: &str) -> (String, String) {
 fn the_page_has_the_cases_of_the_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/values.md");
     let page = fs::read_to_string(&path).unwrap();
-    let cases = cases::read();
+    let cases = values::read();
     let mut expected = page.clone();
-    let mut literals: Vec<&str> = cases::FIELDS.iter().map(|field| field.literal).collect();
+    let mut literals: Vec<&str> = values::FIELDS.iter().map(|field| field.literal).collect();
     literals.dedup();
     literals.sort_unstable();
     literals.dedup();

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, FieldRef};
 
-use super::format::Flattening;
+use super::Flattening;
 use crate::source::{CHANGES, EMITTED_AT, EXPLICIT_NULL_OF, RAW, RAW_ERROR};
 
 /// First four columns of every line.

@@ -9,10 +9,9 @@ use arrow_salesforce::options::OrgOptions;
 use arrow_salesforce::{Error, ErrorKind};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use testkit::KEY;
+use testkit::sim::TestSim;
 
-use crate::harness::lines::{KEY, Stream};
-use crate::harness::process::Job;
-use crate::harness::sim::TestSim;
 use crate::library::org;
 
 /// A table of texts; an empty one is null.
@@ -308,27 +307,4 @@ async fn a_deletion_leaves_other_columns_out() {
     assert!(rejected.is_empty(), "{rejected:?}");
     assert_eq!(report.accepted, 1);
     assert_eq!(sim.column("Account", "Name").await, ["Bolt"]);
-}
-
-#[tokio::test]
-async fn the_connector_takes_relationship_columns() {
-    let sim = TestSim::start().await;
-    let org = org(&sim, OrgOptions::default()).await;
-    let accounts = table(["Name", KEY], &[["Acme", "A-1"]]);
-    assert!(insert(&org, "Account", accounts).await.is_empty());
-    let stream = Stream::new("contacts", "Contact", &["LastName", "Account.Ext_Id__c"]);
-    let record_of_a_contact = json!({"LastName": "Ng", "Account.Ext_Id__c": "A-1"});
-
-    let output = Job::new(&sim, &[&stream])
-        .write(&[
-            stream.record(&record_of_a_contact),
-            stream.state(1, 1),
-            stream.complete(),
-        ])
-        .await;
-
-    assert_eq!(output.states().len(), 1);
-    let contact = record(&sim, "Contact", "LastName", "Ng").await;
-    let account = record(&sim, "Account", "Name", "Acme").await;
-    assert_eq!(contact["AccountId"], account["Id"]);
 }

@@ -1,4 +1,4 @@
-//! Files of rejected records, read back without the crate's help.
+//! Files of rejected records, read back without the library's help.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ const ENVELOPE: [&str; 5] = [
 
 /// One rejected record as it stands in a file.
 #[derive(Debug, Clone)]
-pub(crate) struct Rejected {
+pub struct Rejected {
     /// The whole line.
-    pub(crate) envelope: Value,
+    pub envelope: Value,
 }
 
 impl Rejected {
     /// The record, without `sf__Id` and `sf__Error`.
-    pub(crate) fn record(&self) -> Value {
+    pub fn record(&self) -> Value {
         let mut data = self.envelope["_airbyte_data"].clone();
         let data_object = data.as_object_mut().unwrap();
         data_object.remove("sf__Id");
@@ -30,35 +30,36 @@ impl Rejected {
         data
     }
 
-    pub(crate) fn sf_error(&self) -> &str {
+    /// Salesforce's own words, `sf__Error`.
+    pub fn sf_error(&self) -> &str {
         self.envelope["_airbyte_data"]["sf__Error"]
             .as_str()
             .unwrap()
     }
 
     /// `_airbyte_meta.rejected`.
-    pub(crate) fn reason(&self) -> &Value {
+    pub fn reason(&self) -> &Value {
         &self.envelope["_airbyte_meta"]["rejected"]
     }
 
-    pub(crate) fn code(&self) -> &str {
+    /// Code of the reason.
+    pub fn code(&self) -> &str {
         self.reason()["code"].as_str().unwrap()
     }
 
-    pub(crate) fn stage(&self) -> &str {
+    /// Stage that rejected the record.
+    pub fn stage(&self) -> &str {
         self.reason()["stage"].as_str().unwrap()
     }
 
     /// A text of the record.
-    pub(crate) fn text(&self, field: &str) -> &str {
+    pub fn text(&self, field: &str) -> &str {
         self.envelope["_airbyte_data"][field].as_str().unwrap()
     }
 }
 
 /// All rejected records of some files (name and content), in order.
-pub(crate) fn read_all<'a>(
-    files: impl IntoIterator<Item = (&'a String, &'a String)>,
-) -> Vec<Rejected> {
+pub fn read_all<'a>(files: impl IntoIterator<Item = (&'a String, &'a String)>) -> Vec<Rejected> {
     files
         .into_iter()
         .flat_map(|(name, content)| read(name, content))
@@ -66,7 +67,7 @@ pub(crate) fn read_all<'a>(
 }
 
 /// The rejected records of a file, whose format its name tells.
-pub(crate) fn read(name: &str, content: &str) -> Vec<Rejected> {
+pub fn read(name: &str, content: &str) -> Vec<Rejected> {
     let envelopes: Vec<Value> = if name.contains(".jsonl") {
         assert!(content.ends_with('\n'), "{name} ends within a line");
         content
@@ -145,7 +146,7 @@ fn from_csv(content: &str) -> Vec<Value> {
 }
 
 /// Rows of a CSV text whose lines end in CRLF.
-pub(crate) fn csv(content: &str) -> Vec<Vec<String>> {
+pub fn csv(content: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
     let (mut quoted, mut characters) = (false, content.chars().peekable());
     while let Some(c) = characters.next() {
@@ -173,7 +174,7 @@ pub(crate) fn csv(content: &str) -> Vec<Vec<String>> {
 }
 
 /// How often each code was given.
-pub(crate) fn codes(rejected: &[Rejected]) -> BTreeMap<&str, usize> {
+pub fn codes(rejected: &[Rejected]) -> BTreeMap<&str, usize> {
     rejected
         .iter()
         .fold(BTreeMap::new(), |mut counts, rejected| {

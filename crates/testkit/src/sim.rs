@@ -5,10 +5,18 @@ use std::time::Duration;
 use salesforce_sim::{Sim, SimOptions};
 use serde_json::{Value, json};
 
-use super::process::{CLIENT_ID, CLIENT_SECRET, PATIENCE, REFRESH_TOKEN};
+use crate::PATIENCE;
+
+/// Client id of the app that [`TestSim::options`] accept.
+pub const CLIENT_ID: &str = "3MVG9.consumer+key";
+/// Client secret of that app.
+pub const CLIENT_SECRET: &str = "consumer-secret&with=signs+";
+/// Refresh token of that app.
+pub const REFRESH_TOKEN: &str = "5Aep861refresh!token&more";
 
 /// A running org, which stops with the test.
-pub(crate) struct TestSim {
+#[derive(Debug)]
+pub struct TestSim {
     _sim: Sim,
     url: String,
     http: reqwest::Client,
@@ -16,17 +24,17 @@ pub(crate) struct TestSim {
 
 impl TestSim {
     /// An org that works as fast as it can.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with_job_time(Duration::ZERO).await
     }
 
     /// An org whose jobs take a while after their close.
-    pub(crate) async fn with_job_time(job_time: Duration) -> Self {
+    pub async fn with_job_time(job_time: Duration) -> Self {
         Self::with_options(Self::options(job_time)).await
     }
 
-    /// The options of an org that the config of [`Job`](super::process::Job) fits.
-    pub(crate) fn options(job_time: Duration) -> SimOptions {
+    /// The options of an org that [`CLIENT_ID`], [`CLIENT_SECRET`] and [`REFRESH_TOKEN`] log in to.
+    pub fn options(job_time: Duration) -> SimOptions {
         SimOptions {
             job_time,
             client_id: CLIENT_ID.into(),
@@ -36,7 +44,8 @@ impl TestSim {
         }
     }
 
-    pub(crate) async fn with_options(options: SimOptions) -> Self {
+    /// An org with options of its own.
+    pub async fn with_options(options: SimOptions) -> Self {
         let sim = Sim::start(options).await.unwrap();
         let url = sim.url();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -47,7 +56,8 @@ impl TestSim {
         }
     }
 
-    pub(crate) fn url(&self) -> &str {
+    /// Where it listens, without a trailing slash.
+    pub fn url(&self) -> &str {
         &self.url
     }
 
@@ -63,7 +73,7 @@ impl TestSim {
     }
 
     /// Records of an object, field by field.
-    pub(crate) async fn rows(&self, object: &str) -> Vec<Value> {
+    pub async fn rows(&self, object: &str) -> Vec<Value> {
         let rows = self
             .get(&format!("/sim/objects/{object}/rows?limit=1000000"))
             .await;
@@ -71,7 +81,7 @@ impl TestSim {
     }
 
     /// Values of one field in all records of an object.
-    pub(crate) async fn column(&self, object: &str, field: &str) -> Vec<String> {
+    pub async fn column(&self, object: &str, field: &str) -> Vec<String> {
         let values = self
             .get(&format!("/sim/objects/{object}/column/{field}"))
             .await;
@@ -82,51 +92,52 @@ impl TestSim {
     }
 
     /// Jobs and counters.
-    pub(crate) async fn state(&self) -> Value {
+    pub async fn state(&self) -> Value {
         serde_json::from_str(&self.get("/sim/state").await).unwrap()
     }
 
     /// All ingest jobs that were ever created.
-    pub(crate) async fn jobs(&self) -> Vec<Value> {
+    pub async fn jobs(&self) -> Vec<Value> {
         self.state().await["jobs"].as_array().unwrap().clone()
     }
 
     /// How many jobs were in flight at once, at most.
-    pub(crate) async fn most_jobs_at_once(&self) -> u64 {
+    pub async fn most_jobs_at_once(&self) -> u64 {
         self.state().await["max_in_flight"].as_u64().unwrap()
     }
 
     /// Access tokens that were given out.
-    pub(crate) async fn logins(&self) -> u64 {
+    pub async fn logins(&self) -> u64 {
         self.state().await["tokens_issued"].as_u64().unwrap()
     }
 
     /// Requests for an access token, refused ones included.
-    pub(crate) async fn token_requests(&self) -> u64 {
+    pub async fn token_requests(&self) -> u64 {
         self.state().await["token_requests"].as_u64().unwrap()
     }
 
     /// From now on closed jobs write nothing.
-    pub(crate) async fn hold(&self) {
+    pub async fn hold(&self) {
         self.post("/sim/hold", &json!({"hold": true})).await;
     }
 
-    pub(crate) async fn release(&self) {
+    /// Closed jobs go on.
+    pub async fn release(&self) {
         self.post("/sim/hold", &json!({"hold": false})).await;
     }
 
     /// Adds a fault.
-    pub(crate) async fn fault(&self, fault: &Value) {
+    pub async fn fault(&self, fault: &Value) {
         self.post("/sim/faults", &json!([fault])).await;
     }
 
     /// Changes some of the options of the org.
-    pub(crate) async fn set(&self, options: &Value) {
+    pub async fn set(&self, options: &Value) {
         self.post("/sim/options", options).await;
     }
 
     /// Waits until the org is in a state that is asked for.
-    pub(crate) async fn wait_for(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+    pub async fn wait_for(&self, what: &str, holds: impl Fn(&Value) -> bool) {
         let waiting = async {
             while !holds(&self.state().await) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -138,7 +149,7 @@ impl TestSim {
 }
 
 /// How many jobs are in a state.
-pub(crate) fn jobs_in_state(org: &Value, state: &str) -> usize {
+pub fn jobs_in_state(org: &Value, state: &str) -> usize {
     org["jobs"]
         .as_array()
         .unwrap()
@@ -148,7 +159,7 @@ pub(crate) fn jobs_in_state(org: &Value, state: &str) -> usize {
 }
 
 /// How many jobs were created and have not ended.
-pub(crate) fn jobs_in_flight(org: &Value) -> usize {
+pub fn jobs_in_flight(org: &Value) -> usize {
     ["Open", "UploadComplete", "InProgress"]
         .map(|state| jobs_in_state(org, state))
         .iter()

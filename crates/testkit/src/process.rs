@@ -1,0 +1,176 @@
+//! A program over pipes.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::PATIENCE;
+
+/// Starts a program in the root directory, with these variables in its environment and all of its
+/// standard streams as pipes. It is killed when it is dropped.
+pub fn spawn<A: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    args: &[A],
+    environment: &[(&str, &str)],
+) -> Child {
+    Command::new(program)
+        .args(args)
+        .current_dir(Path::new("/"))
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// What a process has printed, and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Lines of stdout.
+    pub lines: Vec<String>,
+    /// All of stderr.
+    pub stderr: String,
+    /// The exit code; none after a signal.
+    pub code: Option<i32>,
+}
+
+/// A process that has not ended yet.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    feeding: Option<JoinHandle<()>>,
+    printed: Arc<Mutex<Vec<String>>>,
+    /// How many lines were printed; closed when stdout is.
+    count: watch::Receiver<usize>,
+    stderr: JoinHandle<String>,
+}
+
+impl Process {
+    /// Starts a program as [`spawn`] does, and reads what it prints.
+    pub fn start<A: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        args: &[A],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut child = spawn(program, args, environment);
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let (counter, count) = watch::channel(0);
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = Arc::clone(&printed);
+        tokio::spawn(async move {
+            while let Some(line) = stdout.next_line().await.unwrap() {
+                lines.lock().unwrap().push(line);
+                counter.send_modify(|count| *count += 1);
+            }
+        });
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = tokio::spawn(async move {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        Self {
+            stdin: child.stdin.take(),
+            child,
+            feeding: None,
+            printed,
+            count,
+            stderr,
+        }
+    }
+
+    /// Writes some lines and leaves stdin open.
+    pub async fn send(&mut self, lines: &[String]) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(text(lines).as_bytes()).await.unwrap();
+        stdin.flush().await.unwrap();
+    }
+
+    /// Writes all lines in the background, then closes stdin.
+    pub fn feed(&mut self, lines: Vec<String>) {
+        let mut stdin = self.stdin.take().unwrap();
+        self.feeding = Some(tokio::spawn(async move {
+            for lines in lines.chunks(1000) {
+                // A process that ends early closes its end of the pipe.
+                if stdin.write_all(text(lines).as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }));
+    }
+
+    /// Lines of stdout so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// Waits until the lines so far hold what is asked for, at most [`PATIENCE`].
+    pub async fn wait_until(&mut self, what: &str, holds: impl Fn(&[String]) -> bool) {
+        let waiting = async {
+            loop {
+                self.count.mark_unchanged();
+                if holds(&self.lines()) {
+                    return;
+                }
+                if self.count.changed().await.is_err() {
+                    let lines = self.lines();
+                    assert!(holds(&lines), "ended without {what}: {lines:#?}");
+                    return;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(
+            waited.is_ok(),
+            "waited in vain for {what}: {:#?}",
+            self.lines()
+        );
+    }
+
+    /// Asks the process to end, as a platform does.
+    pub async fn terminate(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        let kill = Command::new("sh")
+            .args(["-c", r#"kill -TERM "$0""#, &pid])
+            .status();
+        assert!(kill.await.unwrap().success());
+    }
+
+    /// `kill -9`, then what was printed before.
+    pub async fn kill(mut self) -> Ended {
+        self.child.kill().await.unwrap();
+        self.finish().await
+    }
+
+    /// Closes stdin and waits for the end, at most [`PATIENCE`].
+    pub async fn finish(mut self) -> Ended {
+        self.stdin = None;
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let Ok(status) = ended else {
+            panic!("the process does not end: {:#?}", self.lines());
+        };
+        while self.count.changed().await.is_ok() {}
+        if let Some(feeding) = self.feeding.take() {
+            feeding.await.unwrap();
+        }
+        Ended {
+            lines: self.lines(),
+            stderr: self.stderr.await.unwrap(),
+            code: status.unwrap().code(),
+        }
+    }
+}
+
+fn text(lines: &[String]) -> String {
+    let lines = lines.iter();
+    lines.flat_map(|line| [line.as_str(), "\n"]).collect()
+}
