@@ -13,7 +13,6 @@ use crate::chunk::KeyedChunk;
 use crate::load::org::{Budget, Reservation};
 use crate::rows::{KeyDigest, KeyMap, KeySet, WaitingRow};
 
-
 /// Memory that a key in flight takes, in the set of all and in the list of its chunk.
 const KEY_BYTES: usize = 56;
 
@@ -25,6 +24,7 @@ const WAITING_BYTES: usize = 64;
 struct KeyTable {
     in_flight: KeySet,
     waiting: KeyMap<Vec<u64>>,
+    /// How many rows wait.
     rows: usize,
     ready: VecDeque<KeyDigest>,
     memory: Option<Reservation>,
@@ -51,6 +51,7 @@ impl KeyTable {
             waiting.push(row);
             self.rows += 1;
         }
+        self.account();
     }
 
     /// Rows whose key is free, those of at least one key and of no more keys than it takes for
@@ -82,6 +83,7 @@ impl KeyTable {
             left = left.saturating_sub(taken);
             self.rows -= taken;
         }
+        self.account();
     }
 
     fn send(&mut self, keys: &[KeyDigest]) {

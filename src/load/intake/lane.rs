@@ -89,8 +89,8 @@ impl Lane {
         Ok(few && bytes <= options.max_job_bytes)
     }
 
-    /// Takes cells, the rows of which were in no chunk before if they are `fresh`. Chunks that they
-    /// fill come with what they leave with.
+    /// Takes cells into the open chunk. What belongs to them is said by [`Lane::note`], before the
+    /// chunks that they filled depart, and by [`Lane::keep`], after.
     pub(super) fn push(
         &mut self,
         cells: &RecordBatch,
@@ -193,11 +193,6 @@ impl Lanes {
         let lanes = self.lanes.iter().filter(|(_, lane)| !lane.is_empty());
         let largest = lanes.max_by_key(|(_, lane)| lane.open_bytes());
         largest.map(|(id, _)| *id)
-    }
-
-    /// Where memory pressure asks for the largest open chunk.
-    pub(super) fn pressure(&self) -> Arc<OpenChunk> {
-        Arc::clone(&self.largest)
     }
 
     /// Says how large the largest open chunk is now.

@@ -278,7 +278,9 @@ mod tests {
         let admission = admission(1);
         let rows = Arc::new(RowStore::default());
         let open = admission.register(&rows);
-        let all = admission.budget().reserve(usize::try_from(MIN_MEMORY).unwrap());
+        let all = admission
+            .budget()
+            .reserve(usize::try_from(MIN_MEMORY).unwrap());
         let waiting = Arc::clone(&admission);
         let waiting = tokio::spawn(async move { waiting.memory(1).await.map(drop) });
         // It finds nothing to close at first.

@@ -6,6 +6,7 @@ mod rows;
 mod signal;
 
 pub(super) use admission::{OpenChunk, Staging};
+pub(super) use budget::Budget;
 pub use budget::Reservation;
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
@@ -20,7 +21,6 @@ use crate::error::{Error, Result};
 use crate::options::OrgOptions;
 
 use admission::Admission;
-use budget::Budget;
 
 /// A Salesforce org to load into: the session, the job slots, the memory budget.
 ///

@@ -10,15 +10,15 @@ use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::error::{Error, Result};
 use crate::rows::{MergedRow, RowSet};
 
-use super::LoadError;
-use super::budget::Reservation;
 use super::judge::Outcome;
-use super::loader::Load;
-use super::memory::{batch_bytes, rebuilt_bytes};
-use super::settle::Again;
+use crate::load::LoadError;
+use crate::load::memory::{batch_bytes, rebuilt_bytes};
+use crate::load::org::Reservation;
+use crate::load::settle::Again;
+use crate::load::state::Load;
 
 /// Jobs that a row may be in.
-pub(super) const ATTEMPTS: u32 = 3;
+pub(in crate::load) const ATTEMPTS: u32 = 3;
 
 /// Most rows of the second and of the third job of rows that were refused: what they waited for in
 /// vain, they get sooner with fewer rows beside them.
@@ -32,16 +32,16 @@ const AGAIN_SHARE: u64 = 64;
 
 /// Rows that go into one more job.
 #[derive(Debug)]
-pub(super) struct Round {
-    pub(super) rows: RowSet,
+pub(in crate::load) struct Round {
+    pub(in crate::load) rows: RowSet,
     /// Which of their jobs it will be, counted from 1.
-    pub(super) number: u32,
+    pub(in crate::load) number: u32,
     not_before: Instant,
 }
 
 impl Round {
     /// Waits until the rows may be sent; false if the load was stopped.
-    pub(super) async fn due(&self, load: &Load) -> bool {
+    pub(in crate::load) async fn due(&self, load: &Load) -> bool {
         tokio::select! {
             biased;
             () = load.stop.cancelled() => false,
@@ -55,7 +55,7 @@ impl Round {
 /// ended.
 ///
 /// Rows without an end after their last job stay in the outcome.
-pub(super) fn rounds(
+pub(in crate::load) fn rounds(
     load: &Load,
     outcome: &mut Outcome,
     merged: &[MergedRow],
@@ -103,19 +103,19 @@ fn with_merged(rows: &[u64], merged: &[MergedRow]) -> RowSet {
 
 /// Rows that were coerced once more.
 #[derive(Debug)]
-pub(super) struct Recoerced {
-    pub(super) cells: RecordBatch,
-    pub(super) ordinals: RowOrdinals,
+pub(in crate::load) struct Recoerced {
+    pub(in crate::load) cells: RecordBatch,
+    pub(in crate::load) ordinals: RowOrdinals,
     /// Memory that they take.
-    pub(super) bytes: usize,
+    pub(in crate::load) bytes: usize,
 }
 
 /// Coerces rows that the row store has once more, those of one batch at a time.
-pub(super) fn recoerced<'a>(
+pub(in crate::load) fn recoerced<'a>(
     load: &'a Load,
     rows: &'a RowSet,
 ) -> impl Iterator<Item = Result<Recoerced>> + 'a {
-    load.rows.read(rows).map(|read| {
+    load.ledger.rows().read(rows).map(|read| {
         let (first, batch) = read?;
         let here = rows.within(first..first + batch.num_rows() as u64);
         let range = here.ranges().next().unwrap_or_default();
@@ -129,7 +129,7 @@ pub(super) fn recoerced<'a>(
             let batch = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
             (batch, RowOrdinals::Listed(ordinals.into()))
         };
-        let cells = load.coercion.apply(&batch)?.batch;
+        let cells = load.plan.coercion.apply(&batch)?.batch;
         Ok(Recoerced {
             bytes: batch_bytes(&batch) + rebuilt_bytes(&batch, &cells),
             cells,
@@ -140,19 +140,19 @@ pub(super) fn recoerced<'a>(
 
 /// A chunk of rows that are sent again.
 #[derive(Debug)]
-pub(super) struct Rebuilt {
+pub(in crate::load) struct Rebuilt {
     /// May have no row to send: when newer rows wait for each of its keys.
-    pub(super) chunk: Chunk,
-    pub(super) merged: Vec<MergedRow>,
+    pub(in crate::load) chunk: Chunk,
+    pub(in crate::load) merged: Vec<MergedRow>,
     /// Memory of the cells.
-    pub(super) cells: Reservation,
+    pub(in crate::load) cells: Reservation,
 }
 
 /// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
 /// rows wait for join these.
-pub(super) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
+pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
-    let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
+    let mut chunker = Chunker::new(load.plan.coercion.cells_schema(), u64::MAX, None)?;
     let mut cells = load.org.budget().reserve(0);
     for read in recoerced(load, rows) {
         let read = read?;
@@ -162,7 +162,7 @@ pub(super) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     let chunk = chunker
         .close()
         .ok_or_else(|| Error::system("rows to send again are gone"))?;
-    let Some(key) = load.coercion.key() else {
+    let Some(key) = load.plan.coercion.key() else {
         return Ok(Rebuilt {
             chunk,
             merged: Vec::new(),
@@ -170,12 +170,9 @@ pub(super) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
         });
     };
     let keyed = chunk.by_key(key)?;
-    let keys = load.keys();
-    let newer = keyed.blocked(|key| keys.has_waiting(key));
-    drop(keys);
+    let newer = load.keys.awaited(&keyed);
     let merged = keyed.merge(&newer)?;
-    load.keys().hold(merged.waiting);
-    load.account_waiting();
+    load.keys.wait(merged.waiting);
     Ok(Rebuilt {
         chunk: merged.chunk,
         merged: merged.merged,

@@ -14,26 +14,26 @@ use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 use crate::rows::RowSet;
 
-use super::LoadError;
-use super::loader::Load;
-use super::settle::{
+use crate::load::LoadError;
+use crate::load::settle::{
     Again, Counts, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
     Verdict, verdict,
 };
+use crate::load::state::Load;
 
 /// What became of the rows of one job; those in neither list are in Salesforce.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(in crate::load) struct Outcome {
     /// Rows that Salesforce refused, by ordinal.
-    pub(super) rejected: Vec<(u64, Arc<Reason>)>,
+    pub(in crate::load) rejected: Vec<(u64, Arc<Reason>)>,
     /// Rows that Salesforce did not process, sorted.
-    pub(super) unprocessed: Vec<u64>,
+    pub(in crate::load) unprocessed: Vec<u64>,
     /// Rows with a key whose end cannot be known, sorted: they may be sent again.
-    pub(super) indeterminate: Vec<u64>,
+    pub(in crate::load) indeterminate: Vec<u64>,
     /// Rows that Salesforce refused for a reason that may pass, sorted.
-    pub(super) passing: Vec<(u64, Again)>,
+    pub(in crate::load) passing: Vec<(u64, Again)>,
     /// Kept until the rejected rows are stored, so that one job's at a time are in memory.
-    pub(super) turn: Option<OwnedMutexGuard<()>>,
+    pub(in crate::load) turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Says what became of the rows `sent` in a job.
@@ -41,7 +41,11 @@ pub(super) struct Outcome {
 /// # Errors
 /// A config error if the job was refused as a whole; [`LoadError::Indeterminate`] if
 /// Salesforce cannot say what became of some inserted rows.
-pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Outcome> {
+pub(in crate::load) async fn judge(
+    load: &Arc<Load>,
+    ended: &EndedJob,
+    sent: &RowSet,
+) -> Result<Outcome> {
     let rows = sent.len();
     let end = job_end(ended);
     match verdict(end, rows, None) {
@@ -50,7 +54,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> 
         Verdict::Refused(error) => return Err(error),
         Verdict::ReadResults | Verdict::Settle | Verdict::ReadSuccesses => {}
     }
-    let turn = Some(load.org.settling().await);
+    let turn = Some(load.org.admission().settle_permit().await);
     let results = read_results(load, ended, false).await?;
     let found = results.found;
     let mut settled = None;
@@ -67,7 +71,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> 
         Some(ends) => ends,
         None => with_successes(load, ended, sent).await?,
     };
-    if ends.indeterminate.is_empty() || load.coercion.key().is_some() {
+    if ends.indeterminate.is_empty() || load.plan.coercion.key().is_some() {
         return Ok(Outcome {
             rejected: ends.rejected,
             unprocessed: ends.unprocessed,
@@ -78,7 +82,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> 
     }
     Err(LoadError::Indeterminate {
         job: ended.id.clone(),
-        object: load.target.object.clone(),
+        object: load.plan.target.object.clone(),
         rows: ends.indeterminate.len() as u64,
     }
     .into())
@@ -86,7 +90,7 @@ pub(super) async fn judge(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> 
 
 async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Ends> {
     tracing::warn!(
-        stream = %load.name, job = %ended.id,
+        stream = %load.plan.name, job = %ended.id,
         "the counts of the job and its results do not agree: its successes are read as well"
     );
     let results = read_results(load, ended, true).await?;
@@ -143,9 +147,9 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     {
         firsts.extend(peek(file).await);
     }
-    let mut identity = Identity::of(&load.coercion, &firsts)?;
+    let mut identity = Identity::of(&load.plan.coercion, &firsts)?;
     drop(firsts);
-    let mut digests = |batch: &RecordBatch| identity.of_results(&load.coercion, batch);
+    let mut digests = |batch: &RecordBatch| identity.of_results(&load.plan.coercion, batch);
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
     let mut rows = Settlement::new(&context);
     let mut found = Found {
@@ -191,7 +195,7 @@ fn records(succeeded: &RecordBatch) -> Vec<u64> {
 }
 
 /// The reason of each failed row, in Salesforce's words.
-pub(super) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
+pub(in crate::load) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reason>> {
     let errors = failed
         .column_by_name("sf__Error")
         .map(AsArray::as_string::<i32>);
@@ -205,7 +209,7 @@ pub(super) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec<Arc<Reas
 
 /// Joins results to the rows sent, which are coerced once more for it: cells are not kept.
 async fn join(load: &Arc<Load>, results: Results, sent: &RowSet) -> Result<Settled> {
-    let firsts = load.rows.firsts(sent);
+    let firsts = load.ledger.rows().firsts(sent);
     let Results {
         rows: results,
         identity,
@@ -213,16 +217,19 @@ async fn join(load: &Arc<Load>, results: Results, sent: &RowSet) -> Result<Settl
     } = results;
     let (load, sent) = (Arc::clone(load), sent.clone());
     let joined = tokio::task::spawn_blocking(move || {
-        let rows = firsts.into_iter().filter_map(move |first| {
-            let batch = load.rows.get(first)?.map_err(Into::into);
-            Some(batch.and_then(|batch| sent_rows(&load.coercion, &identity, first, &batch, &sent)))
-        });
+        let rows =
+            firsts.into_iter().filter_map(move |first| {
+                let batch = load.ledger.rows().get(first)?.map_err(Into::into);
+                Some(batch.and_then(|batch| {
+                    sent_rows(&load.plan.coercion, &identity, first, &batch, &sent)
+                }))
+            });
         results.join(rows)
     });
     joined.await.map_err(LoadError::from)?
 }
 
-pub(super) fn sent_rows(
+pub(in crate::load) fn sent_rows(
     coercion: &Coercion,
     identity: &Identity,
     first: u64,

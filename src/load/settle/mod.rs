@@ -9,13 +9,13 @@
 
 mod groups;
 mod identity;
-mod passing;
 mod reason;
+mod retryable;
 mod verdict;
 
 pub(crate) use identity::Identity;
-pub(crate) use passing::Again;
 pub(crate) use reason::Reasons;
+pub(crate) use retryable::Again;
 pub(crate) use verdict::{EndState, Found, JobEnd, Verdict, verdict};
 
 use std::sync::Arc;
