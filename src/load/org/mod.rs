@@ -2,6 +2,7 @@
 
 mod admission;
 mod budget;
+mod read_at;
 mod rows;
 mod signal;
 

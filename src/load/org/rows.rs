@@ -21,6 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::rows::RowSet;
 
 use super::budget::Reservation;
+use super::read_at::read_exact_at;
 
 /// Rows could not be packed, moved to disk, or read back.
 #[derive(Debug, thiserror::Error)]
@@ -235,30 +236,11 @@ impl Form {
                 length,
             } => {
                 let mut bytes = vec![0; length];
-                read_at(&file, &mut bytes, offset)?;
+                read_exact_at(&file, &mut bytes, offset)?;
                 unpack(&bytes)
             }
         }
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                bytes = &mut bytes[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn pack(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {

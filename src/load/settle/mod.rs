@@ -13,7 +13,7 @@ mod reason;
 mod retryable;
 mod verdict;
 
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, row_digests};
 pub(crate) use reason::Reasons;
 pub(crate) use retryable::Again;
 pub(crate) use verdict::{EndState, Found, JobEnd, Verdict, verdict};

@@ -2,6 +2,7 @@
 
 pub(super) mod deliver;
 pub(super) mod judge;
+mod resolve;
 pub(super) mod retry;
 
 use std::sync::Arc;
@@ -232,7 +233,9 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     };
     let chunk = Arc::new(chunk);
     let running = if load.plan.target.fits_one_call(&chunk) {
-        let running = load.client.submit_small(&load.plan.target, &chunk).await?;
+        let running =
+            resolve::submit_small(&load.client, &load.plan.target, &load.plan.coercion, &chunk)
+                .await?;
         drop(uploading);
         running
     } else {
