@@ -22,7 +22,7 @@ use super::{CoerceError, canonical};
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Form {
     /// The literal that is sent: `sf_date(text)`. Where nulls clear fields and the source has a
-    /// column that tells which it states, that is the second argument.
+    /// column that says which it states, that is the second argument.
     Literal(Target),
     /// A number without its exponent, any other text as it is: `sf_plain(text)`.
     Plain,

@@ -24,7 +24,7 @@ pub(super) enum Outcome {
     Invalid(Problem),
 }
 
-/// What is wrong with a value, or with its absence. Never tells the value.
+/// What is wrong with a value, or with its absence. Never holds the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Problem {
     /// Nothing of the field's type; what was expected.

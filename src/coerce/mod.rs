@@ -3,7 +3,7 @@
 //! [`Coercion::plan`] makes one physical expression a target column, from the source's Arrow schema
 //! and the object's describe. An expression answers a literal of the field's type or null, and the
 //! column itself, not a copy, where every value already is a literal. A row is rejected if a column
-//! has a value and no cell, which the counts of nulls tell for a whole column at once; only where
+//! has a value and no cell, which the counts of nulls show for a whole column at once; only where
 //! they differ are rows looked at. Batches are never filtered.
 
 mod canonical;
@@ -65,7 +65,7 @@ struct Column {
     name: String,
     target: Target,
     record_types: Option<Arc<RecordTypes>>,
-    /// The source's column that tells which nulls of this one are stated; all are without it.
+    /// The source's column that says which nulls of this one are stated; all are without it.
     explicit_null: Option<usize>,
     text: Arc<dyn PhysicalExpr>,
     cell: Arc<dyn PhysicalExpr>,
@@ -218,7 +218,7 @@ impl fmt::Display for Coercion {
 }
 
 impl Column {
-    /// Whether a value has no cell, or a null that needs one: told by counts of nulls alone.
+    /// Whether a value has no cell, or a null that needs one: known by counts of nulls alone.
     fn is_suspect(&self, source: &RecordBatch, written: &ArrayRef) -> bool {
         let empty = written.null_count();
         if self.target.needed().is_some() {
@@ -311,7 +311,7 @@ fn reason(problems: &[Wrong<'_>]) -> Reason {
     Reason::local(Stage::Coerce, code, messages.join("; "), fields.collect())
 }
 
-/// The source's column that tells which nulls of another are stated.
+/// The source's column that says which nulls of another are stated.
 fn explicit_null_of(source: &Schema, column: &str) -> Option<usize> {
     let of = |field: &Arc<ArrowField>| field.metadata().get(EXPLICIT_NULL_OF).cloned();
     let mut fields = source.fields().iter();

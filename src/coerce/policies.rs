@@ -120,7 +120,7 @@ fn one(name: &str, values: &[Option<&str>], settings: ValueOptions) -> Vec<Strin
     cells
 }
 
-/// A batch with the column that tells which nulls are stated.
+/// A batch with the column that says which nulls are stated.
 fn with_stated_nulls(name: &str, values: &[Option<&str>], stated: &[bool]) -> RecordBatch {
     let metadata = HashMap::from([(EXPLICIT_NULL_OF.to_owned(), name.to_owned())]);
     let told = ArrowField::new("_airbyte_null_x", DataType::Boolean, false).with_metadata(metadata);

@@ -106,8 +106,8 @@ pub(super) fn has_text(source: &DataType, to: LiteralType) -> bool {
     }
 }
 
-/// What a child of a union is written for: values that mean nothing in the field are told by their
-/// text, as values of untyped columns are.
+/// What a child of a union is written for: values that mean nothing in the field are recognised by
+/// their text, as values of untyped columns are.
 fn kind_of(child: &Field, to: LiteralType) -> LiteralType {
     if has_text(child.data_type(), to) {
         to

@@ -10,7 +10,7 @@ const GROUP: usize = 5;
 
 /// The Id of a record in its normal form: the 15 characters whose letter case counts.
 ///
-/// Ids come in 15 characters, or in 18 with a checksum that tells the letter case of the others
+/// Ids come in 15 characters, or in 18 with a checksum that holds the letter case of the others
 /// (Object Reference for Salesforce, "ID Field Type"), so that they survive programs that ignore
 /// or lose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ impl RecordId {
     }
 }
 
-/// The characters in the letter case that the checksum tells; `None` if it calls a digit upper case.
+/// The characters in the letter case that the checksum holds; `None` if it calls a digit upper case.
 fn restored(mut characters: [u8; LENGTH], checksum: &[u8]) -> Option<RecordId> {
     for (group, check) in characters.chunks_mut(GROUP).zip(checksum) {
         let is_upper = match check.to_ascii_uppercase() {
