@@ -11,6 +11,8 @@ mod layers;
 mod licences;
 mod metadata;
 mod modules;
+mod pages;
+mod sources;
 mod tokens;
 
 use std::path::Path;

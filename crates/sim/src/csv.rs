@@ -1,7 +1,10 @@
-//! A strict reader of uploaded CSV: what Salesforce refuses as a whole is refused here, with the
-//! text that it puts into the job's `errorMessage`.
+//! A strict reader of CSV: a file that Salesforce refuses as a whole is refused here, with the text
+//! that it puts into the job's `errorMessage`.
 //!
-//! Rows stay where they are in the uploaded text; only where each one begins is kept.
+//! Rows are not copied out of the text; only the position of each is kept.
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -39,17 +42,20 @@ pub(crate) struct Refused {
     pub(crate) text: String,
 }
 
-/// A well-formed file: its text, and where each data row begins.
+/// A well-formed file: its text, and the position of each data row.
 #[derive(Debug)]
 pub(crate) struct File {
     text: String,
     delimiter: u8,
-    /// Begin of each data row, then the end of the last one.
+    /// The begin of each data row, then the end of the last one.
     starts: Vec<u32>,
 }
 
 impl File {
-    /// Reads a file, or says why Salesforce would fail the whole job and gives the text back.
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If Salesforce would fail the whole job: why, and the text.
     pub(crate) fn parse(text: String, delimiter: u8, crlf: bool) -> Result<File, Refused> {
         match File::layout(&text, delimiter, crlf) {
             Ok(starts) => Ok(File {
@@ -95,7 +101,7 @@ impl File {
         self.text
     }
 
-    /// Data rows.
+    /// How many data rows there are.
     pub(crate) fn rows(&self) -> usize {
         self.starts.len() - 1
     }
@@ -235,7 +241,7 @@ impl Reader<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// Passes over a quoted value; ends at a delimiter, a line end or the end.
+    /// Skips a quoted value, up to a delimiter, a line end or the end of the text.
     fn quoted(&mut self) -> Result<(), String> {
         self.at += 1;
         loop {
@@ -259,7 +265,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Passes over a value without quotes; ends at a delimiter, a line end or the end.
+    /// Skips a value without quotes, up to a delimiter, a line end or the end of the text.
     fn bare(&mut self) -> Result<(), String> {
         while let Some(byte) = self.peek() {
             match byte {
@@ -272,7 +278,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Checks that the line end here is the declared one, inside quotes too.
+    /// Checks that this line end is the declared one. It must be so inside quotes too.
     fn line_end(&self) -> Result<(), String> {
         let here = &self.bytes[self.at..];
         let declared = if self.crlf {
@@ -292,7 +298,7 @@ impl Reader<'_> {
 
     fn limit(&self, start: usize, limit: usize, what: &str) -> Result<(), String> {
         let bytes = &self.bytes[start..self.at];
-        // Characters of UTF-8: every byte but the continuing ones. Two quotes are no part of it.
+        // Every byte of UTF-8 but the continuation bytes begins a character. Two more for the quotes.
         if bytes.len() > limit + 2
             && bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() > limit + 2
         {
@@ -301,74 +307,5 @@ impl Reader<'_> {
             ));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<File, String> {
-        File::parse(text.to_owned(), b',', false).map_err(|refused| refused.reason)
-    }
-
-    fn values(file: &File, row: usize) -> Vec<String> {
-        let mut values = Vec::new();
-        file.split(row, &mut values);
-        values.into_iter().map(Cow::into_owned).collect()
-    }
-
-    #[test]
-    fn rows_are_found_where_they_are() {
-        let file = parse("A,\"b\",C\n1,\"x\"\"y\n,z\",\n,,\"\"").unwrap();
-        assert_eq!((file.rows(), file.header()), (2, "A,\"b\",C"));
-        assert_eq!(values(&file, 0), ["1", "x\"y\n,z", ""]);
-        assert_eq!(values(&file, 1), ["", "", ""]);
-        assert_eq!(file.row(1), ",,\"\"");
-        assert_eq!(values(&file.with_rows(&[1]), 0), ["", "", ""]);
-    }
-
-    #[test]
-    fn what_salesforce_refuses_is_refused() {
-        for (text, reason) in [
-            ("", "Records not found"),
-            ("A,B\n", "Records not found"),
-            (
-                "A\r\nx\r\n",
-                "LineEnding is invalid on user data. Current LineEnding setting is LF",
-            ),
-            ("A\n\"x\r\ny\"\n", "LineEnding"),
-            ("A,B\n1,x\"y\n", "unescaped quote"),
-            ("A,B\n1, \"y\"\n", "unescaped quote"),
-            ("A,B\n1,\"y\" \n", "unescaped quote"),
-            ("A,B\n1,\"y\n", "unescaped quote"),
-            ("\u{feff}\"A\",B\n1,2\n", "unescaped quote"),
-            ("A,B\n1\n", "Found 1 columns"),
-            ("A,B\n1,2,3\n", "Found 3 columns"),
-            ("A\n1\n\n2\n", "blank line"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(reason), "{text:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_longest_value_passes_and_a_longer_one_fails() {
-        let longest = "ä".repeat(MAX_VALUE_CHARS);
-        assert!(parse(&format!("A\n\"{longest}\"\n")).is_ok());
-        let error = parse(&format!("A\n\"{longest}b\"\n")).unwrap_err();
-        assert!(error.contains("131072"), "{error}");
-    }
-
-    #[test]
-    fn crlf_and_other_delimiters() {
-        let file = File::parse("A|B\r\n1|2\r\n3|4\r\n".to_owned(), b'|', true).unwrap();
-        assert_eq!((file.rows(), file.row(1)), (2, "3|4"));
-        assert!(
-            File::parse("A\nx\n".to_owned(), b',', true)
-                .unwrap_err()
-                .reason
-                .contains("is CRLF")
-        );
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
     without_tests(&all_tokens(source))
 }
 
-fn all_tokens(source: &str) -> Vec<Token> {
+/// The tokens of `source`, those of tests too, without comments.
+pub(super) fn all_tokens(source: &str) -> Vec<Token> {
     let (mut tokens, mut rest, mut spaced) = (Vec::new(), source, false);
     while !rest.is_empty() {
         let blank = blank_length(rest);

@@ -1,0 +1,159 @@
+//! `write`: records on stdin -> loads -> states on stdout, as they become durable.
+//!
+//! Everything that can be known before the first record is checked before it is read: config,
+//! catalog, login, objects and their fields, the location of rejected records.
+
+mod signals;
+mod summary;
+mod sync;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _};
+use tokio::time::Instant;
+
+use super::rotation;
+use crate::config::Config;
+use crate::failure::{Failure, Failures};
+use crate::input::{Input, InputStream, Reading};
+use crate::protocol::catalog::{self, CatalogStream};
+use crate::protocol::message::Output;
+use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
+use arrow_salesforce::error::{Error, ErrorKind, Result};
+use arrow_salesforce::load::{Loader, Org, Rejects};
+use arrow_salesforce::options::NullHandling;
+use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
+use sync::{Stream, Sync, numbered};
+
+/// Objects that are described at once.
+const DESCRIBES: usize = 4;
+
+/// Loads what comes on stdin.
+///
+/// # Errors
+/// Whatever stopped a load or the input, after all states that became durable were printed.
+pub(super) async fn run(
+    config: &Path,
+    catalog: &Path,
+    output: &Arc<Output>,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let config = Config::read(config)?;
+    let mut catalog = catalog::read(catalog)?;
+    if config.hard_delete {
+        catalog::delete_for_good(&mut catalog);
+    }
+    let schemas = catalog
+        .iter()
+        .map(|stream| schema(stream, config.values.null_handling))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let client = rotation::connect(&config, output).await?;
+    let org = Org::new(client, config.org)?;
+    let store = config.reject_store().await?;
+    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref()).await?;
+
+    let reading = Arc::new(Reading::default());
+    let mut streams = Vec::with_capacity(catalog.len());
+    let mut inputs = Vec::with_capacity(catalog.len());
+    let mut events = Vec::with_capacity(catalog.len());
+    for (index, loader) in loaders.into_iter().enumerate() {
+        let descriptor = &catalog[index].descriptor;
+        let (feed, load_events) = loader.start();
+        let schema = Arc::clone(schemas[index].schema());
+        inputs.push(InputStream::new(descriptor.clone(), schema, Some(feed)));
+        events.push(numbered(index, load_events));
+        streams.push(Stream::new(descriptor.clone()));
+    }
+    let decoder = MessageDecoder::new(&schemas).map_err(Error::from)?;
+    let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&reading))?;
+    let mut sync = Sync::new(output, org, reading, streams, started);
+    tracing::info!(streams = catalog.len(), "the org is ready: reading records");
+    let ended = sync.follow(stream::select_all(events), &mut input).await?;
+    sync.end(ended)
+}
+
+/// Columns of a stream's batches; where nulls clear fields, flags keep them apart from missing keys.
+fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, Failure> {
+    let StreamDescriptor { name, namespace } = &stream.descriptor;
+    let schema =
+        StreamSchema::from_json_schema(name, namespace.as_deref(), stream.json_schema.get())
+            .map_err(|error| Failure::of(error.into(), &stream.descriptor))?;
+    Ok(if nulls == NullHandling::Clear {
+        schema.with_explicit_nulls()
+    } else {
+        schema
+    })
+}
+
+/// One loader a stream, in the catalog's order, each with its object described and its columns
+/// planned.
+async fn loaders(
+    org: &Org,
+    config: &Config,
+    catalog: &[CatalogStream],
+    schemas: &[StreamSchema],
+    store: Option<&Arc<RejectStore>>,
+) -> Result<Vec<Loader>, Failure> {
+    let builds = catalog
+        .iter()
+        .zip(schemas)
+        .map(|(stream, schema)| async move {
+            let loader = loader(org, config, stream, schema, store).await;
+            loader.map_err(|error| Failure::of(error, &stream.descriptor))
+        });
+    let mut built = stream::iter(builds).buffered(DESCRIBES);
+    let mut loaders = Vec::with_capacity(catalog.len());
+    let mut failures = Failures::default();
+    while let Some(next) = built.next().await {
+        match next {
+            Ok(loader) => loaders.push(loader),
+            Err(failure) => {
+                let lasting = failure.error.kind() == ErrorKind::Config;
+                failures.add(failure);
+                // A network or service that fails now fails for the other streams too.
+                if !lasting {
+                    break;
+                }
+            }
+        }
+    }
+    failures.or(loaders)
+}
+
+async fn loader(
+    org: &Org,
+    config: &Config,
+    stream: &CatalogStream,
+    schema: &StreamSchema,
+    store: Option<&Arc<RejectStore>>,
+) -> Result<Loader> {
+    let rejects = store.map_or(Rejects::Count, |store| Rejects::Store {
+        store: Arc::clone(store),
+        stream: RejectStream {
+            name: stream.descriptor.name.clone(),
+            namespace: stream.descriptor.namespace.clone(),
+            labels: airbyte::labels(stream.sync_id, stream.generation_id),
+        },
+    });
+    let loader = Loader::builder(org)
+        .object(&stream.object)
+        .operation(stream.operation.clone())
+        .schema(Arc::clone(schema.schema()))
+        .options(config.load.clone())
+        .values(config.values)
+        .rejects(rejects)
+        .name(stream.descriptor.to_string())
+        .build()
+        .await?;
+    for field in loader.missing_required() {
+        tracing::warn!(
+            stream = %stream.descriptor,
+            object = stream.object,
+            field,
+            "no column feeds a required field: Salesforce may reject records"
+        );
+    }
+    Ok(loader)
+}
