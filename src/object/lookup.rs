@@ -1,7 +1,8 @@
 //! Relationship columns: a lookup field filled by a field that names the related record.
 //!
 //! `[Type:]Relationship.Field`. A job takes `Type:` where the lookup points to several objects, and
-//! only there; the number of `referenceTo` decides, since `polymorphicForeignKey` may disagree.
+//! only there; that is decided by the number of `referenceTo`, with which `polymorphicForeignKey` may
+//! disagree.
 
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ struct Lookup<'a> {
 struct RecordTypeColumn {
     /// Name of the field of the record type.
     name: &'static str,
-    /// The Ids by these names; `None` if the describe does not give the names, so that Salesforce
+    /// The Ids by these names; `None` if the describe does not have the names, so that Salesforce
     /// has to look them up.
     types: Option<RecordTypes>,
 }
