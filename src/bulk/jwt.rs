@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     /// Made for tests.
-    const KEY: &str = include_str!("../../crates/sim/src/tests/jwt_key.pem");
+    const KEY: &str = testkit::JWT_PRIVATE_KEY;
 
     fn signer(login_url: &str) -> Signer {
         let url = Url::parse(login_url).unwrap();

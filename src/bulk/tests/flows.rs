@@ -6,7 +6,7 @@ use url::form_urlencoded;
 use super::*;
 use crate::error::ErrorKind;
 
-const KEY: &str = include_str!("../../../crates/sim/src/tests/jwt_key.pem");
+const KEY: &str = testkit::JWT_PRIVATE_KEY;
 const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
 
 fn form(seen: &Seen) -> HashMap<String, String> {
