@@ -1,84 +1,29 @@
-//! One login, cheap to clone: signs, sends, counts and repeats calls.
+//! What users of this module hold: a login to one org, and all that can be done with it.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
-use super::api::{Failure, PAGE};
-use super::auth::{Auth, OnRotated, Session};
-use super::body::{ChunkBody, Progress};
-use super::call::{Call, Payload};
-use super::credentials::Credentials;
+use super::auth::{Credentials, OnRotated};
+use super::connection::Connection;
 use super::error::BulkError;
-use super::host;
-use super::limits::{ApiUsage, Limits};
-use super::pace::Pace;
-use super::retry::{Clock, Policy, http_date, parse_retry_after};
-use super::wire::{host_of, network_error, parse_json, read_body, reason_of, within_idle};
-
-/// Time to set up a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Logins in one try of a call: a second one, since a session can be revoked at any time.
-const MAX_LOGINS: usize = 2;
-
-const USER_AGENT: &str = concat!("arrow-salesforce/", env!("CARGO_PKG_VERSION"));
-const CALL_OPTIONS: &str = concat!("client=arrow-salesforce/", env!("CARGO_PKG_VERSION"));
+use super::http::Clock;
+use super::ingest::{Ingest, JobTarget, RunningJob, StagedJob, Submitted};
+use super::org::{self, Described, Limits, Organization};
+use super::usage::Usage;
+use crate::chunk::Chunk;
 
 /// A login to one org. Clones share its session and its counters.
+///
+/// Every method can fail as any call to Salesforce can: [`BulkError::Login`] and
+/// [`BulkError::Session`] if the login does not count any more; [`BulkError::Network`],
+/// [`BulkError::Unavailable`] and [`BulkError::Throttled`] after the retries of the call;
+/// [`BulkError::DailyLimit`], [`BulkError::Refused`] and [`BulkError::Answer`].
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) inner: Arc<Inner>,
-    counters: Arc<Counters>,
-}
-
-pub(crate) struct Inner {
-    http: reqwest::Client,
-    auth: Auth,
-    pub(crate) clock: Clock,
-    pub(crate) pace: Pace,
-    counters: Arc<Counters>,
-    /// Jobs created and neither closed nor aborted.
-    open_jobs: Mutex<BTreeSet<String>>,
-    /// Jobs that this login has created.
-    known_jobs: Mutex<BTreeSet<String>>,
-    /// What Salesforce's clock said last, and when that was.
-    server_time: Mutex<Option<(DateTime<Utc>, Instant)>>,
-}
-
-#[derive(Default)]
-struct Counters {
-    api_calls: AtomicU64,
-    polls: AtomicU64,
-    uploaded_bytes: AtomicU64,
-    refreshes: AtomicU64,
-    org: Mutex<Option<ApiUsage>>,
-}
-
-/// What a client has used so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Requests that count against the org's daily limit, repeated ones included.
-    pub api_calls: u64,
-    /// Those of them that asked for the state of a running job.
-    pub polls: u64,
-    /// Bytes of CSV sent, repeated uploads included.
-    pub uploaded_bytes: u64,
-    /// Logins after the first one.
-    pub refreshes: u64,
-    /// API requests of the whole org, as the last answer told.
-    pub org: Option<ApiUsage>,
+    connection: Connection,
+    ingest: Ingest,
 }
 
 /// Settings of a login that is to be made.
@@ -109,29 +54,22 @@ impl Client {
     /// The same login with counters of its own: what it uses is counted here and by the login.
     #[must_use]
     pub fn scoped(&self) -> Self {
+        let connection = self.connection.scoped();
         Self {
-            inner: Arc::clone(&self.inner),
-            counters: Arc::default(),
+            ingest: self.ingest.over(&connection),
+            connection,
         }
     }
 
-    /// The counters of this client, and those of the login where they are others.
-    fn counters(&self) -> impl Iterator<Item = &Counters> {
-        let login = &self.inner.counters;
-        let shared = Arc::ptr_eq(login, &self.counters);
-        std::iter::once(&*self.counters).chain((!shared).then_some(&**login))
+    /// What this client has used so far.
+    pub fn usage(&self) -> Usage {
+        self.connection.usage()
     }
 
-    /// The describe of an object, as Salesforce's JSON.
-    ///
-    /// # Errors
-    /// [`BulkError::ObjectNotFound`] where the user sees no such object.
-    pub async fn describe(&self, object: &str) -> Result<Vec<u8>, BulkError> {
-        let action = format!("describing {object}");
-        let path = ["sobjects", object, "describe"];
-        let call = Call::get(&action, &path, Policy::READ);
-        let described = self.read_document(&call).await;
-        described.map_err(|error| error.of_object(object))
+    /// The newest refresh token, if a login has returned another than it was given. See
+    /// [`ClientBuilder::on_rotated_refresh_token`].
+    pub fn rotated_refresh_token(&self) -> Option<SecretString> {
+        self.connection.rotated_refresh_token()
     }
 
     /// The list of objects that the user sees, as Salesforce's JSON.
@@ -139,8 +77,25 @@ impl Client {
     /// # Errors
     /// Any of a call's.
     pub async fn sobjects(&self) -> Result<Vec<u8>, BulkError> {
-        let call = Call::get("listing the objects", &["sobjects"], Policy::READ);
-        self.read_document(&call).await
+        org::sobjects(&self.connection).await
+    }
+
+    /// The describe of an object, as Salesforce's JSON.
+    ///
+    /// # Errors
+    /// [`BulkError::ObjectNotFound`] where the user sees no such object; any of a call's.
+    pub async fn describe(&self, object: &str) -> Result<Vec<u8>, BulkError> {
+        org::describe(&self.connection, object).await
+    }
+
+    /// Describes up to [`COMPOSITE_REQUESTS`](super::COMPOSITE_REQUESTS) objects in one call, and
+    /// returns them in their order; those that fail for a retryable reason are asked for once more.
+    /// Where the org knows no composite requests, each takes a call of its own.
+    ///
+    /// # Errors
+    /// Any of a call's. What is wrong with one object is in its [`Described`].
+    pub async fn describe_many(&self, objects: &[String]) -> Result<Vec<Described>, BulkError> {
+        org::describe_many(&self.connection, objects).await
     }
 
     /// What is left of the org's allowances.
@@ -148,246 +103,93 @@ impl Client {
     /// # Errors
     /// Any of a call's.
     pub async fn limits(&self) -> Result<Limits, BulkError> {
-        let call = Call::get("reading the limits", &["limits"], Policy::READ);
-        self.read_json(&call).await
+        org::limits(&self.connection).await
     }
 
-    /// What this client has used so far.
-    pub fn usage(&self) -> Usage {
-        let counters = &self.counters;
-        Usage {
-            api_calls: counters.api_calls.load(Ordering::Relaxed),
-            polls: counters.polls.load(Ordering::Relaxed),
-            uploaded_bytes: counters.uploaded_bytes.load(Ordering::Relaxed),
-            refreshes: counters.refreshes.load(Ordering::Relaxed),
-            org: *lock(&self.inner.counters.org),
-        }
+    /// What the org says of itself. Where the user may not read that, what its host name says.
+    ///
+    /// # Errors
+    /// Any of a call's, except [`BulkError::Refused`].
+    pub async fn organization(&self) -> Result<Organization, BulkError> {
+        org::organization(&self.connection).await
     }
 
-    /// The newest refresh token, if a login has answered another than it was given. See
-    /// [`ClientBuilder::on_rotated_refresh_token`].
-    pub fn rotated_refresh_token(&self) -> Option<SecretString> {
-        self.inner.auth.rotated_refresh_token()
+    /// Creates a job and uploads the chunk into it, without closing it.
+    ///
+    /// Retryable errors are retried at most four times. A job takes one upload: if it is not known
+    /// whether one arrived, the job is aborted and another one created. On failure none stays open,
+    /// unless the abort failed as well or the answer to the creation was lost.
+    ///
+    /// # Errors
+    /// Any of a call's; [`BulkError::Serialize`] if the chunk cannot be written as CSV.
+    pub async fn stage(
+        &self,
+        target: &JobTarget,
+        chunk: &Arc<Chunk>,
+    ) -> Result<StagedJob, BulkError> {
+        self.ingest.stage(target, chunk).await
+    }
+
+    /// Creates a job, uploads the chunk and closes the job by one call.
+    ///
+    /// For chunks that [`JobTarget::fits_one_call`] allows. Errors after which no job can have been
+    /// made are retried at most four times, if they are retryable.
+    ///
+    /// # Errors
+    /// [`BulkError::NotSmall`] for other chunks; [`BulkError::Serialize`] if the chunk cannot be
+    /// written as CSV; any of a call's. After an error no job was made: where one may have been,
+    /// [`Submitted::Unanswered`] is returned.
+    pub async fn submit_small(
+        &self,
+        target: &JobTarget,
+        chunk: &Arc<Chunk>,
+    ) -> Result<Submitted, BulkError> {
+        self.ingest.submit_small(target, chunk).await
+    }
+
+    /// A job from its id alone, to wait for its end.
+    ///
+    /// # Errors
+    /// [`BulkError::WrongState`] if the job was never closed, [`BulkError::JobGone`] if there is
+    /// none; any of a call's.
+    pub async fn job(&self, id: &str) -> Result<RunningJob, BulkError> {
+        self.ingest.job(id).await
+    }
+
+    /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:
+    /// for a process that stops.
+    pub async fn abort_open_jobs(&self) {
+        self.ingest.abort_open_jobs().await;
     }
 
     /// The ids of the jobs that were created and neither closed nor aborted.
-    pub(crate) fn open_jobs(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        lock(&self.inner.open_jobs)
+    #[cfg(test)]
+    pub(super) fn open_jobs(&self) -> Vec<String> {
+        self.ingest.open_jobs()
     }
 
-    /// The ids of the jobs that this login is known to have created.
-    pub(crate) fn known_jobs(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        lock(&self.inner.known_jobs)
-    }
-
-    /// The time by Salesforce's clock; by this machine's as long as no answer has told it.
-    pub(crate) fn server_time(&self) -> DateTime<Utc> {
-        let told = *lock(&self.inner.server_time);
-        told.map_or_else(Utc::now, |(time, at)| time + at.elapsed())
-    }
-
-    /// Host of the org's API.
-    pub(crate) fn instance_host(&self) -> String {
-        let session = self.inner.auth.session();
-        let host = session
-            .as_deref()
-            .and_then(|session| session.instance.host_str());
-        host.unwrap_or_default().to_owned()
-    }
-
-    /// Id of the user that the client is logged in as, where the login has told it.
-    pub(crate) fn user_id(&self) -> Option<String> {
-        self.inner.auth.session()?.user_id.clone()
-    }
-
-    pub(crate) fn count_poll(&self) {
-        for counters in self.counters() {
-            counters.polls.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Sends a call and reads its answer; both are repeated as the call's policy says.
-    pub(crate) async fn read(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
-        self.repeat(call.action, call.policy, || self.read_once(call))
-            .await
-    }
-
-    /// One try of a call and its answer. A page is a gateway's: no answer to these calls is one.
-    pub(crate) async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
-        let mut answer = self.answer(call).await?;
-        let body = read_body(call.action, &host_of(&answer), &mut answer).await?;
-        if body.trim_ascii_start().starts_with(b"<") {
-            return Err(BulkError::Unavailable {
-                action: call.action.to_owned(),
-                status: answer.status().as_u16(),
-                detail: PAGE.to_owned(),
-                retry_after: None,
-            });
-        }
-        Ok(body)
-    }
-
-    /// As [`Client::read_json`], for a document of any form.
-    async fn read_document(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
-        let document: Box<RawValue> = self.read_json(call).await?;
-        Ok(Box::<str>::from(document).into_string().into_bytes())
-    }
-
-    /// As [`Client::read`]; an answer that is no such JSON is repeated too, as the policy says.
-    pub(crate) async fn read_json<T: DeserializeOwned>(
-        &self,
-        call: &Call<'_>,
-    ) -> Result<T, BulkError> {
-        let once = || async { parse_json(call.action, &self.read_once(call).await?) };
-        self.repeat(call.action, call.policy, once).await
-    }
-
-    /// Repeats `once` after errors that may pass, as `policy` says.
-    pub(crate) async fn repeat<T, F>(
-        &self,
-        action: &str,
-        policy: Policy,
-        once: impl Fn() -> F,
-    ) -> Result<T, BulkError>
-    where
-        F: Future<Output = Result<T, BulkError>>,
-    {
-        let mut pauses = policy.pauses();
-        loop {
-            let error = match once().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let Some(pause) = pauses.after(&error) else {
-                return Err(error);
-            };
-            let pause_ms = pause.as_millis();
-            tracing::warn!(action, %error, pause_ms, "call failed, repeating");
-            self.inner.clock.pause(pause).await;
-        }
-    }
-
-    /// One try of a call, with a new login where the session has expired: a successful answer
-    /// whose body is still to be read.
-    pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Response, BulkError> {
-        let mut session = self.session(0).await?;
-        for _ in 0..=MAX_LOGINS {
-            let mut answer = self.send(call, &session).await?;
-            let status = answer.status();
-            if status.is_success() {
-                return Ok(answer);
-            }
-            if status == StatusCode::UNAUTHORIZED {
-                session = self.session(session.generation).await?;
-                continue;
-            }
-            let retry_after = answer
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| parse_retry_after(value.to_str().ok()?, Utc::now()));
-            let host = host_of(&answer);
-            // The status says enough where the text does not come.
-            let body = read_body(call.action, &host, &mut answer)
-                .await
-                .unwrap_or_default();
-            let failure = Failure {
-                action: call.action,
-                status: status.as_u16(),
-                retry_after,
-                body: &body,
-            };
-            return Err(self.failed(&failure));
-        }
-        Err(BulkError::Session {
-            action: call.action.to_owned(),
-        })
-    }
-
-    pub(crate) fn failed(&self, failure: &Failure<'_>) -> BulkError {
-        failure.to_error(|text| self.inner.auth.clean(text))
-    }
-
-    /// A session newer than generation `seen`.
-    async fn session(&self, seen: u64) -> Result<Arc<Session>, BulkError> {
-        let inner = &self.inner;
-        let before = inner.auth.session();
-        if let Some(session) = before.filter(|session| session.generation > seen) {
-            return Ok(session);
-        }
-        let session = inner.auth.renew(&inner.http, &inner.clock, seen).await?;
-        let refreshes = session.generation.saturating_sub(1);
-        inner
-            .counters
-            .refreshes
-            .fetch_max(refreshes, Ordering::Relaxed);
-        Ok(session)
-    }
-
-    async fn send(&self, call: &Call<'_>, session: &Session) -> Result<Response, BulkError> {
-        let request = self
-            .inner
-            .http
-            .request(call.method.clone(), call.url(&session.instance))
-            .header(AUTHORIZATION, session.bearer.clone())
-            .header("Sforce-Call-Options", CALL_OPTIONS)
-            .header(ACCEPT, "application/json, text/csv");
-        let progress = Progress::default();
-        let request = match call.payload {
-            Payload::None => request,
-            Payload::Json(text) => request
-                .header(CONTENT_TYPE, "application/json; charset=UTF-8")
-                .body(text.to_owned()),
-            Payload::Csv(chunk) => {
-                let body = ChunkBody::new(chunk, progress.clone());
-                request
-                    .header(CONTENT_TYPE, "text/csv; charset=UTF-8")
-                    .body(reqwest::Body::wrap(body))
-            }
-            Payload::Form(form) => {
-                progress.add(form.csv().len() as u64);
-                request
-                    .header(CONTENT_TYPE, form.content_type())
-                    .body(form.body())
-            }
-        };
-        for counters in self.counters() {
-            counters.api_calls.fetch_add(1, Ordering::Relaxed);
-        }
-        let answer = within_idle(request.send(), Some(&progress)).await;
-        for counters in self.counters() {
-            counters
-                .uploaded_bytes
-                .fetch_add(progress.bytes(), Ordering::Relaxed);
-        }
-        let host = session.instance.host_str().unwrap_or_default();
-        let answer = answer.map_err(|failed| network_error(call.action, host, failed))?;
-        let date = answer.headers().get(DATE);
-        if let Some(time) = date.and_then(|value| http_date(value.to_str().ok()?)) {
-            *lock(&self.inner.server_time) = Some((time, Instant::now()));
-        }
-        let told = answer.headers().get("Sforce-Limit-Info");
-        if let Some(usage) = told.and_then(|value| ApiUsage::parse(value.to_str().ok()?)) {
-            *lock(&self.inner.counters.org) = Some(usage);
-        }
-        Ok(answer)
+    /// Where pauses are spent.
+    #[cfg(test)]
+    pub(super) fn clock(&self) -> &Clock {
+        self.connection.clock()
     }
 }
 
 impl ClientBuilder {
-    /// Calls `tell` with each refresh token that a login answers in place of the one it was given,
-    /// which is dead from then on: whoever keeps the configuration must replace it. `tell` returns
-    /// before the new session is used, and is never called twice at the same time.
+    /// Calls `notify` with each refresh token that a login returns in place of the one it was given,
+    /// which is dead from then on: whoever keeps the configuration must replace it. The new session
+    /// is used after `notify` has returned, and `notify` is never called twice at the same time.
     #[must_use]
     pub fn on_rotated_refresh_token(
         mut self,
-        tell: Arc<dyn Fn(&SecretString) + Send + Sync>,
+        notify: Arc<dyn Fn(&SecretString) + Send + Sync>,
     ) -> Self {
-        self.on_rotated = Some(tell);
+        self.on_rotated = Some(notify);
         self
     }
 
     #[cfg(test)]
-    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+    pub(super) fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
@@ -397,25 +199,12 @@ impl ClientBuilder {
     /// # Errors
     /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`], [`BulkError::Login`] and
     /// [`BulkError::Instance`] are the configuration's; [`BulkError::Network`] and
-    /// [`BulkError::Unavailable`] after five repetitions.
+    /// [`BulkError::Unavailable`] after five retries.
     pub async fn connect(self) -> Result<Client, BulkError> {
-        let http = http_client(host::is_loopback(&self.credentials.login_url))?;
-        let auth = Auth::new(self.credentials, self.on_rotated)?;
-        auth.renew(&http, &self.clock, 0).await?;
-        let counters = Arc::new(Counters::default());
-        let inner = Inner {
-            http,
-            auth,
-            clock: self.clock,
-            pace: Pace::default(),
-            counters: Arc::clone(&counters),
-            open_jobs: Mutex::default(),
-            known_jobs: Mutex::default(),
-            server_time: Mutex::default(),
-        };
+        let connection = Connection::open(self.credentials, self.on_rotated, self.clock).await?;
         Ok(Client {
-            inner: Arc::new(inner),
-            counters,
+            ingest: Ingest::new(&connection),
+            connection,
         })
     }
 }
@@ -430,35 +219,9 @@ impl fmt::Debug for ClientBuilder {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = self.inner.auth.session();
         f.debug_struct("Client")
-            .field(
-                "instance",
-                &session.map(|session| session.instance.to_string()),
-            )
+            .field("connection", &self.connection)
             .field("usage", &self.usage())
             .finish_non_exhaustive()
     }
-}
-
-/// A client of the environment's proxies, except on this machine. Redirects are answers: a token
-/// goes to no host that was not checked.
-fn http_client(loopback: bool) -> Result<reqwest::Client, BulkError> {
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT);
-    let builder = if loopback {
-        builder.no_proxy()
-    } else {
-        builder
-    };
-    builder.build().map_err(|error| BulkError::Setup {
-        reason: reason_of(&error),
-    })
-}
-
-/// A poisoned lock is taken as it is: what it guards is replaced whole, never half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

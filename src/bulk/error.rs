@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::refusal::LoginRefused;
 use crate::error::{Error, ErrorKind};
 
 /// A login, a call or a job that failed.
 ///
 /// The texts hold no secret and no record's value: what Salesforce said is cut short, HTML pages
-/// are left out, and tokens are blotted out.
+/// are left out, and tokens are replaced by `***`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BulkError {
@@ -36,7 +35,7 @@ pub enum BulkError {
     /// The token endpoint refused the login.
     #[error(transparent)]
     Login(#[from] LoginRefused),
-    /// The login answered an instance that is not Salesforce's: the token is not sent there.
+    /// The login returned an instance that is not Salesforce's: the token is not sent there.
     #[error(
         "the login answered the instance {host}, which is not one of Salesforce's hosts over \
          https ({reason}); check login_url"
@@ -115,7 +114,7 @@ pub enum BulkError {
     /// Salesforce refused the call, and would again.
     #[error(
         "{action}: Salesforce refused it ({}: {detail}); {cure}",
-        told(.status, .code)
+        status_and_code(.status, .code)
     )]
     Refused {
         /// What was being done.
@@ -247,8 +246,24 @@ pub enum BulkError {
 }
 
 /// Status and code, where the answer had one.
-fn told(status: &u16, code: &str) -> String {
+fn status_and_code(status: &u16, code: &str) -> String {
     format!("HTTP {status} {code}").trim_end().to_owned()
+}
+
+/// The token endpoint's refusal, in OAuth's terms.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the login at {host} was refused ({error}: {description}); {cure}")]
+pub struct LoginRefused {
+    /// Host of the login URL.
+    pub host: String,
+    /// OAuth's error code.
+    pub error: String,
+    /// Salesforce's words.
+    pub description: String,
+    /// What to do.
+    pub cure: String,
+    /// Whose fault it is.
+    pub kind: ErrorKind,
 }
 
 impl BulkError {
@@ -280,8 +295,8 @@ impl BulkError {
         }
     }
 
-    /// Whether the same call may go through in a moment.
-    pub(crate) fn may_pass(&self) -> bool {
+    /// Whether the same call may succeed in a moment.
+    pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::Network { .. }
             | Self::Unavailable { .. }
@@ -293,7 +308,7 @@ impl BulkError {
     }
 
     /// Whether it is certain that Salesforce has not acted on the call.
-    pub(crate) fn not_done(&self) -> bool {
+    pub(super) fn not_done(&self) -> bool {
         match self {
             Self::Network { unsent, .. } => *unsent,
             Self::Unavailable { .. }
@@ -306,7 +321,7 @@ impl BulkError {
     }
 
     /// How long Salesforce asks to wait.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } | Self::Throttled { retry_after, .. } => {
                 *retry_after
@@ -316,7 +331,7 @@ impl BulkError {
     }
 
     /// HTTP status of the answer, where it was the answer that failed.
-    pub(crate) fn status(&self) -> Option<u16> {
+    pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Unavailable { status, .. }
             | Self::Throttled { status, .. }
@@ -326,7 +341,7 @@ impl BulkError {
     }
 
     /// The error of a call about this job: a resource that is not there is the job.
-    pub(crate) fn of_job(self, id: &str) -> Self {
+    pub(super) fn of_job(self, id: &str) -> Self {
         match self {
             Self::Refused { status: 404, .. } => Self::JobGone { id: id.to_owned() },
             other => other,
@@ -334,7 +349,7 @@ impl BulkError {
     }
 
     /// Whether Salesforce said that the job's state does not allow the call.
-    pub(crate) fn is_state_conflict(&self) -> bool {
+    pub(super) fn is_state_conflict(&self) -> bool {
         matches!(self, Self::Refused { status, code, .. }
             if *status == 409 || code == "INVALIDJOBSTATE")
     }

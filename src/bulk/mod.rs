@@ -1,4 +1,4 @@
-//! Salesforce over HTTP: the only module that knows reqwest.
+//! Salesforce over HTTP: the only module that uses reqwest.
 //!
 //! A [`Client`] holds one login. A chunk goes through a chain of types that makes wrong orders
 //! impossible: [`Client::stage`] creates a job and uploads into it ([`StagedJob`]: nothing is
@@ -7,44 +7,37 @@
 //! ended job are streams of record batches. A small chunk of a keyed operation takes all steps up to
 //! the running job in one call ([`Client::submit_small`]).
 //!
-//! No row is submitted twice: a request whose repetition could do so (the close of a job) is never
-//! repeated blindly; the job is read instead, and its state decides.
+//! No row is submitted twice. A request whose repetition could do so is never repeated blindly: after
+//! a close, the job is read and its state decides; after a call that creates a job with its rows,
+//! each job that may be the one comes to its end first ([`Unanswered`]).
+//!
+//! The folders, each of which knows only those before it:
+//!
+//! * `http`: one request path: a call, its body, where it may go, what its answer means, when it is
+//!   repeated.
+//! * `auth`: credentials become a session.
+//! * `connection`: calls signed with that session, and counted.
+//! * `org`: what the org says of itself and of its objects. `ingest`: jobs that load.
+//! * `client`: all of it for those who use this module.
 
-mod api;
 mod auth;
-mod body;
-mod call;
 mod client;
-mod credentials;
-mod describes;
+mod connection;
 mod error;
-mod host;
-mod info;
-mod job;
-mod jwt;
-mod limits;
-mod list;
-mod organization;
-mod pace;
-mod refusal;
-mod results;
-mod retry;
-mod small;
+mod http;
+mod ingest;
+mod org;
 #[cfg(test)]
-mod tests;
-mod wire;
+pub(crate) mod testing;
+mod usage;
 
-pub use client::{Client, ClientBuilder, Usage};
-pub use credentials::{Credentials, Flow};
-pub use describes::{COMPOSITE_REQUESTS, Described};
-pub use error::BulkError;
-pub use info::{JobState, JobTarget};
-pub use job::{EndedJob, RunningJob, StagedJob};
-pub use limits::{ApiUsage, Limit, Limits};
-pub use organization::Organization;
-pub use refusal::LoginRefused;
-pub use results::ResultStream;
-pub use small::MULTIPART_CHARS;
-
-/// Version of Salesforce's REST and Bulk API, as every call names it.
-pub const API_VERSION: &str = "v62.0";
+pub use auth::{Credentials, Flow};
+pub use client::{Client, ClientBuilder};
+pub use error::{BulkError, LoginRefused};
+pub use http::API_VERSION;
+pub use ingest::{
+    Candidate, EndedJob, JobState, JobTarget, MULTIPART_CHARS, NotMade, ResultStream, RunningJob,
+    Search, StagedJob, Submitted, Unanswered,
+};
+pub use org::{COMPOSITE_REQUESTS, Described, Limit, Limits, Organization};
+pub use usage::{ApiUsage, Usage};

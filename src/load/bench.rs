@@ -3,9 +3,9 @@
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 
-use super::judge::{reasons, sent_rows};
-use super::rejected::rejected_records;
 use super::settle::{Identity, Reasons, Settlement};
+use super::submit::deliver::rejected_records;
+use super::submit::judge::{reasons, sent_rows};
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
 use crate::reject::RejectedRow;

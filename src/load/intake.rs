@@ -18,13 +18,13 @@ use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet, WaitingRow};
 
 use super::LoadError;
-use super::again::{Recoerced, recoerced};
 use super::budget::Reservation;
 use super::feed::{Checkpoint, FeedBatch, FeedMessage};
 use super::keys::InFlight;
 use super::loader::{Event, Load};
 use super::memory::{batch_bytes, rebuilt_bytes};
 use super::org::Staging;
+use super::submit::retry::{Recoerced, recoerced};
 use super::submit::submit;
 
 /// Rows of one turn through coerce: keeps the memory asked for at once small.

@@ -1,6 +1,5 @@
 //! The engine: rows in, jobs out, ends proved.
 
-mod again;
 #[doc(hidden)]
 pub mod bench;
 mod budget;
@@ -10,13 +9,12 @@ mod error;
 mod event;
 mod feed;
 mod intake;
-mod judge;
 mod keys;
 mod loader;
 mod memory;
 mod org;
 mod pipeline;
-mod rejected;
+mod read_at;
 mod report;
 mod rows;
 mod settle;

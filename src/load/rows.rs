@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Cursor, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -20,6 +19,7 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use crate::rows::RowSet;
 
 use super::budget::Reservation;
+use super::read_at::read_exact_at;
 
 /// Rows could not be packed, moved to disk, or read back.
 #[derive(Debug, thiserror::Error)]
@@ -227,7 +227,7 @@ impl Held {
                 length,
             } => {
                 let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, offset)?;
+                read_exact_at(&file, &mut bytes, offset)?;
                 unpack(&bytes)
             }
         }

@@ -1,15 +1,11 @@
 //! The command line.
 
 use std::ffi::OsString;
-#[cfg(feature = "sim")]
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
-#[cfg(feature = "sim")]
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 #[cfg(feature = "sim")]
-use salesforce_sim::SimOptions;
+use salesforce_sim::cli::Simulate;
 
 /// An Airbyte destination that loads records into Salesforce with Bulk API 2.0.
 #[derive(Debug, Parser)]
@@ -55,65 +51,6 @@ pub(crate) struct Config {
     /// The config file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-}
-
-/// What the simulated Salesforce is like.
-#[cfg(feature = "sim")]
-#[derive(Debug, Args)]
-pub(crate) struct Simulate {
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
-    /// Seed of everything that looks random
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
-    /// Seconds that each job takes
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-    job_seconds: Duration,
-    /// Seconds that each batch of 10,000 records takes
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-    batch_seconds: Duration,
-    /// Forget records once counted, for large runs
-    #[arg(long)]
-    forget: bool,
-    /// Share of records that are refused, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    fail_rate: f64,
-    /// Generated objects besides those that it always has
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    extra_objects: usize,
-}
-
-#[cfg(feature = "sim")]
-impl From<Simulate> for SimOptions {
-    fn from(options: Simulate) -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, options.port).into(),
-            seed: options.seed,
-            job_time: options.job_seconds,
-            batch_time: options.batch_seconds,
-            forget: options.forget,
-            fail_rate: options.fail_rate,
-            extra_objects: options.extra_objects,
-            ..Self::default()
-        }
-    }
-}
-
-#[cfg(feature = "sim")]
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-#[cfg(feature = "sim")]
-fn share(text: &str) -> Result<f64, String> {
-    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=1.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err("must be between 0 and 1".to_owned())
-    }
 }
 
 /// What was asked for, by whom it is answered.
@@ -234,17 +171,12 @@ mod tests {
     #[cfg(feature = "sim")]
     #[test]
     fn a_simulation_has_its_options() {
-        let line = "d simulate --port 0 --seed 7 --job-seconds 1.5 --forget --fail-rate 0.05 \
-                    --extra-objects 1200";
-        let Task::Simulate(options) = parse(line).unwrap() else {
+        let Task::Simulate(options) = parse("d simulate --port 0 --seed 7").unwrap() else {
             panic!("not a simulation");
         };
-        let options = SimOptions::from(options);
+        let options = salesforce_sim::SimOptions::from(options);
         assert_eq!((options.listen.port(), options.seed), (0, 7));
-        assert_eq!(options.job_time, Duration::from_millis(1500));
-        assert_eq!((options.forget, options.extra_objects), (true, 1200));
-        for line in ["d simulate --job-seconds -1", "d simulate --fail-rate 5"] {
-            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
-        }
+        let wrong = parse("d simulate --fail-rate 5").unwrap_err();
+        assert_eq!(wrong.exit_code(), 2);
     }
 }

@@ -1,7 +1,7 @@
-//! A strict reader of uploaded CSV: what Salesforce refuses as a whole is refused here, with the
-//! text that it puts into the job's `errorMessage`.
+//! A strict reader of CSV: a file that Salesforce refuses as a whole is refused here, with the text
+//! that it puts into the job's `errorMessage`.
 //!
-//! Rows stay where they are in the uploaded text; only where each one begins is kept.
+//! Rows are not copied out of the text; only the position of each is kept.
 
 use std::borrow::Cow;
 
@@ -39,17 +39,20 @@ pub(crate) struct Refused {
     pub(crate) text: String,
 }
 
-/// A well-formed file: its text, and where each data row begins.
+/// A well-formed file: its text, and the position of each data row.
 #[derive(Debug)]
 pub(crate) struct File {
     text: String,
     delimiter: u8,
-    /// Begin of each data row, then the end of the last one.
+    /// The begin of each data row, then the end of the last one.
     starts: Vec<u32>,
 }
 
 impl File {
-    /// Reads a file, or says why Salesforce would fail the whole job and gives the text back.
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If Salesforce would fail the whole job: why, and the text.
     pub(crate) fn parse(text: String, delimiter: u8, crlf: bool) -> Result<File, Refused> {
         match File::layout(&text, delimiter, crlf) {
             Ok(starts) => Ok(File {
@@ -95,7 +98,7 @@ impl File {
         self.text
     }
 
-    /// Data rows.
+    /// How many data rows there are.
     pub(crate) fn rows(&self) -> usize {
         self.starts.len() - 1
     }
@@ -235,7 +238,7 @@ impl Reader<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// Passes over a quoted value; ends at a delimiter, a line end or the end.
+    /// Skips a quoted value, up to a delimiter, a line end or the end of the text.
     fn quoted(&mut self) -> Result<(), String> {
         self.at += 1;
         loop {
@@ -259,7 +262,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Passes over a value without quotes; ends at a delimiter, a line end or the end.
+    /// Skips a value without quotes, up to a delimiter, a line end or the end of the text.
     fn bare(&mut self) -> Result<(), String> {
         while let Some(byte) = self.peek() {
             match byte {
@@ -272,7 +275,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Checks that the line end here is the declared one, inside quotes too.
+    /// Checks that this line end is the declared one. It must be so inside quotes too.
     fn line_end(&self) -> Result<(), String> {
         let here = &self.bytes[self.at..];
         let declared = if self.crlf {
@@ -292,7 +295,7 @@ impl Reader<'_> {
 
     fn limit(&self, start: usize, limit: usize, what: &str) -> Result<(), String> {
         let bytes = &self.bytes[start..self.at];
-        // Characters of UTF-8: every byte but the continuing ones. Two quotes are no part of it.
+        // Every byte of UTF-8 but the continuation bytes begins a character. Two more for the quotes.
         if bytes.len() > limit + 2
             && bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() > limit + 2
         {

@@ -13,6 +13,9 @@ use crate::rows::KeyDigest;
 /// Column of a result file that holds the Id of the record.
 const RECORD_ID: &str = "sf__Id";
 
+/// What the names of Salesforce's own columns in a result file begin with.
+const OWN_COLUMNS: &str = "sf__";
+
 /// How each row of a job becomes a digest.
 #[derive(Debug, Clone)]
 pub(crate) enum Identity {
@@ -125,6 +128,25 @@ impl Identity {
         };
         Ok((cell_digests(columns, &cells)?, wholes))
     }
+}
+
+/// The digest of all cells of each row, of rows sent or of those of a result file. `None` if the
+/// file has other columns than the rows that are sent, Salesforce's own aside.
+///
+/// # Errors
+/// A system error if the rows have no canonical form.
+pub(crate) fn row_digests(
+    coercion: &Coercion,
+    rows: &RecordBatch,
+) -> Result<Option<Vec<KeyDigest>>> {
+    let cells = coercion.canonical(rows)?;
+    let given = rows.schema_ref().fields().iter();
+    let given = given.filter(|field| !field.name().starts_with(OWN_COLUMNS));
+    let columns = coercion.cells_schema().fields().len();
+    if cells.num_columns() != columns || given.count() != columns {
+        return Ok(None);
+    }
+    cell_digests(&Compared::all(&cells.schema()), &cells).map(Some)
 }
 
 impl Compared {

@@ -6,18 +6,6 @@ use serde_json::json;
 use super::super::{Action, Case, Fault, Order};
 use super::{Client, SimOptions, counts, ended, many};
 
-fn fault(action: Action) -> Fault {
-    Fault {
-        method: None,
-        path: None,
-        object: None,
-        skip: 0,
-        times: 1,
-        chance: 1.0,
-        action,
-    }
-}
-
 #[tokio::test]
 async fn requests_meet_faults() {
     let client = Client::start(SimOptions::default()).await;
@@ -27,9 +15,9 @@ async fn requests_meet_faults() {
         {"method": "PATCH", "do": {"lose": {}}},
     ]);
     client.post("faults", &faults).await;
-    let answer = client.call(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.headers()["retry-after"], "7");
+    let response = client.call(Method::GET, "/limits").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "7");
     assert!(client.call(Method::GET, "/limits").send().await.is_err());
     let id = client
         .create(&json!({"object": "Contact", "operation": "insert"}))
@@ -53,7 +41,7 @@ async fn a_job_can_fail_half_way() {
         message: "TooManyLockFailure : x".to_owned(),
     };
     let options = SimOptions {
-        faults: vec![fault(fail)],
+        faults: vec![Fault::new(fail)],
         ..SimOptions::default()
     };
     let client = Client::start(options).await;
@@ -92,7 +80,7 @@ async fn jobs_and_results_meet_faults() {
         Action::Pages { rows: 2 },
     ];
     let options = SimOptions {
-        faults: faults.map(fault).to_vec(),
+        faults: faults.map(Fault::new).to_vec(),
         shuffle: false,
         ..SimOptions::default()
     };
@@ -142,9 +130,9 @@ async fn rows_are_refused_and_shuffled_as_the_seed_says() {
     let first: Vec<&str> = text.lines().skip(1).collect();
     assert!(!first.is_sorted(), "the order was kept");
     assert!(first.iter().any(|line| line.contains("E9\"")));
-    let again = Client::start(options()).await;
-    let job = again.insert("Everything__c", &csv).await;
-    assert_eq!(again.result(&job, "failedResults").await, failed);
+    let second = Client::start(options()).await;
+    let job = second.insert("Everything__c", &csv).await;
+    assert_eq!(second.result(&job, "failedResults").await, failed);
 }
 
 #[tokio::test]
@@ -162,10 +150,10 @@ async fn some_of_many_identical_rows_are_refused() {
             .iter()
             .all(|line| line.contains("\"DUPLICATES_DETECTED:"))
     );
-    let held = client.inspect("objects/Contact").await;
+    let stored = client.inspect("objects/Contact").await;
     let count = 100 - failed;
     assert_eq!(
-        held,
+        stored,
         json!({"count": count, "distinct": 1, "duplicates": count - 1})
     );
 }
@@ -186,9 +174,9 @@ async fn rows_are_counted_and_forgotten() {
         failed[1].contains("\"Late\",\"3\"") && failed[2].contains("\"9999999\""),
         "{failed:?}"
     );
-    let held = client.inspect("objects/Contact").await;
+    let stored = client.inspect("objects/Contact").await;
     assert_eq!(
-        held,
+        stored,
         json!({"count": 1_000, "distinct": 1_000, "duplicates": 0})
     );
     client.post("reset", &json!({})).await;

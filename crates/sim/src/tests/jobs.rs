@@ -140,8 +140,8 @@ async fn a_bad_file_fails_the_whole_job() {
     ] {
         let job = client.insert("Contact", csv).await;
         assert_eq!(counts(&job), ended("Failed", 0, 0));
-        let told = job["errorMessage"].as_str().unwrap();
-        assert!(told.starts_with(message), "{told}");
+        let text = job["errorMessage"].as_str().unwrap();
+        assert!(text.starts_with(message), "{text}");
         assert_eq!(client.result(&job, "failedResults").await.len(), 1);
     }
     assert_eq!(client.inspect("objects/Contact").await["count"], 0);

@@ -38,12 +38,12 @@ async fn objects_are_described_alone_and_together() {
     };
     let both = json!({"compositeRequest": [describe("Lead"), describe("Nope")]});
     let before = client.inspect("state").await["api_calls"].as_u64().unwrap();
-    let (_, answer) = client.json(Method::POST, "/composite", &both).await;
-    assert_eq!(answer["compositeResponse"][0]["body"]["name"], "Lead");
-    assert_eq!(answer["compositeResponse"][1]["httpStatusCode"], 404);
+    let (_, response) = client.json(Method::POST, "/composite", &both).await;
+    assert_eq!(response["compositeResponse"][0]["body"]["name"], "Lead");
+    assert_eq!(response["compositeResponse"][1]["httpStatusCode"], 404);
     let batch = json!({"batchRequests": [describe("Lead"), describe("Account")]});
-    let (_, answer) = client.json(Method::POST, "/composite/batch", &batch).await;
-    assert_eq!(answer["results"][1]["result"]["name"], "Account");
+    let (_, response) = client.json(Method::POST, "/composite/batch", &batch).await;
+    assert_eq!(response["results"][1]["result"]["name"], "Account");
     let after = client.inspect("state").await["api_calls"].as_u64().unwrap();
     assert_eq!(after - before, 3);
 }
@@ -86,11 +86,15 @@ async fn an_org_can_be_large() {
     let requests: Vec<Value> = names.map(describe_of).collect();
     let before = client.inspect("state").await["api_calls"].as_u64().unwrap();
     let asked = json!({"compositeRequest": requests});
-    let (_, answer) = client.json(Method::POST, "/composite", &asked).await;
-    let answers = answer["compositeResponse"].as_array().unwrap();
-    assert!(answers.iter().all(|answer| answer["httpStatusCode"] == 200));
+    let (_, response) = client.json(Method::POST, "/composite", &asked).await;
+    let responses = response["compositeResponse"].as_array().unwrap();
+    assert!(
+        responses
+            .iter()
+            .all(|response| response["httpStatusCode"] == 200)
+    );
     let after = client.inspect("state").await["api_calls"].as_u64().unwrap();
-    assert_eq!((answers.len(), after - before), (25, 1));
+    assert_eq!((responses.len(), after - before), (25, 1));
     let odd = client.get("/sobjects/Extra_00000__c/describe").await;
     let fields = odd["fields"].as_array().unwrap();
     assert!(fields.iter().any(|field| field["type"] == "hologram"));
@@ -107,16 +111,16 @@ async fn a_describe_inside_a_request_can_fail() {
         {"status": 500, "code": "UNKNOWN_EXCEPTION", "message": "x"}}}]);
     client.post("faults", &fault).await;
     let asked = json!({"compositeRequest": [describe_of("Account"), describe_of("Lead")]});
-    let (_, answer) = client.json(Method::POST, "/composite", &asked).await;
-    assert_eq!(answer["compositeResponse"][0]["httpStatusCode"], 200);
-    let lead = &answer["compositeResponse"][1];
+    let (_, response) = client.json(Method::POST, "/composite", &asked).await;
+    assert_eq!(response["compositeResponse"][0]["httpStatusCode"], 200);
+    let lead = &response["compositeResponse"][1];
     assert_eq!(lead["httpStatusCode"], 500);
     assert_eq!(lead["body"][0]["errorCode"], "UNKNOWN_EXCEPTION");
     let fault = json!([{"do": {"api_error": {"code": "API_DISABLED_FOR_ORG"}}}]);
     client.post("faults", &fault).await;
-    let answer = client.call(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    let body: Value = answer.json().await.unwrap();
+    let response = client.call(Method::GET, "/limits").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let body: Value = response.json().await.unwrap();
     assert_eq!(body[0]["errorCode"], "API_DISABLED_FOR_ORG");
 }
 
@@ -153,10 +157,10 @@ async fn clients_ask_about_the_org_and_the_user() {
     .await;
     let select = "/query?q=SELECT Name, InstanceName, IsSandbox, TrialExpirationDate, \
         NamespacePrefix, OrganizationType FROM Organization";
-    let answer = client.get(select).await;
-    let org = &answer["records"][0];
+    let response = client.get(select).await;
+    let org = &response["records"][0];
     assert_eq!(
-        (&answer["totalSize"], &org["IsSandbox"]),
+        (&response["totalSize"], &org["IsSandbox"]),
         (&json!(1), &json!(true))
     );
     assert_eq!(org["attributes"]["type"], "Organization");

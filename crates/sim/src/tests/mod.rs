@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Sim, SimOptions, jwt};
+use super::{Sim, SimOptions};
 
 mod faults;
 mod jobs;
@@ -52,8 +52,8 @@ impl Client {
             ("refresh_token", refresh_token),
         ];
         let url = format!("{}/services/oauth2/token", self.sim.url());
-        let answer = self.http.post(url).form(&form).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        let response = self.http.post(url).form(&form).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
     fn call(&self, method: Method, path: &str) -> RequestBuilder {
@@ -62,8 +62,8 @@ impl Client {
     }
 
     async fn json(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
-        let answer = self.call(method, path).json(body).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        let response = self.call(method, path).json(body).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -131,8 +131,8 @@ impl Client {
     /// A result as it comes.
     async fn result_text(&self, job: &Value, which: &str) -> String {
         let path = format!("/jobs/ingest/{}/{which}", job["id"].as_str().unwrap());
-        let answer = self.call(Method::GET, &path).send().await.unwrap();
-        answer.text().await.unwrap()
+        let response = self.call(Method::GET, &path).send().await.unwrap();
+        response.text().await.unwrap()
     }
 
     /// The lines of a result, those after the header sorted.
@@ -170,8 +170,8 @@ impl Client {
 
     async fn post(&self, path: &str, body: &Value) {
         let url = format!("{}/sim/{path}", self.sim.url());
-        let answer = self.http.post(url).json(body).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        let response = self.http.post(url).json(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
     }
 }
 

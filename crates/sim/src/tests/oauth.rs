@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use chrono::Utc;
 use reqwest::{Method, StatusCode};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 
-use super::{Client, Sim, SimOptions, jwt};
+use super::{Client, Sim, SimOptions};
 
 #[tokio::test]
 async fn sessions_are_given_refused_and_expire() {
@@ -28,9 +30,9 @@ async fn sessions_are_given_refused_and_expire() {
     client
         .post("faults", &json!([{"do": {"expire_tokens": {}}}]))
         .await;
-    let answer = client.call(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    let body: Value = answer.json().await.unwrap();
+    let response = client.call(Method::GET, "/limits").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let body: Value = response.json().await.unwrap();
     assert_eq!(
         body,
         json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}])
@@ -74,11 +76,11 @@ async fn refresh_tokens_can_rotate() {
 impl Client {
     async fn post_form(&self, form: &[(&str, &str)]) -> (StatusCode, Value) {
         let url = format!("{}/services/oauth2/token", self.sim.url());
-        let answer = self.http.post(url).form(form).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        let response = self.http.post(url).form(form).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
-    /// `error` and `error_description` of the answer to an assertion, or nothing.
+    /// `error` and `error_description` of the response to an assertion, or nothing.
     async fn assert(&self, claims: &Value) -> Option<(String, String)> {
         let assertion = signed(claims);
         let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -93,12 +95,18 @@ impl Client {
     }
 }
 
+/// The content of a PEM text.
+fn pem(text: &str) -> Vec<u8> {
+    let lines = text.lines().filter(|line| !line.starts_with('-'));
+    BASE64_STANDARD.decode(lines.collect::<String>()).unwrap()
+}
+
 /// An assertion signed with the test's key.
 fn signed(claims: &Value) -> String {
-    let key = jwt::pem(include_str!("jwt_key.pem")).unwrap();
+    let key = pem(include_str!("jwt_key.pem"));
     let key = RsaKeyPair::from_pkcs8(&key).unwrap();
-    let header = base64(br#"{"alg":"RS256"}"#);
-    let signed = format!("{header}.{}", base64(claims.to_string().as_bytes()));
+    let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"RS256"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
     let mut signature = vec![0; key.public().modulus_len()];
     let random = SystemRandom::new();
     key.sign(
@@ -108,20 +116,7 @@ fn signed(claims: &Value) -> String {
         &mut signature,
     )
     .unwrap();
-    format!("{signed}.{}", base64(&signature))
-}
-
-/// Base64 in its URL alphabet, without padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let letters = bytes.chunks(3).flat_map(|group| {
-        let bits = (0..3).fold(0, |bits, at| {
-            bits << 8 | usize::from(group.get(at).copied().unwrap_or(0))
-        });
-        let letter = move |at: usize| char::from(LETTERS[bits >> (18 - 6 * at) & 63]);
-        (0..=group.len()).map(letter)
-    });
-    letters.collect()
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature))
 }
 
 #[tokio::test]

@@ -51,9 +51,12 @@ async fn results_say_that_they_are_utf8() {
     let id = job["id"].as_str().unwrap();
     for which in ["successfulResults", "failedResults", "unprocessedrecords"] {
         let get = client.call(Method::GET, &format!("/jobs/ingest/{id}/{which}"));
-        let answer = get.send().await.unwrap();
+        let response = get.send().await.unwrap();
         // Without a charset, HTTP libraries read text as ISO 8859-1.
-        assert_eq!(answer.headers()["content-type"], "text/csv; charset=UTF-8");
+        assert_eq!(
+            response.headers()["content-type"],
+            "text/csv; charset=UTF-8"
+        );
     }
 }
 

@@ -200,8 +200,8 @@ async fn rows_and_jobs_are_processed_in_an_order_of_their_own() {
         for id in &ids {
             client.ended(id).await;
         }
-        let held = client.inspect("objects/Account/rows").await;
-        wrong += u32::from(held[0]["Name"] == "First");
+        let stored = client.inspect("objects/Account/rows").await;
+        wrong += u32::from(stored[0]["Name"] == "First");
     }
     assert!(wrong > 0, "all jobs ended in the order of their close");
 }
@@ -254,8 +254,8 @@ async fn nulls_clear_what_they_may_clear() {
     let job = client.run(&by_key, csv).await;
     assert_eq!(counts(&job), ended("JobComplete", 1, 0));
     let row = &client.inspect("objects/Everything__c/rows").await[0];
-    let held = ["Name", "Text__c", "Int__c", "Flag__c"].map(|field| row[field].clone());
-    assert_eq!(held, [json!("A"), Value::Null, json!("5"), json!("true")]);
+    let stored = ["Name", "Text__c", "Int__c", "Flag__c"].map(|field| row[field].clone());
+    assert_eq!(stored, [json!("A"), Value::Null, json!("5"), json!("true")]);
     let csv = "Name,Flag__c,Ext_Id__c\n#N/A,,1\n,#N/A,2\n";
     let job = client.run(&by_key, csv).await;
     let errors = client.errors(&job).await;

@@ -1,0 +1,121 @@
+//! The command line of the simulator, for the binary `salesforce-sim` and for others that offer it
+//! as a command.
+
+use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{Sim, SimOptions};
+
+/// What the simulated Salesforce is like.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Seed of everything that looks random
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Seconds that each job takes
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    job_seconds: Duration,
+    /// Seconds that each batch of 10,000 records takes
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    batch_seconds: Duration,
+    /// Forget records once counted, for large runs
+    #[arg(long)]
+    forget: bool,
+    /// Share of records that are refused, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    fail_rate: f64,
+    /// Generated objects besides those that it always has
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    extra_objects: usize,
+}
+
+impl From<Simulate> for SimOptions {
+    fn from(options: Simulate) -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, options.port).into(),
+            seed: options.seed,
+            job_time: options.job_seconds,
+            batch_time: options.batch_seconds,
+            forget: options.forget,
+            fail_rate: options.fail_rate,
+            extra_objects: options.extra_objects,
+            ..Self::default()
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("must be between 0 and 1".to_owned())
+    }
+}
+
+impl Simulate {
+    /// Serves a simulated Salesforce until ctrl-c. The first line of stdout is its address, and
+    /// stderr has a config for it.
+    pub async fn run(self) -> ExitCode {
+        match serve(self.into()).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("the simulator cannot run: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+async fn serve(options: SimOptions) -> io::Result<()> {
+    let (id, secret) = (options.client_id.clone(), options.client_secret.clone());
+    let token = options.refresh_token.clone();
+    let sim = Sim::start(options).await?;
+    writeln!(io::stdout(), "{}", sim.url())?;
+    let config = json!({
+        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": false,
+        "login_url": sim.url(),
+    });
+    eprintln!("A config for it: {config}");
+    tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        simulate: Simulate,
+    }
+
+    #[test]
+    fn options_are_read_from_the_command_line() {
+        let read = |line: &str| Line::try_parse_from(line.split(' '));
+        let line = "sim --port 0 --seed 7 --job-seconds 1.5 --forget --fail-rate 0.05 \
+                    --extra-objects 1200";
+        let options = SimOptions::from(read(line).unwrap().simulate);
+        assert_eq!((options.listen.port(), options.seed), (0, 7));
+        assert_eq!(options.job_time, Duration::from_millis(1500));
+        assert_eq!((options.forget, options.extra_objects), (true, 1200));
+        for line in ["sim --job-seconds -1", "sim --fail-rate 5"] {
+            assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

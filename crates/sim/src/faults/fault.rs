@@ -1,0 +1,304 @@
+//! What a fault is: as a client of this library builds it, and as JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// A fault: what it hits, how often, and what it does.
+///
+/// As JSON: `{"method":"PATCH","path":"*/jobs/ingest/*","skip":1,"times":1,"do":{"lose":{}}}`.
+/// Only `do` is required.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The HTTP method; any when absent.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// The path and query of the request, where `*` stands for any text; any when absent.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// For faults of jobs: the object's name; any when absent.
+    #[serde(default)]
+    pub object: Option<String>,
+    /// How many matches pass untouched before the first hit.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many matches are hit; 0 for all.
+    #[serde(default = "once")]
+    pub times: u32,
+    /// The share of matches, 0 to 1, that is hit, drawn from the simulator's seed.
+    #[serde(default = "always")]
+    pub chance: f64,
+    /// What happens.
+    #[serde(rename = "do")]
+    pub action: Action,
+}
+
+impl Fault {
+    /// A fault that hits the first request, or the first job, that `action` can hit.
+    pub fn new(action: Action) -> Fault {
+        Fault {
+            method: None,
+            path: None,
+            object: None,
+            skip: 0,
+            times: once(),
+            chance: always(),
+            action,
+        }
+    }
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+/// What a fault does to a request or, from `FailJob` on, to a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Returns a status without doing the work.
+    Status {
+        /// HTTP status.
+        code: u16,
+        /// Body; a list of errors as Salesforce sends it when absent.
+        #[serde(default)]
+        body: Option<String>,
+        /// `Retry-After` in seconds.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// Returns an error of the REST API without doing the work. With a path, also for a describe
+    /// inside a composite request.
+    ApiError {
+        /// HTTP status; 400 when absent.
+        #[serde(default = "bad_request")]
+        status: u16,
+        /// `errorCode`.
+        code: String,
+        /// `message`.
+        #[serde(default)]
+        message: String,
+    },
+    /// Returns an error of the token endpoint, with status 400, without doing the work. It hits no
+    /// other request.
+    OauthError {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        #[serde(default)]
+        description: String,
+    },
+    /// Closes the connection without doing the work.
+    Close {},
+    /// Does the work, then closes the connection without a response.
+    Lose {},
+    /// Waits before doing the work.
+    Delay {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Ends all sessions before the session of the request is checked.
+    ExpireTokens {},
+    /// The job ends as `Failed` after some of its internal batches; the rest stays unprocessed.
+    FailJob {
+        /// How many internal batches of 10,000 records are processed before.
+        after_batches: usize,
+        /// The job's `errorMessage`.
+        #[serde(default = "too_many_locks")]
+        message: String,
+    },
+    /// A share of rows fails with `UNABLE_TO_LOCK_ROW`.
+    LockRows {
+        /// From 0 to 1.
+        share: f64,
+        /// In how many jobs a row fails; the rows are drawn by their values. When absent, the
+        /// rows are drawn for each job by itself.
+        #[serde(default)]
+        attempts: Option<u32>,
+    },
+    /// A share of rows fails with the error given.
+    FailRows {
+        /// From 0 to 1.
+        share: f64,
+        /// `CODE:message:Field --`.
+        error: String,
+        /// As in `LockRows`.
+        #[serde(default)]
+        attempts: Option<u32>,
+    },
+    /// One bad row makes the good rows of its 200 fail too, with "Too many retries of batch save".
+    TooManyRetries {},
+    /// How many failed rows whose record is known have its Id in `sf__Id`; half of them without
+    /// this fault.
+    FailedIds {
+        /// From 0 to 1.
+        share: f64,
+    },
+    /// The job's information lacks its counts.
+    NoCounts {},
+    /// The job's counts are off.
+    WrongCounts {
+        /// Added to `numberRecordsProcessed`.
+        #[serde(default)]
+        processed: i64,
+        /// Added to `numberRecordsFailed`.
+        #[serde(default)]
+        failed: i64,
+    },
+    /// A result file lacks its last rows.
+    WithholdRows {
+        /// How many rows.
+        count: usize,
+        /// In this result file only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// The first rows of each result file have other values than were uploaded.
+    AlterRows {
+        /// How many rows.
+        count: usize,
+    },
+    /// The first rows of a result file are listed twice.
+    RepeatRows {
+        /// How many rows.
+        count: usize,
+        /// In this result file only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// A result file has additional rows, which were never uploaded.
+    ForeignRows {
+        /// How many rows.
+        count: usize,
+        /// In this result file only; in each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
+    },
+    /// The columns of result files have another letter case and order.
+    OtherHeader {
+        /// Upper case when absent.
+        #[serde(default)]
+        case: Case,
+        /// Reversed when absent.
+        #[serde(default)]
+        order: Order,
+    },
+    /// Result files lack some of the uploaded columns.
+    DropColumns(Chosen),
+    /// Some of the uploaded columns have no values in result files.
+    BlankColumns(Chosen),
+    /// Values of processed rows have another form in result files, where their fields can read
+    /// them.
+    Reformat {
+        /// `912260031` as `9.12260031E8`; also the default of the simulator.
+        #[serde(default = "yes")]
+        numbers: bool,
+        /// `2024-01-31` as `2024-01-31T00:00:00.000Z`.
+        #[serde(default = "yes")]
+        dates: bool,
+        /// `2024-01-31T10:00:00Z` as `2024-01-31T10:00:00.000+0000`.
+        #[serde(default = "yes")]
+        date_times: bool,
+        /// `true` as `TRUE` in one column, as `1` in the next.
+        #[serde(default = "yes")]
+        booleans: bool,
+    },
+    /// A result file without rows has no header either.
+    EmptyBody {},
+    /// Result files come in pages, with a `Sforce-Locator`.
+    Pages {
+        /// Rows per page.
+        rows: usize,
+    },
+}
+
+/// A result file of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultFile {
+    /// `successfulResults`.
+    Successful,
+    /// `failedResults`.
+    Failed,
+    /// `unprocessedrecords`.
+    Unprocessed,
+}
+
+impl ResultFile {
+    /// By the last part of its URL, in any letter case.
+    pub(crate) fn parse(name: &str) -> Option<ResultFile> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "successfulresults" => ResultFile::Successful,
+            "failedresults" => ResultFile::Failed,
+            "unprocessedrecords" => ResultFile::Unprocessed,
+            _ => return None,
+        })
+    }
+}
+
+/// The letter case of a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Case {
+    /// `LASTNAME`.
+    #[default]
+    Upper,
+    /// `lastname`.
+    Lower,
+    /// As uploaded, without quotes.
+    Kept,
+}
+
+/// The order of columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// From the last to the first.
+    #[default]
+    Reversed,
+    /// By name.
+    Sorted,
+    /// As uploaded.
+    Kept,
+}
+
+/// Some of the uploaded columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chosen {
+    /// By name, in any letter case.
+    pub names: Vec<String>,
+    /// Of the other columns, this share, 0 to 1, drawn from the seed.
+    pub share: f64,
+}
+
+fn bad_request() -> u16 {
+    400
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn too_many_locks() -> String {
+    "TooManyLockFailure : Too many lock failure 200 Trying again later".to_owned()
+}
+
+impl Action {
+    /// Whether it hits jobs; the others hit requests.
+    pub(super) fn hits_jobs(&self) -> bool {
+        !matches!(
+            self,
+            Action::Status { .. }
+                | Action::ApiError { .. }
+                | Action::OauthError { .. }
+                | Action::Close {}
+                | Action::Lose {}
+                | Action::Delay { .. }
+                | Action::ExpireTokens {}
+        )
+    }
+}

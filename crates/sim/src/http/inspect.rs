@@ -1,0 +1,202 @@
+//! The inspection API: what the org holds and what was requested of it, for tests and demos. It
+//! needs no session and is not counted as API calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::App;
+use crate::error::ApiError;
+use crate::faults::Fault;
+use crate::org::table::{Stored, Table};
+use crate::org::{Object, reference};
+
+/// The routes below `/sim`.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sim/state", get(state))
+        .route("/sim/objects/{object}", get(object))
+        .route("/sim/objects/{object}/rows", get(rows))
+        .route("/sim/objects/{object}/deleted", get(deleted))
+        .route("/sim/objects/{object}/column/{field}", get(column))
+        .route("/sim/faults", post(add_faults).delete(clear_faults))
+        .route("/sim/options", get(options).post(change_options))
+        .route("/sim/hold", post(hold))
+        .route("/sim/reset", post(reset))
+}
+
+async fn state(State(app): State<Arc<App>>) -> Json<Value> {
+    let mut state = app.jobs.inspected();
+    state["api_calls"] = json!(*app.api_calls.lock());
+    let sessions = app.sessions.lock();
+    state["token_requests"] = json!(sessions.requests);
+    state["tokens_issued"] = json!(sessions.issued);
+    Json(state)
+}
+
+fn known<'a>(app: &'a App, name: &str) -> Result<&'a Arc<Object>, ApiError> {
+    app.org().object(name).ok_or_else(ApiError::not_found)
+}
+
+async fn object(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let object = known(&app, &name)?;
+    let table = app
+        .org()
+        .table(&object.name)
+        .ok_or_else(ApiError::not_found)?;
+    let (count, distinct) = (table.len(), table.distinct());
+    Ok(Json(
+        json!({"count": count, "distinct": distinct, "duplicates": count - distinct}),
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+struct Window {
+    #[serde(default)]
+    offset: usize,
+    #[serde(default = "thousand")]
+    limit: usize,
+}
+
+fn thousand() -> usize {
+    1_000
+}
+
+async fn rows(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(window): Query<Window>,
+) -> Result<Json<Value>, ApiError> {
+    let object = known(&app, &name)?;
+    let records = {
+        let table = app
+            .org()
+            .table(&object.name)
+            .ok_or_else(ApiError::not_found)?;
+        let window = table.live().skip(window.offset).take(window.limit);
+        records_of(&table, window)
+    };
+    Ok(Json(shown(&app, object, records)))
+}
+
+/// Records in the recycle bin.
+async fn deleted(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let object = known(&app, &name)?;
+    let records = {
+        let table = app
+            .org()
+            .table(&object.name)
+            .ok_or_else(ApiError::not_found)?;
+        records_of(&table, table.recycled())
+    };
+    Ok(Json(shown(&app, object, records)))
+}
+
+/// Records: the Id of each, and its values by field.
+type Records = Vec<(String, BTreeMap<usize, Stored>)>;
+
+fn records_of(table: &Table, numbers: impl Iterator<Item = u32>) -> Records {
+    numbers
+        .map(|number| (table.id(number), table.values(number)))
+        .collect()
+}
+
+/// Records as JSON, with the Ids of the parents that their lookups find.
+fn shown(app: &App, object: &Object, records: Records) -> Value {
+    let rows = records.into_iter().map(|(id, values)| {
+        let mut row = Map::new();
+        for (field, stored) in values {
+            let value = match &stored {
+                Stored::Text(text) => Value::String(text.clone()),
+                Stored::Null => Value::Null,
+                Stored::Lookup { .. } => reference::id_of(app.org(), object, &stored).into(),
+            };
+            row.insert(object.fields[field].name.clone(), value);
+        }
+        row.insert("Id".to_owned(), Value::String(id));
+        Value::Object(row)
+    });
+    rows.collect()
+}
+
+async fn column(
+    State(app): State<Arc<App>>,
+    Path((name, field)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let object = known(&app, &name)?;
+    let field = object.field(&field).ok_or_else(ApiError::not_found)?;
+    let table = app
+        .org()
+        .table(&object.name)
+        .ok_or_else(ApiError::not_found)?;
+    let is_id = object.fields[field].name == "Id";
+    let mut lines = String::new();
+    for number in table.live() {
+        let value = if is_id {
+            Some(table.id(number))
+        } else {
+            table.value(number, field)
+        };
+        lines.push_str(&json!(value).to_string());
+        lines.push('\n');
+    }
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+async fn add_faults(State(app): State<Arc<App>>, Json(faults): Json<Vec<Fault>>) -> StatusCode {
+    app.jobs.faults.add(&faults);
+    StatusCode::NO_CONTENT
+}
+
+async fn clear_faults(State(app): State<Arc<App>>) -> StatusCode {
+    app.jobs.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn options(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!(*app.options()))
+}
+
+async fn change_options(
+    State(app): State<Arc<App>>,
+    Json(changes): Json<Map<String, Value>>,
+) -> Result<StatusCode, ApiError> {
+    let before = app.options();
+    app.jobs
+        .options
+        .change(changes)
+        .map_err(|error| ApiError::new(400, "JSON_PARSER_ERROR", &error.to_string()))?;
+    if app.options().refresh_token != before.refresh_token {
+        app.sessions.lock().refresh_token = None;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+struct Hold {
+    hold: bool,
+}
+
+async fn hold(State(app): State<Arc<App>>, Json(wanted): Json<Hold>) -> StatusCode {
+    app.jobs.hold(wanted.hold);
+    StatusCode::NO_CONTENT
+}
+
+async fn reset(State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    app.reset()
+        .map_err(|error| ApiError::new(500, "UNKNOWN_EXCEPTION", &error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
+}

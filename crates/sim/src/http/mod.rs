@@ -1,0 +1,127 @@
+//! The simulator over HTTP: routes, sessions, and the handlers of requests.
+
+mod body;
+mod composite;
+mod gate;
+mod ingest;
+mod inspect;
+mod jwt;
+mod listener;
+mod metadata;
+mod oauth;
+mod query;
+mod session;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post, put};
+use parking_lot::Mutex;
+
+use self::session::Sessions;
+use crate::SimOptions;
+use crate::error::ApiError;
+use crate::jobs::Jobs;
+use crate::org::{ORG_ID, Org, USER_ID};
+
+pub(crate) use self::listener::{Connection, bind};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// The URL for clients, `http://127.0.0.1:<port>`.
+    url: String,
+    jobs: Arc<Jobs>,
+    sessions: Mutex<Sessions>,
+    /// API calls of the day.
+    api_calls: Mutex<u64>,
+}
+
+impl App {
+    pub(crate) fn new(options: SimOptions, url: String) -> io::Result<App> {
+        Ok(App {
+            url,
+            jobs: Arc::new(Jobs::new(options)?),
+            sessions: Mutex::default(),
+            api_calls: Mutex::default(),
+        })
+    }
+
+    fn options(&self) -> Arc<SimOptions> {
+        self.jobs.options()
+    }
+
+    fn org(&self) -> &Org {
+        &self.jobs.org
+    }
+
+    /// Counts API calls.
+    ///
+    /// # Errors
+    /// If the org allows no more of them in this day.
+    fn charge(&self, calls: u64) -> Result<(), ApiError> {
+        let mut used = self.api_calls.lock();
+        if *used + calls > self.options().max_api_calls {
+            let message = "TotalRequests Limit exceeded.";
+            return Err(ApiError::new(403, "REQUEST_LIMIT_EXCEEDED", message));
+        }
+        *used += calls;
+        Ok(())
+    }
+
+    /// Forgets all jobs, records, faults and counters; sessions stay valid.
+    fn reset(&self) -> io::Result<()> {
+        self.sessions.lock().reset();
+        *self.api_calls.lock() = 0;
+        self.jobs.reset()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (status(self.status), Json(self.body())).into_response()
+    }
+}
+
+/// A status from its number.
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// All routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let job = get(ingest::info)
+        .patch(ingest::patch)
+        .delete(ingest::delete);
+    let data = Router::new()
+        .route("/", get(metadata::resources))
+        .route("/limits", get(metadata::limits))
+        .route("/sobjects", get(metadata::global))
+        .route("/sobjects/{object}/describe", get(metadata::describe))
+        .route("/sobjects/{object}/{id}", get(query::record))
+        .route("/query", get(query::query))
+        .route("/composite", post(composite::composite))
+        .route("/composite/batch", post(composite::batch))
+        .route("/jobs/ingest", post(ingest::create).get(ingest::list))
+        .route("/jobs/ingest/{id}", job)
+        .route("/jobs/ingest/{id}/batches", put(ingest::upload))
+        .route("/jobs/ingest/{id}/{result}", get(ingest::result));
+    let routes = Router::new()
+        .route("/services/oauth2/token", post(oauth::token))
+        .route("/services/oauth2/userinfo", get(oauth::user_info))
+        .route(&format!("/id/{ORG_ID}/{USER_ID}"), get(oauth::identity))
+        .route("/services/oauth2/revoke", post(oauth::revoke))
+        .route("/services/data", get(metadata::versions))
+        .nest("/services/data/{version}", data)
+        .merge(inspect::routes())
+        .fallback(|| async { ApiError::not_found() })
+        .with_state(Arc::clone(&app));
+    // Around all routes, so that the path is changed before its route is chosen.
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::from_fn_with_state(app, gate::gate))
+}

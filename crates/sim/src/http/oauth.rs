@@ -1,0 +1,206 @@
+//! The token endpoint.
+
+use std::sync::Arc;
+
+use axum::extract::{RawForm, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::{App, body, jwt};
+use crate::org::{ORG_ID, USER_ID};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// Login URLs that an assertion may be for, besides the org's own.
+const AUDIENCES: [&str; 2] = [
+    "https://login.salesforce.com",
+    "https://test.salesforce.com",
+];
+/// The longest life of an assertion in seconds, with some tolerance for clocks.
+const ASSERTION_SECONDS: i64 = 180 + 30;
+
+/// Why no token is issued: `error` and `error_description`.
+type Refusal = (&'static str, &'static str);
+
+/// The fields of a token request.
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    fn field(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+}
+
+/// `POST /services/oauth2/token`.
+pub(super) async fn token(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    RawForm(form): RawForm,
+) -> Response {
+    app.sessions.lock().requests += 1;
+    let mut form = Form(url::form_urlencoded::parse(&form).into_owned().collect());
+    form.0.extend(basic(&headers).into_iter().flatten());
+    let checked = match form.field("grant_type") {
+        "refresh_token" => refresh(&app, &form).await,
+        "client_credentials" => client(&app, &form).map(|()| None),
+        JWT_BEARER => assertion(&app, form.field("assertion")).map(|()| None),
+        _ => Err(("unsupported_grant_type", "grant type not supported")),
+    };
+    match checked {
+        Ok(refresh_token) => issue(&app, refresh_token),
+        Err((error, description)) => refused(error, description),
+    }
+}
+
+/// The client's id and secret, if they are in a header, as simple-salesforce sends them.
+fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
+    let value = body::header(headers, header::AUTHORIZATION)?;
+    let decoded = String::from_utf8(jwt::base64(value.strip_prefix("Basic ")?)?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    Some([("client_id", id), ("client_secret", secret)].map(|(k, v)| (k.to_owned(), v.to_owned())))
+}
+
+/// Issues an access token, with the refresh token of a rotation.
+fn issue(app: &App, refresh_token: Option<String>) -> Response {
+    let url = &app.url;
+    let token = random(&format!("{}!AQ", &ORG_ID[..15]));
+    let mut body = json!({
+        "access_token": token,
+        "instance_url": url,
+        "id": identity_url(app),
+        "token_type": "Bearer",
+        "issued_at": Utc::now().timestamp_millis().to_string(),
+        "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
+        "scope": "refresh_token api",
+    });
+    if let Some(refresh_token) = refresh_token {
+        body["refresh_token"] = json!(refresh_token);
+    }
+    app.sessions.lock().add(token);
+    Json(body).into_response()
+}
+
+/// Checks who the client is.
+fn client(app: &App, form: &Form) -> Result<(), Refusal> {
+    let options = app.options();
+    if form.field("client_id") != options.client_id {
+        return Err(("invalid_client_id", "client identifier invalid"));
+    }
+    if form.field("client_secret") != options.client_secret {
+        return Err(("invalid_client", "invalid client credentials"));
+    }
+    Ok(())
+}
+
+/// The use of a refresh token, until it is dropped.
+struct Refreshing<'a>(&'a App, &'a str);
+
+impl<'a> Refreshing<'a> {
+    fn begin(app: &'a App, token: &'a str) -> Result<Refreshing<'a>, Refusal> {
+        if app.sessions.lock().begin_refresh(token) {
+            Ok(Refreshing(app, token))
+        } else {
+            Err(("invalid_grant", "token request is already being processed"))
+        }
+    }
+}
+
+impl Drop for Refreshing<'_> {
+    fn drop(&mut self) {
+        self.0.sessions.lock().end_refresh(self.1);
+    }
+}
+
+/// Checks a refresh token. If they rotate, ends it and returns the next one.
+async fn refresh(app: &App, form: &Form) -> Result<Option<String>, Refusal> {
+    client(app, form)?;
+    let options = app.options();
+    let given = form.field("refresh_token");
+    let refreshing = Refreshing::begin(app, given)?;
+    tokio::time::sleep(options.token_time).await;
+    drop(refreshing);
+    let mut sessions = app.sessions.lock();
+    let valid = sessions.refresh_token.as_ref();
+    if given != valid.unwrap_or(&options.refresh_token) {
+        if options.rotate_refresh_token {
+            sessions.clear();
+            sessions.refresh_token = Some(random("dead"));
+        }
+        return Err(("invalid_grant", "expired access/refresh token"));
+    }
+    if !options.rotate_refresh_token {
+        return Ok(None);
+    }
+    let next = random("5Aep861");
+    sessions.refresh_token = Some(next.clone());
+    Ok(Some(next))
+}
+
+/// Checks the assertion of a JWT bearer grant.
+fn assertion(app: &App, assertion: &str) -> Result<(), Refusal> {
+    let options = app.options();
+    let key = options.jwt_public_key.as_deref();
+    let claims = key
+        .and_then(|key| jwt::verified(assertion, key))
+        .ok_or(("invalid_grant", "invalid assertion"))?;
+    let left = claims.exp - Utc::now().timestamp();
+    if claims.iss != options.client_id {
+        Err(("invalid_client_id", "client identifier invalid"))
+    } else if claims.aud != app.url && !AUDIENCES.contains(&claims.aud.as_str()) {
+        Err(("invalid_grant", "audience is invalid"))
+    } else if !(0..=ASSERTION_SECONDS).contains(&left) {
+        Err(("invalid_grant", "assertion is expired, or lives too long"))
+    } else if claims.sub != options.jwt_user {
+        Err(("invalid_grant", "user hasn't approved this consumer"))
+    } else {
+        Ok(())
+    }
+}
+
+fn random(prefix: &str) -> String {
+    format!("{prefix}.{:032x}", fastrand::u128(..))
+}
+
+/// The response that refuses a token.
+pub(super) fn refused(error: &str, description: &str) -> Response {
+    let body = json!({"error": error, "error_description": description});
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
+}
+
+/// `POST /services/oauth2/revoke`.
+pub(super) async fn revoke(State(app): State<Arc<App>>, RawForm(form): RawForm) -> StatusCode {
+    for (name, value) in url::form_urlencoded::parse(&form) {
+        if name == "token" {
+            app.sessions.lock().end(&value);
+        }
+    }
+    StatusCode::OK
+}
+
+/// The user's name, and the e-mail address that is the user name too.
+const USER: (&str, &str) = ("Lena Loader", "loader@sim.example");
+
+/// `GET /services/oauth2/userinfo`.
+pub(super) async fn user_info() -> Json<Value> {
+    let (name, email) = USER;
+    Json(
+        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": email,
+        "email": email, "name": name}),
+    )
+}
+
+/// `GET /id/{org}/{user}`, which is the `id` of a token's response.
+pub(super) async fn identity(State(app): State<Arc<App>>) -> Json<Value> {
+    let (name, email) = USER;
+    Json(
+        json!({"id": identity_url(&app), "user_id": USER_ID, "organization_id": ORG_ID,
+        "username": email, "display_name": name, "email": email, "active": true,
+        "user_type": "STANDARD"}),
+    )
+}
+
+fn identity_url(app: &App) -> String {
+    format!("{}/id/{ORG_ID}/{USER_ID}", app.url)
+}

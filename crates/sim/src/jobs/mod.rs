@@ -1,0 +1,13 @@
+//! Ingest jobs: the calls on them, the processing of their rows, and their result files.
+
+mod calls;
+pub(crate) mod job;
+mod process;
+mod request;
+mod results;
+mod rows;
+mod store;
+
+pub(crate) use self::calls::{Filter, Upload};
+pub(crate) use self::request::Request;
+pub(crate) use self::store::Jobs;

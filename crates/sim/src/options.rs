@@ -1,0 +1,163 @@
+//! How the simulator behaves, and what of it can change while it runs.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::faults::Fault;
+
+/// How a simulator behaves.
+///
+/// As JSON, durations are `{"secs":1,"nanos":0}`, and absent keys keep their default.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimOptions {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The seed of everything random: the same seed and the same requests give the same org.
+    pub seed: u64,
+    /// A JSON file that describes the org's objects; the embedded org when absent.
+    pub org: Option<PathBuf>,
+    /// How long a closed job waits before its first internal batch.
+    pub job_time: Duration,
+    /// How long each internal batch of 10,000 records takes. Jobs run side by side.
+    pub batch_time: Duration,
+    /// Keeps counts and digests of records instead of their values, and of finished jobs only
+    /// the failed and unprocessed rows of the last 32. For runs of many millions of records.
+    pub forget: bool,
+    /// The share of valid rows, 0 to 1, that a validation rule of the org refuses. A row that is
+    /// sent once more with the same values is refused once more.
+    pub fail_rate: f64,
+    /// Result files list their rows in an order drawn from the seed.
+    pub shuffle: bool,
+    /// Concurrent jobs, the internal batches of a job, and the rows of a batch are processed in an
+    /// order drawn from the seed, since Salesforce processes them in parallel.
+    pub shuffle_processing: bool,
+    /// The most that is added to `job_time`, drawn from the seed, so that concurrent jobs end in
+    /// another order than they were closed. Without `shuffle_processing` nothing is added.
+    pub job_jitter: Duration,
+    /// Rows of an upsert without an external ID are in no result file, instead of failing.
+    pub blank_keys_vanish: bool,
+    /// The user may delete records for good.
+    pub hard_delete: bool,
+    /// Numbers in result files went through a double: `912260031` comes back as `9.12260031E8`.
+    pub reformat_numbers: bool,
+    /// Half of the rows of an insert that are identical to an earlier row are refused.
+    pub refuse_duplicates: bool,
+    /// A lookup to a record that does not exist is an error.
+    pub check_references: bool,
+    /// Each refresh returns a new refresh token and ends the one before. Using an ended one also
+    /// ends all sessions and the current refresh token.
+    pub rotate_refresh_token: bool,
+    /// How long an access token is valid; for ever when absent.
+    pub token_lifetime: Option<Duration>,
+    /// The largest upload in bytes.
+    pub max_upload_bytes: u64,
+    /// API calls that the org allows in a day.
+    pub max_api_calls: u64,
+    /// Internal batches that the org allows in a day.
+    pub max_batches: u64,
+    /// The client id that is accepted.
+    pub client_id: String,
+    /// The client secret that is accepted.
+    pub client_secret: String,
+    /// The refresh token that is accepted.
+    pub refresh_token: String,
+    /// The public RSA key (PEM) that verifies assertions of the JWT bearer grant; the grant is
+    /// refused when absent.
+    pub jwt_public_key: Option<String>,
+    /// The user that such assertions may name.
+    pub jwt_user: String,
+    /// How long a refresh takes. A second refresh with the same token meanwhile is refused: "token
+    /// request is already being processed".
+    pub token_time: Duration,
+    /// Whether the org is a sandbox.
+    pub sandbox: bool,
+    /// Objects that the user may write; all when absent, none when empty.
+    pub writable_objects: Option<Vec<String>>,
+    /// How many generated objects the org has besides its own. Half of them are histories, shares,
+    /// feeds and change events of the others.
+    pub extra_objects: usize,
+    /// Faults that are there from the start.
+    pub faults: Vec<Fault>,
+}
+
+impl Default for SimOptions {
+    fn default() -> SimOptions {
+        SimOptions {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            seed: 42,
+            org: None,
+            job_time: Duration::ZERO,
+            batch_time: Duration::ZERO,
+            forget: false,
+            fail_rate: 0.0,
+            shuffle: true,
+            shuffle_processing: true,
+            job_jitter: Duration::from_millis(20),
+            blank_keys_vanish: false,
+            hard_delete: false,
+            reformat_numbers: true,
+            refuse_duplicates: true,
+            check_references: true,
+            rotate_refresh_token: false,
+            token_lifetime: None,
+            max_upload_bytes: 112_500_000,
+            max_api_calls: 100_000,
+            max_batches: 15_000,
+            client_id: "sim-client-id".to_owned(),
+            client_secret: "sim-client-secret".to_owned(),
+            refresh_token: "sim-refresh-token".to_owned(),
+            jwt_public_key: None,
+            jwt_user: "loader@sim.example".to_owned(),
+            token_time: Duration::ZERO,
+            sandbox: false,
+            writable_objects: None,
+            extra_objects: 0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl SimOptions {
+    /// Whether the user may write an object that can be written at all.
+    pub(crate) fn may_write(&self, object: &str) -> bool {
+        let is_object = |known: &String| known.eq_ignore_ascii_case(object);
+        let writable = self.writable_objects.as_ref();
+        writable.is_none_or(|objects| objects.iter().any(is_object))
+    }
+}
+
+/// The options as they are now.
+#[derive(Debug)]
+pub(crate) struct Current(Mutex<Arc<SimOptions>>);
+
+impl Current {
+    pub(crate) fn new(options: SimOptions) -> Current {
+        Current(Mutex::new(Arc::new(options)))
+    }
+
+    pub(crate) fn get(&self) -> Arc<SimOptions> {
+        Arc::clone(&self.0.lock())
+    }
+
+    /// Changes the options given by key, as in the JSON of [`SimOptions`]. Those that shaped the
+    /// org when it started stay as they are.
+    pub(crate) fn change(&self, changes: Map<String, Value>) -> serde_json::Result<()> {
+        const FIXED: [&str; 4] = ["listen", "org", "extra_objects", "forget"];
+        let mut options = self.0.lock();
+        let mut changed = serde_json::to_value(&**options)?;
+        for (key, value) in changes {
+            if !FIXED.contains(&key.as_str()) {
+                changed[key] = value;
+            }
+        }
+        *options = Arc::new(serde_json::from_value(changed)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! Logins: one for all callers who find the session expired.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::credentials::{Credentials, Flow};
+use super::jwt::Signer;
+use super::session::{Grant, NO_GRANT, Session};
+use crate::bulk::error::{BulkError, LoginRefused};
+use crate::bulk::http::{
+    Call, Http, Payload, Policy, Progress, Resource, check_instance, check_login, read_body,
+    retry_after,
+};
+use crate::error::ErrorKind;
+
+/// Shorter texts are parts of words, and no secret of Salesforce's is as short, in characters.
+const SHORTEST_SECRET: usize = 8;
+
+/// Longest text of Salesforce's that goes into an error, in characters.
+const MAX_DETAIL: usize = 300;
+
+const LOGIN: &str = "logging in";
+
+/// Called with each refresh token that a login returns in place of the one it was given.
+pub(in crate::bulk) type OnRotated = Arc<dyn Fn(&SecretString) + Send + Sync>;
+
+/// The login of one client.
+pub(in crate::bulk) struct Auth {
+    credentials: Credentials,
+    /// Of the JWT bearer flow, and the index of the audience to sign for.
+    signer: Option<Signer>,
+    audience: AtomicUsize,
+    on_rotated: Option<OnRotated>,
+    /// The refresh token that replaced the one of the credentials.
+    rotated: Mutex<Option<SecretString>>,
+    session: Mutex<Option<Arc<Session>>>,
+    /// Held by who logs in. A refusal stays: the credentials are not sent once more.
+    login: tokio::sync::Mutex<Option<LoginRefused>>,
+}
+
+#[derive(Deserialize)]
+struct TokenError {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl Auth {
+    /// Checks the login URL and the private key; logs nobody in.
+    ///
+    /// # Errors
+    /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`].
+    pub(in crate::bulk) fn new(
+        credentials: Credentials,
+        on_rotated: Option<OnRotated>,
+    ) -> Result<Self, BulkError> {
+        let Credentials {
+            login_url,
+            client_id,
+            flow,
+        } = &credentials;
+        check_login(login_url)?;
+        let signer = match flow {
+            Flow::JwtBearer {
+                username,
+                private_key,
+            } => Some(Signer::new(login_url, client_id, username, private_key)?),
+            Flow::RefreshToken { .. } | Flow::ClientCredentials { .. } => None,
+        };
+        Ok(Self {
+            signer,
+            audience: AtomicUsize::new(0),
+            on_rotated,
+            credentials,
+            rotated: Mutex::default(),
+            session: Mutex::default(),
+            login: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The newest session, if there has been a login.
+    pub(in crate::bulk) fn session(&self) -> Option<Arc<Session>> {
+        self.session.lock().clone()
+    }
+
+    /// The refresh token that a login returned in place of the one it was given.
+    pub(in crate::bulk) fn rotated_refresh_token(&self) -> Option<SecretString> {
+        self.rotated.lock().clone()
+    }
+
+    /// A session newer than generation `seen`: one login for all who ask at the same time. A
+    /// refusal is final, and later callers get it without another login.
+    ///
+    /// # Errors
+    /// [`BulkError::Login`], [`BulkError::Instance`]; [`BulkError::Network`],
+    /// [`BulkError::Unavailable`] and [`BulkError::Answer`] after five retries.
+    pub(in crate::bulk) async fn renew(
+        &self,
+        http: &Http,
+        seen: u64,
+    ) -> Result<Arc<Session>, BulkError> {
+        let mut refusal = self.login.lock().await;
+        if let Some(session) = self.session()
+            && session.generation > seen
+        {
+            return Ok(session);
+        }
+        if let Some(refused) = refusal.as_ref() {
+            return Err(refused.clone().into());
+        }
+        let mut pauses = Policy::READ.pauses();
+        loop {
+            let error = match self.grant(http, seen + 1).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            if self.next_audience(&error) {
+                continue;
+            }
+            let retry = pauses.wait(http.clock(), error, |error, pause_ms| {
+                tracing::warn!(%error, pause_ms, "login failed, repeating");
+            });
+            let Err(error) = retry.await else { continue };
+            if let BulkError::Login(refused) = &error
+                && refused.kind == ErrorKind::Config
+            {
+                *refusal = Some(refused.clone());
+            }
+            return Err(error);
+        }
+    }
+
+    /// Whether there is another audience to sign for, after `error` refused one.
+    fn next_audience(&self, error: &BulkError) -> bool {
+        let audiences = self.signer.as_ref().map_or(0, Signer::audiences);
+        let next = self.audience.load(Ordering::Relaxed) + 1;
+        let refused = matches!(error, BulkError::Login(refused) if refused.is_of_audience());
+        if refused && next < audiences {
+            self.audience.store(next, Ordering::Relaxed);
+        }
+        refused && next < audiences
+    }
+
+    /// The fields of the form, which hold secrets. `shown` is the refresh token to send.
+    fn form(&self, shown: Option<&SecretString>) -> Result<Vec<(&str, String)>, BulkError> {
+        const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let text = |text: &str| text.to_owned();
+        if let Some(signer) = &self.signer {
+            let audience = self.audience.load(Ordering::Relaxed);
+            let assertion = signer.sign(audience, chrono::Utc::now().timestamp())?;
+            return Ok(vec![
+                ("grant_type", text(JWT_BEARER)),
+                ("assertion", text(assertion.expose_secret())),
+            ]);
+        }
+        let kind = match shown {
+            Some(_) => "refresh_token",
+            None => "client_credentials",
+        };
+        let mut form = vec![
+            ("grant_type", text(kind)),
+            ("client_id", self.credentials.client_id.clone()),
+        ];
+        if let Some(secret) = self.credentials.flow.client_secret() {
+            form.push(("client_secret", text(secret.expose_secret())));
+        }
+        if let Some(shown) = shown {
+            form.push(("refresh_token", text(shown.expose_secret())));
+        }
+        Ok(form)
+    }
+
+    /// Logs in once.
+    async fn grant(&self, http: &Http, generation: u64) -> Result<Arc<Session>, BulkError> {
+        let shown = self
+            .rotated_refresh_token()
+            .or_else(|| self.credentials.flow.refresh_token().cloned());
+        let form = self.form(shown.as_ref())?;
+        let call = Call {
+            action: LOGIN,
+            method: Method::POST,
+            resource: Resource::Token,
+            query: &[],
+            payload: Payload::Fields(&form),
+            policy: Policy::ONCE,
+        };
+        let login = &self.credentials.login_url;
+        let mut answer = http.send(&call, login, None, &Progress::default()).await?;
+        let status = answer.status().as_u16();
+        let retry_after = retry_after(&answer);
+        let body = read_body(LOGIN, &mut answer).await?;
+        if status != 200 {
+            return Err(self.login_error(status, retry_after, &body));
+        }
+        self.accept(generation, &body, shown.as_ref())
+    }
+
+    fn accept(
+        &self,
+        generation: u64,
+        body: &[u8],
+        shown: Option<&SecretString>,
+    ) -> Result<Arc<Session>, BulkError> {
+        let unreadable = |reason: &str| BulkError::Answer {
+            action: LOGIN.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut grant: Grant = serde_json::from_slice(body).map_err(|_| unreadable(NO_GRANT))?;
+        if let (Some(shown), Some(new)) = (shown, grant.refresh_token.take())
+            && new.expose_secret() != shown.expose_secret()
+        {
+            self.rotate(new);
+        }
+        let instance = grant.instance().map_err(unreadable)?;
+        check_instance(&self.credentials.login_url, &instance)?;
+        let session = grant.into_session(generation, instance);
+        let session = Arc::new(session.map_err(unreadable)?);
+        *self.session.lock() = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Takes over a new refresh token. The old one is dead, so that whoever keeps it must be notified
+    /// before anything else can fail.
+    fn rotate(&self, new: SecretString) {
+        tracing::info!("the login answered a new refresh token, which replaces the old one");
+        if let Some(notify) = &self.on_rotated {
+            notify(&new);
+        }
+        *self.rotated.lock() = Some(new);
+    }
+
+    fn login_error(&self, status: u16, retry_after: Option<Duration>, body: &[u8]) -> BulkError {
+        let host = self.credentials.login_url.host_str().unwrap_or_default();
+        let refusal = serde_json::from_slice::<TokenError>(body).ok();
+        let description = refusal.as_ref().map_or_else(
+            || "an answer of another form".to_owned(),
+            |refusal| self.clean(&refusal.error_description),
+        );
+        match (status, refusal) {
+            (300..400 | 404, _) => BulkError::LoginUrl {
+                url: format!("https://{host}"),
+                reason: "it has no token endpoint, so it is not a login host",
+            },
+            (400..=407 | 409..=419, Some(refusal)) => {
+                let error = self.clean(&refusal.error);
+                LoginRefused::new(host, &self.credentials.flow, &error, &description).into()
+            }
+            _ => BulkError::Unavailable {
+                action: LOGIN.to_owned(),
+                status,
+                detail: description,
+                retry_after,
+            },
+        }
+    }
+
+    /// A text of Salesforce's in the form that an error may show: cut short, without secrets.
+    pub(in crate::bulk) fn clean(&self, text: &str) -> String {
+        let access = self.session();
+        let rotated = self.rotated_refresh_token();
+        let flow = &self.credentials.flow;
+        let secrets = [
+            flow.client_secret(),
+            flow.refresh_token(),
+            rotated.as_ref(),
+            access.as_deref().map(|session| &session.access_token),
+        ];
+        let mut text = text.to_owned();
+        for secret in secrets.into_iter().flatten() {
+            if secret.expose_secret().len() >= SHORTEST_SECRET {
+                text = text.replace(secret.expose_secret(), "***");
+            }
+        }
+        if let Some((end, _)) = text.char_indices().nth(MAX_DETAIL) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    }
+}

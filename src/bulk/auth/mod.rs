@@ -1,0 +1,13 @@
+//! Logging in: credentials become a session, which all callers share until it expires.
+
+mod credentials;
+mod jwt;
+mod login;
+mod refusal;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use credentials::{Credentials, Flow};
+pub(super) use login::{Auth, OnRotated};
+pub(super) use session::Session;

@@ -1,0 +1,78 @@
+//! A session, as the token endpoint returns it.
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// One session: where to send calls, and what to sign them with.
+#[derive(Debug)]
+pub(in crate::bulk) struct Session {
+    /// Number of the login, counted from 1; a session replaces those of lower generations.
+    pub(in crate::bulk) generation: u64,
+    /// Root of the org's API.
+    pub(in crate::bulk) instance: Url,
+    /// Value of the `Authorization` header, marked sensitive.
+    pub(in crate::bulk) bearer: HeaderValue,
+    pub(super) access_token: SecretString,
+    /// Id of the user, if the login said it.
+    pub(in crate::bulk) user_id: Option<String>,
+}
+
+/// What the token endpoint returns. A new refresh token counts even if the rest is unusable.
+#[derive(Deserialize)]
+pub(super) struct Grant {
+    #[serde(default, deserialize_with = "optional_secret")]
+    access_token: Option<SecretString>,
+    #[serde(default)]
+    instance_url: String,
+    #[serde(default, deserialize_with = "optional_secret")]
+    pub(super) refresh_token: Option<SecretString>,
+    /// URL whose last segment is the user's Id.
+    id: Option<String>,
+}
+
+/// Says what a [`Grant`] must be, where the answer is none.
+pub(super) const NO_GRANT: &str = "it is not JSON with access_token and instance_url";
+
+fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+impl Grant {
+    /// The instance that the session is for, before it is checked; or why there is none.
+    pub(super) fn instance(&self) -> Result<Url, &'static str> {
+        if self.access_token.is_none() {
+            return Err(NO_GRANT);
+        }
+        Url::parse(&self.instance_url).map_err(|_| "the instance_url is no URL")
+    }
+
+    /// The session at an instance that was checked; or why there is none.
+    pub(super) fn into_session(
+        self,
+        generation: u64,
+        instance: Url,
+    ) -> Result<Session, &'static str> {
+        let access_token = self.access_token.ok_or(NO_GRANT)?;
+        let bearer = SecretString::from(format!("Bearer {}", access_token.expose_secret()));
+        let mut bearer = HeaderValue::from_str(bearer.expose_secret())
+            .map_err(|_| "the access token does not fit into a header")?;
+        bearer.set_sensitive(true);
+        Ok(Session {
+            generation,
+            instance,
+            bearer,
+            access_token,
+            user_id: self.id.as_deref().and_then(user_of),
+        })
+    }
+}
+
+/// The user of `https://login.salesforce.com/id/<org>/<user>`.
+fn user_of(id: &str) -> Option<String> {
+    let (_, user) = id.rsplit_once('/')?;
+    (!user.is_empty()).then(|| user.to_owned())
+}

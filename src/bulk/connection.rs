@@ -1,0 +1,267 @@
+//! Calls of one login: signed with its session, counted, and repeated.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use reqwest::header::DATE;
+use reqwest::{Response, StatusCode};
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::auth::{Auth, Credentials, OnRotated, Session};
+use super::error::BulkError;
+use super::http::{
+    Call, Clock, Failure, Http, PAGE, Progress, http_date, is_loopback, parse_json, read_body,
+    retry_after,
+};
+use super::usage::{ApiUsage, Counters, Usage};
+
+/// Logins in one attempt of a call: a second one, since a session can be revoked at any time.
+const MAX_LOGINS: usize = 2;
+
+/// A login to one org. Clones share its session and its counters.
+#[derive(Clone)]
+pub(super) struct Connection {
+    login: Arc<Login>,
+    counters: Arc<Counters>,
+}
+
+struct Login {
+    http: Http,
+    auth: Auth,
+    counters: Arc<Counters>,
+    /// API requests of the org, as the last answer said.
+    org: Mutex<Option<ApiUsage>>,
+    /// The last time that Salesforce's clock showed, and when it was received.
+    server_time: Mutex<Option<(DateTime<Utc>, Instant)>>,
+}
+
+impl Connection {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// As [`super::ClientBuilder::connect`].
+    pub(super) async fn open(
+        credentials: Credentials,
+        on_rotated: Option<OnRotated>,
+        clock: Clock,
+    ) -> Result<Self, BulkError> {
+        let http = Http::new(is_loopback(&credentials.login_url), clock)?;
+        let auth = Auth::new(credentials, on_rotated)?;
+        auth.renew(&http, 0).await?;
+        let counters = Arc::new(Counters::default());
+        let login = Login {
+            http,
+            auth,
+            counters: Arc::clone(&counters),
+            org: Mutex::default(),
+            server_time: Mutex::default(),
+        };
+        Ok(Self {
+            login: Arc::new(login),
+            counters,
+        })
+    }
+
+    /// The same login with counters of its own: what it uses is counted here and by the login.
+    pub(super) fn scoped(&self) -> Self {
+        Self {
+            login: Arc::clone(&self.login),
+            counters: Arc::default(),
+        }
+    }
+
+    /// What this connection has used so far.
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            org: *self.login.org.lock(),
+            ..self.counters.usage()
+        }
+    }
+
+    /// Counts a request for the state of a running job.
+    pub(super) fn count_poll(&self) {
+        for counters in self.counters() {
+            counters.polls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counters of this connection, and those of the login where they are others.
+    fn counters(&self) -> impl Iterator<Item = &Counters> {
+        let login = &self.login.counters;
+        let shared = Arc::ptr_eq(login, &self.counters);
+        std::iter::once(&*self.counters).chain((!shared).then_some(&**login))
+    }
+
+    /// Where pauses are spent.
+    pub(super) fn clock(&self) -> &Clock {
+        self.login.http.clock()
+    }
+
+    /// The time by Salesforce's clock; by this machine's as long as no answer has shown it.
+    pub(super) fn server_time(&self) -> DateTime<Utc> {
+        let shown = *self.login.server_time.lock();
+        shown.map_or_else(Utc::now, |(time, at)| time + at.elapsed())
+    }
+
+    /// Host of the org's API.
+    pub(super) fn instance_host(&self) -> String {
+        let session = self.login.auth.session();
+        let host = session
+            .as_deref()
+            .and_then(|session| session.instance.host_str());
+        host.unwrap_or_default().to_owned()
+    }
+
+    /// Id of the user who is logged in, if the login said it.
+    pub(super) fn user_id(&self) -> Option<String> {
+        self.login.auth.session()?.user_id.clone()
+    }
+
+    /// The refresh token that a login returned in place of the one it was given.
+    pub(super) fn rotated_refresh_token(&self) -> Option<SecretString> {
+        self.login.auth.rotated_refresh_token()
+    }
+
+    /// Sends a call and reads its answer; both are repeated as the call's policy says.
+    pub(super) async fn read(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+        self.repeat(call, || self.read_once(call)).await
+    }
+
+    /// As [`Connection::read`]. An answer that is no such JSON is repeated too, as the policy says.
+    pub(super) async fn read_json<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<T, BulkError> {
+        let once = || async { parse_json(call.action, &self.read_once(call).await?) };
+        self.repeat(call, once).await
+    }
+
+    /// As [`Connection::read_json`], for a document of any form.
+    pub(super) async fn read_document(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+        let document: Box<RawValue> = self.read_json(call).await?;
+        Ok(Box::<str>::from(document).into_string().into_bytes())
+    }
+
+    /// Repeats `once`, which sends the call and does something with its answer, as its policy says.
+    pub(super) async fn repeat<T, F>(
+        &self,
+        call: &Call<'_>,
+        once: impl Fn() -> F,
+    ) -> Result<T, BulkError>
+    where
+        F: Future<Output = Result<T, BulkError>>,
+    {
+        let http = &self.login.http;
+        http.repeat(call.action, call.policy, once).await
+    }
+
+    /// One attempt of a call and its answer. A page is a gateway's: no answer to these calls is one.
+    async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
+        let mut answer = self.send(call).await?;
+        let body = read_body(call.action, &mut answer).await?;
+        if body.trim_ascii_start().starts_with(b"<") {
+            return Err(BulkError::Unavailable {
+                action: call.action.to_owned(),
+                status: answer.status().as_u16(),
+                detail: PAGE.to_owned(),
+                retry_after: None,
+            });
+        }
+        Ok(body)
+    }
+
+    /// One attempt of a call, with a new login where the session has expired: a successful answer
+    /// whose body is still to be read.
+    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, BulkError> {
+        let mut session = self.session(0).await?;
+        for _ in 0..=MAX_LOGINS {
+            let mut answer = self.send_with(call, &session).await?;
+            let status = answer.status();
+            if status.is_success() {
+                return Ok(answer);
+            }
+            if status == StatusCode::UNAUTHORIZED {
+                session = self.session(session.generation).await?;
+                continue;
+            }
+            let retry_after = retry_after(&answer);
+            // The status says enough where the text does not come.
+            let body = read_body(call.action, &mut answer)
+                .await
+                .unwrap_or_default();
+            return Err(self.error_of(&Failure {
+                action: call.action,
+                status: status.as_u16(),
+                retry_after,
+                body: &body,
+            }));
+        }
+        Err(BulkError::Session {
+            action: call.action.to_owned(),
+        })
+    }
+
+    /// The error of an answer whose status is one.
+    pub(super) fn error_of(&self, failure: &Failure<'_>) -> BulkError {
+        failure.to_error(|text| self.login.auth.clean(text))
+    }
+
+    /// A session newer than generation `seen`.
+    async fn session(&self, seen: u64) -> Result<Arc<Session>, BulkError> {
+        let login = &self.login;
+        let before = login.auth.session();
+        if let Some(session) = before.filter(|session| session.generation > seen) {
+            return Ok(session);
+        }
+        let session = login.auth.renew(&login.http, seen).await?;
+        let refreshes = session.generation.saturating_sub(1);
+        login
+            .counters
+            .refreshes
+            .fetch_max(refreshes, Ordering::Relaxed);
+        Ok(session)
+    }
+
+    /// Sends a call once, and notes what every answer says besides.
+    async fn send_with(&self, call: &Call<'_>, session: &Session) -> Result<Response, BulkError> {
+        for counters in self.counters() {
+            counters.api_calls.fetch_add(1, Ordering::Relaxed);
+        }
+        let progress = Progress::default();
+        let http = &self.login.http;
+        let bearer = Some(&session.bearer);
+        let answer = http.send(call, &session.instance, bearer, &progress).await;
+        for counters in self.counters() {
+            counters
+                .uploaded_bytes
+                .fetch_add(progress.bytes(), Ordering::Relaxed);
+        }
+        let answer = answer?;
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+        if let Some(time) = header(DATE.as_str()).and_then(http_date) {
+            *self.login.server_time.lock() = Some((time, Instant::now()));
+        }
+        if let Some(usage) = header("Sforce-Limit-Info").and_then(ApiUsage::parse) {
+            *self.login.org.lock() = Some(usage);
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("instance", &self.instance_host())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

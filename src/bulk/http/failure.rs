@@ -1,0 +1,246 @@
+//! Answers that are errors -> [`BulkError`].
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::bulk::error::BulkError;
+use crate::error::ErrorKind;
+
+/// One entry of `[{"errorCode":"X","message":"…"}]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ApiError {
+    error_code: String,
+    message: String,
+}
+
+/// An answer whose status is an error.
+#[derive(Debug)]
+pub(in crate::bulk) struct Failure<'a> {
+    /// What was being done.
+    pub(in crate::bulk) action: &'a str,
+    /// HTTP status.
+    pub(in crate::bulk) status: u16,
+    /// How long Salesforce asks to wait.
+    pub(in crate::bulk) retry_after: Option<Duration>,
+    /// Body, whatever it is.
+    pub(in crate::bulk) body: &'a [u8],
+}
+
+impl Failure<'_> {
+    /// Sorts the answer by its status and code. `clean` shortens a text and takes secrets out of it.
+    pub(in crate::bulk) fn to_error(&self, clean: impl Fn(&str) -> String) -> BulkError {
+        let ApiError {
+            error_code,
+            message,
+        } = parse(self.body);
+        let (code, detail) = (clean(&error_code), clean(&message));
+        let action = self.action.to_owned();
+        let status = self.status;
+        if code == "REQUEST_LIMIT_EXCEEDED" && detail.contains("TotalRequests") {
+            return BulkError::DailyLimit { action, detail };
+        }
+        let retry_after = self.retry_after;
+        if matches!(status, 420 | 429) || code == "REQUEST_LIMIT_EXCEEDED" {
+            return BulkError::Throttled {
+                action,
+                status,
+                detail,
+                retry_after,
+            };
+        }
+        // 501 is for good: a server that does not know the call.
+        if (status >= 500 && status != 501) || status == 408 || code == "SERVER_UNAVAILABLE" {
+            return BulkError::Unavailable {
+                action,
+                status,
+                detail,
+                retry_after,
+            };
+        }
+        let (kind, cure) = cure(status, &code, &detail);
+        BulkError::Refused {
+            action,
+            status,
+            code,
+            detail,
+            cure,
+            kind,
+        }
+    }
+}
+
+/// What a gateway sends in place of an answer.
+pub(in crate::bulk) const PAGE: &str = "an HTML or XML page";
+
+/// The first error of the body. Gateways send HTML, whose text helps nobody.
+fn parse(body: &[u8]) -> ApiError {
+    let start = body.trim_ascii_start().first();
+    let found = match start {
+        Some(b'[') => serde_json::from_slice::<Vec<ApiError>>(body)
+            .ok()
+            .and_then(|errors| errors.into_iter().next()),
+        Some(b'{') => serde_json::from_slice(body).ok(),
+        _ => None,
+    };
+    found.unwrap_or_else(|| ApiError {
+        error_code: String::new(),
+        message: match start {
+            Some(b'<') => PAGE,
+            Some(_) => "an answer of another form",
+            None => "an empty answer",
+        }
+        .to_owned(),
+    })
+}
+
+fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Config, System, Transient};
+    if code == "INVALIDENTITY" || detail.contains("is not supported by the Bulk API") {
+        return (
+            Config,
+            "check the object's API name; some objects cannot be loaded with the Bulk API",
+        );
+    }
+    match code {
+        "API_DISABLED_FOR_ORG" | "API_CURRENTLY_DISABLED" => (
+            Config,
+            "the API is switched off for the user or the whole org: give the integration user the \
+             permission API Enabled, or ask Salesforce to enable the API of the org",
+        ),
+        "FEATURENOTENABLED" | "FUNCTIONALITY_NOT_ENABLED" => (
+            Config,
+            "the edition of the org does not include it: the API is part of the Enterprise, \
+             Unlimited, Performance and Developer Editions, others can buy it from Salesforce",
+        ),
+        "CLIENT_NOT_ACCESSIBLE_FOR_USER" => (
+            Config,
+            "the app is not approved for the user: in Setup, give the user's profile or a \
+             permission set access to it",
+        ),
+        "INSUFFICIENT_ACCESS" => (
+            Config,
+            "grant the integration user API Enabled, and the object permissions of the load",
+        ),
+        "INVALIDJOB" | "INVALIDFIELD" | "INVALIDOPERATION" | "INVALID_TYPE" => (
+            Config,
+            "check the object, the operation and the external ID field of the stream",
+        ),
+        "ExceededQuota" | "EXCEEDED_QUOTA" | "LIMIT_EXCEEDED" => (
+            Transient,
+            "an allowance of the org is used up: start again later, with larger jobs or fewer \
+             syncs, or ask Salesforce for more",
+        ),
+        _ => match status {
+            413 => (
+                Config,
+                "Salesforce, or a proxy before it, takes no upload as large as this: lower \
+                 max_job_bytes",
+            ),
+            403 => (
+                Config,
+                "check the permissions of the integration user and the IP ranges of the org",
+            ),
+            404 => (
+                Config,
+                "the object or job is not there: check the API name; jobs are kept for 7 days",
+            ),
+            300..400 => (Config, "the instance redirects: check login_url"),
+            _ => (
+                System,
+                "this should not happen: please report it with this text",
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, body: &str) -> BulkError {
+        Failure {
+            action: "creating a job",
+            status,
+            retry_after: Some(Duration::from_secs(3)),
+            body: body.as_bytes(),
+        }
+        .to_error(str::to_owned)
+    }
+
+    fn shown(status: u16, body: &str) -> String {
+        let error = error(status, body);
+        format!(
+            "{:?}, {}: {error}",
+            error.kind(),
+            if error.is_retryable() { "again" } else { "end" }
+        )
+    }
+
+    fn list(code: &str, message: &str) -> String {
+        format!(r#"[{{"errorCode":"{code}","message":"{message}","fields":[]}}]"#)
+    }
+
+    #[test]
+    fn texts_by_code() {
+        let unsupported = "Entity 'X' is not supported by the Bulk API.";
+        let daily = "TotalRequests Limit exceeded.";
+        let at_once = "ConcurrentRequests Limit exceeded.";
+        let texts = [
+            shown(400, &list("INVALIDENTITY", unsupported)),
+            shown(403, &list("REQUEST_LIMIT_EXCEEDED", daily)),
+            shown(403, &list("REQUEST_LIMIT_EXCEEDED", at_once)),
+            shown(403, &list("INSUFFICIENT_ACCESS", "no")),
+            shown(400, &list("FEATURENOTENABLED", "no")),
+            shown(403, &list("API_DISABLED_FOR_ORG", "no")),
+            shown(400, &list("CLIENT_NOT_ACCESSIBLE_FOR_USER", "no")),
+            shown(404, &list("NOT_FOUND", "It does not exist")),
+            shown(400, &list("JSON_PARSER_ERROR", "bad")),
+            shown(400, &list("ExceededQuota", "ApiBatchItems Limit exceeded")),
+            shown(413, "<html>Request Entity Too Large</html>"),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API
+        Transient, end: creating a job: the org's daily limit of API requests is used up (TotalRequests Limit exceeded.); start again when Setup > Company Information shows free requests, or ask Salesforce for more
+        Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 403: ConcurrentRequests Limit exceeded.); use fewer jobs in flight, or start again later
+        Config, end: creating a job: Salesforce refused it (HTTP 403 INSUFFICIENT_ACCESS: no); grant the integration user API Enabled, and the object permissions of the load
+        Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the edition of the org does not include it: the API is part of the Enterprise, Unlimited, Performance and Developer Editions, others can buy it from Salesforce
+        Config, end: creating a job: Salesforce refused it (HTTP 403 API_DISABLED_FOR_ORG: no); the API is switched off for the user or the whole org: give the integration user the permission API Enabled, or ask Salesforce to enable the API of the org
+        Config, end: creating a job: Salesforce refused it (HTTP 400 CLIENT_NOT_ACCESSIBLE_FOR_USER: no); the app is not approved for the user: in Setup, give the user's profile or a permission set access to it
+        Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
+        System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
+        Transient, end: creating a job: Salesforce refused it (HTTP 400 ExceededQuota: ApiBatchItems Limit exceeded); an allowance of the org is used up: start again later, with larger jobs or fewer syncs, or ask Salesforce for more
+        Config, end: creating a job: Salesforce refused it (HTTP 413: an HTML or XML page); Salesforce, or a proxy before it, takes no upload as large as this: lower max_job_bytes
+        ");
+    }
+
+    #[test]
+    fn bodies_that_are_no_json_list() {
+        let single = r#"{"errorCode":"UNKNOWN_EXCEPTION","message":"An unexpected error"}"#;
+        let texts = [
+            shown(503, "<!DOCTYPE html><html>maintenance</html>"),
+            shown(502, ""),
+            shown(500, "oops"),
+            shown(500, single),
+            shown(429, "[]"),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 503: an HTML or XML page); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 502: an empty answer); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: an answer of another form); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: An unexpected error); this passes, start again later
+        Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 429: an answer of another form); use fewer jobs in flight, or start again later
+        ");
+    }
+
+    #[test]
+    fn what_is_certainly_not_done() {
+        assert!(!error(503, "").not_done());
+        assert!(error(429, "").not_done());
+        assert_eq!(error(429, "").retry_after(), Some(Duration::from_secs(3)));
+        assert!(error(409, "").is_state_conflict());
+        let body = r#"[{"errorCode":"INVALIDJOBSTATE","message":"Closing already Completed Job"}]"#;
+        assert!(error(400, body).is_state_conflict());
+    }
+}

@@ -1,0 +1,153 @@
+//! Waiting for bytes, reading them, and naming what broke.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::io::Write;
+use std::time::Duration;
+
+use reqwest::Response;
+use reqwest::header::RETRY_AFTER;
+
+use super::body::{BodyError, Progress};
+use super::retry::parse_retry_after;
+use crate::bulk::error::BulkError;
+
+/// Longest time without a byte in either direction. Salesforce stores an upload of 100 MB before
+/// it answers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The HTTP client's error.
+    Failed(reqwest::Error),
+    /// Nothing moved for [`IDLE_TIMEOUT`].
+    Idle,
+}
+
+/// Waits for `work`, but not longer than [`IDLE_TIMEOUT`] without progress.
+pub(super) async fn within_idle<T>(
+    work: impl Future<Output = Result<T, reqwest::Error>>,
+    progress: Option<&Progress>,
+) -> Result<T, NoAnswer> {
+    let sent = || progress.map_or(0, Progress::bytes);
+    let mut work = std::pin::pin!(work);
+    loop {
+        let before = sent();
+        match tokio::time::timeout(IDLE_TIMEOUT, work.as_mut()).await {
+            Ok(done) => return done.map_err(NoAnswer::Failed),
+            Err(_) if sent() > before => {}
+            Err(_) => return Err(NoAnswer::Idle),
+        }
+    }
+}
+
+/// Reads the body of an answer into memory.
+///
+/// # Errors
+/// [`BulkError::Network`].
+pub(in crate::bulk) async fn read_body(
+    action: &str,
+    answer: &mut Response,
+) -> Result<Vec<u8>, BulkError> {
+    let mut body = Vec::new();
+    receive(action, answer, &mut body).await?;
+    Ok(body)
+}
+
+/// Writes the body of an answer to `into` as it comes.
+///
+/// # Errors
+/// [`BulkError::Network`]; [`BulkError::Spool`] if `into` fails.
+pub(in crate::bulk) async fn receive(
+    action: &str,
+    answer: &mut Response,
+    into: &mut impl Write,
+) -> Result<(), BulkError> {
+    let host = answer.url().host_str().unwrap_or_default().to_owned();
+    loop {
+        let piece = within_idle(answer.chunk(), None).await;
+        let piece = piece.map_err(|failed| network_error(action, &host, failed))?;
+        let Some(piece) = piece else { return Ok(()) };
+        into.write_all(&piece).map_err(|source| BulkError::Spool {
+            action: action.to_owned(),
+            source,
+        })?;
+    }
+}
+
+/// How long the answer asks to wait.
+pub(in crate::bulk) fn retry_after(answer: &Response) -> Option<Duration> {
+    let value = answer.headers().get(RETRY_AFTER)?;
+    parse_retry_after(value.to_str().ok()?, chrono::Utc::now())
+}
+
+/// The error of an answer that did not come.
+pub(super) fn network_error(action: &str, host: &str, failed: NoAnswer) -> BulkError {
+    let action = action.to_owned();
+    let (reason, unsent) = match failed {
+        NoAnswer::Idle => {
+            let seconds = IDLE_TIMEOUT.as_secs();
+            (format!("nothing moved for {seconds} s"), false)
+        }
+        NoAnswer::Failed(error) => {
+            if let Some(BodyError(reason)) = body_error(&error) {
+                return BulkError::Serialize {
+                    action,
+                    reason: reason.clone(),
+                };
+            }
+            (reason_of(&error), error.is_connect())
+        }
+    };
+    BulkError::Network {
+        action,
+        host: host.to_owned(),
+        reason,
+        unsent,
+    }
+}
+
+fn body_error(error: &reqwest::Error) -> Option<&BodyError> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        source = cause.source();
+    }
+    None
+}
+
+/// The innermost cause: the outer ones only say that a request failed, and name its URL.
+pub(super) fn reason_of(error: &reqwest::Error) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    let mut reason = if error.is_connect() {
+        "no connection".to_owned()
+    } else {
+        "the connection broke".to_owned()
+    };
+    while let Some(inner) = cause {
+        reason = inner.to_string();
+        cause = inner.source();
+    }
+    reason
+}
+
+/// Reads a JSON answer; an error names the place in it, not its content.
+pub(in crate::bulk) fn parse_json<T: serde::de::DeserializeOwned>(
+    action: &str,
+    body: &[u8],
+) -> Result<T, BulkError> {
+    serde_json::from_slice(body).map_err(|error| BulkError::Answer {
+        action: action.to_owned(),
+        reason: match body.trim_ascii() {
+            [] => "it is empty".to_owned(),
+            _ => format!(
+                "JSON of another form at line {} column {}",
+                error.line(),
+                error.column()
+            ),
+        },
+    })
+}

@@ -1,0 +1,136 @@
+//! What a job loads into, and what Salesforce says about a job.
+
+use serde::{Deserialize, Deserializer};
+
+use crate::bulk::error::BulkError;
+use crate::object::Operation;
+
+/// What a job loads into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobTarget {
+    /// API name of the object.
+    pub object: String,
+    /// What is done with each row.
+    pub operation: Operation,
+    /// Id of the assignment rule to run, for Lead and Case.
+    pub assignment_rule_id: Option<String>,
+}
+
+impl JobTarget {
+    /// The body of the call that creates a job.
+    pub(super) fn to_json(&self) -> String {
+        let mut job = serde_json::json!({
+            "object": self.object,
+            "operation": self.operation.as_str(),
+            "contentType": "CSV",
+            "lineEnding": "LF",
+            "columnDelimiter": "COMMA",
+        });
+        if let Operation::Upsert { external_id } = &self.operation {
+            job["externalIdFieldName"] = external_id.as_str().into();
+        }
+        if let Some(rule) = &self.assignment_rule_id {
+            job["assignmentRuleId"] = rule.as_str().into();
+        }
+        job.to_string()
+    }
+}
+
+/// State of an ingest job, in Salesforce's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Created; data may be uploaded.
+    Open,
+    /// Closed; waits to be processed.
+    UploadComplete,
+    /// Being processed.
+    InProgress,
+    /// Processed; rows may have failed.
+    JobComplete,
+    /// Given up as a whole; rows processed before stay processed.
+    Failed,
+    /// Aborted; rows processed before stay processed.
+    Aborted,
+}
+
+impl JobState {
+    /// Salesforce's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "Open",
+            Self::UploadComplete => "UploadComplete",
+            Self::InProgress => "InProgress",
+            Self::JobComplete => "JobComplete",
+            Self::Failed => "Failed",
+            Self::Aborted => "Aborted",
+        }
+    }
+
+    pub(super) fn parse(id: &str, word: &str) -> Result<Self, BulkError> {
+        [
+            Self::Open,
+            Self::UploadComplete,
+            Self::InProgress,
+            Self::JobComplete,
+            Self::Failed,
+            Self::Aborted,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| BulkError::UnknownState {
+            id: id.to_owned(),
+            state: word.chars().take(40).collect(),
+        })
+    }
+
+    /// Whether the job changes no more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::JobComplete | Self::Failed | Self::Aborted)
+    }
+}
+
+/// What Salesforce says about a job. POST and PATCH return less than GET.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobInfo {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) object: String,
+    #[serde(default)]
+    pub(super) operation: String,
+    pub(super) state: String,
+    pub(super) created_by_id: Option<String>,
+    pub(super) created_date: Option<String>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) number_records_processed: Option<u64>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) number_records_failed: Option<u64>,
+    pub(super) error_message: Option<String>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) total_processing_time: Option<u64>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) apex_processing_time: Option<u64>,
+}
+
+/// A number of another form counts as none: an answer that cannot be read would cost the job.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(serde_json::Value::deserialize(deserializer)?.as_u64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_another_form_are_left_out() {
+        let info: JobInfo = serde_json::from_str(
+            r#"{"id":"750A","state":"JobComplete","numberRecordsProcessed":7,
+                "numberRecordsFailed":"2","totalProcessingTime":1.5,"apexProcessingTime":null}"#,
+        )
+        .unwrap();
+        assert_eq!(info.number_records_processed, Some(7));
+        assert_eq!(info.number_records_failed, None);
+        assert_eq!(info.total_processing_time, None);
+        assert_eq!(info.apex_processing_time, None);
+    }
+}

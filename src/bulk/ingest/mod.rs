@@ -1,0 +1,63 @@
+//! Jobs that load (Bulk API 2.0 ingest): what a job is for, its life, its results.
+
+mod info;
+mod job;
+mod list;
+mod multipart;
+mod results;
+#[cfg(test)]
+mod tests;
+mod timings;
+
+pub use info::{JobState, JobTarget};
+pub use job::{EndedJob, RunningJob, StagedJob};
+pub use multipart::{Candidate, MULTIPART_CHARS, NotMade, Search, Submitted, Unanswered};
+pub use results::ResultStream;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::connection::Connection;
+use timings::Timings;
+
+/// The jobs of one login. Clones, and those over other connections of the login, know the same jobs.
+#[derive(Debug, Clone)]
+pub(super) struct Ingest {
+    connection: Connection,
+    jobs: Arc<Jobs>,
+}
+
+/// What a login knows of its jobs.
+#[derive(Debug, Default)]
+struct Jobs {
+    /// Ids of those created and neither closed nor aborted.
+    open: Mutex<BTreeSet<String>>,
+    /// Ids of those that this login is known to have created.
+    known: Mutex<BTreeSet<String>>,
+    timings: Timings,
+}
+
+impl Ingest {
+    /// The jobs of a login that has just been made.
+    pub(super) fn new(connection: &Connection) -> Self {
+        Self {
+            connection: connection.clone(),
+            jobs: Arc::default(),
+        }
+    }
+
+    /// The same jobs, by the calls of another connection of the login.
+    pub(super) fn over(&self, connection: &Connection) -> Self {
+        Self {
+            connection: connection.clone(),
+            jobs: Arc::clone(&self.jobs),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_jobs(&self) -> Vec<String> {
+        self.jobs.open.lock().iter().cloned().collect()
+    }
+}

@@ -1,0 +1,192 @@
+//! Describes of objects, many of them in few calls.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::bulk::connection::Connection;
+use crate::bulk::error::BulkError;
+use crate::bulk::http::{API_VERSION, Call, Failure, Payload, Policy, parse_json};
+
+/// Requests in one composite request, at most (REST API Developer Guide, "Composite").
+pub const COMPOSITE_REQUESTS: usize = 25;
+
+/// Pause before the describes that failed for a retryable reason are asked for once more.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The describe of one object among many.
+#[derive(Debug)]
+pub struct Described {
+    /// API name, as asked for.
+    pub object: String,
+    /// Salesforce's JSON, or why there is none.
+    pub describe: Result<Box<RawValue>, BulkError>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Composite {
+    composite_response: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    body: Box<RawValue>,
+    http_status_code: u16,
+    reference_id: String,
+}
+
+/// See [`Client::sobjects`](crate::bulk::Client::sobjects).
+pub(in crate::bulk) async fn sobjects(connection: &Connection) -> Result<Vec<u8>, BulkError> {
+    let call = Call::get("listing the objects", &["sobjects"], Policy::READ);
+    connection.read_document(&call).await
+}
+
+/// See [`Client::describe`](crate::bulk::Client::describe).
+pub(in crate::bulk) async fn describe(
+    connection: &Connection,
+    object: &str,
+) -> Result<Vec<u8>, BulkError> {
+    let action = format!("describing {object}");
+    let path = ["sobjects", object, "describe"];
+    let call = Call::get(&action, &path, Policy::READ);
+    let described = connection.read_document(&call).await;
+    described.map_err(|error| error.of_object(object))
+}
+
+/// See [`Client::describe_many`](crate::bulk::Client::describe_many).
+pub(in crate::bulk) async fn describe_many(
+    connection: &Connection,
+    objects: &[String],
+) -> Result<Vec<Described>, BulkError> {
+    if objects.len() < 2 {
+        return one_by_one(connection, objects).await;
+    }
+    let mut described = match composite(connection, objects).await {
+        Err(BulkError::Refused {
+            status: 400 | 404 | 405 | 501,
+            ..
+        }) => return one_by_one(connection, objects).await,
+        described => described?,
+    };
+    let failed = |one: &&mut Described| one.describe.as_ref().is_err_and(BulkError::is_retryable);
+    let failed: Vec<&mut Described> = described.iter_mut().filter(failed).collect();
+    if !failed.is_empty() {
+        connection.clock().pause(RETRY_PAUSE).await;
+        let names: Vec<String> = failed.iter().map(|one| one.object.clone()).collect();
+        for (one, retried) in failed.into_iter().zip(composite(connection, &names).await?) {
+            *one = retried;
+        }
+    }
+    Ok(described)
+}
+
+async fn composite(
+    connection: &Connection,
+    objects: &[String],
+) -> Result<Vec<Described>, BulkError> {
+    let requests: Vec<_> = objects
+        .iter()
+        .enumerate()
+        .map(|(index, object)| {
+            json!({
+                "method": "GET",
+                "url": format!("/services/data/{API_VERSION}/sobjects/{object}/describe"),
+                "referenceId": format!("describe{index}"),
+            })
+        })
+        .collect();
+    let body = json!({"allOrNone": false, "compositeRequest": requests}).to_string();
+    let action = format!("describing {} objects", objects.len());
+    let mut call = Call::send(&action, Method::POST, &["composite"], Payload::Json(&body));
+    call.policy = Policy::READ;
+    let answer: Composite = connection.read_json(&call).await?;
+    let mut parts: HashMap<String, Part> = answer
+        .composite_response
+        .into_iter()
+        .map(|part| (part.reference_id.clone(), part))
+        .collect();
+    let described = objects.iter().enumerate().map(|(index, object)| Described {
+        object: object.clone(),
+        describe: describe_of(
+            connection,
+            object,
+            parts.remove(&format!("describe{index}")),
+        ),
+    });
+    Ok(described.collect())
+}
+
+fn describe_of(
+    connection: &Connection,
+    object: &str,
+    part: Option<Part>,
+) -> Result<Box<RawValue>, BulkError> {
+    let action = format!("describing {object}");
+    let Some(part) = part else {
+        return Err(BulkError::Answer {
+            action,
+            reason: "it is not among the answers to the composite request".to_owned(),
+        });
+    };
+    if part.http_status_code == 200 {
+        return Ok(part.body);
+    }
+    let failure = Failure {
+        action: &action,
+        status: part.http_status_code,
+        retry_after: None,
+        body: part.body.get().as_bytes(),
+    };
+    Err(connection.error_of(&failure).of_object(object))
+}
+
+async fn one_by_one(
+    connection: &Connection,
+    objects: &[String],
+) -> Result<Vec<Described>, BulkError> {
+    let mut described = Vec::with_capacity(objects.len());
+    for object in objects {
+        let describe = match describe(connection, object).await {
+            Ok(body) => parse_json(&format!("describing {object}"), &body),
+            Err(error) if error.is_of_one_object() => Err(error),
+            Err(error) => return Err(error),
+        };
+        described.push(Described {
+            object: object.clone(),
+            describe,
+        });
+    }
+    Ok(described)
+}
+
+impl BulkError {
+    /// The error of a describe: what is not there is the object.
+    fn of_object(self, object: &str) -> Self {
+        match self {
+            Self::Refused { status, code, .. } if status == 404 || code == "NOT_FOUND" => {
+                Self::ObjectNotFound {
+                    object: object.to_owned(),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a describe failed for what its object is, so that others may not fail. Salesforce
+    /// answers 500 to the describes of some objects, always.
+    fn is_of_one_object(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::ObjectNotFound { .. }
+                | Self::Answer { .. }
+                | Self::Unavailable { status: 500, .. }
+        )
+    }
+}

@@ -1,0 +1,14 @@
+//! What the org says of itself: its kind, its allowances, its objects.
+
+mod describes;
+mod limits;
+mod organization;
+#[cfg(test)]
+mod tests;
+
+pub use describes::{COMPOSITE_REQUESTS, Described};
+pub(super) use describes::{describe, describe_many, sobjects};
+pub(super) use limits::limits;
+pub use limits::{Limit, Limits};
+pub use organization::Organization;
+pub(super) use organization::organization;
