@@ -345,7 +345,7 @@ async fn a_real_s3_server() {
 }
 
 #[tokio::test]
-async fn a_put_whose_answer_was_lost_makes_no_second_copy() {
+async fn a_put_whose_response_was_lost_makes_no_second_copy() {
     let s3 = S3Server::start().await;
     let proxy = LosingProxy::start(s3.endpoint()).await;
     let store = RejectStore::open(&s3_config(&proxy.endpoint, BUCKET), start()).unwrap();
@@ -357,7 +357,7 @@ async fn a_put_whose_answer_was_lost_makes_no_second_copy() {
     ] {
         proxy.lose(method, head);
         let url = store.write(&contacts(), &[batch(&[value])]).await.unwrap();
-        assert!(proxy.has_lost(), "no answer was lost");
+        assert!(proxy.has_lost(), "no response was lost");
         assert_eq!(
             url,
             format!("s3://{BUCKET}/rejected/42/contacts/{expected}")
