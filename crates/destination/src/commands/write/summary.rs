@@ -1,4 +1,4 @@
-//! What the log tells of a sync: its progress, the end of each stream, the end of all.
+//! What the log says of a sync: its progress, the end of each stream, the end of all.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) fn progress(totals: &Totals<'_>) {
         jobs,
         batches,
         api_calls = totals.org.client().usage().api_calls,
-        held_bytes = totals.org.held_bytes(),
+        held_bytes = totals.org.reserved_bytes(),
         "records read, and what states that were printed cover"
     );
 }
