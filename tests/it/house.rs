@@ -14,6 +14,7 @@ mod modules;
 mod pages;
 mod sources;
 mod tokens;
+mod words;
 
 use std::path::Path;
 
