@@ -48,12 +48,13 @@ struct Interval {
     bytes: u64,
 }
 
-/// The intervals of one stream that are not yet told, oldest first; the last takes new rows.
+/// The intervals of one stream that are not yet acknowledged, oldest first; the last takes new rows.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     intervals: VecDeque<Interval>,
-    told: Counts,
+    acknowledged: Counts,
     totals: Totals,
+    closed: bool,
 }
 
 /// Rows of a load so far, and their bytes.
@@ -77,8 +78,9 @@ impl Checkpoints {
     pub(crate) fn new() -> Self {
         Self {
             intervals: VecDeque::from([Interval::default()]),
-            told: Counts::default(),
+            acknowledged: Counts::default(),
             totals: Totals::default(),
+            closed: false,
         }
     }
 
@@ -133,22 +135,32 @@ impl Checkpoints {
         }
     }
 
-    /// The oldest checkpoint not yet told, if all rows before it have their end. Taken once.
+    /// The oldest checkpoint not yet acknowledged, if all rows before it have their end. Taken once.
     pub(crate) fn pop_due(&mut self) -> Option<Due> {
         let front = self.intervals.front()?;
         let id = front.id.filter(|_| front.open == 0)?;
         let interval = self.intervals.pop_front()?;
-        self.told = Counts {
+        self.acknowledged = Counts {
             accepted: interval.accepted,
             rejected: interval.rejected,
-            total_accepted: self.told.total_accepted + interval.accepted,
-            total_rejected: self.told.total_rejected + interval.rejected,
-            total_bytes: self.told.total_bytes + interval.bytes,
+            total_accepted: self.acknowledged.total_accepted + interval.accepted,
+            total_rejected: self.acknowledged.total_rejected + interval.rejected,
+            total_bytes: self.acknowledged.total_bytes + interval.bytes,
         };
         Some(Due {
             id,
-            counts: self.told,
+            counts: self.acknowledged,
         })
+    }
+
+    /// No row ends any more.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether no row ends any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// What was counted so far.
@@ -235,16 +247,16 @@ mod tests {
         }
         checkpoints.end(0..3, End::Accepted);
         let due: Vec<_> = std::iter::from_fn(|| checkpoints.pop_due()).collect();
-        let told: Vec<_> = due
+        let found: Vec<_> = due
             .iter()
             .map(|due| (due.id, due.counts.accepted))
             .collect();
-        assert_eq!(told, [(1, 1), (2, 0), (3, 0), (4, 2)]);
+        assert_eq!(found, [(1, 1), (2, 0), (3, 0), (4, 2)]);
     }
 
     proptest! {
         #[test]
-        fn each_checkpoint_is_told_once_in_order_with_its_own_rows(
+        fn each_checkpoint_is_due_once_in_order_with_its_own_rows(
             intervals in prop::collection::vec(0_u64..6, 1..20),
             lengths in prop::collection::vec(1_u64..9, 1..20),
             seed in any::<u64>(),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 
-use super::rows::RowsError;
+use super::org::RowsError;
 
 /// What ends a load before its last row.
 #[derive(Debug, thiserror::Error)]

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 
-use super::budget::Reservation;
+use super::LoadError;
 use super::memory::batch_bytes;
-use super::{LoadError, Org};
+use super::org::{Org, Reservation};
 
 /// Batches that may wait between a feed and its load.
 const BATCHES: usize = 2;
@@ -163,7 +163,9 @@ impl Feed {
     /// [`Events`](super::Events).
     pub async fn ready(&self, bytes: usize) -> Result<FeedPermit<'_>> {
         let place = self.place().await?;
-        let memory = self.unless_stopped(self.org.memory(bytes)).await?;
+        let memory = self
+            .unless_stopped(self.org.admission().memory(bytes))
+            .await?;
         Ok(FeedPermit {
             feed: self,
             place,
@@ -235,7 +237,7 @@ impl Feed {
     /// # Errors
     /// As [`Feed::ready`].
     pub async fn has_room(&self) -> Result<()> {
-        self.unless_stopped(self.org.room()).await
+        self.unless_stopped(self.org.admission().room()).await
     }
 
     async fn place(&self) -> Result<mpsc::Permit<'_, FeedMessage>> {

@@ -1,48 +1,24 @@
 //! A [`Loader`] for one object: built once, it starts loads.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::bulk::{Client, JobTarget};
-use crate::chunk::Chunker;
+use crate::bulk::JobTarget;
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
 use crate::object::{Header, Operation};
 use crate::options::{LoadOptions, ValueOptions};
-use crate::reject::{RejectStore, RejectStream};
 
-use super::checkpoint::Checkpoints;
-pub(super) use super::event::Event;
-use super::event::Events;
+use super::event::{self, Event, Events};
 use super::feed::Feed;
-use super::keys::Keys;
-use super::report::{LoadReport, RejectCounts};
-use super::rows::RowStore;
-use super::{LoadError, Org, describe, event, pipeline};
-
-/// Where rejected records go.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Rejects {
-    /// Into the load's [`Events`], before the checkpoint behind them is acknowledged.
-    Events,
-    /// Into files of a store; checkpoints wait until they are written.
-    Store {
-        /// The store.
-        store: Arc<RejectStore>,
-        /// The stream that the files belong to.
-        stream: RejectStream,
-    },
-    /// Nowhere: they are only counted, by reason.
-    Count,
-}
+use super::plan::{Plan, Rejects};
+use super::report::LoadReport;
+use super::state::Load;
+use super::{LoadError, Org, describe, run};
 
 /// Builds a [`Loader`].
 #[derive(Debug)]
@@ -131,13 +107,7 @@ impl LoaderBuilder {
         let options = self.options;
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
-        // Told now, rather than when the first record is read.
-        Chunker::new(
-            coercion.cells_schema(),
-            options.max_job_bytes,
-            options.max_job_rows,
-        )?;
-        Ok(Loader {
+        let plan = Plan {
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {
                 assignment_rule_id: options
@@ -147,12 +117,17 @@ impl LoaderBuilder {
                 object: object.name,
                 operation: coercion.header().operation.clone(),
             },
-            org: self.org,
-            schema,
-            coercion: Arc::new(coercion),
+            coercion,
             rejects: self.rejects,
             options,
             values: self.values,
+        };
+        // What is wrong with the columns is said now, rather than when the first record is read.
+        plan.chunker()?;
+        Ok(Loader {
+            org: self.org,
+            schema,
+            plan: Arc::new(plan),
         })
     }
 }
@@ -161,13 +136,8 @@ impl LoaderBuilder {
 #[derive(Debug, Clone)]
 pub struct Loader {
     org: Org,
-    name: String,
-    target: JobTarget,
     schema: SchemaRef,
-    coercion: Arc<Coercion>,
-    rejects: Rejects,
-    options: LoadOptions,
-    values: ValueOptions,
+    plan: Arc<Plan>,
 }
 
 impl Loader {
@@ -187,13 +157,13 @@ impl Loader {
 
     /// How each column becomes a cell; its `Display` shows one expression a column.
     pub fn coercion(&self) -> &Coercion {
-        &self.coercion
+        &self.plan.coercion
     }
 
     /// Required fields of the object that no column feeds: each insert will miss them, unless a
     /// trigger or a default fills them.
     pub fn missing_required(&self) -> &[String] {
-        &self.coercion.header().missing_required
+        &self.plan.coercion.header().missing_required
     }
 
     /// Starts a load. Read the [`Events`] while feeding: when nobody reads them, the feed waits.
@@ -201,31 +171,12 @@ impl Loader {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(&self) -> (Feed, Events) {
+        let stop = CancellationToken::new();
         let (sender, events) = event::channel();
-        let load = Arc::new(Load {
-            client: self.org.client().scoped(),
-            org: self.org.clone(),
-            name: self.name.clone(),
-            target: self.target.clone(),
-            coercion: Arc::clone(&self.coercion),
-            rejects: self.rejects.clone(),
-            options: self.options.clone(),
-            values: self.values,
-            rows: RowStore::default(),
-            checkpoints: Mutex::new(Checkpoints::new()),
-            keys: Mutex::default(),
-            ended: Notify::new(),
-            open_bytes: AtomicU64::new(0),
-            close_open: Notify::new(),
-            spilled: AtomicU64::new(0),
-            stop: CancellationToken::new(),
-            tally: Mutex::default(),
-            started: Instant::now(),
-        });
-        self.org.register(&load);
         let schema = Arc::clone(&self.schema);
-        let (feed, messages) = Feed::new(self.org.clone(), schema, load.stop.clone());
-        tokio::spawn(pipeline::run(load, messages, sender));
+        let (feed, messages) = Feed::new(self.org.clone(), schema, stop.clone());
+        let load = Load::new(&self.org, Arc::clone(&self.plan), stop);
+        tokio::spawn(run::run(Arc::new(load), messages, sender));
         (feed, events)
     }
 
@@ -243,7 +194,7 @@ impl Loader {
         S: Stream<Item = Result<RecordBatch, E>> + Send,
         E: Into<Error>,
     {
-        if matches!(self.rejects, Rejects::Count) {
+        if matches!(self.plan.rejects, Rejects::Count) {
             return Err(Error::config(
                 "load() with Rejects::Count would drop the rejected records; build the loader with \
                  Rejects::Events to have them returned or with Rejects::Store to have them stored, \
@@ -294,42 +245,4 @@ pub struct Loaded {
     /// The rejected records, with their columns as they came and the reason ([`crate::reject`]
     /// names the columns). Empty with [`Rejects::Store`]: the report names the files.
     pub rejected: Vec<RecordBatch>,
-}
-
-/// A load while it runs: what its tasks share.
-#[derive(Debug)]
-pub(crate) struct Load {
-    pub(crate) org: Org,
-    /// Counts the calls of this load beside those of the org.
-    pub(crate) client: Client,
-    pub(crate) name: String,
-    pub(crate) target: JobTarget,
-    pub(crate) coercion: Arc<Coercion>,
-    pub(crate) rejects: Rejects,
-    pub(crate) options: LoadOptions,
-    pub(crate) values: ValueOptions,
-    pub(crate) rows: RowStore,
-    pub(crate) checkpoints: Mutex<Checkpoints>,
-    pub(crate) keys: Mutex<Keys>,
-    /// Rows ended, or the last of them did.
-    pub(crate) ended: Notify,
-    /// CSV bytes of the open chunk.
-    pub(crate) open_bytes: AtomicU64,
-    /// The open chunk should be closed: memory is short.
-    pub(crate) close_open: Notify,
-    pub(crate) spilled: AtomicU64,
-    pub(crate) stop: CancellationToken,
-    pub(crate) tally: Mutex<Tally>,
-    pub(crate) started: Instant,
-}
-
-/// What a report counts while the load runs.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) jobs: u64,
-    pub(crate) batches: u64,
-    pub(crate) uploaded: u64,
-    pub(crate) rejects: RejectCounts,
-    pub(crate) reject_files: Vec<String>,
-    pub(crate) nulls_left: u64,
 }

@@ -2,30 +2,29 @@
 
 #[doc(hidden)]
 pub mod bench;
-mod budget;
 mod checkpoint;
+mod closed;
 mod describe;
 mod error;
 mod event;
 mod feed;
 mod intake;
-mod keys;
+mod ledger;
 mod loader;
 mod memory;
 mod org;
-mod pipeline;
-mod read_at;
+mod plan;
 mod report;
-mod rows;
+mod run;
 mod settle;
+mod state;
 mod submit;
 
-pub use budget::Reservation;
 pub use checkpoint::Counts;
 pub use error::LoadError;
 pub use event::{Event, Events};
 pub use feed::{Feed, FeedBatch, FeedPermit};
-pub use loader::{Loaded, Loader, LoaderBuilder, Rejects};
-pub use org::Org;
+pub use loader::{Loaded, Loader, LoaderBuilder};
+pub use org::{Org, Reservation, RowsError};
+pub use plan::Rejects;
 pub use report::{LoadReport, RejectCount};
-pub use rows::RowsError;

@@ -37,8 +37,9 @@ impl fmt::Display for RejectCount {
     }
 }
 
-/// What one load did, told when all its rows have their end.
+/// What one load did, reported when all its rows have their end.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LoadReport {
     /// Name of the stream, or of the object where the load has no name.
     pub name: String,

@@ -34,7 +34,7 @@ pub(super) fn progress(totals: &Totals<'_>) {
         jobs,
         batches,
         api_calls = totals.org.client().usage().api_calls,
-        held_bytes = totals.org.held_bytes(),
+        held_bytes = totals.org.reserved_bytes(),
         "records read, and what states that were printed cover"
     );
 }

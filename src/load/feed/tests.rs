@@ -74,7 +74,7 @@ async fn a_batch_holds_several_checkpoints_and_the_events_are_a_stream() {
         .collect();
     assert_eq!(durable, [(7, 0, 0), (8, 1, 60), (9, 1, 90)]);
     assert!(matches!(events.last(), Some(Event::Finished(_))));
-    assert_eq!(org.held_bytes(), 0);
+    assert_eq!(org.reserved_bytes(), 0);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn checkpoints_out_of_order_are_refused_and_the_permit_is_given_back() {
         let error = permit.send(wrong).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     }
-    assert_eq!(org.held_bytes(), 0);
+    assert_eq!(org.reserved_bytes(), 0);
 }
 
 #[tokio::test]
@@ -107,13 +107,13 @@ async fn a_cancelled_ready_takes_nothing() {
         let waiting = tokio::time::timeout(Duration::from_millis(20), feed.ready(1 << 20));
         assert!(waiting.await.is_err(), "there is no memory");
     }
-    assert_eq!(org.held_bytes(), 128 << 20);
+    assert_eq!(org.reserved_bytes(), 128 << 20);
     drop(all);
     let permit = feed.ready(1 << 20).await.unwrap();
-    assert_eq!(org.held_bytes(), 1 << 20);
+    assert_eq!(org.reserved_bytes(), 1 << 20);
     drop(permit);
     assert_eq!(
-        org.held_bytes(),
+        org.reserved_bytes(),
         0,
         "a permit dropped gives its memory back"
     );
@@ -136,12 +136,12 @@ async fn a_batch_counts_with_what_it_takes() {
     let bytes = batch_bytes(&rows);
     let permit = feed.ready(1 << 20).await.unwrap();
     permit.send(rows.into()).unwrap();
-    assert_eq!(org.held_bytes(), bytes);
+    assert_eq!(org.reserved_bytes(), bytes);
     feed.stop();
     drop(feed);
     let end = events.collect::<Vec<_>>().await.pop().unwrap();
     assert!(end.unwrap_err().is_stopped());
-    assert_eq!(org.held_bytes(), 0);
+    assert_eq!(org.reserved_bytes(), 0);
 }
 
 /// A closed chunk waits for the only job slot, so the load takes nothing from its channel.
@@ -150,14 +150,14 @@ async fn a_feed_dropped_stops_its_load_though_it_is_crowded() {
     let sim = sim().await;
     let one = OrgOptions::default().with_max_jobs_in_flight(1);
     let org = org(&sim, one).await;
-    let slot = org.job_slot(&CancellationToken::new()).await;
+    let slot = org.admission().job_slot(&CancellationToken::new()).await;
     let options = LoadOptions::default().with_max_job_rows(1);
     let loader = builder(&org).options(options).build().await.unwrap();
     let (mut feed, events) = loader.start();
     for name in ["A", "B", "C"] {
         feed.send(contacts(&[name])).await.unwrap();
     }
-    while !org.is_crowded() {
+    while !org.admission().is_crowded() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
@@ -166,7 +166,7 @@ async fn a_feed_dropped_stops_its_load_though_it_is_crowded() {
     let end = tokio::time::timeout(SOON, events.collect::<Vec<_>>());
     let end = end.await.expect("the load goes on").pop().unwrap();
     assert!(end.unwrap_err().is_stopped());
-    assert_eq!(org.held_bytes(), 0);
+    assert_eq!(org.reserved_bytes(), 0);
     drop(slot);
 }
 

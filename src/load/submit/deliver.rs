@@ -3,7 +3,6 @@
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
-use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::reject::{self, RejectedRow};
@@ -11,33 +10,32 @@ use crate::rows::RowSet;
 
 use crate::load::LoadError;
 use crate::load::checkpoint::End;
-use crate::load::loader::{Event, Load, Rejects};
+use crate::load::event::{Event, EventSender};
+use crate::load::plan::Rejects;
+use crate::load::state::Load;
 
 /// Hands rejected rows on with the columns they came with, then counts them as ended.
 pub(in crate::load) async fn reject(
     load: &Load,
     rejects: &[RejectedRow],
-    events: &mpsc::Sender<Result<Event>>,
+    events: &EventSender,
 ) -> Result<()> {
     if rejects.is_empty() {
         return Ok(());
     }
     let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
-    let records = match load.rejects {
+    let records = match load.plan.rejects {
         Rejects::Count => Vec::new(),
-        _ => rejected_records(load.rows.read(&rows), rejects)?,
+        _ => rejected_records(load.ledger.rows().read(&rows), rejects)?,
     };
     let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
     let held = load.org.budget().reserve(bytes);
     deliver(load, records, events).await?;
     drop(held);
     let reasons = rejects.iter().map(|row| &row.reason);
-    let keep_message = load.options.log_values;
-    load.tally().rejects.add(reasons, keep_message);
-    for range in rows.ranges() {
-        load.end(range, End::Rejected);
-    }
-    load.ended.notify_one();
+    let keep_message = load.plan.options.log_values;
+    load.ledger.rejected(reasons, keep_message);
+    load.ledger.end(rows.ranges(), End::Rejected);
     Ok(())
 }
 
@@ -64,12 +62,8 @@ pub(in crate::load) fn rejected_records<E: Into<Error>>(
     Ok(records)
 }
 
-async fn deliver(
-    load: &Load,
-    records: Vec<RecordBatch>,
-    events: &mpsc::Sender<Result<Event>>,
-) -> Result<()> {
-    match &load.rejects {
+async fn deliver(load: &Load, records: Vec<RecordBatch>, events: &EventSender) -> Result<()> {
+    match &load.plan.rejects {
         Rejects::Count => Ok(()),
         Rejects::Events => {
             for batch in records {
@@ -80,7 +74,7 @@ async fn deliver(
         }
         Rejects::Store { store, stream } => {
             let path = store.write(stream, &records).await?;
-            load.tally().reject_files.push(path);
+            load.ledger.stored(path);
             Ok(())
         }
     }

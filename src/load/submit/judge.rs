@@ -15,11 +15,11 @@ use crate::error::Result;
 use crate::rows::RowSet;
 
 use crate::load::LoadError;
-use crate::load::loader::Load;
 use crate::load::settle::{
     Again, Counts, EndState, Ends, Found, Identity, JobEnd, Reasons, SentRows, Settled, Settlement,
     Verdict, verdict,
 };
+use crate::load::state::Load;
 
 /// What became of the rows of one job; those in neither list are in Salesforce.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(in crate::load) async fn judge(
         Verdict::Refused(error) => return Err(error),
         Verdict::ReadResults | Verdict::Settle | Verdict::ReadSuccesses => {}
     }
-    let turn = Some(load.org.settling().await);
+    let turn = Some(load.org.admission().settle_permit().await);
     let results = read_results(load, ended, false).await?;
     let found = results.found;
     let mut settled = None;
@@ -71,7 +71,7 @@ pub(in crate::load) async fn judge(
         Some(ends) => ends,
         None => with_successes(load, ended, sent).await?,
     };
-    if ends.indeterminate.is_empty() || load.coercion.key().is_some() {
+    if ends.indeterminate.is_empty() || load.plan.coercion.key().is_some() {
         return Ok(Outcome {
             rejected: ends.rejected,
             unprocessed: ends.unprocessed,
@@ -82,7 +82,7 @@ pub(in crate::load) async fn judge(
     }
     Err(LoadError::Indeterminate {
         job: ended.id.clone(),
-        object: load.target.object.clone(),
+        object: load.plan.target.object.clone(),
         rows: ends.indeterminate.len() as u64,
     }
     .into())
@@ -90,7 +90,7 @@ pub(in crate::load) async fn judge(
 
 async fn with_successes(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Ends> {
     tracing::warn!(
-        stream = %load.name, job = %ended.id,
+        stream = %load.plan.name, job = %ended.id,
         "the counts of the job and its results do not agree: its successes are read as well"
     );
     let results = read_results(load, ended, true).await?;
@@ -147,9 +147,9 @@ async fn read_results(load: &Load, ended: &EndedJob, successes: bool) -> Result<
     {
         firsts.extend(peek(file).await);
     }
-    let mut identity = Identity::of(&load.coercion, &firsts)?;
+    let mut identity = Identity::of(&load.plan.coercion, &firsts)?;
     drop(firsts);
-    let mut digests = |batch: &RecordBatch| identity.of_results(&load.coercion, batch);
+    let mut digests = |batch: &RecordBatch| identity.of_results(&load.plan.coercion, batch);
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
     let mut rows = Settlement::new(&context);
     let mut found = Found {
@@ -209,7 +209,7 @@ pub(in crate::load) fn reasons(failed: &RecordBatch, words: &mut Reasons) -> Vec
 
 /// Joins results to the rows sent, which are coerced once more for it: cells are not kept.
 async fn join(load: &Arc<Load>, results: Results, sent: &RowSet) -> Result<Settled> {
-    let firsts = load.rows.firsts(sent);
+    let firsts = load.ledger.rows().firsts(sent);
     let Results {
         rows: results,
         identity,
@@ -217,10 +217,13 @@ async fn join(load: &Arc<Load>, results: Results, sent: &RowSet) -> Result<Settl
     } = results;
     let (load, sent) = (Arc::clone(load), sent.clone());
     let joined = tokio::task::spawn_blocking(move || {
-        let rows = firsts.into_iter().filter_map(move |first| {
-            let batch = load.rows.get(first)?.map_err(Into::into);
-            Some(batch.and_then(|batch| sent_rows(&load.coercion, &identity, first, &batch, &sent)))
-        });
+        let rows =
+            firsts.into_iter().filter_map(move |first| {
+                let batch = load.ledger.rows().get(first)?.map_err(Into::into);
+                Some(batch.and_then(|batch| {
+                    sent_rows(&load.plan.coercion, &identity, first, &batch, &sent)
+                }))
+            });
         results.join(rows)
     });
     joined.await.map_err(LoadError::from)?

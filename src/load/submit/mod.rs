@@ -7,7 +7,7 @@ pub(super) mod retry;
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
@@ -18,12 +18,13 @@ use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
 use super::LoadError;
-use super::budget::Reservation;
 use super::checkpoint::End;
-use super::intake::Closed;
-use super::loader::{Event, Load};
+use super::closed::Closed;
+use super::event::EventSender;
+use super::org::Reservation;
 use super::org::Staging;
 use super::settle::Again;
+use super::state::Load;
 use deliver::reject;
 use judge::{Outcome, judge};
 use retry::{self as again, ATTEMPTS, Rebuilt, Round, rebuild};
@@ -56,11 +57,7 @@ struct Open {
 /// Submits the chunk, and what goes again of it, until each of its rows has its end.
 ///
 /// Answers early, leaving rows without an end, when the load was stopped.
-pub(super) async fn submit(
-    load: Arc<Load>,
-    closed: Closed,
-    events: mpsc::Sender<Result<Event>>,
-) -> Result<()> {
+pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender) -> Result<()> {
     let Closed {
         chunk,
         merged,
@@ -82,7 +79,7 @@ pub(super) async fn submit(
         row_bytes: chunk.bytes() / chunk.rows().max(1),
     };
     if chunk.rows() == 0 {
-        load.rows.close(&held.rows);
+        load.ledger.rows().close(&held.rows);
         drop(held);
     } else {
         let first = JobRows {
@@ -119,7 +116,8 @@ pub(super) async fn submit(
     drop(open.turn);
     // Rows that waited for these keys may go now.
     drop(keys);
-    load.check_rejected()
+    load.ledger
+        .check_rejected(load.plan.options.max_rejected_percent)
 }
 
 impl Open {
@@ -176,8 +174,8 @@ fn refused(
 /// Takes the rows out of the refused ones that are sent again, or that are as they should be.
 fn sort_out(load: &Load, outcome: &mut Outcome, number: u32) {
     let passing = &mut outcome.passing;
-    outcome.rejected.retain(
-        |(ordinal, reason)| match Again::of(reason, &load.target.operation) {
+    outcome.rejected.retain(|(ordinal, reason)| {
+        match Again::of(reason, &load.plan.target.operation) {
             Again::Never => true,
             Again::Done => false,
             _ if number == ATTEMPTS => true,
@@ -185,8 +183,8 @@ fn sort_out(load: &Load, outcome: &mut Outcome, number: u32) {
                 passing.push((*ordinal, again));
                 false
             }
-        },
-    );
+        }
+    });
 }
 
 fn warn(load: &Load, ended: &EndedJob, outcome: &Outcome, number: u32) {
@@ -194,7 +192,7 @@ fn warn(load: &Load, ended: &EndedJob, outcome: &Outcome, number: u32) {
     let passing = outcome.passing.len();
     if unprocessed + passing > 0 {
         tracing::warn!(
-            stream = %load.name, job = %ended.id, attempt = number, unprocessed, passing,
+            stream = %load.plan.name, job = %ended.id, attempt = number, unprocessed, passing,
             "rows stayed unprocessed, or were refused for a reason that may pass"
         );
     }
@@ -214,7 +212,7 @@ fn without_end(load: &Load, outcome: &Outcome, job: &str) -> Result<()> {
     if !outcome.indeterminate.is_empty() {
         return Err(LoadError::NoResult {
             job,
-            object: load.target.object.clone(),
+            object: load.plan.target.object.clone(),
             rows: outcome.indeterminate.len() as u64,
             attempts: ATTEMPTS,
         }
@@ -227,20 +225,21 @@ fn without_end(load: &Load, outcome: &Outcome, job: &str) -> Result<()> {
 /// nothing of it was processed.
 async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Option<EndedJob>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
-    let Some(slot) = load.org.job_slot(&load.stop).await else {
+    let Some(slot) = load.org.admission().job_slot(&load.stop).await else {
         return Ok(None);
     };
-    let Some(uploading) = load.org.upload_slot(&load.stop).await else {
+    let Some(uploading) = load.org.admission().upload_slot(&load.stop).await else {
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
-    let running = if load.target.fits_one_call(&chunk) {
+    let running = if load.plan.target.fits_one_call(&chunk) {
+        let plan = &load.plan;
         let running =
-            resolve::submit_small(&load.client, &load.target, &load.coercion, &chunk).await?;
+            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await?;
         drop(uploading);
         running
     } else {
-        let staged = load.client.stage(&load.target, &chunk).await?;
+        let staged = load.client.stage(&load.plan.target, &chunk).await?;
         drop(uploading);
         if load.stop.is_cancelled() {
             staged.abort().await?;
@@ -256,20 +255,17 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
     drop(slot);
     let batches = rows.div_ceil(BATCH_RECORDS);
     load.org.job_ended(batches);
-    let mut tally = load.tally();
-    tally.jobs += 1;
-    tally.batches += batches;
-    tally.uploaded += bytes;
+    load.ledger.job_ended(batches, bytes);
     Ok(Some(ended))
 }
 
 /// The job of a chunk is closed: its cells go, and its source rows may be packed.
 async fn give_back(load: &Arc<Load>, held: Held) -> Result<()> {
-    load.rows.close(&held.rows);
+    load.ledger.rows().close(&held.rows);
     drop(held.cells);
     if load.org.budget().is_tight() {
         let load = Arc::clone(load);
-        let packed = tokio::task::spawn_blocking(move || load.rows.pack());
+        let packed = tokio::task::spawn_blocking(move || load.ledger.rows().pack());
         packed.await.map_err(LoadError::from)??;
     }
     drop(held.staging);
@@ -288,17 +284,14 @@ fn accept(load: &Load, sent: &RowSet, merged: &[MergedRow], outcome: &Outcome) {
         .iter()
         .filter(|merged| others.binary_search(&merged.into).is_err());
     let parts: RowSet = parts.map(|merged| merged.row).collect();
-    for range in parts.ranges() {
-        load.end(range, End::Merged);
-    }
+    load.ledger.end(parts.ranges(), End::Merged);
     let mut others = others.into_iter().peekable();
     for range in sent.ranges() {
         let mut from = range.start;
         while let Some(other) = others.next_if(|other| *other < range.end) {
-            load.end(from..other, End::Accepted);
+            load.ledger.end([from..other], End::Accepted);
             from = other + 1;
         }
-        load.end(from..range.end, End::Accepted);
+        load.ledger.end([from..range.end], End::Accepted);
     }
-    load.ended.notify_one();
 }

@@ -12,10 +12,10 @@ use crate::rows::{MergedRow, RowSet};
 
 use super::judge::Outcome;
 use crate::load::LoadError;
-use crate::load::budget::Reservation;
-use crate::load::loader::Load;
 use crate::load::memory::{batch_bytes, rebuilt_bytes};
+use crate::load::org::Reservation;
 use crate::load::settle::Again;
+use crate::load::state::Load;
 
 /// Jobs that a row may be in.
 pub(in crate::load) const ATTEMPTS: u32 = 3;
@@ -115,7 +115,7 @@ pub(in crate::load) fn recoerced<'a>(
     load: &'a Load,
     rows: &'a RowSet,
 ) -> impl Iterator<Item = Result<Recoerced>> + 'a {
-    load.rows.read(rows).map(|read| {
+    load.ledger.rows().read(rows).map(|read| {
         let (first, batch) = read?;
         let here = rows.within(first..first + batch.num_rows() as u64);
         let range = here.ranges().next().unwrap_or_default();
@@ -129,7 +129,7 @@ pub(in crate::load) fn recoerced<'a>(
             let batch = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
             (batch, RowOrdinals::Listed(ordinals.into()))
         };
-        let cells = load.coercion.apply(&batch)?.batch;
+        let cells = load.plan.coercion.apply(&batch)?.batch;
         Ok(Recoerced {
             bytes: batch_bytes(&batch) + rebuilt_bytes(&batch, &cells),
             cells,
@@ -152,7 +152,7 @@ pub(in crate::load) struct Rebuilt {
 /// rows wait for join these.
 pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
-    let mut chunker = Chunker::new(load.coercion.cells_schema(), u64::MAX, None)?;
+    let mut chunker = Chunker::new(load.plan.coercion.cells_schema(), u64::MAX, None)?;
     let mut cells = load.org.budget().reserve(0);
     for read in recoerced(load, rows) {
         let read = read?;
@@ -162,7 +162,7 @@ pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     let chunk = chunker
         .close()
         .ok_or_else(|| Error::system("rows to send again are gone"))?;
-    let Some(key) = load.coercion.key() else {
+    let Some(key) = load.plan.coercion.key() else {
         return Ok(Rebuilt {
             chunk,
             merged: Vec::new(),
@@ -170,12 +170,9 @@ pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
         });
     };
     let keyed = chunk.by_key(key)?;
-    let keys = load.keys();
-    let newer = keyed.blocked(|key| keys.has_waiting(key));
-    drop(keys);
+    let newer = load.keys.awaited(&keyed);
     let merged = keyed.merge(&newer)?;
-    load.keys().hold(merged.waiting);
-    load.account_waiting();
+    load.keys.wait(merged.waiting);
     Ok(Rebuilt {
         chunk: merged.chunk,
         merged: merged.merged,

@@ -10,7 +10,7 @@ use super::none_of;
 const FOLDERS: &[&str] = &["load"];
 
 #[test]
-#[ignore = "while the engine has circles"]
+
 fn no_files_need_each_other_in_a_circle() {
     let modules = modules::read(&super::root().join("src"));
     let wrong: Vec<String> = FOLDERS

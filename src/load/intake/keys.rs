@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::rows::{KeyDigest, KeyMap, KeySet, WaitingRow};
+use parking_lot::Mutex;
 
-use super::budget::Reservation;
-use super::loader::Load;
+use crate::chunk::KeyedChunk;
+use crate::load::org::{Budget, Reservation};
+use crate::rows::{KeyDigest, KeyMap, KeySet, WaitingRow};
 
 /// Memory that a key in flight takes, in the set of all and in the list of its chunk.
 const KEY_BYTES: usize = 56;
@@ -20,32 +21,28 @@ const WAITING_BYTES: usize = 64;
 
 /// The keys of one load that are in flight, and the rows that wait for them.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+struct KeyTable {
     in_flight: KeySet,
     waiting: KeyMap<Vec<u64>>,
+    /// How many rows wait.
     rows: usize,
     ready: VecDeque<KeyDigest>,
     memory: Option<Reservation>,
 }
 
-impl Keys {
+impl KeyTable {
     /// Whether a row of this key must wait.
-    pub(crate) fn is_blocked(&self, key: KeyDigest) -> bool {
+    fn is_blocked(&self, key: KeyDigest) -> bool {
         self.in_flight.contains(&key) || self.has_waiting(key)
     }
 
     /// Whether rows wait for this key.
-    pub(crate) fn has_waiting(&self, key: KeyDigest) -> bool {
+    fn has_waiting(&self, key: KeyDigest) -> bool {
         self.waiting.contains_key(&key)
     }
 
-    /// How many rows wait.
-    pub(crate) fn waiting_rows(&self) -> usize {
-        self.rows
-    }
-
     /// These rows wait from now on.
-    pub(crate) fn hold(&mut self, rows: impl IntoIterator<Item = WaitingRow>) {
+    fn wait(&mut self, rows: impl IntoIterator<Item = WaitingRow>) {
         for WaitingRow { key, row } in rows {
             let waiting = self.waiting.entry(key).or_default();
             if waiting.is_empty() && !self.in_flight.contains(&key) {
@@ -54,11 +51,12 @@ impl Keys {
             waiting.push(row);
             self.rows += 1;
         }
+        self.account();
     }
 
     /// Rows whose key is free, those of at least one key and of no more keys than it takes for
     /// `rows` rows, in the order of their ordinals. They still wait.
-    pub(crate) fn ready(&self, rows: usize) -> Vec<WaitingRow> {
+    fn ready(&self, rows: usize) -> Vec<WaitingRow> {
         let mut ready = Vec::new();
         for key in &self.ready {
             let waiting = self.waiting.get(key).map_or(&[][..], Vec::as_slice);
@@ -75,8 +73,8 @@ impl Keys {
         ready
     }
 
-    /// The rows that [`Keys::ready`] told wait no longer.
-    pub(crate) fn take(&mut self, rows: &[WaitingRow]) {
+    /// The rows that [`KeyTable::ready`] returned wait no longer.
+    fn take(&mut self, rows: &[WaitingRow]) {
         let mut left = rows.len();
         while left > 0
             && let Some(key) = self.ready.pop_front()
@@ -85,10 +83,12 @@ impl Keys {
             left = left.saturating_sub(taken);
             self.rows -= taken;
         }
+        self.account();
     }
 
     fn send(&mut self, keys: &[KeyDigest]) {
         self.in_flight.extend(keys);
+        self.account();
     }
 
     fn free(&mut self, keys: &[KeyDigest]) {
@@ -97,44 +97,90 @@ impl Keys {
                 self.ready.push_back(*key);
             }
         }
+        self.account();
+    }
+
+    /// Reserves what keys in flight and waiting rows take.
+    fn account(&mut self) {
+        let bytes = self.in_flight.len() * KEY_BYTES + self.rows * WAITING_BYTES;
+        if let Some(memory) = &mut self.memory {
+            memory.resize(bytes);
+        }
     }
 }
 
-impl Load {
-    /// Keeps these keys in flight until the answer is dropped.
-    pub(super) fn send_keys(self: &Arc<Self>, keys: Vec<KeyDigest>) -> InFlight {
-        self.keys().send(&keys);
-        InFlight {
-            memory: self.org.budget().reserve(keys.len() * KEY_BYTES),
-            keys,
-            load: Arc::clone(self),
+/// The keys of one load, shared by its intake and its jobs.
+#[derive(Debug, Clone)]
+pub(in crate::load) struct Keys {
+    table: Arc<Mutex<KeyTable>>,
+}
+
+impl Keys {
+    /// No keys yet; they will take memory of `budget`.
+    pub(in crate::load) fn new(budget: &Budget) -> Self {
+        let table = KeyTable {
+            memory: Some(budget.reserve(0)),
+            ..KeyTable::default()
+        };
+        Self {
+            table: Arc::new(Mutex::new(table)),
         }
     }
 
-    /// Tells the memory budget what waiting rows take.
-    pub(super) fn account_waiting(&self) {
-        let mut keys = self.keys();
-        let bytes = keys.waiting_rows() * WAITING_BYTES;
-        let memory = keys
-            .memory
-            .get_or_insert_with(|| self.org.budget().reserve(0));
-        memory.resize(bytes);
+    /// Those keys of a chunk whose rows must wait.
+    pub(in crate::load) fn blocked(&self, chunk: &KeyedChunk) -> KeySet {
+        let table = self.table.lock();
+        chunk.blocked(|key| table.is_blocked(key))
+    }
+
+    /// Those keys of a chunk that rows wait for.
+    pub(in crate::load) fn awaited(&self, chunk: &KeyedChunk) -> KeySet {
+        let table = self.table.lock();
+        chunk.blocked(|key| table.has_waiting(key))
+    }
+
+    /// Keeps these keys in flight until what is returned is dropped.
+    pub(in crate::load) fn send(&self, keys: Vec<KeyDigest>) -> KeysInFlight {
+        let mut table = self.table.lock();
+        table.send(&keys);
+        KeysInFlight {
+            keys,
+            table: Arc::clone(&self.table),
+        }
+    }
+
+    /// These rows wait for their keys from now on.
+    pub(in crate::load) fn wait(&self, rows: impl IntoIterator<Item = WaitingRow>) {
+        self.table.lock().wait(rows);
+    }
+
+    /// How many rows wait.
+    pub(in crate::load) fn waiting_rows(&self) -> usize {
+        self.table.lock().rows
+    }
+
+    /// Rows whose key is free, those of at least one key and of no more keys than it takes for
+    /// `rows` rows, in the order of their ordinals. They still wait.
+    pub(in crate::load) fn ready(&self, rows: usize) -> Vec<WaitingRow> {
+        self.table.lock().ready(rows)
+    }
+
+    /// The rows that [`Keys::ready`] returned wait no longer.
+    pub(in crate::load) fn take(&self, rows: &[WaitingRow]) {
+        self.table.lock().take(rows);
     }
 }
 
 /// The keys of one chunk, in flight while this lives.
 #[derive(Debug)]
-pub(super) struct InFlight {
-    load: Arc<Load>,
+pub(in crate::load) struct KeysInFlight {
+    table: Arc<Mutex<KeyTable>>,
     keys: Vec<KeyDigest>,
-    /// What they take.
-    #[allow(dead_code, reason = "held for its drop")]
-    memory: Reservation,
 }
 
-impl Drop for InFlight {
+impl Drop for KeysInFlight {
     fn drop(&mut self) {
-        self.load.keys().free(&self.keys);
+        self.table.lock().free(&self.keys);
     }
 }
 
@@ -155,10 +201,10 @@ mod tests {
 
     #[test]
     fn rows_wait_until_their_key_has_landed() {
-        let mut keys = Keys::default();
+        let mut keys = KeyTable::default();
         keys.send(&[key(1), key(2)]);
         assert!(keys.is_blocked(key(1)) && !keys.is_blocked(key(3)));
-        keys.hold(rows([(1, 10), (1, 12), (2, 11)]));
+        keys.wait(rows([(1, 10), (1, 12), (2, 11)]));
         assert_eq!(keys.ready(100), []);
         keys.free(&[key(1)]);
         assert!(keys.is_blocked(key(1)), "older rows of it wait");
@@ -166,20 +212,20 @@ mod tests {
         assert_eq!(ready, rows([(1, 10), (1, 12)]));
         keys.take(&ready);
         assert!(!keys.is_blocked(key(1)));
-        assert_eq!(keys.waiting_rows(), 1);
+        assert_eq!(keys.rows, 1);
         keys.free(&[key(2)]);
         let ready = keys.ready(100);
         assert_eq!(ready, rows([(2, 11)]));
         keys.take(&ready);
-        assert_eq!((keys.waiting_rows(), keys.ready(100)), (0, Vec::new()));
+        assert_eq!((keys.rows, keys.ready(100)), (0, Vec::new()));
     }
 
     #[test]
-    fn rows_that_are_held_again_are_not_forgotten() {
-        let mut keys = Keys::default();
-        keys.hold(rows([(1, 5)]));
+    fn rows_that_wait_once_more_are_not_forgotten() {
+        let mut keys = KeyTable::default();
+        keys.wait(rows([(1, 5)]));
         assert_eq!(keys.ready(100), rows([(1, 5)]), "no job holds its key");
-        keys.hold(rows([(1, 3)]));
+        keys.wait(rows([(1, 3)]));
         assert_eq!(keys.ready(100), rows([(1, 3), (1, 5)]));
         keys.take(&keys.ready(100));
         assert_eq!(keys.ready(100), []);
@@ -187,15 +233,15 @@ mod tests {
 
     #[test]
     fn a_key_is_released_whole_and_not_more_rows_than_asked_for() {
-        let mut keys = Keys::default();
-        keys.hold((0..10).map(|row| WaitingRow { key: key(1), row }));
-        keys.hold((10..12).map(|row| WaitingRow { key: key(2), row }));
-        keys.hold((12..15).map(|row| WaitingRow { key: key(3), row }));
+        let mut keys = KeyTable::default();
+        keys.wait((0..10).map(|row| WaitingRow { key: key(1), row }));
+        keys.wait((10..12).map(|row| WaitingRow { key: key(2), row }));
+        keys.wait((12..15).map(|row| WaitingRow { key: key(3), row }));
         assert_eq!(keys.ready(5).len(), 10, "one key is never split");
         let ready = keys.ready(12);
         assert_eq!(ready.len(), 12);
         keys.take(&ready);
         assert_eq!(keys.ready(12).len(), 3);
-        assert_eq!(keys.waiting_rows(), 3);
+        assert_eq!(keys.rows, 3);
     }
 }

@@ -1,6 +1,6 @@
 //! The source rows of a stream, kept until each has its end.
 //!
-//! A row that fails must be told with the columns it came with, and a row that Salesforce did not
+//! A row that fails is reported with the columns it came with, and a row that Salesforce did not
 //! get to is sent again: so source batches stay until all their rows ended. Rows of closed jobs are
 //! only waiting for an answer; when memory is short they are compressed, then moved to a file.
 
@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Cursor, Write};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::rows::RowSet;
 
@@ -39,6 +41,7 @@ pub enum RowsError {
 #[derive(Debug, Default)]
 pub(crate) struct RowStore {
     batches: Mutex<BTreeMap<u64, Stored>>,
+    spilled: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -47,12 +50,12 @@ struct Stored {
     without_end: u64,
     /// Rows that no closed job holds yet: they will be read again soon.
     not_closed: u64,
-    held: Held,
+    form: Form,
     memory: Reservation,
 }
 
 #[derive(Debug, Clone)]
-enum Held {
+enum Form {
     Plain(RecordBatch),
     Packed(Arc<[u8]>),
     OnDisk {
@@ -70,7 +73,7 @@ impl RowStore {
             rows,
             without_end: rows,
             not_closed: rows,
-            held: Held::Plain(batch),
+            form: Form::Plain(batch),
             memory,
         };
         self.lock().insert(first, stored);
@@ -91,8 +94,8 @@ impl RowStore {
         }
     }
 
-    /// These rows will not be read soon: their job is closed, or they wait for their key. Told once
-    /// for each row.
+    /// These rows will not be read soon: their job is closed, or they wait for their key. Said once
+    /// of each row.
     pub(crate) fn close(&self, rows: &RowSet) {
         let mut batches = self.lock();
         for range in rows.ranges() {
@@ -124,8 +127,8 @@ impl RowStore {
 
     /// The batch whose first row has the ordinal `first`, if it is still held.
     pub(crate) fn get(&self, first: u64) -> Option<Result<RecordBatch, RowsError>> {
-        let held = self.lock().get(&first)?.held.clone();
-        Some(held.unpack())
+        let form = self.lock().get(&first)?.form.clone();
+        Some(form.unpack())
     }
 
     /// The batches that hold some of these rows, one at a time, each with its first ordinal.
@@ -140,25 +143,30 @@ impl RowStore {
     /// Compresses what only waits for an answer; a batch at a time, so that it takes little more
     /// than it frees.
     pub(crate) fn pack(&self) -> Result<(), RowsError> {
-        for (first, batch) in self.waiting(|held| match held {
-            Held::Plain(batch) => Some(batch.clone()),
-            Held::Packed(_) | Held::OnDisk { .. } => None,
+        for (first, batch) in self.waiting(|form| match form {
+            Form::Plain(batch) => Some(batch.clone()),
+            Form::Packed(_) | Form::OnDisk { .. } => None,
         }) {
             let packed = pack(&batch)?;
             let length = packed.len();
-            self.replace(first, Held::Packed(packed.into()), length);
+            self.replace(first, Form::Packed(packed.into()), length);
         }
         Ok(())
     }
 
-    /// Moves what only waits for an answer to a temporary file; answers how many bytes it wrote.
+    /// Bytes that went to disk so far.
+    pub(crate) fn spilled(&self) -> u64 {
+        self.spilled.load(Ordering::Relaxed)
+    }
+
+    /// Moves what only waits for an answer to a temporary file; returns how many bytes it wrote.
     ///
     /// The file has no name, so nothing stays behind however the process ends.
     pub(crate) fn spill(&self) -> Result<u64, RowsError> {
         self.pack()?;
-        let packed = self.waiting(|held| match held {
-            Held::Packed(bytes) => Some(Arc::clone(bytes)),
-            Held::Plain(_) | Held::OnDisk { .. } => None,
+        let packed = self.waiting(|form| match form {
+            Form::Packed(bytes) => Some(Arc::clone(bytes)),
+            Form::Plain(_) | Form::OnDisk { .. } => None,
         });
         if packed.is_empty() {
             return Ok(0);
@@ -167,34 +175,35 @@ impl RowStore {
         let mut offset = 0;
         for (first, bytes) in packed {
             (&*file).write_all(&bytes)?;
-            let held = Held::OnDisk {
+            let form = Form::OnDisk {
                 file: Arc::clone(&file),
                 offset,
                 length: bytes.len(),
             };
-            self.replace(first, held, 0);
+            self.replace(first, form, 0);
             offset += bytes.len() as u64;
         }
+        self.spilled.fetch_add(offset, Ordering::Relaxed);
         Ok(offset)
     }
 
-    fn waiting<T>(&self, pick: impl Fn(&Held) -> Option<T>) -> Vec<(u64, T)> {
+    fn waiting<T>(&self, pick: impl Fn(&Form) -> Option<T>) -> Vec<(u64, T)> {
         self.lock()
             .iter()
             .filter(|(_, stored)| stored.not_closed == 0)
-            .filter_map(|(first, stored)| Some((*first, pick(&stored.held)?)))
+            .filter_map(|(first, stored)| Some((*first, pick(&stored.form)?)))
             .collect()
     }
 
-    fn replace(&self, first: u64, held: Held, bytes: usize) {
+    fn replace(&self, first: u64, form: Form, bytes: usize) {
         if let Some(stored) = self.lock().get_mut(&first) {
-            stored.held = held;
+            stored.form = form;
             stored.memory.shrink_to(bytes);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Stored>> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+        self.batches.lock()
     }
 }
 
@@ -216,7 +225,7 @@ fn overlapping(
         })
 }
 
-impl Held {
+impl Form {
     fn unpack(self) -> Result<RecordBatch, RowsError> {
         match self {
             Self::Plain(batch) => Ok(batch),
@@ -253,6 +262,7 @@ fn unpack(bytes: &[u8]) -> Result<RecordBatch, RowsError> {
 #[cfg(test)]
 mod tests {
     use super::super::budget::Budget;
+    use super::super::signal::Signal;
     use super::*;
     use arrow::array::{Array, ArrayRef, StringArray};
 
@@ -291,7 +301,7 @@ mod tests {
 
     #[test]
     fn rows_come_back_the_same_from_memory_pack_and_disk() {
-        let budget = Budget::new(1 << 30);
+        let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..1000, 1000..1500, 1500..4000]);
         let plain = texts(&rows, 0..4000);
         assert_eq!(plain.len(), 4000);
@@ -314,7 +324,7 @@ mod tests {
 
     #[test]
     fn batches_go_when_their_last_row_ends() {
-        let budget = Budget::new(1 << 30);
+        let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..10, 10..20, 20..30]);
         rows.end(5..15);
         assert_eq!(rows.lock().len(), 3);
@@ -327,7 +337,7 @@ mod tests {
 
     #[test]
     fn only_batches_of_the_range_are_read() {
-        let budget = Budget::new(1 << 30);
+        let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..10, 10..20, 20..30]);
         assert_eq!(texts(&rows, 12..13).len(), 10);
         assert_eq!(texts(&rows, 9..21).len(), 30);

@@ -3,7 +3,7 @@
 //! Rows, cells and the join back draw from one DataFusion memory pool: three quarters of the setting
 //! once the program's own needs are taken off (the rest is allocator slack). A share of it is never given to
 //! reading, or rows would fill the pool and the join that frees them could not run. The pool itself
-//! wakes nobody, so this type adds the waiting.
+//! wakes nobody, so this type signals the change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,8 @@ use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use tokio::sync::Notify;
+
+use super::signal::Signal;
 
 /// What the program takes beside rows, in bytes, as measured: code, threads, builders, the pieces of
 /// uploads, results and reject files on their way.
@@ -28,12 +29,13 @@ pub(crate) struct Budget {
     for_rows: usize,
     /// Bytes reserved beside rows, for what goes only after rows have their end.
     beside: Arc<AtomicUsize>,
-    freed: Arc<Notify>,
+    changed: Signal,
 }
 
 impl Budget {
-    /// A budget for a process that may use `memory_limit` bytes in all.
-    pub(crate) fn new(memory_limit: u64) -> Self {
+    /// A budget for a process that may use `memory_limit` bytes in all; what is given back is a
+    /// change.
+    pub(crate) fn new(memory_limit: u64, changed: Signal) -> Self {
         let limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
         let total = limit.saturating_sub(PROGRAM) / 4 * 3;
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(total));
@@ -44,7 +46,7 @@ impl Budget {
             rows,
             for_rows,
             beside: Arc::default(),
-            freed: Arc::new(Notify::new()),
+            changed,
         }
     }
 
@@ -72,7 +74,7 @@ impl Budget {
         Reservation {
             reservation,
             beside: None,
-            freed: Arc::clone(&self.freed),
+            changed: self.changed.clone(),
         }
     }
 
@@ -98,11 +100,6 @@ impl Budget {
     pub(crate) fn is_tight(&self) -> bool {
         self.used() > self.for_rows / 2
     }
-
-    /// Notified when something was given back.
-    pub(crate) fn freed(&self) -> &Notify {
-        &self.freed
-    }
 }
 
 /// Bytes of the memory budget, given back when dropped.
@@ -111,7 +108,7 @@ pub struct Reservation {
     reservation: MemoryReservation,
     /// Where it is counted too, if it is for something beside rows. Its size does not change then.
     beside: Option<Arc<AtomicUsize>>,
-    freed: Arc<Notify>,
+    changed: Signal,
 }
 
 impl Reservation {
@@ -147,7 +144,7 @@ impl Reservation {
         Self {
             reservation: self.reservation.split(bytes.min(self.bytes())),
             beside: None,
-            freed: Arc::clone(&self.freed),
+            changed: self.changed.clone(),
         }
     }
 
@@ -156,7 +153,7 @@ impl Reservation {
         let size = self.bytes();
         if bytes < size {
             self.reservation.shrink(size - bytes);
-            self.freed.notify_waiters();
+            self.changed.notify();
         }
     }
 }
@@ -167,7 +164,7 @@ impl Drop for Reservation {
         if let Some(beside) = &self.beside {
             beside.fetch_sub(bytes, Ordering::Relaxed);
         }
-        self.freed.notify_waiters();
+        self.changed.notify();
     }
 }
 
@@ -177,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_share_is_kept_for_settling() {
-        let budget = Budget::new(1 << 30);
+        let budget = Budget::new(1 << 30, Signal::default());
         let total = ((1_usize << 30) - PROGRAM) / 4 * 3;
         assert!(budget.try_reserve(1).is_some());
         let held = budget.try_reserve(total - KEPT_FOR_SETTLING).unwrap();
@@ -195,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_batch_larger_than_the_budget_passes_alone() {
-        let budget = Budget::new(128 << 20);
+        let budget = Budget::new(128 << 20, Signal::default());
         let huge = budget.try_reserve(1 << 30).unwrap();
         assert!(budget.try_reserve(1).is_none());
         drop(huge);
@@ -204,7 +201,7 @@ mod tests {
 
     #[test]
     fn rows_pass_what_waits_for_them() {
-        let budget = Budget::new(128 << 20);
+        let budget = Budget::new(128 << 20, Signal::default());
         let state = budget.reserve_beside(100 << 20);
         assert!(budget.is_full());
         let rows = budget.try_reserve(1 << 20).unwrap();
@@ -218,13 +215,11 @@ mod tests {
 
     #[tokio::test]
     async fn giving_back_wakes_who_waits() {
-        let budget = Budget::new(128 << 20);
+        let budget = Budget::new(128 << 20, Signal::default());
         let mut held = budget.try_reserve(40 << 20).unwrap();
-        let freed = budget.freed().notified();
-        tokio::pin!(freed);
-        freed.as_mut().enable();
+        let changed = budget.changed.changed();
         held.shrink_to(1 << 20);
-        freed.await;
+        changed.await;
         assert_eq!(budget.used(), 1 << 20);
     }
 }

@@ -1,0 +1,24 @@
+//! What goes from the intake to the jobs.
+
+use crate::chunk::Chunk;
+use crate::reject::RejectedRow;
+use crate::rows::{MergedRow, RowSet};
+
+use super::intake::KeysInFlight;
+use super::org::{Reservation, Staging};
+
+/// A closed chunk on its way into a job, with what hangs on it.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) chunk: Chunk,
+    /// Rows that are not sent, each with the row of the chunk that it was merged into.
+    pub(super) merged: Vec<MergedRow>,
+    /// The keys of its rows.
+    pub(super) keys: Option<KeysInFlight>,
+    /// Rows that the row store takes as closed when the job is, those rejected here included.
+    pub(super) rows: RowSet,
+    pub(super) rejects: Vec<RejectedRow>,
+    /// Memory of the cells.
+    pub(super) cells: Reservation,
+    pub(super) staging: Staging,
+}

@@ -1,0 +1,208 @@
+//! Open chunks, each with all that belongs to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
+use tokio::time::Instant;
+
+use crate::chunk::{Chunk, Chunker, Pushed, RowOrdinals, row_sizes};
+use crate::error::Result;
+use crate::load::org::{OpenChunk, Reservation};
+use crate::load::plan::Plan;
+use crate::reject::RejectedRow;
+use crate::rows::RowSet;
+
+/// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
+const LOCAL_REJECTS: usize = 100_000;
+
+/// Names a lane of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LaneId(u32);
+
+impl LaneId {
+    /// The one that takes all rows.
+    pub(super) const ALL: Self = Self(0);
+}
+
+/// An open chunk and all that belongs to it.
+#[derive(Debug)]
+pub(super) struct Lane {
+    plan: Arc<Plan>,
+    chunker: Chunker,
+    /// Rows of the open chunk that were in no chunk before, rejected ones included.
+    rows: RowSet,
+    /// Those of them that are rejected already.
+    rejects: Vec<RejectedRow>,
+    /// Memory of the open chunk's cells.
+    cells: Reservation,
+    /// When the open chunk is closed at the latest.
+    deadline: Option<Instant>,
+}
+
+/// What leaves a lane with a closed chunk.
+#[derive(Debug)]
+pub(super) struct Departing {
+    pub(super) chunk: Chunk,
+    /// Rows that were in no chunk before.
+    pub(super) rows: RowSet,
+    pub(super) rejects: Vec<RejectedRow>,
+    pub(super) cells: Reservation,
+}
+
+impl Lane {
+    /// An empty lane; `nothing` is a reservation of no bytes.
+    pub(super) fn new(plan: &Arc<Plan>, nothing: Reservation) -> Result<Self> {
+        Ok(Self {
+            plan: Arc::clone(plan),
+            chunker: plan.chunker()?,
+            rows: RowSet::new(),
+            rejects: Vec::new(),
+            cells: nothing,
+            deadline: None,
+        })
+    }
+
+    /// Whether nothing is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunker.is_empty()
+    }
+
+    /// Whether the open chunk should take no more.
+    pub(super) fn is_full(&self) -> bool {
+        let rows = Some(self.chunker.open_rows()) == self.plan.options.max_job_rows;
+        rows || self.rejects.len() >= LOCAL_REJECTS
+    }
+
+    /// Whether the open chunk has room for these cells, all of them.
+    pub(super) fn fits<'a>(&self, cells: impl Iterator<Item = &'a RecordBatch>) -> Result<bool> {
+        let (mut bytes, mut count) = (self.chunker.open_bytes(), self.chunker.open_rows());
+        let mut sizes = Vec::new();
+        for cells in cells {
+            row_sizes(cells, &mut sizes)?;
+            bytes += sizes.iter().copied().map(u64::from).sum::<u64>();
+            count += sizes.len() as u64;
+        }
+        let options = &self.plan.options;
+        let few = options.max_job_rows.is_none_or(|most| count <= most);
+        Ok(few && bytes <= options.max_job_bytes)
+    }
+
+    /// Takes cells into the open chunk. What belongs to them is said by [`Lane::note`], before the
+    /// chunks that they filled depart, and by [`Lane::keep`], after.
+    pub(super) fn push(
+        &mut self,
+        cells: &RecordBatch,
+        ordinals: RowOrdinals,
+        skip: Option<BooleanBuffer>,
+    ) -> Result<Pushed> {
+        Ok(self.chunker.push(cells, ordinals, skip)?)
+    }
+
+    /// Notes what belongs to rows that were pushed: the rows that were in no chunk before, those of
+    /// them that are rejected already, ascending, and the memory of their cells.
+    pub(super) fn note(&mut self, fresh: RowSet, rejects: Vec<RejectedRow>) {
+        self.rows.insert_all(&fresh);
+        self.rejects.extend(rejects);
+    }
+
+    /// Keeps the memory of cells that were pushed.
+    pub(super) fn keep(&mut self, cells: Reservation) {
+        self.cells.absorb(cells);
+        if self.deadline.is_none() && !self.is_empty() {
+            self.deadline = Some(Instant::now() + self.plan.options.flush_interval);
+        }
+    }
+
+    /// Closes the open chunk, if there is one.
+    pub(super) fn close(&mut self) -> Option<Departing> {
+        self.deadline = None;
+        let chunk = self.chunker.close()?;
+        Some(self.depart(chunk))
+    }
+
+    /// What goes with a chunk of this lane that is closed: all that belongs to rows up to its last.
+    pub(super) fn depart(&mut self, chunk: Chunk) -> Departing {
+        self.deadline = None;
+        let end = chunk.span().end;
+        let rows = self.rows.within(0..end);
+        self.rows.remove_all(&rows);
+        let later = self.rejects.partition_point(|row| row.ordinal < end);
+        let later = self.rejects.split_off(later);
+        let nothing = self.cells.split(0);
+        Departing {
+            chunk,
+            rows,
+            rejects: std::mem::replace(&mut self.rejects, later),
+            cells: std::mem::replace(&mut self.cells, nothing),
+        }
+    }
+
+    fn open_bytes(&self) -> u64 {
+        if self.is_empty() {
+            0
+        } else {
+            self.chunker.open_bytes()
+        }
+    }
+}
+
+/// The lanes of one load.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    lanes: BTreeMap<LaneId, Lane>,
+    largest: Arc<OpenChunk>,
+}
+
+impl Lanes {
+    /// One lane, which takes all rows. Memory pressure sees the largest as `largest`.
+    pub(super) fn new(lane: Lane, largest: Arc<OpenChunk>) -> Self {
+        Self {
+            lanes: BTreeMap::from([(LaneId::ALL, lane)]),
+            largest,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.lanes.get_mut(&id)
+    }
+
+    /// Whether no chunk is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.values().all(Lane::is_empty)
+    }
+
+    /// Those with an open chunk.
+    pub(super) fn open(&self) -> Vec<LaneId> {
+        self.that(|lane| !lane.is_empty())
+    }
+
+    /// Those whose deadline is not after `now`.
+    pub(super) fn overdue(&self, now: Instant) -> Vec<LaneId> {
+        self.that(|lane| lane.deadline.is_some_and(|deadline| deadline <= now))
+    }
+
+    /// The first deadline.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lanes.values().filter_map(|lane| lane.deadline).min()
+    }
+
+    /// The one with the largest open chunk.
+    pub(super) fn largest(&self) -> Option<LaneId> {
+        let lanes = self.lanes.iter().filter(|(_, lane)| !lane.is_empty());
+        let largest = lanes.max_by_key(|(_, lane)| lane.open_bytes());
+        largest.map(|(id, _)| *id)
+    }
+
+    /// Says how large the largest open chunk is now.
+    pub(super) fn report(&self) {
+        let bytes = self.lanes.values().map(Lane::open_bytes).max();
+        self.largest.set_bytes(bytes.unwrap_or_default());
+    }
+
+    fn that(&self, wanted: impl Fn(&Lane) -> bool) -> Vec<LaneId> {
+        let lanes = self.lanes.iter().filter(|(_, lane)| wanted(lane));
+        lanes.map(|(id, _)| *id).collect()
+    }
+}

@@ -1,0 +1,354 @@
+//! Batches in, closed chunks out: what one load reads, coerces, and holds back.
+
+mod keys;
+mod lane;
+mod ready;
+
+pub(super) use keys::{Keys, KeysInFlight};
+
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanBufferBuilder, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+
+use crate::chunk::{Chunk, RowOrdinals};
+use crate::error::{Error, Result};
+use crate::object::Operation;
+use crate::options::NullHandling;
+use crate::reject::RejectedRow;
+use crate::rows::RowSet;
+
+use super::LoadError;
+use super::closed::Closed;
+use super::event::EventSender;
+use super::feed::{FeedBatch, FeedMessage};
+use super::memory::{batch_bytes, rebuilt_bytes};
+use super::org::{OpenChunk, Reservation};
+use super::state::Load;
+use super::submit::submit;
+use lane::{Departing, Lane, LaneId, Lanes};
+
+/// Rows that are coerced at once: keeps the memory asked for at once small, and gives the worker
+/// back to others in between.
+const ROWS_AT_ONCE: usize = 8_192;
+
+/// Chunks of one load between their closing and the end of their rows: what each takes beside its
+/// rows is not counted against the memory budget.
+const TASKS: usize = 256;
+
+/// Rows waiting for a key in flight beyond which reading stops: most of what is read would join them.
+const WAITING_ROWS: usize = 1_000_000;
+
+/// Reads batches, coerces them and closes chunks.
+pub(super) struct Intake {
+    load: Arc<Load>,
+    events: EventSender,
+    lanes: Lanes,
+    /// The largest open chunk, as memory pressure sees it.
+    pressure: Arc<OpenChunk>,
+    /// Rows before this ordinal are submitted as soon as their keys allow.
+    flushed: u64,
+    jobs: JoinSet<Result<()>>,
+}
+
+impl Intake {
+    pub(super) fn new(load: Arc<Load>, events: EventSender) -> Result<Self> {
+        let lane = Lane::new(&load.plan, load.org.budget().reserve(0))?;
+        let pressure = load.org.admission().register(load.ledger.rows());
+        Ok(Self {
+            load,
+            events,
+            lanes: Lanes::new(lane, Arc::clone(&pressure)),
+            pressure,
+            flushed: 0,
+            jobs: JoinSet::new(),
+        })
+    }
+
+    /// Takes rows until the feed ends, then waits for every job. After an error nothing new is
+    /// submitted, but jobs in flight still come to their end.
+    pub(super) async fn run(mut self, messages: mpsc::Receiver<FeedMessage>) -> Result<()> {
+        let mut outcome = self.take(messages).await;
+        if outcome.is_err() {
+            self.load.stop.cancel();
+        }
+        while let Some(ended) = self.jobs.join_next().await {
+            let ended = job_outcome(ended);
+            if ended.is_err() {
+                self.load.stop.cancel();
+                // A job's own failure says more than that the load was stopped.
+                if outcome.as_ref().map_or_else(Error::is_stopped, |()| true) {
+                    outcome = ended;
+                }
+            }
+        }
+        if self.load.stop.is_cancelled() && self.load.ledger.is_open() {
+            // Jobs that were to go on were given up.
+            outcome = outcome.and(Err(LoadError::Stopped.into()));
+        }
+        outcome
+    }
+
+    async fn take(&mut self, mut messages: mpsc::Receiver<FeedMessage>) -> Result<()> {
+        loop {
+            match self.next(&mut messages).await? {
+                Some(FeedMessage::Rows { batch, memory }) => self.batch(batch, memory).await?,
+                Some(FeedMessage::Flush) => {
+                    self.flushed = self.load.ledger.next_ordinal();
+                    self.close_all().await?;
+                }
+                Some(FeedMessage::End) => return self.finish().await,
+                None => return Err(LoadError::Stopped.into()),
+            }
+        }
+    }
+
+    /// The next message of the feed; closes open chunks when their time comes.
+    async fn next(
+        &mut self,
+        messages: &mut mpsc::Receiver<FeedMessage>,
+    ) -> Result<Option<FeedMessage>> {
+        loop {
+            self.release().await?;
+            let load = Arc::clone(&self.load);
+            let changed = load.org.admission().changed().changed();
+            let crowded = load.org.admission().is_crowded()
+                || self.jobs.len() >= TASKS
+                || load.keys.waiting_rows() >= WAITING_ROWS;
+            let deadline = self.lanes.deadline();
+            tokio::select! {
+                biased;
+                () = load.stop.cancelled() => return Ok(None),
+                Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
+                () = self.pressure.should_close() => self.close_largest().await?,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.close_overdue().await?;
+                }
+                message = messages.recv(), if !crowded => return Ok(message),
+                () = changed, if crowded => {}
+            }
+        }
+    }
+
+    /// Submits what is open, and what waits for keys in flight as they become free.
+    async fn finish(&mut self) -> Result<()> {
+        self.close_all().await?;
+        loop {
+            self.release().await?;
+            let load = Arc::clone(&self.load);
+            if self.jobs.is_empty() || load.keys.waiting_rows() == 0 {
+                self.close_all().await?;
+            }
+            if self.lanes.is_empty() && load.keys.waiting_rows() == 0 {
+                return Ok(());
+            }
+            let deadline = self.lanes.deadline();
+            tokio::select! {
+                biased;
+                () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
+                Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
+                () = self.pressure.should_close() => self.close_largest().await?,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.close_overdue().await?;
+                }
+            }
+        }
+    }
+
+    async fn batch(&mut self, batch: FeedBatch, mut memory: Reservation) -> Result<()> {
+        let (batch, bytes, checkpoints) = batch.into_parts();
+        let rows = batch.num_rows();
+        let first = self.load.ledger.read(rows, bytes, &checkpoints);
+        let mut from = 0;
+        while from < rows {
+            // Rows that waited for a key are older.
+            self.release().await?;
+            if self.load.stop.is_cancelled() {
+                return Err(LoadError::Stopped.into());
+            }
+            let slice = batch.slice(from, ROWS_AT_ONCE.min(rows - from));
+            let ordinal = first + from as u64;
+            from += slice.num_rows();
+            let bytes = if from < rows {
+                batch_bytes(&slice)
+            } else {
+                usize::MAX
+            };
+            let memory = memory.split(bytes);
+            self.rows(ordinal, slice, memory).await?;
+            tokio::task::consume_budget().await;
+        }
+        Ok(())
+    }
+
+    /// Takes rows into their lane, closing chunks as they fill.
+    async fn rows(&mut self, first: u64, batch: RecordBatch, memory: Reservation) -> Result<()> {
+        let coerced = self.load.plan.coercion.apply(&batch)?;
+        let rows = batch.num_rows();
+        let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
+        self.load.ledger.rows().push(first, batch, memory);
+        let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
+        let lane = self.lane(LaneId::ALL)?;
+        let pushed = lane.push(&coerced.batch, RowOrdinals::From(first), skip)?;
+        let oversized = pushed.oversized;
+        let mut rejects: Vec<RejectedRow> = coerced
+            .rejects
+            .into_iter()
+            .chain(oversized)
+            .map(|(row, reason)| RejectedRow {
+                ordinal: first + row as u64,
+                reason: Arc::new(reason),
+                job_id: None,
+            })
+            .collect();
+        rejects.sort_by_key(|row| row.ordinal);
+        let nulls = self.nulls_left(&coerced.batch, first, &rejects);
+        self.load.ledger.nulls_left(nulls);
+        let fresh = RowSet::from(first..first + rows as u64);
+        self.lane(LaneId::ALL)?.note(fresh, rejects);
+        let cells = self.load.org.budget().reserve(new_bytes);
+        self.pushed(LaneId::ALL, pushed.closed, cells).await
+    }
+
+    /// Submits the chunks that rows closed as they came; `cells` is the memory of those rows' cells.
+    async fn pushed(&mut self, id: LaneId, closed: Vec<Chunk>, cells: Reservation) -> Result<()> {
+        for chunk in closed {
+            let departing = self.lane(id)?.depart(chunk);
+            self.submit(departing).await?;
+        }
+        let lane = self.lane(id)?;
+        lane.keep(cells);
+        let full = lane.is_full();
+        self.lanes.report();
+        if full { self.close(id).await } else { Ok(()) }
+    }
+
+    fn lane(&mut self, id: LaneId) -> Result<&mut Lane> {
+        let lane = self.lanes.get_mut(id);
+        lane.ok_or_else(|| Error::system("a lane of the load is gone; please report this"))
+    }
+
+    /// Nulls of the rows that are sent, where they leave what a record has.
+    fn nulls_left(&self, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
+        let plan = &self.load.plan;
+        let changes = matches!(
+            plan.target.operation,
+            Operation::Update | Operation::Upsert { .. }
+        );
+        if !changes || plan.values.null_handling != NullHandling::Leave {
+            return 0;
+        }
+        let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
+        let nulls = cells.columns().iter().map(|column| {
+            let rejected = rejected.clone().filter(|row| column.is_null(*row));
+            column.null_count() - rejected.count()
+        });
+        nulls.sum::<usize>() as u64
+    }
+
+    async fn close_all(&mut self) -> Result<()> {
+        for id in self.lanes.open() {
+            self.close(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn close_overdue(&mut self) -> Result<()> {
+        for id in self.lanes.overdue(Instant::now()) {
+            self.close(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn close_largest(&mut self) -> Result<()> {
+        match self.lanes.largest() {
+            Some(id) => self.close(id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the open chunk of a lane, if there is one.
+    async fn close(&mut self, id: LaneId) -> Result<()> {
+        let departing = self.lane(id)?.close();
+        self.lanes.report();
+        match departing {
+            Some(departing) => self.submit(departing).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn submit(&mut self, departing: Departing) -> Result<()> {
+        // Said before the long work: it will give memory back by itself.
+        let staging = self.load.org.admission().staging();
+        let Departing {
+            chunk,
+            rows,
+            rejects,
+            cells,
+        } = departing;
+        let closed = Closed {
+            chunk,
+            merged: Vec::new(),
+            keys: None,
+            rows,
+            rejects,
+            cells,
+            staging,
+        };
+        let closed = merge(&self.load, closed).await?;
+        let (load, events) = (Arc::clone(&self.load), self.events.clone());
+        self.jobs.spawn(submit(load, closed, events));
+        Ok(())
+    }
+}
+
+/// Merges the rows of each key into one, and holds those back whose key is in flight. The work is
+/// done aside, as it takes long for a full chunk, and no lock is held meanwhile: only this load
+/// sends keys, and a key that becomes free frees the rows that wait for it.
+async fn merge(load: &Arc<Load>, closed: Closed) -> Result<Closed> {
+    if load.plan.coercion.key().is_none() {
+        return Ok(closed);
+    }
+    let load = Arc::clone(load);
+    let merging = spawn_blocking(move || merged(&load, closed));
+    merging.await.map_err(LoadError::from)?
+}
+
+fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {
+    let Some(key) = load.plan.coercion.key() else {
+        return Ok(closed);
+    };
+    let keyed = closed.chunk.by_key(key)?;
+    let blocked = load.keys.blocked(&keyed);
+    let merged = keyed.merge(&blocked)?;
+    let waiting = merged.waiting.iter().map(|waiting| waiting.row);
+    // The row store is told of each row once.
+    let waiting: RowSet = waiting.filter(|row| closed.rows.contains(*row)).collect();
+    load.ledger.rows().close(&waiting);
+    closed.rows.remove_all(&waiting);
+    // Rows too long to be merged into one wait for a row that is sent now.
+    closed.keys = Some(load.keys.send(merged.keys));
+    load.keys.wait(merged.waiting);
+    closed.chunk = merged.chunk;
+    closed.merged = merged.merged;
+    Ok(closed)
+}
+
+fn job_outcome(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|error| Err(LoadError::from(error).into()))
+}
+
+/// True for the rows that are not sent; `None` if all are.
+fn skip_mask(rows: usize, skipped: impl Iterator<Item = usize>) -> Option<BooleanBuffer> {
+    let mut skipped = skipped.peekable();
+    skipped.peek()?;
+    let mut mask = BooleanBufferBuilder::new(rows);
+    mask.append_n(rows, false);
+    for row in skipped {
+        mask.set_bit(row, true);
+    }
+    Some(mask.finish())
+}

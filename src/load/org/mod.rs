@@ -1,0 +1,123 @@
+//! One connection to an org, and what all its loads share: job slots and memory.
+
+mod admission;
+mod budget;
+mod read_at;
+mod rows;
+mod signal;
+
+pub(super) use admission::{OpenChunk, Staging};
+pub(super) use budget::Budget;
+pub use budget::Reservation;
+pub(super) use rows::RowStore;
+pub use rows::RowsError;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+use crate::bulk::{Client, Credentials};
+use crate::error::{Error, Result};
+use crate::options::OrgOptions;
+
+use admission::Admission;
+
+/// A Salesforce org to load into: the session, the job slots, the memory budget.
+///
+/// Cheap to clone; all loads of a process should share one, since limits are counted here.
+#[derive(Debug, Clone)]
+pub struct Org {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    options: OrgOptions,
+    admission: Arc<Admission>,
+    runtime: Arc<RuntimeEnv>,
+    jobs: AtomicU64,
+    batches: AtomicU64,
+}
+
+impl Org {
+    /// Logs in with `credentials`.
+    ///
+    /// # Errors
+    /// A config error if an option is out of range or Salesforce refuses the credentials, a
+    /// transient one if it cannot be reached.
+    pub async fn connect(credentials: Credentials, options: OrgOptions) -> Result<Self> {
+        options.validate()?;
+        let client = Client::connect(credentials).await?;
+        Self::new(client, options)
+    }
+
+    /// An org reached through a client that is logged in.
+    ///
+    /// # Errors
+    /// A config error if an option is out of range.
+    pub fn new(client: Client, options: OrgOptions) -> Result<Self> {
+        options.validate()?;
+        let admission = Admission::new(&options);
+        let runtime = admission.budget().runtime().map_err(|error| {
+            Error::system(format!("DataFusion's runtime could not be made: {error}"))
+        })?;
+        let inner = Inner {
+            client,
+            options,
+            admission: Arc::new(admission),
+            runtime,
+            jobs: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The HTTP client.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The options of the process.
+    pub fn options(&self) -> &OrgOptions {
+        &self.inner.options
+    }
+
+    /// Bytes of waiting rows that went to disk so far, over all loads.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.inner.admission.spilled()
+    }
+
+    /// Jobs that reached their end so far, and the internal batches of them, over all loads.
+    pub fn ended_jobs(&self) -> (u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.inner.jobs), read(&self.inner.batches))
+    }
+
+    /// Bytes that the loads have reserved of the memory budget now.
+    pub fn reserved_bytes(&self) -> usize {
+        self.budget().used()
+    }
+
+    pub(super) fn job_ended(&self, batches: u64) {
+        self.inner.jobs.fetch_add(1, Ordering::Relaxed);
+        self.inner.batches.fetch_add(batches, Ordering::Relaxed);
+    }
+
+    /// What must wait, and for what.
+    pub(super) fn admission(&self) -> &Arc<Admission> {
+        &self.inner.admission
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        self.inner.admission.budget()
+    }
+
+    /// A DataFusion runtime whose operators draw from the memory budget.
+    pub(super) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.inner.runtime
+    }
+}

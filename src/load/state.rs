@@ -1,0 +1,38 @@
+//! What the tasks of a running load work with.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::bulk::Client;
+
+use super::Org;
+use super::intake::Keys;
+use super::ledger::Ledger;
+use super::plan::Plan;
+
+/// The parts of a running load, one for each concern.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// What all loads share.
+    pub(super) org: Org,
+    /// Counts the calls of this load beside those of the org.
+    pub(super) client: Client,
+    pub(super) plan: Arc<Plan>,
+    pub(super) ledger: Ledger,
+    pub(super) keys: Keys,
+    pub(super) stop: CancellationToken,
+}
+
+impl Load {
+    pub(super) fn new(org: &Org, plan: Arc<Plan>, stop: CancellationToken) -> Self {
+        Self {
+            client: org.client().scoped(),
+            keys: Keys::new(org.budget()),
+            org: org.clone(),
+            plan,
+            ledger: Ledger::new(),
+            stop,
+        }
+    }
+}
