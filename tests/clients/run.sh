@@ -5,7 +5,7 @@
 #   and airbyte-cdk's own checks read its spec; PyAirbyte loads a simulated org through it;
 # - simple-salesforce and jsforce, which know Salesforce, load the simulated org by themselves.
 #
-#   cargo build --release && tests/clients/run.sh target/release/destination-salesforce
+#   cargo build && tests/clients/run.sh target/debug/destination-salesforce
 #
 # A second argument is the directory of lines that `AIRBYTE_LINES_DIR=DIRECTORY cargo test` left.
 # Needs Python 3.11 or 3.12 and PyPI; on Debian it installs what Python lacks. jsforce runs only

@@ -22,7 +22,7 @@ from simulator import Org, simulated_org
 NAME = "destination-salesforce"
 ROOT = Path(__file__).resolve().parents[2]
 # What Airbyte's own connector publishes.
-PUBLISHED = ROOT / "tests/data/protocol/spec_expected.json"
+PUBLISHED = ROOT / "crates/destination/tests/data/protocol/spec_expected.json"
 LOGIN = {
     "client_id": "your_consumer_key",
     "client_secret": "your_consumer_secret",

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::login::AuthType;
-use super::null_is_default;
+use crate::platform::{null_is_default, read_file};
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::options::{
@@ -63,7 +63,7 @@ impl Config {
     /// # Errors
     /// A config error that names the path, or the key and what is allowed.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(&super::read_file("config", path)?)
+        Self::parse(&read_file("config", path)?)
     }
 
     fn parse(json: &[u8]) -> Result<Self> {

@@ -1,6 +1,7 @@
 //! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
 //! batches on. Neither waits for Salesforce but through the bounds of their channels.
 
+mod pending;
 mod read;
 mod shared;
 
@@ -15,17 +16,16 @@ use serde::de::IgnoredAny;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::Failure;
-use super::message::StreamDescriptor;
-use super::protocol::{Line, MessageDecoder, MessageType};
-use super::state::{Scope, State};
-use super::status::StreamStatus;
+use crate::failure::Failure;
+use crate::protocol::{
+    Line, MessageDecoder, MessageType, Scope, State, StreamDescriptor, StreamStatus,
+};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::load::{Feed, FeedBatch};
 use arrow_salesforce_decode::LineSplitter;
 
 use read::{BLOCK_BYTES, Block, read_blocks};
-pub(super) use shared::Shared;
+pub(crate) use shared::Shared;
 
 /// Blocks on their way between the two threads.
 const BLOCKS: usize = 4;
@@ -42,7 +42,7 @@ const GARBAGE_LOGGED: u64 = 10;
 
 /// What the input knows of one stream.
 #[derive(Debug)]
-pub(super) struct InputStream {
+pub(crate) struct InputStream {
     descriptor: StreamDescriptor,
     schema: SchemaRef,
     /// Absent once the input has ended.
@@ -58,7 +58,7 @@ pub(super) struct InputStream {
 }
 
 impl InputStream {
-    pub(super) fn new(descriptor: StreamDescriptor, schema: SchemaRef, feed: Feed) -> Self {
+    pub(crate) fn new(descriptor: StreamDescriptor, schema: SchemaRef, feed: Feed) -> Self {
         Self {
             descriptor,
             schema,
@@ -83,7 +83,7 @@ struct Mark {
 
 /// The two threads, from outside.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     shared: Arc<Shared>,
     blocks: SyncSender<Block>,
     ended: oneshot::Receiver<Option<Failure>>,
@@ -94,7 +94,7 @@ impl Input {
     ///
     /// # Errors
     /// A system error if a thread cannot be started.
-    pub(super) fn start(
+    pub(crate) fn start(
         source: impl Read + Send + 'static,
         decoder: MessageDecoder,
         streams: Vec<InputStream>,
@@ -130,7 +130,7 @@ impl Input {
     }
 
     /// Ends reading soon, and stops the loads: their jobs in flight still end.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.shared.stop.cancel();
         match self.blocks.try_send(Block::Wake) {
             // A full channel has a block for the other thread to wake up by.
@@ -142,7 +142,7 @@ impl Input {
     ///
     /// # Errors
     /// A system error if the decoding thread died.
-    pub(super) async fn ended(&mut self) -> Result<Option<Failure>> {
+    pub(crate) async fn ended(&mut self) -> Result<Option<Failure>> {
         (&mut self.ended).await.map_err(|_| {
             Error::system("reading records stopped without a reason; report it, it is a defect")
         })

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use super::message::{Message, Output};
+use crate::protocol::message::{Message, Output};
 
 /// Sends this process's events to `output` as LOG messages, from now on. What they hold at least
 /// is the level in the environment variable `LOG_LEVEL`, `INFO` by default.
@@ -103,8 +103,8 @@ impl Visit for Text {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::testing::Buffer;
     use super::*;
+    use crate::protocol::message::testing::Buffer;
 
     #[test]
     fn events_become_log_messages_from_the_level_up() {

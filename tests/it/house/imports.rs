@@ -96,8 +96,7 @@ fn is_reexport(tokens: &[Token], at: usize) -> bool {
 fn tree(tokens: &[Token], base: &CratePath, found: &mut Vec<Import>) -> usize {
     let mut path = base.clone();
     let mut at = 0;
-    loop {
-        let Some(token) = tokens.get(at) else { break };
+    while let Some(token) = tokens.get(at) {
         if token.is("{") {
             let length = group_length(&tokens[at..]);
             let mut inside = &tokens[at + 1..at + length - 1];

@@ -30,7 +30,6 @@ fn every_dependency_is_used() {
 }
 
 #[test]
-#[ignore = "while packages take their parts of the workspace"]
 fn a_package_holds_the_files_it_includes() {
     let metadata = metadata();
     let mut wrong = Vec::new();

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::null_is_default;
 use super::{absent_if_empty, empty, parse_url, required, typed};
+use crate::platform::null_is_default;
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::reject::airbyte::{Envelope, FileType, Flattening};
 use arrow_salesforce::reject::{Compression, RejectConfig, RejectFormat};

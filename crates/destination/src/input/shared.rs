@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::pending::PendingStates;
+use super::pending::PendingStates;
 
 /// What is read so far, and whether to go on.
 #[derive(Debug, Default)]

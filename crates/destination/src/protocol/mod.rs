@@ -1,5 +1,12 @@
-//! The Airbyte protocol: what comes in messages.
+//! The Airbyte protocol: messages that come and go, and the catalog that says what to make of them.
 
+pub(crate) mod catalog;
 mod decode;
+pub(crate) mod message;
+mod state;
+mod status;
 
 pub use decode::{CatalogError, Line, MessageDecoder, MessageType, StreamSchema};
+pub(crate) use message::StreamDescriptor;
+pub(crate) use state::{Scope, State, Statistics};
+pub(crate) use status::StreamStatus;

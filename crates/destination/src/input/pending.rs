@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::state::{State, Statistics};
+use crate::protocol::{State, Statistics};
 use arrow_salesforce::load::{Counts, Reservation};
 
 /// The states on their way, by the id of their marks, in the order received.
 #[derive(Debug, Default)]
-pub(super) struct PendingStates {
+pub(crate) struct PendingStates {
     states: Mutex<BTreeMap<u64, Pending>>,
 }
 
@@ -26,7 +26,7 @@ struct Pending {
 
 impl PendingStates {
     /// Keeps a state, which takes `memory`, until `streams` streams have told its mark.
-    pub(super) fn keep(&self, id: u64, state: State, streams: usize, memory: Option<Reservation>) {
+    pub(crate) fn keep(&self, id: u64, state: State, streams: usize, memory: Option<Reservation>) {
         let pending = Pending {
             state,
             streams,
@@ -38,7 +38,7 @@ impl PendingStates {
 
     /// A stream has told the mark `id`. Answers the state, with what became of the rows of all its
     /// streams, if this was the last one; `Err` if no state waits for the mark.
-    pub(super) fn told(&self, id: u64, counts: Counts) -> Result<Option<(State, Statistics)>, ()> {
+    pub(crate) fn told(&self, id: u64, counts: Counts) -> Result<Option<(State, Statistics)>, ()> {
         let mut states = self.lock();
         let pending = states.get_mut(&id).ok_or(())?;
         pending.streams -= 1;
@@ -51,7 +51,7 @@ impl PendingStates {
     }
 
     /// How many states are kept.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::message::StreamDescriptor;
+use crate::protocol::StreamDescriptor;
 use arrow_salesforce::load::{LoadReport, Org};
 
 /// A sync so far, over all streams.

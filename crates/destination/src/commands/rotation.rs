@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::config::Config;
-use super::message::{Message, Output};
+use crate::config::Config;
+use crate::protocol::message::{Message, Output};
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::Result;
 

@@ -2,20 +2,20 @@
 
 use serde::Deserialize;
 
-use super::message::StreamDescriptor;
+use super::StreamDescriptor;
 
 /// The part of a TRACE message that ends streams.
 #[derive(Debug, Deserialize)]
-pub(super) struct StreamStatus {
+pub(crate) struct StreamStatus {
     /// The stream it is about.
-    pub(super) stream_descriptor: StreamDescriptor,
+    pub(crate) stream_descriptor: StreamDescriptor,
     /// `STARTED`, `RUNNING`, `COMPLETE` or `INCOMPLETE`.
-    pub(super) status: String,
+    pub(crate) status: String,
 }
 
 impl StreamStatus {
     /// The status in a TRACE message; none in one of another kind.
-    pub(super) fn read(line: &[u8]) -> Option<Self> {
+    pub(crate) fn read(line: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Message {
             trace: Trace,

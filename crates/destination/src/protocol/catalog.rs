@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::message::StreamDescriptor;
-use super::{Failure, Failures, null_is_default};
+use super::StreamDescriptor;
+use crate::failure::{Failure, Failures};
+use crate::platform::{null_is_default, read_file};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::object::Operation;
 
@@ -32,8 +33,8 @@ pub(crate) struct CatalogStream {
 ///
 /// # Errors
 /// A config error that names the path, or the stream and what is wrong with it.
-pub(super) fn read(path: &Path) -> Result<Vec<CatalogStream>, Failure> {
-    parse(&super::read_file("catalog", path)?)
+pub(crate) fn read(path: &Path) -> Result<Vec<CatalogStream>, Failure> {
+    parse(&read_file("catalog", path)?)
 }
 
 /// Lets streams that delete bypass the recycle bin.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::message::StreamDescriptor;
+use super::StreamDescriptor;
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::load::Counts;
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::Config;
-use super::message::{ConnectionStatus, Message, Output};
 use super::rotation;
+use crate::config::Config;
+use crate::protocol::message::{ConnectionStatus, Message, Output};
 use arrow_salesforce::bulk::{BulkError, Client, Limit, Limits, Organization};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::object::{self, ListedObject};

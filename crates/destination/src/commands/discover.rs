@@ -8,9 +8,9 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::config::Config;
-use super::message::{DestinationCatalog, Message, Output};
 use super::rotation;
+use crate::config::Config;
+use crate::protocol::message::{DestinationCatalog, Message, Output};
 use arrow_salesforce::bulk::{COMPOSITE_REQUESTS, Client, Described};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::object::{self, Field, FieldType, ListedObject, ObjectSchema};

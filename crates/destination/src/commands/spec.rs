@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::message::{Message, Output};
+use crate::protocol::message::{Message, Output};
 use arrow_salesforce::error::{Error, Result};
 
 /// The specification: Airbyte's own for this destination, then the settings that only this one has.
@@ -21,9 +21,9 @@ pub(super) fn run(output: &Output) -> Result<()> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::config::tests::{config_keys, parse, s3_keys, valid};
-    use super::super::message::testing::Buffer;
     use super::*;
+    use crate::config::tests::{config_keys, parse, s3_keys, valid};
+    use crate::protocol::message::testing::Buffer;
     use arrow_salesforce::options::{
         LoadOptions, MAX_JOB_BYTES_LIMIT, MIN_JOB_BYTES_LIMIT, MIN_MEMORY, OrgOptions,
     };

@@ -3,6 +3,8 @@
 //! Everything that can be known before the first record is checked before it is read: config,
 //! catalog, login, objects and their fields, the place for rejected records.
 
+mod summary;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,19 +13,18 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::catalog::{self, CatalogStream};
-use super::config::Config;
-use super::input::{Input, InputStream, Shared};
-use super::message::{Message, Output, StreamDescriptor};
-use super::protocol::{MessageDecoder, StreamSchema};
 use super::rotation;
-use super::state::{Scope, State, Statistics};
-use super::summary::{self, Totals};
-use super::{Failure, Failures};
+use crate::config::Config;
+use crate::failure::{Failure, Failures};
+use crate::input::{Input, InputStream, Shared};
+use crate::protocol::catalog::{self, CatalogStream};
+use crate::protocol::message::{Message, Output};
+use crate::protocol::{MessageDecoder, Scope, State, Statistics, StreamDescriptor, StreamSchema};
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::load::{Counts, Event, Events, Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
 use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
+use summary::Totals;
 
 /// Time between two lines of the log about progress, at least.
 const PROGRESS: Duration = Duration::from_secs(10);
