@@ -131,7 +131,7 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: String,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) state: JobState,
     pub(crate) created: DateTime<Utc>,
     pub(crate) modified: DateTime<Utc>,
@@ -164,7 +164,7 @@ impl Job {
         let now = Utc::now();
         Job {
             id,
-            settings,
+            settings: Arc::new(settings),
             state: JobState::Open,
             created: now,
             modified: now,
@@ -224,7 +224,7 @@ impl Job {
             external_id,
             api_version,
             ..
-        } = &self.settings;
+        } = &*self.settings;
         let mut info = json!({
             "id": self.id,
             "operation": operation.name(),

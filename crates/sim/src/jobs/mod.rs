@@ -3,6 +3,7 @@
 mod calls;
 pub(crate) mod job;
 mod process;
+mod read;
 mod request;
 mod results;
 mod rows;

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::job::{Data, JobState, Operation, Outcome};
+use super::job::{Data, JobState, Outcome};
+use super::read;
 use super::rows::{Checked, Rules, TRANSACTION_ROWS, Task};
 use super::store::Jobs;
 use crate::SimOptions;
-use crate::csv::{self, File, Refused};
+use crate::csv::Refused;
 use crate::faults::Action;
-use crate::org::Field;
-use crate::org::columns::{self, Column};
 use crate::org::table::Upload;
 
 /// Records of an internal batch.
@@ -139,100 +138,44 @@ fn order_seed(options: &SimOptions, id: &str) -> Option<u64> {
         .then(|| xxh3_64_with_seed(id.as_bytes(), seed))
 }
 
-/// Reads the file of a job. If that fails, so does the job.
+/// Reads the file of a job and registers it. If that fails, so does the job.
 fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
-    let (object, operation, external_id, delimiter, crlf, faults) = {
+    let (settings, faults) = {
         let state = jobs.state();
         let job = state.jobs.get(id)?;
-        let settings = &job.settings;
-        (
-            Arc::clone(&settings.object),
-            settings.operation,
-            settings.external_id,
-            settings.delimiter,
-            settings.crlf,
-            job.faults.clone(),
-        )
+        (Arc::clone(&job.settings), job.faults.clone())
     };
-    let read = String::from_utf8(raw)
-        .map_err(|error| Refused {
-            reason: "InvalidBatch : Failed to parse CSV. Not UTF-8".to_owned(),
-            text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        })
-        .and_then(|text| File::parse(text, delimiter, crlf));
-    let found = read.and_then(|file| {
-        let mut header = Vec::new();
-        csv::split(file.header(), delimiter, &mut header);
-        let columns = columns::columns(&jobs.org.schema, &object, &header)
-            .and_then(|columns| check_needs(&object.fields, operation, external_id, columns));
-        match columns {
-            Ok(columns) => Ok(Upload { file, columns }),
-            Err(reason) => Err(Refused {
-                reason,
-                text: file.into_text(),
-            }),
-        }
-    });
-    match found {
-        Ok(upload) => {
-            let upload = Arc::new(upload);
-            let (upload_number, generation) = {
-                let mut table = jobs.org.table(&object.name)?;
-                (table.add_upload(&upload), table.generation())
-            };
-            jobs.with_job(id, |job| {
-                job.rows = upload.file.rows();
-                job.outcomes.resize_with(job.rows, || None);
-                job.data = Data::Rows(Arc::clone(&upload));
-            })?;
-            let task = Task {
-                object,
-                operation,
-                external_id,
-                faults,
-                job_id: id.to_owned(),
-            };
-            let rules = Rules::new(jobs, task, &upload, upload_number);
-            Some(Prepared {
-                upload,
-                rules,
-                generation,
-                seed: order_seed(&jobs.options(), id),
-            })
-        }
+    let upload = match read::upload(&jobs.org.schema, &settings, raw) {
+        Ok(upload) => Arc::new(upload),
         Err(Refused { reason, text }) => {
             jobs.with_job(id, |job| job.data = Data::Raw(text.into_bytes()))?;
             finish(jobs, id, JobState::Failed, Some(reason));
-            None
+            return None;
         }
-    }
-}
-
-/// Checks that an operation has the columns that it needs.
-fn check_needs(
-    fields: &[Field],
-    operation: Operation,
-    external_id: Option<usize>,
-    columns: Vec<Column>,
-) -> Result<Vec<Column>, String> {
-    let has = |name: &str| {
-        columns
-            .iter()
-            .any(|column| fields[column.field()].name == name)
     };
-    match (operation, external_id) {
-        (Operation::Upsert, Some(field))
-            if fields[field].name != "Id" && !has(&fields[field].name) =>
-        {
-            let name = &fields[field].name;
-            return Err(format!("InvalidBatch : Field name not found : {name}"));
-        }
-        (Operation::Delete | Operation::HardDelete, _) if columns.len() != 1 || !has("Id") => {
-            return Err("InvalidBatch : delete batch must contain only ids".to_owned());
-        }
-        _ => {}
-    }
-    Ok(columns)
+    let (upload_number, generation) = {
+        let mut table = jobs.org.table(&settings.object.name)?;
+        (table.add_upload(&upload), table.generation())
+    };
+    jobs.with_job(id, |job| {
+        job.rows = upload.file.rows();
+        job.outcomes.resize_with(job.rows, || None);
+        job.data = Data::Rows(Arc::clone(&upload));
+    })?;
+    let options = jobs.options();
+    let seed = order_seed(&options, id);
+    let task = Task {
+        job_id: id.to_owned(),
+        settings,
+        faults,
+        options,
+    };
+    Some(Prepared {
+        rules: Rules::new(task, &upload, upload_number),
+        upload,
+        generation,
+        seed,
+    })
 }
 
 /// Whether the next batch may be processed; if so, it is counted.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Sim, SimOptions};
 
+mod docs;
 mod faults;
 mod jobs;
 mod metadata;

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::cells::Cells;
 use self::keys::{Key, KeyCheck, Keys};
-use super::job::{Operation, Outcome};
+use super::job::{Operation, Outcome, Settings};
 use super::store::Jobs;
 use crate::SimOptions;
 use crate::faults::Action;
@@ -36,11 +36,11 @@ const FAILED_WITH_ID: f64 = 0.5;
 /// What a job does with its rows.
 #[derive(Debug)]
 pub(crate) struct Task {
-    pub(crate) object: Arc<Object>,
-    pub(crate) operation: Operation,
-    pub(crate) external_id: Option<usize>,
-    pub(crate) faults: Vec<Action>,
     pub(crate) job_id: String,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) faults: Vec<Action>,
+    /// As they are when the job is processed.
+    pub(crate) options: Arc<SimOptions>,
 }
 
 /// The rules for the rows of one job.
@@ -52,10 +52,9 @@ pub(crate) struct Rules {
     cells: Cells,
     upload: Arc<Upload>,
     upload_number: u32,
-    faults: Vec<Action>,
-    job_id: String,
-    options: Arc<SimOptions>,
+    /// The share of failed rows, whose record is known, that show its Id.
     failed_with_id: f64,
+    task: Task,
     /// Digests of the rows inserted so far, to recognise identical ones.
     inserted: Mutex<HashSet<u64>>,
 }
@@ -92,37 +91,34 @@ impl Checked {
 }
 
 impl Rules {
-    pub(crate) fn new(jobs: &Jobs, task: Task, upload: &Arc<Upload>, upload_number: u32) -> Rules {
-        let Task {
+    pub(crate) fn new(task: Task, upload: &Arc<Upload>, upload_number: u32) -> Rules {
+        let Settings {
             object,
             operation,
             external_id,
-            faults,
-            job_id,
-        } = task;
-        let failed_with_id = faults.iter().find_map(|fault| match fault {
+            ..
+        } = &*task.settings;
+        let failed_with_id = task.faults.iter().find_map(|fault| match fault {
             Action::FailedIds { share } => Some(*share),
             _ => None,
         });
-        let options = jobs.options();
+        let check_references = task.options.check_references;
         Rules {
-            keys: Keys::new(&object, operation, external_id, upload),
-            cells: Cells::new(&object, operation, upload, options.check_references),
-            object,
-            operation,
+            keys: Keys::new(object, *operation, *external_id, upload),
+            cells: Cells::new(object, *operation, upload, check_references),
+            object: Arc::clone(object),
+            operation: *operation,
             upload: Arc::clone(upload),
             upload_number,
-            faults,
-            job_id,
-            options,
             failed_with_id: failed_with_id.unwrap_or(FAILED_WITH_ID),
+            task,
             inserted: Mutex::default(),
         }
     }
 
     /// Whether bad rows make the good rows of their transaction fail.
     pub(crate) fn bad_rows_spread(&self) -> bool {
-        self.faults.contains(&Action::TooManyRetries {})
+        self.task.faults.contains(&Action::TooManyRetries {})
     }
 
     /// Checks the values of a row, and the records that it refers to.
@@ -133,13 +129,13 @@ impl Rules {
             KeyCheck::Good(key) => (key, None),
             KeyCheck::Bad(key, error) => (key, Some(error)),
             KeyCheck::Blank(error) => {
-                vanishes = self.options.blank_keys_vanish;
+                vanishes = self.task.options.blank_keys_vanish;
                 (Key::None, Some(error))
             }
         };
         let SimOptions {
             seed, fail_rate, ..
-        } = *self.options;
+        } = *self.task.options;
         let error = self
             .fault(jobs, row, entry.digest)
             .or_else(|| self.cells.error(&jobs.org, values))
@@ -152,15 +148,15 @@ impl Rules {
             vanishes,
             key,
             masters: self.cells.masters(&jobs.org, values),
-            refuse_if_identical: self.options.refuse_duplicates && drawn < IDENTICAL_REFUSED,
+            refuse_if_identical: self.task.options.refuse_duplicates && drawn < IDENTICAL_REFUSED,
             entry,
         }
     }
 
     /// The error that a fault gives a row.
     fn fault(&self, jobs: &Jobs, row: usize, digest: u64) -> Option<String> {
-        let seed = self.options.seed;
-        self.faults.iter().find_map(|fault| {
+        let seed = self.task.options.seed;
+        self.task.faults.iter().find_map(|fault| {
             let (hit, error, attempts) = match fault {
                 Action::LockRows { share, attempts } => (*share, LOCKED, *attempts),
                 Action::FailRows {
@@ -172,7 +168,7 @@ impl Rules {
             };
             let hit = match attempts {
                 None => {
-                    let drawn = xxh3_64_with_seed(self.job_id.as_bytes(), seed ^ row as u64);
+                    let drawn = xxh3_64_with_seed(self.task.job_id.as_bytes(), seed ^ row as u64);
                     share(drawn, seed) < hit
                 }
                 Some(attempts) => {
@@ -193,7 +189,7 @@ impl Rules {
         let record = found.as_ref().ok().copied().flatten();
         let digest = row.entry.digest;
         self.save(org, table, row, found).unwrap_or_else(|error| {
-            let shows_id = share(digest, self.options.seed ^ 1) < self.failed_with_id;
+            let shows_id = share(digest, self.task.options.seed ^ 1) < self.failed_with_id;
             Outcome::Failed {
                 error: error.into(),
                 record: record.filter(|_| shows_id),
