@@ -82,7 +82,7 @@ async fn load(target: &Target, operation: Operation, columns: &[&str], rows: &[R
         report.accepted + report.merged + report.rejected,
         "{report}"
     );
-    assert_eq!(target.org.held_bytes(), 0, "memory was not given back");
+    assert_eq!(target.org.reserved_bytes(), 0, "memory was not given back");
     report
 }
 
@@ -388,7 +388,7 @@ async fn waiting_rows_do_not_need_memory() {
 
     assert_eq!(report.accepted + report.merged, 30_000, "{report}");
     assert!(report.spilled > 0, "{report}");
-    assert_eq!(org.held_bytes(), 0);
+    assert_eq!(org.reserved_bytes(), 0);
     let names = records(&sim).await;
     for key in 0..5_000_usize {
         let last = 25_000 + key;
