@@ -180,7 +180,7 @@ pub struct WaitingRow {
     pub row: u64,
 }
 
-/// What tells a row from others, in 128 bits: so many that no two keys of a load share them.
+/// What distinguishes a row from others, in 128 bits: so many that no two keys of a load share them.
 ///
 /// Made of the normal form of a row's key or, where rows have none, of the canonical form of its
 /// cells.
@@ -188,7 +188,7 @@ pub struct WaitingRow {
 pub struct KeyDigest(u128);
 
 impl KeyDigest {
-    /// Of a row with nothing to tell it by: no row that was sent has it.
+    /// Of a row with nothing to distinguish it by: no row that was sent has it.
     pub const NONE: Self = Self(0);
 
     /// The xxh3 of a normal form.

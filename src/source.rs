@@ -77,7 +77,7 @@ pub enum DeclaredType {
     Array,
     /// Several of these types.
     Union,
-    /// Not told.
+    /// Not stated.
     Unknown,
 }
 
@@ -133,7 +133,7 @@ impl DeclaredType {
 /// What the name of a flag column begins with; the name of the column that it is about follows.
 const EXPLICIT_NULL_PREFIX: &str = "_airbyte_null_";
 
-/// The field of the flag column that tells null on purpose from a value left out in `column`.
+/// The field of the flag column that distinguishes null on purpose from a value left out in `column`.
 pub fn explicit_null_flag(column: &str) -> Field {
     let metadata = HashMap::from([(EXPLICIT_NULL_OF.to_owned(), column.to_owned())]);
     let name = format!("{EXPLICIT_NULL_PREFIX}{column}");

@@ -4,27 +4,27 @@
 //! `9.12260031E8`) and values that it could not read as they were sent. A text that is no literal
 //! of the type is therefore its own canonical form.
 
-use super::literal::{CLEAR, LiteralType, Outcome, clean, is_suspicious};
+use super::literal::{CLEAR, LiteralType, Rewrite, clean, is_suspicious};
 use super::number;
 use crate::options::Timezone;
 
 impl LiteralType {
     /// The canonical form of a cell or of its echo; numbers are rounded to `scale` digits. A cell
     /// that clears its field may come back empty.
-    pub(super) fn canonical(self, value: &str, scale: u32, out: &mut String) -> Outcome {
+    pub(super) fn canonical(self, value: &str, scale: u32, out: &mut String) -> Rewrite {
         if value == CLEAR {
-            return Outcome::Null;
+            return Rewrite::Null;
         }
         match self {
             Self::Int | Self::Long => number::canonical(value, 0, out),
             Self::Decimal => number::canonical(value, scale, out),
             Self::Boolean | Self::Date | Self::DateTime | Self::Time => {
                 match self.literal(value, Timezone::default(), out) {
-                    Outcome::Invalid(_) => {
+                    Rewrite::Invalid(_) => {
                         out.clear();
                         text(value, out)
                     }
-                    outcome => outcome,
+                    rewrite => rewrite,
                 }
             }
             Self::Text | Self::MultiPicklist | Self::Base64 => text(value, out),
@@ -33,7 +33,7 @@ impl LiteralType {
 }
 
 /// Text without outer blanks, its line breaks as LF, without characters that XML cannot hold.
-fn text(value: &str, out: &mut String) -> Outcome {
+fn text(value: &str, out: &mut String) -> Rewrite {
     if !value.bytes().any(is_suspicious) {
         return clean_text(value, out);
     }
@@ -41,14 +41,14 @@ fn text(value: &str, out: &mut String) -> Outcome {
     clean(value, &mut cleaned);
     out.push_str(cleaned.trim());
     if out.is_empty() {
-        Outcome::Null
+        Rewrite::Null
     } else {
-        Outcome::Written
+        Rewrite::Written
     }
 }
 
 /// The canonical form of a cell of text whose characters all may stay.
-pub(super) fn clean_text(value: &str, out: &mut String) -> Outcome {
+pub(super) fn clean_text(value: &str, out: &mut String) -> Rewrite {
     let visible = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
     let ends_are_visible = visible(value.as_bytes().first()) && visible(value.as_bytes().last());
     let trimmed = if ends_are_visible {
@@ -57,11 +57,11 @@ pub(super) fn clean_text(value: &str, out: &mut String) -> Outcome {
         value.trim()
     };
     if trimmed.is_empty() || value == CLEAR {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     if trimmed.len() == value.len() {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     out.push_str(trimmed);
-    Outcome::Written
+    Rewrite::Written
 }

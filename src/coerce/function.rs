@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::literal::{CLEAR, LiteralType, Outcome, is_suspicious};
+use super::literal::{CLEAR, LiteralType, Rewrite, is_suspicious};
 use super::number;
 use super::target::Target;
 use super::{CoerceError, canonical};
@@ -22,7 +22,7 @@ use super::{CoerceError, canonical};
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Form {
     /// The literal that is sent: `sf_date(text)`. Where nulls clear fields and the source has a
-    /// column that tells which it states, that is the second argument.
+    /// flag column that says which it states, that is the second argument.
     Literal(Target),
     /// A number without its exponent, any other text as it is: `sf_plain(text)`.
     Plain,
@@ -42,11 +42,11 @@ struct Function {
 pub(super) fn literal(target: Target) -> ScalarUDF {
     let name = format!("sf_{}", target.literal_type.name());
     let text = TypeSignature::Exact(vec![DataType::Utf8]);
-    let told = TypeSignature::Exact(vec![DataType::Utf8, DataType::Boolean]);
+    let with_flag = TypeSignature::Exact(vec![DataType::Utf8, DataType::Boolean]);
     ScalarUDF::new_from_impl(Function {
         name,
         form: Form::Literal(target),
-        signature: Signature::one_of(vec![text, told], Volatility::Immutable),
+        signature: Signature::one_of(vec![text, with_flag], Volatility::Immutable),
     })
 }
 
@@ -117,7 +117,7 @@ impl ScalarUDFImpl for Function {
         let column = text.to_array(rows)?;
         let result = match &self.form {
             Form::Literal(target) => {
-                let explicit = args.args.get(1).map(|told| told.to_array(rows));
+                let explicit = args.args.get(1).map(|flags| flags.to_array(rows));
                 self.literals(target, &column, explicit.transpose()?.as_ref())?
             }
             Form::Plain => rewrite(&column, self.texts(&column)?, |_| None, number::plain)?,
@@ -161,13 +161,13 @@ impl Function {
         let explicit = explicit.map(AsArray::as_boolean);
         let null = |row: usize| match explicit {
             _ if !target.clears() => None,
-            Some(told) if !told.value(row) => None,
+            Some(stated) if !stated.value(row) => None,
             _ => Some(CLEAR),
         };
         if target.literal_type == LiteralType::Text && is_clean(texts) {
             return rewrite(column, texts, null, |value, out| match value {
                 "" | CLEAR => target.literal(value, out),
-                _ if target.admits(value.len()) => Outcome::Same,
+                _ if target.admits(value.len()) => Rewrite::Same,
                 _ => target.literal(value, out),
             });
         }
@@ -209,7 +209,7 @@ fn rewrite(
     column: &ArrayRef,
     texts: &StringArray,
     null: impl Fn(usize) -> Option<&'static str>,
-    convert: impl Fn(&str, &mut String) -> Outcome,
+    convert: impl Fn(&str, &mut String) -> Rewrite,
 ) -> Result<ArrayRef> {
     let mut buffer = String::new();
     let first_changed = (0..texts.len()).find(|row| {
@@ -217,7 +217,7 @@ fn rewrite(
             return null(*row).is_some();
         }
         buffer.clear();
-        convert(texts.value(*row), &mut buffer) != Outcome::Same
+        convert(texts.value(*row), &mut buffer) != Rewrite::Same
     });
     let Some(first_changed) = first_changed else {
         return Ok(Arc::clone(column));
@@ -232,9 +232,9 @@ fn rewrite(
         buffer.clear();
         let value = texts.value(row);
         let cell = match convert(value, &mut buffer) {
-            Outcome::Same => Some(value),
-            Outcome::Written => Some(buffer.as_str()),
-            Outcome::Null | Outcome::Invalid(_) => None,
+            Rewrite::Same => Some(value),
+            Rewrite::Written => Some(buffer.as_str()),
+            Rewrite::Null | Rewrite::Invalid(_) => None,
         };
         append(&mut cells, cell)?;
     }

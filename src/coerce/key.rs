@@ -1,6 +1,6 @@
 //! Keys: which record of Salesforce a row names.
 
-use super::literal::{LiteralType, Outcome};
+use super::literal::{LiteralType, Rewrite};
 use crate::object::{Field, FieldType, RecordId};
 use crate::rows::KeyDigest;
 
@@ -66,16 +66,16 @@ impl KeyForm {
             Self::Number { scale } => (LiteralType::Decimal, *scale),
             Self::Value(field_type) => (LiteralType::of(field_type), 0),
         };
-        let outcome = literal_type.canonical(cell, scale, buffer);
+        let rewrite = literal_type.canonical(cell, scale, buffer);
         if *self == (Self::Text { ignore_case: true }) {
-            match outcome {
-                Outcome::Same => fold(cell, buffer),
+            match rewrite {
+                Rewrite::Same => fold(cell, buffer),
                 _ => fold(&std::mem::take(buffer), buffer),
             }
             return buffer;
         }
-        match outcome {
-            Outcome::Same => cell,
+        match rewrite {
+            Rewrite::Same => cell,
             _ => buffer,
         }
     }

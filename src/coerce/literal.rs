@@ -1,7 +1,7 @@
 //! One function a Salesforce type: text of a value -> its literal, or what is wrong with it.
 //!
-//! These are the only definitions of the types. A literal is what the CSV of a job may hold; no
-//! function answers an empty one.
+//! These are the only definitions of the types. A literal is what the CSV of a job may hold; none
+//! is empty.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use super::{number, temporal};
 use crate::object::FieldType;
 use crate::options::Timezone;
 
-/// What became of the text of one value.
+/// What becomes of the text of one value: its literal, or its canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Rewrite {
     /// The text is a literal as it is.
     Same,
     /// The literal was appended to the buffer.
@@ -24,7 +24,7 @@ pub(super) enum Outcome {
     Invalid(Problem),
 }
 
-/// What is wrong with a value, or with its absence. Never tells the value.
+/// What is wrong with a value, or with its absence. Does not hold the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Problem {
     /// Nothing of the field's type; what was expected.
@@ -66,8 +66,10 @@ pub(super) enum LiteralType {
     Base64,
 }
 
-/// Salesforce clears a field on this text.
-pub(super) const CLEAR: &str = "#N/A";
+/// The cell that clears a field (Bulk API 2.0 Developer Guide, "Prepare CSV Files"). A job's results
+/// show it as an empty cell, or as it was sent; [`Coercion::canonical`](super::Coercion::canonical)
+/// makes null of it.
+pub const CLEAR: &str = "#N/A";
 
 pub(super) const CLEARS: Problem =
     Problem::Type("the text #N/A would clear the field and cannot be written");
@@ -135,11 +137,11 @@ impl LiteralType {
         }
     }
 
-    /// The literal of a text; `out` is empty when called and used when the outcome is `Written`.
+    /// The literal of a text; `out` is empty when called and used when the text is `Written`.
     /// Dates are those of `zone`, as are timestamps without an offset.
-    pub(super) fn literal(self, value: &str, zone: Timezone, out: &mut String) -> Outcome {
+    pub(super) fn literal(self, value: &str, zone: Timezone, out: &mut String) -> Rewrite {
         if value == CLEAR {
-            return Outcome::Invalid(CLEARS);
+            return Rewrite::Invalid(CLEARS);
         }
         match self {
             Self::Text => text(value, out),
@@ -167,12 +169,12 @@ fn is_xml(c: char) -> bool {
 }
 
 /// Any text, line breaks as LF, without characters that XML cannot hold.
-fn text(value: &str, out: &mut String) -> Outcome {
+fn text(value: &str, out: &mut String) -> Rewrite {
     if value.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     if !value.bytes().any(is_suspicious) || value.chars().all(|c| is_xml(c) && c != '\r') {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     clean(value, out);
     finish(out)
@@ -191,16 +193,16 @@ pub(super) fn clean(value: &str, out: &mut String) {
     }
 }
 
-fn finish(out: &str) -> Outcome {
+fn finish(out: &str) -> Rewrite {
     match out {
-        "" => Outcome::Null,
-        CLEAR => Outcome::Invalid(CLEARS),
-        _ => Outcome::Written,
+        "" => Rewrite::Null,
+        CLEAR => Rewrite::Invalid(CLEARS),
+        _ => Rewrite::Written,
     }
 }
 
 /// Text as it is, or a JSON array -> its values joined by `;`.
-fn multi_picklist(value: &str, out: &mut String) -> Outcome {
+fn multi_picklist(value: &str, out: &mut String) -> Rewrite {
     if !value.trim_start().starts_with('[') {
         return text(value, out);
     }
@@ -211,15 +213,15 @@ fn multi_picklist(value: &str, out: &mut String) -> Outcome {
     for value in values.into_iter().map(RawValue::get) {
         let choice = match value.as_bytes().first() {
             Some(b'n') => continue,
-            Some(b'{' | b'[') => return Outcome::Invalid(NOT_LIST),
+            Some(b'{' | b'[') => return Rewrite::Invalid(NOT_LIST),
             Some(b'"') => match serde_json::from_str::<String>(value) {
                 Ok(choice) => choice,
-                Err(_) => return Outcome::Invalid(NOT_LIST),
+                Err(_) => return Rewrite::Invalid(NOT_LIST),
             },
             _ => value.to_owned(),
         };
         if choice.contains(';') {
-            return Outcome::Invalid(SEMICOLON);
+            return Rewrite::Invalid(SEMICOLON);
         }
         if !joined.is_empty() {
             joined.push(';');
@@ -231,14 +233,14 @@ fn multi_picklist(value: &str, out: &mut String) -> Outcome {
 }
 
 /// A word, or a number equal to 0 or 1.
-fn boolean(value: &str, out: &mut String) -> Outcome {
+fn boolean(value: &str, out: &mut String) -> Rewrite {
     if matches!(value, "true" | "false") {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     let value = value.trim();
     let is = |words: [&str; 4]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
     let flag = if value.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     } else if is(["true", "t", "yes", "y"]) {
         true
     } else if is(["false", "f", "no", "n"]) {
@@ -246,25 +248,25 @@ fn boolean(value: &str, out: &mut String) -> Outcome {
     } else {
         match number::bit(value) {
             Some(flag) => flag,
-            None => return Outcome::Invalid(NOT_BOOLEAN),
+            None => return Rewrite::Invalid(NOT_BOOLEAN),
         }
     };
     out.push_str(if flag { "true" } else { "false" });
-    Outcome::Written
+    Rewrite::Written
 }
 
 /// Padded base64, without the blanks and line breaks that mail puts in.
-fn base64(value: &str, out: &mut String) -> Outcome {
+fn base64(value: &str, out: &mut String) -> Rewrite {
     if is_base64(value) {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     out.extend(value.chars().filter(|c| !c.is_ascii_whitespace()));
     if out.is_empty() {
-        Outcome::Null
+        Rewrite::Null
     } else if is_base64(out) {
-        Outcome::Written
+        Rewrite::Written
     } else {
-        Outcome::Invalid(NOT_BASE64)
+        Rewrite::Invalid(NOT_BASE64)
     }
 }
 

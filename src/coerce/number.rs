@@ -1,6 +1,6 @@
 //! Numbers, checked and shifted as text: neither digits nor magnitude pass through a float.
 
-use super::literal::{Outcome, Problem};
+use super::literal::{Problem, Rewrite};
 
 /// Longest number written, in characters: more digits than any double has before or after its
 /// point.
@@ -11,36 +11,36 @@ const NOT_INT: Problem = Problem::Type("not a whole number between -2147483648 a
 const NOT_LONG: Problem = Problem::Type("not a whole number of 64 bits");
 
 /// Any number -> plain decimal text, all digits kept.
-pub(super) fn decimal(text: &str, out: &mut String) -> Outcome {
+pub(super) fn decimal(text: &str, out: &mut String) -> Rewrite {
     if is_plain(text) && text.len() <= MAX_LENGTH {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     let text = text.trim();
     if text.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     match Parts::parse(text) {
-        Some(parts) if parts.write_plain(out) => Outcome::Written,
-        _ => Outcome::Invalid(NOT_DECIMAL),
+        Some(parts) if parts.write_plain(out) => Rewrite::Written,
+        _ => Rewrite::Invalid(NOT_DECIMAL),
     }
 }
 
 /// A number with an exponent -> plain decimal text; any other text as it is.
-pub(super) fn plain(text: &str, out: &mut String) -> Outcome {
-    if text.contains(['e', 'E']) && decimal(text, out) == Outcome::Written {
-        Outcome::Written
+pub(super) fn plain(text: &str, out: &mut String) -> Rewrite {
+    if text.contains(['e', 'E']) && decimal(text, out) == Rewrite::Written {
+        Rewrite::Written
     } else {
-        Outcome::Same
+        Rewrite::Same
     }
 }
 
 /// A whole number of 32 bits -> digits.
-pub(super) fn int(text: &str, out: &mut String) -> Outcome {
+pub(super) fn int(text: &str, out: &mut String) -> Rewrite {
     whole(text, out, NOT_INT, |digits| digits.parse::<i32>().is_ok())
 }
 
 /// A whole number of 64 bits -> digits.
-pub(super) fn long(text: &str, out: &mut String) -> Outcome {
+pub(super) fn long(text: &str, out: &mut String) -> Rewrite {
     whole(text, out, NOT_LONG, |digits| digits.parse::<i64>().is_ok())
 }
 
@@ -50,9 +50,9 @@ pub(super) fn bit(text: &str) -> Option<bool> {
     match whole(text, &mut digits, NOT_INT, |digits| {
         matches!(digits, "0" | "-0" | "1")
     }) {
-        Outcome::Same => Some(text == "1"),
-        Outcome::Written => Some(digits == "1"),
-        Outcome::Null | Outcome::Invalid(_) => None,
+        Rewrite::Same => Some(text == "1"),
+        Rewrite::Written => Some(digits == "1"),
+        Rewrite::Null | Rewrite::Invalid(_) => None,
     }
 }
 
@@ -61,25 +61,25 @@ fn whole(
     out: &mut String,
     problem: Problem,
     in_range: impl Fn(&str) -> bool,
-) -> Outcome {
+) -> Rewrite {
     match decimal(text, out) {
-        Outcome::Same => out.push_str(text),
-        Outcome::Written => {}
-        Outcome::Null => return Outcome::Null,
-        Outcome::Invalid(_) => return Outcome::Invalid(problem),
+        Rewrite::Same => out.push_str(text),
+        Rewrite::Written => {}
+        Rewrite::Null => return Rewrite::Null,
+        Rewrite::Invalid(_) => return Rewrite::Invalid(problem),
     }
     if let Some((whole, fraction)) = out.split_once('.') {
         if fraction.bytes().any(|digit| digit != b'0') {
-            return Outcome::Invalid(problem);
+            return Rewrite::Invalid(problem);
         }
         out.truncate(whole.len());
     }
     if !in_range(out) {
-        Outcome::Invalid(problem)
+        Rewrite::Invalid(problem)
     } else if out.as_str() == text {
-        Outcome::Same
+        Rewrite::Same
     } else {
-        Outcome::Written
+        Rewrite::Written
     }
 }
 
@@ -176,17 +176,17 @@ fn parse_exponent(text: &str) -> Option<i64> {
 
 /// The nearest double, rounded half away from zero to `scale` digits after the point, in a form
 /// that is the same for equal values. What is no number comes back trimmed.
-pub(super) fn canonical(text: &str, scale: u32, out: &mut String) -> Outcome {
+pub(super) fn canonical(text: &str, scale: u32, out: &mut String) -> Rewrite {
     let trimmed = text.trim();
     if trimmed.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     let value = Parts::parse(trimmed).and_then(|_| trimmed.parse::<f64>().ok());
     match value.filter(|value| value.is_finite()) {
         Some(value) => round(&value.to_string(), scale as usize, out),
         None => out.push_str(trimmed),
     }
-    Outcome::Written
+    Rewrite::Written
 }
 
 /// Rounds a plain decimal text and drops what adds nothing to its value.

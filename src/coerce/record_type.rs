@@ -10,10 +10,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::CLEAR;
 use crate::object::{HeaderColumn, RecordTypes};
-
-/// Salesforce clears a field on this text.
-const CLEAR: &str = "#N/A";
 
 /// `sf_record_type(text)`: the Id of the record type of this name, or null.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -39,11 +39,11 @@ fn is_declared_number(source: &SourceField) -> bool {
     matches!(declared, Some(DeclaredType::Integer | DeclaredType::Number))
 }
 
-/// The cells made of a text; `explicit_null` is the column that tells which nulls are stated.
+/// The cells made of a text; `explicit_null` is the flag column that says which nulls are stated.
 pub(super) fn cell(text: Expr, target: Target, explicit_null: Option<&SourceField>) -> Expr {
     let mut arguments = vec![text];
     if target.clears() {
-        arguments.extend(explicit_null.map(|told| column(told.name())));
+        arguments.extend(explicit_null.map(|flag| column(flag.name())));
     }
     function::literal(target).call(arguments)
 }

@@ -106,7 +106,7 @@ pub(super) fn has_text(source: &DataType, to: LiteralType) -> bool {
     }
 }
 
-/// What a child of a union is written for: values that mean nothing in the field are told by their
+/// What a child of a union is written for: values that mean nothing in the field are known by their
 /// text, as values of untyped columns are.
 fn kind_of(child: &Field, to: LiteralType) -> LiteralType {
     if has_text(child.data_type(), to) {
@@ -194,11 +194,11 @@ pub(super) fn union(
     let mut positions = [0; 128];
     for (position, (id, field)) in values.fields().iter().enumerate() {
         children.push(of_child(values.child(id), field)?);
-        if let Some(place) = usize::try_from(id)
+        if let Some(slot) = usize::try_from(id)
             .ok()
             .and_then(|id| positions.get_mut(id))
         {
-            *place = position;
+            *slot = position;
         }
     }
     let places = values.type_ids().iter().enumerate().map(|(row, id)| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::literal::{CLEAR, CLEARS, LiteralType, Outcome, Problem};
+use super::literal::{CLEAR, CLEARS, LiteralType, Problem, Rewrite};
 use crate::object::{Field, FieldType, HeaderColumn, Operation};
 use crate::options::{NullHandling, OnTooLong, Timezone, Validate, ValueOptions};
 
@@ -75,25 +75,25 @@ impl Target {
         }
     }
 
-    /// The literal of a text; `out` is empty when called and used when the outcome is `Written`.
-    pub(super) fn literal(&self, value: &str, out: &mut String) -> Outcome {
-        let outcome = match self.literal_type.literal(value, self.zone, out) {
-            Outcome::Same => self.checked(value, out).unwrap_or(Outcome::Same),
-            Outcome::Written => {
+    /// The literal of a text; `out` is empty when called and used when the text is `Written`.
+    pub(super) fn literal(&self, value: &str, out: &mut String) -> Rewrite {
+        let rewrite = match self.literal_type.literal(value, self.zone, out) {
+            Rewrite::Same => self.checked(value, out).unwrap_or(Rewrite::Same),
+            Rewrite::Written => {
                 let written = std::mem::take(out);
                 let checked = self.checked(&written, out);
                 checked.unwrap_or_else(|| {
                     *out = written;
-                    Outcome::Written
+                    Rewrite::Written
                 })
             }
-            outcome => outcome,
+            rewrite => rewrite,
         };
-        if outcome == Outcome::Null && self.clears {
+        if rewrite == Rewrite::Null && self.clears {
             out.push_str(CLEAR);
-            return Outcome::Written;
+            return Rewrite::Written;
         }
-        outcome
+        rewrite
     }
 
     /// Whether [`Self::literal`] leaves a text of this many bytes as it is if its type does.
@@ -116,19 +116,19 @@ impl Target {
     }
 
     /// What becomes of a literal that does not stay as it is.
-    fn checked(&self, cell: &str, out: &mut String) -> Option<Outcome> {
+    fn checked(&self, cell: &str, out: &mut String) -> Option<Rewrite> {
         match self.limit {
             Some(Limit::Cut(most)) if is_longer(cell, most) => {
                 out.extend(cell.trim().chars().take(most as usize));
                 return Some(match out.as_str() {
-                    "" => Outcome::Null,
-                    CLEAR => Outcome::Invalid(CLEARS),
-                    _ => Outcome::Written,
+                    "" => Rewrite::Null,
+                    CLEAR => Rewrite::Invalid(CLEARS),
+                    _ => Rewrite::Written,
                 });
             }
             // Salesforce takes outer blanks off before it measures.
             Some(Limit::Refuse(most)) if is_longer(cell.trim(), most) => {
-                return Some(Outcome::Invalid(Problem::TooLong(most)));
+                return Some(Rewrite::Invalid(Problem::TooLong(most)));
             }
             _ => {}
         }
@@ -141,7 +141,7 @@ impl Target {
             LiteralType::MultiPicklist => cell.split(';').all(listed),
             _ => listed(cell),
         };
-        (!all_listed).then_some(Outcome::Invalid(Problem::NotListed))
+        (!all_listed).then_some(Rewrite::Invalid(Problem::NotListed))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
-use super::literal::{Outcome, Problem};
+use super::literal::{Problem, Rewrite};
 use super::zone;
 use crate::options::Timezone;
 
@@ -19,25 +19,25 @@ const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// A date, or a timestamp's date in the zone -> `YYYY-MM-DD`.
-pub(super) fn date(text: &str, zone: Timezone, out: &mut String) -> Outcome {
+pub(super) fn date(text: &str, zone: Timezone, out: &mut String) -> Rewrite {
     if text.len() == 10 && day(text.as_bytes()).is_some() {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     let text = text.trim();
     if text.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     let stamp = Stamp::parse(text.strip_suffix(['Z', 'z']).filter(is_day).unwrap_or(text));
     let Some(date) = stamp.and_then(|stamp| stamp.date(zone)) else {
-        return Outcome::Invalid(NOT_DATE);
+        return Rewrite::Invalid(NOT_DATE);
     };
     write_date(date, out);
-    Outcome::Written
+    Rewrite::Written
 }
 
 /// A timestamp, in the zone where it has no offset, or a date's midnight there ->
 /// `YYYY-MM-DDTHH:MM:SS.sssZ`.
-pub(super) fn datetime(text: &str, zone: Timezone, out: &mut String) -> Outcome {
+pub(super) fn datetime(text: &str, zone: Timezone, out: &mut String) -> Rewrite {
     let bytes = text.as_bytes();
     if let Some((b'T', time)) = bytes
         .get(10..)
@@ -46,36 +46,36 @@ pub(super) fn datetime(text: &str, zone: Timezone, out: &mut String) -> Outcome 
         && is_written_time(time)
         && day(bytes).is_some()
     {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     let text = text.trim();
     if text.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     let Some(utc) = Stamp::parse(text).and_then(|stamp| stamp.utc(zone)) else {
-        return Outcome::Invalid(NOT_DATETIME);
+        return Rewrite::Invalid(NOT_DATETIME);
     };
     write_date(utc.date(), out);
     out.push('T');
     write_time(milliseconds(utc.time()), out);
-    Outcome::Written
+    Rewrite::Written
 }
 
 /// A time of day, in UTC where it has no offset -> `HH:MM:SS.sssZ`.
-pub(super) fn time(text: &str, out: &mut String) -> Outcome {
+pub(super) fn time(text: &str, out: &mut String) -> Rewrite {
     if is_written_time(text.as_bytes()) {
-        return Outcome::Same;
+        return Rewrite::Same;
     }
     let text = text.trim();
     if text.is_empty() {
-        return Outcome::Null;
+        return Rewrite::Null;
     }
     let Some((ms, offset)) = clock(text.as_bytes()) else {
-        return Outcome::Invalid(NOT_TIME);
+        return Rewrite::Invalid(NOT_TIME);
     };
     let utc = ms - offset.unwrap_or_default() * MINUTE_MS;
     write_time(utc.rem_euclid(DAY_MS), out);
-    Outcome::Written
+    Rewrite::Written
 }
 
 fn is_day(text: &&str) -> bool {

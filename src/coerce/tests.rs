@@ -1,12 +1,18 @@
+mod policies;
+mod properties;
+mod tables;
+
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::datatypes::{Int32Type, TimeUnit};
-
+use arrow::datatypes::{Int32Type, Schema, TimeUnit};
 use datafusion::execution::FunctionRegistry;
 
 use super::*;
-use crate::object::{Field, FieldType};
+use crate::error::Result;
+use crate::object::{Field, FieldType, ObjectSchema, Operation, RelatedObjects};
+use crate::options::ValueOptions;
+use crate::source::RAW_ERROR;
 
 pub(super) fn field(name: &str, field_type: FieldType) -> Field {
     Field {

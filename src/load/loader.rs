@@ -90,6 +90,9 @@ impl LoaderBuilder {
     /// A config error that names an option out of range, every column the object cannot take, or
     /// that the user may not do the operation; a transient one if Salesforce cannot be reached.
     pub async fn build(self) -> Result<Loader> {
+        if let Rejects::Store { store, stream } = &self.rejects {
+            store.check(stream)?;
+        }
         self.options.validate()?;
         let schema = self.schema.ok_or_else(|| {
             Error::config("a loader needs the schema of its batches: call schema() before build()")

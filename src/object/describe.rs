@@ -1,6 +1,6 @@
-//! The answer of a describe call -> [`ObjectSchema`].
+//! The response of a describe call -> [`ObjectSchema`].
 //!
-//! Only the keys a load needs are read. A permission that the answer leaves out counts as given,
+//! Only the keys a load needs are read. A permission that the response leaves out counts as given,
 //! so that Salesforce judges it; every other key that is missing or null has its harmless value.
 
 use serde::Deserialize;
@@ -191,9 +191,9 @@ mod tests {
         assert!(source.restricted_picklist);
         let amount = object.field("Amount__c").unwrap();
         assert_eq!((amount.precision, amount.scale, amount.length), (18, 2, 0));
-        let place = object.field("Place__c").unwrap();
-        assert_eq!(place.field_type, FieldType::Other("geolocation".into()));
-        assert!(!place.createable);
+        let location = object.field("Place__c").unwrap();
+        assert_eq!(location.field_type, FieldType::Other("geolocation".into()));
+        assert!(!location.createable);
         let [partner, master] = object.record_types.as_slice() else {
             panic!("{:?}", object.record_types);
         };

@@ -10,9 +10,10 @@ const GROUP: usize = 5;
 
 /// The Id of a record in its normal form: the 15 characters whose letter case counts.
 ///
-/// Ids come in 15 characters, or in 18 with a checksum that tells the letter case of the others
-/// (Object Reference for Salesforce, "ID Field Type"), so that they survive programs that ignore
-/// or lose it.
+/// Ids come in 15 characters, or in 18 with a checksum of the letter case of the others (Object
+/// Reference for Salesforce, "ID Field Type"), so that they survive programs that ignore or lose
+/// it. Two Ids are of one record if and only if they are equal in this form; nothing else compares
+/// Ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordId([u8; LENGTH]);
 
@@ -40,7 +41,7 @@ impl RecordId {
     }
 }
 
-/// The characters in the letter case that the checksum tells; `None` if it calls a digit upper case.
+/// The characters in the letter case of the checksum; `None` if it calls a digit upper case.
 fn restored(mut characters: [u8; LENGTH], checksum: &[u8]) -> Option<RecordId> {
     for (group, check) in characters.chunks_mut(GROUP).zip(checksum) {
         let is_upper = match check.to_ascii_uppercase() {

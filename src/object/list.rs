@@ -1,4 +1,4 @@
-//! The answer of the call that lists an org's objects.
+//! The response of the call that lists an org's objects.
 
 use serde::Deserialize;
 

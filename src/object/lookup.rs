@@ -1,7 +1,8 @@
 //! Relationship columns: a lookup field filled by a field that names the related record.
 //!
 //! `[Type:]Relationship.Field`. A job takes `Type:` where the lookup points to several objects, and
-//! only there; the number of `referenceTo` tells, since `polymorphicForeignKey` may disagree.
+//! only there; that is decided by the number of `referenceTo`, with which `polymorphicForeignKey` may
+//! disagree.
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// Names of the objects whose fields tell what a path means.
+/// Names of the objects whose fields decide what a path means.
 pub(super) fn objects<'a>(path: &Path<'_>, object: &'a ObjectSchema) -> Vec<&'a str> {
     match Lookup::find(object, path.relationship) {
         Some(lookup) if !path.is_deep() && lookup.record_types(path, object).is_none() => {
@@ -97,7 +98,7 @@ struct Lookup<'a> {
 struct RecordTypeColumn {
     /// Name of the field of the record type.
     name: &'static str,
-    /// The Ids by these names; `None` if the describe does not tell the names, so that Salesforce
+    /// The Ids by these names; `None` if the describe does not have the names, so that Salesforce
     /// has to look them up.
     types: Option<RecordTypes>,
 }

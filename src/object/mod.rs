@@ -182,10 +182,10 @@ impl ObjectSchema {
         }
     }
 
-    /// Reads the answer of `GET …/sobjects/<name>/describe`.
+    /// Reads the response of `GET …/sobjects/<name>/describe`.
     ///
     /// # Errors
-    /// [`ObjectError::Describe`] if the text is not such an answer.
+    /// [`ObjectError::Describe`] if the text is not such a response.
     pub fn from_describe(json: &[u8]) -> Result<Self, ObjectError> {
         describe::parse(json)
     }
@@ -223,8 +223,6 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
     scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-#[cfg(test)]
-mod properties;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

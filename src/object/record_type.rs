@@ -30,7 +30,7 @@ impl RecordTypes {
     /// What is wrong with a name that several record types have.
     const AMBIGUOUS: &str = "several record types have this name; use RecordType.DeveloperName";
 
-    /// Record types by developer name; `None` if the describe tells none.
+    /// Record types by developer name; `None` if the describe has no such names.
     pub(super) fn by_developer_name(types: &[RecordType]) -> Option<Self> {
         let named = types.iter().filter_map(|record_type| {
             let name = record_type.developer_name.as_deref()?;
@@ -39,8 +39,8 @@ impl RecordTypes {
         Self::new(named.collect(), "developer name")
     }
 
-    /// Record types by label; `None` if the describe tells no developer names, which those of an
-    /// old version do not.
+    /// Record types by label; `None` if the describe has no developer names, which those of an
+    /// old version lack.
     pub(super) fn by_name(types: &[RecordType]) -> Option<Self> {
         let named = types.iter().filter_map(|record_type| {
             record_type.developer_name.as_deref()?;

@@ -1,3 +1,5 @@
+mod properties;
+
 use insta::assert_snapshot;
 
 use super::testing::{contact, related, task};
@@ -18,7 +20,7 @@ fn resolve(
 }
 
 /// Each column as `source:header`, the key with a star; or each problem on a line.
-fn told(columns: &[&str], object: &ObjectSchema, operation: &Operation) -> String {
+fn resolved(columns: &[&str], object: &ObjectSchema, operation: &Operation) -> String {
     match resolve(columns, object, operation) {
         Ok(header) => {
             let columns = header.columns.iter().enumerate();
@@ -34,12 +36,12 @@ fn told(columns: &[&str], object: &ObjectSchema, operation: &Operation) -> Strin
 }
 
 fn inserted(columns: &[&str]) -> String {
-    told(columns, &contact(), &Operation::Insert)
+    resolved(columns, &contact(), &Operation::Insert)
 }
 
 /// One column of a task.
 fn of_task(column: &str) -> String {
-    told(&[column], &task(), &Operation::Insert)
+    resolved(&[column], &task(), &Operation::Insert)
 }
 
 #[test]
@@ -99,8 +101,8 @@ fn the_object_must_allow_the_operation() {
         Operation::Delete,
         hard,
     ];
-    let told = operations.map(|operation| told(&["Id"], &object, &operation));
-    assert_snapshot!(told.join("\n"), @"
+    let resolved = operations.map(|operation| resolved(&["Id"], &object, &operation));
+    assert_snapshot!(resolved.join("\n"), @"
     object Contact: the user may not insert its records; grant Create on it in a profile or permission set of the integration user
     object Contact: the user may not update its records; grant Edit on it in a profile or permission set of the integration user
     object Contact: the user may not upsert its records; grant Create and Edit on it in a profile or permission set of the integration user
@@ -112,8 +114,8 @@ fn the_object_must_allow_the_operation() {
 #[test]
 fn an_update_takes_the_id_and_what_may_be_updated() {
     let columns = ["Email", "ID", "parent__c"];
-    assert_snapshot!(told(&columns[..2], &contact(), &Operation::Update), @"0:Email 1:Id*");
-    assert_snapshot!(told(&columns[2..], &contact(), &Operation::Update), @"
+    assert_snapshot!(resolved(&columns[..2], &contact(), &Operation::Update), @"0:Email 1:Id*");
+    assert_snapshot!(resolved(&columns[2..], &contact(), &Operation::Update), @"
     column parent__c: the user may not update it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it
     no column feeds Id, by which update finds the records of Contact; map a column to it
     ");
@@ -123,11 +125,11 @@ fn an_update_takes_the_id_and_what_may_be_updated() {
 fn an_upsert_takes_its_key_and_what_may_be_written() {
     let contact = contact();
     let columns = ["LastName", "KEY__C", "Parent__r.Ext__c"];
-    assert_snapshot!(told(&columns, &contact, &upsert("key__c")), @"0:LastName 1:Key__c* 2:Parent__r.Ext__c");
-    assert_snapshot!(told(&["id", "Email"], &contact, &upsert("ID")), @"0:Id* 1:Email");
-    assert_snapshot!(told(&["email"], &contact, &upsert("Email")), @"0:Email*");
+    assert_snapshot!(resolved(&columns, &contact, &upsert("key__c")), @"0:LastName 1:Key__c* 2:Parent__r.Ext__c");
+    assert_snapshot!(resolved(&["id", "Email"], &contact, &upsert("ID")), @"0:Id* 1:Email");
+    assert_snapshot!(resolved(&["email"], &contact, &upsert("Email")), @"0:Email*");
     let columns_of_two = ["ReportsTo.Key__c", "Key__c"];
-    assert_snapshot!(told(&columns_of_two, &contact, &upsert("Key__c")), @"0:ReportsTo.Key__c 1:Key__c*");
+    assert_snapshot!(resolved(&columns_of_two, &contact, &upsert("Key__c")), @"0:ReportsTo.Key__c 1:Key__c*");
     let header = resolve(&columns, &contact, &upsert("kEY__c")).unwrap();
     assert_eq!(header.operation, upsert("Key__c"));
     assert!(header.missing_required.is_empty());
@@ -136,20 +138,20 @@ fn an_upsert_takes_its_key_and_what_may_be_written() {
 #[test]
 fn keys_that_name_no_record() {
     let contact = contact();
-    assert_snapshot!(told(&["LastName"], &contact, &upsert("lastname")), @"key LastName: it is not an external ID of Contact; use Key__c or Id");
-    assert_snapshot!(told(&["Email"], &contact, &upsert("Kee__c")), @"key Kee__c: it is not a field of Contact; use Key__c or Id");
-    assert_snapshot!(told(&["Email"], &contact, &upsert("key__c")), @"no column feeds Key__c, by which upsert finds the records of Contact; map a column to it");
-    assert_snapshot!(told(&["Id", "Key__c"], &contact, &upsert("key__c")), @"column Id: the user may not write it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it");
-    assert_snapshot!(told(&["Subject"], &task(), &upsert("Subject")), @"key Subject: it is not an external ID of Task; use Id, or let the user see an external ID of it");
+    assert_snapshot!(resolved(&["LastName"], &contact, &upsert("lastname")), @"key LastName: it is not an external ID of Contact; use Key__c or Id");
+    assert_snapshot!(resolved(&["Email"], &contact, &upsert("Kee__c")), @"key Kee__c: it is not a field of Contact; use Key__c or Id");
+    assert_snapshot!(resolved(&["Email"], &contact, &upsert("key__c")), @"no column feeds Key__c, by which upsert finds the records of Contact; map a column to it");
+    assert_snapshot!(resolved(&["Id", "Key__c"], &contact, &upsert("key__c")), @"column Id: the user may not write it; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it");
+    assert_snapshot!(resolved(&["Subject"], &task(), &upsert("Subject")), @"key Subject: it is not an external ID of Task; use Id, or let the user see an external ID of it");
 }
 
 #[test]
 fn a_deletion_sends_the_id_alone() {
     let columns = ["Email", "Nowhere", "A.B.C", "id", "Account.Name"];
-    assert_snapshot!(told(&columns, &contact(), &Operation::Delete), @"3:Id*");
-    assert_snapshot!(told(&columns, &contact(), &Operation::HardDelete), @"3:Id*");
-    assert_snapshot!(told(&columns[..2], &contact(), &Operation::Delete), @"no column feeds Id, by which delete finds the records of Contact; map a column to it");
-    assert_snapshot!(told(&["Id", "ID"], &contact(), &Operation::Delete), @"column ID: column Id feeds the same field Id; keep one of them");
+    assert_snapshot!(resolved(&columns, &contact(), &Operation::Delete), @"3:Id*");
+    assert_snapshot!(resolved(&columns, &contact(), &Operation::HardDelete), @"3:Id*");
+    assert_snapshot!(resolved(&columns[..2], &contact(), &Operation::Delete), @"no column feeds Id, by which delete finds the records of Contact; map a column to it");
+    assert_snapshot!(resolved(&["Id", "ID"], &contact(), &Operation::Delete), @"column ID: column Id feeds the same field Id; keep one of them");
     assert!(Header::related(&columns, &contact(), &Operation::Delete).is_empty());
 }
 
@@ -201,13 +203,13 @@ fn wrong_names_of_a_relationship() {
     assert_snapshot!(of_task("WhoId.lead_key__c"), @"column WhoId.lead_key__c: WhoId is not the name of the relationship, Who is; write Lead:Who.Lead_Key__c");
     assert_snapshot!(inserted(&["RecordTypeId.developername"]), @"column RecordTypeId.developername: RecordTypeId is not the name of the relationship, RecordType is; write RecordType.DeveloperName");
     let bare = ObjectSchema::new("Bare", vec![contact().fields()[1].clone()]);
-    assert_snapshot!(told(&["A.B"], &bare, &Operation::Insert), @"column A.B: Bare has no relationship A; it has none; leave the column out");
+    assert_snapshot!(resolved(&["A.B"], &bare, &Operation::Insert), @"column A.B: Bare has no relationship A; it has none; leave the column out");
 }
 
 #[test]
 fn a_lookup_must_be_writable() {
     assert_snapshot!(inserted(&["CreatedBy.Email"]), @"column CreatedBy.Email: the user may not create CreatedById; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it");
-    assert_snapshot!(told(&["Id", "Parent__r.Ext__c"], &contact(), &Operation::Update), @"column Parent__r.Ext__c: the user may not update Parent__c; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it");
+    assert_snapshot!(resolved(&["Id", "Parent__r.Ext__c"], &contact(), &Operation::Update), @"column Parent__r.Ext__c: the user may not update Parent__c; leave the column out, or, unless Salesforce fills the field by itself, give the user edit access to it");
 }
 
 #[test]
@@ -293,7 +295,7 @@ fn record_types_without_developer_names_are_left_to_salesforce() {
 }
 
 #[test]
-fn many_record_types_are_not_all_told() {
+fn many_record_types_are_not_all_listed() {
     let mut object = contact();
     object.record_types = (0..25)
         .map(|n| RecordType {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`Storage`] knows nothing of what the objects hold. Its errors say what was tried with which
-//! object, why it failed and what to do; never with the answer's text, which may hold a key.
+//! object, why it failed and what to do; never with the text of the response, which may hold a key.
 
 mod cause;
 mod delete;
@@ -34,7 +34,7 @@ use cause::is_lost;
 use delete::DeleteOne;
 use fingerprint::Fingerprint;
 
-/// Puts of one object whose answers may be lost.
+/// Puts of one object whose responses may be lost.
 const MAX_LOST: usize = 3;
 
 /// An opened [`Location`].
@@ -138,7 +138,7 @@ impl Storage {
     }
 
     /// Puts an object unless there is one of its key. Returns whether it is there now, with this
-    /// content: false means that another one is. A put whose answer was lost is found by its
+    /// content: false means that another one is. A put whose response was lost is found by its
     /// content. A server that cannot put on condition overwrites: list first.
     ///
     /// # Errors

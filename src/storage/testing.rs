@@ -100,10 +100,10 @@ pub(crate) fn s3_location(endpoint: &str, bucket: &str, secret: &str) -> Locatio
     })
 }
 
-/// What a request begins with whose answer is lost.
+/// What a request begins with whose response is lost.
 pub(crate) type Lost = Arc<std::sync::Mutex<Option<(&'static str, &'static str)>>>;
 
-/// Passes everything on to a server, but for the answer to the next request whose method and head
+/// Passes everything on to a server, but for the response to the next request whose method and head
 /// are as asked: it was carried out, and the connection breaks.
 pub(crate) async fn losing(server: &str, lost: Lost) -> String {
     let server = server.strip_prefix("http://").unwrap().to_owned();
@@ -119,24 +119,24 @@ pub(crate) async fn losing(server: &str, lost: Lost) -> String {
 }
 
 async fn pass(mut client: TcpStream, mut upstream: TcpStream, lost: Lost) {
-    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let (mut request, mut response) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut losing = false;
     loop {
         tokio::select! {
-            read = client.read(&mut asked) => {
+            read = client.read(&mut request) => {
                 let Ok(length @ 1..) = read else { return };
-                let request = String::from_utf8_lossy(&asked[..length]).into_owned();
+                let text = String::from_utf8_lossy(&request[..length]).into_owned();
                 let mut lost = lost.lock().unwrap().take_if(|(method, head)| {
-                    request.starts_with(*method) && request.contains(*head)
+                    text.starts_with(*method) && text.contains(*head)
                 });
                 losing |= lost.take().is_some();
-                if upstream.write_all(&asked[..length]).await.is_err() {
+                if upstream.write_all(&request[..length]).await.is_err() {
                     return;
                 }
             }
-            read = upstream.read(&mut answered) => {
+            read = upstream.read(&mut response) => {
                 let Ok(length @ 1..) = read else { return };
-                if losing || client.write_all(&answered[..length]).await.is_err() {
+                if losing || client.write_all(&response[..length]).await.is_err() {
                     return;
                 }
             }

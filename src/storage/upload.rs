@@ -58,7 +58,7 @@ impl<'a> Upload<'a> {
         let Err(error) = self.parts.complete().await else {
             return Ok(());
         };
-        // Completed by a request whose answer was lost, the upload is known no more.
+        // Completed by a request whose response was lost, the upload is known no more.
         if self.storage.holds(&self.key, &self.sent).await {
             return Ok(());
         }

@@ -158,12 +158,12 @@ async function upsertsUpdatesAndDeletes(org) {
   const key = { externalIdFieldName: KEY };
   const first = numbers(0, 200).map(contact);
   assertCounts(await load(conn, "Contact", "upsert", first, key), 200, 0);
-  const again = numbers(100, 300).map((number) => ({ ...contact(number), LastName: "Ö" }));
-  const upserted = await load(conn, "Contact", "upsert", again, key);
+  const second = numbers(100, 300).map((number) => ({ ...contact(number), LastName: "Ö" }));
+  const upserted = await load(conn, "Contact", "upsert", second, key);
   assertCounts(upserted, 200, 0);
   const created = upserted.successfulResults.filter((record) => record.sf__Created === "true");
   assert.equal(created.length, 100);
-  await assertHolds(org, [...first.slice(0, 100), ...again]);
+  await assertHolds(org, [...first.slice(0, 100), ...second]);
 
   const rows = byKey(await org.get("objects/Contact/rows"));
   const id = (number) => rows.get(`C-${number}`).Id;
@@ -173,11 +173,11 @@ async function upsertsUpdatesAndDeletes(org) {
   assertCounts(updated, 50, 1);
   assert.equal(updated.failedResults[0].Id, nobody.Id);
   const changed = first.slice(0, 50).map((record) => ({ ...record, Title: TEXTS[1] }));
-  await assertHolds(org, [...changed, ...first.slice(50, 100), ...again]);
+  await assertHolds(org, [...changed, ...first.slice(50, 100), ...second]);
 
   const gone = numbers(0, 100).map((number) => ({ Id: id(number) }));
   assertCounts(await load(conn, "Contact", "delete", gone), 100, 0);
-  await assertHolds(org, again);
+  await assertHolds(org, second);
   assertCounts(await load(conn, "Contact", "delete", gone.slice(0, 3)), 0, 3);
 }
 

@@ -88,17 +88,17 @@ def assert_fails(kind: type[Exception], text: str, attempt) -> None:
     try:
         attempt()
     except kind as error:
-        told = f"{error!r}\n{error.log_file.read_text() if error.log_file else ''}"
-        assert text in told, f"{text!r} is not in {told}"
-        assert WRONG not in told, "the secret is in the error"
+        shown = f"{error!r}\n{error.log_file.read_text() if error.log_file else ''}"
+        assert text in shown, f"{text!r} is not in {shown}"
+        assert WRONG not in shown, "the secret is in the error"
     else:
         raise AssertionError(f"{kind.__name__} expected")
 
 
 def spec(binary: str, org: Org) -> None:
     printed = json.loads(subprocess.check_output([binary, "spec"]))["spec"]
-    told = destination(binary, org).config_spec
-    assert told == printed["connectionSpecification"]
+    schema = destination(binary, org).config_spec
+    assert schema == printed["connectionSpecification"]
     # The config of these tests is a config by that schema.
     destination(binary, org).validate_config()
 
@@ -123,13 +123,13 @@ def write_appends(binary: str, org: Org) -> None:
         )
         assert result.processed_records == 67, result.processed_records
         assert_holds(org, config, "insert")
-        told = states.get_state_provider("source-small", destination_name="destination-salesforce")
+        stored = states.get_state_provider("source-small", destination_name="destination-salesforce")
         for stream in STREAMS:
-            assert told.get_stream_state(stream).stream.stream_state.revision == 1
+            assert stored.get_stream_state(stream).stream.stream_state.revision == 1
 
 
 def write_merges(binary: str, org: Org) -> None:
-    """Records that come again in another revision, and some more, are changed and added."""
+    """Records that come in another revision, and some more, are changed and added."""
     first = {"accounts": 4, "contacts": 30, "revision": 1}
     second = {"accounts": 6, "contacts": 45, "revision": 2}
     for cached in [False, True]:

@@ -63,7 +63,7 @@ def session(org: Org) -> requests.Session:
 
 
 def client(org: Org, **login) -> Salesforce:
-    """A client that logged in by client credentials, or as told."""
+    """A client that logged in by client credentials, or by the credentials given."""
     login = login or {
         "consumer_key": simulator.CREDENTIALS["client_id"],
         "consumer_secret": simulator.CREDENTIALS["client_secret"],
@@ -120,7 +120,7 @@ def logins(org: Org) -> None:
     direct = client(org, session_id=by_client.session_id, instance_url=org.url)
     assert direct.is_sandbox() is False
     assert by_client.limits()["DailyApiRequests"]["Max"] == by_client.api_usage["api-usage"].total
-    # A client that knows how logs in again; one with a session alone cannot.
+    # A client that knows how logs in once more; one with a session alone cannot.
     org.post("faults", [{"do": {"expire_tokens": {}}}])
     assert by_client.describe()["maxBatchSize"] == 200
     try:
@@ -156,24 +156,24 @@ def describes(org: Org) -> None:
 
 
 def inserts(org: Org) -> None:
-    """Several jobs at once; every refused record is told with its code."""
+    """Several jobs at once; every refused record has its code."""
     sf = client(org)
     good = [contact(number) for number in range(GOOD)]
     bad = [{KEY: key} | fields for key, (fields, _) in BAD.items()]
     jobs = sf.bulk2.Contact.insert(records=good + bad, batch_size=100, concurrency=3, wait=0)
     assert len(jobs) == 4 and counts(jobs) == (GOOD + len(BAD), len(BAD)), jobs
     assert_holds(org, good)
-    told, failed = [], []
+    accepted, failed = [], []
     for job in jobs:
-        told += read(sf.bulk2.Contact.get_successful_records(job["job_id"]))
+        accepted += read(sf.bulk2.Contact.get_successful_records(job["job_id"]))
         failed += read(sf.bulk2.Contact.get_failed_records(job["job_id"]))
         assert read(sf.bulk2.Contact.get_unprocessed_records(job["job_id"])) == []
     ids = {row[KEY]: row["Id"] for row in org.rows("Contact")}
-    for record in by_key(told).values():
+    for record in by_key(accepted).values():
         sent = contact(int(record[KEY].removeprefix("C-")))
         assert record["sf__Created"] == "true" and record["sf__Id"] == ids[record[KEY]], record
         assert {field: record[field] for field in sent} == sent, (record, sent)
-    assert len(told) == GOOD
+    assert len(accepted) == GOOD
     failed = by_key(failed)
     assert failed.keys() == BAD.keys()
     for key, (fields, code) in BAD.items():
@@ -192,21 +192,21 @@ def other_csv(org: Org) -> None:
     (job,) = sf.bulk2.Contact.insert(records=good, wait=0, **form)
     assert counts([job]) == (20, 0)
     assert_holds(org, good)
-    told = by_key(read(sf.bulk2.Contact.get_successful_records(job["job_id"]), delimiter="|"))
-    assert all(told[record[KEY]]["Description"] == record["Description"] for record in good)
+    accepted = by_key(read(sf.bulk2.Contact.get_successful_records(job["job_id"]), delimiter="|"))
+    assert all(accepted[record[KEY]]["Description"] == record["Description"] for record in good)
 
 
 def upserts_updates_and_deletes(org: Org) -> None:
     sf = client(org)
     first = [contact(number) for number in range(200)]
     sf.bulk2.Contact.upsert(records=first, external_id_field=KEY, wait=0)
-    again = [contact(number) | {"LastName": "Ö", "Department": "#N/A"} for number in range(100, 300)]
-    (job,) = sf.bulk2.Contact.upsert(records=again, external_id_field=KEY, wait=0)
+    upserted = [contact(number) | {"LastName": "Ö", "Department": "#N/A"} for number in range(100, 300)]
+    (job,) = sf.bulk2.Contact.upsert(records=upserted, external_id_field=KEY, wait=0)
     assert counts([job]) == (200, 0)
-    told = by_key(read(sf.bulk2.Contact.get_successful_records(job["job_id"])))
-    created = {key for key, record in told.items() if record["sf__Created"] == "true"}
+    accepted = by_key(read(sf.bulk2.Contact.get_successful_records(job["job_id"])))
+    created = {key for key, record in accepted.items() if record["sf__Created"] == "true"}
     assert created == {f"C-{number}" for number in range(200, 300)}
-    assert_holds(org, first[:100] + again)
+    assert_holds(org, first[:100] + upserted)
 
     ids = {row[KEY]: row["Id"] for row in org.rows("Contact")}
     changes = [{"Id": ids[f"C-{number}"], "Title": TEXTS[1], "Phone": ""} for number in range(50)]
@@ -215,17 +215,17 @@ def upserts_updates_and_deletes(org: Org) -> None:
     assert counts([job]) == (51, 1)
     (failed,) = read(sf.bulk2.Contact.get_failed_records(job["job_id"]))
     assert failed["Id"] == nobody["Id"], failed
-    told = read(sf.bulk2.Contact.get_successful_records(job["job_id"]))
-    assert {(record["sf__Created"], record["Title"]) for record in told} == {("false", TEXTS[1])}
+    accepted = read(sf.bulk2.Contact.get_successful_records(job["job_id"]))
+    assert {(record["sf__Created"], record["Title"]) for record in accepted} == {("false", TEXTS[1])}
     changed = [record | {"Title": TEXTS[1]} for record in first[:50]]
-    assert_holds(org, changed + first[50:100] + again)
+    assert_holds(org, changed + first[50:100] + upserted)
 
     gone = [{"Id": ids[f"C-{number}"]} for number in range(100)]
     (job,) = sf.bulk2.Contact.delete(records=gone, wait=0)
     assert counts([job]) == (100, 0)
-    assert_holds(org, again)
+    assert_holds(org, upserted)
     assert len(org.get("objects/Contact/deleted")) == 100
-    # Records that are gone cannot be deleted again.
+    # Records that are gone cannot be deleted a second time.
     (job,) = sf.bulk2.Contact.delete(records=gone[:3], wait=0)
     assert counts([job]) == (3, 3)
 

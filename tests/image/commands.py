@@ -1,6 +1,6 @@
 """Runs Airbyte's commands in the unpacked image, as its platform does, against a simulated org.
 
-Usage: commands.py DIRECTORY ROOT SIMULATOR. The directory holds image.json (what buildah tells of the
+Usage: commands.py DIRECTORY ROOT SIMULATOR. The directory holds image.json (what buildah says of the
 image) and oci (the image as a registry would get it); ROOT is its file system. Run by run.sh.
 """
 

@@ -8,7 +8,7 @@
 #                                           stage; SIMULATOR has `simulate`
 #
 # Needs Debian 12, root, a Debian mirror, Python and, without arguments, Rust by rustup.
-# What it makes is in target/image, whose bases and layers are used again: 4 GB an architecture.
+# What it makes is in target/image, whose bases and layers are reused: 4 GB an architecture.
 set -euo pipefail
 if [ -z "${OWN_MOUNTS-}" ]; then
   [ "$(id -u)" = 0 ] || { echo "this test mounts file systems: run it as root" >&2; exit 1; }

@@ -11,8 +11,10 @@ mod layers;
 mod licences;
 mod metadata;
 mod modules;
+mod pages;
 mod sources;
 mod tokens;
+mod words;
 
 use std::path::Path;
 

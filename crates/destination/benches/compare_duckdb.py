@@ -4,7 +4,7 @@
     python3 -m venv /tmp/duckdb && /tmp/duckdb/bin/pip install duckdb
     cargo build --profile dist --example convert --example generate
     target/dist/examples/generate --rows 1500000 --states-every 0 --folder target/records
-    /tmp/duckdb/bin/python benches/compare_duckdb.py target/dist/examples/convert target/records
+    /tmp/duckdb/bin/python crates/destination/benches/compare_duckdb.py target/dist/examples/convert target/records
 
 DuckDB reads the same lines with read_json into a typed struct, casts each field to the type that
 the describe says with TRY_CAST, and writes one CSV with COPY. It checks no sizes, makes no chunks

@@ -198,7 +198,7 @@ impl Measured {
         self.object["count"].as_u64().unwrap_or_default()
     }
 
-    /// Bytes that went to disk, if the loader tells.
+    /// Bytes that went to disk, if the loader says.
     fn spilled(&self) -> Option<u64> {
         self.run
             .printed

@@ -206,7 +206,7 @@ fn show_rejected(rejected: &Rejected) {
     }
 }
 
-/// Answers how many different records the org holds.
+/// Returns how many different records the org holds.
 async fn show_org(url: &str) -> Result<u64> {
     println!("\nWhat the org holds, asked over HTTP:");
     let mut held = 0;

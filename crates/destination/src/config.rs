@@ -109,10 +109,10 @@ impl Config {
         })
     }
 
-    /// Opens the place for rejected records, if there is one, and proves that it takes them.
+    /// Opens the location of rejected records, if there is one, and proves that it takes them.
     ///
     /// # Errors
-    /// A config error if it is no place or refuses; a transient one if it cannot be reached.
+    /// A config error if it is no location or refuses; a transient one if it cannot be reached.
     pub(crate) async fn reject_store(&self) -> Result<Option<Arc<RejectStore>>> {
         let Some(config) = &self.rejects else {
             return Ok(None);

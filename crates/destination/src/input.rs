@@ -3,88 +3,32 @@
 
 mod pending;
 mod read;
-mod shared;
+mod reading;
+mod router;
+mod stream;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use serde::de::IgnoredAny;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
-use crate::protocol::{
-    Line, MessageDecoder, MessageType, Scope, State, StreamDescriptor, StreamStatus,
-};
+use crate::protocol::MessageDecoder;
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::load::{Feed, FeedBatch};
-use arrow_salesforce_decode::LineSplitter;
 
 use read::{BLOCK_BYTES, Block, read_blocks};
-pub(crate) use shared::Shared;
+pub(crate) use reading::Reading;
+use router::Router;
+pub(crate) use stream::InputStream;
 
 /// Blocks on their way between the two threads.
 const BLOCKS: usize = 4;
 
-/// A record that came is sent on after this time at the latest, full batch or not.
-const FLUSH_AFTER: Duration = Duration::from_secs(1);
-
-/// A platform that ends a sync signals this process and closes its stdin at about the same time:
-/// after an end that comes too early, this long is waited for the signal.
-const SIGNAL_GRACE: Duration = Duration::from_millis(500);
-
-/// Garbage lines that are logged one by one; further ones are only counted.
-const GARBAGE_LOGGED: u64 = 10;
-
-/// What the input knows of one stream.
-#[derive(Debug)]
-pub(crate) struct InputStream {
-    descriptor: StreamDescriptor,
-    schema: SchemaRef,
-    /// Absent once the input has ended.
-    feed: Option<Feed>,
-    /// The source has said that no more records come.
-    ended: bool,
-    /// States since the last batch.
-    marks: Vec<Mark>,
-    /// Bytes of the record messages since the last batch.
-    bytes: u64,
-    /// When the oldest of them came.
-    since: Option<Instant>,
-}
-
-impl InputStream {
-    pub(crate) fn new(descriptor: StreamDescriptor, schema: SchemaRef, feed: Feed) -> Self {
-        Self {
-            descriptor,
-            schema,
-            feed: Some(feed),
-            ended: false,
-            marks: Vec::new(),
-            bytes: 0,
-            since: None,
-        }
-    }
-}
-
-/// A state among the records since the last batch.
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    /// Records before it.
-    row: usize,
-    /// Bytes of their messages.
-    bytes: u64,
-    id: u64,
-}
-
 /// The two threads, from outside.
 #[derive(Debug)]
 pub(crate) struct Input {
-    shared: Arc<Shared>,
+    reading: Arc<Reading>,
     blocks: SyncSender<Block>,
     ended: oneshot::Receiver<Option<Failure>>,
 }
@@ -98,7 +42,7 @@ impl Input {
         source: impl Read + Send + 'static,
         decoder: MessageDecoder,
         streams: Vec<InputStream>,
-        shared: Arc<Shared>,
+        reading: Arc<Reading>,
     ) -> Result<Self> {
         let (block_sender, blocks) = sync_channel(BLOCKS);
         let (spare_sender, spares) = sync_channel(BLOCKS);
@@ -107,23 +51,15 @@ impl Input {
             let _ = spare_sender.try_send(vec![0; BLOCK_BYTES]);
         }
         let (ended_sender, ended) = oneshot::channel();
-        let intake = Intake {
-            decoder,
-            streams,
-            shared: Arc::clone(&shared),
-            runtime: Handle::current(),
-            of_all: None,
-            next_mark: 0,
-            garbage: 0,
-        };
+        let router = Router::new(decoder, streams, Arc::clone(&reading));
         spawn("decode", move || {
-            // Nobody waits for the answer only when the process ends.
-            let _ = ended_sender.send(intake.run(&blocks, &spare_sender));
+            // Nobody waits for the end only when the process ends.
+            let _ = ended_sender.send(router.run(&blocks, &spare_sender));
         })?;
         let reader = block_sender.clone();
         spawn("read", move || read_blocks(source, &reader, &spares))?;
         Ok(Self {
-            shared,
+            reading,
             blocks: block_sender,
             ended,
         })
@@ -131,14 +67,14 @@ impl Input {
 
     /// Ends reading soon, and stops the loads: their jobs in flight still end.
     pub(crate) fn stop(&self) {
-        self.shared.stop.cancel();
+        self.reading.stop.cancel();
         match self.blocks.try_send(Block::Wake) {
             // A full channel has a block for the other thread to wake up by.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
     }
 
-    /// Waits for the end of the input, once; answers what was wrong with it.
+    /// Waits for the end of the input, once, and returns what was wrong with it.
     ///
     /// # Errors
     /// A system error if the decoding thread died.
@@ -154,346 +90,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     thread.map(drop).map_err(|error| {
         Error::system(format!("the thread {name} cannot be started: {error}")).with_source(error)
     })
-}
-
-/// Why the input ends early.
-enum Stop {
-    /// A line cannot be.
-    Failure(Failure),
-    /// Told to, or a load has ended: its events say why.
-    Told,
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-impl Shared {
-    /// What is asked of a load, unless reading must end first.
-    async fn unless_stopped(&self, asked: impl Future<Output = Result<()>>) -> Result<(), Stop> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(Stop::Told),
-            done = asked => done.map_err(|_| Stop::Told),
-        }
-    }
-}
-
-/// The thread that decodes.
-struct Intake {
-    decoder: MessageDecoder,
-    streams: Vec<InputStream>,
-    shared: Arc<Shared>,
-    runtime: Handle,
-    /// Whether the states that came stand for all streams; unknown before the first.
-    of_all: Option<bool>,
-    next_mark: u64,
-    garbage: u64,
-}
-
-impl Intake {
-    /// After the input's own end, good or bad, what came of it is loaded: its states are worth
-    /// having. When told to stop, feeds are dropped, and rows that are in no job are given up.
-    fn run(mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Option<Failure> {
-        let failure = match self.read(blocks, spares) {
-            Ok(()) => {
-                let unfinished = self.unfinished();
-                if unfinished.is_none() || !self.stopped_within(SIGNAL_GRACE) {
-                    self.finish();
-                }
-                unfinished
-            }
-            Err(Stop::Failure(failure)) => {
-                self.finish();
-                Some(failure)
-            }
-            Err(Stop::Told) => None,
-        };
-        self.report();
-        failure
-    }
-
-    fn stopped_within(&self, time: Duration) -> bool {
-        let stop = &self.shared.stop;
-        self.runtime
-            .block_on(async { tokio::time::timeout(time, stop.cancelled()).await.is_ok() })
-    }
-
-    /// Sends on all that came, and ends the loads.
-    fn finish(&mut self) {
-        for index in 0..self.streams.len() {
-            if self.flush(index).is_err() {
-                return;
-            }
-            let Some(feed) = self.streams[index].feed.take() else {
-                continue;
-            };
-            if self.runtime.block_on(feed.finish()).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Reads until the end of the input.
-    fn read(&mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Result<(), Stop> {
-        let mut lines = LineSplitter::default();
-        while !self.shared.stop.is_cancelled() {
-            match self.next_block(blocks) {
-                Some(Block::Bytes(buffer, length)) => {
-                    lines.push(buffer.get(..length).unwrap_or_default());
-                    // The other side may have ended.
-                    let _ = spares.try_send(buffer);
-                    while let Some(line) = lines.next_line() {
-                        self.line(line)?;
-                    }
-                }
-                Some(Block::End(end)) => {
-                    if let Some(line) = lines.finish() {
-                        self.last_line(line)?;
-                    }
-                    return end.map_err(|error| {
-                        let message = format!("stdin cannot be read: {error}");
-                        Failure::from(Error::transient(message).with_source(error)).into()
-                    });
-                }
-                Some(Block::Wake) | None => {}
-            }
-            self.flush_due()?;
-        }
-        Err(Stop::Told)
-    }
-
-    /// The next block; none if a batch is due before one comes.
-    fn next_block(&self, blocks: &Receiver<Block>) -> Option<Block> {
-        let oldest = self.streams.iter().filter_map(|stream| stream.since).min();
-        let Some(since) = oldest else {
-            return Some(blocks.recv().unwrap_or(Block::End(Ok(()))));
-        };
-        match blocks.recv_timeout(FLUSH_AFTER.saturating_sub(since.elapsed())) {
-            Ok(block) => Some(block),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Block::End(Ok(()))),
-        }
-    }
-
-    /// A line without a line end. If it is torn, no state covers it, and the next sync brings it
-    /// whole: it is no rejected record.
-    fn last_line(&mut self, line: &[u8]) -> Result<(), Stop> {
-        let torn = serde_json::from_slice::<IgnoredAny>(line).is_err();
-        if torn && !line.trim_ascii().is_empty() {
-            return self.garbage("the input ended within a line");
-        }
-        self.line(line)
-    }
-
-    fn line(&mut self, line: &[u8]) -> Result<(), Stop> {
-        match self.decoder.line(line) {
-            Line::Record { stream, full } => self.record(stream, line.len(), full),
-            Line::Message(_, MessageType::State) => self.state(line),
-            Line::Message(_, MessageType::Trace) => self.trace(line),
-            Line::Message(_, kind) => {
-                tracing::debug!(?kind, "a message that means nothing to a destination");
-                Ok(())
-            }
-            Line::UnknownStream { name, namespace } => {
-                let stream = StreamDescriptor { name, namespace };
-                Err(not_in_catalog("record", &stream).into())
-            }
-            Line::Garbage { reason } => self.garbage(reason),
-            Line::Blank => Ok(()),
-        }
-    }
-
-    /// Counts a line that is no message; it stops nothing.
-    #[allow(
-        clippy::unnecessary_wraps,
-        reason = "the outcome of a line, as its siblings"
-    )]
-    fn garbage(&mut self, reason: &str) -> Result<(), Stop> {
-        self.garbage += 1;
-        if self.garbage <= GARBAGE_LOGGED {
-            tracing::warn!(reason, "a line of the input is no Airbyte message");
-        }
-        Ok(())
-    }
-
-    fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
-        let stream = &mut self.streams[index];
-        if stream.ended {
-            // No state would cover it: the next sync would load it again.
-            self.decoder.flush(index);
-            let message = format!(
-                "the source sent a record of stream {} after the end of the stream",
-                stream.descriptor
-            );
-            return Err(Failure::of(Error::system(message), &stream.descriptor).into());
-        }
-        self.shared.count(bytes as u64);
-        stream.bytes += bytes as u64;
-        stream.since.get_or_insert_with(Instant::now);
-        if full { self.flush(index) } else { Ok(()) }
-    }
-
-    fn state(&mut self, line: &[u8]) -> Result<(), Stop> {
-        let Some(state) = State::read(line).map_err(Failure::from)? else {
-            return self.garbage("the JSON is no message: it has no type");
-        };
-        let streams = match &state.scope {
-            Scope::Stream(stream) => {
-                let index = self.find("state", stream)?;
-                index..index + 1
-            }
-            Scope::All => 0..self.streams.len(),
-        };
-        let of_all = state.scope == Scope::All;
-        if *self.of_all.get_or_insert(of_all) != of_all {
-            return Err(Failure::from(mixed_states()).into());
-        }
-        let id = self.next_mark;
-        self.next_mark += 1;
-        let feed = self.streams[streams.start].feed.as_ref();
-        let memory = feed.map(|feed| feed.reserve(state.size()));
-        let full = feed.is_some_and(Feed::is_full);
-        self.shared.states.keep(id, state, streams.len(), memory);
-        for index in streams {
-            let stream = &mut self.streams[index];
-            stream.marks.push(Mark {
-                row: self.decoder.rows(index),
-                bytes: stream.bytes,
-                id,
-            });
-            stream.since.get_or_insert_with(Instant::now);
-        }
-        if full { self.make_room() } else { Ok(()) }
-    }
-
-    /// Waits until states that are kept have gone out, with all sent on that they wait for.
-    fn make_room(&mut self) -> Result<(), Stop> {
-        for index in 0..self.streams.len() {
-            self.flush(index)?;
-        }
-        let Some(feed) = self.streams.iter().find_map(|stream| stream.feed.as_ref()) else {
-            return Ok(());
-        };
-        self.runtime
-            .block_on(self.shared.unless_stopped(feed.has_room()))
-    }
-
-    fn trace(&mut self, line: &[u8]) -> Result<(), Stop> {
-        let Some(status) = StreamStatus::read(line) else {
-            return Ok(());
-        };
-        let index = self.find("stream status", &status.stream_descriptor)?;
-        match status.status.as_str() {
-            "COMPLETE" => self.end_stream(index),
-            "INCOMPLETE" => {
-                let stream = &self.streams[index].descriptor;
-                tracing::warn!(%stream, "the source could not read the whole stream");
-                self.end_stream(index)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn find(&self, what: &str, wanted: &StreamDescriptor) -> Result<usize, Failure> {
-        let mut streams = self.streams.iter();
-        let found = streams.position(|stream| stream.descriptor == *wanted);
-        found.ok_or_else(|| not_in_catalog(what, wanted))
-    }
-
-    fn flush_due(&mut self) -> Result<(), Stop> {
-        for index in 0..self.streams.len() {
-            let since = self.streams[index].since;
-            if since.is_some_and(|since| since.elapsed() >= FLUSH_AFTER) {
-                self.flush(index)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends on what waits of a stream.
-    fn flush(&mut self, index: usize) -> Result<(), Stop> {
-        let stream = &mut self.streams[index];
-        stream.since = None;
-        let bytes = std::mem::take(&mut stream.bytes);
-        let marks = std::mem::take(&mut stream.marks);
-        let batch = match self.decoder.flush(index) {
-            Some(batch) => batch,
-            None if marks.is_empty() => return Ok(()),
-            None => RecordBatch::new_empty(Arc::clone(&stream.schema)),
-        };
-        let Some(feed) = &mut stream.feed else {
-            return Ok(());
-        };
-        let batch = marks
-            .iter()
-            .fold(FeedBatch::new(batch).received(bytes), |batch, mark| {
-                batch.checkpoint(mark.row, mark.bytes, mark.id)
-            });
-        let sending = feed.send(batch);
-        self.runtime.block_on(self.shared.unless_stopped(sending))
-    }
-
-    /// The source has told the end of a stream: what is open of it is submitted. Its feed stays, for
-    /// states that come later.
-    fn end_stream(&mut self, index: usize) -> Result<(), Stop> {
-        self.flush(index)?;
-        let stream = &mut self.streams[index];
-        if std::mem::replace(&mut stream.ended, true) {
-            let stream = &stream.descriptor;
-            tracing::warn!(%stream, "the source told the end of the stream more than once");
-            return Ok(());
-        }
-        let Some(feed) = &mut stream.feed else {
-            return Ok(());
-        };
-        self.runtime.block_on(feed.flush()).map_err(|_| Stop::Told)
-    }
-
-    /// A healthy source says of each stream how it ended.
-    fn unfinished(&self) -> Option<Failure> {
-        let open = self.streams.iter().filter(|stream| !stream.ended);
-        let names: Vec<String> = open.map(|stream| stream.descriptor.to_string()).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let error = Error::transient(format!(
-            "the input ended without a COMPLETE or INCOMPLETE status of: {}. Records that came were \
-             loaded; the source may have stopped early, so the sync has to be repeated",
-            names.join(", ")
-        ));
-        Some(error.into())
-    }
-
-    fn report(&self) {
-        if self.garbage > 0 {
-            let lines = self.garbage;
-            tracing::warn!(lines, "lines of the input were no Airbyte messages");
-        }
-        for (index, stream) in self.streams.iter().enumerate() {
-            let records = self.decoder.unknown_keys(index);
-            if records > 0 {
-                let stream = &stream.descriptor;
-                tracing::warn!(%stream, records, "records had keys that the catalog lacks");
-            }
-        }
-    }
-}
-
-fn mixed_states() -> Error {
-    Error::system(
-        "the source sent states of single streams and states of all streams in one sync, which \
-         cannot be put in order; this is a defect of the source",
-    )
-}
-
-fn not_in_catalog(what: &str, stream: &StreamDescriptor) -> Failure {
-    let error = Error::config(format!(
-        "the source sent a {what} of stream {stream}, which is not in the catalog"
-    ));
-    Failure::of(error, stream)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub mod values;
 /// Longest wait for anything. It ends a test that would hang; none passes by it.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Field that tells the records of the tests apart: a unique external ID of every object.
+/// Field that identifies the records of the tests: a unique external ID of every object.
 pub const KEY: &str = "Ext_Id__c";
 
 /// An RSA key for the assertions of the JWT bearer grant.

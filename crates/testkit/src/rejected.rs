@@ -66,7 +66,7 @@ pub fn read_all<'a>(files: impl IntoIterator<Item = (&'a String, &'a String)>) -
         .collect()
 }
 
-/// The rejected records of a file, whose format its name tells.
+/// The rejected records of a file, whose format its name says.
 pub fn read(name: &str, content: &str) -> Vec<Rejected> {
     let envelopes: Vec<Value> = if name.contains(".jsonl") {
         assert!(content.ends_with('\n'), "{name} ends within a line");

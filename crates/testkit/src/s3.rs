@@ -168,7 +168,7 @@ fn text(path: &Path) -> String {
 }
 
 /// A proxy in front of a server. It passes everything on, but for the answer to the request that it
-/// was told to lose: that request is carried out, and its connection breaks.
+/// is to lose: that request is carried out, and its connection breaks.
 #[derive(Debug)]
 pub struct LosingProxy {
     /// Its URL.

@@ -117,7 +117,7 @@ pub struct Expect {
     org: Option<String>,
 }
 
-/// Tells null from a key that is not there.
+/// Distinguishes null from a key that is not there.
 fn stated<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -189,7 +189,7 @@ impl Expect {
         self.org.as_deref() == Some("refuses")
     }
 
-    /// None if the org has no such record; else what it holds, none where that is not told.
+    /// None if the org has no such record; else what it holds, none where that is not stated.
     pub fn held(&self) -> Option<Option<&str>> {
         let cell = self.cell.as_ref().filter(|_| !self.is_refused())?;
         let held = self.org.as_deref().or(cell.as_deref());

@@ -1,7 +1,7 @@
 //! Arrow types that a file holds, and the way there and back.
 //!
 //! A file has fewer types than Arrow: texts are `Utf8`, bytes are base64 text, every list is a
-//! `List`, timestamps with a zone are told in UTC. What a column was is known from its schema.
+//! `List`, timestamps with a zone are in UTC. What a column was is known from its schema.
 
 use std::sync::Arc;
 

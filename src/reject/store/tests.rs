@@ -332,7 +332,7 @@ async fn a_real_s3_server() {
 }
 
 #[tokio::test]
-async fn a_put_whose_answer_was_lost_makes_no_second_copy() {
+async fn a_put_whose_response_was_lost_makes_no_second_copy() {
     let root = tempfile::tempdir().unwrap();
     let server = serve_s3(root.path(), Access::default()).await;
     let lost = Lost::default();
@@ -346,7 +346,7 @@ async fn a_put_whose_answer_was_lost_makes_no_second_copy() {
     ] {
         *lost.lock().unwrap() = Some((method, head));
         let url = store.write(&contacts(), &[batch(&[value])]).await.unwrap();
-        assert!(lost.lock().unwrap().is_none(), "no answer was lost");
+        assert!(lost.lock().unwrap().is_none(), "no response was lost");
         assert_eq!(url, format!("s3://bucket/rejected/42/contacts/{expected}"));
     }
     let mut names = keys(&store).await;

@@ -43,6 +43,20 @@ pub(super) fn all_tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
+/// The comments of `source`, each line of its own as one.
+pub(super) fn comments(source: &str) -> Vec<&str> {
+    let (mut comments, mut rest) = (Vec::new(), source);
+    while !rest.is_empty() {
+        let blank = blank_length(rest);
+        let length = if blank > 0 { blank } else { token_length(rest) };
+        if blank > 0 && rest.starts_with('/') {
+            comments.push(&rest[..length]);
+        }
+        rest = &rest[length..];
+    }
+    comments
+}
+
 /// Length of the white space or the comment that `text` begins with.
 fn blank_length(text: &str) -> usize {
     if text.starts_with("//") {

@@ -112,7 +112,7 @@ fn feed(mut messages: Messages, mut stdin: ChildStdin, bar: &ProgressBar) -> io:
         }
         match stdin.write_all(block) {
             Ok(()) => {}
-            // The loader has ended early; it told why on stdout.
+            // The loader has ended early; it said why on stdout.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(bytes),
             Err(error) => return Err(error),
         }

@@ -86,7 +86,7 @@ impl Watch {
     }
 }
 
-/// Time that this thread was ready to run and had no core, where the system tells: the second
+/// Time that this thread was ready to run and had no core, where the system says: the second
 /// number of Linux's `schedstat`, in ns.
 fn waited() -> Option<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;

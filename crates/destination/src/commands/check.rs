@@ -13,7 +13,7 @@ use arrow_salesforce::object::{self, ListedObject};
 /// Tries the config at `path` and prints what came of it.
 ///
 /// # Errors
-/// Only if the answer cannot be printed: a config that does not work is an answer.
+/// Only if the result cannot be printed: a config that does not work is a result.
 pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
     let connection_status = match attempt(path, output).await {
         Ok(()) => ConnectionStatus::Succeeded,
@@ -24,7 +24,7 @@ pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
     output.print(&Message::ConnectionStatus { connection_status })
 }
 
-/// Salesforce first, the place for rejected records second. Anyone who may use the API can list
+/// Salesforce first, the location of rejected records second. Anyone who may use the API can list
 /// the objects; the other questions are left out where the user may not ask them.
 async fn attempt(path: &Path, output: &Arc<Output>) -> Result<()> {
     let config = Config::read(path)?;
@@ -189,14 +189,14 @@ mod tests {
 
     #[test]
     fn what_is_left_of_an_allowance() {
-        let told = |remaining| {
+        let said = |remaining| {
             let max = 15_000;
             match little("API requests", Limit { max, remaining }) {
                 Ok(warning) => warning.unwrap_or_else(|| "enough".to_owned()),
                 Err(error) => error.to_string(),
             }
         };
-        let texts = [told(1_500), told(1_499), told(0), told(-3)];
+        let texts = [said(1_500), said(1_499), said(0), said(-3)];
         insta::assert_snapshot!(texts.join("\n"), @"
         enough
         only 1499 of the 15000 API requests that the org has for 24 hours are left

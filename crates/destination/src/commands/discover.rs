@@ -15,7 +15,7 @@ use arrow_salesforce::bulk::{COMPOSITE_REQUESTS, Client, Described};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::object::{self, Field, FieldType, ListedObject, ObjectSchema};
 
-/// Composite requests at once: each answer is several megabytes.
+/// Composite requests at once: each response is several megabytes.
 const CALLS: usize = 4;
 
 /// Prints what the org of the config at `path` can take.

@@ -19,7 +19,7 @@ use crate::protocol::message::{Message, Output};
 pub enum Command {
     /// Prints the settings that a config may hold.
     Spec,
-    /// Tries a config: the org, and the place for rejected records.
+    /// Tries a config: the org, and the location of rejected records.
     Check {
         /// Path of the config file.
         config: PathBuf,

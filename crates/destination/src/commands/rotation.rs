@@ -1,4 +1,4 @@
-//! Refresh tokens that rotate: a login may answer a new one, and the configured one is dead.
+//! Refresh tokens that rotate: a login may return a new one, and the configured one is dead.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::Result;
 
 /// Logs in with the credentials of `config`. Each refresh token that replaces the configured one is
-/// told to the platform, now and later, before the session that came with it is used: the only place
-/// where a secret is printed.
+/// passed on to the platform, now and later, before the session that came with it is used: here
+/// alone a secret is printed.
 ///
 /// # Errors
 /// As [`Client::connect`].
@@ -17,10 +17,10 @@ pub(super) async fn connect(config: &Config, output: &Arc<Output>) -> Result<Cli
     let (text, output) = (config.text.clone(), Arc::clone(output));
     let client = Client::builder(config.credentials.clone())
         .on_rotated_refresh_token(Arc::new(move |token| {
-            let told = text
+            let printed = text
                 .with_refresh_token(token)
                 .and_then(|config| output.print(&Message::new_config(&config)));
-            if let Err(error) = told {
+            if let Err(error) = printed {
                 tracing::error!(%error, "the new refresh token could not be told to the platform");
             }
         }))

@@ -1,5 +1,5 @@
-//! States that came and are not yet printed: each waits until the streams it stands for have told
-//! that all rows before it have their end.
+//! States that came and are not yet printed: each waits until the loads of all streams that it stands
+//! for have acknowledged it, when all rows before it have their end.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::protocol::{State, Statistics};
 use arrow_salesforce::load::{Counts, Reservation};
 
-/// The states on their way, by the id of their marks, in the order received.
+/// The states on their way, by the id of their checkpoints, in the order received.
 #[derive(Debug, Default)]
 pub(crate) struct PendingStates {
     states: Mutex<BTreeMap<u64, Pending>>,
@@ -16,7 +16,7 @@ pub(crate) struct PendingStates {
 #[derive(Debug)]
 struct Pending {
     state: State,
-    /// Streams that have not told the mark yet.
+    /// Streams that have not acknowledged it yet.
     streams: usize,
     /// Over the streams that have.
     statistics: Statistics,
@@ -25,7 +25,7 @@ struct Pending {
 }
 
 impl PendingStates {
-    /// Keeps a state, which takes `memory`, until `streams` streams have told its mark.
+    /// Keeps a state, which takes `memory`, until `streams` streams have acknowledged it.
     pub(crate) fn keep(&self, id: u64, state: State, streams: usize, memory: Option<Reservation>) {
         let pending = Pending {
             state,
@@ -36,9 +36,13 @@ impl PendingStates {
         self.lock().insert(id, pending);
     }
 
-    /// A stream has told the mark `id`. Answers the state, with what became of the rows of all its
-    /// streams, if this was the last one; `Err` if no state waits for the mark.
-    pub(crate) fn told(&self, id: u64, counts: Counts) -> Result<Option<(State, Statistics)>, ()> {
+    /// A stream has acknowledged the checkpoint `id`. Returns the state, with what became of the rows
+    /// of all its streams, if this was the last one; `Err` if no state waits for the checkpoint.
+    pub(crate) fn acknowledge(
+        &self,
+        id: u64,
+        counts: Counts,
+    ) -> Result<Option<(State, Statistics)>, ()> {
         let mut states = self.lock();
         let pending = states.get_mut(&id).ok_or(())?;
         pending.streams -= 1;
@@ -83,9 +87,9 @@ mod tests {
     fn a_state_of_all_streams_waits_for_each_and_adds_their_counts() {
         let pending = PendingStates::default();
         pending.keep(1, state(r#"{"type":"GLOBAL","global":{}}"#), 2, None);
-        assert_eq!(pending.told(1, counts(3, 5)), Ok(None));
+        assert_eq!(pending.acknowledge(1, counts(3, 5)), Ok(None));
         assert_eq!(pending.len(), 1);
-        let (_, statistics) = pending.told(1, counts(4, 4)).unwrap().unwrap();
+        let (_, statistics) = pending.acknowledge(1, counts(4, 4)).unwrap().unwrap();
         let expected = Statistics {
             accepted: 7,
             rejected: 2,
@@ -94,7 +98,11 @@ mod tests {
             total_bytes: 20,
         };
         assert_eq!(statistics, expected);
-        assert_eq!(pending.told(1, counts(0, 0)), Err(()), "each is told once");
+        assert_eq!(
+            pending.acknowledge(1, counts(0, 0)),
+            Err(()),
+            "each is acknowledged once"
+        );
         assert_eq!(pending.len(), 0);
     }
 }

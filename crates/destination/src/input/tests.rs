@@ -3,11 +3,11 @@ use std::io::{self, Cursor};
 use serde_json::json;
 
 use super::*;
-use crate::protocol::StreamSchema;
+use crate::protocol::{StreamDescriptor, StreamSchema};
 use arrow_salesforce::error::ErrorKind;
 
-/// An intake of the streams `a` and `n.b` that have both ended.
-fn intake() -> Intake {
+/// A router of the streams `a` and `n.b` that have both ended.
+fn router() -> Router {
     let descriptors = [
         StreamDescriptor {
             name: "a".into(),
@@ -24,24 +24,13 @@ fn intake() -> Intake {
         StreamSchema::from_json_schema(&stream.name, namespace, &json_schema).unwrap()
     });
     let streams = descriptors.into_iter().zip(&schemas);
-    let streams = streams.map(|(descriptor, schema)| InputStream {
-        descriptor,
-        schema: Arc::clone(schema.schema()),
-        feed: None,
-        ended: true,
-        marks: Vec::new(),
-        bytes: 0,
-        since: None,
+    let streams = streams.map(|(descriptor, schema)| {
+        let mut stream = InputStream::new(descriptor, Arc::clone(schema.schema()), None);
+        stream.ended = true;
+        stream
     });
-    Intake {
-        streams: streams.collect(),
-        decoder: MessageDecoder::new(&schemas).unwrap(),
-        shared: Arc::default(),
-        runtime: Handle::current(),
-        of_all: None,
-        next_mark: 0,
-        garbage: 0,
-    }
+    let decoder = MessageDecoder::new(&schemas).unwrap();
+    Router::new(decoder, streams.collect(), Arc::default())
 }
 
 /// What the two threads make of `text`.
@@ -57,7 +46,7 @@ fn ended(text: &str) -> Option<Failure> {
     }
     let source = Cursor::new(text.to_owned().into_bytes());
     let reader = std::thread::spawn(move || read_blocks(source, &sender, &spares));
-    let ended = intake().run(&blocks, &spare_sender);
+    let ended = router().run(&blocks, &spare_sender);
     drop((blocks, spare_sender));
     reader.join().unwrap();
     ended

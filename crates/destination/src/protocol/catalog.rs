@@ -167,7 +167,7 @@ fn matching_key(stream: &StreamDescriptor, primary_key: &[Vec<String>]) -> Resul
     }
 }
 
-/// Names of the properties; none if the schema has no such form, which is told of later.
+/// Names of the properties; none if the schema has no such form, which is reported later.
 fn columns(json_schema: &RawValue) -> Vec<String> {
     #[derive(Deserialize)]
     struct Schema {

@@ -79,13 +79,13 @@ impl fmt::Debug for ConnectorConfig<'_> {
     }
 }
 
-/// The answer of `discover`.
+/// The result of `discover`.
 #[derive(Debug, Serialize)]
 pub(crate) struct DestinationCatalog {
     pub(crate) operations: Vec<Box<RawValue>>,
 }
 
-/// The answer of `check`.
+/// The result of `check`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum ConnectionStatus {

@@ -51,7 +51,7 @@ pub(crate) enum Scope {
 pub(crate) struct State {
     /// The streams it stands for.
     pub(crate) scope: Scope,
-    /// Records that the source counted before it since the last state, if it told.
+    /// Records that the source counted before it since the last state, if it did.
     pub(crate) counted: Option<u64>,
     /// The text of the object under `state`.
     text: String,

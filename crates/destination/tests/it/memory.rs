@@ -90,7 +90,7 @@ async fn states_that_wait_close_jobs_early() {
     assert!(jobs > 1, "150 MB of states waited for one job");
 }
 
-/// Bytes that went to disk, as the structured summary tells.
+/// Bytes that went to disk, as the structured summary says.
 fn spilled(output: &Output) -> u64 {
     output
         .of("LOG")

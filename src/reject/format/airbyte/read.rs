@@ -88,9 +88,9 @@ impl Iterator for Batches {
 
 /// What is wrong with a file, without its values.
 #[derive(Debug)]
-struct Problem(String);
+struct Malformed(String);
 
-impl Problem {
+impl Malformed {
     fn at(self, record: u64) -> RejectError {
         RejectError::Read {
             record,
@@ -115,7 +115,7 @@ impl Problem {
 
 trait Records: Send {
     /// Appends the next record; false at the end.
-    fn read_into(&mut self, rows: &mut Rows) -> Result<bool, Problem>;
+    fn read_into(&mut self, rows: &mut Rows) -> Result<bool, Malformed>;
 }
 
 struct Lines<R> {
@@ -125,15 +125,15 @@ struct Lines<R> {
 }
 
 impl<R: BufRead + Send> Records for Lines<R> {
-    fn read_into(&mut self, rows: &mut Rows) -> Result<bool, Problem> {
+    fn read_into(&mut self, rows: &mut Rows) -> Result<bool, Malformed> {
         self.line.clear();
         let read = self.reader.read_line(&mut self.line);
-        let read = read.map_err(|error| Problem::new(format!("the file ends badly: {error}")))?;
+        let read = read.map_err(|error| Malformed::new(format!("the file ends badly: {error}")))?;
         if read == 0 {
             return Ok(false);
         }
-        let line = Fields::of(&self.line).ok_or_else(|| Problem::new("it is no JSON object"))?;
-        let lacks = |key| Problem::new(format!("it lacks the key {key}, or has another type"));
+        let line = Fields::of(&self.line).ok_or_else(|| Malformed::new("it is no JSON object"))?;
+        let lacks = |key| Malformed::new(format!("it lacks the key {key}, or has another type"));
         let extracted_at = line.number("_airbyte_extracted_at");
         let extracted_at = extracted_at.ok_or_else(|| lacks("_airbyte_extracted_at"))?;
         let meta = line.json("_airbyte_meta").and_then(Meta::of);
@@ -186,7 +186,7 @@ impl Cells {
     }
 
     /// Goes to the next row, past the header; false at the end.
-    fn advance(&mut self) -> Result<bool, Problem> {
+    fn advance(&mut self) -> Result<bool, Malformed> {
         self.row += 1;
         let rows = self.batch.as_ref().map_or(0, RecordBatch::num_rows);
         if self.row >= rows {
@@ -195,7 +195,7 @@ impl Cells {
                 .reader
                 .next()
                 .transpose()
-                .map_err(|e| Problem::of(&e))?;
+                .map_err(|e| Malformed::of(&e))?;
             if self.batch.is_none() {
                 return Ok(false);
             }
@@ -204,7 +204,7 @@ impl Cells {
             self.headed = true;
             let names = (0..self.names.len()).map(|column| self.cell(column));
             if !names.eq(self.names.iter().map(|name| Some(name.as_str()))) {
-                return Err(Problem::new(format!(
+                return Err(Malformed::new(format!(
                     "the header is not {}; give the flattening and schema the file was written with",
                     self.names.join(",")
                 )));
@@ -221,11 +221,12 @@ impl Cells {
 }
 
 impl Records for Cells {
-    fn read_into(&mut self, rows: &mut Rows) -> Result<bool, Problem> {
+    fn read_into(&mut self, rows: &mut Rows) -> Result<bool, Malformed> {
         if !self.advance()? {
             return Ok(false);
         }
-        let wrong = |column| Problem::new(format!("its {column} is not as this version writes it"));
+        let wrong =
+            |column| Malformed::new(format!("its {column} is not as this version writes it"));
         let extracted_at = self.cell(1).and_then(|text| text.parse().ok());
         let extracted_at = extracted_at.ok_or_else(|| wrong("_airbyte_extracted_at"))?;
         let meta = self.cell(2).and_then(Meta::of);

@@ -1,4 +1,4 @@
-//! What the log tells of a sync: its progress, the end of each stream, the end of all.
+//! What the log says of a sync: its progress, the end of each stream, the end of all.
 
 use std::time::Duration;
 

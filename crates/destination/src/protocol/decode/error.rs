@@ -9,7 +9,7 @@ pub enum CatalogError {
     /// There is no stream.
     #[error("the catalog has no streams; configure at least one in the connection")]
     NoStreams,
-    /// Two streams cannot be told apart.
+    /// Two streams cannot be distinguished.
     #[error("stream {stream} appeared multiple times in the catalog; configure it once")]
     DuplicateStream {
         /// Namespace and name.

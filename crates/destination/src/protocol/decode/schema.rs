@@ -43,7 +43,7 @@ impl StreamSchema {
         }
     }
 
-    /// Adds a flag for each property, which tells a key with null from a missing one.
+    /// Adds a flag for each property, which is true where a record has its key with null.
     #[must_use]
     pub fn with_explicit_nulls(self) -> Self {
         Self {

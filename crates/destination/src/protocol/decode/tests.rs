@@ -51,7 +51,7 @@ fn texts<const N: usize>(pairs: [(&str, &str); N]) -> HashMap<String, String> {
         .collect()
 }
 
-/// Decodes one line that must be a record of the only stream, and answers its row.
+/// Decodes one line that must be a record of the only stream, and returns its row.
 fn decode(decoder: &mut MessageDecoder, line: &[u8]) -> HashMap<String, String> {
     let answer = decoder.line(line);
     assert!(

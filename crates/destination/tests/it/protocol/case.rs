@@ -27,7 +27,7 @@ pub(super) struct Case {
     pub(super) config: Value,
     /// The catalog, or the text of the file; one stream of contacts if absent.
     pub(super) catalog: Value,
-    /// Lines: objects, texts as they are, and more that the README tells.
+    /// Lines: objects, texts as they are, and more that the README describes.
     pub(super) input: Vec<Value>,
     pub(super) log_level: Option<String>,
     pub(super) sim: Sim,

@@ -1,4 +1,4 @@
-//! Runs a case, and tells what differs from what it expects.
+//! Runs a case, and reports what differs from what it expects.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -10,7 +10,7 @@ use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder;
 
 use super::fields::{Fields, Given, Meta};
-use super::{BATCH_ROWS, Problem};
+use super::{BATCH_ROWS, Malformed};
 use crate::coerce::{Reason, Stage};
 use crate::reject::RejectError;
 use crate::reject::format::airbyte::columns::{RAW_LINE, SourceColumns};
@@ -127,7 +127,7 @@ impl Rows {
         extracted_at: i64,
         meta: &Meta<'_>,
         data: &Fields<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Malformed> {
         let row = rejected_row(meta)?;
         for column in &mut self.texts {
             let text = data.get(&column.name).and_then(Given::text);
@@ -154,7 +154,7 @@ impl Rows {
     }
 
     /// Hands arrow-json an object of the columns that are no texts.
-    fn push_others(&mut self, data: &Fields<'_>) -> Result<(), Problem> {
+    fn push_others(&mut self, data: &Fields<'_>) -> Result<(), Malformed> {
         let Some(decoder) = &mut self.json else {
             return Ok(());
         };
@@ -181,22 +181,22 @@ impl Rows {
         self.bytes += object.len();
         match decoder.decode(object) {
             Ok(read) if read == object.len() => Ok(()),
-            Ok(_) => Err(Problem::new(
+            Ok(_) => Err(Malformed::new(
                 "a batch has too many rows; report it, it is a defect",
             )),
-            Err(error) => Err(Problem::of(&error)),
+            Err(error) => Err(Malformed::of(&error)),
         }
     }
 
     /// The batch of all rows that wait.
-    pub(super) fn flush(&mut self) -> Result<RecordBatch, Problem> {
+    pub(super) fn flush(&mut self) -> Result<RecordBatch, Malformed> {
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.source.fields().len()];
         for column in &mut self.texts {
             columns[column.index] = Some(Arc::new(column.builder.finish()));
         }
         if let Some(decoder) = &mut self.json {
-            let read = decoder.flush().map_err(|error| Problem::of(&error))?;
-            let read = read.ok_or_else(|| Problem::new("it has no row"))?;
+            let read = decoder.flush().map_err(|error| Malformed::of(&error))?;
+            let read = read.ok_or_else(|| Malformed::new("it has no row"))?;
             for (column, array) in self.others.iter().zip(read.columns()) {
                 columns[column.index] = Some(Arc::clone(array));
             }
@@ -224,8 +224,8 @@ impl Rows {
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
             RecordBatch::try_new_with_options(Arc::clone(&self.source), columns, &options)
         });
-        let batch = batch.map_err(|error| Problem::of(&error))?;
-        rejected_at(batch, &rows, at).map_err(|error| Problem::new(error.to_string()))
+        let batch = batch.map_err(|error| Malformed::of(&error))?;
+        rejected_at(batch, &rows, at).map_err(|error| Malformed::new(error.to_string()))
     }
 }
 
@@ -235,17 +235,17 @@ fn is_bare(cell: &str) -> bool {
     matches!(cell, "true" | "false") || is_number(cell)
 }
 
-fn rejected_row(meta: &Meta<'_>) -> Result<RejectedRow, Problem> {
+fn rejected_row(meta: &Meta<'_>) -> Result<RejectedRow, Malformed> {
     let rejected = &meta.rejected;
     if rejected.version != SCHEMA_VERSION {
-        return Err(Problem::new(format!(
+        return Err(Malformed::new(format!(
             "it has the version {}, and this program reads version {SCHEMA_VERSION}",
             rejected.version
         )));
     }
     let stages = [Stage::Decode, Stage::Coerce, Stage::Salesforce];
     let stage = stages.into_iter().find(|s| s.as_str() == rejected.stage);
-    let stage = stage.ok_or_else(|| Problem::new("its stage is unknown"))?;
+    let stage = stage.ok_or_else(|| Malformed::new("its stage is unknown"))?;
     Ok(RejectedRow {
         ordinal: rejected.ordinal,
         reason: Arc::new(Reason {

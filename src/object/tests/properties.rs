@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::testing::{contact, related, task};
-use super::*;
+use crate::object::testing::{contact, related, task};
+use crate::object::*;
 
 /// A text with each letter in a case of its own.
 fn in_any_case(text: &str, upper: &[bool]) -> String {
@@ -89,10 +89,10 @@ proptest! {
             names.sort_unstable();
             prop_assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
             prop_assert_eq!(header.key.is_some(), operation.key_field().is_some());
-            let again: Vec<&str> = header.columns.iter().map(|c| c.name.as_str()).collect();
-            let same = Header::resolve(&again, &object, &header.operation, &related()).unwrap();
+            let names: Vec<&str> = header.columns.iter().map(|c| c.name.as_str()).collect();
+            let same = Header::resolve(&names, &object, &header.operation, &related()).unwrap();
             let same: Vec<&str> = same.columns.iter().map(|c| c.name.as_str()).collect();
-            prop_assert_eq!(same, again);
+            prop_assert_eq!(same, names);
         }
     }
 

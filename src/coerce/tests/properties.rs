@@ -6,25 +6,25 @@ use arrow::array::{Array, AsArray};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use proptest::prelude::*;
 
-use super::literal::{LiteralType, Outcome};
-use super::tests::{plan, text_batch};
+use super::{plan, text_batch};
+use crate::coerce::literal::{LiteralType, Rewrite};
 use crate::options::Timezone;
 
 fn literal(literal_type: LiteralType, value: &str) -> Option<String> {
     let mut out = String::new();
     match literal_type.literal(value, Timezone::default(), &mut out) {
-        Outcome::Same => Some(value.to_owned()),
-        Outcome::Written => Some(out),
-        Outcome::Null | Outcome::Invalid(_) => None,
+        Rewrite::Same => Some(value.to_owned()),
+        Rewrite::Written => Some(out),
+        Rewrite::Null | Rewrite::Invalid(_) => None,
     }
 }
 
 fn canonical(literal_type: LiteralType, value: &str, scale: u32) -> Option<String> {
     let mut out = String::new();
     match literal_type.canonical(value, scale, &mut out) {
-        Outcome::Same => Some(value.to_owned()),
-        Outcome::Written => Some(out),
-        Outcome::Null | Outcome::Invalid(_) => None,
+        Rewrite::Same => Some(value.to_owned()),
+        Rewrite::Written => Some(out),
+        Rewrite::Null | Rewrite::Invalid(_) => None,
     }
 }
 
@@ -115,13 +115,13 @@ proptest! {
         for literal_type in LiteralType::ALL {
             let mut out = String::new();
             let cell = match literal_type.literal(&value, zone, &mut out) {
-                Outcome::Same => value.clone(),
-                Outcome::Written => out,
-                Outcome::Null | Outcome::Invalid(_) => continue,
+                Rewrite::Same => value.clone(),
+                Rewrite::Written => out,
+                Rewrite::Null | Rewrite::Invalid(_) => continue,
             };
             prop_assert!(is_legal(literal_type, &cell), "{literal_type:?} {value:?} {cell:?}");
             let mut out = String::new();
-            prop_assert_eq!(literal_type.literal(&cell, zone, &mut out), Outcome::Same);
+            prop_assert_eq!(literal_type.literal(&cell, zone, &mut out), Rewrite::Same);
         }
     }
 
@@ -201,8 +201,8 @@ proptest! {
             let expected = value.and_then(|value| literal(literal_type, value));
             let found = column.is_valid(row).then(|| column.value(row).to_owned());
             prop_assert_eq!(found, expected);
-            let outcome = value.map(|value| literal_type.literal(value, Timezone::default(), &mut String::new()));
-            if matches!(outcome, Some(Outcome::Invalid(_))) {
+            let rewrite = value.map(|value| literal_type.literal(value, Timezone::default(), &mut String::new()));
+            if matches!(rewrite, Some(Rewrite::Invalid(_))) {
                 invalid.push(row);
             }
         }

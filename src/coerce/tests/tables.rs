@@ -1,6 +1,6 @@
 //! Examples of every literal: `-` is a null cell, `!` a rejected value.
 
-use super::tests::texts;
+use super::texts;
 
 #[test]
 fn text_keeps_all_but_what_xml_cannot_hold() {

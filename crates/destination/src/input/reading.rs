@@ -1,14 +1,16 @@
-//! What the threads of the input share with the printing side.
+//! How far the input is read, as the threads of the input and the printing side see it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use super::pending::PendingStates;
+use crate::failure::Failure;
+use arrow_salesforce::error::Result;
 
 /// What is read so far, and whether to go on.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct Reading {
     /// Reading must end.
     pub(super) stop: CancellationToken,
     /// Records read so far, of all streams.
@@ -19,7 +21,19 @@ pub(crate) struct Shared {
     pub(crate) states: PendingStates,
 }
 
-impl Shared {
+impl Reading {
+    /// What is asked of a load, unless reading must end first.
+    pub(super) async fn unless_stopped(
+        &self,
+        asked: impl Future<Output = Result<()>>,
+    ) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Stop::Asked),
+            done = asked => done.map_err(|_| Stop::Asked),
+        }
+    }
+
     /// One more record, of a message of so many bytes.
     pub(super) fn count(&self, bytes: u64) {
         self.records.fetch_add(1, Ordering::Relaxed);
@@ -34,5 +48,19 @@ impl Shared {
     /// Bytes of the messages of those records.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Why the input ends early.
+pub(super) enum Stop {
+    /// A line cannot be.
+    Failure(Failure),
+    /// A signal came, or a load has ended: its events say why.
+    Asked,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
     }
 }

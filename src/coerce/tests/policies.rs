@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Int64Array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, RecordBatch};
+use arrow::datatypes::Schema;
 
-use super::tests::{field, text_batch};
-use super::*;
-use crate::object::{Field, FieldType};
-use crate::options::{NullHandling, OnTooLong, Timezone};
+use super::{field, text_batch};
+use crate::coerce::*;
+use crate::error::Result;
+use crate::object::{Field, FieldType, ObjectSchema, Operation, RelatedObjects};
+use crate::options::{NullHandling, OnTooLong, Timezone, Validate, ValueOptions};
+use crate::source::EXPLICIT_NULL_OF;
 
 const CLEAR: ValueOptions = ValueOptions {
     null_handling: NullHandling::Clear,
@@ -120,14 +123,15 @@ fn one(name: &str, values: &[Option<&str>], settings: ValueOptions) -> Vec<Strin
     cells
 }
 
-/// A batch with the column that tells which nulls are stated.
+/// A batch with the flag column that says which nulls are stated.
 fn with_stated_nulls(name: &str, values: &[Option<&str>], stated: &[bool]) -> RecordBatch {
     let metadata = HashMap::from([(EXPLICIT_NULL_OF.to_owned(), name.to_owned())]);
-    let told = ArrowField::new("_airbyte_null_x", DataType::Boolean, false).with_metadata(metadata);
-    let schema = Schema::new(vec![text_field(name), told]);
+    let flags =
+        ArrowField::new("_airbyte_null_x", DataType::Boolean, false).with_metadata(metadata);
+    let schema = Schema::new(vec![text_field(name), flags]);
     let texts = text_batch(&[(name, values)]);
-    let told = Arc::new(BooleanArray::from(stated.to_vec()));
-    RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(texts.column(0)), told]).unwrap()
+    let flags = Arc::new(BooleanArray::from(stated.to_vec()));
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(texts.column(0)), flags]).unwrap()
 }
 
 #[test]

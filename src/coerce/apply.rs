@@ -1,0 +1,199 @@
+//! A source batch becomes cells, with the reasons of the rows that cannot be sent.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
+use datafusion::error::DataFusionError;
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::literal::{Problem, Rewrite};
+use super::{CoerceError, Coercion, Column, Reason, Stage, source, text_field};
+
+/// What a source batch became.
+#[derive(Debug, Clone)]
+pub struct Cells {
+    /// A row for each source row, columns as the header has them, Utf8: literals and nulls, never
+    /// an empty text. Rejected rows are in it, with what could be written of them.
+    pub batch: RecordBatch,
+    /// Rows that cannot be sent, ascending, with everything that is wrong with each.
+    pub rejects: Vec<(usize, Reason)>,
+}
+
+impl Coercion {
+    /// The cells of a source batch, and its rows that cannot be sent.
+    ///
+    /// # Errors
+    /// [`CoerceError::Evaluate`] if the batch has other columns than the source planned for.
+    pub fn apply(&self, source: &RecordBatch) -> Result<Cells, CoerceError> {
+        let mut problems = BTreeMap::new();
+        let mut cells = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            let written = evaluate(&column.cell, source)?;
+            if column.is_suspect(source, &written) {
+                column.problems(source, &written, &mut problems)?;
+            }
+            cells.push(written);
+        }
+        let mut rejects: BTreeMap<usize, Reason> = problems
+            .into_iter()
+            .map(|(row, problems)| (row, reason(&problems)))
+            .collect();
+        rejects.extend(self.unreadable(source));
+        let rows = RecordBatchOptions::new().with_row_count(Some(source.num_rows()));
+        let schema = SchemaRef::clone(&self.cells_schema);
+        let batch = RecordBatch::try_new_with_options(schema, cells, &rows).map_err(evaluation)?;
+        Ok(Cells {
+            batch,
+            rejects: rejects.into_iter().collect(),
+        })
+    }
+
+    /// The canonical form of cells, or of their echo in a job's results: equal texts for values
+    /// that Salesforce holds equal. Takes Utf8 columns, named as the header is in any letter case;
+    /// leaves out those that the header lacks, and returns the rest in the header's order.
+    ///
+    /// # Errors
+    /// [`CoerceError::Evaluate`] if a column of the header is not Utf8.
+    pub fn canonical(&self, cells: &RecordBatch) -> Result<RecordBatch, CoerceError> {
+        let mut fields = Vec::with_capacity(self.columns.len());
+        let mut values = Vec::with_capacity(self.columns.len());
+        let given = cells.schema_ref().fields();
+        for column in &self.columns {
+            let same = |field: &Arc<ArrowField>| field.name().eq_ignore_ascii_case(&column.name);
+            let Some(index) = given.iter().position(same) else {
+                continue;
+            };
+            let field = text_field(&column.name);
+            let schema = Arc::new(Schema::new(vec![field.clone()]));
+            let one = RecordBatch::try_new(schema, vec![Arc::clone(cells.column(index))]);
+            values.push(evaluate(&column.canonical, &one.map_err(evaluation)?)?);
+            fields.push(field);
+        }
+        let rows = RecordBatchOptions::new().with_row_count(Some(cells.num_rows()));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &rows)
+            .map_err(evaluation)
+    }
+
+    /// Rows whose line was no readable record.
+    fn unreadable(&self, source: &RecordBatch) -> Vec<(usize, Reason)> {
+        let column = self.raw_error.and_then(|index| source.columns().get(index));
+        let Some(errors) = column.and_then(|column| column.as_string_opt::<i32>()) else {
+            return Vec::new();
+        };
+        let rows = errors.iter().enumerate();
+        rows.filter_map(|(row, error)| {
+            let message = error?.to_owned();
+            let reason = Reason::local(Stage::Decode, Reason::INVALID_RECORD, message, Vec::new());
+            Some((row, reason))
+        })
+        .collect()
+    }
+}
+
+impl Column {
+    /// Whether a value has no cell, or a null that needs one: by counts of nulls alone.
+    fn is_suspect(&self, source: &RecordBatch, written: &ArrayRef) -> bool {
+        let empty = written.null_count();
+        if self.target.needed().is_some() {
+            return empty > 0;
+        }
+        let nulls = source.column(self.source).logical_null_count();
+        if !self.target.clears() {
+            return empty != nulls;
+        }
+        let flags = self.explicit_null.map(|index| source.column(index));
+        let stated = flags.and_then(|flags| flags.as_boolean_opt());
+        empty + stated.map_or(nulls, BooleanArray::true_count) != nulls
+    }
+
+    /// Adds what is wrong with each value that has no cell, and each null that needs one.
+    fn problems<'a>(
+        &'a self,
+        source: &RecordBatch,
+        written: &ArrayRef,
+        problems: &mut BTreeMap<usize, Vec<Wrong<'a>>>,
+    ) -> Result<(), CoerceError> {
+        let given = source.column(self.source);
+        let nulls = given.logical_nulls();
+        let texts = evaluate(&self.text, source)?;
+        let texts = texts.as_string_opt::<i32>();
+        let mut buffer = String::new();
+        for row in (0..source.num_rows()).filter(|row| written.is_null(*row)) {
+            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+            let text = texts.filter(|texts| texts.is_valid(row));
+            let text = text.map(|texts| texts.value(row));
+            let rewrite = match text {
+                _ if is_null => Rewrite::Null,
+                None => Rewrite::Invalid(source::unwritable(given.data_type())),
+                Some(text) => {
+                    buffer.clear();
+                    self.target.literal(text, &mut buffer)
+                }
+            };
+            let problem = match rewrite {
+                Rewrite::Invalid(problem) => Some(Wrong::value(&self.name, problem)),
+                Rewrite::Null => self.target.needed().map(|p| Wrong::value(&self.name, p)),
+                Rewrite::Same | Rewrite::Written => text.and_then(|text| self.no_record_type(text)),
+            };
+            if let Some(problem) = problem {
+                problems.entry(row).or_default().push(problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a text that names no record type, where it should.
+    fn no_record_type(&self, name: &str) -> Option<Wrong<'_>> {
+        let problem = self.record_types.as_ref()?.id(name).err()?;
+        Some(Wrong {
+            field: &self.name,
+            code: Reason::INVALID_VALUE,
+            words: Cow::Borrowed(problem),
+        })
+    }
+}
+
+/// What is wrong with the value of a field.
+struct Wrong<'a> {
+    field: &'a str,
+    code: &'static str,
+    words: Cow<'a, str>,
+}
+
+impl<'a> Wrong<'a> {
+    fn value(field: &'a str, problem: Problem) -> Self {
+        Self {
+            field,
+            code: match problem {
+                Problem::NoKey => Reason::MISSING_KEY,
+                _ => Reason::INVALID_VALUE,
+            },
+            words: Cow::Owned(problem.to_string()),
+        }
+    }
+}
+
+fn reason(problems: &[Wrong<'_>]) -> Reason {
+    let messages: Vec<String> = problems
+        .iter()
+        .map(|wrong| format!("{}: {}", wrong.field, wrong.words))
+        .collect();
+    let fields = problems.iter().map(|wrong| wrong.field.to_owned());
+    let missing_key = problems.iter().find(|w| w.code == Reason::MISSING_KEY);
+    let code = missing_key.map_or(Reason::INVALID_VALUE, |wrong| wrong.code);
+    Reason::local(Stage::Coerce, code, messages.join("; "), fields.collect())
+}
+
+fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, CoerceError> {
+    let value = expr.evaluate(batch).map_err(CoerceError::Evaluate)?;
+    value
+        .into_array(batch.num_rows())
+        .map_err(CoerceError::Evaluate)
+}
+
+fn evaluation(error: arrow::error::ArrowError) -> CoerceError {
+    CoerceError::Evaluate(DataFusionError::from(error))
+}

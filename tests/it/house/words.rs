@@ -1,0 +1,72 @@
+//! Words of comments that mean too many things; ARCHITECTURE has a glossary of better ones.
+
+use std::fs;
+
+use super::metadata::{members, metadata};
+use super::none_of;
+use super::sources::{folder, rust_files};
+use super::tokens::comments;
+
+/// A word, and what is meant by it.
+const VAGUE: &[(&str, &str)] = &[
+    ("tell", "say, report, pass on, notify, emit, distinguish"),
+    (
+        "tells",
+        "says, reports, passes on, notifies, emits, distinguishes",
+    ),
+    ("telling", "saying, reporting, passing on"),
+    (
+        "told",
+        "said, reported, acknowledged, notified, emitted, distinguished",
+    ),
+];
+
+#[test]
+#[ignore = "while comments take the words of the glossary"]
+fn comments_use_words_of_one_meaning() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for package in members(&metadata).into_values() {
+        for file in rust_files(&folder(package)) {
+            let text = fs::read_to_string(&file).unwrap();
+            let found = vague(&text);
+            wrong.extend(
+                found
+                    .into_iter()
+                    .map(|words| format!("{}: {words}", file.display())),
+            );
+        }
+    }
+    none_of(&wrong, "vague");
+}
+
+/// What is vague in the comments of a source.
+fn vague(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for comment in comments(source) {
+        let mut words = comment.split(|c: char| !(c.is_alphanumeric() || "_`'".contains(c)));
+        let vague = words.find_map(|word| {
+            let word = word.to_lowercase();
+            VAGUE.iter().find(|(vague, _)| *vague == word)
+        });
+        if let Some((word, better)) = vague {
+            found.push(format!("{word:?} ({better}): {}", comment.trim()));
+        }
+        // Functions return; people answer.
+        if comment.starts_with("/// Answers ") {
+            found.push(format!("\"Answers\" (Returns): {}", comment.trim()));
+        }
+    }
+    found
+}
+
+#[test]
+fn vague_words_are_found_in_comments_alone() {
+    let source = "/// Tells it.\nfn tell() { say(\"told\"); } // as told\n//! `tell` and retell\n/// Answers x.";
+    let found = vague(source);
+    let comments: Vec<&str> = found
+        .iter()
+        .map(|text| text.split("): ").last().unwrap())
+        .collect();
+    assert_eq!(comments, ["/// Tells it.", "// as told", "/// Answers x."]);
+}
