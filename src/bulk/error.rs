@@ -295,6 +295,17 @@ impl BulkError {
         }
     }
 
+    /// Id of the job that failed, where one did.
+    fn job(&self) -> Option<&str> {
+        match self {
+            Self::UnknownState { id, .. }
+            | Self::WrongState { id, .. }
+            | Self::CloseUnclear { id, .. }
+            | Self::JobGone { id } => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed in a moment.
     pub(super) fn is_retryable(&self) -> bool {
         match self {
@@ -357,13 +368,28 @@ impl BulkError {
 
 impl From<BulkError> for Error {
     fn from(error: BulkError) -> Self {
-        Self::new(error.kind(), error.to_string()).with_source(error)
+        let converted = Self::new(error.kind(), error.to_string());
+        let converted = match error.job() {
+            Some(id) => converted.with_context(Self::JOB, id),
+            None => converted,
+        };
+        converted.with_source(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_is_the_context_of_its_error() {
+        let gone = BulkError::JobGone {
+            id: "750A".to_owned(),
+        };
+        let error = Error::from(gone);
+        let context: Vec<_> = error.context().collect();
+        assert_eq!(context, [(Error::JOB, "750A")]);
+    }
 
     #[test]
     fn kind_and_text_survive_the_conversion() {

@@ -10,15 +10,18 @@
 //! # async fn example() -> std::io::Result<()> {
 //! use salesforce_sim::{Action, Fault, Sim, SimOptions};
 //!
-//! let sim = Sim::start(SimOptions {
-//!     faults: vec![Fault::request("PATCH", "*/jobs/ingest/*", Action::Lose {})],
-//!     ..SimOptions::default()
-//! })
-//! .await?;
+//! let lost_close = Fault {
+//!     method: Some("PATCH".to_owned()),
+//!     path: Some("*/jobs/ingest/*".to_owned()),
+//!     ..Fault::new(Action::Lose {})
+//! };
+//! let sim = Sim::start(SimOptions { faults: vec![lost_close], ..SimOptions::default() }).await?;
 //! println!("log in at {}", sim.url());
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `docs/simulator.md` has an example of each kind of fault.
 //!
 //! # The tour
 //! * [`SimOptions`]: how the org behaves. [`Sim`]: a running simulator.

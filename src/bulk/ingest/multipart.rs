@@ -67,7 +67,7 @@ pub struct Unanswered {
 #[must_use = "a job may have been made"]
 pub enum Search {
     /// A job that may be it.
-    Candidate(Candidate),
+    Candidate(Box<Candidate>),
     /// No other job can be it. If no candidate was, none was made.
     NotMade(NotMade),
 }
@@ -240,11 +240,11 @@ impl Unanswered {
                 }
                 let ended = self.ended(job).await;
                 if let Some((job, info)) = ended.map_err(|error| self.call.unclear(error))? {
-                    return Ok(Search::Candidate(Candidate {
+                    return Ok(Search::Candidate(Box::new(Candidate {
                         job,
                         info,
                         rest: self,
-                    }));
+                    })));
                 }
             }
             let Some(pause) = LIST_PAUSES.get(self.lists) else {

@@ -235,8 +235,9 @@ fn is_base64(value: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
-/// What the org stores of a valid value; nothing for null. Text without outer blanks, numbers rounded to the
-/// field's scale in plain notation, booleans in lower case, moments in UTC, Ids with 18 letters.
+/// What the org stores of a valid value; nothing for null. Text without outer blanks, numbers
+/// rounded to the field's scale in plain notation, booleans in lower case, moments in UTC, Ids with
+/// 18 letters.
 pub(crate) fn stored<'a>(field: &Field, value: &'a str) -> Option<Cow<'a, str>> {
     if is_null(value) {
         return None;

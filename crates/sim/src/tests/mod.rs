@@ -10,6 +10,7 @@ use super::{Sim, SimOptions};
 mod docs;
 mod faults;
 mod jobs;
+mod layers;
 mod metadata;
 mod oauth;
 mod relations;
@@ -208,4 +209,22 @@ fn options_are_read_from_json() {
         (7, 8080, true)
     );
     assert!(serde_json::from_str::<SimOptions>(r#"{"sed":7}"#).is_err());
+}
+
+#[tokio::test]
+async fn options_that_shape_the_org_stay() {
+    let client = Client::start(SimOptions::default()).await;
+    let changes = json!({"forget": true, "extra_objects": 9, "seed": 7});
+    client.post("options", &changes).await;
+    let options = client.inspect("options").await;
+    let keys = ["forget", "extra_objects", "seed"];
+    let found = keys.map(|key| options[key].clone());
+    assert_eq!(found, [json!(false), json!(0), json!(7)]);
+}
+
+#[test]
+fn objects_of_the_embedded_org_are_described_without_a_server() {
+    let contact = crate::describe("contact").unwrap();
+    assert_eq!(contact["name"], "Contact");
+    assert!(crate::describe("Nope").is_none());
 }
