@@ -98,8 +98,11 @@ impl DeclaredType {
         Self::Unknown,
     ];
 
-    /// The type that a field's metadata declares, if it does.
+    /// The type that the metadata of a `Utf8` field declares, if it does.
     pub fn of(field: &Field) -> Option<Self> {
+        if *field.data_type() != DataType::Utf8 {
+            return None;
+        }
         let name = field.metadata().get(DECLARED_TYPE)?;
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -160,7 +163,10 @@ mod tests {
             assert_eq!(DeclaredType::of(&kind.field("x")), Some(kind));
         }
         let plain = Field::new("x", DataType::Utf8, true);
-        assert_eq!(DeclaredType::of(&plain), None);
+        let no_text = DeclaredType::Number
+            .field("x")
+            .with_data_type(DataType::LargeUtf8);
+        assert_eq!([plain, no_text].each_ref().map(DeclaredType::of), [None; 2]);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 use bytes::Bytes;
 use object_store::memory::InMemory;
+use testkit::s3::{
+    ACCESS_KEY, BUCKET, ELSEWHERE_BUCKET, FORBIDDEN_BUCKET, LosingProxy, OLD_BUCKET, S3Server,
+    SECRET_KEY, UNLISTED_BUCKET,
+};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::testing::{Access, KEY_ID, Lost, SECRET, losing, s3_location, serve_s3};
+use super::testing::s3_location;
 use super::*;
 use crate::error::ErrorKind;
 
@@ -129,9 +133,8 @@ fn files_cannot_be_encrypted_as_s3_does() {
 
 #[tokio::test]
 async fn a_server_without_conditional_puts_and_deleting_many() {
-    let root = tempfile::tempdir().unwrap();
-    let endpoint = serve_s3(root.path(), Access::default()).await;
-    let storage = open(&s3_location(&endpoint, "old", SECRET));
+    let s3 = S3Server::start().await;
+    let storage = open(&s3_location(s3.endpoint(), OLD_BUCKET, SECRET_KEY));
     prove(&storage).await.unwrap();
     assert!(storage.list(DIRECTORY).await.unwrap().is_empty());
     let created = storage.create(&key("a"), Bytes::from_static(b"a")).await;
@@ -141,9 +144,8 @@ async fn a_server_without_conditional_puts_and_deleting_many() {
 
 #[tokio::test]
 async fn what_an_s3_server_refuses_is_explained_without_secrets() {
-    let root = tempfile::tempdir().unwrap();
-    let endpoint = serve_s3(root.path(), Access::default()).await;
-    let storage = open(&s3_location(&endpoint, "unlisted", SECRET));
+    let s3 = S3Server::start().await;
+    let storage = open(&s3_location(s3.endpoint(), UNLISTED_BUCKET, SECRET_KEY));
     let error = prove(&storage).await.unwrap_err();
     let expected = "cannot list s3://unlisted/rejected/1/: access denied (AccessDenied); check \
                     access_key_id";
@@ -152,26 +154,30 @@ async fn what_an_s3_server_refuses_is_explained_without_secrets() {
 
     for (bucket, secret, cause) in [
         (
-            "bucket",
+            BUCKET,
             "AnotherSecret",
             "access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key",
         ),
-        ("forbidden", SECRET, "access denied (AccessDenied); check"),
-        ("absent", SECRET, "no such bucket; check s3_bucket_name"),
         (
-            "elsewhere",
-            SECRET,
+            FORBIDDEN_BUCKET,
+            SECRET_KEY,
+            "access denied (AccessDenied); check",
+        ),
+        ("absent", SECRET_KEY, "no such bucket; check s3_bucket_name"),
+        (
+            ELSEWHERE_BUCKET,
+            SECRET_KEY,
             "the bucket is in another region; set s3_bucket_region",
         ),
     ] {
-        let storage = open(&s3_location(&endpoint, bucket, secret));
+        let storage = open(&s3_location(s3.endpoint(), bucket, secret));
         let error = prove(&storage).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         let expected = format!("cannot write s3://{bucket}/rejected/1/_test: {cause}");
         assert!(error.to_string().starts_with(&expected), "{error}");
         let shown = format!("{storage:?} {error:?} {error}");
         assert!(
-            !shown.contains(secret) && !shown.contains(KEY_ID),
+            !shown.contains(secret) && !shown.contains(ACCESS_KEY),
             "{shown}"
         );
     }
@@ -182,7 +188,7 @@ async fn an_endpoint_that_does_not_respond() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let storage = open(&s3_location(&endpoint, "bucket", SECRET));
+    let storage = open(&s3_location(&endpoint, BUCKET, SECRET_KEY));
     let error = prove(&storage).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert!(error.to_string().contains("not reachable"), "{error}");
@@ -191,20 +197,18 @@ async fn an_endpoint_that_does_not_respond() {
 
 #[tokio::test]
 async fn what_was_put_is_found_though_the_response_was_lost() {
-    let root = tempfile::tempdir().unwrap();
-    let server = serve_s3(root.path(), Access::default()).await;
-    let lost = Lost::default();
-    let endpoint = losing(&server, Arc::clone(&lost)).await;
-    let storage = open(&s3_location(&endpoint, "bucket", SECRET));
-    *lost.lock().unwrap() = Some(("PUT ", "if-none-match"));
+    let s3 = S3Server::start().await;
+    let proxy = LosingProxy::start(s3.endpoint()).await;
+    let storage = open(&s3_location(&proxy.endpoint, BUCKET, SECRET_KEY));
+    proxy.lose("PUT", "if-none-match");
     let created = storage.create(&key("a"), Bytes::from_static(b"a")).await;
     assert!(created.unwrap());
-    assert!(lost.lock().unwrap().is_none(), "no response was lost");
+    assert!(proxy.has_lost(), "no response was lost");
 
     let mut upload = storage.upload(&key("b")).await.unwrap();
     upload.put(Bytes::from_static(b"b")).await.unwrap();
-    *lost.lock().unwrap() = Some(("POST ", "uploadId="));
+    proxy.lose("POST", "uploadId=");
     upload.complete().await.unwrap();
-    assert!(lost.lock().unwrap().is_none(), "no response was lost");
+    assert!(proxy.has_lost(), "no response was lost");
     assert_eq!(content(&storage, &key("b")).await, b"b");
 }

@@ -1,5 +1,5 @@
 //! An S3 server in this process that stores in a directory and checks every signature; and a proxy
-//! that loses answers.
+//! that loses responses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -177,7 +177,7 @@ pub struct LosingProxy {
     accepting: JoinHandle<()>,
 }
 
-/// Method of the next request whose answer is lost, and a part of its head.
+/// Method of the next request whose response is lost, and a part of its head.
 type Lost = Arc<Mutex<Option<(&'static str, &'static str)>>>;
 
 impl LosingProxy {
@@ -201,12 +201,12 @@ impl LosingProxy {
         }
     }
 
-    /// Loses the answer to the next request of this method whose head has this part.
+    /// Loses the response to the next request of this method whose head has this part.
     pub fn lose(&self, method: &'static str, head: &'static str) {
         *self.lost.lock().unwrap() = Some((method, head));
     }
 
-    /// Whether no answer is left to lose.
+    /// Whether no response is left to lose.
     pub fn has_lost(&self) -> bool {
         self.lost.lock().unwrap().is_none()
     }

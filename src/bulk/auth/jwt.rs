@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     /// Made for tests.
-    const KEY: &str = include_str!("tests/jwt_key.pem");
+    const KEY: &str = testkit::JWT_PRIVATE_KEY;
 
     fn signer(login_url: &str) -> Signer {
         let url = Url::parse(login_url).unwrap();

@@ -15,6 +15,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
 
 use super::wire::{to_wire, wire_type};
+use crate::source::DeclaredType;
 
 /// Year 1 and year 9999, in days since 1970: what Arrow both prints and reads.
 const DAYS: RangeInclusive<i64> = -719_162..=2_932_896;
@@ -57,8 +58,11 @@ pub(super) enum Literal<'v> {
 }
 
 impl<'a> Values<'a> {
-    /// `declared` is the type that a text has in the catalog.
-    pub(super) fn new(declared: Option<&str>, array: &'a ArrayRef) -> Result<Self, ArrowError> {
+    /// `declared` is the type that a text had before.
+    pub(super) fn new(
+        declared: Option<DeclaredType>,
+        array: &'a ArrayRef,
+    ) -> Result<Self, ArrowError> {
         let kind = array.data_type();
         let formatter = || {
             let options = FormatOptions::default().with_display_error(true);
@@ -238,7 +242,7 @@ fn numbers(array: &ArrayRef) -> Result<PrimitiveArray<Int64Type>, ArrowError> {
     Ok(cast(&native, &DataType::Int64)?.as_primitive().clone())
 }
 
-/// What the catalog declares a decoded text to be.
+/// What a text is, by the type that its column declares.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Text,
@@ -250,13 +254,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn of(declared: Option<&str>) -> Self {
+    fn of(declared: Option<DeclaredType>) -> Self {
         match declared {
-            Some("integer" | "number") => Self::Number,
-            Some("boolean") => Self::Boolean,
-            Some("object") => Self::Object,
-            Some("array") => Self::Array,
-            Some("union" | "unknown") => Self::Any,
+            Some(DeclaredType::Integer | DeclaredType::Number) => Self::Number,
+            Some(DeclaredType::Boolean) => Self::Boolean,
+            Some(DeclaredType::Object) => Self::Object,
+            Some(DeclaredType::Array) => Self::Array,
+            Some(DeclaredType::Union | DeclaredType::Unknown) => Self::Any,
             _ => Self::Text,
         }
     }

@@ -2,6 +2,9 @@ use arrow::array::{ArrayRef, StringArray};
 use insta::assert_snapshot;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use testkit::s3::{
+    BUCKET, FORBIDDEN_BUCKET, LosingProxy, OLD_BUCKET, S3Server, SECRET_KEY, UNLISTED_BUCKET,
+};
 use url::Url;
 
 use super::*;
@@ -9,8 +12,7 @@ use crate::coerce::{Reason, Stage};
 use crate::error::ErrorKind;
 use crate::reject::airbyte::{Envelope, FileType, Flattening, labels};
 use crate::reject::{Compression, RejectedRow, rejected};
-
-use crate::storage::testing::{Access, Lost, SECRET, losing, s3_location, serve_s3};
+use crate::storage::testing::s3_location;
 
 fn jsonl() -> RejectFormat {
     RejectFormat::Airbyte(Envelope {
@@ -23,7 +25,7 @@ fn s3_config(endpoint: &str, bucket: &str) -> RejectConfig {
     RejectConfig {
         format: jsonl(),
         file_name_format: Some("x{format_extension}".to_owned()),
-        ..RejectConfig::new(s3_location(endpoint, bucket, SECRET))
+        ..RejectConfig::new(s3_location(endpoint, bucket, SECRET_KEY))
     }
 }
 
@@ -300,23 +302,31 @@ async fn gzip_shrinks_large_objects_too() {
 
 #[tokio::test]
 async fn a_real_s3_server() {
-    let root = tempfile::tempdir().unwrap();
-    let endpoint = serve_s3(root.path(), Access::default()).await;
-    let open = |bucket| RejectStore::open(&s3_config(&endpoint, bucket), start()).unwrap();
+    let s3 = S3Server::start().await;
+    let open = |bucket| RejectStore::open(&s3_config(s3.endpoint(), bucket), start()).unwrap();
 
-    let store = open("bucket");
+    let store = open(BUCKET);
     store.prove().await.unwrap();
     let write = async |value: &str| store.write(&contacts(), &[batch(&[value])]).await.unwrap();
-    assert_eq!(write("a").await, "s3://bucket/rejected/42/contacts/x.jsonl");
+    assert_eq!(
+        write("a").await,
+        format!("s3://{BUCKET}/rejected/42/contacts/x.jsonl")
+    );
     let large = write(&"w".repeat(PART_BYTES)).await;
-    assert_eq!(large, "s3://bucket/rejected/42/contacts/x.jsonl-1");
+    assert_eq!(
+        large,
+        format!("s3://{BUCKET}/rejected/42/contacts/x.jsonl-1")
+    );
     // A second process, which does not know the first one's names.
-    let second = open("bucket");
+    let second = open(BUCKET);
     let third = second.write(&contacts(), &[batch(&["b"])]).await.unwrap();
-    assert_eq!(third, "s3://bucket/rejected/42/contacts/x.jsonl-2");
+    assert_eq!(
+        third,
+        format!("s3://{BUCKET}/rejected/42/contacts/x.jsonl-2")
+    );
     let size = |name| {
-        let path = root.path().join("bucket/rejected/42/contacts").join(name);
-        std::fs::metadata(path).unwrap().len()
+        let directory = s3.directory(BUCKET).join("rejected/42/contacts");
+        std::fs::metadata(directory.join(name)).unwrap().len()
     };
     assert!(size("x.jsonl-1") > PART_BYTES as u64 && size("x.jsonl-2") < 1_000);
     let mut names = keys(&store).await;
@@ -324,30 +334,34 @@ async fn a_real_s3_server() {
     assert_eq!(names, ["x.jsonl", "x.jsonl-1", "x.jsonl-2"]);
 
     // A server without conditional puts.
-    let old = open("old");
+    let old = open(OLD_BUCKET);
     for expected in ["x.jsonl", "x.jsonl-1"] {
         let url = old.write(&contacts(), &[batch(&["a"])]).await.unwrap();
-        assert_eq!(url, format!("s3://old/rejected/42/contacts/{expected}"));
+        assert_eq!(
+            url,
+            format!("s3://{OLD_BUCKET}/rejected/42/contacts/{expected}")
+        );
     }
 }
 
 #[tokio::test]
 async fn a_put_whose_response_was_lost_makes_no_second_copy() {
-    let root = tempfile::tempdir().unwrap();
-    let server = serve_s3(root.path(), Access::default()).await;
-    let lost = Lost::default();
-    let endpoint = losing(&server, Arc::clone(&lost)).await;
-    let store = RejectStore::open(&s3_config(&endpoint, "bucket"), start()).unwrap();
+    let s3 = S3Server::start().await;
+    let proxy = LosingProxy::start(s3.endpoint()).await;
+    let store = RejectStore::open(&s3_config(&proxy.endpoint, BUCKET), start()).unwrap();
     let wide = "w".repeat(PART_BYTES);
     for (method, head, value, expected) in [
-        ("PUT ", "if-none-match", "a", "x.jsonl"),
-        ("POST ", "uploadId=", wide.as_str(), "x.jsonl-1"),
-        ("PUT ", "if-none-match", "b", "x.jsonl-2"),
+        ("PUT", "if-none-match", "a", "x.jsonl"),
+        ("POST", "uploadId=", wide.as_str(), "x.jsonl-1"),
+        ("PUT", "if-none-match", "b", "x.jsonl-2"),
     ] {
-        *lost.lock().unwrap() = Some((method, head));
+        proxy.lose(method, head);
         let url = store.write(&contacts(), &[batch(&[value])]).await.unwrap();
-        assert!(lost.lock().unwrap().is_none(), "no response was lost");
-        assert_eq!(url, format!("s3://bucket/rejected/42/contacts/{expected}"));
+        assert!(proxy.has_lost(), "no response was lost");
+        assert_eq!(
+            url,
+            format!("s3://{BUCKET}/rejected/42/contacts/{expected}")
+        );
     }
     let mut names = keys(&store).await;
     names.sort();
@@ -356,9 +370,7 @@ async fn a_put_whose_response_was_lost_makes_no_second_copy() {
 
 #[tokio::test]
 async fn every_object_asks_for_its_encryption() {
-    let root = tempfile::tempdir().unwrap();
-    let access = Access::default();
-    let endpoint = serve_s3(root.path(), access.clone()).await;
+    let s3 = S3Server::start().await;
     let wide = "w".repeat(PART_BYTES);
     for (encryption, expected) in [
         (Encryption::BucketDefault, None),
@@ -371,7 +383,7 @@ async fn every_object_asks_for_its_encryption() {
             Some("aws:kms arn:aws:kms:eu-west-1:1:key/k"),
         ),
     ] {
-        let mut config = s3_config(&endpoint, "bucket");
+        let mut config = s3_config(s3.endpoint(), BUCKET);
         config.encryption = encryption;
         let store = RejectStore::open(&config, start()).unwrap();
         store.prove().await.unwrap();
@@ -380,23 +392,22 @@ async fn every_object_asks_for_its_encryption() {
         }
         // The test object, the small one, and the beginning of the upload in parts.
         let expected: Vec<&str> = expected.into_iter().flat_map(|one| [one; 3]).collect();
-        assert_eq!(access.encryption(), expected);
+        assert_eq!(s3.encryption(), expected);
     }
 }
 
 #[tokio::test]
 async fn errors_of_the_store_are_about_rejected_records() {
-    let root = tempfile::tempdir().unwrap();
-    let endpoint = serve_s3(root.path(), Access::default()).await;
-    let store = RejectStore::open(&s3_config(&endpoint, "forbidden"), start()).unwrap();
+    let s3 = S3Server::start().await;
+    let store = RejectStore::open(&s3_config(s3.endpoint(), FORBIDDEN_BUCKET), start()).unwrap();
     let refused = store.prove().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert_snapshot!(refused, @"cannot write s3://forbidden/rejected/1/testing/test/_check_test for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
-    let unlisted = RejectStore::open(&s3_config(&endpoint, "unlisted"), start()).unwrap();
+    let unlisted = RejectStore::open(&s3_config(s3.endpoint(), UNLISTED_BUCKET), start()).unwrap();
     let refused = unlisted.prove().await.unwrap_err();
     assert_snapshot!(refused, @"cannot list s3://unlisted/rejected/1/testing/test/ for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
 
-    let files = Location::Url(Url::from_file_path(root.path()).unwrap());
+    let files = Location::Url(Url::from_file_path(s3.directory(BUCKET)).unwrap());
     let encrypted = RejectConfig {
         encryption: Encryption::SseS3,
         ..RejectConfig::new(files)

@@ -14,7 +14,7 @@ use crate::bulk::testing::*;
 use crate::bulk::{BulkError, Client, Credentials};
 use crate::error::ErrorKind;
 
-const KEY: &str = include_str!("jwt_key.pem");
+const KEY: &str = testkit::JWT_PRIVATE_KEY;
 const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
 
 fn form(seen: &Seen) -> HashMap<String, String> {

@@ -6,7 +6,7 @@ use arrow::array::types::{Int64Type, TimestampMillisecondType, UInt64Type};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
 };
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::datatypes::{FieldRef, Schema};
 
 use super::columns::{DATA, ENVELOPE, RAW_LINE, SF_ERROR, SF_ID, SourceColumns};
 use super::{Envelope, FileType, Flattening, GENERATION_ID, SCHEMA_VERSION, SYNC_ID};
@@ -15,7 +15,7 @@ use crate::reject::format::value::{
 };
 use crate::reject::record::{REJECT_COLUMNS, REJECT_ORDINAL};
 use crate::reject::{RejectError, RejectStream};
-use crate::source::DECLARED_TYPE;
+use crate::source::DeclaredType;
 
 impl Envelope {
     pub(in crate::reject::format) fn header(self, schema: &Schema) -> Result<Vec<u8>, RejectError> {
@@ -189,10 +189,7 @@ impl<'a> Rows<'a> {
             let mut key = Vec::new();
             push_string(&mut key, name);
             key.push(b':');
-            let field = schema.field(*index);
-            let declared = field.metadata().get(DECLARED_TYPE).map(String::as_str);
-            let declared = declared.filter(|_| *field.data_type() == DataType::Utf8);
-            let values = Values::new(declared, array)?;
+            let values = Values::new(DeclaredType::of(schema.field(*index)), array)?;
             Ok(Column { name, key, values })
         });
         let column = |index: Option<usize>| index.map(|index| batch.column(index));
