@@ -7,7 +7,9 @@ use arrow_salesforce::bulk::{
     Client, Credentials, EndedJob, JobState, JobTarget, RunningJob, Search, Submitted,
 };
 use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
+use arrow_salesforce::load::Loader;
 use arrow_salesforce::object::Operation;
+use arrow_salesforce::options::OrgOptions;
 use futures::TryStreamExt;
 use serde_json::json;
 use testkit::KEY;
@@ -151,4 +153,33 @@ async fn another_process_with_a_job_of_the_same_kind() {
         100,
         "theirs is not taken for ours"
     );
+}
+
+/// The loader decides by all values in their canonical form, as the org's fields echo them.
+#[tokio::test]
+async fn loads_whose_calls_lose_their_answers_make_no_job_twice() {
+    let sim = TestSim::start().await;
+    sim.set(&json!({"job_time": {"secs": 1, "nanos": 0}})).await;
+    let org = crate::library::org(&sim, OrgOptions::default()).await;
+    faults(&sim, "lose", 3).await;
+    let loads = ["A", "B", "C"].map(|group| {
+        let org = org.clone();
+        async move {
+            let rows = chunk(group).parts()[0].cells.clone();
+            let loader = Loader::builder(&org)
+                .object("Contact")
+                .operation(upsert().operation)
+                .schema(rows.schema())
+                .build()
+                .await
+                .unwrap();
+            let rows = futures::stream::iter([Ok::<_, arrow_salesforce::Error>(rows)]);
+            loader.load(rows).await.unwrap().report
+        }
+    });
+    for report in futures::future::join_all(loads).await {
+        assert_eq!((report.read, report.accepted, report.jobs), (50, 50, 1));
+    }
+    assert_eq!(sim.jobs().await.len(), 3, "each load made one");
+    assert_eq!(sim.rows("Contact").await.len(), 150);
 }
