@@ -17,32 +17,60 @@
 //!
 //! # A load
 //!
+//! An [`Org`] is one login, with the memory and the job slots that all loads of a process share. A
+//! [`Loader`] says what goes where; it is checked against the org when it is built. The short form
+//! loads a stream of batches and returns the report and the rejected rows:
+//!
 //! ```no_run
 //! use arrow_salesforce::arrow::array::RecordBatch;
-//! use arrow_salesforce::load::{Event, Loader, Org};
-//! use arrow_salesforce::object::Operation;
+//! use arrow_salesforce::{Credentials, Error, Loader, Operation, Org, OrgOptions};
+//! use futures::stream;
 //!
-//! # async fn example(org: Org, batch: RecordBatch) -> arrow_salesforce::Result<()> {
+//! # async fn example(credentials: Credentials, batch: RecordBatch) -> arrow_salesforce::Result<()> {
+//! let org = Org::connect(credentials, OrgOptions::default()).await?;
 //! let loader = Loader::builder(&org)
 //!     .object("Contact")
 //!     .operation(Operation::Insert)
 //!     .schema(batch.schema())
 //!     .build()
 //!     .await?;
+//! let loaded = loader.load(stream::iter([Ok::<_, Error>(batch)])).await?;
+//! println!("{}; {} batches of rejected rows", loaded.report, loaded.rejected.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A load that goes on
+//!
+//! Started, a load has two ends. Rows and checkpoints go into its [`Feed`], what became of them
+//! comes out of its [`Events`]. [`Feed::ready`] reserves memory before a batch is made;
+//! [`FeedBatch`] has several checkpoints inside a batch.
+//!
+//! ```no_run
+//! use arrow_salesforce::arrow::array::RecordBatch;
+//! use arrow_salesforce::{Event, FeedBatch, Loader};
+//!
+//! # async fn example(loader: Loader, batch: RecordBatch) -> arrow_salesforce::Result<()> {
 //! let (mut feed, mut events) = loader.start();
-//! feed.send(batch).await?;
-//! feed.checkpoint(1).await?;
+//! let permit = feed.ready(8 << 20).await?;
+//! let rows = batch.num_rows();
+//! permit.send(FeedBatch::new(batch).received(5_000).checkpoint(rows, 5_000, 1))?;
+//! feed.checkpoint(2).await?;
 //! feed.finish().await?;
 //! while let Some(event) = events.next().await {
 //!     match event? {
 //!         Event::Rejected(records) => println!("{} rejected", records.num_rows()),
 //!         Event::Durable { checkpoint, .. } => println!("all before {checkpoint} is safe"),
 //!         Event::Finished(report) => println!("{report}"),
+//!         _ => {}
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`LoadOptions`] and [`ValueOptions`] are of a load, [`OrgOptions`] of the process. An [`Error`]
+//! says whose fault it is ([`ErrorKind`]), the cause and the cure, and where it happened.
 
 pub mod bulk;
 pub mod chunk;

@@ -275,14 +275,14 @@ mod tests {
             }
             fastrand::Rng::with_seed(seed).shuffle(&mut ranges);
             let mut ended = std::collections::HashSet::new();
-            let mut told = Vec::new();
+            let mut found = Vec::new();
             let mut due = |checkpoints: &mut Checkpoints, ended: &std::collections::HashSet<u64>| {
                 while let Some(Due { id, counts }) = checkpoints.pop_due() {
                     let through: u64 = intervals[..=id as usize].iter().sum();
                     assert!((0..through).all(|ordinal| ended.contains(&ordinal)));
                     assert_eq!(counts.accepted + counts.rejected, intervals[id as usize]);
                     assert_eq!(counts.total_bytes, through * 3);
-                    told.push(id);
+                    found.push(id);
                 }
             };
             due(&mut checkpoints, &ended);
@@ -292,7 +292,7 @@ mod tests {
                 ended.extend(range);
                 due(&mut checkpoints, &ended);
             }
-            prop_assert_eq!(told, (0..intervals.len() as u64).collect::<Vec<_>>());
+            prop_assert_eq!(found, (0..intervals.len() as u64).collect::<Vec<_>>());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an org tells about objects.
+//! What an org says of its objects.
 
 use crate::bulk::{BulkError, COMPOSITE_REQUESTS, Client, Described};
 use crate::error::{ErrorKind, Result};

@@ -36,7 +36,7 @@ pub enum LoadError {
         /// The names most like it.
         similar: String,
     },
-    /// The feed was dropped, or the load was told to stop, before its end.
+    /// The feed was dropped or the load was stopped before its end.
     #[error("the load was stopped before its end; what became durable until then was told")]
     Stopped,
     /// Salesforce left rows unprocessed each time they were sent.
@@ -108,7 +108,7 @@ pub enum LoadError {
     /// Arrow could not build a batch.
     #[error("a batch of rows could not be built: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// A task of the load ended without an answer.
+    /// A task of the load panicked.
     #[error("a task of the load panicked; please report this: {0}")]
     Panicked(#[from] tokio::task::JoinError),
     /// Rows read and rows ended do not agree.

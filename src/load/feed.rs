@@ -108,11 +108,11 @@ pub struct Feed {
     finished: bool,
 }
 
-/// A place for one batch, and memory for its rows. Dropped unused, it gives both back.
+/// A slot for one batch, and memory for its rows. Dropped unused, it gives both back.
 #[derive(Debug)]
 pub struct FeedPermit<'a> {
     feed: &'a Feed,
-    place: mpsc::Permit<'a, FeedMessage>,
+    slot: mpsc::Permit<'a, FeedMessage>,
     memory: Reservation,
 }
 
@@ -128,7 +128,7 @@ impl FeedPermit<'_> {
         self.feed.check(&batch)?;
         self.memory.resize(batch_bytes(&batch.rows));
         let memory = self.memory;
-        self.place.send(FeedMessage::Rows { batch, memory });
+        self.slot.send(FeedMessage::Rows { batch, memory });
         Ok(())
     }
 }
@@ -151,7 +151,7 @@ impl Feed {
         (feed, messages)
     }
 
-    /// Waits until a batch of about `bytes` bytes of memory may come: until there is a place for it
+    /// Waits until a batch of about `bytes` bytes of memory may come: until there is a slot for it
     /// between this feed and its load, and memory for its rows. Meanwhile room is made: rows that
     /// wait for an answer go to disk, open chunks are closed.
     ///
@@ -162,13 +162,13 @@ impl Feed {
     /// [`LoadError::Stopped`] if the load ended already: the cause is in its
     /// [`Events`](super::Events).
     pub async fn ready(&self, bytes: usize) -> Result<FeedPermit<'_>> {
-        let place = self.place().await?;
+        let slot = self.slot().await?;
         let memory = self
             .unless_stopped(self.org.admission().memory(bytes))
             .await?;
         Ok(FeedPermit {
             feed: self,
-            place,
+            slot,
             memory,
         })
     }
@@ -200,7 +200,7 @@ impl Feed {
     /// # Errors
     /// As [`Feed::ready`].
     pub async fn flush(&mut self) -> Result<()> {
-        self.place().await?.send(FeedMessage::Flush);
+        self.slot().await?.send(FeedMessage::Flush);
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl Feed {
     /// # Errors
     /// As [`Feed::ready`].
     pub async fn finish(mut self) -> Result<()> {
-        self.place().await?.send(FeedMessage::End);
+        self.slot().await?.send(FeedMessage::End);
         self.finished = true;
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Feed {
     }
 
     /// Whether the memory budget is used up: nothing more should be kept before
-    /// [`Feed::has_room`], nor rows held back that checkpoints wait for.
+    /// [`Feed::has_room`], nor rows kept back that checkpoints wait for.
     pub fn is_full(&self) -> bool {
         self.org.budget().is_full()
     }
@@ -240,12 +240,12 @@ impl Feed {
         self.unless_stopped(self.org.admission().room()).await
     }
 
-    async fn place(&self) -> Result<mpsc::Permit<'_, FeedMessage>> {
-        let place = async {
-            let place = self.load.reserve().await;
-            place.map_err(|_| LoadError::Stopped.into())
+    async fn slot(&self) -> Result<mpsc::Permit<'_, FeedMessage>> {
+        let slot = async {
+            let slot = self.load.reserve().await;
+            slot.map_err(|_| LoadError::Stopped.into())
         };
-        self.unless_stopped(place).await
+        self.unless_stopped(slot).await
     }
 
     async fn unless_stopped<T>(&self, wanted: impl Future<Output = Result<T>>) -> Result<T> {

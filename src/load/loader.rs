@@ -120,7 +120,7 @@ impl LoaderBuilder {
                 object: object.name,
                 operation: coercion.header().operation.clone(),
             },
-            coercion,
+            coercion: Arc::new(coercion),
             rejects: self.rejects,
             options,
             values: self.values,
@@ -229,12 +229,12 @@ impl Loader {
             Err(LoadError::Stopped.into())
         };
         // The load's own error explains why the feed closed, so it is the one returned.
-        let (fed, loaded) = tokio::join!(feeding, reading);
-        match (fed, loaded) {
+        let (sent, loaded) = tokio::join!(feeding, reading);
+        match (sent, loaded) {
             (Ok(()), loaded) => loaded,
-            (Err(fed), Err(loaded)) if loaded.is_stopped() => Err(fed),
+            (Err(sent), Err(loaded)) if loaded.is_stopped() => Err(sent),
             (Err(_), Err(loaded)) => Err(loaded),
-            (Err(fed), Ok(_)) => Err(fed),
+            (Err(sent), Ok(_)) => Err(sent),
         }
     }
 }

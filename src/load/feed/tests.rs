@@ -118,11 +118,11 @@ async fn a_cancelled_ready_takes_nothing() {
         "a permit dropped gives its memory back"
     );
 
-    // Nor does it keep a place: those of all that were cancelled are free.
+    // Nor does it keep a slot: those of all that were cancelled are free.
     let permits: Vec<_> = (0..BATCHES)
         .map(|_| feed.ready(10).now_or_never().unwrap().unwrap())
         .collect();
-    assert!(feed.ready(10).now_or_never().is_none(), "no place is left");
+    assert!(feed.ready(10).now_or_never().is_none(), "no slot is left");
     drop(permits);
     assert!(feed.ready(10).now_or_never().is_some());
 }

@@ -325,7 +325,7 @@ fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {
     let blocked = load.keys.blocked(&keyed);
     let merged = keyed.merge(&blocked)?;
     let waiting = merged.waiting.iter().map(|waiting| waiting.row);
-    // The row store is told of each row once.
+    // Each row is said to be closed once.
     let waiting: RowSet = waiting.filter(|row| closed.rows.contains(*row)).collect();
     load.ledger.rows().close(&waiting);
     closed.rows.remove_all(&waiting);

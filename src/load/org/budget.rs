@@ -177,7 +177,7 @@ mod tests {
         let budget = Budget::new(1 << 30, Signal::default());
         let total = ((1_usize << 30) - PROGRAM) / 4 * 3;
         assert!(budget.try_reserve(1).is_some());
-        let held = budget.try_reserve(total - KEPT_FOR_SETTLING).unwrap();
+        let all = budget.try_reserve(total - KEPT_FOR_SETTLING).unwrap();
         assert!(
             budget.try_reserve(1).is_none(),
             "reading stops at its share"
@@ -186,7 +186,7 @@ mod tests {
             budget.pool.reserved() + KEPT_FOR_SETTLING <= total,
             "the join still finds memory"
         );
-        drop(held);
+        drop(all);
         assert_eq!(budget.used(), 0);
     }
 
@@ -216,9 +216,9 @@ mod tests {
     #[tokio::test]
     async fn giving_back_wakes_who_waits() {
         let budget = Budget::new(128 << 20, Signal::default());
-        let mut held = budget.try_reserve(40 << 20).unwrap();
+        let mut some = budget.try_reserve(40 << 20).unwrap();
         let changed = budget.changed.changed();
-        held.shrink_to(1 << 20);
+        some.shrink_to(1 << 20);
         changed.await;
         assert_eq!(budget.used(), 1 << 20);
     }

@@ -1,7 +1,7 @@
 //! The source rows of a stream, kept until each has its end.
 //!
 //! A row that fails is reported with the columns it came with, and a row that Salesforce did not
-//! get to is sent again: so source batches stay until all their rows ended. Rows of closed jobs are
+//! get to is retried: so source batches stay until all their rows ended. Rows of closed jobs are
 //! only waiting for an answer; when memory is short they are compressed, then moved to a file.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub(crate) struct RowStore {
 struct Stored {
     rows: u64,
     without_end: u64,
-    /// Rows that no closed job holds yet: they will be read again soon.
+    /// Rows that are in no closed job yet: they will be read soon.
     not_closed: u64,
     form: Form,
     memory: Reservation,
@@ -125,7 +125,7 @@ impl RowStore {
         firsts
     }
 
-    /// The batch whose first row has the ordinal `first`, if it is still held.
+    /// The batch whose first row has the ordinal `first`, if it is still there.
     pub(crate) fn get(&self, first: u64) -> Option<Result<RecordBatch, RowsError>> {
         let form = self.lock().get(&first)?.form.clone();
         Some(form.unpack())
