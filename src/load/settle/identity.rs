@@ -1,4 +1,4 @@
-//! What rows of a job are told apart by, in what was sent as in what came back.
+//! What distinguishes the rows of a job, in what was sent as in what came back.
 
 use std::sync::Arc;
 

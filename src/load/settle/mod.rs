@@ -1,7 +1,7 @@
 //! The join back: which rows of an ended job were accepted, which were not, and why.
 //!
 //! Result files hold no row numbers, stand in any order and do not echo every value as it was
-//! sent. Rows are therefore told apart by a digest ([`Identity`]): of their key, where they have one,
+//! sent. Rows are therefore distinguished by a digest ([`Identity`]): of their key, where they have one,
 //! or of the canonical form of their cells in the columns that came back. Rows of one digest are a
 //! group: what the results say of it is true of its rows one to one, if they are as many and alike.
 //! Where they are not, it is proved by the successful rows and by the counts of the job, or it is not
@@ -52,7 +52,7 @@ pub struct Ends {
     pub rejected: Vec<(u64, Arc<Reason>)>,
     /// Salesforce did not get to them.
     pub unprocessed: RowSet,
-    /// Found in no result file, or not to be told apart from others.
+    /// Found in no result file, or not distinguishable from others.
     pub unknown: RowSet,
 }
 
