@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use proptest::prelude::*;
 
-use super::identity::{Compared, cell_digests};
 use super::*;
 use crate::coerce::Stage;
 use crate::error::ErrorKind;
+use crate::load::settle::identity::{Compared, cell_digests};
 
 type Row = [Option<String>; 2];
 

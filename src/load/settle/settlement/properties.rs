@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::coerce::{Coercion, Stage};
+use crate::load::settle::identity::Identity;
 use crate::object::{ObjectSchema, Operation, RelatedObjects};
 use crate::options::ValueOptions;
 
