@@ -50,6 +50,11 @@ impl RowSet {
         self.0.contains(row)
     }
 
+    /// Memory that it takes, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.serialized_size()
+    }
+
     /// How many rows it has.
     pub fn len(&self) -> u64 {
         self.0.len()
@@ -126,7 +131,9 @@ impl From<Range<u64>> for RowSet {
 
 impl FromIterator<u64> for RowSet {
     fn from_iter<T: IntoIterator<Item = u64>>(rows: T) -> Self {
-        Self(rows.into_iter().collect())
+        let mut set = Self::new();
+        set.extend(rows);
+        set
     }
 }
 
@@ -141,8 +148,16 @@ impl FromIterator<Range<u64>> for RowSet {
 }
 
 impl Extend<u64> for RowSet {
+    /// Rows that follow each other are added at once, which is much faster than one by one.
     fn extend<T: IntoIterator<Item = u64>>(&mut self, rows: T) {
-        self.0.extend(rows);
+        let mut run = 0..0;
+        for row in rows {
+            if row != run.end {
+                self.insert_range(std::mem::replace(&mut run, row..row));
+            }
+            run.end = row + 1;
+        }
+        self.insert_range(run);
     }
 }
 

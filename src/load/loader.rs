@@ -120,7 +120,7 @@ impl LoaderBuilder {
                 object: object.name,
                 operation: coercion.header().operation.clone(),
             },
-            coercion,
+            coercion: Arc::new(coercion),
             rejects: self.rejects,
             options,
             values: self.values,

@@ -1,7 +1,5 @@
 //! The engine: rows in, jobs out, ends proved.
 
-#[doc(hidden)]
-pub mod bench;
 mod checkpoint;
 mod closed;
 mod describe;
@@ -14,9 +12,10 @@ mod loader;
 mod memory;
 mod org;
 mod plan;
+mod recoerce;
 mod report;
 mod run;
-mod settle;
+pub mod settle;
 mod state;
 mod submit;
 

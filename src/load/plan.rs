@@ -33,7 +33,7 @@ pub(super) struct Plan {
     /// Name of the load in reports and logs.
     pub(super) name: String,
     pub(super) target: JobTarget,
-    pub(super) coercion: Coercion,
+    pub(super) coercion: Arc<Coercion>,
     pub(super) rejects: Rejects,
     pub(super) options: LoadOptions,
     pub(super) values: ValueOptions,

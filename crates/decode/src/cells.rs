@@ -76,8 +76,8 @@ impl<'a> Cells<'a> {
                     })?
                     .into(),
             };
-            if let Some(place) = column.and_then(|column| cells.get_mut(column)) {
-                *place = cell;
+            if let Some(slot) = column.and_then(|column| cells.get_mut(column)) {
+                *slot = cell;
             }
             more = cursor.next_entry()?;
         }

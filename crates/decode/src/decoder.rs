@@ -1,5 +1,7 @@
 //! Records of one table -> its source batches.
 
+use std::sync::Arc;
+
 use arrow::record_batch::RecordBatch;
 
 use crate::keys::Keys;
@@ -27,7 +29,7 @@ impl RowDecoder {
     pub fn new(schema: &SourceSchema) -> Self {
         Self {
             keys: Keys::new(schema.properties()),
-            rows: Rows::new(schema.arrow().clone()),
+            rows: Rows::new(Arc::clone(schema.arrow())),
             unknown_keys: 0,
             spare: Cells::default(),
         }

@@ -199,7 +199,7 @@ impl Submission {
     /// Whether the call can have made this job. One that is open was made in another way.
     fn can_have_made(&self, job: &JobInfo) -> bool {
         let user = self.ingest.connection.user_id();
-        let by_us = same_record(user.as_deref(), job.created_by_id.as_deref());
+        let by_us = can_be_one_record(user.as_deref(), job.created_by_id.as_deref());
         let created = job.created_date.as_deref().and_then(parse_date);
         job.object.eq_ignore_ascii_case(&self.target.object)
             && job.operation == self.target.operation.as_str()
@@ -308,14 +308,15 @@ impl NotMade {
     }
 }
 
-/// Whether both are the Id of one record; yes, where one is not given.
-fn same_record(one: Option<&str>, other: Option<&str>) -> bool {
+/// Whether both can be the Id of one record; yes, where one is not given or is no Id: to wait for a job
+/// of someone else costs time only.
+fn can_be_one_record(one: Option<&str>, other: Option<&str>) -> bool {
     let (Some(one), Some(other)) = (one, other) else {
         return true;
     };
     match (RecordId::parse(one), RecordId::parse(other)) {
         (Some(one), Some(other)) => one == other,
-        _ => one == other,
+        _ => true,
     }
 }
 
@@ -340,5 +341,21 @@ impl fmt::Debug for Unanswered {
             .field("call", &self.call)
             .field("error", &self.error)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_told_apart_by_their_ids_alone() {
+        let user = Some("0055g0000000001AAA");
+        for same in [user, Some("0055g0000000001"), None, Some("no id")] {
+            assert!(can_be_one_record(user, same), "{same:?}");
+            assert!(can_be_one_record(same, user), "{same:?}");
+        }
+        assert!(!can_be_one_record(user, Some("0055g0000000002AAA")));
+        assert!(!can_be_one_record(user, Some("0055G0000000001")));
     }
 }

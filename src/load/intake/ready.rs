@@ -7,8 +7,8 @@ use tokio::task::spawn_blocking;
 use crate::error::{Error, Result};
 use crate::load::LoadError;
 use crate::load::org::Reservation;
+use crate::load::recoerce::{Recoerced, recoerced};
 use crate::load::state::Load;
-use crate::load::submit::retry::{Recoerced, recoerced};
 use crate::rows::{RowSet, WaitingRow};
 
 use super::lane::LaneId;

@@ -8,11 +8,11 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::SentRows;
-use crate::rows::{KeyDigest, KeyMap};
+use crate::rows::{KeyDigest, KeyMap, RowSet};
 
-/// What a result row says of the row that was sent.
+/// What a row of a result file says of the row that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ResultRow {
     /// With the index of its reason.
     Failed(u32),
     Unprocessed,
@@ -20,7 +20,7 @@ pub(super) enum Outcome {
     Succeeded(u64),
 }
 
-impl Outcome {
+impl ResultRow {
     /// Whether both say the same of their rows, reasons aside.
     pub(super) fn is_like(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
@@ -37,7 +37,7 @@ pub(super) struct Group<'a> {
     /// Ordinals of the rows that were sent, ascending.
     pub(super) sent: &'a [u64],
     /// What the results say, the same success once.
-    pub(super) told: &'a [Outcome],
+    pub(super) results: &'a [ResultRow],
     /// Its rows differ in columns that could not be compared.
     pub(super) differs: bool,
 }
@@ -45,13 +45,14 @@ pub(super) struct Group<'a> {
 impl Group<'_> {
     /// Whether all results say the same.
     pub(super) fn is_alike(&self) -> bool {
-        let first = self.told.first();
-        first.is_none_or(|first| self.told.iter().all(|told| told.is_like(*first)))
+        let first = self.results.first();
+        first.is_none_or(|first| self.results.iter().all(|result| result.is_like(*first)))
     }
 
     /// How many results say that their row was written.
     pub(super) fn successes(&self) -> usize {
-        self.told.iter().filter(|told| told.is_success()).count()
+        let results = self.results.iter();
+        results.filter(|result| result.is_success()).count()
     }
 }
 
@@ -67,11 +68,10 @@ struct Seen {
 pub(super) struct Groups {
     numbers: KeyMap<u32>,
     seen: Vec<Seen>,
-    told: Vec<(u32, Outcome)>,
+    results: Vec<(u32, ResultRow)>,
     sent: Vec<(u32, u64)>,
     /// Rows that no result has.
-    open: Vec<u64>,
-    rows: u64,
+    without_result: RowSet,
     memory: MemoryReservation,
 }
 
@@ -80,40 +80,36 @@ impl Groups {
         Self {
             numbers: KeyMap::default(),
             seen: Vec::new(),
-            told: Vec::new(),
+            results: Vec::new(),
             sent: Vec::new(),
-            open: Vec::new(),
-            rows: 0,
+            without_result: RowSet::new(),
             memory: MemoryConsumer::new("settle").register(context.memory_pool()),
         }
     }
 
     /// Adds result rows.
-    pub(super) fn tell(
+    pub(super) fn add_results(
         &mut self,
-        rows: impl Iterator<Item = (KeyDigest, Outcome)>,
+        rows: impl Iterator<Item = (KeyDigest, ResultRow)>,
     ) -> Result<(), DataFusionError> {
-        for (digest, outcome) in rows {
+        for (digest, result) in rows {
             let next = self.seen.len() as u32;
             let number = *self.numbers.entry(digest).or_insert(next);
             if number == next {
                 self.seen.push(Seen::default());
             }
-            self.told.push((number, outcome));
+            self.results.push((number, result));
         }
         self.account()
     }
 
-    /// Adds rows that were sent, after all result rows; those that no result has are only kept
-    /// where they are `wanted`.
-    pub(super) fn send(&mut self, rows: &SentRows, wanted: bool) -> Result<(), DataFusionError> {
-        self.rows += rows.digests.len() as u64;
+    /// Adds rows that were sent, after all result rows.
+    pub(super) fn add_sent(&mut self, rows: &SentRows) -> Result<(), DataFusionError> {
         let ordinals = rows.ordinals.values();
+        let mut without_result = Vec::new();
         for (index, (digest, ordinal)) in rows.digests.iter().zip(ordinals).enumerate() {
             let Some(number) = self.numbers.get(digest) else {
-                if wanted {
-                    self.open.push(*ordinal);
-                }
+                without_result.push(*ordinal);
                 continue;
             };
             self.sent.push((*number, *ordinal));
@@ -123,33 +119,29 @@ impl Groups {
                 seen.differs |= *seen.first.get_or_insert(whole) != whole;
             }
         }
+        self.without_result.extend(without_result);
         self.account()
     }
 
-    /// Rows that were sent.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Takes the rows that no result has.
-    pub(super) fn take_open(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.open)
+    pub(super) fn take_without_result(&mut self) -> RowSet {
+        std::mem::take(&mut self.without_result)
     }
 
     /// Shows each group.
     pub(super) fn for_each(&mut self, mut show: impl FnMut(&Group<'_>)) {
         // Stable, so that results stay in the order of their files.
-        self.told.sort_by_key(|(number, _)| *number);
+        self.results.sort_by_key(|(number, _)| *number);
         self.sent.sort_unstable();
-        let (mut told, mut sent) = (self.told.as_slice(), self.sent.as_slice());
-        let (mut outcomes, mut ordinals) = (Vec::new(), Vec::new());
+        let (mut all, mut all_sent) = (self.results.as_slice(), self.sent.as_slice());
+        let (mut results, mut sent) = (Vec::new(), Vec::new());
         for (number, seen) in self.seen.iter().enumerate() {
-            take(&mut told, number, &mut outcomes);
-            take(&mut sent, number, &mut ordinals);
-            drop_repeated(&mut outcomes);
+            take(&mut all, number, &mut results);
+            take(&mut all_sent, number, &mut sent);
+            drop_repeated(&mut results);
             show(&Group {
-                sent: &ordinals,
-                told: &outcomes,
+                sent: &sent,
+                results: &results,
                 differs: seen.differs,
             });
         }
@@ -160,10 +152,11 @@ impl Groups {
         let numbers = self.numbers.capacity() * (size_of::<(KeyDigest, u32)>() + 1) * 8 / 7;
         let seen = self.seen.capacity() * size_of::<Seen>();
         // Sorting takes half as much again.
-        let told = self.told.capacity() * size_of::<(u32, Outcome)>() * 3 / 2;
+        let results = self.results.capacity() * size_of::<(u32, ResultRow)>() * 3 / 2;
         let sent = self.sent.capacity() * size_of::<(u32, u64)>();
-        let open = self.open.capacity() * size_of::<u64>();
-        self.memory.try_resize(numbers + seen + told + sent + open)
+        let without_result = self.without_result.memory();
+        let all = numbers + seen + results + sent + without_result;
+        self.memory.try_resize(all)
     }
 }
 
@@ -176,13 +169,13 @@ fn take<T: Copy>(rest: &mut &[(u32, T)], number: usize, out: &mut Vec<T>) {
 }
 
 /// Of successes with one Id, leaves the first: a record is written once.
-fn drop_repeated(told: &mut Vec<Outcome>) {
-    if told.len() < 2 {
+fn drop_repeated(results: &mut Vec<ResultRow>) {
+    if results.len() < 2 {
         return;
     }
     let mut ids = HashSet::new();
-    told.retain(|told| match told {
-        Outcome::Succeeded(id) if *id != 0 => ids.insert(*id),
+    results.retain(|result| match result {
+        ResultRow::Succeeded(id) if *id != 0 => ids.insert(*id),
         _ => true,
     });
 }

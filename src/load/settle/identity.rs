@@ -1,4 +1,4 @@
-//! What tells the rows of a job apart, in what was sent as in what came back.
+//! What rows of a job are told apart by, in what was sent as in what came back.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) enum Identity {
 pub(crate) struct Compared {
     name: String,
     /// A result has a value in it. A column that came back without values is as if it had not.
-    told: bool,
+    has_values: bool,
 }
 
 impl Identity {
@@ -45,7 +45,7 @@ impl Identity {
         let cells = coercion.cells_schema();
         if let Some(key) = coercion.key() {
             let by_key = Self::of_key(key, cells);
-            if key.form == KeyForm::Id || firsts.iter().all(|rows| by_key.tells(rows)) {
+            if key.form == KeyForm::Id || firsts.iter().all(|rows| by_key.is_in(rows)) {
                 return Ok(by_key);
             }
         }
@@ -58,7 +58,10 @@ impl Identity {
     }
 
     fn of_cells(schemas: &[&Schema]) -> Self {
-        let compared = |name| Compared { name, told: false };
+        let compared = |name| Compared {
+            name,
+            has_values: false,
+        };
         Self::Cells(common_columns(schemas).into_iter().map(compared).collect())
     }
 
@@ -75,7 +78,7 @@ impl Identity {
     }
 
     /// Whether the key came back.
-    fn tells(&self, rows: &RecordBatch) -> bool {
+    fn is_in(&self, rows: &RecordBatch) -> bool {
         match self {
             Self::Cells(_) => false,
             Self::Key { columns, .. } => key_columns(columns, rows)
@@ -98,7 +101,8 @@ impl Identity {
                 let rows = coercion.canonical(rows)?;
                 for column in columns.iter_mut() {
                     let cells = rows.column_by_name(&column.name);
-                    column.told |= cells.is_some_and(|cells| cells.null_count() < cells.len());
+                    column.has_values |=
+                        cells.is_some_and(|cells| cells.null_count() < cells.len());
                 }
                 cell_digests(columns, &rows)
             }
@@ -120,8 +124,8 @@ impl Identity {
             Self::Key { form, columns } => return Ok((key_digests(form, columns, cells), None)),
         };
         let cells = coercion.canonical(cells)?;
-        let told = columns.iter().filter(|column| column.told).count();
-        let wholes = if told < cells.num_columns() {
+        let compared = columns.iter().filter(|column| column.has_values).count();
+        let wholes = if compared < cells.num_columns() {
             Some(cell_digests(&Compared::all(&cells.schema()), &cells)?)
         } else {
             None
@@ -153,7 +157,7 @@ impl Compared {
     pub(super) fn all(schema: &Schema) -> Vec<Self> {
         let all = schema.fields().iter().map(|field| Self {
             name: field.name().clone(),
-            told: true,
+            has_values: true,
         });
         all.collect()
     }
@@ -199,7 +203,7 @@ fn common_columns(schemas: &[&Schema]) -> Vec<String> {
 pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<Vec<KeyDigest>> {
     let mut compared: Vec<(u32, &StringArray)> = Vec::new();
     for (column, number) in columns.iter().zip(0..) {
-        if column.told {
+        if column.has_values {
             let values = cells
                 .column_by_name(&column.name)
                 .and_then(|cells| cells.as_string_opt());
@@ -263,17 +267,17 @@ mod tests {
             ("B", &[Some("2")]),
             ("C", &[Some("3")]),
         ]);
-        let told = rows(&[("A", &[Some("1")]), ("B", &[None]), ("C", &[Some("3")])]);
+        let result = rows(&[("A", &[Some("1")]), ("B", &[None]), ("C", &[Some("3")])]);
         let mut columns = Compared::all(&sent.schema());
-        assert_ne!(of(&columns, &sent), of(&columns, &told));
-        columns[1].told = false;
+        assert_ne!(of(&columns, &sent), of(&columns, &result));
+        columns[1].has_values = false;
         assert_eq!(
             of(&columns, &sent),
-            of(&Compared::all(&told.schema()), &told)
+            of(&Compared::all(&result.schema()), &result)
         );
         let moved = rows(&[("A", &[None]), ("B", &[Some("1")]), ("C", &[Some("3")])]);
-        let columns = Compared::all(&told.schema());
-        assert_ne!(of(&columns, &moved), of(&columns, &told));
+        let columns = Compared::all(&result.schema());
+        assert_ne!(of(&columns, &moved), of(&columns, &result));
     }
 
     #[test]

@@ -9,14 +9,16 @@
 
 mod groups;
 mod identity;
+mod join;
 mod reason;
 mod retryable;
 mod verdict;
 
-pub(crate) use identity::{Identity, row_digests};
-pub(crate) use reason::Reasons;
-pub(crate) use retryable::Again;
-pub(crate) use verdict::{EndState, Found, JobEnd, Verdict, verdict};
+use identity::Identity;
+pub(crate) use identity::row_digests;
+pub use join::{JobCounts, JoinBack};
+pub(crate) use retryable::{Refusal, RetryCause};
+pub(crate) use verdict::{Agreement, EndState, Found, JobEnd, Proof, agreement, proof};
 
 use std::sync::Arc;
 
@@ -26,24 +28,37 @@ use datafusion::execution::TaskContext;
 
 use crate::coerce::Reason;
 use crate::error::{Error, Result};
-use crate::rows::KeyDigest;
-use groups::{Group, Groups, Outcome};
+use crate::rows::{KeyDigest, RowSet};
+use groups::{Group, Groups, ResultRow};
 
 /// Appended to the reason of a row whose result was found by elimination.
 const BY_ELIMINATION: &str = " (matched by elimination)";
 
 /// Rows that were sent, in their order: an ordinal and a digest each.
 #[derive(Debug)]
-pub(crate) struct SentRows {
-    pub(crate) ordinals: UInt64Array,
-    pub(crate) digests: Vec<KeyDigest>,
+struct SentRows {
+    ordinals: UInt64Array,
+    digests: Vec<KeyDigest>,
     /// Digests of all their cells, where the others are of some.
-    pub(crate) wholes: Option<Vec<KeyDigest>>,
+    wholes: Option<Vec<KeyDigest>>,
+}
+
+/// What became of the rows of a job; each is in one of these.
+#[derive(Debug, Default, PartialEq)]
+pub struct Ends {
+    /// In Salesforce.
+    pub accepted: RowSet,
+    /// Refused, with the reason of each; ascending.
+    pub rejected: Vec<(u64, Arc<Reason>)>,
+    /// Salesforce did not get to them.
+    pub unprocessed: RowSet,
+    /// Found in no result file, or not to be told apart from others.
+    pub unknown: RowSet,
 }
 
 /// The rows of a job's result files, reduced to their digests as they are read.
 #[derive(Debug)]
-pub(crate) struct Settlement {
+struct Settlement {
     groups: Groups,
     reasons: Vec<Arc<Reason>>,
     successes_read: bool,
@@ -51,7 +66,7 @@ pub(crate) struct Settlement {
 
 impl Settlement {
     /// Begins with no result row.
-    pub(crate) fn new(context: &TaskContext) -> Self {
+    fn new(context: &TaskContext) -> Self {
         Self {
             groups: Groups::new(context),
             reasons: Vec::new(),
@@ -60,58 +75,65 @@ impl Settlement {
     }
 
     /// Adds failed rows, by their digests and with one reason each.
-    pub(crate) fn failed(
-        &mut self,
-        digests: &[KeyDigest],
-        reasons: Vec<Arc<Reason>>,
-    ) -> Result<()> {
+    fn failed(&mut self, digests: &[KeyDigest], reasons: Vec<Arc<Reason>>) -> Result<()> {
         if reasons.len() != digests.len() {
             return Err(defect("failed rows and their reasons differ in number"));
         }
         let first = self.reasons.len() as u32;
         self.reasons.extend(reasons);
-        self.tell(digests.iter().copied().zip((first..).map(Outcome::Failed)))
+        self.add(
+            digests
+                .iter()
+                .copied()
+                .zip((first..).map(ResultRow::Failed)),
+        )
     }
 
     /// Adds rows that were not processed.
-    pub(crate) fn unprocessed(&mut self, digests: &[KeyDigest]) -> Result<()> {
-        self.tell(digests.iter().map(|digest| (*digest, Outcome::Unprocessed)))
+    fn unprocessed(&mut self, digests: &[KeyDigest]) -> Result<()> {
+        self.add(
+            digests
+                .iter()
+                .map(|digest| (*digest, ResultRow::Unprocessed)),
+        )
     }
 
     /// Says that successful rows are read: from now on, a row found in no file has no known end.
-    pub(crate) fn expect_successes(&mut self) {
+    fn expect_successes(&mut self) {
         self.successes_read = true;
     }
 
     /// Adds rows that were written, each with a digest of its record's Id, or 0.
-    pub(crate) fn succeeded(&mut self, digests: &[KeyDigest], records: &[u64]) -> Result<()> {
+    fn succeeded(&mut self, digests: &[KeyDigest], records: &[u64]) -> Result<()> {
         self.expect_successes();
-        let records = records.iter().copied().map(Outcome::Succeeded);
-        self.tell(digests.iter().copied().zip(records))
+        let records = records.iter().copied().map(ResultRow::Succeeded);
+        self.add(digests.iter().copied().zip(records))
     }
 
-    fn tell(&mut self, rows: impl Iterator<Item = (KeyDigest, Outcome)>) -> Result<()> {
-        self.groups.tell(rows).map_err(from_datafusion)
+    fn add(&mut self, rows: impl Iterator<Item = (KeyDigest, ResultRow)>) -> Result<()> {
+        self.groups.add_results(rows).map_err(from_datafusion)
     }
 
     /// Joins the result rows to the rows that were sent.
     ///
     /// # Errors
-    /// What `sent` answers; a config error if that takes more memory than there is.
-    pub(crate) fn join(
-        mut self,
-        sent: impl IntoIterator<Item = Result<SentRows>>,
-    ) -> Result<Settled> {
+    /// Those of `sent`; a config error if that takes more memory than there is.
+    fn join(mut self, sent: impl IntoIterator<Item = Result<SentRows>>) -> Result<Settled> {
         for rows in sent {
-            let sent = self.groups.send(&rows?, self.successes_read);
-            sent.map_err(from_datafusion)?;
+            self.groups.add_sent(&rows?).map_err(from_datafusion)?;
         }
-        let finding = Finding {
-            open: self.successes_read.then(|| self.groups.take_open()),
+        let without_result = self.groups.take_without_result();
+        let mut finding = Finding {
             reasons: self.reasons,
             unmatched: Vec::new(),
+            open: None,
             ends: Ends::default(),
         };
+        if self.successes_read {
+            finding.open = Some(without_result);
+        } else {
+            finding.ends.accepted = without_result;
+        }
         Ok(Settled {
             groups: self.groups,
             finding,
@@ -121,7 +143,7 @@ impl Settlement {
 
 /// What the join found.
 #[derive(Debug)]
-pub(crate) struct Settled {
+struct Settled {
     groups: Groups,
     finding: Finding,
 }
@@ -131,27 +153,10 @@ pub(crate) struct Settled {
 struct Finding {
     reasons: Vec<Arc<Reason>>,
     /// Results of rows that were not sent.
-    unmatched: Vec<Outcome>,
+    unmatched: Vec<ResultRow>,
     /// Rows that no result is left for; `None` if successful rows were not read.
-    open: Option<Vec<u64>>,
+    open: Option<RowSet>,
     ends: Ends,
-}
-
-/// The ends of a job's rows, in ascending order. Rows that are in none of them were accepted.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ends {
-    pub(crate) rejected: Vec<(u64, Arc<Reason>)>,
-    /// Not processed: these go into a new job.
-    pub(crate) unprocessed: Vec<u64>,
-    /// Found in no result file, or not to be told apart from others.
-    pub(crate) indeterminate: Vec<u64>,
-}
-
-/// How many rows a job says that it wrote and refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) accepted: u64,
-    pub(crate) failed: u64,
 }
 
 impl Settled {
@@ -159,8 +164,8 @@ impl Settled {
     ///
     /// Once they were, rows still open are taken for the results that match nothing, where these are
     /// as many, all say the same of their row, and the counts of the job then agree; otherwise they
-    /// are indeterminate.
-    pub(crate) fn ends(self, counts: Option<Counts>) -> Option<Ends> {
+    /// are unknown.
+    fn ends(self, counts: Option<JobCounts>) -> Option<Ends> {
         let Self {
             mut groups,
             mut finding,
@@ -173,11 +178,9 @@ impl Settled {
         if !known {
             return None;
         }
-        finding.eliminate(groups.rows(), counts);
+        finding.eliminate(counts);
         let mut ends = finding.ends;
         ends.rejected.sort_unstable_by_key(|(row, _)| *row);
-        ends.unprocessed.sort_unstable();
-        ends.indeterminate.sort_unstable();
         Some(ends)
     }
 }
@@ -188,81 +191,82 @@ impl Finding {
     fn settle(&mut self, group: &Group<'_>, proved: bool) -> bool {
         let Group {
             sent,
-            told,
+            results,
             differs,
         } = *group;
         let alike = group.is_alike();
         let Some(open) = &mut self.open else {
-            // Failed and unprocessed rows are told; all others were accepted.
+            // Failed and unprocessed rows came back; all others were accepted.
             let known =
-                told.len() <= sent.len() && (!differs || (alike && told.len() == sent.len()));
+                results.len() <= sent.len() && (!differs || (alike && results.len() == sent.len()));
             if known {
-                self.pair(sent, told, differs);
+                let (with_result, accepted) = sent.split_at(results.len());
+                self.pair(with_result, results, differs);
+                self.ends.accepted.extend(accepted.iter().copied());
             }
             return known;
         };
         if sent.is_empty() {
-            self.unmatched.extend(told);
-        } else if alike && told.len() >= sent.len() {
+            self.unmatched.extend(results);
+        } else if alike && results.len() >= sent.len() {
             // Results beyond the rows are repeated.
-            self.pair(sent, told, differs);
+            self.pair(sent, results, differs);
         } else if differs {
-            self.ends.indeterminate.extend(sent);
-        } else if told.len() <= sent.len() {
-            open.extend(&sent[told.len()..]);
-            self.pair(sent, told, false);
+            self.ends.unknown.extend(sent.iter().copied());
+        } else if results.len() <= sent.len() {
+            open.extend(sent[results.len()..].iter().copied());
+            self.pair(sent, results, false);
         } else {
             self.settle_surplus(group, proved);
         }
         true
     }
 
-    /// Identical rows of which the results tell more ends than there are rows.
+    /// Identical rows of which the results name more ends than there are rows.
     fn settle_surplus(&mut self, group: &Group<'_>, proved: bool) {
-        let Group { sent, told, .. } = *group;
-        let failures: Vec<Outcome> = told
+        let Group { sent, results, .. } = *group;
+        let failures: Vec<ResultRow> = results
             .iter()
             .copied()
-            .filter(|told| !told.is_success())
+            .filter(|result| !result.is_success())
             .collect();
         let others = Group {
-            told: &failures,
+            results: &failures,
             ..*group
         };
         match sent.len().checked_sub(group.successes()) {
             Some(refused) if proved && (refused == 0 || others.is_alike()) => {
-                self.pair(&sent[..refused], &failures, false);
+                let (refused, accepted) = sent.split_at(refused);
+                self.pair(refused, &failures, false);
+                self.ends.accepted.extend(accepted.iter().copied());
             }
-            _ => self.ends.indeterminate.extend(sent),
+            _ => self.ends.unknown.extend(sent.iter().copied()),
         }
     }
 
-    /// Ends rows as the results tell, in their order. The reasons of rows that differ may be each
+    /// Ends rows as the results say, in their order. The reasons of rows that differ may be each
     /// other's.
-    fn pair(&mut self, sent: &[u64], told: &[Outcome], differs: bool) {
-        let swapped = differs && self.has_reasons(told);
-        for (ordinal, outcome) in sent.iter().zip(told) {
-            self.end(
-                *ordinal,
-                *outcome,
-                if swapped { BY_ELIMINATION } else { "" },
-            );
+    fn pair(&mut self, sent: &[u64], results: &[ResultRow], differs: bool) {
+        let swapped = differs && self.has_reasons(results);
+        let remark = if swapped { BY_ELIMINATION } else { "" };
+        for (ordinal, result) in sent.iter().zip(results) {
+            self.end(*ordinal, *result, remark);
         }
     }
 
     /// Whether the results give more than one reason.
-    fn has_reasons(&self, told: &[Outcome]) -> bool {
-        let mut reasons = told.iter().filter_map(|told| match told {
-            Outcome::Failed(reason) => self.reasons.get(*reason as usize),
+    fn has_reasons(&self, results: &[ResultRow]) -> bool {
+        let mut reasons = results.iter().filter_map(|result| match result {
+            ResultRow::Failed(reason) => self.reasons.get(*reason as usize),
             _ => None,
         });
         let first = reasons.next();
         reasons.any(|reason| Some(reason) != first)
     }
 
-    fn end(&mut self, ordinal: u64, outcome: Outcome, remark: &str) {
-        match outcome {
-            Outcome::Failed(reason) => {
+    fn end(&mut self, ordinal: u64, result: ResultRow, remark: &str) {
+        match result {
+            ResultRow::Failed(reason) => {
                 if let Some(reason) = self.reasons.get(reason as usize) {
                     let mut reason = Arc::clone(reason);
                     if !remark.is_empty() {
@@ -271,44 +275,38 @@ impl Finding {
                     self.ends.rejected.push((ordinal, reason));
                 }
             }
-            Outcome::Unprocessed => self.ends.unprocessed.push(ordinal),
-            Outcome::Succeeded(_) => {}
+            ResultRow::Unprocessed => self.ends.unprocessed.insert(ordinal),
+            ResultRow::Succeeded(_) => self.ends.accepted.insert(ordinal),
         }
     }
 
     /// Pairs rows that no result is left for with results that match nothing.
-    fn eliminate(&mut self, rows: u64, counts: Option<Counts>) {
+    fn eliminate(&mut self, counts: Option<JobCounts>) {
         let open = self.open.take().unwrap_or_default();
         let unmatched = std::mem::take(&mut self.unmatched);
         if let Some(first) = unmatched.first()
-            && unmatched.len() == open.len()
-            && unmatched.iter().all(|told| told.is_like(*first))
-            && counts == Some(self.counts_with(rows, open.len(), *first))
+            && unmatched.len() as u64 == open.len()
+            && unmatched.iter().all(|result| result.is_like(*first))
+            && counts == Some(self.counts_with(open.len(), *first))
         {
-            for (ordinal, outcome) in open.into_iter().zip(unmatched) {
-                self.end(ordinal, outcome, BY_ELIMINATION);
+            for (ordinal, result) in open.iter().zip(unmatched) {
+                self.end(ordinal, result, BY_ELIMINATION);
             }
         } else {
-            self.ends.indeterminate.extend(open);
+            self.ends.unknown.insert_all(&open);
         }
     }
 
     /// The counts of the job if `open` of its rows ended in this way.
-    fn counts_with(&self, rows: u64, open: usize, outcome: Outcome) -> Counts {
-        let Ends {
-            rejected,
-            unprocessed,
-            indeterminate,
-        } = &self.ends;
-        let others = rejected.len() + unprocessed.len() + indeterminate.len() + open;
-        let (accepted, failed) = match outcome {
-            Outcome::Failed(_) => (0, open),
-            Outcome::Unprocessed => (0, 0),
-            Outcome::Succeeded(_) => (open, 0),
+    fn counts_with(&self, open: u64, result: ResultRow) -> JobCounts {
+        let (accepted, failed) = match result {
+            ResultRow::Failed(_) => (0, open),
+            ResultRow::Unprocessed => (0, 0),
+            ResultRow::Succeeded(_) => (open, 0),
         };
-        Counts {
-            accepted: rows.saturating_sub(others as u64) + accepted as u64,
-            failed: (rejected.len() + failed) as u64,
+        JobCounts {
+            accepted: self.ends.accepted.len() + accepted,
+            failed: self.ends.rejected.len() as u64 + failed,
         }
     }
 }
@@ -324,7 +322,7 @@ fn from_datafusion(error: DataFusionError) -> Error {
     }
 }
 
-fn defect(reason: &str) -> Error {
+pub(crate) fn defect(reason: &str) -> Error {
     Error::system(format!(
         "the results of a job could not be matched to its rows: {reason}; report it, it is a defect"
     ))

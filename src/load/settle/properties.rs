@@ -184,7 +184,7 @@ fn ends(sent: &[(Row, Fate)], lines: &[Line], shape: &Shape) -> Ends {
     let rows: Vec<Row> = sent.iter().map(|(row, _)| *row).collect();
     let met = |fate: Fate| sent.iter().filter(|(_, met)| *met == fate).count() as u64;
     let told = |fate: Fate| lines.iter().filter(|(told, _)| *told == fate).count() as u64;
-    let counts = shape.counted.then(|| Counts {
+    let counts = shape.counted.then(|| JobCounts {
         accepted: met(Fate::Accepted),
         failed: met(Fate::Failed),
     });
@@ -262,7 +262,7 @@ fn disturb(lines: &mut Vec<Line>, disturbance: &Disturbance) {
     }
 }
 
-/// The fate given to each row, none where it is indeterminate; fails if one was given two.
+/// The fate given to each row, none where it is unknown; fails if one was given two ends or none.
 fn given(rows: usize, ends: &Ends) -> Vec<Option<Fate>> {
     let mut given = BTreeMap::new();
     let rejected = ends
@@ -272,9 +272,11 @@ fn given(rows: usize, ends: &Ends) -> Vec<Option<Fate>> {
     let unprocessed = ends
         .unprocessed
         .iter()
-        .map(|row| (*row, Some(Fate::Unprocessed)));
-    let unknown = ends.indeterminate.iter().map(|row| (*row, None));
-    for (ordinal, fate) in rejected.chain(unprocessed).chain(unknown) {
+        .map(|row| (row, Some(Fate::Unprocessed)));
+    let accepted = ends.accepted.iter().map(|row| (row, Some(Fate::Accepted)));
+    let unknown = ends.unknown.iter().map(|row| (row, None));
+    let all = rejected.chain(unprocessed).chain(accepted).chain(unknown);
+    for (ordinal, fate) in all {
         assert!((100..100 + rows as u64).contains(&ordinal));
         assert_eq!(
             given.insert(ordinal, fate),
@@ -282,10 +284,8 @@ fn given(rows: usize, ends: &Ends) -> Vec<Option<Fate>> {
             "row {ordinal} has two ends"
         );
     }
-    let ordinals = (100..).take(rows);
-    ordinals
-        .map(|row| given.get(&row).copied().unwrap_or(Some(Fate::Accepted)))
-        .collect()
+    assert_eq!(given.len(), rows, "a row has no end");
+    given.into_values().collect()
 }
 
 proptest! {
@@ -327,6 +327,6 @@ proptest! {
             }
             Disturbance::Exchanged(..) => false,
         };
-        prop_assert!(ends.indeterminate.is_empty() || !(whole && closes), "{ends:?}");
+        prop_assert!(ends.unknown.is_empty() || !(whole && closes), "{ends:?}");
     }
 }

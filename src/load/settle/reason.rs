@@ -13,7 +13,7 @@ const TEXTS: usize = 1_024;
 pub(crate) struct Reasons(HashMap<String, Arc<Reason>>);
 
 impl Reasons {
-    /// The reason that `sf__Error` tells.
+    /// The reason that `sf__Error` gives.
     pub(crate) fn of(&mut self, text: &str) -> Arc<Reason> {
         if let Some(reason) = self.0.get(text) {
             return Arc::clone(reason);

@@ -1,37 +1,47 @@
-//! Which refused rows may pass when they are sent again.
+//! Which refused rows a retry may cure.
 
 use crate::coerce::Reason;
 use crate::object::Operation;
+use RetryCause::{BesideBadRows, Busy, Limit};
 
-/// What is done with a row that Salesforce refused.
+/// What a refusal means for its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
-    /// It is rejected: the same row would be refused again.
-    Never,
-    /// It is as the operation wanted it: a deleted row that was gone already.
-    Done,
-    /// It goes again at once: it fell with bad rows beside it, which stay behind.
-    AtOnce,
-    /// It goes again after a pause, in smaller jobs.
-    Later,
-    /// It goes again once, in a smaller job: a limit of its transaction was reached.
-    Once,
+pub(crate) enum Refusal {
+    /// The same row would be refused again.
+    Lasting,
+    /// The row is as the operation wanted it: a deleted row that was gone already.
+    Fulfilled,
+    /// A retry may cure it.
+    Retryable(RetryCause),
 }
 
-/// Codes that pass. All others last.
-const CODES: [(&str, Again); 9] = [
+/// Why rows are retried, which says when and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RetryCause {
+    /// A record was locked, or the platform was busy: after a pause, in smaller jobs.
+    Busy,
+    /// They fell with bad rows beside them, which stay behind: at once, in smaller jobs.
+    BesideBadRows,
+    /// A limit of their transaction was reached: once, in a smaller job.
+    Limit,
+    /// Salesforce did not get to them: at once.
+    Unprocessed,
+}
+
+/// Codes of refusals that a retry may cure. All others last.
+const CODES: [(&str, RetryCause); 9] = [
     // Another transaction held the record, or its parent, for more than 10 seconds.
-    ("UNABLE_TO_LOCK_ROW", Again::Later),
+    ("UNABLE_TO_LOCK_ROW", Busy),
     // The platform was busy, restarted, or broke while it had the row.
-    ("QUERY_TIMEOUT", Again::Later),
-    ("REQUEST_RUNNING_TOO_LONG", Again::Later),
-    ("TXN_SECURITY_METERING_ERROR", Again::Later),
-    ("SERVER_UNAVAILABLE", Again::Later),
-    ("UNKNOWN_EXCEPTION", Again::Later),
+    ("QUERY_TIMEOUT", Busy),
+    ("REQUEST_RUNNING_TOO_LONG", Busy),
+    ("TXN_SECURITY_METERING_ERROR", Busy),
+    ("SERVER_UNAVAILABLE", Busy),
+    ("UNKNOWN_EXCEPTION", Busy),
     // Triggers and flows beside this row used up what a transaction, or the org, may use.
-    ("TOO_MANY_APEX_REQUESTS", Again::Once),
-    ("EXCEEDED_QUOTA", Again::Once),
-    ("LIMIT_EXCEEDED", Again::Once),
+    ("TOO_MANY_APEX_REQUESTS", Limit),
+    ("EXCEEDED_QUOTA", Limit),
+    ("LIMIT_EXCEEDED", Limit),
 ];
 
 /// Begins codes such as `CONCURRENT_BATCH_JOB`: too much runs at once.
@@ -40,10 +50,10 @@ const CONCURRENT: &str = "CONCURRENT";
 /// The code of everything that a trigger does not let through, lasting or not. These texts in it are
 /// the platform's own, in every language.
 const TRIGGER: &str = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY";
-const TRIGGER_TEXTS: [(&str, Again); 2] = [
+const TRIGGER_TEXTS: [(&str, RetryCause); 2] = [
     // A chunk of 200 rows was saved again without its bad rows until the platform gave up.
-    ("Too many retries of batch save", Again::AtOnce),
-    ("System.LimitException", Again::Once),
+    ("Too many retries of batch save", BesideBadRows),
+    ("System.LimitException", Limit),
 ];
 
 /// Words that begin an error in place of a code.
@@ -53,26 +63,26 @@ const BARE_TEXTS: [&str; 3] = [
     "Row was retrieved via a query locator",
 ];
 
-impl Again {
-    /// What is done with a row that was refused for this reason.
+impl Refusal {
+    /// What it means that a row was refused for this reason.
     pub(crate) fn of(reason: &Reason, operation: &Operation) -> Self {
         let code = reason.code.as_ref();
         let begins = |text: &&str| reason.message.starts_with(*text);
         if code == "ENTITY_IS_DELETED" && *operation == Operation::Delete {
-            return Self::Done;
+            return Self::Fulfilled;
         }
         if code.starts_with(CONCURRENT)
             || (code == Reason::UNKNOWN && BARE_TEXTS.iter().any(begins))
         {
-            return Self::Later;
+            return Self::Retryable(Busy);
         }
         let found = if code == TRIGGER {
             let mut texts = TRIGGER_TEXTS.iter();
             texts.find(|(text, _)| reason.message.contains(text))
         } else {
-            CODES.iter().find(|(passing, _)| *passing == code)
+            CODES.iter().find(|(retryable, _)| *retryable == code)
         };
-        found.map_or(Self::Never, |(_, again)| *again)
+        found.map_or(Self::Lasting, |(_, cause)| Self::Retryable(*cause))
     }
 }
 
@@ -82,58 +92,64 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_tells_what_passes() {
+    fn the_code_says_what_is_retryable() {
         for (text, expected) in [
             (
                 "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--",
-                Again::Later,
+                Refusal::Retryable(Busy),
             ),
             (
                 "UNABLE_TO_LOCK_ROW:exklusiver Zugriff auf diesen Datensatz:Id --",
-                Again::Later,
+                Refusal::Retryable(Busy),
             ),
-            ("CONCURRENT_REQUESTS_LIMIT_EXCEEDED:x:--", Again::Later),
+            (
+                "CONCURRENT_REQUESTS_LIMIT_EXCEEDED:x:--",
+                Refusal::Retryable(Busy),
+            ),
             (
                 "UNKNOWN_EXCEPTION:An unexpected error occurred:--",
-                Again::Later,
+                Refusal::Retryable(Busy),
             ),
-            ("TooManyLockFailure : Trying again later", Again::Later),
+            (
+                "TooManyLockFailure : Trying again later",
+                Refusal::Retryable(Busy),
+            ),
             (
                 "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:Trig: execution of BeforeInsert caused by: \
                  System.LimitException: Too many SOQL queries: 101:--",
-                Again::Once,
+                Refusal::Retryable(Limit),
             ),
             (
                 "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:Trig: Too many retries of batch save in the \
                  presence of Apex triggers with failures:--",
-                Again::AtOnce,
+                Refusal::Retryable(BesideBadRows),
             ),
             (
                 "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:Trig: caused by: my own reason:--",
-                Again::Never,
+                Refusal::Lasting,
             ),
             (
                 "FIELD_CUSTOM_VALIDATION_EXCEPTION:Too many retries of batch save:--",
-                Again::Never,
+                Refusal::Lasting,
             ),
             (
                 "STORAGE_LIMIT_EXCEEDED:storage limit exceeded:--",
-                Again::Never,
+                Refusal::Lasting,
             ),
-            ("DUPLICATE_VALUE:UNABLE_TO_LOCK_ROW:--", Again::Never),
-            ("", Again::Never),
+            ("DUPLICATE_VALUE:UNABLE_TO_LOCK_ROW:--", Refusal::Lasting),
+            ("", Refusal::Lasting),
         ] {
             let reason = parse_reason(text);
-            assert_eq!(Again::of(&reason, &Operation::Insert), expected, "{text}");
+            assert_eq!(Refusal::of(&reason, &Operation::Insert), expected, "{text}");
         }
     }
 
     #[test]
     fn what_is_gone_needs_no_delete() {
         let gone = parse_reason("ENTITY_IS_DELETED:entity is deleted:--");
-        assert_eq!(Again::of(&gone, &Operation::Delete), Again::Done);
-        assert_eq!(Again::of(&gone, &Operation::Update), Again::Never);
+        assert_eq!(Refusal::of(&gone, &Operation::Delete), Refusal::Fulfilled);
+        assert_eq!(Refusal::of(&gone, &Operation::Update), Refusal::Lasting);
         // In the recycle bin it is not yet where a hard delete wants it.
-        assert_eq!(Again::of(&gone, &Operation::HardDelete), Again::Never);
+        assert_eq!(Refusal::of(&gone, &Operation::HardDelete), Refusal::Lasting);
     }
 }

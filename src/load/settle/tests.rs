@@ -81,8 +81,12 @@ fn settle(sent: &[Row], files: &Files) -> Settled {
 
 /// The ends of rows in a job that counts `accepted` and `failed` ones.
 fn counted(sent: &[Row], files: &Files, accepted: u64, failed: u64) -> Ends {
-    let counts = Counts { accepted, failed };
+    let counts = JobCounts { accepted, failed };
     settle(sent, files).ends(Some(counts)).unwrap()
+}
+
+fn rows<const N: usize>(rows: [u64; N]) -> RowSet {
+    rows.into_iter().collect()
 }
 
 fn rejected_ordinals(ends: &Ends) -> Vec<u64> {
@@ -106,8 +110,8 @@ fn rows_are_found_in_any_order() {
     let ends = settled.ends(None).unwrap();
     assert_eq!(rejected_ordinals(&ends), [102, 103]);
     assert_eq!(ends.rejected[0].1, reason(&row("", "2")));
-    assert_eq!(ends.unprocessed, [100]);
-    assert!(ends.indeterminate.is_empty());
+    assert_eq!(ends.unprocessed, rows([100]));
+    assert!(ends.unknown.is_empty());
 }
 
 #[test]
@@ -121,8 +125,8 @@ fn identical_rows_pair_one_to_one() {
     };
     let ends = settle(&sent, &files).ends(None).unwrap();
     assert_eq!(rejected_ordinals(&ends), [100, 102]);
-    assert_eq!(ends.unprocessed, [103]);
-    assert!(ends.indeterminate.is_empty());
+    assert_eq!(ends.unprocessed, rows([103]));
+    assert!(ends.unknown.is_empty());
 }
 
 #[test]
@@ -139,15 +143,15 @@ fn a_result_that_matches_nothing_takes_the_successes() {
     assert_eq!(rejected_ordinals(&ends), [101]);
     let message = &ends.rejected[0].1.message;
     assert!(message.ends_with("(matched by elimination)"), "{message}");
-    assert!(ends.indeterminate.is_empty());
+    assert!(ends.unknown.is_empty());
     // The job did not refuse a row: the result is of another job.
-    assert_eq!(counted(&sent, &files, 3, 0).indeterminate, [101]);
+    assert_eq!(counted(&sent, &files, 3, 0).unknown, rows([101]));
     let uncounted = settle(&sent, &files).ends(None).unwrap();
-    assert_eq!(uncounted.indeterminate, [101]);
+    assert_eq!(uncounted.unknown, rows([101]));
 }
 
 #[test]
-fn numbers_that_do_not_agree_leave_rows_indeterminate() {
+fn numbers_that_do_not_agree_leave_rows_unknown() {
     let sent = [row("1", "a"), row("2", "b"), row("3", "c")];
     // Two rows open, one failed row unmatched.
     let files = Files {
@@ -156,7 +160,7 @@ fn numbers_that_do_not_agree_leave_rows_indeterminate() {
         succeeded: Some(vec![row("1", "a")]),
     };
     let ends = settle(&sent, &files).ends(None).unwrap();
-    assert_eq!(ends.indeterminate, [101, 102]);
+    assert_eq!(ends.unknown, rows([101, 102]));
     assert!(ends.rejected.is_empty());
     // As many, but it cannot be told which of them failed.
     let files = Files {
@@ -165,7 +169,7 @@ fn numbers_that_do_not_agree_leave_rows_indeterminate() {
         succeeded: Some(vec![row("1", "a")]),
     };
     let ends = settle(&sent, &files).ends(None).unwrap();
-    assert_eq!(ends.indeterminate, [101, 102]);
+    assert_eq!(ends.unknown, rows([101, 102]));
     assert!(ends.rejected.is_empty() && ends.unprocessed.is_empty());
 }
 
@@ -177,10 +181,10 @@ fn a_failed_row_that_is_told_twice_takes_no_other_with_it() {
     files.succeeded = Some(vec![same()]);
     let ends = counted(&sent, &files, 1, 1);
     assert_eq!(rejected_ordinals(&ends), [100]);
-    assert!(ends.indeterminate.is_empty());
+    assert!(ends.unknown.is_empty());
     // Without counts, two may have failed as well.
     let ends = settle(&sent, &files).ends(None).unwrap();
-    assert_eq!(ends.indeterminate, [100, 101]);
+    assert_eq!(ends.unknown, rows([100, 101]));
     assert!(ends.rejected.is_empty());
 }
 
@@ -192,21 +196,25 @@ fn a_row_that_failed_and_succeeded_did_what_the_job_counted() {
         unprocessed: Vec::new(),
         succeeded: Some(vec![row("1", ""), row("2", "")]),
     };
-    assert_eq!(counted(&sent, &files, 2, 0), Ends::default());
-    assert_eq!(counted(&sent, &files, 1, 1).indeterminate, [100]);
+    let accepted = Ends {
+        accepted: rows([100, 101]),
+        ..Ends::default()
+    };
+    assert_eq!(counted(&sent, &files, 2, 0), accepted);
+    assert_eq!(counted(&sent, &files, 1, 1).unknown, rows([100]));
     let ends = settle(&sent, &files).ends(None).unwrap();
-    assert_eq!(ends.indeterminate, [100]);
+    assert_eq!(ends.unknown, rows([100]));
 }
 
 #[test]
-fn rows_found_in_no_file_are_indeterminate() {
+fn rows_found_in_no_file_are_unknown() {
     let sent = [row("1", "a"), row("2", "b")];
     let files = Files {
         succeeded: Some(Vec::new()),
         ..Files::default()
     };
     let ends = settle(&sent, &files).ends(None).unwrap();
-    assert_eq!(ends.indeterminate, [100, 101]);
+    assert_eq!(ends.unknown, rows([100, 101]));
 }
 
 #[test]
@@ -274,7 +282,7 @@ fn files(rows: &[(Row, Fate)]) -> Files {
     }
 }
 
-/// The fate that each sent row was given; panics if one was given two.
+/// The fate that each sent row was given; panics if one was given two or none.
 fn fates(sent: usize, ends: &Ends) -> BTreeMap<u64, Option<Fate>> {
     let mut fates = BTreeMap::new();
     let given = rejected_ordinals(ends)
@@ -283,9 +291,14 @@ fn fates(sent: usize, ends: &Ends) -> BTreeMap<u64, Option<Fate>> {
         .chain(
             ends.unprocessed
                 .iter()
-                .map(|&ordinal| (ordinal, Some(Fate::Unprocessed))),
+                .map(|ordinal| (ordinal, Some(Fate::Unprocessed))),
         )
-        .chain(ends.indeterminate.iter().map(|&ordinal| (ordinal, None)));
+        .chain(
+            ends.accepted
+                .iter()
+                .map(|ordinal| (ordinal, Some(Fate::Accepted))),
+        )
+        .chain(ends.unknown.iter().map(|ordinal| (ordinal, None)));
     for (ordinal, fate) in given {
         assert!((100..100 + sent as u64).contains(&ordinal));
         assert_eq!(
@@ -294,9 +307,7 @@ fn fates(sent: usize, ends: &Ends) -> BTreeMap<u64, Option<Fate>> {
             "row {ordinal} has two ends"
         );
     }
-    for ordinal in 100..100 + sent as u64 {
-        fates.entry(ordinal).or_insert(Some(Fate::Accepted));
-    }
+    assert_eq!(fates.len(), sent, "a row has no end");
     fates
 }
 
@@ -319,7 +330,7 @@ proptest! {
         }
         let settled = settle(&rows, &files);
         let ends = settled.ends(None).unwrap();
-        prop_assert!(ends.indeterminate.is_empty());
+        prop_assert!(ends.unknown.is_empty());
         for (ordinal, found) in &ends.rejected {
             prop_assert_eq!(found, &reason(&rows[*ordinal as usize - 100]));
         }
@@ -341,7 +352,7 @@ proptest! {
         let met = |wanted: Fate| sent.iter().filter(|(_, fate)| *fate == wanted).count() as u64;
         let counts = (met(Fate::Accepted), met(Fate::Rejected));
         let ends = counted(&rows, &files(&shuffled), counts.0, counts.1);
-        prop_assert!(ends.indeterminate.is_empty());
+        prop_assert!(ends.unknown.is_empty());
         let fates = fates(rows.len(), &ends);
         let got = tally(rows.iter().zip(fates.values().map(|fate| fate.unwrap())));
         prop_assert_eq!(got, tally(sent.iter().map(|(row, fate)| (row, *fate))));

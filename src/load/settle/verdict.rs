@@ -6,9 +6,9 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobEnd<'a> {
     pub(crate) state: EndState,
-    /// Rows processed, failed ones included, if the job tells.
+    /// Rows processed, failed ones included, if the job says.
     pub(crate) processed: Option<u64>,
-    /// Rows that failed, if the job tells.
+    /// Rows that failed, if the job says.
     pub(crate) failed: Option<u64>,
     /// Why the job as a whole failed.
     pub(crate) message: Option<&'a str>,
@@ -29,45 +29,52 @@ pub(crate) struct Found {
     pub(crate) unprocessed: u64,
 }
 
-/// What is to be done with an ended job.
+/// What the counts of a job prove, before its result files are read.
 #[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Every row was written. No result file is read.
+pub(crate) enum Proof {
+    /// Every row was written.
     AllAccepted,
-    /// Failed and unprocessed rows are to be read.
-    ReadResults,
-    /// The files agree with the counts: their rows are joined back, all others were accepted.
-    Settle,
-    /// The files do not agree with the counts: successful rows are to be read too.
-    ReadSuccesses,
-    /// Nothing was processed, for a reason that may pass: all rows go again.
-    SendAgain,
+    /// Nothing was processed, for a reason that a retry may cure.
+    NothingProcessed,
     /// The job was refused as a whole, nothing was written.
     Refused(Error),
+    /// Nothing: failed and unprocessed rows are to be read.
+    None,
 }
 
-/// Proves what became of `sent` rows; `found` is `None` before the result files are read.
-pub(crate) fn verdict(end: JobEnd<'_>, sent: u64, found: Option<Found>) -> Verdict {
+/// Whether the files of failed and unprocessed rows agree with the counts of their job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agreement {
+    /// All rows that these files do not hold were accepted.
+    Full,
+    /// Successful rows are to be read too.
+    None,
+}
+
+/// What the counts of a job alone prove of the `sent` rows.
+pub(crate) fn proof(end: JobEnd<'_>, sent: u64) -> Proof {
     let counts = (end.processed, end.failed);
-    match (end.state, found) {
-        (EndState::Complete, _) if counts == (Some(sent), Some(0)) => Verdict::AllAccepted,
-        (EndState::Failed, _) if counts == (Some(0), Some(0)) => refused(end.message),
-        (EndState::Aborted, _) if counts == (Some(0), Some(0)) => Verdict::SendAgain,
-        (_, None) => Verdict::ReadResults,
-        (_, Some(found)) => {
-            let read = end.processed.and_then(|n| n.checked_add(found.unprocessed));
-            if end.failed == Some(found.failed) && read == Some(sent) {
-                Verdict::Settle
-            } else {
-                Verdict::ReadSuccesses
-            }
-        }
+    match end.state {
+        EndState::Complete if counts == (Some(sent), Some(0)) => Proof::AllAccepted,
+        EndState::Failed if counts == (Some(0), Some(0)) => refused(end.message),
+        EndState::Aborted if counts == (Some(0), Some(0)) => Proof::NothingProcessed,
+        _ => Proof::None,
+    }
+}
+
+/// Whether what was `found` in the files and the counts of the job close to the `sent` rows.
+pub(crate) fn agreement(end: JobEnd<'_>, sent: u64, found: Found) -> Agreement {
+    let read = end.processed.and_then(|n| n.checked_add(found.unprocessed));
+    if end.failed == Some(found.failed) && read == Some(sent) {
+        Agreement::Full
+    } else {
+        Agreement::None
     }
 }
 
 /// A job that failed before its first row.
-fn refused(message: Option<&str>) -> Verdict {
-    const PASSING: [&str; 6] = [
+fn refused(message: Option<&str>) -> Proof {
+    const RETRYABLE: [&str; 6] = [
         "ExceededQuota",
         "TooManyLockFailure",
         "Too many lock failure",
@@ -76,10 +83,10 @@ fn refused(message: Option<&str>) -> Verdict {
         "Unknown",
     ];
     let message = message.unwrap_or("Salesforce gave no reason").trim();
-    if PASSING.iter().any(|text| message.starts_with(text)) {
-        return Verdict::SendAgain;
+    if RETRYABLE.iter().any(|text| message.starts_with(text)) {
+        return Proof::NothingProcessed;
     }
-    Verdict::Refused(Error::config(format!(
+    Proof::Refused(Error::config(format!(
         "Salesforce refused the job as a whole and wrote nothing: {message}; correct the columns \
          of the stream, or the integration user's access to these fields"
     )))
@@ -99,69 +106,67 @@ mod tests {
         }
     }
 
-    fn found(failed: u64, unprocessed: u64) -> Option<Found> {
-        Some(Found {
-            failed,
-            unprocessed,
-        })
-    }
-
-    fn name(verdict: &Verdict) -> &'static str {
-        match verdict {
-            Verdict::AllAccepted => "all accepted",
-            Verdict::ReadResults => "read results",
-            Verdict::Settle => "settle",
-            Verdict::ReadSuccesses => "read successes",
-            Verdict::SendAgain => "send again",
-            Verdict::Refused(_) => "refused",
+    fn name(proof: &Proof) -> &'static str {
+        match proof {
+            Proof::AllAccepted => "all accepted",
+            Proof::NothingProcessed => "nothing processed",
+            Proof::Refused(_) => "refused",
+            Proof::None => "none",
         }
     }
 
     #[test]
-    fn every_branch() {
+    fn counts_prove_a_job_or_do_not() {
         use EndState::{Aborted, Complete, Failed};
-        for (state, processed, failed, files, expected) in [
-            (Complete, Some(10), Some(0), None, "all accepted"),
+        for (state, processed, failed, expected) in [
+            (Complete, Some(10), Some(0), "all accepted"),
             // The state alone proves nothing.
-            (Failed, Some(10), Some(0), None, "read results"),
-            (Aborted, Some(10), Some(0), None, "read results"),
-            (Complete, Some(9), Some(0), None, "read results"),
-            (Complete, Some(11), Some(0), None, "read results"),
-            (Complete, Some(10), Some(1), None, "read results"),
-            (Complete, None, Some(0), None, "read results"),
-            (Complete, Some(10), None, None, "read results"),
-            (Complete, Some(0), Some(0), None, "read results"),
-            (Failed, None, None, None, "read results"),
-            (Aborted, Some(0), Some(0), None, "send again"),
-            (Failed, Some(0), Some(0), None, "refused"),
-            // The files agree with the counts.
-            (Complete, Some(10), Some(3), found(3, 0), "settle"),
-            (Failed, Some(6), Some(3), found(3, 4), "settle"),
-            (Aborted, Some(0), Some(0), found(0, 10), "send again"),
-            (Complete, Some(0), Some(0), found(0, 10), "settle"),
-            // They do not, or there is no count to agree with.
-            (Complete, Some(10), Some(3), found(2, 0), "read successes"),
-            (Complete, Some(10), Some(3), found(4, 0), "read successes"),
-            (Failed, Some(6), Some(3), found(3, 3), "read successes"),
-            (Failed, Some(6), Some(3), found(3, 5), "read successes"),
-            (Failed, None, Some(3), found(3, 4), "read successes"),
-            (Failed, Some(6), None, found(3, 4), "read successes"),
-            (
-                Failed,
-                Some(u64::MAX),
-                Some(3),
-                found(3, 4),
-                "read successes",
-            ),
+            (Failed, Some(10), Some(0), "none"),
+            (Aborted, Some(10), Some(0), "none"),
+            (Complete, Some(9), Some(0), "none"),
+            (Complete, Some(11), Some(0), "none"),
+            (Complete, Some(10), Some(1), "none"),
+            (Complete, None, Some(0), "none"),
+            (Complete, Some(10), None, "none"),
+            (Complete, Some(0), Some(0), "none"),
+            (Failed, None, None, "none"),
+            (Aborted, Some(0), Some(0), "nothing processed"),
+            (Failed, Some(0), Some(0), "refused"),
         ] {
-            let verdict = verdict(end(state, processed, failed), 10, files);
-            let case = format!("{state:?} {processed:?} {failed:?} {files:?}");
-            assert_eq!(name(&verdict), expected, "{case}");
+            let proof = proof(end(state, processed, failed), 10);
+            let case = format!("{state:?} {processed:?} {failed:?}");
+            assert_eq!(name(&proof), expected, "{case}");
         }
     }
 
     #[test]
-    fn a_job_refused_as_a_whole_passes_or_does_not() {
+    fn files_agree_with_the_counts_or_do_not() {
+        use EndState::{Complete, Failed};
+        for (state, processed, failed, files, expected) in [
+            (Complete, Some(10), Some(3), (3, 0), Agreement::Full),
+            (Failed, Some(6), Some(3), (3, 4), Agreement::Full),
+            (Complete, Some(0), Some(0), (0, 10), Agreement::Full),
+            (Complete, Some(10), Some(3), (2, 0), Agreement::None),
+            (Complete, Some(10), Some(3), (4, 0), Agreement::None),
+            (Failed, Some(6), Some(3), (3, 3), Agreement::None),
+            (Failed, Some(6), Some(3), (3, 5), Agreement::None),
+            // There is no count to agree with.
+            (Failed, None, Some(3), (3, 4), Agreement::None),
+            (Failed, Some(6), None, (3, 4), Agreement::None),
+            (Failed, Some(u64::MAX), Some(3), (3, 4), Agreement::None),
+        ] {
+            let (failed_rows, unprocessed) = files;
+            let found = Found {
+                failed: failed_rows,
+                unprocessed,
+            };
+            let agreement = agreement(end(state, processed, failed), 10, found);
+            assert_eq!(agreement, expected, "{processed:?} {failed:?} {files:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_refused_as_a_whole_is_retryable_or_not() {
         for (message, expected) in [
             (
                 Some("InvalidBatch : Field name not found : Nope__c"),
@@ -174,22 +179,22 @@ mod tests {
             (None, "refused"),
             (
                 Some("ExceededQuota : ApiBatchItems Limit exceeded"),
-                "send again",
+                "nothing processed",
             ),
-            (Some("TooManyLockFailure : Too many"), "send again"),
+            (Some("TooManyLockFailure : Too many"), "nothing processed"),
             (
                 Some("Too many lock failure 200 Trying again later"),
-                "send again",
+                "nothing processed",
             ),
-            (Some("Timeout : batch"), "send again"),
-            (Some("InternalServerError : 500"), "send again"),
-            (Some("Unknown : ?"), "send again"),
+            (Some("Timeout : batch"), "nothing processed"),
+            (Some("InternalServerError : 500"), "nothing processed"),
+            (Some("Unknown : ?"), "nothing processed"),
         ] {
             let mut job = end(EndState::Failed, Some(0), Some(0));
             job.message = message;
-            let verdict = verdict(job, 10, None);
-            assert_eq!(name(&verdict), expected, "{message:?}");
-            if let Verdict::Refused(error) = verdict {
+            let proof = proof(job, 10);
+            assert_eq!(name(&proof), expected, "{message:?}");
+            if let Proof::Refused(error) = proof {
                 assert_eq!(error.kind(), ErrorKind::Config);
                 assert!(error.to_string().contains(message.unwrap_or("no reason")));
             }

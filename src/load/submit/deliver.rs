@@ -1,68 +1,71 @@
 //! Rejected rows come to their end: with the columns they came with, where the user wants them.
 
+use std::sync::Arc;
+
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
 
-use crate::error::{Error, Result};
-use crate::reject::{self, RejectedRow};
-use crate::rows::RowSet;
-
+use crate::error::Result;
 use crate::load::LoadError;
 use crate::load::checkpoint::End;
 use crate::load::event::{Event, EventSender};
 use crate::load::plan::Rejects;
 use crate::load::state::Load;
+use crate::reject::{self, RejectedRow};
+use crate::rows::RowSet;
 
-/// Hands rejected rows on with the columns they came with, then counts them as ended.
-pub(in crate::load) async fn reject(
-    load: &Load,
-    rejects: &[RejectedRow],
+/// Hands rejected rows on with the columns they came with, then counts them as ended. They ascend.
+///
+/// # Errors
+/// [`LoadError::Stopped`] if nobody reads the events; those of the store and of reading rows back.
+pub(super) async fn deliver(
+    load: &Arc<Load>,
+    rejects: Vec<RejectedRow>,
     events: &EventSender,
 ) -> Result<()> {
     if rejects.is_empty() {
         return Ok(());
     }
-    let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
+    let rejects: Arc<[RejectedRow]> = rejects.into();
     let records = match load.plan.rejects {
         Rejects::Count => Vec::new(),
-        _ => rejected_records(load.ledger.rows().read(&rows), rejects)?,
+        _ => records(load, Arc::clone(&rejects)).await?,
     };
     let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
-    let held = load.org.budget().reserve(bytes);
-    deliver(load, records, events).await?;
-    drop(held);
+    let reservation = load.org.budget().reserve(bytes);
+    hand_on(load, records, events).await?;
+    drop(reservation);
     let reasons = rejects.iter().map(|row| &row.reason);
     let keep_message = load.plan.options.log_values;
     load.ledger.rejected(reasons, keep_message);
+    let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
     load.ledger.end(rows.ranges(), End::Rejected);
     Ok(())
 }
 
-/// The rejected rows of batches, each of which comes with the ordinal of its first row; both
-/// ascend.
-pub(in crate::load) fn rejected_records<E: Into<Error>>(
-    batches: impl IntoIterator<Item = Result<(u64, RecordBatch), E>>,
-    rejects: &[RejectedRow],
-) -> Result<Vec<RecordBatch>> {
-    let mut records = Vec::new();
-    let mut rest = rejects;
-    for batch in batches {
-        let (first, batch) = batch.map_err(Into::into)?;
-        let end = first + batch.num_rows() as u64;
-        let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
-        rest = later;
-        if here.is_empty() {
-            continue;
+/// The rejected rows, with the columns they came with.
+async fn records(load: &Arc<Load>, rejects: Arc<[RejectedRow]>) -> Result<Vec<RecordBatch>> {
+    let load = Arc::clone(load);
+    let records = tokio::task::spawn_blocking(move || {
+        let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
+        let mut rest = &*rejects;
+        let mut records = Vec::new();
+        for read in load.ledger.rows().read(&rows) {
+            let (first, batch) = read?;
+            let end = first + batch.num_rows() as u64;
+            let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
+            rest = later;
+            let rows: UInt64Array = here.iter().map(|row| row.ordinal - first).collect();
+            let rows = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
+            records.push(reject::rejected(rows, here, Utc::now())?);
         }
-        let rows: UInt64Array = here.iter().map(|row| row.ordinal - first).collect();
-        let rows = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
-        records.push(reject::rejected(rows, here, Utc::now())?);
-    }
-    Ok(records)
+        Ok(records)
+    });
+    records.await.map_err(LoadError::from)?
 }
 
-async fn deliver(load: &Load, records: Vec<RecordBatch>, events: &EventSender) -> Result<()> {
+async fn hand_on(load: &Load, records: Vec<RecordBatch>, events: &EventSender) -> Result<()> {
     match &load.plan.rejects {
         Rejects::Count => Ok(()),
         Rejects::Events => {

@@ -1,13 +1,12 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
-pub(super) mod deliver;
-pub(super) mod judge;
+mod deliver;
+mod judge;
+mod outcomes;
 mod resolve;
-pub(super) mod retry;
+mod retry;
 
 use std::sync::Arc;
-
-use tokio::sync::OwnedMutexGuard;
 
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
@@ -21,16 +20,16 @@ use super::LoadError;
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
-use super::org::Reservation;
-use super::org::Staging;
-use super::settle::Again;
+use super::org::{Reservation, Staging};
+use super::settle::Ends;
 use super::state::Load;
-use deliver::reject;
-use judge::{Outcome, judge};
-use retry::{self as again, ATTEMPTS, Rebuilt, Round, rebuild};
+use deliver::deliver;
+use judge::SettlePermit;
+use outcomes::RowOutcomes;
+use retry::{ATTEMPTS, Rebuilt, Retry, rebuild, retries};
 
-/// What a chunk gives back when its job is closed.
-struct Held {
+/// What a chunk keeps until its job is closed.
+struct UntilClosed {
     rows: RowSet,
     cells: Reservation,
     staging: Staging,
@@ -41,22 +40,23 @@ struct JobRows {
     chunk: Chunk,
     merged: Vec<MergedRow>,
     /// Which of their jobs this is, counted from 1.
-    number: u32,
+    attempt: u32,
 }
 
-/// What is known of a chunk's rows while they are sent.
-struct Open {
+/// The rows of a chunk while they are sent.
+struct Submission {
+    load: Arc<Load>,
     rejects: Vec<RejectedRow>,
-    rounds: Vec<Round>,
+    retries: Vec<Retry>,
     /// Kept until the rejected rows are stored.
-    turn: Option<OwnedMutexGuard<()>>,
+    settle_permit: Option<SettlePermit>,
     /// Mean length of a row as CSV.
     row_bytes: u64,
 }
 
-/// Submits the chunk, and what goes again of it, until each of its rows has its end.
+/// Submits the chunk, and what is retried of it, until each of its rows has its end.
 ///
-/// Answers early, leaving rows without an end, when the load was stopped.
+/// Returns early, leaving rows without an end, when the load was stopped.
 pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender) -> Result<()> {
     let Closed {
         chunk,
@@ -67,85 +67,115 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         cells,
         staging,
     } = closed;
-    let held = Held {
+    let until_closed = UntilClosed {
         rows,
         cells,
         staging,
     };
-    let mut open = Open {
+    let mut submission = Submission {
+        load,
         rejects,
-        rounds: Vec::new(),
-        turn: None,
+        retries: Vec::new(),
+        settle_permit: None,
         row_bytes: chunk.bytes() / chunk.rows().max(1),
     };
-    if chunk.rows() == 0 {
-        load.ledger.rows().close(&held.rows);
-        drop(held);
-    } else {
-        let first = JobRows {
-            chunk,
-            merged,
-            number: 1,
-        };
-        if !open.send(&load, first, Some(held)).await? {
-            return Ok(());
-        }
+    let first = JobRows {
+        chunk,
+        merged,
+        attempt: 1,
+    };
+    if !submission.send_all(first, until_closed).await? {
+        return Ok(());
     }
-    while let Some(round) = open.rounds.pop() {
-        drop(open.turn.take());
-        if !round.due(&load).await {
-            return Ok(());
-        }
-        let Rebuilt {
-            chunk,
-            merged,
-            cells,
-        } = rebuild(&load, &round.rows)?;
-        let rows = JobRows {
-            chunk,
-            merged,
-            number: round.number,
-        };
-        if rows.chunk.rows() > 0 && !open.send(&load, rows, None).await? {
-            return Ok(());
-        }
-        drop(cells);
-    }
-    open.rejects.sort_unstable_by_key(|row| row.ordinal);
-    reject(&load, &open.rejects, &events).await?;
-    drop(open.turn);
+    let Submission {
+        load,
+        mut rejects,
+        settle_permit,
+        ..
+    } = submission;
+    rejects.sort_unstable_by_key(|row| row.ordinal);
+    deliver(&load, rejects, &events).await?;
+    drop(settle_permit);
     // Rows that waited for these keys may go now.
     drop(keys);
     load.ledger
         .check_rejected(load.plan.options.max_rejected_percent)
 }
 
-impl Open {
+impl Submission {
+    /// All jobs of the chunk's rows. False if the load was stopped.
+    async fn send_all(&mut self, first: JobRows, until_closed: UntilClosed) -> Result<bool> {
+        if first.chunk.rows() == 0 {
+            self.load.ledger.rows().close(&until_closed.rows);
+            drop(until_closed);
+        } else if !self.send(first, Some(until_closed)).await? {
+            return Ok(false);
+        }
+        while let Some(retry) = self.retries.pop() {
+            self.settle_permit = None;
+            if !retry.due(&self.load).await {
+                return Ok(false);
+            }
+            let attempt = retry.attempt;
+            let Rebuilt {
+                chunk,
+                merged,
+                cells,
+            } = rebuild(&self.load, retry.rows).await?;
+            let rows = JobRows {
+                chunk,
+                merged,
+                attempt,
+            };
+            if rows.chunk.rows() > 0 && !self.send(rows, None).await? {
+                return Ok(false);
+            }
+            drop(cells);
+        }
+        Ok(true)
+    }
+
     /// One job, from its creation to what became of its rows. False if the load was stopped.
-    async fn send(&mut self, load: &Arc<Load>, rows: JobRows, held: Option<Held>) -> Result<bool> {
+    async fn send(&mut self, rows: JobRows, until_closed: Option<UntilClosed>) -> Result<bool> {
         let JobRows {
             chunk,
             merged,
-            number,
+            attempt,
         } = rows;
         let sent = chunk.sent();
-        let Some(ended) = run(load, chunk, held).await? else {
+        let Some(ended) = run(&self.load, chunk, until_closed).await? else {
             return Ok(false);
         };
-        let mut outcome = judge(load, &ended, &sent).await?;
-        sort_out(load, &mut outcome, number);
-        accept(load, &sent, &merged, &outcome);
-        warn(load, &ended, &outcome, number);
-        let rounds = again::rounds(load, &mut outcome, &merged, number, self.row_bytes);
-        if !rounds.is_empty() && load.stop.is_cancelled() {
-            return Ok(false);
+        let ends = self.ends(&ended, &sent).await?;
+        let load = &self.load;
+        let last = attempt == ATTEMPTS;
+        let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, last);
+        outcomes.check(&sent)?;
+        accept(load, &outcomes.accepted, &merged);
+        warn(load, &ended, &outcomes, attempt);
+        if last {
+            without_end(load, &outcomes, &ended.id)?;
+        } else {
+            let retries = retries(load, &outcomes, &merged, attempt, self.row_bytes);
+            if !retries.is_empty() && load.stop.is_cancelled() {
+                return Ok(false);
+            }
+            self.retries.extend(retries);
         }
-        self.rounds.extend(rounds);
-        without_end(load, &outcome, &ended.id)?;
         self.rejects
-            .extend(refused(outcome.rejected, &merged, &ended.id));
-        self.turn = outcome.turn;
+            .extend(refused(outcomes.rejected, &merged, &ended.id));
         Ok(true)
+    }
+
+    /// What became of the rows `sent` in a job.
+    async fn ends(&mut self, ended: &EndedJob, sent: &RowSet) -> Result<Ends> {
+        if let Some(ends) = judge::by_counts(ended, sent)? {
+            return Ok(ends);
+        }
+        let permit = self.load.org.admission().settle_permit().await;
+        let ends = judge::by_results(&self.load, ended, sent, &permit).await?;
+        self.settle_permit = Some(permit);
+        Ok(ends)
     }
 }
 
@@ -171,49 +201,34 @@ fn refused(
     })
 }
 
-/// Takes the rows out of the refused ones that are sent again, or that are as they should be.
-fn sort_out(load: &Load, outcome: &mut Outcome, number: u32) {
-    let passing = &mut outcome.passing;
-    outcome.rejected.retain(|(ordinal, reason)| {
-        match Again::of(reason, &load.plan.target.operation) {
-            Again::Never => true,
-            Again::Done => false,
-            _ if number == ATTEMPTS => true,
-            again => {
-                passing.push((*ordinal, again));
-                false
-            }
-        }
-    });
-}
-
-fn warn(load: &Load, ended: &EndedJob, outcome: &Outcome, number: u32) {
-    let unprocessed = outcome.unprocessed.len() + outcome.indeterminate.len();
-    let passing = outcome.passing.len();
+fn warn(load: &Load, ended: &EndedJob, outcomes: &RowOutcomes, attempt: u32) {
+    let unprocessed = outcomes.unprocessed() + outcomes.unknown.len();
+    let passing = outcomes.retryable();
     if unprocessed + passing > 0 {
         tracing::warn!(
-            stream = %load.plan.name, job = %ended.id, attempt = number, unprocessed, passing,
+            stream = %load.plan.name, job = %ended.id, attempt, unprocessed, passing,
             "rows stayed unprocessed, or were refused for a reason that may pass"
         );
     }
 }
 
-/// Fails if rows were in as many jobs as they may be in, and still have no end.
-fn without_end(load: &Load, outcome: &Outcome, job: &str) -> Result<()> {
+/// Fails if rows have no end after their last attempt.
+fn without_end(load: &Load, outcomes: &RowOutcomes, job: &str) -> Result<()> {
     let job = job.to_owned();
-    if !outcome.unprocessed.is_empty() {
+    let (unprocessed, unknown) = (outcomes.unprocessed(), outcomes.unknown.len());
+    if unprocessed > 0 {
         return Err(LoadError::Unprocessed {
-            rows: outcome.unprocessed.len() as u64,
+            rows: unprocessed,
             attempts: ATTEMPTS,
             job,
         }
         .into());
     }
-    if !outcome.indeterminate.is_empty() {
+    if unknown > 0 {
         return Err(LoadError::NoResult {
             job,
             object: load.plan.target.object.clone(),
-            rows: outcome.indeterminate.len() as u64,
+            rows: unknown,
             attempts: ATTEMPTS,
         }
         .into());
@@ -223,24 +238,29 @@ fn without_end(load: &Load, outcome: &Outcome, job: &str) -> Result<()> {
 
 /// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
 /// nothing of it was processed.
-async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Option<EndedJob>> {
+async fn run(
+    load: &Arc<Load>,
+    chunk: Chunk,
+    until_closed: Option<UntilClosed>,
+) -> Result<Option<EndedJob>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
-    let Some(slot) = load.org.admission().job_slot(&load.stop).await else {
+    let admission = load.org.admission();
+    let Some(job_permit) = admission.job_slot(&load.stop).await else {
         return Ok(None);
     };
-    let Some(uploading) = load.org.admission().upload_slot(&load.stop).await else {
+    let Some(upload_permit) = admission.upload_slot(&load.stop).await else {
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
-    let running = if load.plan.target.fits_one_call(&chunk) {
+    let plan = &load.plan;
+    let running = if plan.target.fits_one_call(&chunk) {
         let running =
-            resolve::submit_small(&load.client, &load.plan.target, &load.plan.coercion, &chunk)
-                .await?;
-        drop(uploading);
+            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await?;
+        drop(upload_permit);
         running
     } else {
-        let staged = load.client.stage(&load.plan.target, &chunk).await?;
-        drop(uploading);
+        let staged = load.client.stage(&plan.target, &chunk).await?;
+        drop(upload_permit);
         if load.stop.is_cancelled() {
             staged.abort().await?;
             return Ok(None);
@@ -248,11 +268,11 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
         staged.close().await?
     };
     drop(chunk);
-    if let Some(held) = held {
-        give_back(load, held).await?;
+    if let Some(until_closed) = until_closed {
+        release(load, until_closed).await?;
     }
     let ended = running.finished().await?;
-    drop(slot);
+    drop(job_permit);
     let batches = rows.div_ceil(BATCH_RECORDS);
     load.org.job_ended(batches);
     load.ledger.job_ended(batches, bytes);
@@ -260,38 +280,22 @@ async fn run(load: &Arc<Load>, chunk: Chunk, held: Option<Held>) -> Result<Optio
 }
 
 /// The job of a chunk is closed: its cells go, and its source rows may be packed.
-async fn give_back(load: &Arc<Load>, held: Held) -> Result<()> {
-    load.ledger.rows().close(&held.rows);
-    drop(held.cells);
+async fn release(load: &Arc<Load>, until_closed: UntilClosed) -> Result<()> {
+    load.ledger.rows().close(&until_closed.rows);
+    drop(until_closed.cells);
     if load.org.budget().is_tight() {
         let load = Arc::clone(load);
         let packed = tokio::task::spawn_blocking(move || load.ledger.rows().pack());
         packed.await.map_err(LoadError::from)??;
     }
-    drop(held.staging);
+    drop(until_closed.staging);
     Ok(())
 }
 
-/// The rows that are neither rejected nor sent again are in Salesforce, and those merged into them.
-fn accept(load: &Load, sent: &RowSet, merged: &[MergedRow], outcome: &Outcome) {
-    let rejected = outcome.rejected.iter().map(|(ordinal, _)| *ordinal);
-    let passing = outcome.passing.iter().map(|(ordinal, _)| *ordinal);
-    let mut others: Vec<u64> = rejected.chain(passing).collect();
-    others.extend(&outcome.unprocessed);
-    others.extend(&outcome.indeterminate);
-    others.sort_unstable();
-    let parts = merged
-        .iter()
-        .filter(|merged| others.binary_search(&merged.into).is_err());
+/// These rows are in Salesforce, and with them those that were merged into them.
+fn accept(load: &Load, accepted: &RowSet, merged: &[MergedRow]) {
+    let parts = merged.iter().filter(|row| accepted.contains(row.into));
     let parts: RowSet = parts.map(|merged| merged.row).collect();
     load.ledger.end(parts.ranges(), End::Merged);
-    let mut others = others.into_iter().peekable();
-    for range in sent.ranges() {
-        let mut from = range.start;
-        while let Some(other) = others.next_if(|other| *other < range.end) {
-            load.ledger.end([from..other], End::Accepted);
-            from = other + 1;
-        }
-        load.ledger.end([from..range.end], End::Accepted);
-    }
+    load.ledger.end(accepted.ranges(), End::Accepted);
 }

@@ -1,47 +1,45 @@
 //! Rows that one job did not settle and that go into another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::chunk::{Chunk, Chunker, RowOrdinals};
+use super::outcomes::RowOutcomes;
+use crate::chunk::{Chunk, Chunker};
 use crate::error::{Error, Result};
+use crate::load::LoadError;
+use crate::load::org::Reservation;
+use crate::load::recoerce::recoerced;
+use crate::load::settle::RetryCause;
+use crate::load::state::Load;
 use crate::rows::{MergedRow, RowSet};
 
-use super::judge::Outcome;
-use crate::load::LoadError;
-use crate::load::memory::{batch_bytes, rebuilt_bytes};
-use crate::load::org::Reservation;
-use crate::load::settle::Again;
-use crate::load::state::Load;
-
 /// Jobs that a row may be in.
-pub(in crate::load) const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
-/// Most rows of the second and of the third job of rows that were refused: what they waited for in
-/// vain, they get sooner with fewer rows beside them.
+/// Most rows of a job of the second and of the third attempt of rows that were refused: what they
+/// waited for in vain, they get sooner with fewer rows beside them.
 const SMALLER: [usize; 2] = [10_000, 2_000];
 
-/// Pauses before the second and the third job: a lock is held for seconds.
+/// Pauses before the second and the third attempt: a lock is held for seconds.
 const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
-/// Part of the memory limit that rows sent again may take at once, as CSV.
-const AGAIN_SHARE: u64 = 64;
+/// Part of the memory limit that rows of a retry may take at once, as CSV.
+const RETRY_SHARE: u64 = 64;
 
 /// Rows that go into one more job.
 #[derive(Debug)]
-pub(in crate::load) struct Round {
-    pub(in crate::load) rows: RowSet,
+pub(super) struct Retry {
+    pub(super) rows: RowSet,
     /// Which of their jobs it will be, counted from 1.
-    pub(in crate::load) number: u32,
+    pub(super) attempt: u32,
     not_before: Instant,
 }
 
-impl Round {
+impl Retry {
     /// Waits until the rows may be sent; false if the load was stopped.
-    pub(in crate::load) async fn due(&self, load: &Load) -> bool {
+    pub(super) async fn due(&self, load: &Load) -> bool {
         tokio::select! {
             biased;
             () = load.stop.cancelled() => false,
@@ -50,107 +48,92 @@ impl Round {
     }
 }
 
-/// Takes the rows out of `outcome` that are sent again, with all that was `merged` into them, in
-/// rounds small enough that the memory they take is small as well. `number` is that of the job that
-/// ended.
-///
-/// Rows without an end after their last job stay in the outcome.
-pub(in crate::load) fn rounds(
-    load: &Load,
-    outcome: &mut Outcome,
-    merged: &[MergedRow],
-    number: u32,
-    row_bytes: u64,
-) -> Vec<Round> {
-    if number == ATTEMPTS {
-        return Vec::new();
-    }
-    let bytes = load.org.options().memory_limit_bytes / AGAIN_SHARE;
-    let most = usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX);
-    let mut rounds = Vec::new();
-    let mut add = |rows: &[u64], number: u32, smaller: usize, pause: Duration| {
-        rounds.extend(rows.chunks(most.min(smaller).max(1)).map(|rows| Round {
-            rows: with_merged(rows, merged),
-            number,
-            not_before: Instant::now() + pause,
-        }));
-    };
-    let passing = std::mem::take(&mut outcome.passing);
-    for (again, number, pause) in [
-        (Again::Later, number + 1, PAUSES[number as usize - 1]),
-        (Again::AtOnce, number + 1, Duration::ZERO),
-        (Again::Once, ATTEMPTS, Duration::ZERO),
-    ] {
-        let rows = passing.iter().filter(|(_, found)| *found == again);
-        let rows: Vec<u64> = rows.map(|(ordinal, _)| *ordinal).collect();
-        add(&rows, number, SMALLER[number as usize - 2], pause);
-    }
-    for rows in [&mut outcome.unprocessed, &mut outcome.indeterminate] {
-        let rows = std::mem::take(rows);
-        add(&rows, number + 1, usize::MAX, Duration::ZERO);
-    }
-    rounds
+/// How rows are sent once more.
+struct Terms {
+    attempt: u32,
+    most_rows: usize,
+    pause: Duration,
 }
 
-/// These sorted rows and those that were merged into them.
-fn with_merged(rows: &[u64], merged: &[MergedRow]) -> RowSet {
-    let mut all: RowSet = rows.iter().copied().collect();
-    let parts = merged.iter();
-    let parts = parts.filter(|merged| rows.binary_search(&merged.into).is_ok());
-    all.extend(parts.map(|merged| merged.row));
-    all
-}
-
-/// Rows that were coerced once more.
-#[derive(Debug)]
-pub(in crate::load) struct Recoerced {
-    pub(in crate::load) cells: RecordBatch,
-    pub(in crate::load) ordinals: RowOrdinals,
-    /// Memory that they take.
-    pub(in crate::load) bytes: usize,
-}
-
-/// Coerces rows that the row store has once more, those of one batch at a time.
-pub(in crate::load) fn recoerced<'a>(
-    load: &'a Load,
-    rows: &'a RowSet,
-) -> impl Iterator<Item = Result<Recoerced>> + 'a {
-    load.ledger.rows().read(rows).map(|read| {
-        let (first, batch) = read?;
-        let here = rows.within(first..first + batch.num_rows() as u64);
-        let range = here.ranges().next().unwrap_or_default();
-        let (batch, ordinals) = if range.end - range.start == here.len() {
-            let (start, rows) = (range.start.saturating_sub(first), here.len());
-            let batch = batch.slice(start as usize, rows as usize);
-            (batch, RowOrdinals::From(range.start))
-        } else {
-            let ordinals: Vec<u64> = here.iter().collect();
-            let rows = UInt64Array::from_iter_values(ordinals.iter().map(|row| row - first));
-            let batch = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
-            (batch, RowOrdinals::Listed(ordinals.into()))
+impl Terms {
+    /// Of rows whose attempt `ended` was not the last.
+    fn of(cause: RetryCause, ended: u32) -> Self {
+        let next = ended + 1;
+        let (attempt, pause) = match cause {
+            RetryCause::Busy => (next, PAUSES[ended as usize - 1]),
+            RetryCause::BesideBadRows | RetryCause::Unprocessed => (next, Duration::ZERO),
+            RetryCause::Limit => (ATTEMPTS, Duration::ZERO),
         };
-        let cells = load.plan.coercion.apply(&batch)?.batch;
-        Ok(Recoerced {
-            bytes: batch_bytes(&batch) + rebuilt_bytes(&batch, &cells),
-            cells,
-            ordinals,
-        })
-    })
+        let most_rows = match cause {
+            RetryCause::Unprocessed => usize::MAX,
+            _ => SMALLER[attempt as usize - 2],
+        };
+        Self {
+            attempt,
+            most_rows,
+            pause,
+        }
+    }
 }
 
-/// A chunk of rows that are sent again.
+/// The retries of rows without an end, with all that was `merged` into them, small enough that the
+/// memory they take is small as well. `ended` is the attempt that ended, not the last.
+///
+/// Rows whose end is unknown are retried as unprocessed ones are: they have a key, so that none is
+/// doubled.
+pub(super) fn retries(
+    load: &Load,
+    outcomes: &RowOutcomes,
+    merged: &[MergedRow],
+    ended: u32,
+    row_bytes: u64,
+) -> Vec<Retry> {
+    let bytes = load.org.options().memory_limit_bytes / RETRY_SHARE;
+    let most = usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX);
+    let known = outcomes.retry.iter().map(|(cause, rows)| (*cause, rows));
+    let all = known.chain([(RetryCause::Unprocessed, &outcomes.unknown)]);
+    let retries = all.flat_map(|(cause, rows)| {
+        let terms = Terms::of(cause, ended);
+        let sets = rows.split(most.min(terms.most_rows).max(1)).into_iter();
+        sets.map(move |rows| Retry {
+            rows: with_merged(rows, merged),
+            attempt: terms.attempt,
+            not_before: Instant::now() + terms.pause,
+        })
+    });
+    retries.collect()
+}
+
+/// These rows and those that were merged into them.
+fn with_merged(mut rows: RowSet, merged: &[MergedRow]) -> RowSet {
+    let parts = merged.iter().filter(|merged| rows.contains(merged.into));
+    let parts: Vec<u64> = parts.map(|merged| merged.row).collect();
+    rows.extend(parts);
+    rows
+}
+
+/// A chunk of rows that are retried.
 #[derive(Debug)]
-pub(in crate::load) struct Rebuilt {
+pub(super) struct Rebuilt {
     /// May have no row to send: when newer rows wait for each of its keys.
-    pub(in crate::load) chunk: Chunk,
-    pub(in crate::load) merged: Vec<MergedRow>,
+    pub(super) chunk: Chunk,
+    pub(super) merged: Vec<MergedRow>,
     /// Memory of the cells.
-    pub(in crate::load) cells: Reservation,
+    pub(super) cells: Reservation,
 }
 
 /// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
 /// rows wait for join these.
-pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
+///
+/// # Errors
+/// Those of reading the rows back and of coercing them.
+pub(super) async fn rebuild(load: &Arc<Load>, rows: RowSet) -> Result<Rebuilt> {
+    let load = Arc::clone(load);
+    let rebuilt = tokio::task::spawn_blocking(move || rebuild_now(&load, &rows));
+    rebuilt.await.map_err(LoadError::from)?
+}
+
+fn rebuild_now(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
     let mut chunker = Chunker::new(load.plan.coercion.cells_schema(), u64::MAX, None)?;
     let mut cells = load.org.budget().reserve(0);
@@ -170,8 +153,8 @@ pub(in crate::load) fn rebuild(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
         });
     };
     let keyed = chunk.by_key(key)?;
-    let newer = load.keys.awaited(&keyed);
-    let merged = keyed.merge(&newer)?;
+    let awaited = load.keys.awaited(&keyed);
+    let merged = keyed.merge(&awaited)?;
     load.keys.wait(merged.waiting);
     Ok(Rebuilt {
         chunk: merged.chunk,
@@ -185,11 +168,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_goes_again_with_all_its_parts() {
+    fn a_row_is_retried_with_all_its_parts() {
         let merged = [(1, 7), (2, 9), (3, 7), (8, 9)].map(|(row, into)| MergedRow { row, into });
         let rows = |rows: &[u64]| rows.iter().copied().collect::<RowSet>();
-        assert_eq!(with_merged(&[7], &merged), rows(&[1, 3, 7]));
-        assert_eq!(with_merged(&[5, 9], &merged), rows(&[2, 5, 8, 9]));
-        assert!(with_merged(&[], &merged).is_empty());
+        let all = |of: &[u64]| with_merged(rows(of), &merged);
+        assert_eq!(all(&[7]), rows(&[1, 3, 7]));
+        assert_eq!(all(&[5, 9]), rows(&[2, 5, 8, 9]));
+        assert!(all(&[]).is_empty());
+    }
+
+    #[test]
+    fn refused_rows_are_retried_in_smaller_jobs_and_busy_ones_after_a_pause() {
+        let terms = |cause, ended| {
+            let terms = Terms::of(cause, ended);
+            (terms.attempt, terms.most_rows, terms.pause.as_secs())
+        };
+        assert_eq!(terms(RetryCause::Busy, 1), (2, 10_000, 2));
+        assert_eq!(terms(RetryCause::Busy, 2), (3, 2_000, 10));
+        assert_eq!(terms(RetryCause::BesideBadRows, 1), (2, 10_000, 0));
+        assert_eq!(terms(RetryCause::Limit, 1), (3, 2_000, 0), "its last");
+        assert_eq!(terms(RetryCause::Unprocessed, 2), (3, usize::MAX, 0));
     }
 }

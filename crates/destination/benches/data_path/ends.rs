@@ -8,11 +8,11 @@ use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray
 use arrow_salesforce::arrow::compute::{concat_batches, take_record_batch};
 use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::{Coercion, Reason, Stage};
-use arrow_salesforce::load::bench::settle as join_back;
+use arrow_salesforce::load::settle::JoinBack;
 use arrow_salesforce::object::Operation;
 use arrow_salesforce::reject::airbyte::labels;
 use arrow_salesforce::reject::{RejectFormat, RejectStream, RejectedRow, rejected};
-use arrow_salesforce::rows::KeySet;
+use arrow_salesforce::rows::{KeySet, RowSet};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
@@ -115,7 +115,7 @@ pub(crate) fn settle(criterion: &mut Criterion) {
     for shape in SHAPES {
         let sent = sources(shape);
         for (name, operation) in [("insert", Operation::Insert), ("upsert", upsert())] {
-            let coercion = coercion(shape, &operation);
+            let coercion = Arc::new(coercion(shape, &operation));
             let cells = cells(&coercion, &sent);
             let mut group = criterion.benchmark_group(shape.name());
             group
@@ -128,7 +128,7 @@ pub(crate) fn settle(criterion: &mut Criterion) {
                 let pool = Arc::clone(&peak) as Arc<dyn MemoryPool>;
                 let once = || {
                     let context = context(&pool);
-                    let records = join_back(&coercion, &sent, &failed, &context).unwrap();
+                    let records = join_back(&coercion, &sent, &failed, &context);
                     assert_eq!(
                         rows,
                         records.iter().map(RecordBatch::num_rows).sum::<usize>()
@@ -142,6 +142,44 @@ pub(crate) fn settle(criterion: &mut Criterion) {
             group.finish();
         }
     }
+}
+
+/// Joins failed rows to the source rows that were sent, and makes rejected records of these.
+fn join_back(
+    coercion: &Arc<Coercion>,
+    sent: &[RecordBatch],
+    failed: &[RecordBatch],
+    context: &TaskContext,
+) -> Vec<RecordBatch> {
+    let firsts = failed.get(..1).unwrap_or_default();
+    let mut join = JoinBack::new(Arc::clone(coercion), firsts, context).unwrap();
+    for rows in failed {
+        join.failed(rows).unwrap();
+    }
+    let mut next = 0;
+    let numbered = sent.iter().map(|batch| {
+        let first = next;
+        next += batch.num_rows() as u64;
+        (first, batch.clone())
+    });
+    let sources: Vec<(u64, RecordBatch)> = numbered.collect();
+    let (rows, numbered) = (RowSet::from(0..next), sources.iter().cloned());
+    let ends = join.join(&rows, numbered.map(Ok), None).unwrap().unwrap();
+    let row = |(ordinal, reason)| RejectedRow {
+        ordinal,
+        reason,
+        job_id: None,
+    };
+    let all: Vec<RejectedRow> = ends.rejected.into_iter().map(row).collect();
+    let records = sources.into_iter().filter_map(|(first, batch)| {
+        let end = first + batch.num_rows() as u64;
+        let position = |ordinal| all.partition_point(|row| row.ordinal < ordinal);
+        let here = &all[position(first)..position(end)];
+        let rows: UInt64Array = here.iter().map(|row| row.ordinal - first).collect();
+        let rows = take_record_batch(&batch, &rows).unwrap();
+        (!here.is_empty()).then(|| rejected(rows, here, chrono::Utc::now()).unwrap())
+    });
+    records.collect()
 }
 
 /// The rows that failed, as result files echo them.

@@ -2,7 +2,8 @@
 //! for have acknowledged it, when all rows before it have their end.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::protocol::{State, Statistics};
 use arrow_salesforce::load::{Counts, Reservation};
@@ -33,7 +34,7 @@ impl PendingStates {
             statistics: Statistics::default(),
             _memory: memory,
         };
-        self.lock().insert(id, pending);
+        self.states.lock().insert(id, pending);
     }
 
     /// A stream has acknowledged the checkpoint `id`. Returns the state, with what became of the rows
@@ -43,7 +44,7 @@ impl PendingStates {
         id: u64,
         counts: Counts,
     ) -> Result<Option<(State, Statistics)>, ()> {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let pending = states.get_mut(&id).ok_or(())?;
         pending.streams -= 1;
         pending.statistics.add(counts);
@@ -56,11 +57,7 @@ impl PendingStates {
 
     /// How many states are kept.
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Pending>> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock().len()
     }
 }
 

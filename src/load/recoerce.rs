@@ -1,0 +1,53 @@
+//! Rows that the row store has, as cells once more: cells are not kept.
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+
+use crate::chunk::RowOrdinals;
+use crate::error::Result;
+use crate::rows::RowSet;
+
+use super::LoadError;
+use super::memory::{batch_bytes, rebuilt_bytes};
+use super::state::Load;
+
+/// Rows that were coerced once more.
+#[derive(Debug)]
+pub(super) struct Recoerced {
+    pub(super) cells: RecordBatch,
+    pub(super) ordinals: RowOrdinals,
+    /// Memory that they take.
+    pub(super) bytes: usize,
+}
+
+/// Coerces rows once more, those of one batch at a time.
+pub(super) fn recoerced<'a>(
+    load: &'a Load,
+    rows: &'a RowSet,
+) -> impl Iterator<Item = Result<Recoerced>> + 'a {
+    load.ledger.rows().read(rows).map(|read| {
+        let (first, batch) = read?;
+        let (batch, ordinals) = picked(first, &batch, rows)?;
+        let cells = load.plan.coercion.apply(&batch)?.batch;
+        Ok(Recoerced {
+            bytes: batch_bytes(&batch) + rebuilt_bytes(&batch, &cells),
+            cells,
+            ordinals,
+        })
+    })
+}
+
+/// Those rows of a batch that are in `rows`; its first row has the ordinal `first`.
+fn picked(first: u64, batch: &RecordBatch, rows: &RowSet) -> Result<(RecordBatch, RowOrdinals)> {
+    let here = rows.within(first..first + batch.num_rows() as u64);
+    let run = here.ranges().next().unwrap_or(first..first);
+    if run.end - run.start == here.len() {
+        let start = (run.start - first) as usize;
+        let batch = batch.slice(start, here.len() as usize);
+        return Ok((batch, RowOrdinals::From(run.start)));
+    }
+    let ordinals: Vec<u64> = here.iter().collect();
+    let rows = UInt64Array::from_iter_values(ordinals.iter().map(|row| row - first));
+    let batch = take_record_batch(batch, &rows).map_err(LoadError::from)?;
+    Ok((batch, RowOrdinals::Listed(ordinals.into())))
+}

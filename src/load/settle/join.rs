@@ -1,0 +1,172 @@
+//! The join back of one job, from its result files to the ends of its rows.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{filter, filter_record_batch};
+use datafusion::execution::TaskContext;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::reason::Reasons;
+use super::{Ends, Identity, SentRows, Settlement};
+use crate::coerce::{Coercion, Reason};
+use crate::error::Result;
+use crate::load::LoadError;
+use crate::rows::RowSet;
+
+/// How many rows a job says that it wrote and refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Rows written.
+    pub accepted: u64,
+    /// Rows refused.
+    pub failed: u64,
+}
+
+/// Joins the result files of a job to the rows that were sent in it.
+///
+/// Result rows are reduced to digests as they are added. The rows that were sent are coerced once
+/// more, a batch at a time, so that their cells need not be kept.
+#[derive(Debug)]
+pub struct JoinBack {
+    coercion: Arc<Coercion>,
+    identity: Identity,
+    rows: Settlement,
+    reasons: Reasons,
+}
+
+impl JoinBack {
+    /// Begins with the first rows of each result file that has rows: they say which columns came
+    /// back. The join draws from the memory pool of `context`.
+    ///
+    /// # Errors
+    /// A system error if the rows have no canonical form.
+    pub fn new(
+        coercion: Arc<Coercion>,
+        firsts: &[RecordBatch],
+        context: &TaskContext,
+    ) -> Result<Self> {
+        Ok(Self {
+            identity: Identity::of(&coercion, firsts)?,
+            coercion,
+            rows: Settlement::new(context),
+            reasons: Reasons::default(),
+        })
+    }
+
+    /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
+    ///
+    /// # Errors
+    /// A config error if the memory pool has no room for them; a system error if they have no
+    /// canonical form.
+    pub fn failed(&mut self, rows: &RecordBatch) -> Result<()> {
+        let digests = self.identity.of_results(&self.coercion, rows)?;
+        let reasons = reasons(rows, &mut self.reasons);
+        self.rows.failed(&digests, reasons)
+    }
+
+    /// Adds rows of `unprocessedrecords`.
+    ///
+    /// # Errors
+    /// As [`JoinBack::failed`].
+    pub fn unprocessed(&mut self, rows: &RecordBatch) -> Result<()> {
+        let digests = self.identity.of_results(&self.coercion, rows)?;
+        self.rows.unprocessed(&digests)
+    }
+
+    /// Says that successful rows are added too: a row found in no file is unknown then. Without them
+    /// it was accepted.
+    pub fn expect_successes(&mut self) {
+        self.rows.expect_successes();
+    }
+
+    /// Adds rows of `successfulResults`, of which `sf__Id` is the record.
+    ///
+    /// # Errors
+    /// As [`JoinBack::failed`].
+    pub fn succeeded(&mut self, rows: &RecordBatch) -> Result<()> {
+        let digests = self.identity.of_results(&self.coercion, rows)?;
+        self.rows.succeeded(&digests, &records(rows))
+    }
+
+    /// The end of each row of `sent`; `None` if that takes the successful rows, which were not
+    /// added. `sources` are the source batches that hold these rows, ascending, each with the
+    /// ordinal of its first row; `counts` are those of the job, where it gives them.
+    ///
+    /// # Errors
+    /// Those of `sources`; a config error if the memory pool has no room; a system error if the rows
+    /// have no canonical form.
+    pub fn join(
+        self,
+        sent: &RowSet,
+        sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
+        counts: Option<JobCounts>,
+    ) -> Result<Option<Ends>> {
+        let Self {
+            coercion,
+            identity,
+            rows,
+            ..
+        } = self;
+        let sources = sources.into_iter().map(|source| {
+            let (first, batch) = source?;
+            sent_rows(&coercion, &identity, first, &batch, sent)
+        });
+        Ok(rows.join(sources)?.ends(counts))
+    }
+}
+
+/// A digest of the Id of each record that was written, 0 where there is none.
+fn records(succeeded: &RecordBatch) -> Vec<u64> {
+    let ids = succeeded.column_by_name("sf__Id");
+    let Some(ids) = ids.map(AsArray::as_string::<i32>) else {
+        return vec![0; succeeded.num_rows()];
+    };
+    let digest = |id: Option<&str>| id.map_or(0, |id| xxh3_64(id.as_bytes()));
+    ids.iter().map(digest).collect()
+}
+
+/// The reason of each failed row, in Salesforce's words.
+fn reasons(failed: &RecordBatch, known: &mut Reasons) -> Vec<Arc<Reason>> {
+    let errors = failed
+        .column_by_name("sf__Error")
+        .map(AsArray::as_string::<i32>);
+    (0..failed.num_rows())
+        .map(|row| {
+            let error = errors.filter(|errors| errors.is_valid(row));
+            known.of(error.map_or("", |errors| errors.value(row)))
+        })
+        .collect()
+}
+
+/// Those rows of a source batch that were sent.
+fn sent_rows(
+    coercion: &Coercion,
+    identity: &Identity,
+    first: u64,
+    batch: &RecordBatch,
+    sent: &RowSet,
+) -> Result<SentRows> {
+    let rows = batch.num_rows();
+    let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
+    let cells = coercion.apply(batch)?.batch;
+    let here = sent.within(first..first + rows as u64);
+    let (ordinals, cells) = if here.len() == rows as u64 {
+        (ordinals, cells)
+    } else {
+        let mut kept = vec![false; rows];
+        for ordinal in here.iter() {
+            kept[(ordinal - first) as usize] = true;
+        }
+        let kept = BooleanArray::from(kept);
+        let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
+        let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
+        (ordinals.as_primitive().clone(), cells)
+    };
+    let (digests, wholes) = identity.of_sent(coercion, &cells)?;
+    Ok(SentRows {
+        ordinals,
+        digests,
+        wholes,
+    })
+}
