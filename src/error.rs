@@ -80,7 +80,7 @@ impl Error {
 
     /// Says where it happened. A key that is there keeps its value: who stood nearest knows best.
     #[must_use]
-    pub fn with_context(mut self, key: &'static str, value: impl ToString) -> Self {
+    pub fn with_context(mut self, key: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         if self.find(key).is_none() {
             self.context.push((key, value.to_string()));
         }
@@ -151,7 +151,7 @@ mod tests {
             .with_context(Error::JOB, "750")
             .with_context(Error::STREAM, "contacts")
             .with_context(Error::STREAM, "accounts")
-            .with_context(Error::ATTEMPTS, 3);
+            .with_context(Error::ATTEMPTS, &3);
         assert_eq!(error.to_string(), "the org is away; try again later");
         assert_eq!(error.stream(), Some("contacts"));
         let context: Vec<_> = error.context().collect();

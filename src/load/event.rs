@@ -35,7 +35,7 @@ pub enum Event {
 
 /// The events of a load, in order: a stream whose last item is [`Event::Finished`] or an error.
 ///
-/// Dropping it stops the load.
+/// Once it is dropped, the load stops when it has an event to emit.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::Receiver<Result<Event>>,

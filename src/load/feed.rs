@@ -59,6 +59,14 @@ impl FeedBatch {
         self
     }
 
+    /// Memory that its rows take; those that are not there take none.
+    fn memory(&self) -> usize {
+        match self.rows.num_rows() {
+            0 => 0,
+            _ => batch_bytes(&self.rows),
+        }
+    }
+
     fn is_ordered(&self) -> bool {
         let last = Checkpoint {
             row: self.rows.num_rows(),
@@ -126,7 +134,7 @@ impl FeedPermit<'_> {
     /// [`Events`](super::Events). Then nothing of the batch is loaded.
     pub fn send(mut self, batch: FeedBatch) -> Result<()> {
         self.feed.check(&batch)?;
-        self.memory.resize(batch_bytes(&batch.rows));
+        self.memory.resize(batch.memory());
         let memory = self.memory;
         self.slot.send(FeedMessage::Rows { batch, memory });
         Ok(())
@@ -155,7 +163,8 @@ impl Feed {
     /// between this feed and its load, and memory for its rows. Meanwhile room is made: rows that
     /// wait for an answer go to disk, open chunks are closed.
     ///
-    /// More than the budget is given once no other rows are in memory. Cancelled, it takes nothing.
+    /// More than the budget is given once no other rows are in memory, and 0 bytes, for checkpoints
+    /// alone, are given at once. Cancelled, it takes nothing.
     /// A permit that is held while another is waited for can keep that one waiting.
     ///
     /// # Errors
@@ -163,9 +172,13 @@ impl Feed {
     /// [`Events`](super::Events).
     pub async fn ready(&self, bytes: usize) -> Result<FeedPermit<'_>> {
         let slot = self.slot().await?;
-        let memory = self
-            .unless_stopped(self.org.admission().memory(bytes))
-            .await?;
+        let memory = match bytes {
+            0 => self.org.budget().reserve(0),
+            bytes => {
+                let memory = self.org.admission().memory(bytes);
+                self.unless_stopped(memory).await?
+            }
+        };
         Ok(FeedPermit {
             feed: self,
             slot,
@@ -180,7 +193,7 @@ impl Feed {
     pub async fn send(&mut self, batch: impl Into<FeedBatch>) -> Result<()> {
         let batch = batch.into();
         self.check(&batch)?;
-        let permit = self.ready(batch_bytes(&batch.rows)).await?;
+        let permit = self.ready(batch.memory()).await?;
         permit.send(batch)
     }
 

@@ -40,7 +40,7 @@ pub(super) async fn run(
             let seconds = load.ledger.elapsed().as_secs();
             error
                 .with_context(Error::STREAM, &load.plan.name)
-                .with_context(Error::ELAPSED, seconds)
+                .with_context(Error::ELAPSED, &seconds)
         });
     // Nobody may be listening any more; then nobody needs the outcome.
     let _ = events.send(last).await;

@@ -141,7 +141,7 @@ fn apply(records: &mut BTreeMap<String, String>, rows: &[Row]) {
     }
 }
 
-/// Rows that write a few keys again and again, some cells at a time.
+/// Rows that write a few keys many times, some cells at a time.
 fn repeated(rows: usize, keys: usize) -> Vec<Row> {
     (0..rows)
         .map(|number| {
@@ -277,7 +277,7 @@ async fn a_merged_row_that_is_refused_takes_its_parts_with_it() {
     feed.checkpoint(1).await.unwrap();
     feed.finish().await.unwrap();
 
-    let (mut rejected, mut told) = (Vec::new(), None);
+    let (mut rejected, mut durable) = (Vec::new(), None);
     while let Some(event) = events.next().await {
         match event.unwrap() {
             Event::Rejected(batch) => {
@@ -291,18 +291,18 @@ async fn a_merged_row_that_is_refused_takes_its_parts_with_it() {
                     rejected.push((ordinal.unwrap(), name.map(str::to_owned)));
                 }
             }
-            Event::Durable { counts, .. } => told = Some((counts.accepted, counts.rejected)),
+            Event::Durable { counts, .. } => durable = Some((counts.accepted, counts.rejected)),
             Event::Finished(report) => assert_eq!((report.accepted, report.merged), (1, 0)),
             other => panic!("{other:?}"),
         }
     }
     let name = |name: &str| Some(name.to_owned());
     assert_eq!(rejected, [(0, name("Ada")), (2, name("Eve")), (3, None)]);
-    assert_eq!(told, Some((1, 3)));
+    assert_eq!(durable, Some((1, 3)));
 }
 
 #[tokio::test]
-async fn locked_rows_go_again_and_let_newer_rows_of_their_key_wait_for_them() {
+async fn locked_rows_are_retried_and_let_newer_rows_of_their_key_wait_for_them() {
     let sim = TestSim::with_job_time(Duration::from_millis(20)).await;
     let fault = json!({"object": "Contact", "times": 3, "do": {"lock_rows": {"share": 0.7}}});
     sim.fault(&fault).await;
@@ -315,7 +315,7 @@ async fn locked_rows_go_again_and_let_newer_rows_of_their_key_wait_for_them() {
 }
 
 #[tokio::test]
-async fn rows_without_a_known_end_are_sent_again_since_they_have_a_key() {
+async fn rows_without_a_known_end_are_retried_since_they_have_a_key() {
     let sim = TestSim::start().await;
     for action in [
         json!({"withhold_rows": {"count": 2}}),

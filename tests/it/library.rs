@@ -145,7 +145,7 @@ async fn columns_of_many_types() {
 }
 
 #[tokio::test]
-async fn checkpoints_are_told_in_order_with_their_rejects_before_them() {
+async fn checkpoints_are_emitted_in_order_with_their_rejects_before_them() {
     let sim = TestSim::start().await;
     let org = org(&sim, OrgOptions::default()).await;
     let loader = loader_of(&org, 10).await;
@@ -171,7 +171,7 @@ async fn checkpoints_are_told_in_order_with_their_rejects_before_them() {
         for n in due {
             assert!(
                 before.contains(&format!("C-{n}")),
-                "C-{n} is not told before {id}"
+                "C-{n} is not emitted before {id}"
             );
         }
     }
@@ -204,7 +204,7 @@ async fn hear(mut events: Events) -> (Vec<(u64, BTreeSet<String>)>, BTreeSet<Str
                     let ordinals =
                         ordinals.as_primitive::<arrow_salesforce::arrow::datatypes::UInt64Type>();
                     assert_eq!(key, format!("C-{}", ordinals.value(row)));
-                    assert!(rejected.insert(key), "told twice");
+                    assert!(rejected.insert(key), "emitted twice");
                 }
             }
             Event::Durable { checkpoint, .. } => checkpoints.push((checkpoint, rejected.clone())),

@@ -40,7 +40,7 @@ async fn loader(
         .await
 }
 
-/// Loads a table; answers the report, and of each rejected record its stage, code and message.
+/// Loads a table; returns the report, and of each rejected record its stage, code and message.
 async fn load(
     org: &Org,
     object: &str,
@@ -60,8 +60,8 @@ async fn load(
                     column.as_string::<i32>().value(row).to_owned()
                 };
                 let columns = ["_reject_stage", "_reject_code", "_reject_message"];
-                let told = |row: usize| columns.map(|name| text(name, row)).join(" ");
-                rejected.extend((0..batch.num_rows()).map(told));
+                let reason = |row: usize| columns.map(|name| text(name, row)).join(" ");
+                rejected.extend((0..batch.num_rows()).map(reason));
             }
             Event::Finished(report) => return (*report, rejected),
             _ => {}
@@ -241,7 +241,7 @@ async fn keys_that_no_operation_takes() {
 
 #[tokio::test]
 async fn a_related_object_that_the_user_may_not_see() {
-    let mut told = Vec::new();
+    let mut refusals = Vec::new();
     for (status, code) in [(403, "INSUFFICIENT_ACCESS"), (404, "NOT_FOUND")] {
         let sim = TestSim::start().await;
         let body = json!([{"errorCode": code, "message": "no"}]).to_string();
@@ -249,10 +249,10 @@ async fn a_related_object_that_the_user_may_not_see() {
             "do": {"status": {"code": status, "body": body}}});
         sim.fault(&hide).await;
         let columns = ["LastName", "Account.Ext_Id__c"];
-        told.push(refused(&sim, "Contact", Operation::Insert, &columns).await);
+        refusals.push(refused(&sim, "Contact", Operation::Insert, &columns).await);
     }
-    assert_eq!(told[0], told[1]);
-    assert_snapshot!(told[0], @"object Contact: column Account.Ext_Id__c: AccountId points to Account, which the user may not see; map the Id of the related record to AccountId, or grant the user Read on Account");
+    assert_eq!(refusals[0], refusals[1]);
+    assert_snapshot!(refusals[0], @"object Contact: column Account.Ext_Id__c: AccountId points to Account, which the user may not see; map the Id of the related record to AccountId, or grant the user Read on Account");
 }
 
 #[tokio::test]
@@ -276,14 +276,14 @@ async fn a_key_is_written_as_the_describe_has_it() {
     let upsert = Operation::Upsert {
         external_id: "EXT_ID__C".into(),
     };
-    let told = loader(&org, "Account", upsert.clone(), &accounts)
+    let operation = loader(&org, "Account", upsert.clone(), &accounts)
         .await
         .unwrap()
         .coercion()
         .header()
         .operation
         .clone();
-    assert_eq!(told.key_field(), Some(KEY));
+    assert_eq!(operation.key_field(), Some(KEY));
 
     let (report, rejected) = load(&org, "Account", upsert, accounts).await;
 

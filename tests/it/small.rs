@@ -1,4 +1,4 @@
-//! Small chunks of keyed operations, in one call: also when its answer is lost.
+//! Small chunks of keyed operations, in one call: also when its response is lost.
 
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ async fn one_call_and_a_job() {
 }
 
 #[tokio::test]
-async fn lost_answers_of_several_calls_at_once_make_no_job_twice() {
+async fn lost_responses_of_several_calls_at_once_make_no_job_twice() {
     let sim = TestSim::start().await;
     sim.set(&json!({"job_time": {"secs": 1, "nanos": 0}})).await;
     let client = client(&sim).await;

@@ -61,7 +61,7 @@ async fn arrow_values_through_the_library() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Loads the values of one type into one field; answers what went wrong.
+/// Loads the values of one type into one field; returns what went wrong.
 async fn arrow_failures(
     org: &Org,
     values: ValueOptions,
@@ -76,11 +76,11 @@ async fn arrow_failures(
         .values(values)
         .build()
         .await;
-    let wrong = |expected: &Option<String>, told: &[String]| match expected {
-        Some(expected) => !told.iter().any(|message| message.contains(expected)),
+    let wrong = |expected: &Option<String>, messages: &[String]| match expected {
+        Some(expected) => !messages.iter().any(|message| message.contains(expected)),
         None => false,
     };
-    let (mut failures, told) = match loader {
+    let (mut failures, messages) = match loader {
         Ok(loader) => (
             wrong_cells(&loader, &batch, &cases),
             load(loader, batch).await,
@@ -93,8 +93,8 @@ async fn arrow_failures(
     };
     for case in cases {
         let expect = &case.expect;
-        if wrong(&expect.reject, &told) || wrong(&expect.config, &told) {
-            failures.push(format!("{case}: told {told:?}"));
+        if wrong(&expect.reject, &messages) || wrong(&expect.config, &messages) {
+            failures.push(format!("{case}: messages {messages:?}"));
         }
     }
     failures
@@ -142,7 +142,7 @@ fn wrong_cells(loader: &Loader, batch: &RecordBatch, cases: &[&Case]) -> Vec<Str
     wrongly_coerced(cases, coerced)
 }
 
-/// Loads a batch; answers why rows were rejected.
+/// Loads a batch; returns why rows were rejected.
 async fn load(loader: Loader, batch: RecordBatch) -> Vec<String> {
     let (mut feed, mut events) = loader.start();
     let feeding = tokio::spawn(async move {

@@ -121,7 +121,7 @@ impl Org {
         stdout.read_line(&mut line)?;
         let mut words = line.split_whitespace();
         let url = words.find(|word| word.starts_with("http://"));
-        let url = url.ok_or_else(|| format!("the simulator told no address, but {line:?}"))?;
+        let url = url.ok_or_else(|| format!("the simulator printed no address, but {line:?}"))?;
         let url = url.trim_end_matches(['.', '/']).to_owned();
         Ok(Self {
             process,
@@ -180,7 +180,7 @@ fn progress_bar(records: u64) -> Result<ProgressBar> {
 struct Measured {
     options: Options,
     run: Run,
-    /// The simulator's answers.
+    /// The simulator's responses.
     state: Value,
     object: Value,
     rejected: Rejected,

@@ -167,7 +167,7 @@ fn text(path: &Path) -> String {
     text
 }
 
-/// A proxy in front of a server. It passes everything on, but for the answer to the request that it
+/// A proxy in front of a server. It passes everything on, but for the response to the request that it
 /// is to lose: that request is carried out, and its connection breaks.
 #[derive(Debug)]
 pub struct LosingProxy {
@@ -219,24 +219,24 @@ impl Drop for LosingProxy {
 }
 
 async fn pass(mut client: TcpStream, mut upstream: TcpStream, lost: Lost) {
-    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let (mut request, mut response) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut losing = false;
     loop {
         tokio::select! {
-            read = client.read(&mut asked) => {
+            read = client.read(&mut request) => {
                 let Ok(length @ 1..) = read else { return };
-                let request = String::from_utf8_lossy(&asked[..length]).into_owned();
+                let text = String::from_utf8_lossy(&request[..length]).into_owned();
                 let found = lost.lock().unwrap().take_if(|(method, head)| {
-                    request.starts_with(*method) && request.contains(*head)
+                    text.starts_with(*method) && text.contains(*head)
                 });
                 losing |= found.is_some();
-                if upstream.write_all(&asked[..length]).await.is_err() {
+                if upstream.write_all(&request[..length]).await.is_err() {
                     return;
                 }
             }
-            read = upstream.read(&mut answered) => {
+            read = upstream.read(&mut response) => {
                 let Ok(length @ 1..) = read else { return };
-                if losing || client.write_all(&answered[..length]).await.is_err() {
+                if losing || client.write_all(&response[..length]).await.is_err() {
                     return;
                 }
             }

@@ -63,8 +63,8 @@ impl TestSim {
 
     async fn get(&self, path: &str) -> String {
         let request = self.http.get(format!("{}{path}", self.url));
-        let answer = request.send().await.unwrap().error_for_status().unwrap();
-        answer.text().await.unwrap()
+        let response = request.send().await.unwrap().error_for_status().unwrap();
+        response.text().await.unwrap()
     }
 
     async fn post(&self, path: &str, body: &Value) {

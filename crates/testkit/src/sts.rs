@@ -33,7 +33,7 @@ impl StsServer {
             seen: Mutex::default(),
         });
         let app = Router::new()
-            .route("/", post(answer))
+            .route("/", post(respond))
             .with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -47,7 +47,7 @@ impl StsServer {
     }
 }
 
-async fn answer(
+async fn respond(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     RawForm(form): RawForm,

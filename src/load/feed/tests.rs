@@ -128,6 +128,20 @@ async fn a_cancelled_ready_takes_nothing() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_alone_does_not_wait_for_memory() {
+    let sim = sim().await;
+    let org = org(&sim, OrgOptions::default()).await;
+    let (mut feed, mut events) = loader(&org).await.start();
+    let memory = usize::try_from(org.options().memory_limit_bytes).unwrap();
+    let all = org.budget().reserve(memory);
+    let sending = tokio::time::timeout(SOON, feed.checkpoint(1));
+    sending.await.expect("it waits").unwrap();
+    let event = events.next().await.unwrap().unwrap();
+    assert!(matches!(event, Event::Durable { checkpoint: 1, .. }));
+    drop(all);
+}
+
+#[tokio::test]
 async fn a_batch_counts_with_what_it_takes() {
     let sim = sim().await;
     let org = org(&sim, OrgOptions::default()).await;

@@ -102,8 +102,8 @@ impl Lane {
 
     /// Notes what belongs to rows that were pushed: the rows that were in no chunk before, those of
     /// them that are rejected already, ascending, and the memory of their cells.
-    pub(super) fn note(&mut self, fresh: RowSet, rejects: Vec<RejectedRow>) {
-        self.rows.insert_all(&fresh);
+    pub(super) fn note(&mut self, fresh: &RowSet, rejects: Vec<RejectedRow>) {
+        self.rows.insert_all(fresh);
         self.rejects.extend(rejects);
     }
 

@@ -208,7 +208,7 @@ impl Intake {
         let nulls = self.nulls_left(&coerced.batch, first, &rejects);
         self.load.ledger.nulls_left(nulls);
         let fresh = RowSet::from(first..first + rows as u64);
-        self.lane(LaneId::ALL)?.note(fresh, rejects);
+        self.lane(LaneId::ALL)?.note(&fresh, rejects);
         let cells = self.load.org.budget().reserve(new_bytes);
         self.pushed(LaneId::ALL, pushed.closed, cells).await
     }

@@ -3,12 +3,21 @@
 use std::collections::HashSet;
 use std::mem::size_of;
 
+use arrow::array::UInt64Array;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use super::SentRows;
 use crate::rows::{KeyDigest, KeyMap, RowSet};
+
+/// Rows that were sent, in their order: an ordinal and a digest each.
+#[derive(Debug)]
+pub(super) struct SentRows {
+    pub(super) ordinals: UInt64Array,
+    pub(super) digests: Vec<KeyDigest>,
+    /// Digests of all their cells, where the others are of some.
+    pub(super) wholes: Option<Vec<KeyDigest>>,
+}
 
 /// What a row of a result file says of the row that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

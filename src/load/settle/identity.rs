@@ -1,11 +1,11 @@
-//! What rows of a job are told apart by, in what was sent as in what came back.
+//! What distinguishes the rows of a job, in what was sent as in what came back.
 
 use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
 
-use super::defect;
+use super::defect::defect;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
 use crate::rows::KeyDigest;
@@ -18,7 +18,7 @@ const OWN_COLUMNS: &str = "sf__";
 
 /// How each row of a job becomes a digest.
 #[derive(Debug, Clone)]
-pub(crate) enum Identity {
+pub(super) enum Identity {
     /// By the canonical form of its cells in these columns.
     Cells(Vec<Compared>),
     /// By its key alone, in the first of these columns that has it.

@@ -7,21 +7,15 @@ use arrow::compute::{filter, filter_record_batch};
 use datafusion::execution::TaskContext;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::ends::{Ends, JobCounts};
+use super::groups::SentRows;
+use super::identity::Identity;
 use super::reason::Reasons;
-use super::{Ends, Identity, SentRows, Settlement};
+use super::settlement::Settlement;
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 use crate::load::LoadError;
 use crate::rows::RowSet;
-
-/// How many rows a job says that it wrote and refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobCounts {
-    /// Rows written.
-    pub accepted: u64,
-    /// Rows refused.
-    pub failed: u64,
-}
 
 /// Joins the result files of a job to the rows that were sent in it.
 ///

@@ -27,7 +27,7 @@ pub(super) async fn deliver(
     if rejects.is_empty() {
         return Ok(());
     }
-    let rejects: Arc<[RejectedRow]> = rejects.into();
+    let rejects = Arc::new(rejects);
     let records = match load.plan.rejects {
         Rejects::Count => Vec::new(),
         _ => records(load, Arc::clone(&rejects)).await?,
@@ -45,11 +45,11 @@ pub(super) async fn deliver(
 }
 
 /// The rejected rows, with the columns they came with.
-async fn records(load: &Arc<Load>, rejects: Arc<[RejectedRow]>) -> Result<Vec<RecordBatch>> {
+async fn records(load: &Arc<Load>, rejects: Arc<Vec<RejectedRow>>) -> Result<Vec<RecordBatch>> {
     let load = Arc::clone(load);
     let records = tokio::task::spawn_blocking(move || {
         let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
-        let mut rest = &*rejects;
+        let mut rest = rejects.as_slice();
         let mut records = Vec::new();
         for read in load.ledger.rows().read(&rows) {
             let (first, batch) = read?;

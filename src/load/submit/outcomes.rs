@@ -31,15 +31,21 @@ impl RowOutcomes {
             unknown: ends.unknown,
             ..Self::default()
         };
-        for (row, reason) in ends.rejected {
-            match Refusal::of(&reason, operation) {
-                Refusal::Fulfilled => outcomes.accepted.insert(row),
-                Refusal::Retryable(cause) if !last_attempt => {
-                    outcomes.retry.entry(cause).or_default().insert(row);
+        // In place: of a job, a million rows may have been refused.
+        outcomes.rejected = ends.rejected;
+        outcomes
+            .rejected
+            .retain(|(row, reason)| match Refusal::of(reason, operation) {
+                Refusal::Fulfilled => {
+                    outcomes.accepted.insert(*row);
+                    false
                 }
-                Refusal::Lasting | Refusal::Retryable(_) => outcomes.rejected.push((row, reason)),
-            }
-        }
+                Refusal::Retryable(cause) if !last_attempt => {
+                    outcomes.retry.entry(cause).or_default().insert(*row);
+                    false
+                }
+                Refusal::Lasting | Refusal::Retryable(_) => true,
+            });
         if !ends.unprocessed.is_empty() {
             let unprocessed = outcomes.retry.entry(RetryCause::Unprocessed).or_default();
             unprocessed.insert_all(&ends.unprocessed);

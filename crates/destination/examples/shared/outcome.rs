@@ -113,7 +113,7 @@ impl Rejected {
     }
 }
 
-/// What the simulator at `url` answers to a GET of `path`.
+/// What the simulator at `url` responds to a GET of `path`.
 pub(crate) async fn ask(url: &str, path: &str) -> Result<Value, reqwest::Error> {
     let client = reqwest::Client::new();
     client

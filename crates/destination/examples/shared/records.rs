@@ -152,7 +152,7 @@ pub(crate) struct Messages {
 struct Progress {
     stream: Stream,
     next: u64,
-    told: u64,
+    stated: u64,
     complete: bool,
 }
 
@@ -166,7 +166,7 @@ impl Messages {
             Progress {
                 stream,
                 next: first,
-                told: first,
+                stated: first,
                 complete: false,
             }
         };
@@ -207,23 +207,23 @@ impl Progress {
             self.stream.record(self.next, out);
             self.next += 1;
             if every > 0 && self.next.is_multiple_of(every) {
-                self.tell(states, out);
+                self.emit_state(states, out);
             }
         }
         if self.next >= self.stream.rows {
-            if every > 0 && self.next > self.told {
-                self.tell(states, out);
+            if every > 0 && self.next > self.stated {
+                self.emit_state(states, out);
             }
             self.stream.status("COMPLETE", out);
             self.complete = true;
         }
     }
 
-    fn tell(&mut self, states: &mut u64, out: &mut Vec<u8>) {
+    fn emit_state(&mut self, states: &mut u64, out: &mut Vec<u8>) {
         *states += 1;
         self.stream
-            .state(self.next, self.next - self.told, *states, out);
-        self.told = self.next;
+            .state(self.next, self.next - self.stated, *states, out);
+        self.stated = self.next;
     }
 }
 

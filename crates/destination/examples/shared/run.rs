@@ -101,7 +101,7 @@ pub(crate) fn write(
     })
 }
 
-/// Writes all messages to the loader; answers how many bytes it took.
+/// Writes all messages to the loader; returns how many bytes it took.
 fn feed(mut messages: Messages, mut stdin: ChildStdin, bar: &ProgressBar) -> io::Result<u64> {
     let (mut bytes, mut lines) = (0, 0);
     let records = bar.length().unwrap_or(u64::MAX);

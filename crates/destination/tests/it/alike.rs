@@ -71,7 +71,7 @@ async fn rows_that_look_alike_in_the_results() {
         assert_eq!(ran.sim.jobs().await.len(), 1);
         assert_eq!(ran.sim.column(OBJECT, "Email__c").await.len(), 2);
 
-        // With a key they are sent again.
+        // With a key they are retried.
         let ran = Alike::run(Some(KEY), fault.clone(), &addresses).await;
         assert_eq!(ran.output.code, Some(0), "{:#?}", ran.output);
         assert_eq!(ran.rejected(), ["bad 1", "bad 2"]);

@@ -191,7 +191,7 @@ async fn allowances_that_run_out() {
     }
 }
 
-/// A bucket that answers every request with this error.
+/// A bucket that refuses every request with this error.
 async fn bucket_refusing(status: u16, code: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -11,7 +11,7 @@ use crate::harness::process::{Job, Output, Running, run, storage};
 const WRONG_SECRET: &str = "not-the-secret-of-this-app";
 const SECRETS: &[&str] = &[CLIENT_SECRET, REFRESH_TOKEN, SECRET_KEY, WRONG_SECRET];
 
-/// Runs `write` over one good record, which must fail with a config error; answers its message.
+/// Runs `write` over one good record, which must fail with a config error; returns its message.
 async fn refused(sim: &TestSim, job: &Job, stream: &Stream) -> String {
     let lines = [
         stream.record(&contact(1)),

@@ -85,7 +85,7 @@ impl Case {
 }
 
 #[tokio::test]
-async fn rows_of_a_failed_job_that_were_not_processed_are_sent_again() {
+async fn rows_of_a_failed_job_that_were_not_processed_are_retried() {
     // The first internal batch of 10,000 is processed, the rest is not.
     let fault = json!({"object": "Contact", "do": {"fail_job": {"after_batches": 1}}});
     let case = Case::run(fault, 11_000, 11_000).await.loaded_once().await;
@@ -123,7 +123,7 @@ async fn an_upload_that_failed_is_redone_in_a_new_job() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_the_close_is_resolved_by_reading() {
+async fn a_lost_response_to_the_close_is_resolved_by_reading() {
     let fault = json!({"method": "PATCH", "path": "*/jobs/ingest/*", "do": {"lose": {}}});
     let case = Case::run(fault, 30, 30).await.loaded_once().await;
     assert_eq!(case.sim.jobs().await.len(), 1);

@@ -26,7 +26,7 @@ async fn one_stream_in_one_job() {
 }
 
 #[tokio::test]
-async fn states_tell_counts_of_their_interval_and_running_totals() {
+async fn states_have_the_counts_of_their_interval_and_running_totals() {
     let (sim, contacts) = (TestSim::start().await, contacts());
     // Of every five records one is refused by the org: it lacks the required LastName.
     let records: Vec<String> = (0..50)

@@ -14,7 +14,7 @@ use crate::harness::process::{Job, Output};
 
 const KILLS: u64 = 20;
 /// Of these, how many must fall after a printed STATE and with a job in flight.
-const TELLING_KILLS: usize = 10;
+const PROOFS: usize = 10;
 /// Loads that run at once.
 const AT_ONCE: usize = 4;
 
@@ -29,19 +29,16 @@ const STATES: usize = STREAMS * RECORDS / RECORDS_A_STATE;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_loses_nothing_before_the_last_state() {
     let kills = futures::stream::iter(0..KILLS).map(|seed| tokio::spawn(kill_and_rerun(seed)));
-    let telling: Vec<bool> = kills
+    let proofs: Vec<bool> = kills
         .buffer_unordered(AT_ONCE)
         .map(Result::unwrap)
         .collect()
         .await;
-    let count = telling.iter().filter(|telling| **telling).count();
-    assert!(
-        count >= TELLING_KILLS,
-        "only {count} of {KILLS} kills were telling"
-    );
+    let count = proofs.iter().filter(|proof| **proof).count();
+    assert!(count >= PROOFS, "only {count} of {KILLS} kills were proofs");
 }
 
-/// Kills a load at its seeded moment, compares, reruns it, compares. Answers whether the kill fell
+/// Kills a load at its seeded moment, compares, reruns it, compares. Returns whether the kill fell
 /// after a printed STATE and with a job in flight.
 async fn kill_and_rerun(seed: u64) -> bool {
     let mut random = fastrand::Rng::with_seed(seed);

@@ -8,7 +8,6 @@
     reason = "a test that cannot go on must fail"
 )]
 
-mod again;
 mod alike;
 mod check;
 mod discover;
@@ -22,6 +21,7 @@ mod memory;
 mod protocol;
 mod rejects;
 mod results;
+mod retries;
 mod states;
 mod storage;
 mod tokens;

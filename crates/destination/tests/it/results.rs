@@ -37,7 +37,7 @@ const LOADS: [Load; 5] = [Insert, UpsertByText, UpsertByNumber, Update, Delete];
 enum End {
     /// The end of each record, from one job.
     Known,
-    /// Not the end of each: records with a key are sent again, the load of others stops.
+    /// Not the end of each: records with a key are retried, the load of others stops.
     Unknown,
     /// Either.
     Any,
@@ -123,7 +123,7 @@ impl Load {
         record
     }
 
-    /// Which records are sent, in this order: some that need no key come again.
+    /// Which records are sent, in this order: some that need no key come twice.
     fn numbers(self) -> Vec<usize> {
         let mut numbers: Vec<usize> = (0..RECORDS).collect();
         if self == Insert {
@@ -227,7 +227,7 @@ impl Ran {
                 "{message}"
             );
             assert!(self.output.states().is_empty(), "{case}");
-            assert_eq!(self.jobs, 1, "{case}: rows without a key were sent again");
+            assert_eq!(self.jobs, 1, "{case}: rows without a key were retried");
             let held = self.held().await;
             for number in 0..RECORDS {
                 let sent = self.sent(number);

@@ -139,9 +139,9 @@ async fn every_format_flattening_and_compression() {
         for flattening in ["No flattening", "Root level flattening"] {
             for compression in ["No Compression", "GZIP"] {
                 let sim = TestSim::start().await;
-                let place = format!("{format}/{flattening}/{compression}").replace(' ', "_");
+                let prefix = format!("{format}/{flattening}/{compression}").replace(' ', "_");
                 let mut storage = storage(&s3);
-                storage["bucket_path"] = json!(place);
+                storage["bucket_path"] = json!(prefix);
                 storage["format"] = json!({"format_type": format, "flattening": flattening});
                 storage["compression"] = json!({"compression_type": compression});
                 let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
@@ -149,14 +149,14 @@ async fn every_format_flattening_and_compression() {
                 let output = job.write(&lines).await.succeeded();
 
                 let mut objects = s3.objects();
-                objects.retain(|key, _| key.starts_with(&place));
+                objects.retain(|key, _| key.starts_with(&prefix));
                 let keys: Vec<&String> = objects.keys().collect();
                 assert_eq!(keys.len(), 1, "{keys:?}");
                 let gzip = if compression == "GZIP" { ".gz" } else { "" };
                 let extension = format!(".{}{gzip}", format.to_lowercase());
                 assert!(keys[0].ends_with(&extension), "{keys:?}");
                 let flat = objects.values().all(|text| !text.contains("_airbyte_data"));
-                assert_eq!(flat, flattening.starts_with("Root"), "{place}");
+                assert_eq!(flat, flattening.starts_with("Root"), "{prefix}");
                 check_mixed(&output, &rejected::read_all(&objects), &lines);
             }
         }
@@ -247,8 +247,8 @@ async fn keys_of_the_config_come_before_those_of_the_environment() {
     ] {
         let output = Running::start_in(&job.check_args(), &environment);
         let output = output.finish().await;
-        let told = &output.of("CONNECTION_STATUS")[0]["connectionStatus"];
-        assert_eq!(told["status"], status, "{told}");
+        let shown = &output.of("CONNECTION_STATUS")[0]["connectionStatus"];
+        assert_eq!(shown["status"], status, "{shown}");
         output.keeps_secret(&["another", SECRET_KEY]);
     }
 }

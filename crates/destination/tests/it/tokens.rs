@@ -31,19 +31,19 @@ fn only_kept(job: &Job, output: &Output) -> Value {
 }
 
 #[tokio::test]
-async fn each_command_starts_with_the_token_that_the_last_one_told() {
+async fn each_command_starts_with_the_token_that_the_last_one_emitted() {
     let (sim, stream) = (TestSim::start().await, contacts());
     sim.set(&json!({"rotate_refresh_token": true})).await;
     let job = Job::new(&sim, &[&stream]).set("a_key_of_tomorrow", json!({"x": 1}));
     let output = run(&job.check_args()).await.succeeded();
     let first = only_kept(&job, &output);
-    let place = |kind| {
+    let position = |kind| {
         output
             .messages
             .iter()
             .position(|message| message["type"] == kind)
     };
-    assert!(place("CONTROL") < place("CONNECTION_STATUS"));
+    assert!(position("CONTROL") < position("CONNECTION_STATUS"));
     assert_eq!(
         output.of("CONNECTION_STATUS")[0]["connectionStatus"]["status"],
         "SUCCEEDED"
@@ -75,7 +75,7 @@ async fn each_command_starts_with_the_token_that_the_last_one_told() {
     let configs = kept(&output);
     let logins = sim.logins().await - logins;
     assert!(logins >= 6, "{logins} sessions in three seconds of jobs");
-    assert_eq!(configs.len() as u64, logins, "each new token is told");
+    assert_eq!(configs.len() as u64, logins, "each new token is emitted");
     assert!(output.state_ids().into_iter().eq(0..STATES as u64));
     let mut loaded = sim.column("Contact", KEY).await;
     loaded.sort_unstable();

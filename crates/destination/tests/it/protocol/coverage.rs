@@ -21,8 +21,8 @@ const INTRODUCTION: &str = "\
 # The protocol, rule by rule
 
 Each rule of the Airbyte protocol that this destination keeps, and the cases in
-`tests/data/protocol/cases` that show it. Where Airbyte's own connector behaves otherwise, the rule says
-what this destination does; [differences.md](differences.md) has both.
+`crates/destination/tests/data/protocol/cases` that show it. Where Airbyte's own connector behaves otherwise,
+the rule says what this destination does; [differences.md](differences.md) has both.
 
 This page is made by `UPDATE_DOCS=1 cargo nextest run --test it -E 'test(protocol)'`.
 ";

@@ -72,13 +72,13 @@ pub(super) fn in_any_order(
 ) {
     let mut left: Vec<&Value> = actual.iter().collect();
     for wanted in expected {
-        let place = left.iter().position(|actual| {
+        let found_at = left.iter().position(|actual| {
             let mut differences = Vec::new();
             compare("", wanted, actual, &mut differences);
             differences.is_empty()
         });
-        match place {
-            Some(place) => drop(left.remove(place)),
+        match found_at {
+            Some(index) => drop(left.remove(index)),
             None => found.push(format!("{path} lacks {wanted}")),
         }
     }

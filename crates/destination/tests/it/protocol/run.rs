@@ -29,13 +29,13 @@ struct Said {
 }
 
 /// Where a case runs.
-struct Place {
+struct Site {
     directory: TempDir,
     sim: TestSim,
     s3: Option<S3Server>,
 }
 
-impl Place {
+impl Site {
     async fn new(case: &Case) -> Self {
         let directory = TempDir::new().unwrap();
         let options = TestSim::options(Duration::ZERO);
@@ -168,8 +168,8 @@ fn overlay(object: &mut Value, overrides: &Map<String, Value>) {
 
 /// What is not as the case says.
 pub(super) async fn differences(case: Case) -> Vec<String> {
-    let place = Place::new(&case).await;
-    let said = place.run(&case).await;
+    let site = Site::new(&case).await;
+    let said = site.run(&case).await;
     let mut found = Vec::new();
     let expect = &case.expect;
     if said.exit != Some(expect.exit) {
@@ -195,7 +195,7 @@ pub(super) async fn differences(case: Case) -> Vec<String> {
     if !expect.prose {
         said.compare_messages(&case, &mut found);
     }
-    place.compare_ends(&case, &mut found).await;
+    site.compare_ends(&case, &mut found).await;
     if !found.is_empty() {
         found.push(said.shown());
     }
@@ -301,8 +301,8 @@ fn compare_states(expected: &[Value], messages: &[&Value], found: &mut Vec<Strin
     }
 }
 
-impl Place {
-    /// What is in the org and in the place for rejected records afterwards.
+impl Site {
+    /// What is in the org and where rejected records go afterwards.
     async fn compare_ends(&self, case: &Case, found: &mut Vec<String>) {
         let expect = &case.expect;
         for (object, expected) in &expect.org {

@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use proptest::prelude::*;
 
-use super::identity::{Compared, cell_digests};
 use super::*;
 use crate::coerce::Stage;
 use crate::error::ErrorKind;
+use crate::load::settle::identity::{Compared, cell_digests};
 
 type Row = [Option<String>; 2];
 
@@ -29,7 +29,7 @@ fn digests(rows: &[Row]) -> Vec<KeyDigest> {
     cell_digests(&Compared::all(&cells.schema()), &cells).unwrap()
 }
 
-/// A reason that tells which row it is of.
+/// A reason that says which row it is of.
 fn reason(row: &Row) -> Arc<Reason> {
     Arc::new(Reason {
         stage: Stage::Salesforce,
@@ -162,7 +162,7 @@ fn numbers_that_do_not_agree_leave_rows_unknown() {
     let ends = settle(&sent, &files).ends(None).unwrap();
     assert_eq!(ends.unknown, rows([101, 102]));
     assert!(ends.rejected.is_empty());
-    // As many, but it cannot be told which of them failed.
+    // As many, but nobody can say which of them failed.
     let files = Files {
         failed: vec![row("?", "b")],
         unprocessed: vec![row("?", "c")],
@@ -174,7 +174,7 @@ fn numbers_that_do_not_agree_leave_rows_unknown() {
 }
 
 #[test]
-fn a_failed_row_that_is_told_twice_takes_no_other_with_it() {
+fn a_failed_row_that_comes_back_twice_takes_no_other_with_it() {
     let same = || row("same", "");
     let (sent, mut files) = ([same(), same()], Files::default());
     files.failed = vec![same(), same()];
@@ -228,7 +228,7 @@ fn an_error_of_the_rows_sent_comes_back_as_it_was() {
 }
 
 #[test]
-fn memory_that_is_used_up_is_told_with_its_cure() {
+fn memory_that_is_used_up_is_an_error_with_its_cure() {
     let pool = Arc::new(GreedyMemoryPool::new(200));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
     let context = TaskContext::default().with_runtime(runtime.unwrap());

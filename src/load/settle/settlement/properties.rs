@@ -1,4 +1,4 @@
-//! Rows of several types, in results of any shape: what is told of a row was true of it.
+//! Rows of several types, in results of any shape: what is said of a row was true of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::coerce::{Coercion, Stage};
+use crate::load::settle::identity::Identity;
 use crate::object::{ObjectSchema, Operation, RelatedObjects};
 use crate::options::ValueOptions;
 
@@ -50,7 +51,7 @@ enum Fate {
 /// A row of a result file: what it says, and of which row; of nobody's where that is unknown.
 type Line = (Fate, Option<usize>);
 
-/// How results differ from what Salesforce should tell.
+/// How results differ from what Salesforce should return.
 #[derive(Debug, Clone)]
 struct Shape {
     dropped: [bool; COLUMNS.len()],
@@ -90,16 +91,16 @@ fn batch<T>(
     cell: impl Fn(&T, usize) -> Option<String>,
     kept: impl Fn(usize) -> bool,
 ) -> RecordBatch {
-    let told = |column: usize| -> ArrayRef {
+    let written = |column: usize| -> ArrayRef {
         let cells = rows.iter().map(|row| cell(row, column));
         Arc::new(cells.collect::<StringArray>())
     };
     let columns = (0..COLUMNS.len()).filter(|column| kept(*column));
     let mut columns: Vec<_> = columns
-        .map(|column| (COLUMNS[column].0, told(column), true))
+        .map(|column| (COLUMNS[column].0, written(column), true))
         .collect();
     if columns.len() < COLUMNS.len() {
-        columns.push(("sf__Error", told(0), true));
+        columns.push(("sf__Error", written(0), true));
     }
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
@@ -179,18 +180,18 @@ fn settle(sent: &[Row], lines: &[Line], shape: &Shape, successes: bool) -> Settl
     settlement.join(sent.collect::<Vec<_>>()).unwrap()
 }
 
-/// What a job tells of its rows.
+/// What a job says of its rows.
 fn ends(sent: &[(Row, Fate)], lines: &[Line], shape: &Shape) -> Ends {
     let rows: Vec<Row> = sent.iter().map(|(row, _)| *row).collect();
     let met = |fate: Fate| sent.iter().filter(|(_, met)| *met == fate).count() as u64;
-    let told = |fate: Fate| lines.iter().filter(|(told, _)| *told == fate).count() as u64;
+    let found = |fate: Fate| lines.iter().filter(|(found, _)| *found == fate).count() as u64;
     let counts = shape.counted.then(|| JobCounts {
         accepted: met(Fate::Accepted),
         failed: met(Fate::Failed),
     });
     let agree = [Fate::Failed, Fate::Unprocessed]
         .iter()
-        .all(|fate| met(*fate) == told(*fate));
+        .all(|fate| met(*fate) == found(*fate));
     let first = (agree && shape.counted).then(|| settle(&rows, lines, shape, false).ends(counts));
     let second = || settle(&rows, lines, shape, true).ends(counts).unwrap();
     first.flatten().unwrap_or_else(second)
@@ -248,8 +249,8 @@ fn disturb(lines: &mut Vec<Line>, disturbance: &Disturbance) {
     match disturbance {
         Disturbance::None => {}
         Disturbance::Repeated(indexes) => {
-            let again: Vec<Line> = indexes.iter().map(|index| *index.get(lines)).collect();
-            lines.extend(again);
+            let repeated: Vec<Line> = indexes.iter().map(|index| *index.get(lines)).collect();
+            lines.extend(repeated);
         }
         Disturbance::Exchanged(lost, foreign) => {
             for index in lost {
@@ -316,7 +317,7 @@ proptest! {
         let whole = !shape.dropped.iter().zip(shape.blank).any(|(dropped, blank)| *dropped || blank);
         let closes = match shape.disturbance {
             Disturbance::None => true,
-            // Of identical rows that failed and that were not processed, it cannot be told which
+            // Of identical rows that failed and that were not processed, nobody can say which
             // result came twice.
             Disturbance::Repeated(_) => {
                 let met: BTreeSet<&(Row, Fate)> = sent.iter().collect();

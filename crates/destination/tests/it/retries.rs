@@ -1,4 +1,4 @@
-//! Rows that are refused for a reason that passes go again; a load that goes wrong stops.
+//! Rows whose refusal is retryable are retried; a load that goes wrong stops.
 
 use serde_json::{Value, json};
 use testkit::KEY;
@@ -41,7 +41,7 @@ fn rejects(job: &Job) -> Vec<rejected::Rejected> {
 }
 
 #[tokio::test]
-async fn rows_that_found_a_lock_are_sent_again_without_those_that_were_refused() {
+async fn rows_that_found_a_lock_are_retried_without_those_that_were_refused() {
     let sim = TestSim::start().await;
     sim.fault(&json!({"object": "Contact", "do": {"lock_rows": {"share": 0.5}}}))
         .await;
@@ -79,7 +79,7 @@ async fn rows_that_stay_locked_are_rejected_in_the_words_of_salesforce() {
 }
 
 #[tokio::test]
-async fn good_rows_that_fell_with_bad_ones_go_again_without_them() {
+async fn good_rows_that_fell_with_bad_ones_are_retried_without_them() {
     let sim = TestSim::start().await;
     let error = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:Trig: Too many retries of batch save in the \
                  presence of Apex triggers with failures:--";
@@ -129,7 +129,7 @@ async fn a_share_of_rejects_that_is_allowed_stops_nothing() {
 
 #[tokio::test]
 async fn messages_of_salesforce_are_logged_only_when_asked_for() {
-    for (log_values, told) in [(false, false), (true, true)] {
+    for (log_values, logged) in [(false, false), (true, true)] {
         let sim = TestSim::start().await;
         let error = "FIELD_CUSTOM_VALIDATION_EXCEPTION:Ng is no name:LastName --";
         let fault = json!({"do": {"fail_rows": {"share": 1.0, "error": error}}});
@@ -142,6 +142,6 @@ async fn messages_of_salesforce_are_logged_only_when_asked_for() {
             printed.contains("FIELD_CUSTOM_VALIDATION_EXCEPTION"),
             "{printed}"
         );
-        assert_eq!(printed.contains("Ng is no name"), told, "{printed}");
+        assert_eq!(printed.contains("Ng is no name"), logged, "{printed}");
     }
 }
