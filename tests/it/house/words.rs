@@ -22,7 +22,6 @@ const VAGUE: &[(&str, &str)] = &[
 ];
 
 #[test]
-#[ignore = "while comments take the words of the glossary"]
 fn comments_use_words_of_one_meaning() {
     let metadata = metadata();
     let mut wrong = Vec::new();
