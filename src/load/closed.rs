@@ -4,7 +4,7 @@ use crate::chunk::Chunk;
 use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
-use super::intake::KeysInFlight;
+use super::keys::KeysInFlight;
 use super::org::{Reservation, Staging};
 
 /// A closed chunk on its way into a job, with what hangs on it.

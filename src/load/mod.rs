@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod feed;
 mod intake;
+mod keys;
 mod ledger;
 mod loader;
 mod memory;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bulk::Client;
 
 use super::Org;
-use super::intake::Keys;
+use super::keys::Keys;
 use super::ledger::Ledger;
 use super::plan::Plan;
 

@@ -1,10 +1,7 @@
 //! Batches in, closed chunks out: what one load reads, coerces, and holds back.
 
-mod keys;
 mod lane;
 mod ready;
-
-pub(super) use keys::{Keys, KeysInFlight};
 
 use std::sync::Arc;
 
