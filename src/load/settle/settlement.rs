@@ -246,11 +246,13 @@ impl Finding {
         }
     }
 
-    /// Pairs rows that no result is left for with results that match nothing.
+    /// Pairs rows that no result is left for with results that match nothing. Where other rows are
+    /// unknown, the counts of the job prove nothing: some of what they count may be of those.
     fn eliminate(&mut self, counts: Option<JobCounts>) {
         let open = self.open.take().unwrap_or_default();
         let unmatched = std::mem::take(&mut self.unmatched);
         if let Some(first) = unmatched.first()
+            && self.ends.unknown.is_empty()
             && unmatched.len() as u64 == open.len()
             && unmatched.iter().all(|result| result.is_like(*first))
             && counts == Some(self.counts_with(open.len(), *first))

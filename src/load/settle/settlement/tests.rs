@@ -206,6 +206,28 @@ fn a_row_that_failed_and_succeeded_did_what_the_job_counted() {
     assert_eq!(ends.unknown, rows([100]));
 }
 
+/// Two rows that look alike in what came back, of which one was accepted; a third whose result is
+/// lost; and a success of nobody's row.
+#[test]
+fn beside_unknown_rows_the_counts_prove_nothing() {
+    let mut settlement = Settlement::new(&TaskContext::default());
+    settlement.unprocessed(&digests(&[row("1", "")])).unwrap();
+    let succeeded = digests(&[row("1", ""), row("9", "")]);
+    settlement.succeeded(&succeeded, &[0, 0]).unwrap();
+    let sent = SentRows {
+        ordinals: UInt64Array::from_iter_values(100..103),
+        digests: digests(&[row("1", ""), row("1", ""), row("3", "")]),
+        wholes: Some(digests(&[row("1", "a"), row("1", "b"), row("3", "c")])),
+    };
+    let settled = settlement.join([Ok(sent)]).unwrap();
+    let counts = JobCounts {
+        accepted: 1,
+        failed: 0,
+    };
+    let ends = settled.ends(Some(counts)).unwrap();
+    assert_eq!(ends.unknown, rows([100, 101, 102]));
+}
+
 #[test]
 fn rows_found_in_no_file_are_unknown() {
     let sent = [row("1", "a"), row("2", "b")];
