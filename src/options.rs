@@ -12,6 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
+mod waits;
+
+pub use waits::Waits;
+
 /// Largest upload in bytes: Bulk API 2.0 takes 150 MB after base64, a third more than raw
 /// (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
 pub const MAX_JOB_BYTES_LIMIT: u64 = 112_500_000;
@@ -142,6 +146,12 @@ pub struct OrgOptions {
     pub memory_limit_bytes: u64,
     /// Jobs in flight at once over all loads: 1 to 100, 4 by default.
     pub max_jobs_in_flight: usize,
+    /// Share of the org's daily limits, of API requests and of batches, that is left to others:
+    /// 0 to 99 percent, none by default.
+    pub limit_reserve_percent: u8,
+    /// How long is waited for what passes.
+    #[serde(flatten)]
+    pub waits: Waits,
 }
 
 impl Default for OrgOptions {
@@ -149,6 +159,8 @@ impl Default for OrgOptions {
         Self {
             memory_limit_bytes: default_memory(container_limit()),
             max_jobs_in_flight: 4,
+            limit_reserve_percent: 0,
+            waits: Waits::default(),
         }
     }
 }
@@ -168,6 +180,20 @@ impl OrgOptions {
         self
     }
 
+    /// Sets [`OrgOptions::limit_reserve_percent`].
+    #[must_use]
+    pub fn with_limit_reserve_percent(mut self, percent: u8) -> Self {
+        self.limit_reserve_percent = percent;
+        self
+    }
+
+    /// Sets [`OrgOptions::waits`].
+    #[must_use]
+    pub fn with_waits(mut self, waits: Waits) -> Self {
+        self.waits = waits;
+        self
+    }
+
     /// Checks every range.
     ///
     /// # Errors
@@ -175,6 +201,9 @@ impl OrgOptions {
     pub fn validate(&self) -> Result<()> {
         let jobs = self.max_jobs_in_flight as u64;
         in_range("max_jobs_in_flight", jobs, 1, 100)?;
+        let reserve = self.limit_reserve_percent;
+        in_range("limit_reserve_percent", reserve.into(), 0, 99)?;
+        self.waits.validate()?;
         let memory = self.memory_limit_bytes;
         in_range("memory_limit_bytes", memory, MIN_MEMORY, 1 << 50)
     }
@@ -195,6 +224,8 @@ pub struct LoadOptions {
     pub flush_interval: Duration,
     /// Id of the assignment rule that jobs for Lead and Case run.
     pub assignment_rule_id: Option<String>,
+    /// Jobs that a row may be in while it is refused for reasons that pass: 1 to 20, 5 by default.
+    pub max_attempts: u32,
     /// Share of rejected rows in percent, 0 to 100, above which the load stops; none by default.
     pub max_rejected_percent: Option<u8>,
     /// Whether logs and summaries may hold values of records. False by default.
@@ -208,6 +239,7 @@ impl Default for LoadOptions {
             max_job_rows: None,
             flush_interval: Duration::from_secs(300),
             assignment_rule_id: None,
+            max_attempts: 5,
             max_rejected_percent: None,
             log_values: false,
         }
@@ -243,6 +275,13 @@ impl LoadOptions {
         self
     }
 
+    /// Sets [`LoadOptions::max_attempts`].
+    #[must_use]
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
     /// Sets [`LoadOptions::max_rejected_percent`].
     #[must_use]
     pub fn with_max_rejected_percent(mut self, percent: impl Into<Option<u8>>) -> Self {
@@ -272,6 +311,7 @@ impl LoadOptions {
         in_range("max_job_rows", rows, 1, 150_000_000)?;
         let seconds = self.flush_interval.as_secs();
         in_range("flush_interval_seconds", seconds, 1, 86_400)?;
+        in_range("max_attempts", self.max_attempts.into(), 1, 20)?;
         let percent = self.max_rejected_percent.unwrap_or_default();
         in_range("max_rejected_percent", percent.into(), 0, 100)?;
         match &self.assignment_rule_id {
@@ -344,6 +384,26 @@ mod seconds {
         deserializer: D,
     ) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+/// As [`seconds`], where there may be none.
+mod optional_seconds {
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        interval: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        interval
+            .map(|interval| interval.as_secs())
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
     }
 }
 

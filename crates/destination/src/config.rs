@@ -20,7 +20,7 @@ use crate::platform::{null_is_default, read_file};
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::options::{
-    LoadOptions, NullHandling, OnTooLong, OrgOptions, Timezone, Validate, ValueOptions,
+    LoadOptions, NullHandling, OnTooLong, OrgOptions, Timezone, Validate, ValueOptions, Waits,
 };
 use arrow_salesforce::reject::{RejectConfig, RejectStore};
 use arrow_salesforce::storage::Location;
@@ -67,7 +67,7 @@ impl Config {
     }
 
     fn parse(json: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(json).map_err(|error| {
+        let mut value: Value = serde_json::from_slice(json).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Error::config(format!(
                 "the config is not JSON: see line {line}, column {column} of the file"
@@ -76,10 +76,11 @@ impl Config {
         if !value.is_object() {
             return Err(Error::config("the config must be a JSON object"));
         }
+        let wait_permille = with_units(&mut value);
         let mut file: ConfigFile = typed(value, "")?;
         let values = file.values()?;
         let load = file.load()?;
-        let org = file.org()?;
+        let org = file.org(wait_permille)?;
         let encryption = encryption(
             file.rejected_records_encryption.take(),
             file.rejected_records_kms_key_id.take(),
@@ -166,6 +167,18 @@ struct ConfigFile {
     on_too_long: OnTooLong,
     #[serde(default, deserialize_with = "empty_is_default")]
     validate: Validate,
+    #[serde(default, deserialize_with = "whole")]
+    max_attempts: Option<u32>,
+    #[serde(default, deserialize_with = "whole")]
+    patience_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    limit_wait_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    job_timeout_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    stop_grace_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    limit_reserve_percent: Option<u8>,
     assignment_rule_id: Option<String>,
     hard_delete: Option<bool>,
     #[serde(default, deserialize_with = "whole")]
@@ -179,16 +192,35 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn org(&self) -> Result<OrgOptions> {
-        let mut org = OrgOptions::default();
+    fn org(&self, wait_permille: Option<u32>) -> Result<OrgOptions> {
+        let mut org = OrgOptions::default().with_waits(self.waits());
+        org.waits.wait_permille = wait_permille.unwrap_or(org.waits.wait_permille);
         if let Some(jobs) = self.max_jobs_in_flight {
             org.max_jobs_in_flight = jobs;
         }
         if let Some(bytes) = self.memory_limit_bytes {
             org.memory_limit_bytes = bytes;
         }
+        if let Some(percent) = self.limit_reserve_percent {
+            org.limit_reserve_percent = percent;
+        }
         org.validate()?;
         Ok(org)
+    }
+
+    fn waits(&self) -> Waits {
+        let mut waits =
+            Waits::default().with_limit_wait(self.limit_wait_seconds.map(Duration::from_secs));
+        for (seconds, wait) in [
+            (self.patience_seconds, &mut waits.patience),
+            (self.job_timeout_seconds, &mut waits.job_timeout),
+            (self.stop_grace_seconds, &mut waits.stop_grace),
+        ] {
+            if let Some(seconds) = seconds {
+                *wait = Duration::from_secs(seconds);
+            }
+        }
+        waits
     }
 
     fn load(&self) -> Result<LoadOptions> {
@@ -198,6 +230,9 @@ impl ConfigFile {
             .with_log_values(self.log_values.unwrap_or_default());
         if let Some(bytes) = self.max_job_bytes {
             load.max_job_bytes = bytes;
+        }
+        if let Some(attempts) = self.max_attempts {
+            load.max_attempts = attempts;
         }
         if let Some(seconds) = self.flush_interval_seconds {
             load.flush_interval = Duration::from_secs(seconds);
@@ -217,6 +252,18 @@ impl ConfigFile {
             None => Ok(values),
         }
     }
+}
+
+/// Lengths of time are whole seconds, also under a name that does not say so. Returns the length of
+/// pauses in thousandths, which tests set.
+fn with_units(config: &mut Value) -> Option<u32> {
+    let file = config.as_object_mut()?;
+    for name in ["patience", "limit_wait", "job_timeout", "stop_grace"] {
+        if let Some(seconds) = file.remove(name) {
+            file.entry(format!("{name}_seconds")).or_insert(seconds);
+        }
+    }
+    u32::try_from(file.remove("wait_permille")?.as_u64()?).ok()
 }
 
 fn empty(key: &str) -> Error {
