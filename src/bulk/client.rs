@@ -13,6 +13,7 @@ use super::ingest::{Ingest, JobTarget, RunningJob, StagedJob, Submitted};
 use super::org::{self, Described, Limits, Organization};
 use super::usage::Usage;
 use crate::chunk::Chunk;
+use crate::options::Waits;
 
 /// A login to one org. Clones share its session and its counters.
 ///
@@ -30,7 +31,10 @@ pub struct Client {
 pub struct ClientBuilder {
     credentials: Credentials,
     on_rotated: Option<OnRotated>,
-    clock: Clock,
+    waits: Waits,
+    /// Pauses are noted, not spent.
+    #[cfg(test)]
+    recorded: bool,
 }
 
 impl Client {
@@ -47,7 +51,9 @@ impl Client {
         ClientBuilder {
             credentials,
             on_rotated: None,
-            clock: Clock::default(),
+            waits: Waits::default(),
+            #[cfg(test)]
+            recorded: false,
         }
     }
 
@@ -188,10 +194,32 @@ impl ClientBuilder {
         self
     }
 
-    #[cfg(test)]
-    pub(super) fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+    /// Sets how long is waited for what passes by itself.
+    #[must_use]
+    pub fn waits(mut self, waits: Waits) -> Self {
+        self.waits = waits;
         self
+    }
+
+    /// Notes pauses and spends none.
+    #[cfg(test)]
+    pub(super) fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
+    #[cfg(test)]
+    fn clock(&self) -> Clock {
+        if self.recorded {
+            Clock::recorded(self.waits)
+        } else {
+            Clock::new(self.waits)
+        }
+    }
+
+    #[cfg(not(test))]
+    fn clock(&self) -> Clock {
+        Clock::new(self.waits)
     }
 
     /// Logs in.
@@ -201,7 +229,8 @@ impl ClientBuilder {
     /// [`BulkError::Instance`] are the configuration's; [`BulkError::Network`] and
     /// [`BulkError::Unavailable`] after five retries.
     pub async fn connect(self) -> Result<Client, BulkError> {
-        let connection = Connection::open(self.credentials, self.on_rotated, self.clock).await?;
+        let clock = self.clock();
+        let connection = Connection::open(self.credentials, self.on_rotated, clock).await?;
         Ok(Client {
             ingest: Ingest::new(&connection),
             connection,
