@@ -10,7 +10,7 @@ mod wire;
 
 pub(super) use body::{Form, Progress};
 pub use call::API_VERSION;
-pub(super) use call::{Call, Payload, Resource};
+pub(super) use call::{AtStop, Call, Payload, Resource};
 pub(super) use failure::{Failure, PAGE};
 pub(super) use host::{check_instance, check_login, is_loopback};
 pub(super) use retry::{Clock, Pauses, Policy, http_date, poll_pause};
