@@ -49,7 +49,8 @@ impl Org {
     /// transient one if it cannot be reached.
     pub async fn connect(credentials: Credentials, options: OrgOptions) -> Result<Self> {
         options.validate()?;
-        let client = Client::connect(credentials).await?;
+        let client = Client::builder(credentials).waits(options.waits);
+        let client = client.connect().await?;
         Self::new(client, options)
     }
 
