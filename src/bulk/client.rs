@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, Limits, Organization};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization};
 use super::usage::Usage;
 use crate::chunk::Chunk;
 use crate::options::Waits;
@@ -125,6 +125,29 @@ impl Client {
     /// Any of a call's, except [`BulkError::Refused`].
     pub async fn organization(&self) -> Result<Organization, BulkError> {
         org::organization(&self.connection).await
+    }
+
+    /// The records whose key is one of `keys`, in no order: none, one or several of each. Keys are
+    /// compared as Salesforce does, often without regard to case. It takes a call for about 6,000
+    /// bytes of keys, and is as patient as a call of a job in flight.
+    ///
+    /// What is found was there when Salesforce looked. What is not found may be there all the same:
+    /// the user may not see it, or it is still to be committed.
+    ///
+    /// # Errors
+    /// [`BulkError::NoApiName`] if the object or the field is none; [`BulkError::Refused`] if the
+    /// user may not read the field, or it cannot be filtered by; any of a call's.
+    pub async fn records_by_key(
+        &self,
+        by: KeyedBy<'_>,
+        keys: &[String],
+    ) -> Result<Vec<KeyedRecord>, BulkError> {
+        org::records_by_key(&self.connection, by, keys).await
+    }
+
+    /// Id of the user who is logged in, if the login said it.
+    pub fn user_id(&self) -> Option<String> {
+        self.connection.user_id()
     }
 
     /// Creates a job and uploads the chunk into it, without closing it.

@@ -219,6 +219,12 @@ pub enum BulkError {
         /// Size of the CSV.
         bytes: u64,
     },
+    /// A name that a query cannot hold.
+    #[error("{name:?} is no API name of an object or a field: it has letters, digits and _ only")]
+    NoApiName {
+        /// The name as given.
+        name: String,
+    },
     /// A result file does not parse.
     #[error("{action}: the file cannot be read as CSV: {reason}")]
     Results {
@@ -298,6 +304,7 @@ impl BulkError {
             | Self::Spool { .. }
             | Self::Serialize { .. }
             | Self::NotSmall { .. }
+            | Self::NoApiName { .. }
             | Self::Setup { .. } => ErrorKind::System,
         }
     }
