@@ -56,12 +56,12 @@ async fn a_record_of_one_column_needs_a_value() {
 
 #[tokio::test]
 async fn an_emoji_is_two_characters_to_salesforce() {
-    let stream = Stream::new("things", "Everything__c", &[KEY, "Text_Area__c"]);
+    let stream = Stream::new("things", "Everything__c", &[KEY, "Long_Text__c"]);
     let (sim, text) = (TestSim::start().await, "😀".repeat(70_000));
     let records = [
-        json!({KEY: "E-1", "Text_Area__c": "fits"}),
-        json!({KEY: "E-2", "Text_Area__c": text}),
-        json!({KEY: "E-3", "Text_Area__c": "fits"}),
+        json!({KEY: "E-1", "Long_Text__c": "fits"}),
+        json!({KEY: "E-2", "Long_Text__c": text}),
+        json!({KEY: "E-3", "Long_Text__c": "fits"}),
     ];
     let rejected = load(Job::new(&sim, &[&stream]), &stream, &records).await;
     assert_eq!(sim.rows("Everything__c").await.len(), 2);
@@ -71,7 +71,7 @@ async fn an_emoji_is_two_characters_to_salesforce() {
     assert_eq!(rejected.code(), "VALUE_TOO_LONG");
     assert_eq!(
         message(rejected),
-        "Text_Area__c: longer than the 131072 characters that a job takes in a field (an emoji is two)"
+        "Long_Text__c: longer than the 131072 characters that a job takes in a field (an emoji is two)"
     );
 }
 
@@ -144,5 +144,5 @@ async fn a_column_whose_name_has_an_invisible_character() {
         stream.complete(),
     ];
     let output = Job::new(&sim, &[&stream]).write(&lines).await;
-    insta::assert_snapshot!(output.failed("config_error"), @"");
+    insta::assert_snapshot!(output.failed("config_error"), @r#"object Contact: column "\u{feff}LastName": its name has characters that cannot be seen, written as escapes here, or blanks around it; rename it in the source without them, so that it is LastName"#);
 }
