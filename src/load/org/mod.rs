@@ -2,13 +2,15 @@
 
 mod admission;
 mod budget;
+mod member;
 mod read_at;
 mod rows;
 mod signal;
 
-pub(super) use admission::{OpenChunk, Staging};
+pub(super) use admission::{Staging, UnderWay};
 pub(super) use budget::Budget;
 pub use budget::Reservation;
+pub(super) use member::{LetIn, Member};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
 
