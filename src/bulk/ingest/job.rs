@@ -94,7 +94,13 @@ impl Ingest {
             };
             let pause_ms = pause.as_millis();
             tracing::warn!(object = target.object, %error, pause_ms, "upload failed, repeating");
-            self.connection.clock().pause(pause).await;
+            let waited = self.connection.pause_before_new("uploading rows", pause);
+            if let Err(stopped) = waited.await {
+                if let Some(id) = open.take() {
+                    self.abort_quietly(&id).await;
+                }
+                return Err(stopped);
+            }
         }
     }
 

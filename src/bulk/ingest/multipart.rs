@@ -188,12 +188,13 @@ impl Submission {
 
     /// Spends the pause before the call is sent once more.
     async fn wait(&mut self, error: BulkError) -> Result<(), BulkError> {
-        let object = &self.target.object;
-        let clock = self.ingest.connection.clock();
-        let retry = self.pauses.wait(clock, error, |error, pause_ms| {
-            tracing::warn!(object, %error, pause_ms, "no job was created, repeating");
-        });
-        retry.await
+        let Some(pause) = self.pauses.after(&error) else {
+            return Err(error);
+        };
+        let (object, pause_ms) = (&self.target.object, pause.as_millis());
+        tracing::warn!(object, %error, pause_ms, "no job was created, repeating");
+        let connection = &self.ingest.connection;
+        connection.pause_before_new(&self.action, pause).await
     }
 
     /// Whether the call can have made this job. One that is open was made in another way.
