@@ -77,6 +77,7 @@ pub mod chunk;
 pub mod coerce;
 pub mod error;
 pub mod load;
+mod network;
 pub mod object;
 pub mod options;
 pub mod reject;

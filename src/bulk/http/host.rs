@@ -15,16 +15,6 @@ const DOMAINS: [&str; 6] = [
     "sfcrmapps.cn",
 ];
 
-/// Whether the URL is on this machine. There, plain http is taken too, for a simulated org.
-pub(in crate::bulk) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// Checks the URL that secrets are sent to.
 ///
 /// # Errors
