@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::auth::{Credentials, OnRotated};
 use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, Limits, Organization};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization};
 use super::usage::Usage;
 use crate::chunk::Chunk;
 use crate::options::Waits;
@@ -60,7 +61,13 @@ impl Client {
     /// The same login with counters of its own: what it uses is counted here and by the login.
     #[must_use]
     pub fn scoped(&self) -> Self {
-        let connection = self.connection.scoped();
+        self.scoped_until(CancellationToken::new())
+    }
+
+    /// As [`Client::scoped`], for a load that is stopped by `stop`: from then on no job is created
+    /// or filled ([`BulkError::Stopped`]), and calls about jobs that are there go on.
+    pub(crate) fn scoped_until(&self, stop: CancellationToken) -> Self {
+        let connection = self.connection.scoped(stop);
         Self {
             ingest: self.ingest.over(&connection),
             connection,
@@ -120,6 +127,29 @@ impl Client {
         org::organization(&self.connection).await
     }
 
+    /// The records whose key is one of `keys`, in no order: none, one or several of each. Keys are
+    /// compared as Salesforce does, often without regard to case. It takes a call for about 6,000
+    /// bytes of keys, and is as patient as a call of a job in flight.
+    ///
+    /// What is found was there when Salesforce looked. What is not found may be there all the same:
+    /// the user may not see it, or it is still to be committed.
+    ///
+    /// # Errors
+    /// [`BulkError::NoApiName`] if the object or the field is none; [`BulkError::Refused`] if the
+    /// user may not read the field, or it cannot be filtered by; any of a call's.
+    pub async fn records_by_key(
+        &self,
+        by: KeyedBy<'_>,
+        keys: &[String],
+    ) -> Result<Vec<KeyedRecord>, BulkError> {
+        org::records_by_key(&self.connection, by, keys).await
+    }
+
+    /// Id of the user who is logged in, if the login said it.
+    pub fn user_id(&self) -> Option<String> {
+        self.connection.user_id()
+    }
+
     /// Creates a job and uploads the chunk into it, without closing it.
     ///
     /// Retryable errors are retried at most four times. A job takes one upload: if it is not known
@@ -166,6 +196,12 @@ impl Client {
     /// for a process that stops.
     pub async fn abort_open_jobs(&self) {
         self.ingest.abort_open_jobs().await;
+    }
+
+    /// Waits until no login is on its way. A process that ends in the middle of one may lose the
+    /// refresh token that the login returns, in place of one that is dead by then.
+    pub async fn login_at_rest(&self) {
+        self.connection.login_at_rest().await;
     }
 
     /// The ids of the jobs that were created and neither closed nor aborted.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use super::date::http_date;
 use crate::bulk::error::BulkError;
 use crate::options::Waits;
 
@@ -130,12 +131,6 @@ pub(super) fn parse_retry_after(
         return Some(Duration::from_secs(seconds));
     }
     (http_date(text)? - now).to_std().ok()
-}
-
-/// Reads a time in the form of headers: `Sun, 01 Mar 2026 12:01:30 GMT`.
-pub(in crate::bulk) fn http_date(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
-    let time = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
-    Some(time.to_utc())
 }
 
 /// How long is waited, and where pauses are spent: in tokio's time, or in a list that a test reads.
