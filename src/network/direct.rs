@@ -81,7 +81,9 @@ impl Entry {
             Some((host, port)) => (host, Some(port.parse().ok()?)),
             None => (text, None),
         };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let hosts = match bare.unwrap_or(host).parse::<IpAddr>() {
             Ok(address) => Hosts::Network(address, width(address)),
             Err(_) if bare.is_some() => return None,

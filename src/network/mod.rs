@@ -84,11 +84,7 @@ impl Network {
     }
 
     /// What stood between this process and a host, if `error` of an HTTP client shows it.
-    pub(crate) fn obstacle(
-        &self,
-        error: &(dyn StdError + 'static),
-        url: &Url,
-    ) -> Option<Obstacle> {
+    pub(crate) fn obstacle(&self, error: &(dyn StdError + 'static), url: &Url) -> Option<Obstacle> {
         let host = url.host_str().unwrap_or_default();
         Obstacle::of(error, host, self.proxy_for(url))
     }

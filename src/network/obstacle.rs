@@ -39,7 +39,7 @@ impl Obstacle {
             (Some(_), Some(reason)) => Some(Self::untrusted(&proxy.to_string(), &reason)),
             (Some("proxy authorization required"), None) => Some(Self::asks_for_password(proxy)),
             (Some("unsuccessful"), None) => Some(Self::passing(format!(
-                "{proxy} refused to connect to {host}; allow it there, or list the host in NO_PROXY"
+                "{proxy} did not connect to {host}; allow the host there, or list it in NO_PROXY"
             ))),
             (Some("failed to create underlying connection"), None) => {
                 Some(Self::not_reached(proxy, texts.last()?))
@@ -70,10 +70,7 @@ impl Obstacle {
     }
 
     fn not_reached(proxy: &Proxy, reason: &str) -> Self {
-        let variable = proxy.variable();
-        Self::passing(format!(
-            "{proxy} is not reachable ({reason}); check {variable}"
-        ))
+        Self::passing(format!("{proxy} cannot be reached: {reason}"))
     }
 
     fn untrusted(host: &str, reason: &str) -> Self {
@@ -107,5 +104,5 @@ impl Obstacle {
 fn sources<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |error| (*error).source())
 }

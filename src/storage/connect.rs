@@ -1,7 +1,6 @@
 //! HTTP clients of object_store, which reach their hosts by the same proxies as Salesforce is
 //! reached by.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -32,7 +31,10 @@ impl HttpConnector for Connector {
     /// A client for any host. `AWS_PROXY_URL`, which object_store has of its own, takes all.
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let connector = ReqwestConnector::default();
-        if options.get_config_value(&ClientConfigKey::ProxyUrl).is_some() {
+        if options
+            .get_config_value(&ClientConfigKey::ProxyUrl)
+            .is_some()
+        {
             return connector.connect(options);
         }
         let direct = options
