@@ -135,5 +135,17 @@ fn errors_name_the_variable_and_no_password() {
         shown("SSL_CERT_FILE", empty),
         shown("SSL_CERT_DIR", folder.path().to_str().unwrap()),
     ];
-    insta::assert_snapshot!(texts.join("\n"), @"");
+    insta::assert_snapshot!(texts.join("\n"), @r#"
+    HTTPS_PROXY is no address of a proxy (invalid port number); give http://host:port or https://host:port, with user:password@ before the host if it asks for them, and special characters of both percent-encoded
+    https_proxy is no address of a proxy (empty host); give http://host:port or https://host:port, with user:password@ before the host if it asks for them, and special characters of both percent-encoded
+    ALL_PROXY names a proxy of the kind socks5, which is not supported; give http://host:port or https://host:port, with user:password@ before the host if it asks for them, and special characters of both percent-encoded
+    HTTP_PROXY names a proxy of the kind ftp, which is not supported; give http://host:port or https://host:port, with user:password@ before the host if it asks for them, and special characters of both percent-encoded
+    NO_PROXY has the entry "10.0.0.0/33", which is no host; give entries such as example.com, .example.com, 192.0.2.7, 10.0.0.0/8, example.com:8080, or * for all
+    no_proxy has the entry "https://example.com", which is no host; give entries such as example.com, .example.com, 192.0.2.7, 10.0.0.0/8, example.com:8080, or * for all
+    NO_PROXY has the entry "example.com:http", which is no host; give entries such as example.com, .example.com, 192.0.2.7, 10.0.0.0/8, example.com:8080, or * for all
+    SSL_CERT_FILE is empty; name a file of certificates in PEM form, or unset it to trust the system's
+    SSL_CERT_FILE names /no/such.pem, which cannot be read (No such file or directory (os error 2)); name a file of certificates in PEM form, or unset it to trust the system's
+    SSL_CERT_FILE names FOLDER/empty.pem, which holds no certificate (-----BEGIN CERTIFICATE-----); name a file of certificates in PEM form, or unset it to trust the system's
+    SSL_CERT_DIR names no folder with certificates in PEM form (FOLDER); correct it, or unset it to trust the system's
+    "#);
 }

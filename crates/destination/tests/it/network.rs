@@ -193,7 +193,7 @@ async fn what_is_reached_over_http_has_its_own_proxy() {
     network.proxy.require("Basic bWU6aHVudGVyMg==");
     let refused = refusal(&job, &[("http_proxy", &proxy)]).await;
     let address = network.proxy.address().to_string();
-    insta::assert_snapshot!(refused.replace(&address, "PROXY"), @"");
+    insta::assert_snapshot!(refused.replace(&address, "PROXY"), @"logging in: the proxy PROXY (http_proxy) asks for a user name and a password (HTTP 407); put them into http_proxy as http://user:password@host:port");
 }
 
 #[tokio::test]
@@ -218,7 +218,10 @@ async fn a_proxy_may_ask_for_a_password() {
         assert!(!text.contains("hunter3"), "{text}");
         texts.push(text.replace(&address.to_string(), "PROXY"));
     }
-    insta::assert_snapshot!(texts.join("\n"), @"");
+    insta::assert_snapshot!(texts.join("\n"), @"
+    logging in: the proxy PROXY (HTTPS_PROXY) asks for a user name and a password (HTTP 407); put them into HTTPS_PROXY as http://user:password@host:port
+    logging in: the proxy PROXY (HTTPS_PROXY) asks for a user name and a password (HTTP 407); correct those in HTTPS_PROXY
+    ");
 }
 
 #[tokio::test]
@@ -245,7 +248,14 @@ async fn errors_name_the_proxy_that_is_in_the_way() {
     let nobody = [("HTTPS_PROXY", "http://127.0.0.1:1")];
     texts.push(refusal(&job, &nobody).await);
     texts.push(refusal(&bucket_alone, &nobody).await);
-    insta::assert_snapshot!(texts.join("\n").replace(&address, "PROXY"), @"");
+    insta::assert_snapshot!(texts.join("\n").replace(&address, "PROXY"), @"
+    logging in: no answer from acme.my.salesforce.com: the proxy PROXY (HTTPS_PROXY) did not connect to acme.my.salesforce.com; allow the host there, or list it in NO_PROXY; check the network, the proxy variables and Salesforce's status, then start again
+    logging in: no answer from acme.my.salesforce.com: the proxy PROXY (HTTPS_PROXY) did not connect to acme.my.salesforce.com; allow the host there, or list it in NO_PROXY; check the network, the proxy variables and Salesforce's status, then start again
+    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: not reachable (the proxy PROXY (HTTPS_PROXY) did not connect to s3.test.example; allow the host there, or list it in NO_PROXY); check s3_endpoint, s3_bucket_region and the network
+    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: the proxy PROXY (HTTPS_PROXY) asks for a user name and a password (HTTP 407); put them into HTTPS_PROXY as http://user:password@host:port
+    logging in: no answer from acme.my.salesforce.com: the proxy 127.0.0.1:1 (HTTPS_PROXY) cannot be reached: Connection refused (os error 111); check the network, the proxy variables and Salesforce's status, then start again
+    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: not reachable (the proxy 127.0.0.1:1 (HTTPS_PROXY) cannot be reached: Connection refused (os error 111)); check s3_endpoint, s3_bucket_region and the network
+    ");
 }
 
 #[tokio::test]
@@ -284,7 +294,11 @@ async fn a_certificate_that_is_not_trusted_names_the_way_to_trust_it() {
         .job()
         .set("login_url", "https://test.salesforce.com");
     let name = refusal(&other, &trusting(&untrusting)).await;
-    insta::assert_snapshot!([org, bucket, name].join("\n"), @"");
+    insta::assert_snapshot!([org, bucket, name].join("\n"), @r#"
+    logging in: the certificate of acme.my.salesforce.com is not trusted (UnknownIssuer); if a private authority signed it, name the file of the authority's certificate, in PEM form, by SSL_CERT_FILE (only what it holds is trusted then)
+    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: the certificate of s3.test.example is not trusted (UnknownIssuer); if a private authority signed it, name the file of the authority's certificate, in PEM form, by SSL_CERT_FILE (only what it holds is trusted then)
+    logging in: the certificate of test.salesforce.com is not trusted (certificate not valid for name "test.salesforce.com"; certificate is only valid for DnsName("*.my.salesforce.com"), DnsName("login.salesforce.com"), DnsName("*.test.example"), DnsName("*.s3.test.example"), DnsName("localhost") or IpAddress(127.0.0.1)); check the clock of this machine, what answers in place of the host, and SSL_CERT_FILE
+    "#);
 }
 
 #[tokio::test]
@@ -314,7 +328,7 @@ async fn a_token_goes_to_allowed_hosts_only() {
     let gateway = json!({"instance_url": "https://api.test.example:8443"});
     network.sim.set(&gateway).await;
     let refused = refusal(&network.job(), &environment).await;
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @"the login answered the instance api.test.example, which is not one of Salesforce's hosts over https (it names a port); check login_url, or allow a host of your own by instance_hosts");
     assert_eq!(network.asked(), [format!("{ORG}:443")]);
     for allowed in [
         json!(["other.example", "test.example"]),
@@ -340,5 +354,5 @@ async fn a_token_goes_to_allowed_hosts_only() {
         .job()
         .set("instance_hosts", json!(["https://api.test.example"]));
     let refused = refusal(&no_host, &environment).await;
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @r#"instance_hosts has "https://api.test.example", which is no name of a host; give names such as api.example.com, without https:// and port"#);
 }
