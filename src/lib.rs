@@ -85,6 +85,7 @@ pub mod reject;
 pub mod rows;
 pub mod source;
 pub mod storage;
+mod text;
 
 pub use arrow;
 pub use bulk::Credentials;
