@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+pub mod bucket_faults;
 pub mod process;
 pub mod rejected;
 pub mod s3;

@@ -24,5 +24,6 @@ mod results;
 mod retries;
 mod states;
 mod storage;
+mod storm;
 mod tokens;
 mod values;
