@@ -85,6 +85,29 @@ pub(super) fn rerun(plan: &Plan, input: &Input, found: &Found, violations: &mut 
     );
 }
 
+/// The rejected records that count after two attempts: of the first those that its states cover, of
+/// the second all, by their numbers in the whole input.
+pub(super) fn after_both(
+    earlier: Option<Vec<Vec<Rejected>>>,
+    all: Option<Vec<Vec<Rejected>>>,
+    covered: &[usize],
+) -> Option<Vec<Vec<Rejected>>> {
+    let streams = earlier?.into_iter().zip(all?).zip(covered);
+    let counting = streams.map(|((mut earlier, mut all), covered)| {
+        let id = |reject: &Rejected| reject.envelope["_airbyte_raw_id"].to_string();
+        let known: BTreeSet<String> = earlier.iter().map(id).collect();
+        all.retain(|reject| !known.contains(&id(reject)));
+        for reject in &mut all {
+            let number = ordinal(reject) + covered;
+            reject.envelope["_airbyte_meta"]["rejected"]["ordinal"] = number.into();
+        }
+        earlier.retain(|reject| ordinal(reject) < *covered);
+        earlier.extend(all);
+        earlier
+    });
+    Some(counting.collect())
+}
+
 /// Whether a job may still write.
 pub(super) fn is_running(job: &Value) -> bool {
     job["state"] == "UploadComplete" || job["state"] == "InProgress"
@@ -141,9 +164,11 @@ fn exit(plan: &Plan, output: &Output, violations: &mut Vec<String>) {
         ));
     }
     let killed = matches!(plan.ending, Ending::Kill(_));
+    let terminated = matches!(plan.ending, Ending::Terminate(_));
     let may = match output.code {
         Some(0 | 1) => true,
-        None => killed,
+        // A signal that comes before the process can hear it ends it.
+        None => killed || (terminated && output.lines.is_empty()),
         Some(_) => false,
     };
     if !may {

@@ -228,13 +228,13 @@ fn streams(random: &mut Rng) -> Vec<StreamPlan> {
                 7..9 => Operation::Update,
                 _ => Operation::Delete,
             };
-            let rows = match random.u8(..40) {
+            let rows = match random.u8(..100) {
                 _ if count > 6 => random.usize(0..60),
-                0..2 => 0,
-                2..4 => 1,
-                4..10 => 10,
-                10..24 => random.usize(20..400),
-                24..38 => random.usize(400..2_500),
+                0..5 => 0,
+                5..10 => 1,
+                10..25 => 10,
+                25..75 => random.usize(20..300),
+                75..99 => random.usize(300..1_500),
                 _ => 20_000,
             };
             let rows = rows.min(rows_left);

@@ -1,6 +1,6 @@
 //! The records of a stream: good ones with values of all kinds, and bad ones of all kinds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -47,6 +47,16 @@ impl Maker<'_> {
                 None => self.good(random, number),
             };
             records.push(record);
+        }
+        if self.stream.operation == Operation::Delete {
+            let mut deleted = BTreeSet::new();
+            for record in &mut records {
+                let again = record.key.clone().is_some_and(|key| !deleted.insert(key));
+                if again && record.end == End::Accepted {
+                    // What is gone already counts as deleted, or as an Id of nothing.
+                    record.end = End::Either;
+                }
+            }
         }
         records
     }

@@ -76,7 +76,13 @@ impl fmt::Display for Report {
         for (cell, count) in &self.hits {
             writeln!(f, "  {count:>6} {cell}")?;
         }
-        writeln!(f, "never hit: {}", self.never_hit().join(", "))?;
+        let never = self.never_hit();
+        writeln!(
+            f,
+            "{} cells were never hit: {}",
+            never.len(),
+            never.join(", ")
+        )?;
         for (seed, text) in &self.early {
             writeln!(f, "seed {seed} ended early: {text:.400}")?;
         }

@@ -242,13 +242,18 @@ impl Storm {
         held
     }
 
+    /// Files of rejected records, by name; none if these are only counted.
+    fn reject_files(&self, plan: &Plan) -> Option<BTreeMap<String, String>> {
+        match (&self.bucket, plan.rejects) {
+            (Some(bucket), _) => Some(bucket.objects()),
+            (None, RejectsTo::Folder) => Some(self.job.reject_files().into_iter().collect()),
+            _ => None,
+        }
+    }
+
     /// Rejected records by stream; none if they are only counted.
     fn rejects(&self, plan: &Plan, violations: &mut Vec<String>) -> Option<Vec<Vec<Rejected>>> {
-        let files: Vec<(String, String)> = match (&self.bucket, plan.rejects) {
-            (Some(bucket), _) => bucket.objects().into_iter().collect(),
-            (None, RejectsTo::Folder) => self.job.reject_files(),
-            _ => return None,
-        };
+        let files = self.reject_files(plan)?;
         let mut rejects: Vec<Vec<Rejected>> = plan.streams.iter().map(|_| Vec::new()).collect();
         for (name, content) in &files {
             let streams = plan.streams.iter();
@@ -287,6 +292,7 @@ impl Storm {
             .set(&json!({"refresh_token": "5Aep861another!token"}))
             .await;
         self.job.change("refresh_token", "5Aep861another!token");
+        let earlier = self.rejects(plan, violations);
         let output = self.job.write(&lines).await;
         if output.code != Some(0) {
             violations.push(format!("the rerun fails: {}", check::error_of(&output)));
@@ -294,7 +300,7 @@ impl Storm {
         }
         let found = Found {
             held: self.held(plan).await,
-            rejects: self.rejects(plan, violations),
+            rejects: check::after_both(earlier, self.rejects(plan, violations), covered),
             jobs: self.sim.jobs().await,
         };
         check::rerun(plan, &self.input, &found, violations);
