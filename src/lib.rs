@@ -75,6 +75,7 @@
 pub mod bulk;
 pub mod chunk;
 pub mod coerce;
+mod disk;
 pub mod error;
 pub mod load;
 pub mod object;
@@ -83,6 +84,7 @@ pub mod reject;
 pub mod rows;
 pub mod source;
 pub mod storage;
+mod text;
 
 pub use arrow;
 pub use bulk::Credentials;

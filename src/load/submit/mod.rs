@@ -66,6 +66,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         rejects,
         cells,
         staging,
+        under_way,
     } = closed;
     let until_closed = UntilClosed {
         rows,
@@ -101,6 +102,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     stop.disarm();
     // Rows that waited for these keys may go now.
     drop(keys);
+    drop(under_way);
     load.ledger
         .check_rejected(load.plan.options.max_rejected_percent)
 }

@@ -10,6 +10,7 @@
 
 mod alike;
 mod check;
+mod data;
 mod discover;
 mod durability;
 mod errors;

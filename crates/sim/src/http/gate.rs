@@ -9,9 +9,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{App, Connection, answer, body};
+use super::{App, Connection, answer, body, home};
 use crate::error::ApiError;
 use crate::faults::{Answer, Asked, Call, Content};
+
+/// The longest path with its query, in bytes.
+const MAX_URI: usize = 16_384;
 
 /// The same request with one slash before its path and none after it. Salesforce accepts others,
 /// and clients send them (`…/limits/`, `//services/data/v62.0`).
@@ -53,6 +56,15 @@ pub(super) async fn gate(
     if let Some(time) = verdict.refuse {
         app.door.close(time);
     }
+    if let Some(how) = verdict.moves
+        && let Err(error) = home::move_org(&app, how).await
+    {
+        return ApiError::new(500, "UNKNOWN_EXCEPTION", &error.to_string()).into_response();
+    }
+    if let Some(moved) = home::of_old_host(&app, request.headers(), asked.call, &asked.path) {
+        body::drain(request.into_body()).await;
+        return moved;
+    }
     let data_call = asked.path.starts_with("/services/data/");
     let response = match verdict.before {
         Some(answer) => {
@@ -61,7 +73,7 @@ pub(super) async fn gate(
             }
             answer::given(answer, StatusCode::OK.into_response(), &connection).await
         }
-        None => worked(&app, request, next, data_call).await,
+        None => worked(&app, request, next, data_call.then_some(asked.call)).await,
     };
     let response = match verdict.after {
         Some(answer) => answer::given(answer, response, &connection).await,
@@ -75,9 +87,9 @@ pub(super) async fn gate(
 }
 
 /// The response of a handler, if the request has a session and the org allows one more.
-async fn worked(app: &App, request: Request, next: Next, data_call: bool) -> Response {
-    let checked = if data_call {
-        check_session(app, request.headers()).and_then(|()| app.charge(1))
+async fn worked(app: &App, request: Request, next: Next, data_call: Option<Call>) -> Response {
+    let checked = if let Some(call) = data_call {
+        check_session(app, request.headers()).and_then(|()| app.charge(call, 1))
     } else {
         Ok(())
     };
@@ -94,6 +106,9 @@ async fn worked(app: &App, request: Request, next: Next, data_call: bool) -> Res
 async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
+    if path.len() + head.uri.query().map_or(0, str::len) > MAX_URI {
+        return Err(ApiError::new(414, "URI_TOO_LONG", "The URI is too long"));
+    }
     let for_jobs = path.contains("/jobs/ingest");
     let (content, named, body) = if for_jobs && ["POST", "PATCH"].contains(&head.method.as_str()) {
         let bytes = body::read(body).await?;
@@ -107,17 +122,29 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     let job = parts.nth(1).filter(|_| for_jobs);
     let mut parts = path.split('/').skip_while(|part| *part != "sobjects");
     let described = parts.nth(1).map(str::to_owned);
+    let queried = || queried(head.uri.query()?);
     let whole = head.uri.path_and_query();
+    let call = Call::of(head.method.as_str(), path, &content);
     let asked = Asked {
         method: head.method.to_string(),
         path: whole.map_or("/", |path| path.as_str()).to_owned(),
-        call: Call::of(head.method.as_str(), path, &content),
+        call,
         object: named
             .or(described)
-            .or_else(|| app.jobs.object_of(job.unwrap_or_default())),
+            .or_else(queried)
+            .or_else(|| app.jobs.asked(job.unwrap_or_default(), call)),
         job: job.map(str::to_owned),
     };
     Ok((Request::from_parts(head, body), asked))
+}
+
+/// The object that a query is about.
+fn queried(parameters: &str) -> Option<String> {
+    let mut parameters = url::form_urlencoded::parse(parameters.as_bytes());
+    let (_, soql) = parameters.find(|(name, _)| name == "q")?;
+    let mut words = soql.split_whitespace();
+    words.find(|word| word.eq_ignore_ascii_case("FROM"))?;
+    words.next().map(str::to_owned)
 }
 
 fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -139,7 +166,7 @@ fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Adds how many API calls were used.
 fn with_usage(app: &App, mut response: Response) -> Response {
-    let used = *app.api_calls.lock();
+    let used = app.used_calls();
     let usage = format!("api-usage={used}/{}", app.options().max_api_calls);
     if let Ok(usage) = HeaderValue::from_str(&usage) {
         response

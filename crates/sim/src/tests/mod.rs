@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use super::{Sim, SimOptions};
 
+mod awkward;
 mod docs;
 mod faults;
 mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod queries;
 mod relations;
 mod results;
 mod rows;
