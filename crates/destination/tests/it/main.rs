@@ -19,6 +19,7 @@ mod flow;
 mod harness;
 mod kills;
 mod memory;
+mod network;
 mod protocol;
 mod rejects;
 mod results;
