@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::access::{S3Access, S3AccessContext};
@@ -18,6 +19,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use crate::bucket_faults::{BucketFault, BucketFaults};
 
 /// The only key id that is accepted.
 pub const ACCESS_KEY: &str = "TESTKEY000EXAMPLE";
@@ -86,6 +89,7 @@ pub struct S3Server {
     root: TempDir,
     accepting: JoinHandle<()>,
     access: Access,
+    faults: BucketFaults,
 }
 
 impl S3Server {
@@ -100,13 +104,17 @@ impl S3Server {
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         service.set_access(access.clone());
         let service = service.build();
+        let faults = BucketFaults::default();
+        let armed = faults.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, armed) = (service.clone(), armed.clone());
                 tokio::spawn(async move {
                     let http = auto::Builder::new(TokioExecutor::new());
+                    let service =
+                        service_fn(move |request| armed.clone().answer(service.clone(), request));
                     // A client that goes away ends its connection with an error.
                     let _ = http.serve_connection(TokioIo::new(socket), service).await;
                 });
@@ -117,12 +125,23 @@ impl S3Server {
             root,
             accepting,
             access,
+            faults,
         }
     }
 
     /// Its URL.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// From now on it has these faults and no others.
+    pub fn set_faults(&self, faults: Vec<BucketFault>) {
+        self.faults.set(faults);
+    }
+
+    /// How often each of its faults hit a call, by its name.
+    pub fn fault_hits(&self) -> Vec<(String, u32)> {
+        self.faults.hits()
     }
 
     /// Where the objects of a bucket are, each a file named by its key.

@@ -26,5 +26,6 @@ mod results;
 mod retries;
 mod states;
 mod storage;
+mod storm;
 mod tokens;
 mod values;
