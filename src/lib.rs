@@ -78,6 +78,7 @@ pub mod coerce;
 mod disk;
 pub mod error;
 pub mod load;
+mod network;
 pub mod object;
 pub mod options;
 pub mod reject;
