@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
+use reqwest::Response;
 use reqwest::header::DATE;
-use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -17,13 +17,10 @@ use serde_json::value::RawValue;
 use super::auth::{Auth, Credentials, OnRotated, Session};
 use super::error::BulkError;
 use super::http::{
-    Call, Clock, Failure, Http, PAGE, Progress, http_date, is_loopback, parse_json, read_body,
-    retry_after,
+    Call, Clock, Failure, Http, PAGE, Policy, Progress, http_date, is_loopback, parse_json,
+    read_body, redirect_target, retry_after,
 };
 use super::usage::{ApiUsage, Counters, Usage};
-
-/// Logins in one attempt of a call: a second one, since a session can be revoked at any time.
-const MAX_LOGINS: usize = 2;
 
 /// A login to one org. Clones share its session and its counters.
 #[derive(Clone)]
@@ -54,7 +51,7 @@ impl Connection {
     ) -> Result<Self, BulkError> {
         let http = Http::new(is_loopback(&credentials.login_url), clock)?;
         let auth = Auth::new(credentials, on_rotated)?;
-        auth.renew(&http, 0).await?;
+        auth.renew(&http, 0, Policy::Start).await?;
         let counters = Arc::new(Counters::default());
         let login = Login {
             http,
@@ -139,7 +136,17 @@ impl Connection {
         &self,
         call: &Call<'_>,
     ) -> Result<T, BulkError> {
-        let once = || async { parse_json(call.action, &self.read_once(call).await?) };
+        self.read_as(call, |body| parse_json(call.action, body))
+            .await
+    }
+
+    /// As [`Connection::read`]. An answer that `understood` takes for none is repeated too.
+    pub(super) async fn read_as<T>(
+        &self,
+        call: &Call<'_>,
+        understood: impl Fn(&[u8]) -> Result<T, BulkError>,
+    ) -> Result<T, BulkError> {
+        let once = || async { understood(&self.read_once(call).await?) };
         self.repeat(call, once).await
     }
 
@@ -165,7 +172,7 @@ impl Connection {
     /// One attempt of a call and its answer. A page is a gateway's: no answer to these calls is one.
     async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
         let mut answer = self.send(call).await?;
-        let body = read_body(call.action, &mut answer).await?;
+        let body = read_body(call.action, self.clock(), &mut answer).await?;
         if body.trim_ascii_start().starts_with(b"<") {
             return Err(BulkError::Unavailable {
                 action: call.action.to_owned(),
@@ -177,34 +184,34 @@ impl Connection {
         Ok(body)
     }
 
-    /// One attempt of a call, with a new login where the session has expired: a successful answer
-    /// whose body is still to be read.
+    /// One attempt of a call, with a new login where the session has expired or the org has moved:
+    /// a successful answer whose body is still to be read.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, BulkError> {
-        let mut session = self.session(0).await?;
-        for _ in 0..=MAX_LOGINS {
-            let mut answer = self.send_with(call, &session).await?;
-            let status = answer.status();
-            if status.is_success() {
+        let mut session = self.session(0, call.policy).await?;
+        let mut renewed = false;
+        loop {
+            let answer = self.send_with(call, &session).await?;
+            if answer.status().is_success() {
                 return Ok(answer);
             }
-            if status == StatusCode::UNAUTHORIZED {
-                session = self.session(session.generation).await?;
-                continue;
+            let error = self.failure(call, answer).await;
+            if renewed || !error.asks_for_login() {
+                return Err(error);
             }
-            let retry_after = retry_after(&answer);
-            // The status says enough where the text does not come.
-            let body = read_body(call.action, &mut answer)
-                .await
-                .unwrap_or_default();
-            return Err(self.error_of(&Failure {
-                action: call.action,
-                status: status.as_u16(),
-                retry_after,
-                body: &body,
-            }));
+            session = self.session(session.generation, call.policy).await?;
+            renewed = true;
         }
-        Err(BulkError::Session {
-            action: call.action.to_owned(),
+    }
+
+    async fn failure(&self, call: &Call<'_>, mut answer: Response) -> BulkError {
+        // The status says enough where the text does not come.
+        let body = read_body(call.action, self.clock(), &mut answer).await;
+        self.error_of(&Failure {
+            action: call.action,
+            status: answer.status().as_u16(),
+            retry_after: retry_after(&answer),
+            target: redirect_target(&answer),
+            body: &body.unwrap_or_default(),
         })
     }
 
@@ -214,13 +221,16 @@ impl Connection {
     }
 
     /// A session newer than generation `seen`.
-    async fn session(&self, seen: u64) -> Result<Arc<Session>, BulkError> {
+    async fn session(&self, seen: u64, policy: Policy) -> Result<Arc<Session>, BulkError> {
         let login = &self.login;
         let before = login.auth.session();
         if let Some(session) = before.filter(|session| session.generation > seen) {
             return Ok(session);
         }
-        let session = login.auth.renew(&login.http, seen).await?;
+        let session = login
+            .auth
+            .renew(&login.http, seen, policy.of_login())
+            .await?;
         let refreshes = session.generation.saturating_sub(1);
         login
             .counters

@@ -15,6 +15,17 @@ struct ApiError {
     message: String,
 }
 
+/// Codes that pass, whatever the status is. Whether the call was done is not known.
+const PASSING: [&str; 7] = [
+    "INTERNAL_SERVER_ERROR",
+    "InternalServerError",
+    "REQUEST_RUNNING_TOO_LONG",
+    "SERVER_UNAVAILABLE",
+    "Timeout",
+    "UNABLE_TO_LOCK_ROW",
+    "UNKNOWN_EXCEPTION",
+];
+
 /// An answer whose status is an error.
 #[derive(Debug)]
 pub(in crate::bulk) struct Failure<'a> {
@@ -24,6 +35,8 @@ pub(in crate::bulk) struct Failure<'a> {
     pub(in crate::bulk) status: u16,
     /// How long Salesforce asks to wait.
     pub(in crate::bulk) retry_after: Option<Duration>,
+    /// Scheme and host that it redirects to.
+    pub(in crate::bulk) target: Option<String>,
     /// Body, whatever it is.
     pub(in crate::bulk) body: &'a [u8],
 }
@@ -38,8 +51,23 @@ impl Failure<'_> {
         let (code, detail) = (clean(&error_code), clean(&message));
         let action = self.action.to_owned();
         let status = self.status;
-        if code == "REQUEST_LIMIT_EXCEEDED" && detail.contains("TotalRequests") {
-            return BulkError::DailyLimit { action, detail };
+        if status == 401 || code == "INVALID_SESSION_ID" {
+            return BulkError::Session { action };
+        }
+        if (300..400).contains(&status) {
+            let target = self.target.clone();
+            return BulkError::Moved {
+                action,
+                status,
+                target,
+            };
+        }
+        if let Some(allocation) = allocation(&code, &detail) {
+            return BulkError::DailyLimit {
+                action,
+                allocation,
+                detail,
+            };
         }
         let retry_after = self.retry_after;
         if matches!(status, 420 | 429) || code == "REQUEST_LIMIT_EXCEEDED" {
@@ -51,7 +79,7 @@ impl Failure<'_> {
             };
         }
         // 501 is for good: a server that does not know the call.
-        if (status >= 500 && status != 501) || status == 408 || code == "SERVER_UNAVAILABLE" {
+        if (status >= 500 && status != 501) || status == 408 || PASSING.contains(&code.as_str()) {
             return BulkError::Unavailable {
                 action,
                 status,
@@ -68,6 +96,20 @@ impl Failure<'_> {
             cure,
             kind,
         }
+    }
+}
+
+/// The daily allocation that is used up, in words and by its name in the list of limits.
+fn allocation(code: &str, detail: &str) -> Option<&'static str> {
+    match code {
+        "REQUEST_LIMIT_EXCEEDED" if detail.contains("TotalRequests") => {
+            Some("API requests of 24 hours (DailyApiRequests)")
+        }
+        "ExceededQuota" | "EXCEEDED_QUOTA" if detail.contains("ApiBatchItems") => {
+            Some("Bulk API batches of 24 hours (DailyBulkApiBatches)")
+        }
+        "ExceededQuota" | "EXCEEDED_QUOTA" => Some("Bulk API jobs or batches of 24 hours"),
+        _ => None,
     }
 }
 
@@ -127,7 +169,7 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
             Config,
             "check the object, the operation and the external ID field of the stream",
         ),
-        "ExceededQuota" | "EXCEEDED_QUOTA" | "LIMIT_EXCEEDED" => (
+        "LIMIT_EXCEEDED" => (
             Transient,
             "an allowance of the org is used up: start again later, with larger jobs or fewer \
              syncs, or ask Salesforce for more",
@@ -146,7 +188,6 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
                 Config,
                 "the object or job is not there: check the API name; jobs are kept for 7 days",
             ),
-            300..400 => (Config, "the instance redirects: check login_url"),
             _ => (
                 System,
                 "this should not happen: please report it with this text",
@@ -164,6 +205,7 @@ mod tests {
             action: "creating a job",
             status,
             retry_after: Some(Duration::from_secs(3)),
+            target: Some("https://acme.my.salesforce.com".to_owned()),
             body: body.as_bytes(),
         }
         .to_error(str::to_owned)
@@ -199,6 +241,11 @@ mod tests {
             shown(400, &list("JSON_PARSER_ERROR", "bad")),
             shown(400, &list("ExceededQuota", "ApiBatchItems Limit exceeded")),
             shown(413, "<html>Request Entity Too Large</html>"),
+            shown(302, ""),
+            shown(
+                400,
+                &list("UNKNOWN_EXCEPTION", "An unexpected error occurred"),
+            ),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
         Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API

@@ -5,6 +5,8 @@ mod job;
 mod list;
 mod multipart;
 mod results;
+mod shape;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod timings;
@@ -36,6 +38,8 @@ struct Jobs {
     open: Mutex<BTreeSet<String>>,
     /// Ids of those that this login is known to have created.
     known: Mutex<BTreeSet<String>>,
+    /// Calls that create jobs, whose answers are not known.
+    unanswered: Mutex<Vec<stage::Unanswered>>,
     timings: Timings,
 }
 
