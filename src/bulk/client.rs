@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::auth::{Credentials, OnRotated};
 use super::connection::Connection;
@@ -60,7 +61,13 @@ impl Client {
     /// The same login with counters of its own: what it uses is counted here and by the login.
     #[must_use]
     pub fn scoped(&self) -> Self {
-        let connection = self.connection.scoped();
+        self.scoped_until(CancellationToken::new())
+    }
+
+    /// As [`Client::scoped`], for a load that is stopped by `stop`: from then on no job is created
+    /// or filled ([`BulkError::Stopped`]), and calls about jobs that are there go on.
+    pub(crate) fn scoped_until(&self, stop: CancellationToken) -> Self {
+        let connection = self.connection.scoped(stop);
         Self {
             ingest: self.ingest.over(&connection),
             connection,
@@ -189,6 +196,12 @@ impl Client {
     /// for a process that stops.
     pub async fn abort_open_jobs(&self) {
         self.ingest.abort_open_jobs().await;
+    }
+
+    /// Waits until no login is on its way. A process that ends in the middle of one may lose the
+    /// refresh token that the login returns, in place of one that is dead by then.
+    pub async fn login_at_rest(&self) {
+        self.connection.login_at_rest().await;
     }
 
     /// The ids of the jobs that were created and neither closed nor aborted.

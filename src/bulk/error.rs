@@ -270,6 +270,12 @@ pub enum BulkError {
         /// Id of the job.
         id: String,
     },
+    /// The load was stopped before the call was sent: nothing of it was done.
+    #[error("{action}: the load was stopped first, so nothing of it was done")]
+    Stopped {
+        /// What was to be done.
+        action: String,
+    },
     /// A chunk that one call cannot load.
     #[error(
         "{operation} of {object}: a chunk of {bytes} bytes does not go into the call that creates \
@@ -379,6 +385,7 @@ impl BulkError {
             | Self::WrongState { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
+            | Self::Stopped { .. }
             | Self::JobGone { .. } => ErrorKind::Transient,
             Self::Answer { .. }
             | Self::UnknownState { .. }
@@ -454,6 +461,10 @@ impl From<BulkError> for Error {
         let converted = match error.job() {
             Some(id) => converted.with_context(Self::JOB, id),
             None => converted,
+        };
+        let converted = match error {
+            BulkError::Stopped { .. } => converted.with_stopped(),
+            _ => converted,
         };
         converted.with_source(error)
     }

@@ -12,7 +12,7 @@ mod wire;
 
 pub(super) use body::{Form, Progress};
 pub use call::API_VERSION;
-pub(super) use call::{Call, Payload, Resource};
+pub(super) use call::{AtStop, Call, Payload, Resource};
 pub(super) use clock::Clock;
 pub(super) use date::{api_date, http_date};
 pub(super) use failure::{Failure, PAGE};

@@ -191,8 +191,10 @@ impl Submission {
 
     /// Spends the pause before the call is sent once more.
     async fn wait(&mut self, error: BulkError) -> Result<(), BulkError> {
-        let clock = self.ingest.connection.clock();
-        self.patience.wait(clock, &self.action, error).await
+        let connection = &self.ingest.connection;
+        connection
+            .wait_before_new(&mut self.patience, &self.action, error)
+            .await
     }
 
     /// Whether the call can have made this job. One that is open was made in another way.

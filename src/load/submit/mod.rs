@@ -8,7 +8,7 @@ mod retry;
 
 use std::sync::Arc;
 
-use crate::bulk::EndedJob;
+use crate::bulk::{BulkError, EndedJob};
 use crate::chunk::Chunk;
 use crate::coerce::Reason;
 use crate::error::Result;
@@ -20,7 +20,7 @@ use super::LoadError;
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
-use super::org::{Reservation, Staging};
+use super::org::{JobInFlight, Reservation, Staging};
 use super::settle::Ends;
 use super::state::Load;
 use deliver::deliver;
@@ -66,12 +66,15 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         rejects,
         cells,
         staging,
+        under_way,
     } = closed;
     let until_closed = UntilClosed {
         rows,
         cells,
         staging,
     };
+    // After a failure, or a panic, no row that waits for these keys may go.
+    let stop = load.stop.clone().drop_guard();
     let mut submission = Submission {
         load,
         rejects,
@@ -96,8 +99,10 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     rejects.sort_unstable_by_key(|row| row.ordinal);
     deliver(&load, rejects, &events).await?;
     drop(settle_permit);
+    stop.disarm();
     // Rows that waited for these keys may go now.
     drop(keys);
+    drop(under_way);
     load.ledger
         .check_rejected(load.plan.options.max_rejected_percent)
 }
@@ -143,20 +148,22 @@ impl Submission {
             attempt,
         } = rows;
         let sent = chunk.sent();
-        let Some(ended) = run(&self.load, chunk, until_closed).await? else {
+        let load = Arc::clone(&self.load);
+        let in_flight = load.org.in_flight().begin(load.id);
+        let Some(ended) = run(&load, chunk, until_closed, &in_flight).await? else {
             return Ok(false);
         };
         let ends = self.ends(&ended, &sent).await?;
-        let load = &self.load;
         let last = attempt == ATTEMPTS;
         let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, last);
         outcomes.check(&sent)?;
-        accept(load, &outcomes.accepted, &merged);
-        warn(load, &ended, &outcomes, attempt);
+        accept(&load, &outcomes.accepted, &merged);
+        drop(in_flight);
+        warn(&load, &ended, &outcomes, attempt);
         if last {
-            without_end(load, &outcomes, &ended.id)?;
+            without_end(&load, &outcomes, &ended.id)?;
         } else {
-            let retries = retries(load, &outcomes, &merged, attempt, self.row_bytes);
+            let retries = retries(&load, &outcomes, &merged, attempt, self.row_bytes);
             if !retries.is_empty() && load.stop.is_cancelled() {
                 return Ok(false);
             }
@@ -242,6 +249,7 @@ async fn run(
     load: &Arc<Load>,
     chunk: Chunk,
     until_closed: Option<UntilClosed>,
+    in_flight: &JobInFlight<'_>,
 ) -> Result<Option<EndedJob>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let admission = load.org.admission();
@@ -254,19 +262,29 @@ async fn run(
     let chunk = Arc::new(chunk);
     let plan = &load.plan;
     let running = if plan.target.fits_one_call(&chunk) {
-        let running =
-            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await?;
-        drop(upload_permit);
-        running
+        let submitted =
+            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await;
+        match submitted {
+            Err(error) if error.is_stopped() => return Ok(None),
+            submitted => submitted?,
+        }
     } else {
-        let staged = load.client.stage(&plan.target, &chunk).await?;
-        drop(upload_permit);
+        let staged = match load.client.stage(&plan.target, &chunk).await {
+            Err(BulkError::Stopped { .. }) => return Ok(None),
+            staged => staged?,
+        };
         if load.stop.is_cancelled() {
-            staged.abort().await?;
+            let id = staged.id().to_owned();
+            if let Err(error) = staged.abort().await {
+                tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
+            }
             return Ok(None);
         }
+        in_flight.is(staged.id());
+        drop(upload_permit);
         staged.close().await?
     };
+    in_flight.is(running.id());
     drop(chunk);
     if let Some(until_closed) = until_closed {
         release(load, until_closed).await?;

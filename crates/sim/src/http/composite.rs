@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::metadata::{self, LAST_MODIFIED};
 use super::{App, body};
 use crate::error::ApiError;
+use crate::faults::Call;
 
 /// Requests in one composite request.
 const MAX_SUBREQUESTS: usize = 25;
@@ -39,7 +40,7 @@ pub(super) async fn batch(
 ) -> Result<Json<Value>, ApiError> {
     let requests = subrequests(body, "batchRequests").await?;
     // The request itself was counted as the first.
-    app.charge(requests.len().saturating_sub(1) as u64)?;
+    app.charge(Call::Other, requests.len().saturating_sub(1) as u64)?;
     let responses: Vec<(u16, Value)> = requests
         .iter()
         .map(|request| subrequest(&app, request, false))
@@ -66,12 +67,16 @@ async fn subrequests(body: Body, key: &str) -> Result<Vec<Value>, ApiError> {
 /// The status and body of a describe inside another request.
 fn subrequest(app: &App, request: &Value, if_modified: bool) -> (u16, Value) {
     let url = request["url"].as_str().unwrap_or_default();
-    if let Some(error) = app.jobs.faults.of_subrequest(url) {
-        return (error.status, error.body());
-    }
     let path = url.split('?').next().unwrap_or_default().trim_matches('/');
     let path = path.strip_prefix("services/data/").unwrap_or(path);
     let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let described = match parts.as_slice() {
+        ["sobjects", name, "describe"] => Some(*name),
+        _ => None,
+    };
+    if let Some(error) = app.jobs.faults.of_subrequest(url, described) {
+        return (error.status, error.body());
+    }
     let body = match parts.as_slice() {
         ["sobjects"] => Some(metadata::described_globally(app)),
         ["sobjects", name, "describe"] => {

@@ -146,7 +146,7 @@ async fn what_is_no_result_file_is_asked_for_again() {
 #[tokio::test]
 async fn a_file_that_never_comes_names_the_job() {
     let error = failed_rows([reply(200, "<html>")]).await.unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"job 750A has ended, but what became of its rows cannot be read, so they may be loaded; look at Setup > Bulk Data Load Jobs before they are sent again: reading failedResults of job 750A: the answer is no result file: it has another header");
     assert_eq!(error.kind(), ErrorKind::Transient);
 }
 
