@@ -2,48 +2,21 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::{self, StreamExt};
 use reqwest::Method;
 
 use super::Ingest;
 use super::info::{JobInfo, JobState, JobTarget};
 use super::job::StagedJob;
+use super::lost::Creation;
 use super::timings::Work;
 use crate::bulk::error::{BulkError, Passing};
-use crate::bulk::http::{Call, Patience, Payload, Policy, api_date, parse_json};
+use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
 use crate::chunk::Chunk;
 use crate::object::RecordId;
 
-/// How much older than its call a job may look: headers name whole seconds.
-const CLOCK_MARGIN: TimeDelta = TimeDelta::minutes(1);
-
 /// Jobs that are aborted at the same time.
 const ABORTS: usize = 8;
-
-/// A call that creates a job, before its answer is known.
-#[derive(Debug, Clone)]
-pub(super) struct Unanswered {
-    /// Number of the call among all of the login.
-    call: u64,
-    object: String,
-    operation: &'static str,
-    /// Salesforce's time before it was sent, less [`CLOCK_MARGIN`].
-    since: DateTime<Utc>,
-}
-
-impl Unanswered {
-    /// Whether the call can have made this job, as the user of this Id. What is not certain is not ours.
-    fn can_have_made(&self, job: &JobInfo, user: &RecordId) -> bool {
-        let by = job.created_by_id.as_deref().and_then(RecordId::parse);
-        let created = job.created_date.as_deref().and_then(api_date);
-        job.object.eq_ignore_ascii_case(&self.object)
-            && job.operation == self.operation
-            && job.state == JobState::Open.as_str()
-            && by.as_ref() == Some(user)
-            && created.is_some_and(|created| created >= self.since)
-    }
-}
 
 impl Ingest {
     /// See [`Client::stage`](crate::bulk::Client::stage).
@@ -99,10 +72,11 @@ impl Ingest {
 
     async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
         // Noted before it is sent: who waits for the answer may be dropped.
-        let call = self.note_unanswered(target);
+        let creations = &self.jobs.creations;
+        let call = creations.sent(target, self.connection.server_time());
         let created = self.try_create(target).await;
         if created.as_ref().map_or_else(BulkError::not_done, |_| true) {
-            self.jobs.unanswered.lock().retain(|one| one.call != call);
+            creations.answered(call);
         }
         created
     }
@@ -119,25 +93,13 @@ impl Ingest {
         Ok(info.id)
     }
 
-    fn note_unanswered(&self, target: &JobTarget) -> u64 {
-        let mut unanswered = self.jobs.unanswered.lock();
-        let call = unanswered.last().map_or(0, |last| last.call + 1);
-        unanswered.push(Unanswered {
-            call,
-            object: target.object.clone(),
-            operation: target.operation.as_str(),
-            since: self.connection.server_time() - CLOCK_MARGIN,
-        });
-        call
-    }
-
     /// See [`Client::abort_open_jobs`](crate::bulk::Client::abort_open_jobs).
     pub(in crate::bulk) async fn abort_open_jobs(&self) {
         // Taken out first: a job is either closed or aborted, by whoever takes it.
         let mut open = std::mem::take(&mut *self.jobs.open.lock());
-        let unanswered = std::mem::take(&mut *self.jobs.unanswered.lock());
-        if !unanswered.is_empty() {
-            match self.made_by(&unanswered).await {
+        let lost = self.jobs.creations.take();
+        if !lost.is_empty() {
+            match self.made_by(&lost).await {
                 Ok(made) => open.extend(made),
                 Err(error) => {
                     tracing::warn!(%error, "whether a lost call left a job open is not known");
@@ -151,7 +113,7 @@ impl Ingest {
     }
 
     /// Ids of the open jobs that calls without an answer have made.
-    async fn made_by(&self, calls: &[Unanswered]) -> Result<Vec<String>, BulkError> {
+    async fn made_by(&self, calls: &[Creation]) -> Result<Vec<String>, BulkError> {
         let user = self.connection.user_id();
         let Some(user) = user.as_deref().and_then(RecordId::parse) else {
             return Ok(Vec::new());
