@@ -3,10 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use object_store::client::{HttpError, HttpErrorKind};
-
 use super::role::RoleError;
 use crate::error::ErrorKind;
+use crate::network::Obstacle;
 
 /// Why a store refused, without the text of its response: S3 repeats the access key in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub enum Cause {
     NoCredentials,
     /// The endpoint does not respond; with the system's words.
     NotReachable(String),
+    /// A proxy, or a certificate that is not trusted, stands before the endpoint; with what to do.
+    Obstacle(String),
     /// A file system refused; with the system's words.
     Files(String),
     /// Anything else; with the code of the response, if it had one.
@@ -39,7 +40,7 @@ impl Cause {
             Self::AccessDenied(_) | Self::NoBucket | Self::WrongRegion | Self::NoCredentials => {
                 ErrorKind::Config
             }
-            Self::NotFound | Self::Files(_) => ErrorKind::Config,
+            Self::NotFound | Self::Files(_) | Self::Obstacle(_) => ErrorKind::Config,
             Self::Role(error) => error.kind(),
             Self::NotReachable(_) | Self::Other(_) => ErrorKind::Transient,
         }
@@ -50,6 +51,13 @@ impl Cause {
         use object_store::Error as Store;
         if let Some(role) = sources(error).find_map(|error| error.downcast_ref::<RoleError>()) {
             return Self::Role(role.clone());
+        }
+        if let Some(obstacle) = obstacle(error) {
+            let reason = obstacle.reason.clone();
+            return match obstacle.lasting {
+                true => Self::Obstacle(reason),
+                false => Self::NotReachable(reason),
+            };
         }
         let text = error.to_string();
         let code = between(&text, "<Code>", "</Code>").map(str::to_owned);
@@ -115,6 +123,7 @@ impl fmt::Display for Cause {
                 f,
                 "not reachable ({reason}); check s3_endpoint, s3_bucket_region and the network"
             ),
+            Self::Obstacle(reason) => f.write_str(reason),
             Self::Files(reason) => write!(f, "{reason}; choose a directory that can be written"),
             Self::Other(code) => write!(
                 f,
@@ -157,6 +166,11 @@ fn io_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Erro
         .last()
 }
 
+/// What stood between this process and the endpoint, if that is the cause.
+fn obstacle<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Obstacle> {
+    sources(error).find_map(|error| error.downcast_ref())
+}
+
 /// An error and what caused it.
 fn sources<'a>(
     error: &'a (dyn StdError + 'static),
@@ -169,9 +183,112 @@ fn sources<'a>(
     })
 }
 
-/// Whether a request was sent and nothing is known of its end.
-pub(super) fn is_lost(error: &object_store::Error) -> bool {
-    sources(error)
-        .filter_map(|source| source.downcast_ref::<HttpError>())
-        .any(|http| !matches!(http.kind(), HttpErrorKind::Connect | HttpErrorKind::Request))
+/// Codes of S3, and parts of such, that pass though their status is that of a client's fault.
+const PASSING_CODES: [&str; 11] = [
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttl",
+    "TooManyRequests",
+    "XAmzContentSHA256Mismatch",
+];
+
+/// Whether the same request may succeed later, with nothing changed: the store is busy or cannot be
+/// reached, or a page of something before it came in place of its response.
+pub(super) fn passes(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    let code = match Cause::of(error) {
+        Cause::Role(error) => return error.kind() == ErrorKind::Transient,
+        Cause::NotReachable(_) => return true,
+        Cause::NoBucket
+        | Cause::WrongRegion
+        | Cause::NoCredentials
+        | Cause::Obstacle(_)
+        | Cause::Files(_) => return false,
+        Cause::AccessDenied(_) | Cause::NotFound | Cause::Other(_) => {
+            between(&text, "<Code>", "</Code>")
+        }
+    };
+    if code.is_some_and(|code| PASSING_CODES.iter().any(|passing| code.contains(passing))) {
+        return true;
+    }
+    match status_and_body(&text) {
+        Some((408 | 420 | 429 | 500 | 502.., _)) => true,
+        Some((501, _)) => false,
+        // S3 says why it refuses; only to a request for the head of an object it says nothing.
+        Some((_, body)) => code.is_none() && !body.trim().is_empty(),
+        None => !matches!(
+            error,
+            object_store::Error::AlreadyExists { .. }
+                | object_store::Error::NotFound { .. }
+                | object_store::Error::Precondition { .. }
+                | object_store::Error::NotImplemented { .. }
+                | object_store::Error::NotSupported { .. }
+                | object_store::Error::InvalidPath { .. }
+        ),
+    }
+}
+
+/// Whether the store says that the credentials of a session have expired.
+pub(super) fn has_expired(error: &object_store::Error) -> bool {
+    matches!(Cause::of(error), Cause::AccessDenied(Some(code))
+        if ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].contains(&code.as_str()))
+}
+
+/// Of a response that was refused, as object_store words it.
+fn status_and_body(text: &str) -> Option<(u16, &str)> {
+    let (_, response) = text.split_once("status code: ")?;
+    let status = response.get(..3)?.parse().ok()?;
+    let body = response.split_once(": ").map_or("", |(_, body)| body);
+    Some((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: &str, body: &str) -> object_store::Error {
+        let source = format!(
+            "Error performing PUT http://s3/b/k in 1ms - Server returned non-2xx status code: \
+             {status}: {body}"
+        );
+        object_store::Error::Generic {
+            store: "S3",
+            source: source.into(),
+        }
+    }
+
+    #[test]
+    fn what_passes() {
+        let code = |code: &str| format!("<Error><Code>{code}</Code></Error>");
+        for (status, body) in [
+            ("503 Service Unavailable", code("SlowDown")),
+            ("500 Internal Server Error", String::new()),
+            ("429 Too Many Requests", String::new()),
+            ("400 Bad Request", code("RequestTimeout")),
+            ("409 Conflict", code("ConditionalRequestConflict")),
+            ("400 Bad Request", code("KMS.ThrottlingException")),
+            ("403 Forbidden", "<html>a proxy</html>".to_owned()),
+        ] {
+            assert!(passes(&refused(status, &body)), "{status} {body}");
+        }
+        for (status, body) in [
+            ("403 Forbidden", code("AccessDenied")),
+            ("403 Forbidden", String::new()),
+            ("404 Not Found", code("NoSuchBucket")),
+            ("404 Not Found", code("NoSuchKey")),
+            ("404 Not Found", String::new()),
+            ("400 Bad Request", code("KMS.DisabledException")),
+            ("501 Not Implemented", code("NotImplemented")),
+        ] {
+            assert!(!passes(&refused(status, &body)), "{status} {body}");
+        }
+        let expired = refused("400 Bad Request", &code("ExpiredToken"));
+        assert!(has_expired(&expired) && !passes(&expired));
+    }
 }

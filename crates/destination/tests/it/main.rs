@@ -10,6 +10,7 @@
 
 mod alike;
 mod check;
+mod data;
 mod discover;
 mod durability;
 mod errors;
@@ -18,11 +19,13 @@ mod flow;
 mod harness;
 mod kills;
 mod memory;
+mod network;
 mod protocol;
 mod rejects;
 mod results;
 mod retries;
 mod states;
 mod storage;
+mod storm;
 mod tokens;
 mod values;
