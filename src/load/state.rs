@@ -1,7 +1,9 @@
 //! What the tasks of a running load work with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Client;
@@ -33,6 +35,15 @@ impl Load {
             plan,
             ledger: Ledger::new(),
             stop,
+        }
+    }
+
+    /// Waits as long as this is to be here; false if the load was stopped.
+    pub(super) async fn pause(&self, length: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = sleep(self.org.options().waits.scaled(length)) => true,
         }
     }
 }
