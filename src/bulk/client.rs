@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::auth::{Credentials, OnRotated};
 use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, Limits, Organization};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization};
 use super::usage::Usage;
 use crate::chunk::Chunk;
+use crate::options::Waits;
 
 /// A login to one org. Clones share its session and its counters.
 ///
@@ -30,7 +32,10 @@ pub struct Client {
 pub struct ClientBuilder {
     credentials: Credentials,
     on_rotated: Option<OnRotated>,
-    clock: Clock,
+    waits: Waits,
+    /// Pauses are noted, not spent.
+    #[cfg(test)]
+    recorded: bool,
 }
 
 impl Client {
@@ -47,14 +52,22 @@ impl Client {
         ClientBuilder {
             credentials,
             on_rotated: None,
-            clock: Clock::default(),
+            waits: Waits::default(),
+            #[cfg(test)]
+            recorded: false,
         }
     }
 
     /// The same login with counters of its own: what it uses is counted here and by the login.
     #[must_use]
     pub fn scoped(&self) -> Self {
-        let connection = self.connection.scoped();
+        self.scoped_until(CancellationToken::new())
+    }
+
+    /// As [`Client::scoped`], for a load that is stopped by `stop`: from then on no job is created
+    /// or filled ([`BulkError::Stopped`]), and calls about jobs that are there go on.
+    pub(crate) fn scoped_until(&self, stop: CancellationToken) -> Self {
+        let connection = self.connection.scoped(stop);
         Self {
             ingest: self.ingest.over(&connection),
             connection,
@@ -114,6 +127,29 @@ impl Client {
         org::organization(&self.connection).await
     }
 
+    /// The records whose key is one of `keys`, in no order: none, one or several of each. Keys are
+    /// compared as Salesforce does, often without regard to case. It takes a call for about 6,000
+    /// bytes of keys, and is as patient as a call of a job in flight.
+    ///
+    /// What is found was there when Salesforce looked. What is not found may be there all the same:
+    /// the user may not see it, or it is still to be committed.
+    ///
+    /// # Errors
+    /// [`BulkError::NoApiName`] if the object or the field is none; [`BulkError::Refused`] if the
+    /// user may not read the field, or it cannot be filtered by; any of a call's.
+    pub async fn records_by_key(
+        &self,
+        by: KeyedBy<'_>,
+        keys: &[String],
+    ) -> Result<Vec<KeyedRecord>, BulkError> {
+        org::records_by_key(&self.connection, by, keys).await
+    }
+
+    /// Id of the user who is logged in, if the login said it.
+    pub fn user_id(&self) -> Option<String> {
+        self.connection.user_id()
+    }
+
     /// Creates a job and uploads the chunk into it, without closing it.
     ///
     /// Retryable errors are retried at most four times. A job takes one upload: if it is not known
@@ -162,6 +198,12 @@ impl Client {
         self.ingest.abort_open_jobs().await;
     }
 
+    /// Waits until no login is on its way. A process that ends in the middle of one may lose the
+    /// refresh token that the login returns, in place of one that is dead by then.
+    pub async fn login_at_rest(&self) {
+        self.connection.login_at_rest().await;
+    }
+
     /// The ids of the jobs that were created and neither closed nor aborted.
     #[cfg(test)]
     pub(super) fn open_jobs(&self) -> Vec<String> {
@@ -188,10 +230,32 @@ impl ClientBuilder {
         self
     }
 
-    #[cfg(test)]
-    pub(super) fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+    /// Sets how long is waited for what passes by itself.
+    #[must_use]
+    pub fn waits(mut self, waits: Waits) -> Self {
+        self.waits = waits;
         self
+    }
+
+    /// Notes pauses and spends none.
+    #[cfg(test)]
+    pub(super) fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
+    #[cfg(test)]
+    fn clock(&self) -> Clock {
+        if self.recorded {
+            Clock::recorded(self.waits)
+        } else {
+            Clock::new(self.waits)
+        }
+    }
+
+    #[cfg(not(test))]
+    fn clock(&self) -> Clock {
+        Clock::new(self.waits)
     }
 
     /// Logs in.
@@ -201,7 +265,8 @@ impl ClientBuilder {
     /// [`BulkError::Instance`] are the configuration's; [`BulkError::Network`] and
     /// [`BulkError::Unavailable`] after five retries.
     pub async fn connect(self) -> Result<Client, BulkError> {
-        let connection = Connection::open(self.credentials, self.on_rotated, self.clock).await?;
+        let clock = self.clock();
+        let connection = Connection::open(self.credentials, self.on_rotated, clock).await?;
         Ok(Client {
             ingest: Ingest::new(&connection),
             connection,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -13,12 +13,13 @@ use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 use super::auth::{Auth, Credentials, OnRotated, Session};
 use super::error::BulkError;
 use super::http::{
-    Call, Clock, Failure, Http, PAGE, Progress, http_date, is_loopback, parse_json, read_body,
-    retry_after,
+    AtStop, Call, Clock, Failure, Http, PAGE, Progress, http_date, is_loopback, parse_json,
+    read_body, retry_after,
 };
 use super::usage::{ApiUsage, Counters, Usage};
 
@@ -30,6 +31,8 @@ const MAX_LOGINS: usize = 2;
 pub(super) struct Connection {
     login: Arc<Login>,
     counters: Arc<Counters>,
+    /// From now on nothing is made: calls about jobs that are there go on.
+    stop: CancellationToken,
 }
 
 struct Login {
@@ -54,26 +57,59 @@ impl Connection {
     ) -> Result<Self, BulkError> {
         let http = Http::new(is_loopback(&credentials.login_url), clock)?;
         let auth = Auth::new(credentials, on_rotated)?;
-        auth.renew(&http, 0).await?;
         let counters = Arc::new(Counters::default());
-        let login = Login {
+        let login = Arc::new(Login {
             http,
             auth,
             counters: Arc::clone(&counters),
             org: Mutex::default(),
             server_time: Mutex::default(),
-        };
+        });
+        renew(&login, 0).await?;
         Ok(Self {
-            login: Arc::new(login),
+            login,
             counters,
+            stop: CancellationToken::new(),
         })
     }
 
-    /// The same login with counters of its own: what it uses is counted here and by the login.
-    pub(super) fn scoped(&self) -> Self {
+    /// The same login with counters of its own: what it uses is counted here and by the login. It
+    /// makes no job once `stop` is cancelled.
+    pub(super) fn scoped(&self, stop: CancellationToken) -> Self {
         Self {
             login: Arc::clone(&self.login),
             counters: Arc::default(),
+            stop,
+        }
+    }
+
+    /// Waits until no login is on its way: what is cut off then may be a new refresh token.
+    pub(super) async fn login_at_rest(&self) {
+        self.login.auth.at_rest().await;
+    }
+
+    /// Spends a pause before a call that makes or fills a job.
+    ///
+    /// # Errors
+    /// [`BulkError::Stopped`] as soon as the load is stopped.
+    pub(super) async fn pause_before_new(
+        &self,
+        action: &str,
+        length: Duration,
+    ) -> Result<(), BulkError> {
+        let pause = self.clock().pause(length);
+        self.unless_stopped(action, async { Ok(pause.await) }).await
+    }
+
+    async fn unless_stopped<T>(
+        &self,
+        action: &str,
+        wanted: impl Future<Output = Result<T, BulkError>>,
+    ) -> Result<T, BulkError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(BulkError::Stopped { action: action.to_owned() }),
+            done = wanted => done,
         }
     }
 
@@ -180,7 +216,7 @@ impl Connection {
     /// One attempt of a call, with a new login where the session has expired: a successful answer
     /// whose body is still to be read.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, BulkError> {
-        let mut session = self.session(0).await?;
+        let mut session = self.session_for(call, 0).await?;
         for _ in 0..=MAX_LOGINS {
             let mut answer = self.send_with(call, &session).await?;
             let status = answer.status();
@@ -188,7 +224,7 @@ impl Connection {
                 return Ok(answer);
             }
             if status == StatusCode::UNAUTHORIZED {
-                session = self.session(session.generation).await?;
+                session = self.session_for(call, session.generation).await?;
                 continue;
             }
             let retry_after = retry_after(&answer);
@@ -213,6 +249,16 @@ impl Connection {
         failure.to_error(|text| self.login.auth.clean(text))
     }
 
+    /// A session newer than generation `seen`, unless a stop means that the call is not sent.
+    async fn session_for(&self, call: &Call<'_>, seen: u64) -> Result<Arc<Session>, BulkError> {
+        match call.at_stop() {
+            AtStop::GoesOn => self.session(seen).await,
+            AtStop::NotBegun | AtStop::Cut => {
+                self.unless_stopped(call.action, self.session(seen)).await
+            }
+        }
+    }
+
     /// A session newer than generation `seen`.
     async fn session(&self, seen: u64) -> Result<Arc<Session>, BulkError> {
         let login = &self.login;
@@ -220,7 +266,7 @@ impl Connection {
         if let Some(session) = before.filter(|session| session.generation > seen) {
             return Ok(session);
         }
-        let session = login.auth.renew(&login.http, seen).await?;
+        let session = renew(login, seen).await?;
         let refreshes = session.generation.saturating_sub(1);
         login
             .counters
@@ -237,7 +283,11 @@ impl Connection {
         let progress = Progress::default();
         let http = &self.login.http;
         let bearer = Some(&session.bearer);
-        let answer = http.send(call, &session.instance, bearer, &progress).await;
+        let sending = http.send(call, &session.instance, bearer, &progress);
+        let answer = match call.at_stop() {
+            AtStop::Cut => self.unless_stopped(call.action, sending).await,
+            AtStop::GoesOn | AtStop::NotBegun => sending.await,
+        };
         for counters in self.counters() {
             counters
                 .uploaded_bytes
@@ -253,6 +303,17 @@ impl Connection {
         }
         Ok(answer)
     }
+}
+
+/// Logs in by a task of its own: a caller that goes away must not take a new refresh token along.
+async fn renew(login: &Arc<Login>, seen: u64) -> Result<Arc<Session>, BulkError> {
+    let login = Arc::clone(login);
+    let renewing = tokio::spawn(async move { login.auth.renew(&login.http, seen).await });
+    renewing.await.unwrap_or_else(|error| {
+        Err(BulkError::Setup {
+            reason: format!("the login ended without a result: {error}"),
+        })
+    })
 }
 
 impl fmt::Debug for Connection {

@@ -200,6 +200,12 @@ pub enum BulkError {
         /// Id of the job.
         id: String,
     },
+    /// The load was stopped before the call was sent: nothing of it was done.
+    #[error("{action}: the load was stopped first, so nothing of it was done")]
+    Stopped {
+        /// What was to be done.
+        action: String,
+    },
     /// A chunk that one call cannot load.
     #[error(
         "{operation} of {object}: a chunk of {bytes} bytes does not go into the call that creates \
@@ -212,6 +218,12 @@ pub enum BulkError {
         operation: &'static str,
         /// Size of the CSV.
         bytes: u64,
+    },
+    /// A name that a query cannot hold.
+    #[error("{name:?} is no API name of an object or a field: it has letters, digits and _ only")]
+    NoApiName {
+        /// The name as given.
+        name: String,
     },
     /// A result file does not parse.
     #[error("{action}: the file cannot be read as CSV: {reason}")]
@@ -284,6 +296,7 @@ impl BulkError {
             | Self::WrongState { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
+            | Self::Stopped { .. }
             | Self::JobGone { .. } => ErrorKind::Transient,
             Self::Answer { .. }
             | Self::UnknownState { .. }
@@ -291,6 +304,7 @@ impl BulkError {
             | Self::Spool { .. }
             | Self::Serialize { .. }
             | Self::NotSmall { .. }
+            | Self::NoApiName { .. }
             | Self::Setup { .. } => ErrorKind::System,
         }
     }
@@ -372,6 +386,10 @@ impl From<BulkError> for Error {
         let converted = match error.job() {
             Some(id) => converted.with_context(Self::JOB, id),
             None => converted,
+        };
+        let converted = match error {
+            BulkError::Stopped { .. } => converted.with_stopped(),
+            _ => converted,
         };
         converted.with_source(error)
     }

@@ -39,5 +39,5 @@ pub use ingest::{
     Candidate, EndedJob, JobState, JobTarget, MULTIPART_CHARS, NotMade, ResultStream, RunningJob,
     Search, StagedJob, Submitted, Unanswered,
 };
-pub use org::{COMPOSITE_REQUESTS, Described, Limit, Limits, Organization};
+pub use org::{COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization};
 pub use usage::{ApiUsage, Usage};

@@ -10,7 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-use super::http::Clock;
 use super::{BulkError, Client, Credentials, JobTarget};
 use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
@@ -259,18 +258,12 @@ async fn read_head(stream: &mut TcpStream) -> Option<(Seen, usize)> {
 
 /// Logs in without spending pauses.
 pub(crate) async fn connect(credentials: Credentials) -> Result<Client, BulkError> {
-    Client::builder(credentials)
-        .clock(Clock::Recorded(Mutex::default()))
-        .connect()
-        .await
+    Client::builder(credentials).recorded().connect().await
 }
 
 /// The pauses that the client would have made.
 pub(crate) fn pauses(client: &Client) -> Vec<Duration> {
-    match client.clock() {
-        Clock::Recorded(pauses) => pauses.lock().clone(),
-        Clock::Real => Vec::new(),
-    }
+    client.clock().pauses()
 }
 
 pub(crate) fn target() -> JobTarget {

@@ -1,5 +1,7 @@
 //! Why a load stopped.
 
+use tokio::task::JoinError;
+
 use crate::error::{Error, ErrorKind};
 
 use super::org::RowsError;
@@ -37,8 +39,19 @@ pub enum LoadError {
         similar: String,
     },
     /// The feed was dropped or the load was stopped before its end.
-    #[error("the load was stopped before its end; what became durable until then was told")]
+    #[error(
+        "the load was stopped before its end; checkpoints that were durable by then were acknowledged"
+    )]
     Stopped,
+    /// The time that jobs in flight have after a stop is over, and some have not ended.
+    #[error(
+        "the load was stopped, and jobs were still in flight at the end of stop_grace: {jobs}. They \
+         go on, so their rows may be loaded; rows before the last durable checkpoint are safe"
+    )]
+    StillRunning {
+        /// Ids of the jobs.
+        jobs: String,
+    },
     /// Salesforce left rows unprocessed each time they were sent.
     #[error(
         "Salesforce left {rows} rows unprocessed in each of {attempts} jobs (the last was {job}: \
@@ -140,9 +153,12 @@ pub enum LoadError {
     /// Arrow could not build a batch.
     #[error("a batch of rows could not be built: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// A task of the load panicked.
-    #[error("a task of the load panicked; please report this: {0}")]
-    Panicked(#[from] tokio::task::JoinError),
+    /// A task of the load panicked. The text of the panic is on stderr: it may hold values.
+    #[error(
+        "a part of the load failed by a defect ({0}); please report it with the lines on stderr. Rows \
+         before the last durable checkpoint are safe"
+    )]
+    Panicked(&'static str),
     /// Rows read and rows ended do not agree.
     #[error(
         "{read} rows were read, but {accepted} accepted, {merged} merged and {rejected} rejected: rows \
@@ -170,6 +186,7 @@ impl LoadError {
             | Self::JobRefused { .. }
             | Self::TooManyRejected { .. } => ErrorKind::Config,
             Self::Stopped
+            | Self::StillRunning { .. }
             | Self::Unprocessed { .. }
             | Self::Quota { .. }
             | Self::Indeterminate { .. }
@@ -182,11 +199,21 @@ impl LoadError {
     }
 }
 
+impl From<JoinError> for LoadError {
+    fn from(error: JoinError) -> Self {
+        Self::Panicked(if error.is_panic() {
+            "a task panicked"
+        } else {
+            "a task was cut off"
+        })
+    }
+}
+
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
         let mut outer = Self::new(error.kind(), error.to_string());
         match &error {
-            LoadError::Stopped => outer = outer.with_stopped(),
+            LoadError::Stopped | LoadError::StillRunning { .. } => outer = outer.with_stopped(),
             LoadError::Unprocessed { job, attempts, .. }
             | LoadError::NoResult { job, attempts, .. } => {
                 outer = outer

@@ -261,7 +261,11 @@ impl Feed {
         self.unless_stopped(slot).await
     }
 
-    async fn unless_stopped<T>(&self, wanted: impl Future<Output = Result<T>>) -> Result<T> {
+    /// What is `wanted`, unless the load ends first.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        wanted: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(LoadError::Stopped.into()),

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt};
-use tokio_util::sync::CancellationToken;
 
 use crate::bulk::JobTarget;
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
-use crate::object::{Header, Operation};
+use crate::object::{Header, ObjectSchema, Operation, RelatedObjects};
 use crate::options::{LoadOptions, ValueOptions};
 
 use super::event::{self, Event, Events};
@@ -102,11 +101,13 @@ impl LoaderBuilder {
                 "a loader needs an object: call object() before build()",
             ));
         }
-        let client = self.org.client();
-        let object = describe::object(client, &self.object).await?;
-        let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let related = Header::related(&columns, &object, &self.operation);
-        let related = describe::related(client, &related).await?;
+        let stop = self.org.stopping().clone();
+        let describes = describes(&self.org, &self.object, &schema, &self.operation);
+        let (object, related) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(LoadError::Stopped.into()),
+            described = describes => described?,
+        };
         let options = self.options;
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
@@ -133,6 +134,20 @@ impl LoaderBuilder {
             plan: Arc::new(plan),
         })
     }
+}
+
+/// The describe of an object, and of those that its relationship columns point to.
+async fn describes(
+    org: &Org,
+    object: &str,
+    schema: &SchemaRef,
+    operation: &Operation,
+) -> Result<(ObjectSchema, RelatedObjects)> {
+    let object = describe::object(org.client(), object).await?;
+    let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let related = Header::related(&columns, &object, operation);
+    let related = describe::related(org.client(), &related).await?;
+    Ok((object, related))
 }
 
 /// Loads rows of one schema into one object by one operation.
@@ -174,7 +189,7 @@ impl Loader {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(&self) -> (Feed, Events) {
-        let stop = CancellationToken::new();
+        let stop = self.org.stopping().child_token();
         let (sender, events) = event::channel();
         let schema = Arc::clone(&self.schema);
         let (feed, messages) = Feed::new(self.org.clone(), schema, stop.clone());
@@ -207,7 +222,11 @@ impl Loader {
         let (mut feed, mut events) = self.start();
         let feeding = async move {
             let mut batches = std::pin::pin!(batches);
-            while let Some(batch) = batches.next().await {
+            // A stream that pauses must not hold a load that has ended.
+            while let Some(batch) = feed
+                .unless_stopped(async { Ok(batches.next().await) })
+                .await?
+            {
                 feed.send(batch.map_err(Into::into)?).await?;
             }
             feed.finish().await

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 use super::LoadError;
 use super::event::{Event, EventSender};
@@ -13,16 +14,25 @@ use super::intake::Intake;
 use super::report::LoadReport;
 use super::state::Load;
 
-/// A load from its first row to its last event.
+/// A load from its first row to its last event, which comes even if a part of it panics.
 pub(super) async fn run(
     load: Arc<Load>,
     messages: mpsc::Receiver<FeedMessage>,
     events: EventSender,
 ) {
+    let stop = load.stop.clone();
+    let running = tokio::spawn(to_its_end(load, messages, events.clone()));
+    if let Err(panicked) = running.await {
+        stop.cancel();
+        let _ = events.send(Err(LoadError::from(panicked).into())).await;
+    }
+}
+
+async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, events: EventSender) {
     let acknowledging = tokio::spawn(acknowledge(Arc::clone(&load), events.clone()));
-    let outcome = match Intake::new(Arc::clone(&load), events.clone()) {
-        Ok(intake) => intake.run(messages).await,
-        Err(error) => Err(error),
+    let outcome = tokio::select! {
+        outcome = take_in(&load, messages, &events) => outcome,
+        () = end_of_grace(&load) => Err(cut_off(&load)),
     };
     if outcome.is_err() {
         load.stop.cancel();
@@ -46,16 +56,44 @@ pub(super) async fn run(
     let _ = events.send(last).await;
 }
 
+/// Takes rows until each has its end.
+async fn take_in(
+    load: &Arc<Load>,
+    messages: mpsc::Receiver<FeedMessage>,
+    events: &EventSender,
+) -> Result<()> {
+    let intake = Intake::new(Arc::clone(load), events.clone())?;
+    intake.run(messages).await
+}
+
+/// Waits for the end of the time that jobs in flight have after a stop of the org.
+async fn end_of_grace(load: &Load) {
+    load.org.stopping().cancelled().await;
+    sleep(load.org.options().waits.grace_of_jobs()).await;
+}
+
+/// What a load that is cut off says: which of its jobs go on.
+fn cut_off(load: &Load) -> Error {
+    let left = load.org.in_flight().leave(load.id);
+    if left.is_empty() {
+        return LoadError::Stopped.into();
+    }
+    let jobs = left.join(", ");
+    LoadError::StillRunning { jobs }.into()
+}
+
 /// Acknowledges checkpoints as they become due, in order.
 async fn acknowledge(load: Arc<Load>, events: EventSender) {
+    // A load whose checkpoints nobody acknowledges any more is to end.
+    let stop = load.stop.clone().drop_guard();
     while let Some(due) = load.ledger.next_due().await {
         let event = Event::Durable {
             checkpoint: due.id,
             counts: due.counts,
         };
         if events.send(Ok(event)).await.is_err() {
-            load.stop.cancel();
             return;
         }
     }
+    stop.disarm();
 }

@@ -11,6 +11,7 @@ use crate::bulk::Client;
 use super::Org;
 use super::keys::Keys;
 use super::ledger::Ledger;
+use super::org::LoadId;
 use super::plan::Plan;
 
 /// The parts of a running load, one for each concern.
@@ -18,19 +19,22 @@ use super::plan::Plan;
 pub(super) struct Load {
     /// What all loads share.
     pub(super) org: Org,
+    pub(super) id: LoadId,
     /// Counts the calls of this load beside those of the org.
     pub(super) client: Client,
     pub(super) plan: Arc<Plan>,
     pub(super) ledger: Ledger,
     pub(super) keys: Keys,
+    /// From now on nothing new is begun; jobs in flight come to their end.
     pub(super) stop: CancellationToken,
 }
 
 impl Load {
     pub(super) fn new(org: &Org, plan: Arc<Plan>, stop: CancellationToken) -> Self {
         Self {
-            client: org.client().scoped(),
+            client: org.client().scoped_until(stop.clone()),
             keys: Keys::new(org.budget()),
+            id: org.in_flight().new_load(),
             org: org.clone(),
             plan,
             ledger: Ledger::new(),

@@ -86,6 +86,13 @@ impl Waits {
         length.saturating_mul(self.wait_permille) / 1_000
     }
 
+    /// How long after a stop jobs in flight are waited for. What is left of the grace then is for
+    /// what was found out until then: checkpoints, errors, aborts.
+    pub(crate) fn grace_of_jobs(&self) -> Duration {
+        const REST: Duration = Duration::from_secs(3);
+        self.stop_grace - (self.stop_grace / 4).min(REST)
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         const DAY: u64 = 24 * 3600;
         let limit = self.limit_wait.unwrap_or_default();
@@ -124,6 +131,18 @@ mod tests {
         let waits = Waits::default().with_job_timeout(Duration::from_secs(59));
         let error = waits.validate().unwrap_err().to_string();
         assert!(error.starts_with("job_timeout_seconds is 59"), "{error}");
+    }
+
+    #[test]
+    fn some_of_the_grace_is_kept_for_the_end() {
+        let of = |seconds| {
+            let waits = Waits::default().with_stop_grace(Duration::from_secs(seconds));
+            waits.grace_of_jobs().as_millis()
+        };
+        assert_eq!(
+            [of(0), of(2), of(20), of(3600)],
+            [0, 1_500, 17_000, 3_597_000]
+        );
     }
 
     #[test]

@@ -8,13 +8,9 @@
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
-//! use salesforce_sim::{Action, Fault, Sim, SimOptions};
+//! use salesforce_sim::{Action, Call, Fault, Sim, SimOptions};
 //!
-//! let lost_close = Fault {
-//!     method: Some("PATCH".to_owned()),
-//!     path: Some("*/jobs/ingest/*".to_owned()),
-//!     ..Fault::new(Action::Lose {})
-//! };
+//! let lost_close = Fault { calls: vec![Call::Close], ..Fault::new(Action::Lose {}) };
 //! let sim = Sim::start(SimOptions { faults: vec![lost_close], ..SimOptions::default() }).await?;
 //! println!("log in at {}", sim.url());
 //! # Ok(())
@@ -25,8 +21,8 @@
 //!
 //! # The tour
 //! * [`SimOptions`]: how the org behaves. [`Sim`]: a running simulator.
-//! * [`Fault`]: what goes wrong, which requests or jobs it hits, and how often. [`Action`]: all
-//!   kinds of faults.
+//! * [`Fault`]: what goes wrong, which requests ([`Call`]) or jobs it hits, and how often.
+//!   [`Action`]: all kinds of faults.
 //! * [`describe`]: the describe response of an object of the embedded org, without a server.
 //! * [`cli`]: the command line of the binary `salesforce-sim`.
 //!
@@ -44,7 +40,8 @@
 //! | `GET /sim/objects/{object}/rows?offset=&limit=` | the records, 1,000 unless `limit` says otherwise |
 //! | `GET /sim/objects/{object}/deleted` | the records in the recycle bin |
 //! | `GET /sim/objects/{object}/column/{field}` | one field of all records, a JSON value per line |
-//! | `POST /sim/faults`, `DELETE /sim/faults` | adds a list of [`Fault`]s, or removes all |
+//! | `GET /sim/faults` | the [`Fault`]s, and how many matches and hits each had |
+//! | `POST /sim/faults`, `DELETE /sim/faults` | adds a list of faults, or removes all |
 //! | `GET /sim/options`, `POST /sim/options` | shows [`SimOptions`], or changes the keys given |
 //! | `POST /sim/hold` `{"hold":true}` | closed jobs wait until `{"hold":false}` |
 //! | `POST /sim/reset` | forgets jobs, records, faults and counters |
@@ -64,7 +61,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use faults::{Action, Case, Chosen, Fault, Order, ResultFile};
+pub use faults::{Action, Call, Case, Chosen, Fault, Order, ResultFile};
 pub use options::SimOptions;
 pub use org::describe;
 pub use server::Sim;

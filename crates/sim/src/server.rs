@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::SimOptions;
-use crate::http::{self, App, Connection};
+use crate::http::{self, App, Connection, Door};
 
 /// A running simulator. It stops when dropped.
 #[derive(Debug)]
@@ -24,8 +24,9 @@ impl Sim {
     /// # Errors
     /// If the address cannot be bound, or the org's file cannot be read.
     pub async fn start(options: SimOptions) -> io::Result<Sim> {
-        let (listener, address) = http::bind(options.listen).await?;
-        let app = Arc::new(App::new(options, format!("http://{address}"))?);
+        let door = Door::default();
+        let (listener, address) = http::bind(options.listen, &door).await?;
+        let app = Arc::new(App::new(options, format!("http://{address}"), door)?);
         let (stop, mut stopped) = watch::channel(false);
         let service = http::router(app).into_make_service_with_connect_info::<Connection>();
         let server = tokio::spawn(async move {

@@ -94,6 +94,11 @@ impl Auth {
         self.rotated.lock().clone()
     }
 
+    /// Waits until nobody logs in.
+    pub(in crate::bulk) async fn at_rest(&self) {
+        drop(self.login.lock().await);
+    }
+
     /// A session newer than generation `seen`: one login for all who ask at the same time. A
     /// refusal is final, and later callers get it without another login.
     ///

@@ -24,6 +24,17 @@ pub(in crate::bulk) struct Call<'a> {
     pub(in crate::bulk) policy: Policy,
 }
 
+/// What a stop of the load does to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bulk) enum AtStop {
+    /// It is about a job that is there: it goes on.
+    GoesOn,
+    /// It makes a job: it is not sent any more, but once it is sent, its answer is waited for.
+    NotBegun,
+    /// It fills a job that will not be closed: it is cut.
+    Cut,
+}
+
 /// What is asked for at a host.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bulk) enum Resource<'a> {
@@ -84,6 +95,18 @@ impl<'a> Call<'a> {
             query: &[],
             payload,
             policy: Policy::ONCE,
+        }
+    }
+
+    /// What a stop of the load does to it.
+    pub(in crate::bulk) fn at_stop(&self) -> AtStop {
+        match (self.payload, self.resource) {
+            (Payload::Csv(_), _) => AtStop::Cut,
+            (Payload::Form(_), _) => AtStop::NotBegun,
+            (_, Resource::Api(["jobs", "ingest"])) if self.method == Method::POST => {
+                AtStop::NotBegun
+            }
+            _ => AtStop::GoesOn,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod body;
 mod call;
+mod date;
 mod failure;
 mod host;
 mod retry;
@@ -10,10 +11,11 @@ mod wire;
 
 pub(super) use body::{Form, Progress};
 pub use call::API_VERSION;
-pub(super) use call::{Call, Payload, Resource};
+pub(super) use call::{AtStop, Call, Payload, Resource};
+pub(super) use date::{api_date, http_date};
 pub(super) use failure::{Failure, PAGE};
 pub(super) use host::{check_instance, check_login, is_loopback};
-pub(super) use retry::{Clock, Pauses, Policy, http_date, poll_pause};
+pub(super) use retry::{Clock, Pauses, Policy, poll_pause};
 pub(super) use wire::{parse_json, read_body, receive, retry_after};
 
 use std::future::Future;

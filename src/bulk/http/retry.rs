@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use super::date::http_date;
 use crate::bulk::error::BulkError;
+use crate::options::Waits;
 
 /// Longest pause that a `Retry-After` can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
@@ -131,34 +133,48 @@ pub(super) fn parse_retry_after(
     (http_date(text)? - now).to_std().ok()
 }
 
-/// Reads a time in the form of headers: `Sun, 01 Mar 2026 12:01:30 GMT`.
-pub(in crate::bulk) fn http_date(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
-    let time = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
-    Some(time.to_utc())
-}
-
-/// Where pauses are spent: in tokio's time, or in a list that a test reads.
+/// How long is waited, and where pauses are spent: in tokio's time, or in a list that a test reads.
 #[derive(Debug, Default)]
-pub(in crate::bulk) enum Clock {
-    /// Real pauses.
-    #[default]
-    Real,
-    /// No pause is spent, each is noted.
+pub(in crate::bulk) struct Clock {
+    waits: Waits,
+    /// Where it is there, no pause is spent, and each is noted.
     #[cfg(test)]
-    Recorded(parking_lot::Mutex<Vec<Duration>>),
+    recorded: Option<parking_lot::Mutex<Vec<Duration>>>,
 }
 
 impl Clock {
-    /// Waits.
-    pub(in crate::bulk) async fn pause(&self, length: Duration) {
-        match self {
-            Self::Real => tokio::time::sleep(length).await,
-            #[cfg(test)]
-            Self::Recorded(pauses) => {
-                pauses.lock().push(length);
-                tokio::task::yield_now().await;
-            }
+    /// Real pauses.
+    pub(in crate::bulk) fn new(waits: Waits) -> Self {
+        Self {
+            waits,
+            ..Self::default()
         }
+    }
+
+    /// Notes pauses and spends none.
+    #[cfg(test)]
+    pub(in crate::bulk) fn recorded(waits: Waits) -> Self {
+        Self {
+            waits,
+            recorded: Some(parking_lot::Mutex::default()),
+        }
+    }
+
+    /// The pauses that were noted.
+    #[cfg(test)]
+    pub(in crate::bulk) fn pauses(&self) -> Vec<Duration> {
+        let recorded = self.recorded.as_ref();
+        recorded.map_or_else(Vec::new, |pauses| pauses.lock().clone())
+    }
+
+    /// Waits, in the scale of the waits.
+    pub(in crate::bulk) async fn pause(&self, length: Duration) {
+        #[cfg(test)]
+        if let Some(pauses) = &self.recorded {
+            pauses.lock().push(length);
+            return tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(self.waits.scaled(length)).await;
     }
 }
 

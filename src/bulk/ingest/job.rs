@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 
 use super::Ingest;
@@ -10,7 +11,7 @@ use super::info::{JobInfo, JobState, JobTarget};
 use super::results::{self, ResultStream};
 use super::timings::Work;
 use crate::bulk::error::BulkError;
-use crate::bulk::http::{Call, Payload, Policy, parse_json, poll_pause};
+use crate::bulk::http::{Call, Payload, Policy, api_date, parse_json, poll_pause};
 use crate::chunk::Chunk;
 
 /// How long a closed job may still be shown as open, before this is an error.
@@ -52,6 +53,10 @@ pub struct EndedJob {
     pub failed: Option<u64>,
     /// Why the job as a whole failed: `Code : text`.
     pub message: Option<String>,
+    /// When it was created, by Salesforce's clock.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Id of the user who created it: the one who created its records.
+    pub created_by: Option<String>,
     /// Time that Salesforce took in all, in milliseconds.
     pub total_processing_ms: Option<u64>,
     /// Of it, the time in triggers and other Apex code, in milliseconds.
@@ -89,7 +94,13 @@ impl Ingest {
             };
             let pause_ms = pause.as_millis();
             tracing::warn!(object = target.object, %error, pause_ms, "upload failed, repeating");
-            self.connection.clock().pause(pause).await;
+            let waited = self.connection.pause_before_new("uploading rows", pause);
+            if let Err(stopped) = waited.await {
+                if let Some(id) = open.take() {
+                    self.abort_quietly(&id).await;
+                }
+                return Err(stopped);
+            }
         }
     }
 
@@ -366,6 +377,8 @@ impl EndedJob {
             processed: info.number_records_processed,
             failed: info.number_records_failed,
             message: info.error_message,
+            created_at: info.created_date.as_deref().and_then(api_date),
+            created_by: info.created_by_id.or_else(|| ingest.connection.user_id()),
             total_processing_ms: info.total_processing_time,
             apex_processing_ms: info.apex_processing_time,
         }

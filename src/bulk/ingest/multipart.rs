@@ -19,7 +19,7 @@ use super::Ingest;
 use super::info::{JobInfo, JobState, JobTarget};
 use super::job::{EndedJob, RunningJob};
 use crate::bulk::error::BulkError;
-use crate::bulk::http::{Call, Form, Pauses, Payload, Policy, parse_json};
+use crate::bulk::http::{Call, Form, Pauses, Payload, Policy, api_date, parse_json};
 use crate::chunk::Chunk;
 use crate::object::RecordId;
 
@@ -188,19 +188,20 @@ impl Submission {
 
     /// Spends the pause before the call is sent once more.
     async fn wait(&mut self, error: BulkError) -> Result<(), BulkError> {
-        let object = &self.target.object;
-        let clock = self.ingest.connection.clock();
-        let retry = self.pauses.wait(clock, error, |error, pause_ms| {
-            tracing::warn!(object, %error, pause_ms, "no job was created, repeating");
-        });
-        retry.await
+        let Some(pause) = self.pauses.after(&error) else {
+            return Err(error);
+        };
+        let (object, pause_ms) = (&self.target.object, pause.as_millis());
+        tracing::warn!(object, %error, pause_ms, "no job was created, repeating");
+        let connection = &self.ingest.connection;
+        connection.pause_before_new(&self.action, pause).await
     }
 
     /// Whether the call can have made this job. One that is open was made in another way.
     fn can_have_made(&self, job: &JobInfo) -> bool {
         let user = self.ingest.connection.user_id();
         let by_us = can_be_one_record(user.as_deref(), job.created_by_id.as_deref());
-        let created = job.created_date.as_deref().and_then(parse_date);
+        let created = job.created_date.as_deref().and_then(api_date);
         job.object.eq_ignore_ascii_case(&self.target.object)
             && job.operation == self.target.operation.as_str()
             && job.state != JobState::Open.as_str()
@@ -318,12 +319,6 @@ fn can_be_one_record(one: Option<&str>, other: Option<&str>) -> bool {
         (Some(one), Some(other)) => one == other,
         _ => true,
     }
-}
-
-/// Reads `2024-09-10T13:57:50.000+0000`.
-fn parse_date(text: &str) -> Option<DateTime<Utc>> {
-    let date = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z").ok()?;
-    Some(date.to_utc())
 }
 
 impl fmt::Debug for Submission {

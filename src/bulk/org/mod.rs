@@ -1,8 +1,9 @@
-//! What the org says of itself: its kind, its allowances, its objects.
+//! What the org says of itself: its kind, its allowances, its objects, and records found by a key.
 
 mod describes;
 mod limits;
 mod organization;
+mod query;
 #[cfg(test)]
 mod tests;
 
@@ -12,3 +13,5 @@ pub(super) use limits::limits;
 pub use limits::{Limit, Limits};
 pub use organization::Organization;
 pub(super) use organization::organization;
+pub(super) use query::records_by_key;
+pub use query::{KeyedBy, KeyedRecord};

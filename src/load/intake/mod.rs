@@ -3,10 +3,12 @@
 mod lane;
 mod ready;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanBufferBuilder, RecordBatch};
 use arrow::buffer::BooleanBuffer;
+use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
@@ -68,7 +70,10 @@ impl Intake {
     /// Takes rows until the feed ends, then waits for every job. After an error nothing new is
     /// submitted, but jobs in flight still come to their end.
     pub(super) async fn run(mut self, messages: mpsc::Receiver<FeedMessage>) -> Result<()> {
-        let mut outcome = self.take(messages).await;
+        // Jobs in flight come to their end even if taking rows panics.
+        let taken = AssertUnwindSafe(self.take(messages)).catch_unwind().await;
+        let mut outcome =
+            taken.unwrap_or_else(|_| Err(LoadError::Panicked("taking rows in panicked").into()));
         if outcome.is_err() {
             self.load.stop.cancel();
         }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod budget;
+mod in_flight;
 mod read_at;
 mod rows;
 mod signal;
@@ -9,6 +10,7 @@ mod signal;
 pub(super) use admission::{OpenChunk, Staging};
 pub(super) use budget::Budget;
 pub use budget::Reservation;
+pub(super) use in_flight::{JobInFlight, LoadId};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
 
@@ -16,12 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
 use crate::error::{Error, Result};
 use crate::options::OrgOptions;
 
 use admission::Admission;
+use in_flight::InFlight;
 
 /// A Salesforce org to load into: the session, the job slots, the memory budget.
 ///
@@ -37,6 +41,8 @@ struct Inner {
     options: OrgOptions,
     admission: Arc<Admission>,
     runtime: Arc<RuntimeEnv>,
+    stop: CancellationToken,
+    in_flight: InFlight,
     jobs: AtomicU64,
     batches: AtomicU64,
 }
@@ -49,7 +55,8 @@ impl Org {
     /// transient one if it cannot be reached.
     pub async fn connect(credentials: Credentials, options: OrgOptions) -> Result<Self> {
         options.validate()?;
-        let client = Client::connect(credentials).await?;
+        let client = Client::builder(credentials).waits(options.waits);
+        let client = client.connect().await?;
         Self::new(client, options)
     }
 
@@ -68,6 +75,8 @@ impl Org {
             options,
             admission: Arc::new(admission),
             runtime,
+            stop: CancellationToken::new(),
+            in_flight: InFlight::default(),
             jobs: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         };
@@ -100,6 +109,36 @@ impl Org {
     /// Bytes that the loads have reserved of the memory budget now.
     pub fn reserved_bytes(&self) -> usize {
         self.budget().used()
+    }
+
+    /// Stops all loads, for a process that ends: from now on no job is created, uploads are cut and
+    /// their jobs aborted, and nothing is waited for but jobs in flight. These have
+    /// [`Waits::stop_grace`](crate::options::Waits::stop_grace) to come to their end, less a part of
+    /// it (a quarter, at most 3 seconds) that is kept for the checkpoints and errors of the loads.
+    /// Loads that are started later stop at once.
+    pub fn stop(&self) {
+        self.inner.stop.cancel();
+    }
+
+    /// Whether [`Org::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.inner.stop.is_cancelled()
+    }
+
+    /// The jobs that are closed and whose rows have no end yet, by their Ids, and those that the end
+    /// of the grace left so. Their rows may be in Salesforce, now or later.
+    pub fn jobs_in_flight(&self) -> Vec<String> {
+        self.inner.in_flight.ids()
+    }
+
+    /// Cancelled by [`Org::stop`].
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.inner.stop
+    }
+
+    /// The jobs in flight of all loads.
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.inner.in_flight
     }
 
     pub(super) fn job_ended(&self, batches: u64) {

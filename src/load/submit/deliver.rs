@@ -16,7 +16,7 @@ use crate::load::org::Reservation;
 use crate::load::plan::Rejects;
 use crate::load::state::Load;
 use crate::reject::{self, RejectedRow};
-use crate::rows::RowSet;
+use crate::rows::{MergedRow, RowSet};
 
 /// Memory that a reason takes beside its message.
 const REASON_BYTES: usize = size_of::<Reason>() + 64;
@@ -88,6 +88,28 @@ impl Rejected {
         });
         self.memory.resize(bytes.sum());
     }
+}
+
+/// Rows that a job refused, and with them those that were merged into them.
+pub(super) fn refused(
+    rejected: Vec<(u64, Arc<Reason>)>,
+    merged: &[MergedRow],
+    job_id: &str,
+) -> impl Iterator<Item = RejectedRow> {
+    let job_id: Arc<str> = job_id.into();
+    let parts: Vec<(u64, Arc<Reason>)> = merged
+        .iter()
+        .filter_map(|MergedRow { row, into }| {
+            let found = rejected.binary_search_by_key(into, |(ordinal, _)| *ordinal);
+            Some((*row, Arc::clone(&rejected[found.ok()?].1)))
+        })
+        .collect();
+    let all = rejected.into_iter().chain(parts);
+    all.map(move |(ordinal, reason)| RejectedRow {
+        ordinal,
+        reason,
+        job_id: Some(Arc::clone(&job_id)),
+    })
 }
 
 /// Hands rejected rows on with the columns they came with, then counts them as ended. They ascend.

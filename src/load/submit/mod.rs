@@ -1,41 +1,33 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
 mod deliver;
+mod ended;
 mod judge;
 mod outcomes;
 mod resolve;
 mod retry;
+mod run;
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::bulk::{EndedJob, JobState};
+use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
-use crate::coerce::Reason;
 use crate::error::Result;
-use crate::options::BATCH_RECORDS;
-use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
-use super::LoadError;
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
-use super::org::{Reservation, Staging};
-use super::settle::{Blame, JobFault};
+use super::settle::JobFault;
 use super::state::Load;
-use deliver::Rejected;
+use deliver::{Rejected, refused};
+use ended::Job;
 use judge::{SettlePermit, Verdict, judge};
 use outcomes::RowOutcomes;
 use retry::{Attempt, Rebuilt, Retry, rebuild, retries};
-
-/// What a chunk keeps until its job is closed.
-struct UntilClosed {
-    rows: RowSet,
-    cells: Reservation,
-    staging: Staging,
-}
+use run::{UntilClosed, run};
 
 /// Rows of one job: those that are sent, and those that were merged into one of them.
 struct JobRows {
@@ -83,6 +75,8 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         cells,
         staging,
     };
+    // After a failure, or a panic, no row that waits for these keys may go.
+    let stop = load.stop.clone().drop_guard();
     let mut submission = Submission {
         rejected: Rejected::new(&load, rejects, events),
         load,
@@ -106,6 +100,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         ..
     } = submission;
     drop(settle_permit);
+    stop.disarm();
     // Rows that waited for these keys may go now.
     drop(keys);
     load.ledger
@@ -170,14 +165,16 @@ impl Submission {
             attempt,
         } = rows;
         let sent = chunk.sent();
-        let Some(ended) = run(&self.load, chunk, until_closed).await? else {
+        let load = Arc::clone(&self.load);
+        let in_flight = load.org.in_flight().begin(load.id);
+        let Some(ended) = run(&load, chunk, until_closed, &in_flight).await? else {
             return Ok(Sent::Stopped);
         };
-        let job = Job::of(&self.load, &ended);
+        let job = Job::of(&load, &ended);
         if job.fault == JobFault::Quota {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
-        let ends = match judge(&self.load, ended, job.fault, &sent).await? {
+        let ends = match judge(&load, ended, job.fault, &sent).await? {
             Verdict::Stopped => return Ok(Sent::Stopped),
             Verdict::Refused => return Err(job.refused()),
             Verdict::Ends(ends, permit) => {
@@ -185,13 +182,20 @@ impl Submission {
                 ends
             }
         };
-        let load = &self.load;
         let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, attempt);
         outcomes.check(&sent)?;
-        accept(load, &outcomes.accepted, &merged);
-        warn(load, &job, &outcomes, attempt);
-        without_end(load, &outcomes, &job, attempt)?;
-        let retries = retries(load, &outcomes, &merged, attempt, job.fault, self.row_bytes);
+        accept(&load, &outcomes.accepted, &merged);
+        drop(in_flight);
+        job.warn(&outcomes, attempt);
+        job.check_ends(&outcomes, attempt)?;
+        let retries = retries(
+            &load,
+            &outcomes,
+            &merged,
+            attempt,
+            job.fault,
+            self.row_bytes,
+        );
         if !retries.is_empty() && load.stop.is_cancelled() {
             return Ok(Sent::Stopped);
         }
@@ -211,201 +215,8 @@ impl Submission {
                 return Ok(());
             }
         }
-        Err(LoadError::Quota {
-            job: job.id.clone(),
-            allocation: allocation(job.message()),
-            message: job.message().to_owned(),
-            processed: ended.processed.unwrap_or(0).min(sent),
-            rows: sent,
-        }
-        .into())
+        Err(job.quota(ended, sent))
     }
-}
-
-/// What is to be said of a job that ended.
-struct Job {
-    id: String,
-    fault: JobFault,
-    message: Option<String>,
-}
-
-impl Job {
-    fn of(load: &Load, ended: &EndedJob) -> Self {
-        let message = ended.message.clone();
-        let message = message.filter(|_| ended.state != JobState::JobComplete);
-        let columns = load.plan.coercion.cells_schema().fields().iter();
-        let columns: Vec<String> = columns.map(|field| field.name().clone()).collect();
-        Self {
-            id: ended.id.clone(),
-            fault: JobFault::of(message.as_deref(), &columns),
-            message,
-        }
-    }
-
-    /// Why it failed, in the words of Salesforce.
-    fn message(&self) -> &str {
-        let message = self.message.as_deref().map(str::trim);
-        message
-            .filter(|text| !text.is_empty())
-            .unwrap_or("Salesforce gave no reason")
-    }
-
-    fn refused(&self) -> crate::error::Error {
-        LoadError::JobRefused {
-            job: self.id.clone(),
-            message: self.message().to_owned(),
-            cure: match self.fault {
-                JobFault::Refused(Blame::Setting) => {
-                    "check the object, the operation and the permissions of the integration user"
-                }
-                _ => {
-                    "correct the columns of the stream, or the integration user's access to these \
-                     fields"
-                }
-            },
-        }
-        .into()
-    }
-}
-
-/// The allocation of the day that a message is about.
-fn allocation(message: &str) -> &'static str {
-    let message = message.to_ascii_lowercase();
-    if message.contains("batch") {
-        "batches of jobs (15,000 in 24 hours, shared by all users)"
-    } else if message.contains("job") {
-        "jobs"
-    } else {
-        "bulk loads"
-    }
-}
-
-/// Rows that a job refused, and with them those that were merged into them.
-fn refused(
-    rejected: Vec<(u64, Arc<Reason>)>,
-    merged: &[MergedRow],
-    job_id: &str,
-) -> impl Iterator<Item = RejectedRow> {
-    let job_id: Arc<str> = job_id.into();
-    let parts: Vec<(u64, Arc<Reason>)> = merged
-        .iter()
-        .filter_map(|MergedRow { row, into }| {
-            let found = rejected.binary_search_by_key(into, |(ordinal, _)| *ordinal);
-            Some((*row, Arc::clone(&rejected[found.ok()?].1)))
-        })
-        .collect();
-    let all = rejected.into_iter().chain(parts);
-    all.map(move |(ordinal, reason)| RejectedRow {
-        ordinal,
-        reason,
-        job_id: Some(Arc::clone(&job_id)),
-    })
-}
-
-fn warn(load: &Load, job: &Job, outcomes: &RowOutcomes, attempt: Attempt) {
-    let unprocessed = outcomes.unprocessed() + outcomes.unknown.len();
-    let passing = outcomes.retryable();
-    if unprocessed + passing > 0 {
-        tracing::warn!(
-            stream = %load.plan.name, job = %job.id, attempt = attempt.number, unprocessed, passing,
-            message = job.message.as_deref().unwrap_or_default(),
-            "rows stayed unprocessed, or were refused for a reason that may pass"
-        );
-    }
-}
-
-/// Fails if rows have no end after their last attempt, or if it is unknown and they must not be sent
-/// again.
-fn without_end(load: &Load, outcomes: &RowOutcomes, job: &Job, attempt: Attempt) -> Result<()> {
-    let (unprocessed, unknown) = (outcomes.unprocessed(), outcomes.unknown.len());
-    let id = job.id.clone();
-    let object = load.plan.target.object.clone();
-    if unknown > 0 && load.plan.coercion.key().is_none() {
-        return Err(LoadError::Indeterminate {
-            job: id,
-            object,
-            rows: unknown,
-        }
-        .into());
-    }
-    if !attempt.is_last() || job.fault == JobFault::Quota {
-        return Ok(());
-    }
-    if unprocessed > 0 {
-        return Err(LoadError::Unprocessed {
-            rows: unprocessed,
-            attempts: attempt.number,
-            job: id,
-            message: job.message().to_owned(),
-        }
-        .into());
-    }
-    if unknown > 0 {
-        return Err(LoadError::NoResult {
-            job: id,
-            object,
-            rows: unknown,
-            attempts: attempt.number,
-        }
-        .into());
-    }
-    Ok(())
-}
-
-/// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
-/// nothing of it was processed.
-async fn run(
-    load: &Arc<Load>,
-    chunk: Chunk,
-    until_closed: Option<UntilClosed>,
-) -> Result<Option<EndedJob>> {
-    let (rows, bytes) = (chunk.rows(), chunk.bytes());
-    let admission = load.org.admission();
-    let Some(job_permit) = admission.job_slot(&load.stop).await else {
-        return Ok(None);
-    };
-    let Some(upload_permit) = admission.upload_slot(&load.stop).await else {
-        return Ok(None);
-    };
-    let chunk = Arc::new(chunk);
-    let plan = &load.plan;
-    let running = if plan.target.fits_one_call(&chunk) {
-        let running =
-            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await?;
-        drop(upload_permit);
-        running
-    } else {
-        let staged = load.client.stage(&plan.target, &chunk).await?;
-        drop(upload_permit);
-        if load.stop.is_cancelled() {
-            staged.abort().await?;
-            return Ok(None);
-        }
-        staged.close().await?
-    };
-    drop(chunk);
-    if let Some(until_closed) = until_closed {
-        release(load, until_closed).await?;
-    }
-    let ended = running.finished().await?;
-    drop(job_permit);
-    let batches = rows.div_ceil(BATCH_RECORDS);
-    load.org.job_ended(batches);
-    load.ledger.job_ended(batches, bytes);
-    Ok(Some(ended))
-}
-
-/// The job of a chunk is closed: its cells go, and its source rows may be packed.
-async fn release(load: &Arc<Load>, until_closed: UntilClosed) -> Result<()> {
-    load.ledger.rows().close(&until_closed.rows);
-    drop(until_closed.cells);
-    if load.org.budget().is_tight() {
-        let load = Arc::clone(load);
-        let packed = tokio::task::spawn_blocking(move || load.ledger.rows().pack());
-        packed.await.map_err(LoadError::from)??;
-    }
-    drop(until_closed.staging);
-    Ok(())
 }
 
 /// These rows are in Salesforce, and with them those that were merged into them.

@@ -16,6 +16,7 @@ use arrow_salesforce::error::Result;
 pub(super) async fn connect(config: &Config, output: &Arc<Output>) -> Result<Client> {
     let (text, output) = (config.text.clone(), Arc::clone(output));
     let client = Client::builder(config.credentials.clone())
+        .waits(config.org.waits)
         .on_rotated_refresh_token(Arc::new(move |token| {
             let printed = text
                 .with_refresh_token(token)

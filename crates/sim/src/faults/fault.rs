@@ -2,22 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
+
 /// A fault: what it hits, how often, and what it does.
 ///
-/// As JSON: `{"method":"PATCH","path":"*/jobs/ingest/*","skip":1,"times":1,"do":{"lose":{}}}`.
-/// Only `do` is required.
+/// As JSON: `{"calls":["close"],"skip":1,"times":1,"do":{"lose":{}}}`. Only `do` is required.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
+    /// A name, by which its counters are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The calls that it hits; any when empty.
+    #[serde(default)]
+    pub calls: Vec<Call>,
     /// The HTTP method; any when absent.
     #[serde(default)]
     pub method: Option<String>,
     /// The path and query of the request, where `*` stands for any text; any when absent.
     #[serde(default)]
     pub path: Option<String>,
-    /// For faults of jobs: the object's name; any when absent.
+    /// The name of the object that a request or job is about; any when absent.
     #[serde(default)]
     pub object: Option<String>,
+    /// The Id of the job that a request is about; any when absent.
+    #[serde(default)]
+    pub job: Option<String>,
     /// How many matches pass untouched before the first hit.
     #[serde(default)]
     pub skip: u32,
@@ -27,6 +37,16 @@ pub struct Fault {
     /// The share of matches, 0 to 1, that is hit, drawn from the simulator's seed.
     #[serde(default = "always")]
     pub chance: f64,
+    /// Milliseconds from when it is set, during which it hits nothing.
+    #[serde(default)]
+    pub after_ms: u64,
+    /// Milliseconds from its first hit, after which it hits nothing more; no end when absent.
+    #[serde(default)]
+    pub for_ms: Option<u64>,
+    /// For faults that answer a request: the work is done first, and the fault answers in place
+    /// of it.
+    #[serde(default)]
+    pub after_work: bool,
     /// What happens.
     #[serde(rename = "do")]
     pub action: Action,
@@ -36,12 +56,18 @@ impl Fault {
     /// A fault that hits the first request, or the first job, that `action` can hit.
     pub fn new(action: Action) -> Fault {
         Fault {
+            name: None,
+            calls: Vec::new(),
             method: None,
             path: None,
             object: None,
+            job: None,
             skip: 0,
             times: once(),
             chance: always(),
+            after_ms: 0,
+            for_ms: None,
+            after_work: false,
             action,
         }
     }
@@ -70,6 +96,24 @@ pub enum Action {
         #[serde(default)]
         retry_after: Option<u64>,
     },
+    /// Returns a page of HTML of several lines, with commas in them.
+    Page {
+        /// HTTP status; 200 when absent.
+        #[serde(default = "ok")]
+        code: u16,
+        /// `Retry-After` in seconds.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// Redirects.
+    Redirect {
+        /// HTTP status; 302 when absent.
+        #[serde(default = "found")]
+        code: u16,
+        /// `Location`; a page of another host when absent.
+        #[serde(default)]
+        location: Option<String>,
+    },
     /// Returns an error of the REST API without doing the work. With a path, also for a describe
     /// inside a composite request.
     ApiError {
@@ -95,6 +139,26 @@ pub enum Action {
     Close {},
     /// Does the work, then closes the connection without a response.
     Lose {},
+    /// Does the work, then closes the connection within the body of the response; before the
+    /// response, if it has no body.
+    CutBody {},
+    /// Does the work, and returns the first part of the response's body as if it were all.
+    Truncate {
+        /// How much of the body, from 0 to 1; half when absent.
+        #[serde(default = "half")]
+        share: f64,
+    },
+    /// Never answers: closes the connection after some time, without doing the work.
+    Hang {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Refuses all connections for some time, and closes that of the request, without doing the
+    /// work.
+    Refuse {
+        /// Milliseconds.
+        ms: u64,
+    },
     /// Waits before doing the work.
     Delay {
         /// Milliseconds.
@@ -275,6 +339,18 @@ pub struct Chosen {
     pub share: f64,
 }
 
+fn ok() -> u16 {
+    200
+}
+
+fn found() -> u16 {
+    302
+}
+
+fn half() -> f64 {
+    0.5
+}
+
 fn bad_request() -> u16 {
     400
 }
@@ -295,8 +371,14 @@ impl Action {
             Action::Status { .. }
                 | Action::ApiError { .. }
                 | Action::OauthError { .. }
+                | Action::Page { .. }
+                | Action::Redirect { .. }
                 | Action::Close {}
                 | Action::Lose {}
+                | Action::CutBody {}
+                | Action::Truncate { .. }
+                | Action::Hang { .. }
+                | Action::Refuse { .. }
                 | Action::Delay { .. }
                 | Action::ExpireTokens {}
         )

@@ -1,16 +1,22 @@
 //! Faults: what goes wrong on purpose, and how often.
 
+mod call;
 mod fault;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 
 use crate::error::ApiError;
 
+pub use call::Call;
+pub(crate) use call::{Asked, Content};
 pub use fault::{Action, Case, Chosen, Fault, Order, ResultFile};
+pub(crate) use verdict::{Answer, Status, Verdict};
 
 /// The faults of a simulator.
 #[derive(Debug)]
@@ -26,39 +32,30 @@ struct Inner {
 #[derive(Debug)]
 struct Armed {
     fault: Fault,
+    set: Instant,
+    /// When it hit for the first time.
+    first: Option<Instant>,
     seen: u32,
     hit: u32,
 }
 
-/// What happens to one request. Where several responses are set, the first in this order is sent.
-#[derive(Debug, Default)]
-pub(crate) struct Verdict {
-    pub(crate) delay: Duration,
-    /// All sessions end.
-    pub(crate) expire_tokens: bool,
-    /// The connection is closed before the work.
-    pub(crate) close: bool,
-    /// The connection is closed after the work.
-    pub(crate) lose: bool,
-    pub(crate) oauth_error: Option<OauthError>,
-    pub(crate) status: Option<Status>,
-    pub(crate) error: Option<ApiError>,
-}
-
-/// An error of the token endpoint.
-#[derive(Debug)]
-pub(crate) struct OauthError {
-    pub(crate) error: String,
-    pub(crate) description: String,
-}
-
-/// A response without the work.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Status {
-    pub(crate) code: u16,
-    pub(crate) body: Option<String>,
-    /// Seconds.
-    pub(crate) retry_after: Option<u64>,
+impl Armed {
+    /// Whether it can hit now.
+    fn is_live(&self) -> bool {
+        let Fault {
+            times,
+            after_ms,
+            for_ms,
+            ..
+        } = self.fault;
+        let is_over = |first: Instant, ms: u64| first.elapsed() >= Duration::from_millis(ms);
+        (times == 0 || self.hit < times)
+            && is_over(self.set, after_ms)
+            && !self
+                .first
+                .zip(for_ms)
+                .is_some_and(|(first, ms)| is_over(first, ms))
+    }
 }
 
 impl Faults {
@@ -72,8 +69,11 @@ impl Faults {
     }
 
     pub(crate) fn add(&self, faults: &[Fault]) {
+        let set = Instant::now();
         self.0.lock().armed.extend(faults.iter().map(|fault| Armed {
             fault: fault.clone(),
+            set,
+            first: None,
             seen: 0,
             hit: 0,
         }));
@@ -83,97 +83,99 @@ impl Faults {
         self.0.lock().armed.clear();
     }
 
+    /// All faults, each with the number of its matches and hits.
+    pub(crate) fn inspected(&self) -> Value {
+        let armed = &self.0.lock().armed;
+        armed
+            .iter()
+            .map(|armed| json!({"fault": armed.fault, "seen": armed.seen, "hit": armed.hit}))
+            .collect()
+    }
+
     /// What happens to a request.
-    pub(crate) fn of_request(&self, method: &str, path: &str) -> Verdict {
-        let for_tokens = path.starts_with("/services/oauth2/token");
+    pub(crate) fn of_request(&self, asked: &Asked) -> Verdict {
         let hits = self.hits(|fault| {
             let can_hit = match fault.action {
-                Action::OauthError { .. } => for_tokens,
+                Action::OauthError { .. } => asked.call == Call::Token,
                 _ => !fault.action.hits_jobs(),
             };
-            can_hit
-                && is_or_any(fault.method.as_deref(), method)
-                && fault
-                    .path
-                    .as_deref()
-                    .is_none_or(|pattern| matches_pattern(pattern, path))
+            can_hit && matches_request(fault, asked)
         });
         let mut verdict = Verdict::default();
-        for action in hits {
-            verdict.add(action);
+        for (action, after_work) in hits {
+            verdict.add(action, after_work);
         }
         verdict
     }
 
-    /// The error of a describe inside another request, by faults that name its path.
-    pub(crate) fn of_subrequest(&self, path: &str) -> Option<ApiError> {
+    /// The error of a describe inside another request, by faults that name it or its path.
+    pub(crate) fn of_subrequest(&self, path: &str, object: Option<&str>) -> Option<ApiError> {
+        let asked = Asked {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            call: if object.is_some() {
+                Call::Describe
+            } else {
+                Call::Other
+            },
+            job: None,
+            object: object.map(str::to_owned),
+        };
         let hits = self.hits(|fault| {
-            let pattern = fault.path.as_deref();
-            matches!(fault.action, Action::ApiError { .. })
-                && pattern.is_some_and(|pattern| matches_pattern(pattern, path))
+            let is_named = fault.path.is_some() || fault.calls.contains(&Call::Describe);
+            is_named
+                && matches!(fault.action, Action::ApiError { .. })
+                && matches_request(fault, &asked)
         });
-        let mut verdict = Verdict::default();
-        // The first of them counts.
-        hits.into_iter()
-            .rev()
-            .for_each(|action| verdict.add(action));
-        verdict.error
-    }
-
-    /// What happens to a job of an object.
-    pub(crate) fn of_job(&self, object: &str) -> Vec<Action> {
-        self.hits(|fault| fault.action.hits_jobs() && is_or_any(fault.object.as_deref(), object))
-    }
-
-    /// The actions of the faults that match and hit now.
-    fn hits(&self, matches: impl Fn(&Fault) -> bool) -> Vec<Action> {
-        let Inner { armed, random } = &mut *self.0.lock();
-        let mut actions = Vec::new();
-        for Armed { fault, seen, hit } in armed {
-            if !matches(fault) || (fault.times > 0 && *hit >= fault.times) {
-                continue;
-            }
-            *seen += 1;
-            if *seen > fault.skip && (fault.chance >= 1.0 || random.f64() < fault.chance) {
-                *hit += 1;
-                actions.push(fault.action.clone());
-            }
-        }
-        actions
-    }
-}
-
-impl Verdict {
-    fn add(&mut self, action: Action) {
-        match action {
-            Action::Status {
-                code,
-                body,
-                retry_after,
-            } => {
-                self.status = Some(Status {
-                    code,
-                    body,
-                    retry_after,
-                });
-            }
+        hits.into_iter().find_map(|(action, _)| match action {
             Action::ApiError {
                 status,
                 code,
                 message,
-            } => self.error = Some(ApiError::new(status, &code, &message)),
-            Action::OauthError { error, description } => {
-                self.oauth_error = Some(OauthError { error, description });
+            } => Some(ApiError::new(status, &code, &message)),
+            _ => None,
+        })
+    }
+
+    /// What happens to a job of an object.
+    pub(crate) fn of_job(&self, object: &str) -> Vec<Action> {
+        let hits = self
+            .hits(|fault| fault.action.hits_jobs() && is_or_any(fault.object.as_deref(), object));
+        hits.into_iter().map(|(action, _)| action).collect()
+    }
+
+    /// The faults that match and hit now: what each does, and whether after the work.
+    fn hits(&self, matches: impl Fn(&Fault) -> bool) -> Vec<(Action, bool)> {
+        let Inner { armed, random } = &mut *self.0.lock();
+        let mut hits = Vec::new();
+        for armed in armed {
+            if !matches(&armed.fault) || !armed.is_live() {
+                continue;
             }
-            Action::Close {} => self.close = true,
-            Action::Lose {} => self.lose = true,
-            Action::Delay { ms } => self.delay += Duration::from_millis(ms),
-            Action::ExpireTokens {} => self.expire_tokens = true,
-            _ => {}
+            armed.seen += 1;
+            let Fault { skip, chance, .. } = armed.fault;
+            if armed.seen > skip && (chance >= 1.0 || random.f64() < chance) {
+                armed.hit += 1;
+                armed.first.get_or_insert_with(Instant::now);
+                hits.push((armed.fault.action.clone(), armed.fault.after_work));
+            }
         }
+        hits
     }
 }
 
+/// Whether a request is one that a fault hits.
+fn matches_request(fault: &Fault, asked: &Asked) -> bool {
+    let pattern = fault.path.as_deref();
+    let is_about = |wanted: &Option<String>, found: &Option<String>| {
+        wanted.is_none() || is_or_any(wanted.as_deref(), found.as_deref().unwrap_or_default())
+    };
+    (fault.calls.is_empty() || fault.calls.contains(&asked.call))
+        && is_or_any(fault.method.as_deref(), &asked.method)
+        && pattern.is_none_or(|pattern| matches_pattern(pattern, &asked.path))
+        && is_about(&fault.object, &asked.object)
+        && is_about(&fault.job, &asked.job)
+}
 /// Whether a name is the one that a fault has, in any letter case, or the fault has none.
 fn is_or_any(known: Option<&str>, name: &str) -> bool {
     known.is_none_or(|known| known.eq_ignore_ascii_case(name))

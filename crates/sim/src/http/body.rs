@@ -4,8 +4,10 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::faults::Content;
 
 /// The longest JSON or multipart body in bytes.
 const MAX_BYTES: usize = 1 << 20;
@@ -27,6 +29,23 @@ pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(broken()),
     }
+}
+
+/// What decides of a body which call it belongs to, and the object that it names.
+pub(super) fn content(content_type: &str, body: &[u8]) -> (Content, Option<String>) {
+    let parts = multipart(content_type, body);
+    let has_data = parts.is_some();
+    let json: Value = match parts {
+        Some((job, _)) => serde_json::from_str(&job),
+        None => serde_json::from_slice(body),
+    }
+    .unwrap_or_default();
+    let text = |key: &str| json[key].as_str().map(str::to_owned);
+    let content = Content {
+        has_data,
+        state: text("state"),
+    };
+    (content, text("object"))
 }
 
 /// Reads JSON.

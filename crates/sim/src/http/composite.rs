@@ -66,12 +66,16 @@ async fn subrequests(body: Body, key: &str) -> Result<Vec<Value>, ApiError> {
 /// The status and body of a describe inside another request.
 fn subrequest(app: &App, request: &Value, if_modified: bool) -> (u16, Value) {
     let url = request["url"].as_str().unwrap_or_default();
-    if let Some(error) = app.jobs.faults.of_subrequest(url) {
-        return (error.status, error.body());
-    }
     let path = url.split('?').next().unwrap_or_default().trim_matches('/');
     let path = path.strip_prefix("services/data/").unwrap_or(path);
     let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let described = match parts.as_slice() {
+        ["sobjects", name, "describe"] => Some(*name),
+        _ => None,
+    };
+    if let Some(error) = app.jobs.faults.of_subrequest(url, described) {
+        return (error.status, error.body());
+    }
     let body = match parts.as_slice() {
         ["sobjects"] => Some(metadata::described_globally(app)),
         ["sobjects", name, "describe"] => {

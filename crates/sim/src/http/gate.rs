@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{App, Connection, body, oauth, status};
+use super::{App, Connection, answer, body};
 use crate::error::ApiError;
-use crate::faults::{Status, Verdict};
+use crate::faults::{Answer, Asked, Call, Content};
 
 /// The same request with one slash before its path and none after it. Salesforce accepts others,
 /// and clients send them (`…/limits/`, `//services/data/v62.0`).
@@ -32,42 +33,40 @@ pub(super) async fn gate(
     next: Next,
 ) -> Response {
     let request = plain(request);
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
-    if path.starts_with("/sim/") {
+    if request.uri().path().starts_with("/sim/") {
         return next.run(request).await;
     }
-    let mut verdict = app.jobs.faults.of_request(request.method().as_str(), &path);
+    let (request, asked) = match read(&app, request).await {
+        Ok(read) => read,
+        Err(error) => return error.into_response(),
+    };
+    *app.requests.lock().entry(asked.call).or_default() += 1;
+    if app.door.is_closed() {
+        connection.cut();
+        return StatusCode::OK.into_response();
+    }
+    let verdict = app.jobs.faults.of_request(&asked);
     tokio::time::sleep(verdict.delay).await;
     if verdict.expire_tokens {
         app.sessions.lock().clear();
     }
-    if verdict.close {
-        connection.cut();
-        return StatusCode::OK.into_response();
+    if let Some(time) = verdict.refuse {
+        app.door.close(time);
     }
-    let data_call = path.starts_with("/services/data/");
-    let refusal = faulty(&mut verdict).or_else(|| {
-        let checked = if data_call {
-            check_session(&app, request.headers()).and_then(|()| app.charge(1))
-        } else {
-            Ok(())
-        };
-        checked.err().map(IntoResponse::into_response)
-    });
-    let response = match refusal {
-        Some(refusal) => {
-            body::drain(request.into_body()).await;
-            refusal
+    let data_call = asked.path.starts_with("/services/data/");
+    let response = match verdict.before {
+        Some(answer) => {
+            if !matches!(answer, Answer::Cut) {
+                body::drain(request.into_body()).await;
+            }
+            answer::given(answer, StatusCode::OK.into_response(), &connection).await
         }
-        None => next.run(request).await,
+        None => worked(&app, request, next, data_call).await,
     };
-    if verdict.lose {
-        connection.cut();
-    }
+    let response = match verdict.after {
+        Some(answer) => answer::given(answer, response, &connection).await,
+        None => response,
+    };
     if data_call {
         with_usage(&app, response)
     } else {
@@ -75,36 +74,50 @@ pub(super) async fn gate(
     }
 }
 
-/// The response that a fault sends in place of the work.
-fn faulty(verdict: &mut Verdict) -> Option<Response> {
-    if let Some(error) = verdict.oauth_error.take() {
-        return Some(oauth::refused(&error.error, &error.description));
+/// The response of a handler, if the request has a session and the org allows one more.
+async fn worked(app: &App, request: Request, next: Next, data_call: bool) -> Response {
+    let checked = if data_call {
+        check_session(app, request.headers()).and_then(|()| app.charge(1))
+    } else {
+        Ok(())
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            body::drain(request.into_body()).await;
+            refusal.into_response()
+        }
     }
-    if let Some(status) = verdict.status.take() {
-        return Some(with_status(status));
-    }
-    verdict.error.take().map(IntoResponse::into_response)
 }
 
-fn with_status(fault: Status) -> Response {
-    let error_code = match fault.code {
-        401 => "INVALID_SESSION_ID",
-        403 | 420 | 429 => "REQUEST_LIMIT_EXCEEDED",
-        502..=504 => "SERVER_UNAVAILABLE",
-        _ => "UNKNOWN_EXCEPTION",
+/// What a request asks for. Its body is read where that decides it.
+async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let for_jobs = path.contains("/jobs/ingest");
+    let (content, named, body) = if for_jobs && ["POST", "PATCH"].contains(&head.method.as_str()) {
+        let bytes = body::read(body).await?;
+        let content_type = body::header(&head.headers, header::CONTENT_TYPE).unwrap_or_default();
+        let (content, named) = body::content(content_type, &bytes);
+        (content, named, Body::from(bytes))
+    } else {
+        (Content::default(), None, body)
     };
-    let mut response = match fault.body {
-        Some(body) => (status(fault.code), body).into_response(),
-        None => {
-            ApiError::new(fault.code, error_code, "An unexpected error occurred.").into_response()
-        }
+    let mut parts = path.split('/').skip_while(|part| *part != "ingest");
+    let job = parts.nth(1).filter(|_| for_jobs);
+    let mut parts = path.split('/').skip_while(|part| *part != "sobjects");
+    let described = parts.nth(1).map(str::to_owned);
+    let whole = head.uri.path_and_query();
+    let asked = Asked {
+        method: head.method.to_string(),
+        path: whole.map_or("/", |path| path.as_str()).to_owned(),
+        call: Call::of(head.method.as_str(), path, &content),
+        object: named
+            .or(described)
+            .or_else(|| app.jobs.object_of(job.unwrap_or_default())),
+        job: job.map(str::to_owned),
     };
-    if let Some(seconds) = fault.retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
+    Ok((Request::from_parts(head, body), asked))
 }
 
 fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {

@@ -26,7 +26,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sim/objects/{object}/rows", get(rows))
         .route("/sim/objects/{object}/deleted", get(deleted))
         .route("/sim/objects/{object}/column/{field}", get(column))
-        .route("/sim/faults", post(add_faults).delete(clear_faults))
+        .route(
+            "/sim/faults",
+            get(faults).post(add_faults).delete(clear_faults),
+        )
         .route("/sim/options", get(options).post(change_options))
         .route("/sim/hold", post(hold))
         .route("/sim/reset", post(reset))
@@ -35,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 async fn state(State(app): State<Arc<App>>) -> Json<Value> {
     let mut state = app.jobs.inspected();
     state["api_calls"] = json!(*app.api_calls.lock());
+    state["requests"] = json!(*app.requests.lock());
     let sessions = app.sessions.lock();
     state["token_requests"] = json!(sessions.requests);
     state["tokens_issued"] = json!(sessions.issued);
@@ -154,6 +158,10 @@ async fn column(
         lines.push('\n');
     }
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+async fn faults(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(app.jobs.faults.inspected())
 }
 
 async fn add_faults(State(app): State<Arc<App>>, Json(faults): Json<Vec<Fault>>) -> StatusCode {

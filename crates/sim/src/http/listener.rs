@@ -1,4 +1,5 @@
-//! A listener whose connections can be cut by a request, so that nothing of its response is sent.
+//! A listener whose connections can be cut by a request, so that nothing of its response is sent,
+//! and which can refuse connections for a while.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,11 +7,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 
 /// A handle to the connection of a request.
 #[derive(Debug, Clone, Default)]
@@ -36,16 +43,73 @@ impl Connected<IncomingStream<'_, CutListener>> for Connection {
     }
 }
 
+/// Whether connections are accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Door(watch::Sender<Option<Instant>>);
+
+impl Door {
+    /// Refuses connections for some time, if they are not refused for longer already.
+    pub(crate) fn close(&self, time: Duration) {
+        let until = Some(Instant::now() + time);
+        self.0.send_if_modified(|known| {
+            let later = *known < until;
+            *known = (*known).max(until);
+            later
+        });
+    }
+
+    /// Whether connections are refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+}
+
 /// A TCP listener of connections that can be cut.
 #[derive(Debug)]
-pub(crate) struct CutListener(pub(crate) TcpListener);
+pub(crate) struct CutListener {
+    address: SocketAddr,
+    /// Absent while connections are refused.
+    listener: Option<TcpListener>,
+    /// Keeps the port meanwhile.
+    _reserved: TcpSocket,
+    closed: watch::Receiver<Option<Instant>>,
+}
+
+impl CutListener {
+    /// The next connection.
+    async fn next(&mut self) -> TcpStream {
+        loop {
+            let until = *self.closed.borrow_and_update();
+            if let Some(until) = until.filter(|until| Instant::now() < *until) {
+                self.listener = None;
+                tokio::time::sleep_until(until).await;
+                continue;
+            }
+            let Some(listener) = &mut self.listener else {
+                let opened = socket(self.address).and_then(|socket| socket.listen(BACKLOG));
+                match opened {
+                    Ok(listener) => self.listener = Some(listener),
+                    Err(error) => {
+                        tracing::error!(%error, "the port cannot be opened again");
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                }
+                continue;
+            };
+            tokio::select! {
+                accepted = <TcpListener as Listener>::accept(listener) => return accepted.0,
+                Ok(()) = self.closed.changed() => {}
+            }
+        }
+    }
+}
 
 impl Listener for CutListener {
     type Io = CutStream;
     type Addr = Connection;
 
     async fn accept(&mut self) -> (CutStream, Connection) {
-        let (stream, _) = <TcpListener as Listener>::accept(&mut self.0).await;
+        let stream = self.next().await;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no nodelay");
         }
@@ -114,9 +178,33 @@ impl AsyncWrite for CutStream {
     }
 }
 
-/// Binds a listener. Returns it with its address.
-pub(crate) async fn bind(address: SocketAddr) -> io::Result<(CutListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    Ok((CutListener(listener), address))
+/// A socket at an address that other sockets of this process may have too.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Binds a listener, which a door closes. Returns it with its address.
+pub(crate) async fn bind(
+    address: SocketAddr,
+    door: &Door,
+) -> io::Result<(CutListener, SocketAddr)> {
+    // Another simulator's port could be shared; this shows that nobody listens there.
+    drop(TcpListener::bind(address).await?);
+    let first = socket(address)?;
+    let address = first.local_addr()?;
+    let listener = CutListener {
+        address,
+        _reserved: socket(address)?,
+        listener: Some(first.listen(BACKLOG)?),
+        closed: door.0.subscribe(),
+    };
+    Ok((listener, address))
 }

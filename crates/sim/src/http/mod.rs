@@ -1,5 +1,6 @@
 //! The simulator over HTTP: routes, sessions, and the handlers of requests.
 
+mod answer;
 mod body;
 mod composite;
 mod gate;
@@ -12,6 +13,7 @@ mod oauth;
 mod query;
 mod session;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -25,10 +27,11 @@ use parking_lot::Mutex;
 use self::session::Sessions;
 use crate::SimOptions;
 use crate::error::ApiError;
+use crate::faults::Call;
 use crate::jobs::Jobs;
 use crate::org::{ORG_ID, Org, USER_ID};
 
-pub(crate) use self::listener::{Connection, bind};
+pub(crate) use self::listener::{Connection, Door, bind};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -39,15 +42,20 @@ pub(crate) struct App {
     sessions: Mutex<Sessions>,
     /// API calls of the day.
     api_calls: Mutex<u64>,
+    /// How many requests of each kind came, whatever became of them.
+    requests: Mutex<BTreeMap<Call, u64>>,
+    door: Door,
 }
 
 impl App {
-    pub(crate) fn new(options: SimOptions, url: String) -> io::Result<App> {
+    pub(crate) fn new(options: SimOptions, url: String, door: Door) -> io::Result<App> {
         Ok(App {
             url,
             jobs: Arc::new(Jobs::new(options)?),
             sessions: Mutex::default(),
             api_calls: Mutex::default(),
+            requests: Mutex::default(),
+            door,
         })
     }
 
@@ -77,6 +85,7 @@ impl App {
     fn reset(&self) -> io::Result<()> {
         self.sessions.lock().reset();
         *self.api_calls.lock() = 0;
+        self.requests.lock().clear();
         self.jobs.reset()
     }
 }

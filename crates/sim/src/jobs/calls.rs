@@ -76,6 +76,13 @@ impl Jobs {
         Ok(response)
     }
 
+    /// The name of the object of a job.
+    pub(crate) fn object_of(&self, job_id: &str) -> Option<String> {
+        let state = self.state();
+        let job = state.jobs.get(job_id)?;
+        Some(job.settings.object.name.clone())
+    }
+
     /// The information on a job.
     pub(crate) fn info(&self, job_id: &str) -> Result<Value, ApiError> {
         let state = self.state();

@@ -35,6 +35,74 @@ async fn requests_meet_faults() {
 }
 
 #[tokio::test]
+async fn answers_are_lost_cut_and_replaced() {
+    let client = Client::start(SimOptions::default()).await;
+    let faults = json!([
+        {"calls": ["limits"], "do": {"cut_body": {}}},
+        {"calls": ["limits"], "skip": 1, "do": {"truncate": {}}},
+        {"calls": ["limits"], "skip": 2, "do": {"page": {"code": 503, "retry_after": 9}}},
+        {"calls": ["limits"], "skip": 3, "do": {"redirect": {"code": 307, "location": "/x"}}},
+        {"calls": ["limits"], "skip": 4, "do": {"hang": {"ms": 1}}},
+        {"calls": ["create"], "object": "Lead", "after_work": true, "do": {"status": {"code": 504}}},
+        {"calls": ["create"], "object": "Contact", "do": {"close": {}}},
+    ]);
+    client.post("faults", &faults).await;
+    let limits = || client.call(Method::GET, "/limits").send();
+    let cut = limits().await.unwrap();
+    assert!(cut.content_length().unwrap() > 100 && cut.text().await.is_err());
+    let truncated = limits().await.unwrap().text().await.unwrap();
+    assert!(truncated.starts_with('{') && !truncated.ends_with('}'));
+    let page = limits().await.unwrap();
+    assert_eq!(page.headers()["retry-after"], "9");
+    assert_eq!(page.headers()["content-type"], "text/html; charset=UTF-8");
+    let page = page.text().await.unwrap();
+    assert!(page.lines().count() > 3 && page.contains(','));
+    let moved = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let url = format!("{}/services/data/v62.0/limits", client.sim.url());
+    let moved = moved.build().unwrap().get(url).send().await.unwrap();
+    assert_eq!(
+        (moved.status().as_u16(), &moved.headers()["location"]),
+        (307, &"/x".parse().unwrap())
+    );
+    assert!(limits().await.is_err());
+    let new = |object: &str| {
+        let settings = json!({"object": object, "operation": "insert"});
+        client
+            .call(Method::POST, "/jobs/ingest")
+            .json(&settings)
+            .send()
+    };
+    assert_eq!(
+        new("Lead").await.unwrap().status(),
+        StatusCode::GATEWAY_TIMEOUT
+    );
+    assert!(new("Contact").await.is_err());
+    let state = client.inspect("state").await;
+    assert_eq!(state["jobs"][0]["object"], "Lead");
+    assert_eq!(state["jobs"].as_array().unwrap().len(), 1);
+    assert_eq!(state["requests"]["limits"], 5);
+    assert_eq!(client.inspect("faults").await[5]["hit"], 1);
+}
+
+#[tokio::test]
+async fn connections_are_refused_for_a_while() {
+    let client = Client::start(SimOptions::default()).await;
+    let faults = json!([{"calls": ["limits"], "do": {"refuse": {"ms": 300}}}]);
+    client.post("faults", &faults).await;
+    assert!(client.call(Method::GET, "/limits").send().await.is_err());
+    let refused = std::net::TcpStream::connect(client.sim.addr()).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    let response = client.call(Method::GET, "/limits").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let taken = super::super::Sim::start(SimOptions {
+        listen: client.sim.addr(),
+        ..SimOptions::default()
+    });
+    assert!(taken.await.is_err(), "two simulators listen on one port");
+}
+
+#[tokio::test]
 async fn a_job_can_fail_half_way() {
     let fail = Action::FailJob {
         after_batches: 1,

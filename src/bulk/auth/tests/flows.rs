@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded;
 
-use crate::bulk::http::Clock;
 use crate::bulk::testing::*;
 use crate::bulk::{BulkError, Client, Credentials};
 use crate::error::ErrorKind;
@@ -37,7 +36,7 @@ async fn listening(server: &Arc<Server>) -> (Result<Client, BulkError>, Arc<Mute
     let notified = Arc::new(Mutex::new(Vec::new()));
     let (kept, seeing) = (Arc::clone(&notified), Arc::clone(server));
     let client = Client::builder(server.credentials())
-        .clock(Clock::Recorded(Mutex::default()))
+        .recorded()
         .on_rotated_refresh_token(Arc::new(move |token: &SecretString| {
             let requests = seeing.seen.lock().len();
             let token = token.expose_secret();

@@ -1,0 +1,299 @@
+//! Records that are found by a key.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::form_urlencoded::byte_serialize;
+
+use crate::bulk::connection::Connection;
+use crate::bulk::error::BulkError;
+use crate::bulk::http::{Call, Policy, api_date};
+
+/// Bytes of the keys of one query, as its address holds them. Salesforce takes addresses of 16,384
+/// bytes, and proxies often no more than 8,192.
+const KEY_BYTES: usize = 6_000;
+
+const ACTION: &str = "looking for records by their key";
+
+/// Which records are looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyedBy<'a> {
+    /// API name of the object.
+    pub object: &'a str,
+    /// API name of the field that holds the key: one that can be filtered by.
+    pub field: &'a str,
+    /// The field holds numbers, which a query writes without quotes.
+    pub numeric: bool,
+}
+
+/// A record that a key has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedRecord {
+    /// Its Id, of 18 characters.
+    pub id: String,
+    /// Its key as Salesforce keeps it: the letters may be of another case than those asked for, and
+    /// numbers are written as JSON has them (`12.0`).
+    pub key: String,
+    /// Id of the user who created it.
+    pub created_by: String,
+    /// When it was created, by Salesforce's clock, in whole seconds.
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    records: Vec<Map<String, Value>>,
+    next_records_url: Option<String>,
+}
+
+/// See [`Client::records_by_key`](crate::bulk::Client::records_by_key).
+pub(in crate::bulk) async fn records_by_key(
+    connection: &Connection,
+    by: KeyedBy<'_>,
+    keys: &[String],
+) -> Result<Vec<KeyedRecord>, BulkError> {
+    for name in [by.object, by.field] {
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            return Err(BulkError::NoApiName {
+                name: name.to_owned(),
+            });
+        }
+    }
+    let mut found = Vec::new();
+    for literals in groups(&literals(by, keys)) {
+        let query = format!(
+            "SELECT Id, {field}, CreatedById, CreatedDate FROM {object} WHERE {field} IN ({keys})",
+            field = by.field,
+            object = by.object,
+            keys = literals.join(",")
+        );
+        for record in all_records(connection, &query).await? {
+            let read = read(&record, by.field);
+            found.push(read.ok_or_else(|| unreadable("a record lacks a field"))?);
+        }
+    }
+    Ok(found)
+}
+
+/// The records of a query, from all its pages.
+async fn all_records(
+    connection: &Connection,
+    query: &str,
+) -> Result<Vec<Map<String, Value>>, BulkError> {
+    let parameters = [("q", query)];
+    let mut first = Call::get(ACTION, &["query"], Policy::JOB);
+    first.query = &parameters;
+    let mut page: Page = connection.read_json(&first).await?;
+    let mut records = page.records;
+    let mut seen = HashSet::new();
+    while let Some(next) = page.next_records_url.take() {
+        let Some((_, locator)) = next.rsplit_once("/query/") else {
+            return Err(unreadable("its next page has an address of another form"));
+        };
+        if !seen.insert(locator.to_owned()) {
+            return Err(unreadable("its pages go in a circle"));
+        }
+        let path = ["query", locator];
+        page = connection
+            .read_json(&Call::get(ACTION, &path, Policy::JOB))
+            .await?;
+        records.append(&mut page.records);
+    }
+    Ok(records)
+}
+
+fn read(record: &Map<String, Value>, field: &str) -> Option<KeyedRecord> {
+    let value = |name: &str| {
+        let mut fields = record.iter();
+        let (_, value) = fields.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    };
+    Some(KeyedRecord {
+        id: value("Id")?,
+        key: value(field)?,
+        created_by: value("CreatedById")?,
+        created_at: api_date(&value("CreatedDate")?)?,
+    })
+}
+
+/// The keys as the query writes them. A text that is no number is the key of no record of a numeric
+/// field.
+fn literals(by: KeyedBy<'_>, keys: &[String]) -> Vec<String> {
+    let is_number = |key: &str| key.parse::<f64>().is_ok_and(f64::is_finite);
+    let literal = |key: &String| {
+        if by.numeric {
+            is_number(key).then(|| key.clone())
+        } else {
+            Some(quoted(key))
+        }
+    };
+    keys.iter().filter_map(literal).collect()
+}
+
+/// A text as a SOQL string (SOQL and SOSL Reference, "Quoted String Escape Sequences").
+fn quoted(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('\'');
+    for character in text.chars() {
+        match character {
+            '\\' => literal.push_str("\\\\"),
+            '\'' => literal.push_str("\\'"),
+            '"' => literal.push_str("\\\""),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            '\t' => literal.push_str("\\t"),
+            '\u{8}' => literal.push_str("\\b"),
+            '\u{c}' => literal.push_str("\\f"),
+            other => literal.push(other),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
+/// Groups of literals whose addresses are short enough.
+fn groups(literals: &[String]) -> Vec<&[String]> {
+    let mut groups = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (index, literal) in literals.iter().enumerate() {
+        let length = byte_serialize(literal.as_bytes())
+            .map(str::len)
+            .sum::<usize>()
+            + 3;
+        if bytes + length > KEY_BYTES && index > begin {
+            groups.push(&literals[begin..index]);
+            (begin, bytes) = (index, 0);
+        }
+        bytes += length;
+    }
+    if begin < literals.len() {
+        groups.push(&literals[begin..]);
+    }
+    groups
+}
+
+fn unreadable(reason: &str) -> BulkError {
+    BulkError::Answer {
+        action: ACTION.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::testing::*;
+
+    const BY: KeyedBy<'_> = KeyedBy {
+        object: "Contact",
+        field: "Ext__c",
+        numeric: false,
+    };
+
+    fn route(query: &str) -> String {
+        let query: String = byte_serialize(query.as_bytes()).collect();
+        format!("GET /services/data/v62.0/query?q={query}")
+    }
+
+    fn record(id: &str, key: &str) -> String {
+        format!(
+            r#"{{"attributes":{{"type":"Contact"}},"Id":"{id}","EXT__c":{key},
+            "CreatedById":"{USER}","CreatedDate":"2024-09-10T13:57:50.000+0000"}}"#
+        )
+    }
+
+    fn page(records: &[String], next: &str) -> Reply {
+        let records = records.join(",");
+        reply(
+            200,
+            format!(r#"{{"done":false,"records":[{records}],"nextRecordsUrl":{next}}}"#),
+        )
+    }
+
+    async fn find(
+        server: &Server,
+        by: KeyedBy<'_>,
+        keys: &[&str],
+    ) -> Result<Vec<String>, BulkError> {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let found = server.client().await.records_by_key(by, &keys).await?;
+        let shown = |record: KeyedRecord| format!("{} {}", record.id, record.key);
+        Ok(found.into_iter().map(shown).collect())
+    }
+
+    #[tokio::test]
+    async fn records_of_all_pages_by_quoted_keys() {
+        let server = Server::start().await;
+        let query = r"SELECT Id, Ext__c, CreatedById, CreatedDate FROM Contact WHERE Ext__c IN ('A\'1','b\\')";
+        let next = "\"/services/data/v62.0/query/01gX-2000\"";
+        server.on(
+            &route(query),
+            [reply(503, ""), page(&[record("003A", "\"A'1\"")], next)],
+        );
+        let second = "GET /services/data/v62.0/query/01gX-2000";
+        server.on(second, [page(&[record("003B", "\"B\\\\\"")], "null")]);
+        let found = find(&server, BY, &["A'1", "b\\"]).await.unwrap();
+        assert_eq!(found, ["003A A'1", "003B B\\"]);
+        server.on(second, [page(&[], next)]);
+        let error = find(&server, BY, &["A'1", "b\\"]).await.unwrap_err();
+        assert!(error.to_string().contains("go in a circle"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn numbers_are_bare() {
+        let server = Server::start().await;
+        let by = KeyedBy {
+            numeric: true,
+            ..BY
+        };
+        let query = "SELECT Id, Ext__c, CreatedById, CreatedDate FROM Contact WHERE Ext__c IN (12)";
+        server.on(&route(query), [page(&[record("003A", "12.0")], "null")]);
+        let found = find(&server, by, &["12", "1) OR (Id != null", "NaN"])
+            .await
+            .unwrap();
+        assert_eq!(found, ["003A 12.0"]);
+        assert!(find(&server, by, &["x"]).await.unwrap().is_empty());
+        assert!(
+            find(
+                &server,
+                KeyedBy {
+                    field: "Id) OR (Id",
+                    ..BY
+                },
+                &["x"]
+            )
+            .await
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn addresses_stay_short() {
+        let keys: Vec<String> = (0..1_000).map(|n| format!("'{n:020}'")).collect();
+        let parts = groups(&keys);
+        assert!(parts.len() > 4, "{}", parts.len());
+        assert_eq!(parts.concat(), keys);
+        let long = vec!["é".repeat(4_000); 3];
+        assert_eq!(groups(&long).len(), 3);
+        assert!(groups(&[]).is_empty());
+    }
+
+    #[test]
+    fn texts_are_quoted() {
+        assert_eq!(
+            quoted("a'b\\c\"\n\r\t\u{8}\u{c}é"),
+            r#"'a\'b\\c\"\n\r\t\b\fé'"#
+        );
+    }
+}
