@@ -76,7 +76,7 @@ pub enum LoadError {
         /// Why, in the words of Salesforce.
         message: String,
         /// What to do.
-        cure: &'static str,
+        cure: String,
     },
     /// An allocation of the org is used up.
     #[error(

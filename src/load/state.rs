@@ -1,6 +1,7 @@
 //! What the tasks of a running load work with.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -25,6 +26,8 @@ pub(super) struct Load {
     pub(super) plan: Arc<Plan>,
     pub(super) ledger: Ledger,
     pub(super) keys: Keys,
+    /// A job was processed, so that its columns, which all jobs have, are not at fault.
+    pub(super) has_loaded: AtomicBool,
     /// From now on nothing new is begun; jobs in flight come to their end.
     pub(super) stop: CancellationToken,
 }
@@ -38,6 +41,7 @@ impl Load {
             org: org.clone(),
             plan,
             ledger: Ledger::new(),
+            has_loaded: AtomicBool::new(false),
             stop,
         }
     }

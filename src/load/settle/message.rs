@@ -4,6 +4,7 @@
 //! the text do not: `Field name not found : Timeout__c` is about a column.
 
 use super::retryable::{RetryCause, passing_code};
+use crate::coerce::{Reason, Stage};
 
 /// What the message of a job says of the rows that it did not write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,27 @@ impl JobFault {
     /// Whether a retry may cure it.
     pub(crate) fn passes(self) -> bool {
         !matches!(self, Self::Refused(_))
+    }
+}
+
+/// What a message is as the reason of a row: its first code, and the text behind all of them.
+pub(crate) fn as_reason(message: &str) -> Reason {
+    let (_, text) = read(message);
+    let code = message.trim().split(':').next().unwrap_or_default().trim();
+    let known = by_code(code).is_some();
+    Reason {
+        stage: Stage::Salesforce,
+        code: if known {
+            code.to_owned().into()
+        } else {
+            Reason::UNKNOWN.into()
+        },
+        message: if text.is_empty() {
+            message.trim().to_owned()
+        } else {
+            text.to_owned()
+        },
+        fields: Vec::new(),
     }
 }
 
@@ -227,5 +249,29 @@ mod tests {
             assert_eq!(JobFault::of(Some(message), &columns), expected, "{message}");
         }
         assert_eq!(JobFault::of(None, &[]), Unclear);
+    }
+
+    #[test]
+    fn a_message_is_the_reason_of_the_row_at_fault() {
+        for (message, code, text) in [
+            (
+                "InvalidBatch : Failed to parse: x",
+                "InvalidBatch",
+                "Failed to parse: x",
+            ),
+            (
+                "InvalidBatch : InvalidBatch : Failed",
+                "InvalidBatch",
+                "Failed",
+            ),
+            ("InvalidBatch", "InvalidBatch", "InvalidBatch"),
+            ("Something else : x", Reason::UNKNOWN, "Something else : x"),
+        ] {
+            let reason = as_reason(message);
+            assert_eq!(
+                (reason.code.as_ref(), reason.message.as_str()),
+                (code, text)
+            );
+        }
     }
 }

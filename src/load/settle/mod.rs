@@ -21,6 +21,6 @@ pub(crate) use defect::defect;
 pub use ends::{Ends, JobCounts};
 pub(crate) use identity::row_digests;
 pub use join::JoinBack;
-pub(crate) use message::{Blame, JobFault};
+pub(crate) use message::{Blame, JobFault, as_reason};
 pub(crate) use retryable::{Refusal, RetryCause};
 pub(crate) use verdict::{Belief, EndState, JobEnd, Needed, Reading};

@@ -1,17 +1,28 @@
 //! What is said of a job that ended: why it failed, and what its rows lack.
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::bisect::MOST_JOBS;
+use super::deliver::refused;
 use super::outcomes::RowOutcomes;
 use super::retry::Attempt;
 use crate::bulk::{EndedJob, JobState};
 use crate::error::{Error, Result};
 use crate::load::LoadError;
-use crate::load::settle::{Blame, JobFault};
+use crate::load::settle::{Blame, JobFault, as_reason};
 use crate::load::state::Load;
+use crate::reject::RejectedRow;
+use crate::rows::{MergedRow, RowSet};
 
 /// What is to be said of a job that ended.
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) fault: JobFault,
+    /// When it was created, and by whom, if Salesforce says.
+    pub(super) created_at: Option<DateTime<Utc>>,
+    pub(super) created_by: Option<String>,
     message: Option<String>,
     stream: String,
     object: String,
@@ -28,6 +39,8 @@ impl Job {
         Self {
             id: ended.id.clone(),
             fault: JobFault::of(message.as_deref(), &columns),
+            created_at: ended.created_at,
+            created_by: ended.created_by.clone(),
             message,
             stream: load.plan.name.clone(),
             object: load.plan.target.object.clone(),
@@ -43,7 +56,7 @@ impl Job {
             .unwrap_or("Salesforce gave no reason")
     }
 
-    /// It was refused as a whole.
+    /// It was refused as a whole; parts of it are not tried.
     pub(super) fn refused(&self) -> Error {
         let cure = match self.fault {
             JobFault::Refused(Blame::Setting) => {
@@ -53,12 +66,45 @@ impl Job {
                 "correct the columns of the stream, or the integration user's access to these fields"
             }
         };
+        self.refusal(cure.to_owned())
+    }
+
+    /// It was refused as a whole, and so was each part of its rows.
+    pub(super) fn refused_in_all_parts(&self, jobs: u32) -> Error {
+        self.refusal(format!(
+            "each part of its rows, in {jobs} more jobs, was refused as well: correct the columns of \
+             the stream, or the integration user's access to these fields"
+        ))
+    }
+
+    /// It was refused as a whole, and so many of its rows are `left` that may be at fault.
+    pub(super) fn refused_too_often(&self, jobs: u32, left: u64) -> Error {
+        let jobs = jobs.min(MOST_JOBS);
+        self.refusal(format!(
+            "after {jobs} more jobs some of {left} rows are still at fault, and they are looked for no \
+             longer: the rejected records show those that were found; correct such values in the source"
+        ))
+    }
+
+    fn refusal(&self, cure: String) -> Error {
         LoadError::JobRefused {
             job: self.id.clone(),
             message: self.message().to_owned(),
             cure,
         }
         .into()
+    }
+
+    /// Whether some of its rows may be at fault.
+    pub(super) fn blames_rows(&self) -> bool {
+        self.fault == JobFault::Refused(Blame::Upload)
+    }
+
+    /// Its only row, which is at fault, with those that were merged into it.
+    pub(super) fn rejects(&self, row: &RowSet, merged: &[MergedRow]) -> Vec<RejectedRow> {
+        let reason = Arc::new(as_reason(self.message()));
+        let rows = row.iter().map(|row| (row, Arc::clone(&reason)));
+        refused(rows.collect(), merged, &self.id).collect()
     }
 
     /// An allocation of the day was used up before all of its `sent` rows were processed.

@@ -1,20 +1,24 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
+mod bisect;
 mod deliver;
 mod ended;
 mod judge;
 mod outcomes;
+mod proof;
 mod resolve;
 mod retry;
 mod run;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
 use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::error::Result;
+use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
 use super::checkpoint::End;
@@ -22,12 +26,17 @@ use super::closed::Closed;
 use super::event::EventSender;
 use super::settle::JobFault;
 use super::state::Load;
+use bisect::{Bisection, Outcome, Step};
 use deliver::{Rejected, refused};
 use ended::Job;
 use judge::{SettlePermit, Verdict, judge};
 use outcomes::RowOutcomes;
-use retry::{Attempt, Rebuilt, Retry, rebuild, retries};
+use proof::found_in_org;
+use retry::{Attempt, Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
 use run::{UntilClosed, run};
+
+/// Most jobs that a process makes to find rows at fault: a share of the 15,000 batches of a day.
+const MOST_JOBS_OF_ALL: u32 = 1_000;
 
 /// Rows of one job: those that are sent, and those that were merged into one of them.
 struct JobRows {
@@ -38,10 +47,23 @@ struct JobRows {
 
 /// What became of a job that was to be sent.
 enum Sent {
-    /// Each of its rows has its end or is to be retried.
-    Settled,
-    /// The load was stopped before that.
+    /// Each of its rows was processed, or is to be retried.
+    Settled {
+        /// Each was processed.
+        whole: bool,
+    },
+    /// It was refused as a whole.
+    Refused(Box<Refused>),
+    /// The load was stopped before its end.
     Stopped,
+}
+
+/// A job that was refused as a whole.
+struct Refused {
+    job: Job,
+    rows: RowSet,
+    merged: Vec<MergedRow>,
+    attempt: Attempt,
 }
 
 /// The rows of a chunk while they are sent.
@@ -49,6 +71,7 @@ struct Submission {
     load: Arc<Load>,
     rejected: Rejected,
     retries: Vec<Retry>,
+    bisection: Bisection,
     /// Kept until the rejected rows are stored.
     settle_permit: Option<SettlePermit>,
     /// Mean length of a row as CSV.
@@ -81,6 +104,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         rejected: Rejected::new(&load, rejects, events),
         load,
         retries: Vec::new(),
+        bisection: Bisection::default(),
         settle_permit: None,
         row_bytes: chunk.bytes() / chunk.rows().max(1),
         quota_deadline: None,
@@ -90,7 +114,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         merged,
         attempt: Attempt::first(submission.load.plan.options.max_attempts),
     };
-    if let Sent::Stopped = submission.send_all(first, until_closed).await? {
+    if !submission.send_all(first, until_closed).await? {
         return Ok(());
     }
     submission.rejected.deliver(&submission.load).await?;
@@ -108,26 +132,116 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
 }
 
 impl Submission {
-    /// All jobs of the chunk's rows.
-    async fn send_all(&mut self, first: JobRows, until_closed: UntilClosed) -> Result<Sent> {
+    /// All jobs of the chunk's rows. False if the load was stopped.
+    async fn send_all(&mut self, first: JobRows, until_closed: UntilClosed) -> Result<bool> {
         if first.chunk.rows() == 0 {
             self.load.ledger.rows().close(&until_closed.rows);
             drop(until_closed);
-        } else if let Sent::Stopped = self.send(first, Some(until_closed)).await? {
-            return Ok(Sent::Stopped);
+        } else {
+            let sent = self.send(first, Some(until_closed)).await?;
+            if !self.went_on(sent).await? {
+                return Ok(false);
+            }
         }
         while let Some(retry) = self.next_retry() {
-            // Reasons are not kept through a pause where they are many.
-            self.rejected.deliver_many(&self.load).await?;
-            self.settle_permit = None;
+            self.before_next_job().await?;
             if !retry.due(&self.load).await {
-                return Ok(Sent::Stopped);
+                return Ok(false);
             }
-            if let Sent::Stopped = self.send_again(retry.rows, retry.attempt).await? {
-                return Ok(Sent::Stopped);
+            let sent = self.send_again(retry.rows, retry.attempt).await?;
+            if !self.went_on(sent).await? {
+                return Ok(false);
             }
         }
-        Ok(Sent::Settled)
+        Ok(true)
+    }
+
+    /// Finds the rows at fault of a job that was refused as a whole. False if the load was stopped.
+    async fn went_on(&mut self, sent: Sent) -> Result<bool> {
+        match sent {
+            Sent::Settled { .. } => Ok(true),
+            Sent::Stopped => Ok(false),
+            Sent::Refused(refused) => self.bisect(*refused).await,
+        }
+    }
+
+    /// What is not kept through a pause, or while another job is settled.
+    async fn before_next_job(&mut self) -> Result<()> {
+        self.rejected.deliver_many(&self.load).await?;
+        self.settle_permit = None;
+        Ok(())
+    }
+
+    /// Splits the rows of a refused job until those at fault are found and all others are loaded.
+    /// False if the load was stopped.
+    async fn bisect(&mut self, refused: Refused) -> Result<bool> {
+        let Refused {
+            mut job,
+            rows,
+            merged,
+            attempt,
+        } = refused;
+        if !job.blames_rows() {
+            return Err(job.refused());
+        }
+        self.before_next_job().await?;
+        // One chunk at a time: if the columns are at fault, no other one tries as well.
+        let load = Arc::clone(&self.load);
+        let Some(mut made) = load.org.bisecting(&load.stop).await else {
+            return Ok(false);
+        };
+        let most = bisected_rows(&load, self.row_bytes);
+        let mut at_fault = Vec::new();
+        if rows.len() == 1 {
+            at_fault.extend(job.rejects(&rows, &merged));
+        } else {
+            let loaded = load.has_loaded.load(Ordering::Relaxed);
+            self.bisection.begin(rows, merged, loaded);
+        }
+        loop {
+            let part = match self.bisection.next(most) {
+                Step::Done => break,
+                Step::Columns => return Err(job.refused_in_all_parts(self.bisection.jobs())),
+                Step::Send(part) if *made < MOST_JOBS_OF_ALL => part,
+                Step::Send(_) => {
+                    let left = self.bisection.left();
+                    return self.give_up(&job, at_fault, left).await;
+                }
+                Step::Exhausted(left) => return self.give_up(&job, at_fault, left).await,
+            };
+            *made += 1;
+            let part = with_merged(part, self.bisection.merged());
+            let outcome = match self.send_again(part, attempt).await? {
+                Sent::Stopped => return Ok(false),
+                Sent::Settled { whole: true } => Outcome::Loaded,
+                Sent::Settled { whole: false } => Outcome::Unclear,
+                Sent::Refused(refused) => {
+                    job = refused.job;
+                    if !job.blames_rows() {
+                        return Err(job.refused());
+                    }
+                    if refused.rows.len() == 1 {
+                        at_fault.extend(job.rejects(&refused.rows, &refused.merged));
+                    }
+                    Outcome::Refused
+                }
+            };
+            self.bisection.ended(outcome);
+            self.before_next_job().await?;
+        }
+        tracing::warn!(
+            stream = %load.plan.name, job = %job.id, rows = at_fault.len(), jobs = self.bisection.jobs(),
+            "the rows that a job was refused for as a whole were found and are rejected"
+        );
+        self.rejected.extend(at_fault.into_iter());
+        Ok(true)
+    }
+
+    /// Rejects the rows at fault that were found; fails for those that were not.
+    async fn give_up(&mut self, job: &Job, at_fault: Vec<RejectedRow>, left: u64) -> Result<bool> {
+        self.rejected.extend(at_fault.into_iter());
+        self.rejected.deliver(&self.load).await?;
+        Err(job.refused_too_often(self.bisection.jobs(), left))
     }
 
     /// Takes the rows out that may be sent first.
@@ -145,7 +259,7 @@ impl Submission {
             cells,
         } = rebuild(&self.load, rows).await?;
         if chunk.rows() == 0 {
-            return Ok(Sent::Settled);
+            return Ok(Sent::Settled { whole: false });
         }
         let rows = JobRows {
             chunk,
@@ -174,14 +288,31 @@ impl Submission {
         if job.fault == JobFault::Quota {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
-        let ends = match judge(&load, ended, job.fault, &sent).await? {
+        let mut ends = match judge(&load, ended, job.fault, &sent).await? {
             Verdict::Stopped => return Ok(Sent::Stopped),
-            Verdict::Refused => return Err(job.refused()),
+            Verdict::Refused => {
+                let refused = Refused {
+                    job,
+                    rows: sent,
+                    merged,
+                    attempt,
+                };
+                return Ok(Sent::Refused(Box::new(refused)));
+            }
             Verdict::Ends(ends, permit) => {
                 self.settle_permit = permit;
                 ends
             }
         };
+        if load.plan.coercion.key().is_none() && !ends.unknown.is_empty() {
+            let found = found_in_org(&load, &job, &ends.unknown, &sent).await?;
+            ends.unknown.remove_all(&found);
+            ends.accepted.insert_all(&found);
+        }
+        let whole = ends.unprocessed.is_empty() && ends.unknown.is_empty();
+        if whole {
+            load.has_loaded.store(true, Ordering::Relaxed);
+        }
         let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, attempt);
         outcomes.check(&sent)?;
         accept(&load, &outcomes.accepted, &merged);
@@ -202,7 +333,7 @@ impl Submission {
         self.retries.extend(retries);
         self.rejected
             .extend(refused(outcomes.rejected, &merged, &job.id));
-        Ok(Sent::Settled)
+        Ok(Sent::Settled { whole })
     }
 
     /// Fails if rows of a job that an allocation of the day was used up for are to wait no longer.

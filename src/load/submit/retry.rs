@@ -171,9 +171,18 @@ pub(super) fn retries(
     retries.collect()
 }
 
-/// Rows of this length that may be coerced once more at a time.
-pub(super) fn most_rows(load: &Load, row_bytes: u64) -> usize {
-    let bytes = load.org.options().memory_limit_bytes / RETRY_SHARE;
+/// Rows of this length that a retry takes at most.
+fn most_rows(load: &Load, row_bytes: u64) -> usize {
+    rows_within(load, RETRY_SHARE, row_bytes)
+}
+
+/// Rows of this length that a part of a refused job takes at most: one chunk at a time is split.
+pub(super) fn bisected_rows(load: &Load, row_bytes: u64) -> usize {
+    rows_within(load, RETRY_SHARE / 4, row_bytes)
+}
+
+fn rows_within(load: &Load, share: u64, row_bytes: u64) -> usize {
+    let bytes = load.org.options().memory_limit_bytes / share;
     let most = usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX);
     most.max(1)
 }
