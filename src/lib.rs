@@ -75,6 +75,7 @@
 pub mod bulk;
 pub mod chunk;
 pub mod coerce;
+mod disk;
 pub mod error;
 pub mod load;
 pub mod object;

@@ -5,7 +5,7 @@ use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
 use super::keys::KeysInFlight;
-use super::org::{Reservation, Staging};
+use super::org::{Reservation, Staging, UnderWay};
 
 /// A closed chunk on its way into a job, with what hangs on it.
 #[derive(Debug)]
@@ -21,4 +21,6 @@ pub(super) struct Closed {
     /// Memory of the cells.
     pub(super) cells: Reservation,
     pub(super) staging: Staging,
+    /// Kept until its rows have their end.
+    pub(super) under_way: UnderWay,
 }

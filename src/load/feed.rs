@@ -11,10 +11,13 @@ use crate::error::Result;
 
 use super::LoadError;
 use super::memory::batch_bytes;
-use super::org::{Org, Reservation};
+use super::org::{LetIn, Member, Org, Reservation};
 
 /// Batches that may wait between a feed and its load.
 const BATCHES: usize = 2;
+
+/// Memory that a batch is let in with, in its own sizes: its rows, and the cells that they become.
+const ROWS_AND_CELLS: usize = 2;
 
 /// Rows on their way into a load, with the checkpoints among them.
 #[derive(Debug, Clone)]
@@ -98,8 +101,9 @@ impl From<RecordBatch> for FeedBatch {
 pub(super) enum FeedMessage {
     Rows {
         batch: FeedBatch,
-        /// Memory of the rows.
+        /// Memory of the rows and of their cells.
         memory: Reservation,
+        let_in: LetIn,
     },
     Flush,
     End,
@@ -110,6 +114,7 @@ pub(super) enum FeedMessage {
 #[derive(Debug)]
 pub struct Feed {
     org: Org,
+    member: Arc<Member>,
     load: mpsc::Sender<FeedMessage>,
     schema: SchemaRef,
     stop: CancellationToken,
@@ -122,11 +127,12 @@ pub struct FeedPermit<'a> {
     feed: &'a Feed,
     slot: mpsc::Permit<'a, FeedMessage>,
     memory: Reservation,
+    let_in: LetIn,
 }
 
 impl FeedPermit<'_> {
-    /// Puts a batch into the load, whole and at once. Its rows count with the memory that they
-    /// take, if the permit was made for more or less.
+    /// Puts a batch into the load, whole and at once. Its rows count with the memory that they and
+    /// their cells take, if the permit was made for more or less.
     ///
     /// # Errors
     /// A config error if the columns are not the loader's, or checkpoints are out of order or
@@ -134,9 +140,13 @@ impl FeedPermit<'_> {
     /// [`Events`](super::Events). Then nothing of the batch is loaded.
     pub fn send(mut self, batch: FeedBatch) -> Result<()> {
         self.feed.check(&batch)?;
-        self.memory.resize(batch.memory());
-        let memory = self.memory;
-        self.slot.send(FeedMessage::Rows { batch, memory });
+        self.memory.resize(batch.memory() * ROWS_AND_CELLS);
+        let (memory, let_in) = (self.memory, self.let_in);
+        self.slot.send(FeedMessage::Rows {
+            batch,
+            memory,
+            let_in,
+        });
         Ok(())
     }
 }
@@ -145,12 +155,14 @@ impl Feed {
     /// A feed of batches of `schema`, and where its load takes them from.
     pub(super) fn new(
         org: Org,
+        member: Arc<Member>,
         schema: SchemaRef,
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<FeedMessage>) {
         let (load, messages) = mpsc::channel(BATCHES);
         let feed = Self {
             org,
+            member,
             load,
             schema,
             stop,
@@ -160,11 +172,11 @@ impl Feed {
     }
 
     /// Waits until a batch of about `bytes` bytes of memory may come: until there is a slot for it
-    /// between this feed and its load, and memory for its rows. Meanwhile room is made: rows that
-    /// wait for an answer go to disk, open chunks are closed.
+    /// between this feed and its load, and memory for its rows and for the cells that they become.
+    /// Meanwhile room is made: rows that wait for an answer go to disk, open chunks are closed.
     ///
-    /// More than the budget is given once no other rows are in memory, and 0 bytes, for checkpoints
-    /// alone, are given at once. Cancelled, it takes nothing.
+    /// More than the budget is given once nothing else would give memory back, and 0 bytes, for
+    /// checkpoints alone, are given at once. Cancelled, it takes nothing.
     /// A permit that is held while another is waited for can keep that one waiting.
     ///
     /// # Errors
@@ -172,17 +184,14 @@ impl Feed {
     /// [`Events`](super::Events).
     pub async fn ready(&self, bytes: usize) -> Result<FeedPermit<'_>> {
         let slot = self.slot().await?;
-        let memory = match bytes {
-            0 => self.org.budget().reserve(0),
-            bytes => {
-                let memory = self.org.admission().memory(bytes);
-                self.unless_stopped(memory).await?
-            }
-        };
+        let memory = self.org.admission();
+        let memory = memory.memory(bytes.saturating_mul(ROWS_AND_CELLS), &self.member);
+        let (memory, let_in) = self.unless_stopped(memory).await?;
         Ok(FeedPermit {
             feed: self,
             slot,
             memory,
+            let_in,
         })
     }
 
@@ -239,8 +248,20 @@ impl Feed {
         self.org.budget().reserve_beside(bytes)
     }
 
-    /// Whether the memory budget is used up: nothing more should be kept before
-    /// [`Feed::has_room`], nor rows kept back that checkpoints wait for.
+    /// Memory of rows that are read and not sent yet, none at first: resize it as they grow, and send
+    /// before all feeds together hold more than [`Feed::most_held`].
+    pub fn hold(&self) -> Reservation {
+        self.org.budget().reserve(0)
+    }
+
+    /// Bytes of rows that all who read may hold before they send them on.
+    pub fn most_held(&self) -> usize {
+        self.org.budget().held_by_readers()
+    }
+
+    /// Whether the memory budget is used up, or half of what rows may take is kept beside them:
+    /// nothing more should be kept before [`Feed::has_room`], nor rows kept back that checkpoints
+    /// wait for.
     pub fn is_full(&self) -> bool {
         self.org.budget().is_full()
     }

@@ -194,8 +194,8 @@ impl Loader {
         let stop = self.org.stopping().child_token();
         let (sender, events) = event::channel();
         let schema = Arc::clone(&self.schema);
-        let (feed, messages) = Feed::new(self.org.clone(), schema, stop.clone());
-        let load = Load::new(&self.org, Arc::clone(&self.plan), stop);
+        let load = Load::new(&self.org, Arc::clone(&self.plan), stop.clone());
+        let (feed, messages) = Feed::new(self.org.clone(), Arc::clone(&load.member), schema, stop);
         tokio::spawn(run::run(Arc::new(load), messages, sender));
         (feed, events)
     }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Client;
@@ -12,7 +10,7 @@ use crate::bulk::Client;
 use super::Org;
 use super::keys::Keys;
 use super::ledger::Ledger;
-use super::org::LoadId;
+use super::org::{LoadId, Member};
 use super::plan::Plan;
 
 /// The parts of a running load, one for each concern.
@@ -28,30 +26,25 @@ pub(super) struct Load {
     pub(super) keys: Keys,
     /// A job was processed, so that its columns, which all jobs have, are not at fault.
     pub(super) has_loaded: AtomicBool,
+    /// What it has of the memory, as all loads see it.
+    pub(super) member: Arc<Member>,
     /// From now on nothing new is begun; jobs in flight come to their end.
     pub(super) stop: CancellationToken,
 }
 
 impl Load {
     pub(super) fn new(org: &Org, plan: Arc<Plan>, stop: CancellationToken) -> Self {
+        let ledger = Ledger::new();
         Self {
             client: org.client().scoped_until(stop.clone()),
             keys: Keys::new(org.budget()),
+            member: org.admission().register(ledger.rows()),
             id: org.in_flight().new_load(),
             org: org.clone(),
             plan,
-            ledger: Ledger::new(),
+            ledger,
             has_loaded: AtomicBool::new(false),
             stop,
-        }
-    }
-
-    /// Waits as long as this is to be here; false if the load was stopped.
-    pub(super) async fn pause(&self, length: Duration) -> bool {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => false,
-            () = sleep(self.org.options().waits.scaled(length)) => true,
         }
     }
 }

@@ -1,17 +1,16 @@
 //! Tracing events -> LOG messages on stdout.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use crate::protocol::message::{Message, Output};
+use crate::protocol::output::Output;
 
 /// Sends this process's events to `output` as LOG messages, from now on. What they hold at least
 /// is the level in the environment variable `LOG_LEVEL`, `INFO` by default.
-pub(crate) fn install(output: Arc<Output>) {
+pub(crate) fn install(output: Output) {
     let setting = std::env::var("LOG_LEVEL").unwrap_or_default();
     let level = parse_level(&setting);
     let subscriber = tracing_subscriber::registry().with(MessageLayer {
@@ -41,7 +40,7 @@ fn parse_level(setting: &str) -> Option<Level> {
 /// Prints events of at least a level.
 #[derive(Debug)]
 struct MessageLayer {
-    output: Arc<Output>,
+    output: Output,
     level: Level,
 }
 
@@ -69,8 +68,7 @@ impl<S: Subscriber> Layer<S> for MessageLayer {
         let mut text = Text::default();
         event.record(&mut text);
         let level = event.metadata().level().as_str();
-        // A log that nobody reads must not stop a load; states that nobody reads do.
-        let _ = self.output.print(&Message::log(level, &text.line()));
+        self.output.log(level, &text.line());
     }
 }
 
@@ -104,13 +102,14 @@ impl Visit for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::message::testing::Buffer;
+    use crate::protocol::output::testing::Buffer;
 
     #[test]
     fn events_become_log_messages_from_the_level_up() {
         let buffer = Buffer::default();
+        let output = Output::to(buffer.clone()).unwrap();
         let layer = MessageLayer {
-            output: Arc::new(Output::to(buffer.clone())),
+            output: output.clone(),
             level: Level::DEBUG,
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -120,7 +119,7 @@ mod tests {
             tracing::debug!(target: "hyper::client", "headers of another crate");
             tracing::warn!(target: "hyper::client", "trouble of another crate");
         });
-        insta::assert_snapshot!(buffer.text(), @r#"
+        insta::assert_snapshot!(buffer.text(&output), @r#"
         {"type":"LOG","log":{"level":"INFO","message":"stream is \"done\" object=Contact jobs=2"}}
         {"type":"LOG","log":{"level":"DEBUG","message":"fine"}}
         {"type":"LOG","log":{"level":"WARN","message":"trouble of another crate"}}

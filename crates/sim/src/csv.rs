@@ -8,11 +8,12 @@ mod tests;
 
 use std::borrow::Cow;
 
-/// Characters in one value (limits page of the Bulk API).
+/// UTF-16 units in one value (limits page of the Bulk API): Salesforce is written in Java, whose
+/// characters they are.
 const MAX_VALUE_CHARS: usize = 131_072;
-/// Characters in one record.
+/// UTF-16 units in one record.
 const MAX_RECORD_CHARS: usize = 400_000;
-/// Characters in the header.
+/// UTF-16 units in the header.
 const MAX_HEADER_CHARS: usize = 32_000;
 /// Columns of a record.
 const MAX_COLUMNS: usize = 5_000;
@@ -148,13 +149,13 @@ fn position(at: usize) -> Result<u32, String> {
     u32::try_from(at).map_err(|_| "InvalidBatch : Failed to parse CSV. Over 4 GiB".to_owned())
 }
 
+/// A record without its line end and the blank lines after it.
 fn line(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
+    text.trim_end_matches(['\r', '\n'])
 }
 
 fn too_long(text: &str, limit: usize) -> bool {
-    text.len() > limit && text.chars().count() > limit
+    text.len() > limit && text.encode_utf16().count() > limit
 }
 
 /// Splits one well-formed line into its values, unquoted.
@@ -224,16 +225,21 @@ impl Reader<'_> {
             values += 1;
             match self.peek() {
                 Some(byte) if byte == self.delimiter => self.at += 1,
-                Some(_) if self.at == begin => {
-                    return Err("InvalidBatch : Failed to parse CSV. Found a blank line".to_owned());
-                }
                 Some(_) => {
                     self.limit(begin, MAX_RECORD_CHARS, "a record")?;
-                    self.at += if self.crlf { 2 } else { 1 };
+                    self.skip_line_ends();
                     return Ok(Some(values));
                 }
                 None => return Ok(Some(values)),
             }
+        }
+    }
+
+    /// Skips the end of a record, and blank lines after it.
+    fn skip_line_ends(&mut self) {
+        let end: &[u8] = if self.crlf { b"\r\n" } else { b"\n" };
+        while self.bytes[self.at..].starts_with(end) {
+            self.at += end.len();
         }
     }
 
@@ -298,10 +304,21 @@ impl Reader<'_> {
 
     fn limit(&self, start: usize, limit: usize, what: &str) -> Result<(), String> {
         let bytes = &self.bytes[start..self.at];
-        // Every byte of UTF-8 but the continuation bytes begins a character. Two more for the quotes.
-        if bytes.len() > limit + 2
-            && bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() > limit + 2
-        {
+        if bytes.len() <= limit {
+            return Ok(());
+        }
+        // Every byte of UTF-8 but the continuation bytes begins a character, and four bytes are
+        // two units.
+        let units = |byte: &u8| match byte {
+            0x80..0xC0 => 0,
+            0xF0.. => 2,
+            _ => 1,
+        };
+        let quotes = bytes.iter().filter(|byte| **byte == b'"').count();
+        // Quotes around a value are no part of it, and doubled ones are one.
+        let around = if quotes > 0 { 2 } else { 0 };
+        let units = bytes.iter().map(units).sum::<usize>() - around - (quotes - around) / 2;
+        if units > limit {
             return Err(format!(
                 "InvalidBatch : Failed to parse CSV. Found {what} of over {limit} characters"
             ));

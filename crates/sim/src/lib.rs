@@ -58,10 +58,12 @@ mod jobs;
 mod options;
 mod org;
 mod server;
+mod share;
 #[cfg(test)]
 mod tests;
+mod usage;
 
-pub use faults::{Action, Call, Case, Chosen, Fault, Order, ResultFile};
+pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, ResultFile};
 pub use options::SimOptions;
 pub use org::describe;
 pub use server::Sim;

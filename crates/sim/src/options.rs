@@ -62,6 +62,14 @@ pub struct SimOptions {
     pub max_api_calls: u64,
     /// Internal batches that the org allows in a day.
     pub max_batches: u64,
+    /// How long an API call is counted, in place of a day; for ever when absent.
+    pub api_window: Option<Duration>,
+    /// How long an internal batch is counted, in place of a day; for ever when absent.
+    pub batch_window: Option<Duration>,
+    /// API calls of other clients, which are counted too.
+    pub other_api_calls: u64,
+    /// Internal batches of other clients, which are counted too.
+    pub other_batches: u64,
     /// The client id that is accepted.
     pub client_id: String,
     /// The client secret that is accepted.
@@ -110,6 +118,10 @@ impl Default for SimOptions {
             max_upload_bytes: 112_500_000,
             max_api_calls: 100_000,
             max_batches: 15_000,
+            api_window: None,
+            batch_window: None,
+            other_api_calls: 0,
+            other_batches: 0,
             client_id: "sim-client-id".to_owned(),
             client_secret: "sim-client-secret".to_owned(),
             refresh_token: "sim-refresh-token".to_owned(),

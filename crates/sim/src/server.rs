@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::SimOptions;
-use crate::http::{self, App, Connection, Door};
+use crate::http::{self, App, Door};
 
 /// A running simulator. It stops when dropped.
 #[derive(Debug)]
@@ -26,18 +26,10 @@ impl Sim {
     pub async fn start(options: SimOptions) -> io::Result<Sim> {
         let door = Door::default();
         let (listener, address) = http::bind(options.listen, &door).await?;
-        let app = Arc::new(App::new(options, format!("http://{address}"), door)?);
-        let (stop, mut stopped) = watch::channel(false);
-        let service = http::router(app).into_make_service_with_connect_info::<Connection>();
-        let server = tokio::spawn(async move {
-            let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-                // Also ends when the `Sim` is dropped and its sender with it.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            });
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the simulator stopped serving");
-            }
-        });
+        let (stop, stopped) = watch::channel(false);
+        let url = format!("http://{address}");
+        let app = Arc::new(App::new(options, url, door, stopped.clone())?);
+        let server = tokio::spawn(http::serve(app, listener, stopped));
         Ok(Sim {
             address,
             stop,

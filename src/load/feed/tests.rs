@@ -102,7 +102,7 @@ async fn a_cancelled_ready_takes_nothing() {
     let org = org(&sim, limit).await;
     let (feed, _events) = loader(&org).await.start();
 
-    let all = org.budget().reserve(128 << 20);
+    let all = (org.budget().reserve(128 << 20), org.admission().under_way());
     for _ in 0..2 * BATCHES {
         let waiting = tokio::time::timeout(Duration::from_millis(20), feed.ready(1 << 20));
         assert!(waiting.await.is_err(), "there is no memory");
@@ -110,7 +110,7 @@ async fn a_cancelled_ready_takes_nothing() {
     assert_eq!(org.reserved_bytes(), 128 << 20);
     drop(all);
     let permit = feed.ready(1 << 20).await.unwrap();
-    assert_eq!(org.reserved_bytes(), 1 << 20);
+    assert_eq!(org.reserved_bytes(), 2 << 20, "rows and their cells");
     drop(permit);
     assert_eq!(
         org.reserved_bytes(),
@@ -133,7 +133,7 @@ async fn a_checkpoint_alone_does_not_wait_for_memory() {
     let org = org(&sim, OrgOptions::default()).await;
     let (mut feed, mut events) = loader(&org).await.start();
     let memory = usize::try_from(org.options().memory_limit_bytes).unwrap();
-    let all = org.budget().reserve(memory);
+    let all = (org.budget().reserve(memory), org.admission().under_way());
     let sending = tokio::time::timeout(SOON, feed.checkpoint(1));
     sending.await.expect("it waits").unwrap();
     let event = events.next().await.unwrap().unwrap();
@@ -150,7 +150,7 @@ async fn a_batch_counts_with_what_it_takes() {
     let bytes = batch_bytes(&rows);
     let permit = feed.ready(1 << 20).await.unwrap();
     permit.send(rows.into()).unwrap();
-    assert_eq!(org.reserved_bytes(), bytes);
+    assert_eq!(org.reserved_bytes(), 2 * bytes);
     feed.stop();
     drop(feed);
     let end = events.collect::<Vec<_>>().await.pop().unwrap();

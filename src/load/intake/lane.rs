@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::chunk::{Chunk, Chunker, Pushed, RowOrdinals, row_sizes};
 use crate::error::Result;
-use crate::load::org::{OpenChunk, Reservation};
+use crate::load::org::{Member, Reservation};
 use crate::load::plan::Plan;
 use crate::reject::RejectedRow;
 use crate::rows::RowSet;
@@ -152,15 +152,15 @@ impl Lane {
 #[derive(Debug)]
 pub(super) struct Lanes {
     lanes: BTreeMap<LaneId, Lane>,
-    largest: Arc<OpenChunk>,
+    member: Arc<Member>,
 }
 
 impl Lanes {
-    /// One lane, which takes all rows. Memory pressure sees the largest as `largest`.
-    pub(super) fn new(lane: Lane, largest: Arc<OpenChunk>) -> Self {
+    /// One lane, which takes all rows. Memory pressure sees the largest open chunk by way of `member`.
+    pub(super) fn new(lane: Lane, member: Arc<Member>) -> Self {
         Self {
             lanes: BTreeMap::from([(LaneId::ALL, lane)]),
-            largest,
+            member,
         }
     }
 
@@ -198,7 +198,17 @@ impl Lanes {
     /// Says how large the largest open chunk is now.
     pub(super) fn report(&self) {
         let bytes = self.lanes.values().map(Lane::open_bytes).max();
-        self.largest.set_bytes(bytes.unwrap_or_default());
+        self.member.set_open_bytes(bytes.unwrap_or_default());
+    }
+
+    /// Drops what is open, and returns the rows that were in no chunk before.
+    pub(super) fn give_up(&mut self) -> RowSet {
+        let mut rows = RowSet::new();
+        for lane in std::mem::take(&mut self.lanes).into_values() {
+            rows.insert_all(&lane.rows);
+        }
+        self.report();
+        rows
     }
 
     fn that(&self, wanted: impl Fn(&Lane) -> bool) -> Vec<LaneId> {

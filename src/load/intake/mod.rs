@@ -25,7 +25,7 @@ use super::closed::Closed;
 use super::event::EventSender;
 use super::feed::{FeedBatch, FeedMessage};
 use super::memory::{batch_bytes, rebuilt_bytes};
-use super::org::{OpenChunk, Reservation};
+use super::org::{Reservation, UnderWay};
 use super::state::Load;
 use super::submit::submit;
 use lane::{Departing, Lane, LaneId, Lanes};
@@ -46,8 +46,6 @@ pub(super) struct Intake {
     load: Arc<Load>,
     events: EventSender,
     lanes: Lanes,
-    /// The largest open chunk, as memory pressure sees it.
-    pressure: Arc<OpenChunk>,
     /// Rows before this ordinal are submitted as soon as their keys allow.
     flushed: u64,
     jobs: JoinSet<Result<()>>,
@@ -56,12 +54,11 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn new(load: Arc<Load>, events: EventSender) -> Result<Self> {
         let lane = Lane::new(&load.plan, load.org.budget().reserve(0))?;
-        let pressure = load.org.admission().register(load.ledger.rows());
+        let lanes = Lanes::new(lane, Arc::clone(&load.member));
         Ok(Self {
             load,
             events,
-            lanes: Lanes::new(lane, Arc::clone(&pressure)),
-            pressure,
+            lanes,
             flushed: 0,
             jobs: JoinSet::new(),
         })
@@ -76,6 +73,9 @@ impl Intake {
             taken.unwrap_or_else(|_| Err(LoadError::Panicked("taking rows in panicked").into()));
         if outcome.is_err() {
             self.load.stop.cancel();
+            // Other loads need the memory while the jobs of this one come to their end.
+            let unsent = self.lanes.give_up();
+            self.load.ledger.rows().give_up(&unsent);
         }
         while let Some(ended) = self.jobs.join_next().await {
             let ended = job_outcome(ended);
@@ -97,7 +97,14 @@ impl Intake {
     async fn take(&mut self, mut messages: mpsc::Receiver<FeedMessage>) -> Result<()> {
         loop {
             match self.next(&mut messages).await? {
-                Some(FeedMessage::Rows { batch, memory }) => self.batch(batch, memory).await?,
+                Some(FeedMessage::Rows {
+                    batch,
+                    memory,
+                    let_in,
+                }) => {
+                    self.batch(batch, memory).await?;
+                    drop(let_in);
+                }
                 Some(FeedMessage::Flush) => {
                     self.flushed = self.load.ledger.next_ordinal();
                     self.close_all().await?;
@@ -125,7 +132,7 @@ impl Intake {
                 biased;
                 () = load.stop.cancelled() => return Ok(None),
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
-                () = self.pressure.should_close() => self.close_largest().await?,
+                () = load.member.should_close() => self.close_largest().await?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
@@ -152,7 +159,7 @@ impl Intake {
                 biased;
                 () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
-                () = self.pressure.should_close() => self.close_largest().await?,
+                () = load.member.should_close() => self.close_largest().await?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
@@ -160,10 +167,12 @@ impl Intake {
         }
     }
 
+    /// Takes a batch, whose rows and cells may take `memory`.
     async fn batch(&mut self, batch: FeedBatch, mut memory: Reservation) -> Result<()> {
         let (batch, bytes, checkpoints) = batch.into_parts();
         let rows = batch.num_rows();
         let first = self.load.ledger.read(rows, bytes, &checkpoints);
+        let mut rows_memory = memory.split(batch_bytes(&batch));
         let mut from = 0;
         while from < rows {
             // Rows that waited for a key are older.
@@ -179,18 +188,26 @@ impl Intake {
             } else {
                 usize::MAX
             };
-            let memory = memory.split(bytes);
-            self.rows(ordinal, slice, memory).await?;
+            let of_slice = rows_memory.split(bytes);
+            self.rows(ordinal, slice, of_slice, &mut memory).await?;
             tokio::task::consume_budget().await;
         }
         Ok(())
     }
 
-    /// Takes rows into their lane, closing chunks as they fill.
-    async fn rows(&mut self, first: u64, batch: RecordBatch, memory: Reservation) -> Result<()> {
+    /// Takes rows into their lane, closing chunks as they fill. Their cells take of `for_cells`.
+    async fn rows(
+        &mut self,
+        first: u64,
+        batch: RecordBatch,
+        memory: Reservation,
+        for_cells: &mut Reservation,
+    ) -> Result<()> {
         let coerced = self.load.plan.coercion.apply(&batch)?;
         let rows = batch.num_rows();
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
+        let mut cells = for_cells.split(new_bytes);
+        cells.resize(new_bytes);
         self.load.ledger.rows().push(first, batch, memory);
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
         let lane = self.lane(LaneId::ALL)?;
@@ -211,7 +228,6 @@ impl Intake {
         self.load.ledger.nulls_left(nulls);
         let fresh = RowSet::from(first..first + rows as u64);
         self.lane(LaneId::ALL)?.note(&fresh, rejects);
-        let cells = self.load.org.budget().reserve(new_bytes);
         self.pushed(LaneId::ALL, pushed.closed, cells).await
     }
 
@@ -219,7 +235,8 @@ impl Intake {
     async fn pushed(&mut self, id: LaneId, closed: Vec<Chunk>, cells: Reservation) -> Result<()> {
         for chunk in closed {
             let departing = self.lane(id)?.depart(chunk);
-            self.submit(departing).await?;
+            let under_way = self.load.org.admission().under_way();
+            self.submit(departing, under_way).await?;
         }
         let lane = self.lane(id)?;
         lane.keep(cells);
@@ -274,15 +291,16 @@ impl Intake {
 
     /// Closes the open chunk of a lane, if there is one.
     async fn close(&mut self, id: LaneId) -> Result<()> {
+        let under_way = self.load.org.admission().under_way();
         let departing = self.lane(id)?.close();
         self.lanes.report();
         match departing {
-            Some(departing) => self.submit(departing).await,
+            Some(departing) => self.submit(departing, under_way).await,
             None => Ok(()),
         }
     }
 
-    async fn submit(&mut self, departing: Departing) -> Result<()> {
+    async fn submit(&mut self, departing: Departing, under_way: UnderWay) -> Result<()> {
         // Said before the long work: it will give memory back by itself.
         let staging = self.load.org.admission().staging();
         let Departing {
@@ -299,6 +317,7 @@ impl Intake {
             rejects,
             cells,
             staging,
+            under_way,
         };
         let closed = merge(&self.load, closed).await?;
         let (load, events) = (Arc::clone(&self.load), self.events.clone());

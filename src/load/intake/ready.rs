@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::load::LoadError;
-use crate::load::org::Reservation;
+use crate::load::org::{LetIn, Reservation};
 use crate::load::recoerce::{Recoerced, recoerced};
 use crate::load::state::Load;
 use crate::rows::{RowSet, WaitingRow};
@@ -24,7 +24,11 @@ impl Intake {
                 return Ok(());
             };
             let (first, rest) = ready.split_at(ROWS_AT_ONCE.min(ready.len()));
+            let Some((mut memory, let_in)) = self.memory(memory_for(&load, first)).await? else {
+                continue;
+            };
             let cells = coerced(&load, first).await?;
+            memory.resize(memory_of(&cells));
             let lane = self.lane(LaneId::ALL)?;
             let fits = rest.is_empty() && lane.fits(cells.iter().map(|rows| &rows.cells))?;
             if !fits && !lane.is_empty() {
@@ -33,11 +37,9 @@ impl Intake {
                 self.close(LaneId::ALL).await?;
                 continue;
             }
-            let Some(memory) = self.memory(memory_of(&cells)).await? else {
-                continue;
-            };
             load.keys.take(&ready);
             let cut = self.push_ready(cells, memory).await?;
+            drop(let_in);
             self.push_rest(rest, cut).await?;
             if oldest.row < self.flushed {
                 self.close(LaneId::ALL).await?;
@@ -51,10 +53,11 @@ impl Intake {
         let load = Arc::clone(&self.load);
         while !rows.is_empty() && !cut {
             let (next, later) = rows.split_at(ROWS_AT_ONCE.min(rows.len()));
-            let cells = coerced(&load, next).await?;
-            let Some(memory) = load.org.budget().try_reserve(memory_of(&cells)) else {
+            let Some(mut memory) = load.org.budget().try_reserve(memory_for(&load, next)) else {
                 break;
             };
+            let cells = coerced(&load, next).await?;
+            memory.resize(memory_of(&cells));
             cut = self.push_ready(cells, memory).await?;
             rows = later;
         }
@@ -84,18 +87,14 @@ impl Intake {
     }
 
     /// Memory for waiting rows; none if something else came first that may have changed what to do.
-    /// Where nothing of this load would give memory back, they get it at once: the keys they wait
-    /// for take some as well.
-    async fn memory(&mut self, bytes: usize) -> Result<Option<Reservation>> {
+    async fn memory(&mut self, bytes: usize) -> Result<Option<(Reservation, LetIn)>> {
         let load = Arc::clone(&self.load);
-        if self.jobs.is_empty() && self.lanes.is_empty() {
-            return Ok(Some(load.org.budget().reserve(bytes)));
-        }
+        let _waits = load.member.wait();
         tokio::select! {
             biased;
             () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
-            memory = load.org.admission().memory(bytes) => return memory.map(Some),
-            () = self.pressure.should_close() => self.close_largest().await?,
+            memory = load.org.admission().memory(bytes, &load.member) => return memory.map(Some),
+            () = load.member.should_close() => self.close_largest().await?,
             Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
         }
         Ok(None)
@@ -108,6 +107,12 @@ async fn coerced(load: &Arc<Load>, rows: &[WaitingRow]) -> Result<Vec<Recoerced>
     let load = Arc::clone(load);
     let coercing = spawn_blocking(move || recoerced(&load, &rows).collect());
     coercing.await.map_err(LoadError::from)?
+}
+
+/// Memory that waiting rows and their cells may take.
+fn memory_for(load: &Load, rows: &[WaitingRow]) -> usize {
+    let rows: RowSet = rows.iter().map(|waiting| waiting.row).collect();
+    2 * load.ledger.rows().bytes(&rows)
 }
 
 fn memory_of(rows: &[Recoerced]) -> usize {

@@ -1,17 +1,45 @@
 //! What may run and what must wait: slots for jobs and uploads, memory, and the pressure for it.
+//!
+//! # Who waits for memory gets it
+//!
+//! Three ask for memory and wait: a feed for its next batch, an intake for rows whose key became
+//! free, a chunk under way for rows that are sent once more. None of them holds a slot or a permit
+//! while it waits. All others take what they need for what exists already.
+//!
+//! Memory is given back by three kinds of movers, none of which waits for memory:
+//!
+//! * a batch that was let in, until its intake has put it into a chunk ([`LetIn`]), unless that
+//!   intake waits for memory itself;
+//! * an open chunk: who waits closes the largest one while no closed chunk is on its way into a job,
+//!   and an intake hears of that whatever it waits for;
+//! * a closed chunk, until its rows have their end ([`UnderWay`]), but while it waits for memory. It
+//!   waits for slots and for the permit to settle, which other movers hold; for Salesforce and the
+//!   store of rejected records, whose patience ends; and for who reads the events.
+//!
+//! Each mover comes to its end, or becomes one who waits. New ones begin with a grant, or as one of
+//! the others ends. So while nothing is granted, a moment comes at which nothing moves; its last
+//! mover notifies all who wait, and the first to look is granted what it asks for, whatever that is:
+//! one at a time, since that makes it a mover. Memory that no mover holds (states, keys, rows packed
+//! where there is no disk) can delay a grant, never prevent it.
+//!
+//! Who reads waits for room as well when the states that are kept take half of what rows may
+//! ([`Admission::room`]). It sends on all rows first, so each state's rows are with a mover, and goes
+//! when they have their end and who reads the events takes it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::disk::Disk;
 use crate::error::Result;
 use crate::load::LoadError;
 use crate::options::OrgOptions;
 
 use super::budget::{Budget, Reservation};
+use super::member::{LetIn, Member};
 use super::rows::{RowStore, RowsError};
 use super::signal::Signal;
 
@@ -30,43 +58,15 @@ pub(crate) struct Admission {
     staging: AtomicUsize,
     /// Chunks among them that wait for a job slot.
     waiting: AtomicUsize,
-    members: Mutex<Vec<Member>>,
+    /// Closed chunks whose rows do not all have their end, those aside that wait for memory.
+    under_way: AtomicUsize,
+    members: Mutex<Vec<Weak<Member>>>,
+    /// Held while a request for memory is weighed.
+    granting: Mutex<()>,
     /// One at a time makes room.
     relieving: Arc<AsyncMutex<()>>,
+    disk: Disk,
     spilled: Arc<AtomicU64>,
-}
-
-/// What a load can give when memory is short.
-#[derive(Debug)]
-struct Member {
-    rows: Weak<RowStore>,
-    open: Weak<OpenChunk>,
-}
-
-/// The largest open chunk of a load, as memory pressure sees it.
-#[derive(Debug)]
-pub(crate) struct OpenChunk {
-    bytes: AtomicU64,
-    close: Notify,
-    changed: Signal,
-}
-
-impl OpenChunk {
-    /// It has so many bytes of CSV now; none if nothing is open.
-    pub(crate) fn set_bytes(&self, bytes: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        // Who waits for memory may have found nothing to close before.
-        self.changed.notify();
-    }
-
-    /// Waits until it should be closed, since memory is short.
-    pub(crate) async fn should_close(&self) {
-        self.close.notified().await;
-    }
-
-    fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
 }
 
 impl Admission {
@@ -80,8 +80,11 @@ impl Admission {
             settling: Arc::default(),
             staging: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
             members: Mutex::default(),
+            granting: Mutex::default(),
             relieving: Arc::default(),
+            disk: Disk::shared(),
             spilled: Arc::default(),
         }
     }
@@ -100,20 +103,13 @@ impl Admission {
         self.spilled.load(Ordering::Relaxed)
     }
 
-    /// Joins a load to those that memory pressure is spread over.
-    pub(crate) fn register(&self, rows: &Arc<RowStore>) -> Arc<OpenChunk> {
-        let open = Arc::new(OpenChunk {
-            bytes: AtomicU64::new(0),
-            close: Notify::new(),
-            changed: self.changed.clone(),
-        });
+    /// Joins a load to those that share the memory.
+    pub(crate) fn register(&self, rows: &Arc<RowStore>) -> Arc<Member> {
+        let member = Arc::new(Member::new(Arc::clone(rows), self.changed.clone()));
         let mut members = self.members.lock();
-        members.retain(|member| member.rows.strong_count() > 0);
-        members.push(Member {
-            rows: Arc::downgrade(rows),
-            open: Arc::downgrade(&open),
-        });
-        open
+        members.retain(|member| member.strong_count() > 0);
+        members.push(Arc::downgrade(&member));
+        member
     }
 
     /// A permit for one job; `None` if `stop` comes first.
@@ -143,13 +139,46 @@ impl Admission {
 
     /// A chunk is closed: until the guard goes, it will give memory back by itself.
     pub(crate) fn staging(self: &Arc<Self>) -> Staging {
-        self.staging.fetch_add(1, Ordering::Relaxed);
+        self.staging.fetch_add(1, Ordering::SeqCst);
         Staging(Arc::clone(self))
     }
 
-    /// Waits for `bytes` of memory for rows, and makes room meanwhile. Cancelled, it takes nothing.
-    pub(crate) async fn memory(&self, bytes: usize) -> Result<Reservation> {
-        self.relieved(|| self.budget.try_reserve(bytes)).await
+    /// The rows of a closed chunk are on their way to their end, as long as the guard lives.
+    pub(crate) fn under_way(self: &Arc<Self>) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Waits for `bytes` of memory for a batch of `member`, and makes room meanwhile; at once for
+    /// none. Cancelled, it takes nothing.
+    pub(crate) async fn memory(
+        &self,
+        bytes: usize,
+        member: &Arc<Member>,
+    ) -> Result<(Reservation, LetIn)> {
+        self.granted(bytes, || member.let_in()).await
+    }
+
+    async fn granted<T>(&self, bytes: usize, begin: impl Fn() -> T) -> Result<(Reservation, T)> {
+        self.relieved(|| self.grant(bytes, &begin)).await
+    }
+
+    /// `bytes`, if they are there or nothing else would free them, for what begins to move by that.
+    fn grant<T>(&self, bytes: usize, begin: impl Fn() -> T) -> Option<(Reservation, T)> {
+        let _granting = self.granting.lock();
+        let budget = &self.budget;
+        let there = match bytes {
+            0 => Some(budget.reserve(0)),
+            bytes => budget.try_reserve(bytes),
+        };
+        let memory = there.or_else(|| self.nothing_moves().then(|| budget.reserve(bytes)))?;
+        Some((memory, begin()))
+    }
+
+    /// Whether nothing gives memory back by itself.
+    fn nothing_moves(&self) -> bool {
+        self.under_way.load(Ordering::SeqCst) == 0
+            && !self.members().iter().any(|member| member.moves())
     }
 
     /// Waits while the memory budget is used up, and makes room meanwhile.
@@ -175,14 +204,15 @@ impl Admission {
     /// way, the largest open chunk is closed. True if room was made already.
     async fn relieve(&self) -> Result<bool> {
         let one_at_a_time = Arc::clone(&self.relieving).lock_owned().await;
-        let (rows, open) = self.members();
-        let total = Arc::clone(&self.spilled);
+        let members = self.members();
+        let stores: Vec<_> = members.iter().map(|load| Arc::clone(load.rows())).collect();
+        let (total, disk) = (Arc::clone(&self.spilled), self.disk.clone());
         let spilling = tokio::task::spawn_blocking(move || {
             // Kept here, since this goes on when who waits is cancelled.
             let _one_at_a_time = one_at_a_time;
             let mut spilled = 0;
-            for rows in rows {
-                let bytes = rows.spill()?;
+            for rows in stores {
+                let bytes = rows.spill(&disk)?;
                 total.fetch_add(bytes, Ordering::Relaxed);
                 spilled += bytes;
             }
@@ -191,20 +221,18 @@ impl Admission {
         if spilling.await.map_err(LoadError::from)?? > 0 {
             return Ok(true);
         }
-        if self.staging.load(Ordering::Relaxed) == 0 {
-            let largest = open.iter().max_by_key(|open| open.bytes());
-            if let Some(open) = largest.filter(|open| open.bytes() > 0) {
-                open.close.notify_one();
+        if self.staging.load(Ordering::SeqCst) == 0 {
+            let largest = members.iter().max_by_key(|load| load.open_bytes());
+            if let Some(load) = largest.filter(|load| load.open_bytes() > 0) {
+                load.ask_to_close();
             }
         }
         Ok(false)
     }
 
-    fn members(&self) -> (Vec<Arc<RowStore>>, Vec<Arc<OpenChunk>>) {
+    fn members(&self) -> Vec<Arc<Member>> {
         let members = self.members.lock();
-        let rows = members.iter().filter_map(|member| member.rows.upgrade());
-        let open = members.iter().filter_map(|member| member.open.upgrade());
-        (rows.collect(), open.collect())
+        members.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -233,13 +261,60 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// While it lives, rows of a closed chunk are on their way to their end.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Admission>);
+
+impl UnderWay {
+    /// Waits for `bytes` of memory for rows that are sent once more, and makes room meanwhile.
+    pub(crate) async fn memory(&self, bytes: usize) -> Result<Reservation> {
+        let waits = ChunkWaits::new(&self.0);
+        let (memory, ()) = self.0.granted(bytes, || waits.end()).await?;
+        Ok(memory)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify();
+    }
+}
+
+/// While it lives, a chunk that is under way waits for memory.
+struct ChunkWaits<'a> {
+    admission: &'a Admission,
+    ended: AtomicBool,
+}
+
+impl<'a> ChunkWaits<'a> {
+    fn new(admission: &'a Admission) -> Self {
+        admission.under_way.fetch_sub(1, Ordering::SeqCst);
+        admission.changed.notify();
+        let ended = AtomicBool::new(false);
+        Self { admission, ended }
+    }
+
+    fn end(&self) {
+        if !self.ended.swap(true, Ordering::SeqCst) {
+            self.admission.under_way.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for ChunkWaits<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// While it lives, a closed chunk is on its way into a job.
 #[derive(Debug)]
 pub(crate) struct Staging(Arc<Admission>);
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        self.0.staging.fetch_sub(1, Ordering::Relaxed);
+        self.0.staging.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify();
     }
 }
@@ -273,21 +348,81 @@ mod tests {
         drop(slot);
     }
 
+    /// Memory that is used up, and by what.
+    fn used_up(admission: &Admission) -> Reservation {
+        let all = usize::try_from(MIN_MEMORY).unwrap();
+        admission.budget().reserve(all)
+    }
+
+    fn member(admission: &Admission) -> Arc<Member> {
+        admission.register(&Arc::new(RowStore::default()))
+    }
+
     #[tokio::test]
     async fn an_open_chunk_that_grows_after_the_pressure_is_closed_all_the_same() {
         let admission = admission(1);
-        let rows = Arc::new(RowStore::default());
-        let open = admission.register(&rows);
-        let all = admission
-            .budget()
-            .reserve(usize::try_from(MIN_MEMORY).unwrap());
-        let waiting = Arc::clone(&admission);
-        let waiting = tokio::spawn(async move { waiting.memory(1).await.map(drop) });
+        let load = member(&admission);
+        let (all, moving) = (used_up(&admission), admission.under_way());
+        let (waiting, own) = (Arc::clone(&admission), Arc::clone(&load));
+        let waiting = tokio::spawn(async move { waiting.memory(1, &own).await.map(drop) });
         // It finds nothing to close at first.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        open.set_bytes(100);
-        open.should_close().await;
-        drop(all);
+        load.set_open_bytes(100);
+        load.should_close().await;
+        drop((all, moving));
         waiting.await.unwrap().unwrap();
+    }
+
+    /// Whether `wanted` gets what it waits for without any change.
+    async fn at_once<T>(wanted: impl Future<Output = T>) -> bool {
+        let soon = std::time::Duration::from_millis(50);
+        tokio::time::timeout(soon, wanted).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn who_waits_while_something_moves_gets_memory_when_nothing_does() {
+        let admission = admission(1);
+        let (one, two) = (member(&admission), member(&admission));
+        let _all = used_up(&admission);
+        let ask = || admission.memory(1 << 20, &one);
+        assert!(at_once(ask()).await, "nothing would free any");
+
+        let chunk = admission.under_way();
+        assert!(!at_once(ask()).await, "a chunk is under way");
+        drop(chunk);
+        assert!(at_once(ask()).await);
+
+        let granted = admission.memory(1 << 20, &two).await.unwrap();
+        assert!(!at_once(ask()).await, "one at a time");
+        let waits = two.wait();
+        assert!(at_once(ask()).await, "it waits for memory with its intake");
+        drop(waits);
+        assert!(!at_once(ask()).await);
+        two.set_open_bytes(1);
+        drop(granted);
+        assert!(!at_once(ask()).await, "a chunk can be closed");
+        two.set_open_bytes(0);
+        assert!(at_once(ask()).await);
+    }
+
+    #[tokio::test]
+    async fn chunks_that_wait_for_memory_do_not_wait_for_each_other() {
+        let admission = admission(1);
+        let _all = used_up(&admission);
+        let chunks = [admission.under_way(), admission.under_way()];
+        assert!(!at_once(chunks[0].memory(1)).await, "the other one moves");
+        let both = chunks.map(|chunk| {
+            tokio::spawn(async move {
+                let memory = chunk.memory(1).await;
+                // Now it moves, and ends.
+                tokio::task::yield_now().await;
+                drop(memory);
+            })
+        });
+        for chunk in both {
+            let soon = std::time::Duration::from_secs(30);
+            tokio::time::timeout(soon, chunk).await.unwrap().unwrap();
+        }
+        assert!(admission.nothing_moves());
     }
 }

@@ -1,9 +1,12 @@
 //! One memory budget for the process: reading waits when it is used up.
 //!
 //! Rows, cells and the join back draw from one DataFusion memory pool: three quarters of the setting
-//! once the program's own needs are taken off (the rest is allocator slack). A share of it is never given to
-//! reading, or rows would fill the pool and the join that frees them could not run. The pool itself
-//! wakes nobody, so this type signals the change.
+//! once the program's own needs are taken off (the rest is allocator slack). A share of it is never
+//! given to reading, or rows would fill the pool and the join that frees them could not run. The pool
+//! itself wakes nobody, so this type signals the change.
+//!
+//! What exists already is reserved whether or not it fits; what does not exist yet is asked for, and
+//! waits ([`Admission`](super::admission::Admission) says for what, and why not for ever).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +15,7 @@ use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use parking_lot::Mutex;
 
 use super::signal::Signal;
 
@@ -22,6 +26,12 @@ const PROGRAM: usize = 48 << 20;
 /// Share of the pool that reading never gets, in bytes, or a quarter where that is less.
 const KEPT_FOR_SETTLING: usize = 64 << 20;
 
+/// Part of what rows may take that the rows still held by who reads them may take.
+const HELD_BY_READERS: usize = 8;
+
+/// The same in bytes, at most: larger batches are not faster.
+const MOST_HELD_BY_READERS: usize = 64 << 20;
+
 #[derive(Debug)]
 pub(crate) struct Budget {
     pool: Arc<dyn MemoryPool>,
@@ -29,6 +39,8 @@ pub(crate) struct Budget {
     for_rows: usize,
     /// Bytes reserved beside rows, for what goes only after rows have their end.
     beside: Arc<AtomicUsize>,
+    /// Held while a request is weighed, so that two do not take the same bytes.
+    asking: Mutex<()>,
     changed: Signal,
 }
 
@@ -46,6 +58,7 @@ impl Budget {
             rows,
             for_rows,
             beside: Arc::default(),
+            asking: Mutex::default(),
             changed,
         }
     }
@@ -57,14 +70,10 @@ impl Budget {
             .build_arc()
     }
 
-    /// `bytes` for rows, if they are there; always, if nothing is reserved that gives memory back
-    /// by itself: so one batch larger than the budget still passes, and rows that a checkpoint
-    /// waits for pass what is kept until that checkpoint.
+    /// `bytes` for rows, if they are there.
     pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
-        let used = self.used();
-        let alone = used <= self.beside.load(Ordering::Relaxed);
-        let fits = alone || used + bytes <= self.for_rows;
-        fits.then(|| self.reserve(bytes))
+        let _asking = self.asking.lock();
+        (self.used() + bytes <= self.for_rows).then(|| self.reserve(bytes))
     }
 
     /// `bytes` for something that exists already, whether or not they are there.
@@ -91,9 +100,21 @@ impl Budget {
         self.pool.reserved()
     }
 
-    /// Whether more is in use than rows may take.
+    /// Whether more is in use than rows may take, or more than half of it beside rows: the rows
+    /// that this waits for need the rest.
     pub(crate) fn is_full(&self) -> bool {
-        self.used() > self.for_rows
+        let beside = self.beside.load(Ordering::Relaxed);
+        self.used() > self.for_rows || beside > self.for_rows / 2
+    }
+
+    /// Bytes of rows that all who read them may hold before they send them on.
+    pub(crate) fn held_by_readers(&self) -> usize {
+        (self.for_rows / HELD_BY_READERS).min(MOST_HELD_BY_READERS)
+    }
+
+    /// Bytes that a job's join may always take.
+    pub(crate) fn for_settling(&self) -> usize {
+        KEPT_FOR_SETTLING.min(self.for_rows / 3)
     }
 
     /// Whether more than half of what rows may take is in use.
@@ -106,7 +127,7 @@ impl Budget {
 #[derive(Debug)]
 pub struct Reservation {
     reservation: MemoryReservation,
-    /// Where it is counted too, if it is for something beside rows. Its size does not change then.
+    /// Where it is counted too, if it is for something beside rows.
     beside: Option<Arc<AtomicUsize>>,
     changed: Signal,
 }
@@ -120,10 +141,13 @@ impl Reservation {
     /// Takes `bytes` more, for something that exists already.
     pub(crate) fn grow(&mut self, bytes: usize) {
         self.reservation.grow(bytes);
+        if let Some(beside) = &self.beside {
+            beside.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Takes `bytes` from now on, for something that exists already.
-    pub(crate) fn resize(&mut self, bytes: usize) {
+    pub fn resize(&mut self, bytes: usize) {
         let size = self.bytes();
         if bytes > size {
             self.grow(bytes - size);
@@ -141,8 +165,10 @@ impl Reservation {
 
     /// Parts with `bytes`, or with all if it has less.
     pub(crate) fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes());
+        self.no_longer_beside(bytes);
         Self {
-            reservation: self.reservation.split(bytes.min(self.bytes())),
+            reservation: self.reservation.split(bytes),
             beside: None,
             changed: self.changed.clone(),
         }
@@ -153,7 +179,14 @@ impl Reservation {
         let size = self.bytes();
         if bytes < size {
             self.reservation.shrink(size - bytes);
+            self.no_longer_beside(size - bytes);
             self.changed.notify();
+        }
+    }
+
+    fn no_longer_beside(&self, bytes: usize) {
+        if let Some(beside) = &self.beside {
+            beside.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 }
@@ -161,9 +194,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let bytes = self.reservation.free();
-        if let Some(beside) = &self.beside {
-            beside.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        self.no_longer_beside(bytes);
         self.changed.notify();
     }
 }
@@ -191,22 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_the_budget_passes_alone() {
+    fn what_is_kept_beside_rows_leaves_them_half() {
         let budget = Budget::new(128 << 20, Signal::default());
-        let huge = budget.try_reserve(1 << 30).unwrap();
-        assert!(budget.try_reserve(1).is_none());
-        drop(huge);
-        assert!(budget.try_reserve(1).is_some());
-    }
-
-    #[test]
-    fn rows_pass_what_waits_for_them() {
-        let budget = Budget::new(128 << 20, Signal::default());
-        let state = budget.reserve_beside(100 << 20);
-        assert!(budget.is_full());
-        let rows = budget.try_reserve(1 << 20).unwrap();
-        assert!(budget.try_reserve(1).is_none(), "one batch at a time");
-        drop((state, rows));
+        let state = budget.reserve_beside(20 << 20);
+        assert!(!budget.is_full());
+        let rows = budget.try_reserve(20 << 20).unwrap();
+        let more = budget.reserve_beside(10 << 20);
+        drop(rows);
+        assert!(budget.is_full(), "whatever rows take");
+        assert!(budget.try_reserve(10 << 20).is_some());
+        drop((state, more));
+        assert!(!budget.is_full());
         assert_eq!(
             (budget.used(), budget.beside.load(Ordering::Relaxed)),
             (0, 0)

@@ -3,14 +3,16 @@
 mod admission;
 mod budget;
 mod in_flight;
+mod member;
 mod read_at;
 mod rows;
 mod signal;
 
-pub(super) use admission::{OpenChunk, Staging};
+pub(super) use admission::{Staging, UnderWay};
 pub(super) use budget::Budget;
 pub use budget::Reservation;
 pub(super) use in_flight::{JobInFlight, LoadId};
+pub(super) use member::{LetIn, Member};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,18 +18,19 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::disk::Disk;
 use crate::rows::RowSet;
 
 use super::budget::Reservation;
 use super::read_at::read_exact_at;
 
-/// Rows could not be packed, moved to disk, or read back.
+/// Rows could not be packed, or read back.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
-    /// The temporary file failed.
+    /// The temporary file they are in failed.
     #[error(
-        "rows waiting for Salesforce's answer could not be kept in a temporary file ({0}); give the \
-         directory of TMPDIR more space, or raise memory_limit_bytes"
+        "rows waiting for Salesforce's answer could not be read back from a temporary file ({0}); \
+         let TMPDIR name a directory on a disk that is sound"
     )]
     Disk(#[from] io::Error),
     /// A batch could not be packed or unpacked.
@@ -50,6 +51,8 @@ struct Stored {
     without_end: u64,
     /// Rows that are in no closed job yet: they will be read soon.
     not_closed: u64,
+    /// Memory that it takes when it is plain.
+    plain_bytes: usize,
     form: Form,
     memory: Reservation,
 }
@@ -73,6 +76,7 @@ impl RowStore {
             rows,
             without_end: rows,
             not_closed: rows,
+            plain_bytes: memory.bytes(),
             form: Form::Plain(batch),
             memory,
         };
@@ -100,9 +104,34 @@ impl RowStore {
         let mut batches = self.lock();
         for range in rows.ranges() {
             for (_, stored, overlap) in overlapping(&mut batches, range) {
-                stored.not_closed -= overlap;
+                stored.not_closed = stored.not_closed.saturating_sub(overlap);
             }
         }
+    }
+
+    /// No row will go into a job any more: all that is left only waits for the answers to jobs in
+    /// flight. `unsent` are rows that nobody will ask for again.
+    pub(crate) fn give_up(&self, unsent: &RowSet) {
+        for range in unsent.ranges() {
+            self.end(range);
+        }
+        for stored in self.lock().values_mut() {
+            stored.not_closed = 0;
+        }
+    }
+
+    /// Memory that these rows take when they are read.
+    pub(crate) fn bytes(&self, rows: &RowSet) -> usize {
+        let mut batches = self.lock();
+        let ranges = rows.ranges();
+        let bytes = ranges.map(|range| {
+            let here = overlapping(&mut batches, range);
+            here.map(|(_, stored, rows)| {
+                (stored.plain_bytes as u64 * rows).div_ceil(stored.rows.max(1)) as usize
+            })
+            .sum::<usize>()
+        });
+        bytes.sum()
     }
 
     /// The first ordinals of the batches that hold some of these rows, in order. Batches
@@ -159,10 +188,9 @@ impl RowStore {
         self.spilled.load(Ordering::Relaxed)
     }
 
-    /// Moves what only waits for an answer to a temporary file; returns how many bytes it wrote.
-    ///
-    /// The file has no name, so nothing stays behind however the process ends.
-    pub(crate) fn spill(&self) -> Result<u64, RowsError> {
+    /// Moves what only waits for an answer to a temporary file, as far as the disk takes it; returns
+    /// how many bytes it wrote.
+    pub(crate) fn spill(&self, disk: &Disk) -> Result<u64, RowsError> {
         self.pack()?;
         let packed = self.waiting(|form| match form {
             Form::Packed(bytes) => Some(Arc::clone(bytes)),
@@ -171,10 +199,16 @@ impl RowStore {
         if packed.is_empty() {
             return Ok(0);
         }
-        let file = Arc::new(tempfile::tempfile()?);
+        let Some(file) = disk.file() else {
+            return Ok(0);
+        };
+        let file = Arc::new(file);
         let mut offset = 0;
         for (first, bytes) in packed {
-            (&*file).write_all(&bytes)?;
+            if let Err(error) = (&*file).write_all(&bytes) {
+                disk.failed(&error);
+                break;
+            }
             let form = Form::OnDisk {
                 file: Arc::clone(&file),
                 offset,
@@ -195,10 +229,16 @@ impl RowStore {
             .collect()
     }
 
+    /// Keeps a batch in a smaller form, unless it is in one as small by now: packing and spilling
+    /// may go on side by side.
     fn replace(&self, first: u64, form: Form, bytes: usize) {
-        if let Some(stored) = self.lock().get_mut(&first) {
+        let mut batches = self.lock();
+        let smaller = batches
+            .get_mut(&first)
+            .filter(|stored| form.is_smaller_than(&stored.form));
+        if let Some(stored) = smaller {
             stored.form = form;
-            stored.memory.shrink_to(bytes);
+            stored.memory.resize(bytes);
         }
     }
 
@@ -226,6 +266,15 @@ fn overlapping(
 }
 
 impl Form {
+    fn is_smaller_than(&self, other: &Self) -> bool {
+        let size = |form: &Self| match form {
+            Self::Plain(_) => 2,
+            Self::Packed(_) => 1,
+            Self::OnDisk { .. } => 0,
+        };
+        size(self) < size(other)
+    }
+
     fn unpack(self) -> Result<RecordBatch, RowsError> {
         match self {
             Self::Plain(batch) => Ok(batch),
@@ -264,6 +313,7 @@ mod tests {
     use super::super::budget::Budget;
     use super::super::signal::Signal;
     use super::*;
+    use crate::disk;
     use arrow::array::{Array, ArrayRef, StringArray};
 
     fn batch(range: Range<u64>) -> RecordBatch {
@@ -313,13 +363,71 @@ mod tests {
             "a closed batch takes less once packed"
         );
         assert_eq!(texts(&rows, 0..4000), plain);
-        assert!(rows.spill().unwrap() > 0);
+        assert!(rows.spill(&Disk::shared()).unwrap() > 0);
         assert_eq!(texts(&rows, 0..4000), plain);
-        assert_eq!(rows.spill().unwrap(), 0, "nothing is written twice");
+        assert_eq!(
+            rows.spill(&Disk::shared()).unwrap(),
+            0,
+            "nothing is written twice"
+        );
         rows.close(&RowSet::from(1200..4000));
-        assert!(rows.spill().unwrap() > 0);
+        assert!(rows.spill(&Disk::shared()).unwrap() > 0);
         assert_eq!(texts(&rows, 0..4000), plain);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn packing_that_ends_late_does_not_bring_rows_back_from_disk() {
+        let budget = Budget::new(1 << 30, Signal::default());
+        let rows = store(&budget, &[0..1000]);
+        rows.close(&RowSet::from(0..1000));
+        let late = pack(&batch(0..1000)).unwrap();
+        rows.spill(&Disk::shared()).unwrap();
+        rows.replace(0, Form::Packed(late.into()), 100);
+        assert!(matches!(rows.lock()[&0].form, Form::OnDisk { .. }));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn without_a_disk_rows_stay_packed() {
+        let mut disks = vec![disk::testing::absent()];
+        #[cfg(target_os = "linux")]
+        disks.push(disk::testing::full());
+        for disk in disks {
+            let budget = Budget::new(1 << 30, Signal::default());
+            let rows = store(&budget, &[0..1000, 1000..2000]);
+            let plain = texts(&rows, 0..2000);
+            rows.close(&RowSet::from(0..2000));
+            assert_eq!(rows.spill(&disk).unwrap(), 0);
+            assert_eq!(texts(&rows, 0..2000), plain);
+            assert!(budget.used() > 0, "they are in memory");
+            rows.end(0..2000);
+            assert_eq!(budget.used(), 0);
+        }
+    }
+
+    #[test]
+    fn rows_given_up_go_or_only_wait() {
+        let budget = Budget::new(1 << 30, Signal::default());
+        let rows = store(&budget, &[0..1000, 1000..2000]);
+        rows.give_up(&RowSet::from(1000..2000));
+        assert_eq!(rows.lock().len(), 1);
+        assert!(rows.spill(&Disk::shared()).unwrap() > 0);
+        assert_eq!(budget.used(), 0);
+        rows.close(&RowSet::from(0..1000));
+        assert_eq!(texts(&rows, 0..2000).len(), 1000);
+    }
+
+    #[test]
+    fn what_rows_take_is_known_before_they_are_read() {
+        let budget = Budget::new(1 << 30, Signal::default());
+        let rows = store(&budget, &[0..1000, 1000..2000]);
+        let all = budget.used();
+        rows.close(&RowSet::from(0..2000));
+        rows.spill(&Disk::shared()).unwrap();
+        let some = rows.bytes(&RowSet::from(500..1000));
+        assert!(some > all / 5 && some < all / 3, "{some} of {all}");
+        assert_eq!(rows.bytes(&RowSet::from(0..2000)), all);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use datafusion::execution::TaskContext;
 use futures::stream::{Peekable, StreamExt, TryStreamExt};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use crate::bulk::{EndedJob, JobState, ResultStream};
 use crate::error::Result;
@@ -39,8 +40,6 @@ pub(super) enum Verdict {
     Ends(Ends, Option<SettlePermit>),
     /// The job was refused as a whole; nothing was written.
     Refused,
-    /// The load was stopped before it was known.
-    Stopped,
 }
 
 /// What one look at a job showed.
@@ -105,9 +104,8 @@ pub(super) async fn judge(
             without_result = reading.unknown, unprocessed = reading.unprocessed,
             "the results of the job may not be complete yet: they are read again"
         );
-        if !load.pause(pause).await {
-            return Ok(Verdict::Stopped);
-        }
+        // After a stop too: whoever stopped the load says how long jobs in flight have.
+        sleep(waits.scaled(pause)).await;
         waited += pause;
         pause = (pause * 2).min(LONGEST_PAUSE);
         ended = ended.read_again().await?;

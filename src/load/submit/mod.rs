@@ -24,6 +24,7 @@ use crate::rows::{MergedRow, RowSet};
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
+use super::org::{Reservation, UnderWay};
 use super::settle::JobFault;
 use super::state::Load;
 use bisect::{Bisection, Outcome, Step};
@@ -72,6 +73,7 @@ struct Submission {
     rejected: Rejected,
     retries: Vec<Retry>,
     bisection: Bisection,
+    under_way: UnderWay,
     /// Kept until the rejected rows are stored.
     settle_permit: Option<SettlePermit>,
     /// Mean length of a row as CSV.
@@ -92,6 +94,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         rejects,
         cells,
         staging,
+        under_way,
     } = closed;
     let until_closed = UntilClosed {
         rows,
@@ -105,6 +108,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         load,
         retries: Vec::new(),
         bisection: Bisection::default(),
+        under_way,
         settle_permit: None,
         row_bytes: chunk.bytes() / chunk.rows().max(1),
         quota_deadline: None,
@@ -121,12 +125,14 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     let Submission {
         load,
         settle_permit,
+        under_way,
         ..
     } = submission;
     drop(settle_permit);
     stop.disarm();
     // Rows that waited for these keys may go now.
     drop(keys);
+    drop(under_way);
     load.ledger
         .check_rejected(load.plan.options.max_rejected_percent)
 }
@@ -148,7 +154,13 @@ impl Submission {
             if !retry.due(&self.load).await {
                 return Ok(false);
             }
-            let sent = self.send_again(retry.rows, retry.attempt).await?;
+            let bytes = 2 * self.load.ledger.rows().bytes(&retry.rows);
+            let memory = tokio::select! {
+                biased;
+                () = self.load.stop.cancelled() => return Ok(false),
+                memory = self.under_way.memory(bytes) => memory?,
+            };
+            let sent = self.send_again(retry.rows, retry.attempt, memory).await?;
             if !self.went_on(sent).await? {
                 return Ok(false);
             }
@@ -211,7 +223,9 @@ impl Submission {
             };
             *made += 1;
             let part = with_merged(part, self.bisection.merged());
-            let outcome = match self.send_again(part, attempt).await? {
+            // It does not wait: chunks that wait for their turn seem to be on their way.
+            let memory = load.org.budget().reserve(0);
+            let outcome = match self.send_again(part, attempt, memory).await? {
                 Sent::Stopped => return Ok(false),
                 Sent::Settled { whole: true } => Outcome::Loaded,
                 Sent::Settled { whole: false } => Outcome::Unclear,
@@ -251,13 +265,18 @@ impl Submission {
         Some(self.retries.swap_remove(next))
     }
 
-    /// Sends rows in one more job.
-    async fn send_again(&mut self, rows: RowSet, attempt: Attempt) -> Result<Sent> {
+    /// Sends rows in one more job, with this memory for them.
+    async fn send_again(
+        &mut self,
+        rows: RowSet,
+        attempt: Attempt,
+        memory: Reservation,
+    ) -> Result<Sent> {
         let Rebuilt {
             chunk,
             merged,
             cells,
-        } = rebuild(&self.load, rows).await?;
+        } = rebuild(&self.load, rows, memory).await?;
         if chunk.rows() == 0 {
             return Ok(Sent::Settled { whole: false });
         }
@@ -289,7 +308,6 @@ impl Submission {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
         let mut ends = match judge(&load, ended, job.fault, &sent).await? {
-            Verdict::Stopped => return Ok(Sent::Stopped),
             Verdict::Refused => {
                 let refused = Refused {
                     job,

@@ -205,26 +205,32 @@ pub(super) struct Rebuilt {
     pub(super) cells: Reservation,
 }
 
-/// Coerces rows once more into a chunk of their own, merged as they were. Rows of a key that newer
-/// rows wait for join these.
+/// Coerces rows once more into a chunk of their own, merged as they were, whose cells take of
+/// `memory`. Rows of a key that newer rows wait for join these.
 ///
 /// # Errors
 /// Those of reading the rows back and of coercing them.
-pub(super) async fn rebuild(load: &Arc<Load>, rows: RowSet) -> Result<Rebuilt> {
+pub(super) async fn rebuild(
+    load: &Arc<Load>,
+    rows: RowSet,
+    memory: Reservation,
+) -> Result<Rebuilt> {
     let load = Arc::clone(load);
-    let rebuilt = tokio::task::spawn_blocking(move || rebuild_now(&load, &rows));
+    let rebuilt = tokio::task::spawn_blocking(move || rebuild_now(&load, &rows, memory));
     rebuilt.await.map_err(LoadError::from)?
 }
 
-fn rebuild_now(load: &Load, rows: &RowSet) -> Result<Rebuilt> {
+fn rebuild_now(load: &Load, rows: &RowSet, mut cells: Reservation) -> Result<Rebuilt> {
     // Before they are merged, rows of one job may be more than one job takes.
     let mut chunker = Chunker::new(load.plan.coercion.cells_schema(), u64::MAX, None)?;
-    let mut cells = load.org.budget().reserve(0);
+    let mut bytes = 0;
     for read in recoerced(load, rows) {
         let read = read?;
-        cells.grow(read.bytes);
+        bytes += read.bytes;
+        cells.resize(bytes.max(cells.bytes()));
         chunker.push(&read.cells, read.ordinals, None)?;
     }
+    cells.resize(bytes);
     let chunk = chunker
         .close()
         .ok_or_else(|| Error::system("rows to send again are gone"))?;

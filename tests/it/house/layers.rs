@@ -7,7 +7,7 @@ use super::none_of;
 /// Modules of the library, lowest layer first; a module names modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["options", "rows", "source"],
+    &["disk", "options", "rows", "source"],
     &["object", "storage"],
     &["coerce"],
     &["chunk"],

@@ -1,11 +1,12 @@
 //! `check`: whether a config works, and whether the org lets the user load.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::rotation;
+use super::stop::Stop;
 use crate::config::Config;
-use crate::protocol::message::{ConnectionStatus, Message, Output};
+use crate::protocol::message::{ConnectionStatus, Message};
+use crate::protocol::output::Output;
 use arrow_salesforce::bulk::{BulkError, Client, Limit, Limits, Organization};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::object::{self, ListedObject};
@@ -13,10 +14,12 @@ use arrow_salesforce::object::{self, ListedObject};
 /// Tries the config at `path` and prints what came of it.
 ///
 /// # Errors
-/// Only if the result cannot be printed: a config that does not work is a result.
-pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
-    let connection_status = match attempt(path, output).await {
+/// Only if the result cannot be printed, or a signal comes first: a config that does not work is a
+/// result.
+pub(super) async fn run(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
+    let connection_status = match attempt(path, output, stop).await {
         Ok(()) => ConnectionStatus::Succeeded,
+        Err(error) if stop.is_asked() => return Err(error),
         Err(error) => ConnectionStatus::Failed {
             message: error.to_string(),
         },
@@ -26,14 +29,20 @@ pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
 
 /// Salesforce first, the location of rejected records second. Anyone who may use the API can list
 /// the objects; the other questions are left out where the user may not ask them.
-async fn attempt(path: &Path, output: &Arc<Output>) -> Result<()> {
+async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     let config = Config::read(path)?;
-    let client = rotation::connect(&config, output).await?;
+    let login = rotation::connect(&config, output);
+    let client = stop.unless_asked_for_long(login).await??;
+    stop.unless_asked(org(&config, &client)).await??;
+    stop.unless_asked_for_long(config.reject_store()).await??;
+    Ok(())
+}
+
+/// What the org has to say to the config.
+async fn org(config: &Config, client: &Client) -> Result<()> {
     writable(&client.sobjects().await?)?;
     kind_of_org(config.is_sandbox, &client.organization().await?)?;
-    allowances(&client).await?;
-    config.reject_store().await?;
-    Ok(())
+    allowances(client).await
 }
 
 /// Whether the user may write anything that a stream can load into.

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::rotation;
+use super::stop::Stop;
 use crate::config::Config;
-use crate::protocol::message::{DestinationCatalog, Message, Output};
+use crate::protocol::message::{DestinationCatalog, Message};
+use crate::protocol::output::Output;
 use arrow_salesforce::bulk::{COMPOSITE_REQUESTS, Client, Described};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::object::{self, Field, FieldType, ListedObject, ObjectSchema};
@@ -21,10 +22,19 @@ const CALLS: usize = 4;
 /// Prints what the org of the config at `path` can take.
 ///
 /// # Errors
-/// A config or transient error if the org cannot be asked.
-pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
+/// A config or transient error if the org cannot be asked, or if a signal comes first.
+pub(super) async fn run(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     let config = Config::read(path)?;
-    let client = rotation::connect(&config, output).await?;
+    let login = rotation::connect(&config, output);
+    let client = stop.unless_asked_for_long(login).await??;
+    let catalog = stop.unless_asked(catalog(&config, &client)).await??;
+    output.print(&Message::DestinationCatalog {
+        destination_catalog: catalog,
+    })
+}
+
+/// All that the org can take.
+async fn catalog(config: &Config, client: &Client) -> Result<DestinationCatalog> {
     let listed = object::list(&client.sobjects().await?)?;
     let names = selected(&listed, config.discover_system_objects);
     tracing::info!(
@@ -33,7 +43,7 @@ pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
         "objects of the org, and those of them that the user can write"
     );
     let mut parts = stream::iter(names.chunks(COMPOSITE_REQUESTS))
-        .map(|objects| part(&client, objects))
+        .map(|objects| part(client, objects))
         .buffered(CALLS);
     let mut all = Part::default();
     while let Some(part) = parts.try_next().await? {
@@ -49,10 +59,8 @@ pub(super) async fn run(path: &Path, output: &Arc<Output>) -> Result<()> {
             "fields of this type, unknown here, are taken for texts"
         );
     }
-    output.print(&Message::DestinationCatalog {
-        destination_catalog: DestinationCatalog {
-            operations: all.operations,
-        },
+    Ok(DestinationCatalog {
+        operations: all.operations,
     })
 }
 

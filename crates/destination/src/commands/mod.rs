@@ -3,16 +3,19 @@
 mod check;
 mod discover;
 mod rotation;
+mod signals;
 mod spec;
+mod stop;
 mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use crate::failure::Failure;
 use crate::log;
-use crate::protocol::message::{Message, Output};
+use crate::protocol::message::Message;
+use crate::protocol::output::Output;
+use stop::Stop;
 
 /// What the platform asks of a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,27 +44,39 @@ pub enum Command {
 /// Does what `command` says, with every message and log line on stdout.
 ///
 /// The exit code is 0 on success, and where `check` answered that the config does not work; 1 after
-/// a failure, which one error trace on stdout explains.
+/// a failure, and after a signal, which one error trace on stdout explains.
 pub async fn run(command: Command) -> ExitCode {
-    let output = Arc::new(Output::stdout());
-    log::install(Arc::clone(&output));
-    match execute(command, &output).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.log();
-            let Failure { error, stream } = failure;
-            // If stdout is closed, the exit code is all that is left to say it with.
-            let _ = output.print(&Message::error(&error, stream));
-            ExitCode::FAILURE
+    let output = match Output::stdout() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
         }
+    };
+    log::install(output.clone());
+    let failed = execute(command, &output).await.map_err(|failure| {
+        failure.log();
+        let Failure { error, stream } = failure;
+        // If stdout is closed, the exit code is all that is left to say it with.
+        let _ = output.print(&Message::error(&error, stream));
+    });
+    match (failed, output.written().await) {
+        (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
-async fn execute(command: Command, output: &Arc<Output>) -> Result<(), Failure> {
+async fn execute(command: Command, output: &Output) -> Result<(), Failure> {
+    let command = match command {
+        // Platforms end it by a signal once they have what they asked for: that is no failure.
+        Command::Spec => return Ok(spec::run(output)?),
+        other => other,
+    };
+    let stop = Stop::listen(output)?;
     match command {
-        Command::Spec => Ok(spec::run(output)?),
-        Command::Check { config } => Ok(check::run(&config, output).await?),
-        Command::Discover { config } => Ok(discover::run(&config, output).await?),
-        Command::Write { config, catalog } => write::run(&config, &catalog, output).await,
+        Command::Spec => Ok(()),
+        Command::Check { config } => Ok(check::run(&config, output, &stop).await?),
+        Command::Discover { config } => Ok(discover::run(&config, output, &stop).await?),
+        Command::Write { config, catalog } => write::run(&config, &catalog, output, &stop).await,
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::protocol::message::{Message, Output};
+use crate::protocol::message::Message;
+use crate::protocol::output::Output;
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::Result;
 
@@ -13,8 +14,8 @@ use arrow_salesforce::error::Result;
 ///
 /// # Errors
 /// As [`Client::connect`].
-pub(super) async fn connect(config: &Config, output: &Arc<Output>) -> Result<Client> {
-    let (text, output) = (config.text.clone(), Arc::clone(output));
+pub(super) async fn connect(config: &Config, output: &Output) -> Result<Client> {
+    let (text, output) = (config.text.clone(), output.clone());
     let client = Client::builder(config.credentials.clone())
         .waits(config.org.waits)
         .on_rotated_refresh_token(Arc::new(move |token| {
@@ -22,7 +23,7 @@ pub(super) async fn connect(config: &Config, output: &Arc<Output>) -> Result<Cli
                 .with_refresh_token(token)
                 .and_then(|config| output.print(&Message::new_config(&config)));
             if let Err(error) = printed {
-                tracing::error!(%error, "the new refresh token could not be told to the platform");
+                tracing::error!(%error, "the new refresh token could not be passed on to the platform");
             }
         }))
         .connect()

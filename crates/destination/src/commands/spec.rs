@@ -2,7 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use crate::protocol::message::{Message, Output};
+use crate::protocol::message::Message;
+use crate::protocol::output::Output;
 use arrow_salesforce::error::{Error, Result};
 
 /// The specification: Airbyte's own for this destination, then the settings that only this one has.

@@ -3,29 +3,33 @@
 //! Everything that can be known before the first record is checked before it is read: config,
 //! catalog, login, objects and their fields, the location of rejected records.
 
-mod signals;
 mod summary;
 mod sync;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 use super::rotation;
+use super::stop::Stop;
 use crate::config::Config;
 use crate::failure::{Failure, Failures};
 use crate::input::{Input, InputStream, Reading};
 use crate::protocol::catalog::{self, CatalogStream};
-use crate::protocol::message::Output;
+use crate::protocol::output::Output;
 use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::load::{Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
 use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
 use sync::{Stream, Sync, numbered};
+
+/// How long jobs that were never closed are aborted for at the end.
+const ABORTS: Duration = Duration::from_secs(30);
 
 /// Objects that are described at once.
 const DESCRIBES: usize = 4;
@@ -37,7 +41,8 @@ const DESCRIBES: usize = 4;
 pub(super) async fn run(
     config: &Path,
     catalog: &Path,
-    output: &Arc<Output>,
+    output: &Output,
+    stop: &Stop,
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let config = Config::read(config)?;
@@ -49,10 +54,13 @@ pub(super) async fn run(
         .iter()
         .map(|stream| schema(stream, config.values.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
-    let client = rotation::connect(&config, output).await?;
+    stop.set_grace(config.org.waits.stop_grace);
+    let login = rotation::connect(&config, output);
+    let client = stop.unless_asked_for_long(login).await??;
     let org = Org::new(client, config.org)?;
-    let store = config.reject_store().await?;
-    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref()).await?;
+    let store = stop.unless_asked_for_long(config.reject_store()).await??;
+    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref());
+    let loaders = stop.unless_asked(loaders).await??;
 
     let reading = Arc::new(Reading::default());
     let mut streams = Vec::with_capacity(catalog.len());
@@ -68,9 +76,18 @@ pub(super) async fn run(
     }
     let decoder = MessageDecoder::new(&schemas).map_err(Error::from)?;
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&reading))?;
-    let mut sync = Sync::new(output, org, reading, streams, started);
+    let mut sync = Sync::new(output, org.clone(), reading, streams, started);
     tracing::info!(streams = catalog.len(), "the org is ready: reading records");
-    let ended = sync.follow(stream::select_all(events), &mut input).await?;
+    let ended = sync
+        .follow(stream::select_all(events), &mut input, stop)
+        .await;
+    let ending = async {
+        org.client().abort_open_jobs().await;
+        org.client().login_at_rest().await;
+    };
+    if stop.in_time(ABORTS, ending).await.is_none() {
+        tracing::warn!("there was no time to abort all jobs that were never closed");
+    }
     sync.end(ended)
 }
 

@@ -2,13 +2,11 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::{self, Write};
 
-use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use arrow_salesforce::error::{Error, ErrorKind, Result};
+use arrow_salesforce::error::{Error, ErrorKind};
 
 /// A stream as Airbyte names it. A namespace of null and an absent one are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
@@ -185,92 +183,18 @@ fn causes(error: &Error) -> String {
     texts.join(": ")
 }
 
-/// The one way to stdout: a lock around a writer, so that lines of several threads never mix.
-pub(crate) struct Output {
-    writer: Mutex<Box<dyn Write + Send>>,
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").finish_non_exhaustive()
-    }
-}
-
-impl Output {
-    /// Writes to the process's stdout.
-    pub(crate) fn stdout() -> Self {
-        Self::to(io::stdout())
-    }
-
-    /// Writes to `writer`.
-    pub(crate) fn to(writer: impl Write + Send + 'static) -> Self {
-        Self {
-            writer: Mutex::new(Box::new(writer)),
-        }
-    }
-
-    /// Prints one message as one line and flushes it.
-    ///
-    /// # Errors
-    /// A transient error if nobody reads stdout any more.
-    pub(crate) fn print(&self, message: &Message<'_>) -> Result<()> {
-        let mut line = serde_json::to_vec(message)
-            .map_err(io::Error::other)
-            .map_err(closed)?;
-        line.push(b'\n');
-        let mut writer = self.writer.lock();
-        writer
-            .write_all(&line)
-            .and_then(|()| writer.flush())
-            .map_err(closed)
-    }
-}
-
-fn closed(error: io::Error) -> Error {
-    Error::transient(
-        "stdout could not be written: the platform stopped reading messages. States that were not \
-         printed will be repeated by the next sync",
-    )
-    .with_source(error)
-}
-
-/// Writers that tests read back.
-#[cfg(test)]
-pub(crate) mod testing {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[derive(Debug, Clone, Default)]
-    pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-    impl Buffer {
-        pub(crate) fn text(&self) -> String {
-            String::from_utf8(self.0.lock().clone()).unwrap()
-        }
-    }
-
-    impl Write for Buffer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::testing::Buffer;
+    use std::io;
+
     use super::*;
+    use crate::protocol::output::{Output, testing::Buffer};
 
     fn line(message: &Message<'_>) -> String {
         let buffer = Buffer::default();
-        Output::to(buffer.clone()).print(message).unwrap();
-        buffer.text()
+        let output = Output::to(buffer.clone()).unwrap();
+        output.print(message).unwrap();
+        buffer.text(&output)
     }
 
     #[test]
@@ -311,22 +235,5 @@ mod tests {
         assert_eq!(value["type"], "TRACE");
         assert_eq!(value["trace"]["type"], "ERROR");
         insta::assert_snapshot!(value["trace"]["error"], @r#"{"failure_type":"transient_error","internal_message":"try later: connection reset","message":"try later","stream_descriptor":{"name":"contacts"}}"#);
-    }
-
-    #[test]
-    fn a_closed_stdout_is_an_error() {
-        struct Closed;
-        impl Write for Closed {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let error = Output::to(Closed)
-            .print(&Message::log("INFO", "hello"))
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Transient);
     }
 }

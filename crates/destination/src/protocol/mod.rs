@@ -3,6 +3,7 @@
 pub(crate) mod catalog;
 mod decode;
 pub(crate) mod message;
+pub(crate) mod output;
 mod state;
 mod status;
 

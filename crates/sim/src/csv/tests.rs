@@ -37,11 +37,20 @@ fn what_salesforce_refuses_is_refused() {
         ("\u{feff}\"A\",B\n1,2\n", "unescaped quote"),
         ("A,B\n1\n", "Found 1 columns"),
         ("A,B\n1,2,3\n", "Found 3 columns"),
-        ("A\n1\n\n2\n", "blank line"),
+        ("A\n\n\n", "Records not found"),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.contains(reason), "{text:?}: {error}");
     }
+}
+
+#[test]
+fn blank_lines_are_no_rows() {
+    let file = parse("A\n1\n\n\n\"\"\n2\n\n").unwrap();
+    let found: Vec<_> = (0..file.rows()).map(|row| file.row(row)).collect();
+    assert_eq!(found, ["1", "\"\"", "2"]);
+    let file = File::parse("A\r\n\r\n1\r\n\r\n".to_owned(), b',', true).unwrap();
+    assert_eq!((file.rows(), file.row(0)), (1, "1"));
 }
 
 #[test]
@@ -50,6 +59,11 @@ fn the_longest_value_passes_and_a_longer_one_fails() {
     assert!(parse(&format!("A\n\"{longest}\"\n")).is_ok());
     let error = parse(&format!("A\n\"{longest}b\"\n")).unwrap_err();
     assert!(error.contains("131072"), "{error}");
+    let pairs = "🎉".repeat(MAX_VALUE_CHARS / 2);
+    assert!(parse(&format!("A\n{pairs}\n")).is_ok());
+    assert!(parse(&format!("A\n{pairs}b\n")).is_err());
+    let quotes = "\"\"".repeat(MAX_VALUE_CHARS);
+    assert!(parse(&format!("A\n\"{quotes}\"\n")).is_ok());
 }
 
 #[test]

@@ -166,6 +166,16 @@ pub enum Action {
     },
     /// Ends all sessions before the session of the request is checked.
     ExpireTokens {},
+    /// The org moves to another host, which logins answer from then on. The old one answers all
+    /// further data calls, that of the request too, without doing the work.
+    MoveHost {
+        /// With this status and, if it redirects, with the new host's address of the call.
+        #[serde(default = "found")]
+        code: u16,
+        /// Logins too.
+        #[serde(default)]
+        login: bool,
+    },
     /// The job ends as `Failed` after some of its internal batches; the rest stays unprocessed.
     FailJob {
         /// How many internal batches of 10,000 records are processed before.
@@ -173,6 +183,63 @@ pub enum Action {
         /// The job's `errorMessage`.
         #[serde(default = "too_many_locks")]
         message: String,
+    },
+    /// The job ends, or stays, before all of its rows are processed.
+    EndJob {
+        /// How it ends; `Failed` when absent.
+        #[serde(default)]
+        state: End,
+        /// How many rows are processed before.
+        #[serde(default)]
+        after_rows: usize,
+        /// The job's `errorMessage`.
+        #[serde(default = "too_many_locks")]
+        message: String,
+        /// Its unprocessed rows are in no result file.
+        #[serde(default)]
+        unrecorded: bool,
+    },
+    /// Of a job that was aborted or failed, some more rows are processed after its end: their
+    /// batches were in flight.
+    LateRows {
+        /// How many rows.
+        count: usize,
+        /// Milliseconds from the end of the job.
+        #[serde(default)]
+        ms: u64,
+    },
+    /// The job is `InProgress` for some time before its first row.
+    SlowJob {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The job fails as a whole if its file has a text anywhere.
+    RefuseFile {
+        /// The text.
+        text: String,
+        /// The job's `errorMessage`.
+        #[serde(default = "not_processed")]
+        message: String,
+    },
+    /// The counts of the job lag: from its end on they grow from 0 to what is true.
+    LagCounts {
+        /// Milliseconds until they are true.
+        ms: u64,
+    },
+    /// Result files lag: they have only the first of their rows.
+    LagResults {
+        /// Milliseconds from the end of the job, during which they do.
+        #[serde(default)]
+        ms: u64,
+        /// How many readings of each file do.
+        #[serde(default)]
+        readings: u32,
+        /// The share of rows that they have, from 0 to 1.
+        #[serde(default)]
+        share: f64,
+        /// This result file only; each when absent.
+        #[serde(default)]
+        result: Option<ResultFile>,
     },
     /// A share of rows fails with `UNABLE_TO_LOCK_ROW`.
     LockRows {
@@ -187,7 +254,8 @@ pub enum Action {
     FailRows {
         /// From 0 to 1.
         share: f64,
-        /// `CODE:message:Field --`.
+        /// `CODE:message:Field --`. `{id}` in it stands for the Id of the row's record, or of
+        /// another record where the row has none.
         error: String,
         /// As in `LockRows`.
         #[serde(default)]
@@ -303,6 +371,19 @@ impl ResultFile {
     }
 }
 
+/// How a job ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// As `Failed`.
+    #[default]
+    Failed,
+    /// As `Aborted`.
+    Aborted,
+    /// It stays `InProgress`.
+    InProgress,
+}
+
 /// The letter case of a header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -363,6 +444,10 @@ fn too_many_locks() -> String {
     "TooManyLockFailure : Too many lock failure 200 Trying again later".to_owned()
 }
 
+fn not_processed() -> String {
+    "InvalidBatch : Records not processed".to_owned()
+}
+
 impl Action {
     /// Whether it hits jobs; the others hit requests.
     pub(super) fn hits_jobs(&self) -> bool {
@@ -381,6 +466,7 @@ impl Action {
                 | Action::Refuse { .. }
                 | Action::Delay { .. }
                 | Action::ExpireTokens {}
+                | Action::MoveHost { .. }
         )
     }
 }

@@ -15,8 +15,8 @@ use crate::error::ApiError;
 
 pub use call::Call;
 pub(crate) use call::{Asked, Content};
-pub use fault::{Action, Case, Chosen, Fault, Order, ResultFile};
-pub(crate) use verdict::{Answer, Status, Verdict};
+pub use fault::{Action, Case, Chosen, End, Fault, Order, ResultFile};
+pub(crate) use verdict::{Answer, Move, Status, Verdict};
 
 /// The faults of a simulator.
 #[derive(Debug)]

@@ -21,10 +21,21 @@ pub(crate) struct Verdict {
     pub(crate) expire_tokens: bool,
     /// All connections are refused for this long.
     pub(crate) refuse: Option<Duration>,
+    /// The org moves to another host.
+    pub(crate) moves: Option<Move>,
     /// The answer in place of the work.
     pub(crate) before: Option<Answer>,
     /// The answer after the work, in place of its own.
     pub(crate) after: Option<Answer>,
+}
+
+/// How an org moves to another host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Move {
+    /// The status of the old host's answers.
+    pub(crate) code: u16,
+    /// Logins are answered so too.
+    pub(crate) login: bool,
 }
 
 /// An answer that is not the work's own.
@@ -69,6 +80,10 @@ impl Verdict {
             }
             Action::ExpireTokens {} => {
                 self.expire_tokens = true;
+                return;
+            }
+            Action::MoveHost { code, login } => {
+                self.moves = Some(Move { code, login });
                 return;
             }
             Action::Refuse { ms } => {

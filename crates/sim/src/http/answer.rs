@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use super::{Connection, oauth, status};
 use crate::error::ApiError;
 use crate::faults::{Answer, Status};
+use crate::share::part;
 
 /// Between the first part of a body and the cut, so that the part is sent.
 const CUT_AFTER: Duration = Duration::from_millis(20);
@@ -70,13 +71,6 @@ async fn truncated(own: Response, share: f64) -> Response {
     let length = part(body.len(), share);
     head.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(head, Body::from(body.slice(..length)))
-}
-
-/// A share of a length, to the thousandth.
-fn part(length: usize, share: f64) -> usize {
-    let is_within =
-        |part: &usize| u16::try_from(*part).is_ok_and(|part| f64::from(part) <= share * 1e3);
-    length * (0..=1_000).rev().find(is_within).unwrap_or(0) / 1_000
 }
 
 fn with_status(fault: Status) -> Response {

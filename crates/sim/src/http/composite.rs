@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::metadata::{self, LAST_MODIFIED};
 use super::{App, body};
 use crate::error::ApiError;
+use crate::faults::Call;
 
 /// Requests in one composite request.
 const MAX_SUBREQUESTS: usize = 25;
@@ -39,7 +40,7 @@ pub(super) async fn batch(
 ) -> Result<Json<Value>, ApiError> {
     let requests = subrequests(body, "batchRequests").await?;
     // The request itself was counted as the first.
-    app.charge(requests.len().saturating_sub(1) as u64)?;
+    app.charge(Call::Other, requests.len().saturating_sub(1) as u64)?;
     let responses: Vec<(u16, Value)> = requests
         .iter()
         .map(|request| subrequest(&app, request, false))

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{App, Connection, answer, body};
+use super::{App, Connection, answer, body, home};
 use crate::error::ApiError;
 use crate::faults::{Answer, Asked, Call, Content};
 
@@ -53,6 +53,15 @@ pub(super) async fn gate(
     if let Some(time) = verdict.refuse {
         app.door.close(time);
     }
+    if let Some(how) = verdict.moves
+        && let Err(error) = home::move_org(&app, how).await
+    {
+        return ApiError::new(500, "UNKNOWN_EXCEPTION", &error.to_string()).into_response();
+    }
+    if let Some(moved) = home::of_old_host(&app, request.headers(), asked.call, &asked.path) {
+        body::drain(request.into_body()).await;
+        return moved;
+    }
     let data_call = asked.path.starts_with("/services/data/");
     let response = match verdict.before {
         Some(answer) => {
@@ -61,7 +70,7 @@ pub(super) async fn gate(
             }
             answer::given(answer, StatusCode::OK.into_response(), &connection).await
         }
-        None => worked(&app, request, next, data_call).await,
+        None => worked(&app, request, next, data_call.then_some(asked.call)).await,
     };
     let response = match verdict.after {
         Some(answer) => answer::given(answer, response, &connection).await,
@@ -75,9 +84,9 @@ pub(super) async fn gate(
 }
 
 /// The response of a handler, if the request has a session and the org allows one more.
-async fn worked(app: &App, request: Request, next: Next, data_call: bool) -> Response {
-    let checked = if data_call {
-        check_session(app, request.headers()).and_then(|()| app.charge(1))
+async fn worked(app: &App, request: Request, next: Next, data_call: Option<Call>) -> Response {
+    let checked = if let Some(call) = data_call {
+        check_session(app, request.headers()).and_then(|()| app.charge(call, 1))
     } else {
         Ok(())
     };
@@ -108,13 +117,14 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     let mut parts = path.split('/').skip_while(|part| *part != "sobjects");
     let described = parts.nth(1).map(str::to_owned);
     let whole = head.uri.path_and_query();
+    let call = Call::of(head.method.as_str(), path, &content);
     let asked = Asked {
         method: head.method.to_string(),
         path: whole.map_or("/", |path| path.as_str()).to_owned(),
-        call: Call::of(head.method.as_str(), path, &content),
+        call,
         object: named
             .or(described)
-            .or_else(|| app.jobs.object_of(job.unwrap_or_default())),
+            .or_else(|| app.jobs.asked(job.unwrap_or_default(), call)),
         job: job.map(str::to_owned),
     };
     Ok((Request::from_parts(head, body), asked))
@@ -139,7 +149,7 @@ fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Adds how many API calls were used.
 fn with_usage(app: &App, mut response: Response) -> Response {
-    let used = *app.api_calls.lock();
+    let used = app.used_calls();
     let usage = format!("api-usage={used}/{}", app.options().max_api_calls);
     if let Ok(usage) = HeaderValue::from_str(&usage) {
         response

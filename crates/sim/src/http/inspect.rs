@@ -37,7 +37,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn state(State(app): State<Arc<App>>) -> Json<Value> {
     let mut state = app.jobs.inspected();
-    state["api_calls"] = json!(*app.api_calls.lock());
+    state["api_calls"] = json!(app.api_calls.lock().total());
+    state["charged"] = json!(*app.charged.lock());
     state["requests"] = json!(*app.requests.lock());
     let sessions = app.sessions.lock();
     state["token_requests"] = json!(sessions.requests);

@@ -46,7 +46,7 @@ pub(super) async fn resources(Path(version): Path<String>) -> Result<Json<Value>
 /// `GET …/limits`.
 pub(super) async fn limits(State(app): State<Arc<App>>) -> Json<Value> {
     let options = app.options();
-    let (api_calls, batches) = (*app.api_calls.lock(), app.jobs.state().batches);
+    let (api_calls, batches) = (app.used_calls(), app.jobs.used_batches());
     let limit = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
     Json(json!({
         "DailyApiRequests": limit(options.max_api_calls, api_calls),

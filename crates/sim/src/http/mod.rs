@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod composite;
 mod gate;
+mod home;
 mod ingest;
 mod inspect;
 mod jwt;
@@ -23,6 +24,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use self::session::Sessions;
 use crate::SimOptions;
@@ -30,8 +32,12 @@ use crate::error::ApiError;
 use crate::faults::Call;
 use crate::jobs::Jobs;
 use crate::org::{ORG_ID, Org, USER_ID};
+use crate::usage::Usage;
 
-pub(crate) use self::listener::{Connection, Door, bind};
+use self::home::Moved;
+
+pub(crate) use self::home::serve;
+pub(crate) use self::listener::{Connection, CutListener, Door, bind};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -41,21 +47,34 @@ pub(crate) struct App {
     jobs: Arc<Jobs>,
     sessions: Mutex<Sessions>,
     /// API calls of the day.
-    api_calls: Mutex<u64>,
+    api_calls: Mutex<Usage>,
+    /// The same by the kind of the call.
+    charged: Mutex<BTreeMap<Call, u64>>,
     /// How many requests of each kind came, whatever became of them.
     requests: Mutex<BTreeMap<Call, u64>>,
     door: Door,
+    /// Set when the simulator stops.
+    stopped: watch::Receiver<bool>,
+    moved: Mutex<Option<Moved>>,
 }
 
 impl App {
-    pub(crate) fn new(options: SimOptions, url: String, door: Door) -> io::Result<App> {
+    pub(crate) fn new(
+        options: SimOptions,
+        url: String,
+        door: Door,
+        stopped: watch::Receiver<bool>,
+    ) -> io::Result<App> {
         Ok(App {
             url,
             jobs: Arc::new(Jobs::new(options)?),
             sessions: Mutex::default(),
             api_calls: Mutex::default(),
+            charged: Mutex::default(),
             requests: Mutex::default(),
             door,
+            stopped,
+            moved: Mutex::default(),
         })
     }
 
@@ -67,24 +86,41 @@ impl App {
         &self.jobs.org
     }
 
+    /// The `instance_url` of logins.
+    fn instance_url(&self) -> String {
+        let moved = self.moved.lock();
+        moved.as_ref().map_or(&self.url, |moved| &moved.url).clone()
+    }
+
+    /// How many API calls count against the limit.
+    fn used_calls(&self) -> u64 {
+        let options = self.options();
+        self.api_calls.lock().within(options.api_window) + options.other_api_calls
+    }
+
     /// Counts API calls.
     ///
     /// # Errors
     /// If the org allows no more of them in this day.
-    fn charge(&self, calls: u64) -> Result<(), ApiError> {
-        let mut used = self.api_calls.lock();
-        if *used + calls > self.options().max_api_calls {
+    fn charge(&self, call: Call, calls: u64) -> Result<(), ApiError> {
+        let options = self.options();
+        let mut api_calls = self.api_calls.lock();
+        let used = api_calls.within(options.api_window) + options.other_api_calls;
+        if used + calls > options.max_api_calls {
             let message = "TotalRequests Limit exceeded.";
             return Err(ApiError::new(403, "REQUEST_LIMIT_EXCEEDED", message));
         }
-        *used += calls;
+        api_calls.add(calls);
+        drop(api_calls);
+        *self.charged.lock().entry(call).or_default() += calls;
         Ok(())
     }
 
     /// Forgets all jobs, records, faults and counters; sessions stay valid.
     fn reset(&self) -> io::Result<()> {
         self.sessions.lock().reset();
-        *self.api_calls.lock() = 0;
+        *self.api_calls.lock() = Usage::default();
+        self.charged.lock().clear();
         self.requests.lock().clear();
         self.jobs.reset()
     }
@@ -102,7 +138,7 @@ fn status(code: u16) -> StatusCode {
 }
 
 /// All routes.
-pub(crate) fn router(app: Arc<App>) -> Router {
+fn router(app: Arc<App>) -> Router {
     let job = get(ingest::info)
         .patch(ingest::patch)
         .delete(ingest::delete);

@@ -64,11 +64,10 @@ fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
 
 /// Issues an access token, with the refresh token of a rotation.
 fn issue(app: &App, refresh_token: Option<String>) -> Response {
-    let url = &app.url;
     let token = random(&format!("{}!AQ", &ORG_ID[..15]));
     let mut body = json!({
         "access_token": token,
-        "instance_url": url,
+        "instance_url": app.instance_url(),
         "id": identity_url(app),
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),

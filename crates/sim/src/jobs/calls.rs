@@ -9,7 +9,7 @@ use super::request::Request;
 use super::store::Jobs;
 use super::{process, results};
 use crate::error::ApiError;
-use crate::faults::ResultFile;
+use crate::faults::{Call, ResultFile};
 use crate::org::id;
 
 /// Key prefix of the Ids of jobs.
@@ -76,10 +76,11 @@ impl Jobs {
         Ok(response)
     }
 
-    /// The name of the object of a job.
-    pub(crate) fn object_of(&self, job_id: &str) -> Option<String> {
-        let state = self.state();
-        let job = state.jobs.get(job_id)?;
+    /// Counts a request about a job. Returns the name of the job's object.
+    pub(crate) fn asked(&self, job_id: &str, call: Call) -> Option<String> {
+        let mut state = self.state();
+        let job = state.jobs.get_mut(job_id)?;
+        *job.requests.entry(call).or_default() += 1;
         Some(job.settings.object.name.clone())
     }
 
@@ -133,7 +134,7 @@ impl Jobs {
         let held = self.is_held();
         let state = self.state();
         json!({
-            "batches": state.batches, "max_in_flight": state.max_in_flight,
+            "batches": state.batches.total(), "max_in_flight": state.max_in_flight,
             "max_uploads": state.max_uploads, "held": held,
             "jobs": state.jobs.values().map(Job::inspected).collect::<Vec<_>>(),
         })

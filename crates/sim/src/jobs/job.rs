@@ -1,15 +1,17 @@
 //! An ingest job: its settings, its states, and how responses show it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::faults::Action;
+use crate::faults::{Action, Call};
 use crate::org::table::Upload;
 use crate::org::{Object, USER_ID};
+use crate::share::part;
 
 /// What a job does with its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +158,14 @@ pub(crate) struct Job {
     pub(crate) message: Option<String>,
     pub(crate) faults: Vec<Action>,
     pub(crate) closed: Option<Instant>,
+    pub(crate) closed_at: Option<DateTime<Utc>>,
+    /// When it came to its last state.
+    pub(crate) ended: Option<Instant>,
+    pub(crate) ended_at: Option<DateTime<Utc>>,
+    /// How many requests about it came.
+    pub(crate) requests: BTreeMap<Call, u32>,
+    /// How often each result file was read.
+    pub(crate) readings: [u32; 3],
     pub(crate) milliseconds: u64,
 }
 
@@ -180,6 +190,11 @@ impl Job {
             message: None,
             faults,
             closed: None,
+            closed_at: None,
+            ended: None,
+            ended_at: None,
+            requests: BTreeMap::new(),
+            readings: [0; 3],
             milliseconds: 0,
         }
     }
@@ -190,6 +205,11 @@ impl Job {
         self.modified = Utc::now();
         if state == JobState::UploadComplete {
             self.closed = Some(Instant::now());
+            self.closed_at = Some(self.modified);
+        }
+        if state.is_terminal() {
+            self.ended = Some(Instant::now());
+            self.ended_at = Some(self.modified);
         }
         if let (true, Some(closed)) = (state.is_terminal(), self.closed) {
             self.milliseconds = u64::try_from(closed.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -274,7 +294,9 @@ impl Job {
         if self.faults.contains(&Action::NoCounts {}) {
             return info;
         }
-        let (mut processed, mut failed) = (number(self.processed), number(self.failed));
+        let shown = self.shown_share();
+        let share = |count: usize| number(part(count, shown));
+        let (mut processed, mut failed) = (share(self.processed), share(self.failed));
         for fault in &self.faults {
             if let Action::WrongCounts {
                 processed: more,
@@ -290,6 +312,21 @@ impl Job {
         info
     }
 
+    /// How much of its counts is shown, from 0 to 1.
+    fn shown_share(&self) -> f64 {
+        let lag = self.faults.iter().find_map(|fault| match fault {
+            Action::LagCounts { ms } => Some(Duration::from_millis(*ms)),
+            _ => None,
+        });
+        match (lag, self.ended) {
+            (Some(lag), Some(ended)) if ended.elapsed() < lag => {
+                ended.elapsed().as_secs_f64() / lag.as_secs_f64()
+            }
+            (Some(_), None) => 0.0,
+            _ => 1.0,
+        }
+    }
+
     /// How the inspection API shows the job.
     pub(crate) fn inspected(&self) -> Value {
         json!({
@@ -298,6 +335,10 @@ impl Job {
             "rows": self.rows, "processed": self.processed, "failed": self.failed,
             "bytes": self.bytes, "message": self.message,
             "assignment_rule_id": self.settings.assignment_rule_id,
+            "created_ms": self.created.timestamp_millis(),
+            "closed_ms": self.closed_at.map(|time| time.timestamp_millis()),
+            "ended_ms": self.ended_at.map(|time| time.timestamp_millis()),
+            "requests": self.requests,
         })
     }
 

@@ -2,6 +2,7 @@
 //! internal batches.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,43 +15,183 @@ use super::rows::{Checked, Rules, TRANSACTION_ROWS, Task};
 use super::store::Jobs;
 use crate::SimOptions;
 use crate::csv::Refused;
-use crate::faults::Action;
+use crate::faults::{Action, End};
 use crate::org::table::Upload;
 
 /// Records of an internal batch.
 const BATCH_ROWS: usize = 10_000;
 
-/// Processes a closed job to its end.
+/// Processes a closed job to its end, and beyond it, if some of its batches are late.
 pub(crate) async fn run(jobs: Arc<Jobs>, id: String) {
     let Some(raw) = begin(&jobs, &id) else {
         return;
     };
-    tokio::time::sleep(job_time(&jobs.options(), &id)).await;
+    let faults = jobs.faults_of(&id);
+    tokio::time::sleep(job_time(&jobs.options(), &id) + slow(&faults)).await;
     jobs.released().await;
     let Some(prepared) = blocking(&jobs, &id, move |jobs, id| prepare(jobs, id, raw)).await else {
         return;
     };
     let prepared = Arc::new(prepared);
-    let rows = prepared.upload.file.rows();
-    let mut starts: Vec<usize> = (0..rows).step_by(BATCH_ROWS).collect();
-    prepared.shuffle(&mut starts, rows);
-    for (number, start) in starts.into_iter().enumerate() {
+    let mut batches = Batches::new(&prepared);
+    let early = Early::of(&faults, prepared.upload.file.rows());
+    let mut left = early.as_ref().map_or(usize::MAX, |early| early.after_rows);
+    loop {
         jobs.released().await;
-        if !may_continue(&jobs, &id, number) {
-            return;
+        if let (0, Some(early)) = (left, &early) {
+            early.end(&jobs, &id);
+            break;
         }
-        let range = start..rows.min(start + BATCH_ROWS);
-        let prepared = Arc::clone(&prepared);
-        let done = blocking(&jobs, &id, move |jobs, id| {
-            let outcomes = batch(jobs, &prepared, range);
-            jobs.with_job(id, |job| job.record(outcomes))
-        });
-        if done.await.is_none() {
+        let Some(rows) = batches.next(left) else {
+            if let Some(early) = early.filter(|early| early.always) {
+                early.end(&jobs, &id);
+            } else {
+                finish(&jobs, &id, JobState::JobComplete, None);
+            }
+            break;
+        };
+        if !may_continue(&jobs, &id) {
+            break;
+        }
+        left -= rows.len();
+        if process(&jobs, &id, &prepared, rows).await.is_none() {
             return;
         }
         tokio::time::sleep(jobs.options().batch_time).await;
     }
-    finish(&jobs, &id, JobState::JobComplete, None);
+    for fault in &faults {
+        if let Action::LateRows { count, ms } = fault {
+            late(&jobs, &id, &prepared, &mut batches, *count, *ms).await;
+        }
+    }
+}
+
+/// Processes an internal batch. Nothing is returned if it broke, or the job was deleted.
+async fn process(
+    jobs: &Arc<Jobs>,
+    id: &str,
+    prepared: &Arc<Prepared>,
+    rows: Range<usize>,
+) -> Option<()> {
+    let prepared = Arc::clone(prepared);
+    let done = blocking(jobs, id, move |jobs, id| {
+        let outcomes = batch(jobs, &prepared, rows);
+        jobs.with_job(id, |job| job.record(outcomes))
+    });
+    done.await
+}
+
+/// Processes batches that were in flight when their job was aborted or failed.
+async fn late(
+    jobs: &Arc<Jobs>,
+    id: &str,
+    prepared: &Arc<Prepared>,
+    batches: &mut Batches,
+    count: usize,
+    ms: u64,
+) {
+    let state = jobs.state_of(id);
+    if !matches!(state, Some(JobState::Aborted | JobState::Failed)) {
+        return;
+    }
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    let mut left = count;
+    while let Some(rows) = batches.next(left) {
+        left -= rows.len();
+        if process(jobs, id, prepared, rows).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// The internal batches that are not processed yet, in the order of processing.
+struct Batches(VecDeque<Range<usize>>);
+
+impl Batches {
+    fn new(prepared: &Prepared) -> Batches {
+        let rows = prepared.upload.file.rows();
+        let mut starts: Vec<usize> = (0..rows).step_by(BATCH_ROWS).collect();
+        prepared.shuffle(&mut starts, rows);
+        let batches = starts.into_iter();
+        Batches(
+            batches
+                .map(|start| start..rows.min(start + BATCH_ROWS))
+                .collect(),
+        )
+    }
+
+    /// The next batch, of at most some rows; the others stay for a later one.
+    fn next(&mut self, most: usize) -> Option<Range<usize>> {
+        let first = self.0.front_mut()?;
+        let end = first.end.min(first.start.saturating_add(most));
+        let rows = first.start..end;
+        first.start = end;
+        if first.start == first.end {
+            self.0.pop_front();
+        }
+        (rows.start < rows.end).then_some(rows)
+    }
+}
+
+/// The end of a job before all of its rows are processed.
+struct Early {
+    after_rows: usize,
+    /// Also where it has no more rows than that.
+    always: bool,
+    state: End,
+    message: String,
+    unrecorded: bool,
+}
+
+impl Early {
+    /// The end that a fault gives a job.
+    fn of(faults: &[Action], rows: usize) -> Option<Early> {
+        faults.iter().find_map(|fault| match fault {
+            Action::FailJob {
+                after_batches,
+                message,
+            } => Some(Early {
+                after_rows: after_batches.saturating_mul(BATCH_ROWS),
+                always: false,
+                state: End::Failed,
+                message: message.clone(),
+                unrecorded: false,
+            }),
+            Action::EndJob {
+                state,
+                after_rows,
+                message,
+                unrecorded,
+            } => Some(Early {
+                after_rows: rows.min(*after_rows),
+                always: true,
+                state: *state,
+                message: message.clone(),
+                unrecorded: *unrecorded,
+            }),
+            _ => None,
+        })
+    }
+
+    fn end(&self, jobs: &Jobs, id: &str) {
+        let unrecorded = self.unrecorded;
+        // A job that is gone meanwhile needs no end.
+        let _ = jobs.with_job(id, |job| job.unrecorded = unrecorded);
+        match self.state {
+            End::Failed => finish(jobs, id, JobState::Failed, Some(self.message.clone())),
+            End::Aborted => finish(jobs, id, JobState::Aborted, None),
+            End::InProgress => {}
+        }
+    }
+}
+
+/// How much longer than others a job waits before its first batch.
+fn slow(faults: &[Action]) -> Duration {
+    let times = faults.iter().map(|fault| match fault {
+        Action::SlowJob { ms } => Duration::from_millis(*ms),
+        _ => Duration::ZERO,
+    });
+    times.sum()
 }
 
 /// Runs a step on a blocking thread. The job fails if the step panics.
@@ -138,6 +279,25 @@ fn order_seed(options: &SimOptions, id: &str) -> Option<u64> {
         .then(|| xxh3_64_with_seed(id.as_bytes(), seed))
 }
 
+/// The file of a job, unless a fault refuses it as a whole.
+fn refused(faults: &[Action], raw: Vec<u8>) -> Result<Vec<u8>, Refused> {
+    let has = |text: &str| {
+        raw.windows(text.len().max(1))
+            .any(|part| part == text.as_bytes())
+    };
+    let reason = faults.iter().find_map(|fault| match fault {
+        Action::RefuseFile { text, message } if has(text) => Some(message.clone()),
+        _ => None,
+    });
+    match reason {
+        None => Ok(raw),
+        Some(reason) => Err(Refused {
+            reason,
+            text: String::from_utf8_lossy(&raw).into_owned(),
+        }),
+    }
+}
+
 /// Reads the file of a job and registers it. If that fails, so does the job.
 fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     let (settings, faults) = {
@@ -145,7 +305,9 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
         let job = state.jobs.get(id)?;
         (Arc::clone(&job.settings), job.faults.clone())
     };
-    let upload = match read::upload(&jobs.org.schema, &settings, raw) {
+    let upload = match refused(&faults, raw)
+        .and_then(|raw| read::upload(&jobs.org.schema, &settings, raw))
+    {
         Ok(upload) => Arc::new(upload),
         Err(Refused { reason, text }) => {
             jobs.with_job(id, |job| job.data = Data::Raw(text.into_bytes()))?;
@@ -179,38 +341,27 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
 }
 
 /// Whether the next batch may be processed; if so, it is counted.
-fn may_continue(jobs: &Jobs, id: &str, batch: usize) -> bool {
+fn may_continue(jobs: &Jobs, id: &str) -> bool {
+    let options = jobs.options();
     let mut state = jobs.state();
-    let spent = state.batches >= jobs.options().max_batches;
+    let used = state.batches.within(options.batch_window) + options.other_batches;
     let Some(job) = state.jobs.get_mut(id) else {
         return false;
     };
     if job.state != JobState::InProgress {
-        if jobs.options().forget {
+        if options.forget {
             state.forget_job(id);
         }
         return false;
     }
-    let failure = job.faults.iter().find_map(|fault| match fault {
-        Action::FailJob {
-            after_batches,
-            message,
-        } if batch >= *after_batches => Some(message.clone()),
-        _ => None,
-    });
-    if let Some(message) = failure {
-        drop(state);
-        finish(jobs, id, JobState::Failed, Some(message));
-        return false;
-    }
-    if spent {
+    if used >= options.max_batches {
         job.unrecorded = true;
         drop(state);
         let message = "ExceededQuota : ApiBatchItems Limit exceeded".to_owned();
         finish(jobs, id, JobState::Failed, Some(message));
         return false;
     }
-    state.batches += 1;
+    state.batches.add(1);
     true
 }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::job::{Data, Job};
+use super::job::{Data, Job, JobState};
 use crate::SimOptions;
-use crate::faults::Faults;
+use crate::faults::{Action, Faults};
 use crate::options::Current;
 use crate::org::Org;
+use crate::usage::Usage;
 
 /// With `forget`, this many finished jobs keep their failed and unprocessed rows.
 const REMEMBERED_JOBS: usize = 32;
@@ -37,7 +38,7 @@ pub(crate) struct State {
     /// How many jobs were created.
     pub(super) created: u32,
     /// How many internal batches were processed.
-    pub(crate) batches: u64,
+    pub(super) batches: Usage,
     /// The most jobs that were in flight at the same time.
     pub(super) max_in_flight: usize,
     /// How many uploads are in progress.
@@ -97,6 +98,24 @@ impl Jobs {
     /// Jobs and counters. Never locked across an await, nor while a table is.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// How many internal batches count against the limit.
+    pub(crate) fn used_batches(&self) -> u64 {
+        let options = self.options();
+        self.state().batches.within(options.batch_window) + options.other_batches
+    }
+
+    /// The faults of a job; none of one that is gone.
+    pub(super) fn faults_of(&self, id: &str) -> Vec<Action> {
+        let state = self.state();
+        let job = state.jobs.get(id);
+        job.map(|job| job.faults.clone()).unwrap_or_default()
+    }
+
+    /// The state of a job, if it still exists.
+    pub(super) fn state_of(&self, id: &str) -> Option<JobState> {
+        self.state().jobs.get(id).map(|job| job.state)
     }
 
     /// Changes a job, if it still exists.

@@ -78,7 +78,7 @@ fn text(field: &Field, value: &str) -> Result<(), String> {
         ..
     } = field;
     let value = value.trim();
-    if *length > 0 && value.len() > *length && value.chars().count() > *length {
+    if *length > 0 && value.len() > *length && value.encode_utf16().count() > *length {
         let value = cut(value);
         return Err(format!(
             "STRING_TOO_LONG:{label}: data value too large: {value} (max length={length}):{name} --"

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Sim, SimOptions};
 
+mod awkward;
 mod docs;
 mod faults;
 mod jobs;

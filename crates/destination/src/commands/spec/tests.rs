@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::tests::{config_keys, parse, s3_keys, valid};
-use crate::protocol::message::testing::Buffer;
+use crate::protocol::output::testing::Buffer;
 use arrow_salesforce::options::{
     LoadOptions, MAX_JOB_BYTES_LIMIT, MIN_JOB_BYTES_LIMIT, MIN_MEMORY, OrgOptions,
 };
@@ -37,9 +37,11 @@ fn sorted<'a>(keys: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn is_one_line() {
     let buffer = Buffer::default();
-    run(&Output::to(buffer.clone())).unwrap();
-    assert_eq!(buffer.text().lines().count(), 1);
-    let message: Value = serde_json::from_str(&buffer.text()).unwrap();
+    let output = Output::to(buffer.clone()).unwrap();
+    run(&output).unwrap();
+    let text = buffer.text(&output);
+    assert_eq!(text.lines().count(), 1);
+    let message: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(message["type"], "SPEC");
     assert_eq!(message["spec"], spec());
 }

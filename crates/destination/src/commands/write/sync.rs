@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::signals::Signals;
 use super::summary::{self, Totals};
+use crate::commands::stop::Stop;
 use crate::failure::Failure;
 use crate::input::{Input, Reading};
-use crate::protocol::message::{Message, Output};
+use crate::protocol::message::Message;
+use crate::protocol::output::Output;
 use crate::protocol::{Scope, State, Statistics, StreamDescriptor};
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::load::{Counts, Event, Events, Org};
@@ -21,10 +22,12 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// The same while nothing is read, as during a long job: a minute, as ticks go.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
 
-pub(super) type Numbered = (usize, Result<Event>);
+/// An event and the stream that it is of; none behind the last.
+pub(super) type Numbered = (usize, Option<Result<Event>>);
 
 /// The events of stream `index`.
 pub(super) fn numbered(index: usize, events: Events) -> BoxStream<'static, Numbered> {
+    let events = events.map(Some).chain(stream::once(async { None }));
     events.map(move |event| (index, event)).boxed()
 }
 
@@ -34,6 +37,8 @@ pub(super) struct Stream {
     descriptor: StreamDescriptor,
     /// Records and bytes up to the last state.
     counts: Counts,
+    /// Its load has said how it ended.
+    ended: bool,
 }
 
 impl Stream {
@@ -41,6 +46,7 @@ impl Stream {
         Self {
             descriptor,
             counts: Counts::default(),
+            ended: false,
         }
     }
 }
@@ -60,6 +66,8 @@ pub(super) struct Sync<'a> {
     started: Instant,
     /// What stopped the sync first.
     failure: Option<Failure>,
+    /// That was a signal.
+    asked: bool,
 }
 
 impl<'a> Sync<'a> {
@@ -80,42 +88,58 @@ impl<'a> Sync<'a> {
             miscounted: 0,
             started,
             failure: None,
+            asked: false,
         }
     }
 
     /// Prints what the loads say until all of them and the input have ended. After a failure or a
-    /// signal no more is read, and what is on its way still ends.
+    /// signal no more is read, and what is on its way still ends: after a signal within the grace.
+    /// Returns what was wrong with the input.
     pub(super) async fn follow(
         &mut self,
         mut events: impl futures::Stream<Item = Numbered> + Unpin,
         input: &mut Input,
-    ) -> Result<Option<Failure>, Failure> {
+        stop: &Stop,
+    ) -> Option<Failure> {
         let mut progress = interval_at(Instant::now() + PROGRESS, PROGRESS);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut signals = Signals::listen()?;
-        let mut stopped = false;
+        let mut asked = false;
         let mut loading = true;
         let mut input_ended = None;
         loop {
             match input_ended.take() {
-                Some(ended) if !loading => return Ok(ended),
+                Some(ended) if !loading => return ended,
                 ended => input_ended = ended,
             }
+            if asked && !loading {
+                return None;
+            }
+            let output = self.output;
+            let event = async {
+                // States that nobody reads hold up the loads, and not the signals.
+                if !asked {
+                    output.room().await;
+                }
+                events.next().await
+            };
             let failure = tokio::select! {
-                event = events.next(), if loading => {
+                event = event, if loading => {
                     loading = event.is_some();
                     event.and_then(|(index, event)| self.event(index, event).err())
                 }
-                ended = input.ended(), if input_ended.is_none() => {
-                    input_ended = Some(ended?);
-                    None
-                }
-                () = signals.next() => {
-                    if stopped {
-                        return Err(stopped_twice().into());
+                ended = input.ended(), if input_ended.is_none() => match ended {
+                    Ok(ended) => {
+                        input_ended = Some(ended);
+                        None
                     }
-                    stopped = true;
-                    Some(asked_to_stop().into())
+                    Err(died) => {
+                        input_ended = Some(None);
+                        Some(died.into())
+                    }
+                },
+                () = stop.asked(), if !asked => {
+                    asked = true;
+                    self.stop(stop.grace())
                 }
                 _ = progress.tick() => {
                     self.progress();
@@ -129,8 +153,40 @@ impl<'a> Sync<'a> {
         }
     }
 
-    fn event(&mut self, index: usize, event: Result<Event>) -> Result<(), Failure> {
-        let printed = event.and_then(|event| self.print_event(index, event));
+    /// A signal came: all loads stop. Returns the failure that this is.
+    fn stop(&mut self, grace: Duration) -> Option<Failure> {
+        self.org.stop();
+        let (jobs, seconds) = (self.org.jobs_in_flight(), grace.as_secs());
+        if jobs.is_empty() {
+            tracing::warn!("a signal came: no more is read or sent, and no job is in flight");
+        } else {
+            let jobs = jobs.join(", ");
+            tracing::warn!(
+                jobs,
+                seconds,
+                "a signal came: no more is read or sent, and jobs in flight have some seconds to end"
+            );
+        }
+        self.asked = self
+            .failure
+            .as_ref()
+            .is_none_or(|failure| failure.error.is_stopped());
+        self.asked.then(|| stopped_by_signal(&[]).into())
+    }
+
+    fn event(&mut self, index: usize, event: Option<Result<Event>>) -> Result<(), Failure> {
+        let stream = &mut self.streams[index];
+        let printed = match event {
+            Some(event) => {
+                stream.ended |= !matches!(event, Ok(Event::Durable { .. } | Event::Rejected(_)));
+                event.and_then(|event| self.print_event(index, event))
+            }
+            None if stream.ended => Ok(()),
+            None => Err(Error::system(
+                "a load ended without a report, so what became of its records is not known; report \
+                 it, it is a defect",
+            )),
+        };
         printed.map_err(|error| Failure::of(error, &self.streams[index].descriptor))
     }
 
@@ -164,6 +220,7 @@ impl<'a> Sync<'a> {
         match &self.failure {
             Some(known) if !known.error.is_stopped() => return,
             Some(_) => {}
+            None if self.asked => {}
             None => tracing::warn!("the sync ends early: no more is read, jobs in flight end"),
         }
         self.failure = Some(failure);
@@ -229,7 +286,12 @@ impl<'a> Sync<'a> {
             );
         }
         summary::sync(&self.totals());
-        match (self.failure.or(input_failure), self.reading.states.len()) {
+        let failure = if self.asked {
+            Some(stopped_by_signal(&self.org.jobs_in_flight()).into())
+        } else {
+            self.failure.or(input_failure)
+        };
+        match (failure, self.reading.states.len()) {
             (Some(failure), _) => Err(failure),
             (None, 0) => Ok(()),
             (None, left) => Err(Error::system(format!(
@@ -241,16 +303,17 @@ impl<'a> Sync<'a> {
     }
 }
 
-fn asked_to_stop() -> Error {
-    Error::transient(
-        "the sync was told to stop. Jobs in flight came to their end, and the states that became \
-         durable were printed; the next sync goes on from there",
-    )
-}
-
-fn stopped_twice() -> Error {
-    Error::transient(
-        "the sync was told to stop twice, so jobs in flight were left alone: Salesforce still ends \
-         them. The next sync goes on from the last state, and sends their records again",
-    )
+/// What a signal did; `jobs` are those that go on.
+fn stopped_by_signal(jobs: &[String]) -> Error {
+    let then = "Every state that became durable was printed, and the next sync starts at the last";
+    Error::transient(if jobs.is_empty() {
+        format!("the sync was stopped by a signal, and jobs in flight came to their end. {then}")
+    } else {
+        format!(
+            "the sync was stopped by a signal, and these jobs had not ended within \
+             stop_grace_seconds: {}. They go on in Salesforce, so their records may be loaded, and \
+             the next sync sends them again. {then}",
+            jobs.join(", ")
+        )
+    })
 }

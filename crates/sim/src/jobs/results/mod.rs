@@ -4,6 +4,7 @@ mod form;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::form::Form;
 use super::job::{Data, Job, JobState, Outcome};
@@ -12,6 +13,7 @@ use crate::error::ApiError;
 use crate::faults::{Action, ResultFile};
 use crate::org::table::Upload;
 use crate::org::{Object, id};
+use crate::share::part;
 
 /// The first row of the page of a locator.
 pub(crate) fn row_of_locator(locator: &str) -> Option<usize> {
@@ -36,6 +38,8 @@ struct Snapshot {
     lines: Vec<Line>,
     faults: Vec<Action>,
     crlf: bool,
+    /// The share of its lines that it has.
+    shown: f64,
 }
 
 /// Writes a page of a result file, which begins with row `first`. Returns it with the locator of the
@@ -56,6 +60,9 @@ pub(crate) fn write(
             .fold(0, |sum: u64, byte| sum * 31 % 0xFFFF_FFFF + u64::from(byte));
         fastrand::Rng::with_seed(jobs.options().seed ^ salt).shuffle(&mut snapshot.lines);
     }
+    snapshot
+        .lines
+        .truncate(part(snapshot.lines.len(), snapshot.shown));
     if snapshot.lines.is_empty() && snapshot.faults.contains(&Action::EmptyBody {}) {
         return Ok((Vec::new(), None));
     }
@@ -141,8 +148,9 @@ fn take(
     job_id: &str,
     which: ResultFile,
 ) -> Result<Result<Snapshot, Vec<u8>>, ApiError> {
-    let state = jobs.state();
-    let job = state.jobs.get(job_id).ok_or_else(ApiError::not_found)?;
+    let mut state = jobs.state();
+    let job = state.jobs.get_mut(job_id);
+    let job = job.ok_or_else(ApiError::not_found)?;
     if !job.state.is_terminal() {
         let message = format!(
             "Results are not available while the job is {}",
@@ -154,6 +162,7 @@ fn take(
         let message = "This simulator forgets rows (option `forget`)";
         return Err(ApiError::new(404, "NOT_FOUND", message));
     }
+    let shown = shown(job, which);
     let upload = match &job.data {
         Data::Rows(upload) => Arc::clone(upload),
         Data::Raw(raw) => return Ok(Err(refused(job, raw, which))),
@@ -175,7 +184,29 @@ fn take(
         lines,
         faults: job.faults.clone(),
         crlf: job.settings.crlf,
+        shown,
     }))
+}
+
+/// The share of its rows that a result file of a job has at this reading.
+fn shown(job: &mut Job, which: ResultFile) -> f64 {
+    let count = &mut job.readings[which as usize];
+    *count += 1;
+    let (count, since) = (*count, job.ended.map(|ended| ended.elapsed()));
+    let lags = job.faults.iter().filter_map(|fault| match fault {
+        Action::LagResults {
+            ms,
+            readings,
+            share,
+            result,
+        } => {
+            let is_here = result.is_none_or(|result| result == which);
+            let is_new = since.is_some_and(|since| since < Duration::from_millis(*ms));
+            (is_here && (is_new || count <= *readings)).then_some(*share)
+        }
+        _ => None,
+    });
+    lags.fold(1.0, f64::min)
 }
 
 /// A result file of a job that was refused as a whole: all rows are unprocessed, as uploaded.

@@ -26,6 +26,17 @@ pub(crate) struct Cells {
     check_references: bool,
 }
 
+/// The fields that fill a required one: itself and, for the name of an account that may be a
+/// person's, the person's last name.
+fn instead(object: &Object, required: usize) -> impl Iterator<Item = usize> {
+    let is_name = object.fields[required].name == "Name";
+    let has_persons = object.field("IsPersonAccount").is_some();
+    let last_name = object.field("LastName");
+    [Some(required), last_name.filter(|_| is_name && has_persons)]
+        .into_iter()
+        .flatten()
+}
+
 impl Cells {
     pub(crate) fn new(
         object: &Arc<Object>,
@@ -54,7 +65,7 @@ impl Cells {
         });
         Cells {
             required: required
-                .map(|(index, _)| (index, filling(index).collect()))
+                .map(|(index, _)| (index, instead(object, index).flat_map(filling).collect()))
                 .collect(),
             pairs: pairs.collect(),
             record_types: record_type

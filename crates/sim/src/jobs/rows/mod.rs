@@ -18,7 +18,7 @@ use crate::SimOptions;
 use crate::faults::Action;
 use crate::org::reference::{self, DELETED, NO_SUCH_RECORD};
 use crate::org::table::{Entry, Found, Table, Upload};
-use crate::org::{Field, Object, Org};
+use crate::org::{Field, Object, Org, id};
 
 pub(crate) use self::keys::TRANSACTION_ROWS;
 
@@ -191,10 +191,20 @@ impl Rules {
         self.save(org, table, row, found).unwrap_or_else(|error| {
             let shows_id = share(digest, self.task.options.seed ^ 1) < self.failed_with_id;
             Outcome::Failed {
-                error: error.into(),
+                error: self.naming(table, error, record, digest).into(),
                 record: record.filter(|_| shows_id),
             }
         })
+    }
+
+    /// An error with the Id that it names: that of the row's record, or another one.
+    fn naming(&self, table: &Table, error: String, record: Option<u32>, digest: u64) -> String {
+        if !error.contains("{id}") {
+            return error;
+        }
+        let other = || id::make("001", u32::try_from(digest % 1_000).unwrap_or(0));
+        let id = record.map_or_else(other, |number| table.id(number));
+        error.replace("{id}", &id)
     }
 
     /// Finds the record of a key.

@@ -1,8 +1,8 @@
 //! The signals that end a process.
 
-use arrow_salesforce::error::Result;
+use std::io;
 
-/// The signals that end a process politely, heard from the moment this is made.
+/// The signals that end a process politely, heard from the moment this is made, in a runtime.
 pub(super) struct Signals {
     #[cfg(unix)]
     heard: Vec<tokio::signal::unix::Signal>,
@@ -10,18 +10,15 @@ pub(super) struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    pub(super) fn listen() -> Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
-        let heard: std::io::Result<_> = kinds.into_iter().map(signal).collect();
-        let heard = heard.map_err(|error| {
-            arrow_salesforce::Error::system("signals cannot be listened to").with_source(error)
-        })?;
-        Ok(Self { heard })
+        let heard: io::Result<_> = kinds.into_iter().map(signal).collect();
+        Ok(Self { heard: heard? })
     }
 
     #[cfg(not(unix))]
-    pub(super) fn listen() -> Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {})
     }
 

@@ -1,0 +1,345 @@
+//! The one way to stdout: a queue of lines, and a thread that writes them.
+//!
+//! A reader that does not read holds up the thread alone: whoever prints goes on, so that signals are
+//! heard and jobs are followed. What may be long waits for [`Output::room`] first; lines of the log
+//! are left out where nobody reads them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+
+use super::message::Message;
+use arrow_salesforce::error::{Error, Result};
+
+/// Bytes that may wait when one more message is printed by who waits for room.
+const ROOM: usize = 64 << 10;
+
+/// Bytes beyond which lines of the log are left out.
+const LOG_ROOM: usize = 1 << 20;
+
+/// Lines on their way to stdout, each whole: those of several threads never mix.
+#[derive(Clone)]
+pub(crate) struct Output(Arc<Handle>);
+
+/// The last one gone, the thread ends.
+struct Handle(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// A line came, or none will.
+    filled: Condvar,
+    /// Lines were written, or cannot be.
+    emptied: Condvar,
+    emptied_async: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Line>,
+    /// Bytes of lines that are not written yet, those in hand of the thread included.
+    bytes: usize,
+    /// Lines of the log that were left out since the last one.
+    left_out: u64,
+    /// Stdout is closed.
+    closed: Option<String>,
+    /// A message, not of the log, could not be written.
+    lost: bool,
+    ended: bool,
+}
+
+struct Line {
+    text: Vec<u8>,
+    is_log: bool,
+}
+
+impl Output {
+    /// Writes to the process's stdout.
+    ///
+    /// # Errors
+    /// A system error if the thread cannot be started.
+    pub(crate) fn stdout() -> Result<Self> {
+        Self::to(io::stdout())
+    }
+
+    /// Writes to `writer`.
+    ///
+    /// # Errors
+    /// As [`Output::stdout`].
+    pub(crate) fn to(writer: impl Write + Send + 'static) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+            emptied_async: Notify::new(),
+        });
+        let of_thread = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("print".to_owned())
+            .spawn(move || of_thread.write(writer))
+            .map_err(|error| {
+                let text = format!("the thread that prints cannot be started: {error}");
+                Error::system(text).with_source(error)
+            })?;
+        Ok(Self(Arc::new(Handle(shared))))
+    }
+
+    /// Prints a message as one line, soon.
+    ///
+    /// # Errors
+    /// A transient error if nobody reads stdout any more.
+    pub(crate) fn print(&self, message: &Message<'_>) -> Result<()> {
+        let mut queue = self.shared().queue.lock();
+        if let Some(reason) = &queue.closed {
+            let error = closed(reason);
+            queue.lost = true;
+            return Err(error);
+        }
+        self.push(&mut queue, message, false);
+        Ok(())
+    }
+
+    /// Prints a line of the log, unless many lines wait already.
+    pub(crate) fn log(&self, level: &'static str, text: &str) {
+        let mut queue = self.shared().queue.lock();
+        if queue.closed.is_some() {
+            return;
+        }
+        if queue.bytes > LOG_ROOM {
+            queue.left_out += 1;
+            return;
+        }
+        let left_out = std::mem::take(&mut queue.left_out);
+        if left_out > 0 {
+            let text = format!("{left_out} lines of the log were left out, since nobody read them");
+            self.push(&mut queue, &Message::log("WARN", &text), true);
+        }
+        self.push(&mut queue, &Message::log(level, text), true);
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.0
+    }
+
+    fn push(&self, queue: &mut Queue, message: &Message<'_>, is_log: bool) {
+        // Messages are made of texts, numbers and JSON that was read before.
+        let Ok(mut text) = serde_json::to_vec(message) else {
+            queue.lost |= !is_log;
+            return;
+        };
+        text.push(b'\n');
+        queue.bytes += text.len();
+        queue.lines.push_back(Line { text, is_log });
+        self.shared().filled.notify_one();
+    }
+
+    /// Waits until few lines wait to be written.
+    pub(crate) async fn room(&self) {
+        self.until(|queue| queue.bytes <= ROOM).await;
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// A transient error if a message could not be.
+    pub(crate) async fn written(&self) -> Result<()> {
+        self.until(|queue| queue.bytes == 0).await;
+        let queue = self.shared().queue.lock();
+        match &queue.closed {
+            Some(reason) if queue.lost => Err(closed(reason)),
+            _ if queue.lost => Err(Error::system("a message could not be printed as JSON")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until all is written, at most for some time, where no runtime is.
+    pub(crate) fn written_within(&self, time: Duration) {
+        let deadline = Instant::now() + time;
+        let mut queue = self.shared().queue.lock();
+        while queue.bytes > 0 && queue.closed.is_none() {
+            if self
+                .shared()
+                .emptied
+                .wait_until(&mut queue, deadline)
+                .timed_out()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn until(&self, holds: impl Fn(&Queue) -> bool) {
+        loop {
+            let changed = self.shared().emptied_async.notified();
+            {
+                let queue = self.shared().queue.lock();
+                if queue.closed.is_some() || holds(&queue) {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.queue.lock().ended = true;
+        self.0.filled.notify_one();
+    }
+}
+
+impl Shared {
+    /// Writes lines as they come.
+    fn write(&self, mut writer: impl Write) {
+        loop {
+            let lines = {
+                let mut queue = self.queue.lock();
+                while queue.lines.is_empty() && !queue.ended {
+                    self.filled.wait(&mut queue);
+                }
+                std::mem::take(&mut queue.lines)
+            };
+            if lines.is_empty() {
+                return;
+            }
+            let has_message = lines.iter().any(|line| !line.is_log);
+            let text: Vec<u8> = lines.into_iter().flat_map(|line| line.text).collect();
+            let written = writer.write_all(&text).and_then(|()| writer.flush());
+            let mut queue = self.queue.lock();
+            queue.bytes -= text.len();
+            if let Err(error) = written {
+                queue.lost |= has_message || queue.lines.iter().any(|line| !line.is_log);
+                queue.closed = Some(error.to_string());
+                queue.lines.clear();
+                queue.bytes = 0;
+            }
+            let closed = queue.closed.is_some();
+            drop(queue);
+            self.emptied.notify_all();
+            self.emptied_async.notify_waiters();
+            if closed {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").finish_non_exhaustive()
+    }
+}
+
+fn closed(reason: &str) -> Error {
+    Error::transient(format!(
+        "stdout could not be written ({reason}): the platform stopped reading messages. The next sync \
+         repeats what the states that it has not got stand for"
+    ))
+}
+
+/// Writers that tests read back.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Buffer {
+        /// All that was printed.
+        pub(crate) fn text(&self, output: &Output) -> String {
+            output.written_within(Duration::from_secs(60));
+            String::from_utf8(self.0.lock().clone()).unwrap()
+        }
+    }
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_salesforce::error::ErrorKind;
+
+    use super::*;
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Takes nothing before it may.
+    struct Blocked(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn status() -> Message<'static> {
+        Message::ConnectionStatus {
+            connection_status: crate::protocol::message::ConnectionStatus::Succeeded,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_stdout_is_an_error_of_messages_and_not_of_the_log() {
+        let output = Output::to(Closed).unwrap();
+        output.log("INFO", "hello");
+        output.written().await.unwrap();
+        let error = output.print(&status()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transient);
+        output.written().await.unwrap_err();
+
+        let output = Output::to(Closed).unwrap();
+        output.print(&status()).unwrap();
+        output.written().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn who_prints_does_not_wait_for_who_reads() {
+        let (reader, blocked) = std::sync::mpsc::channel();
+        let output = Output::to(Blocked(blocked)).unwrap();
+        let line = "x".repeat(LOG_ROOM / 8);
+        for _ in 0..100 {
+            output.log("INFO", &line);
+        }
+        output.print(&status()).unwrap();
+        assert!(output.shared().queue.lock().bytes < 2 * LOG_ROOM);
+        let room = output.room();
+        tokio::pin!(room);
+        let waited = tokio::time::timeout(Duration::from_millis(20), &mut room).await;
+        waited.unwrap_err();
+        drop(reader);
+        room.await;
+        output.written().await.unwrap();
+        output.log("INFO", "read again");
+        assert_eq!(output.shared().queue.lock().left_out, 0);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a load has of the memory, as all loads see it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::rows::RowStore;
+use super::signal::Signal;
+
+/// A load among those that share the memory: what it could give, and whether it will by itself.
+#[derive(Debug)]
+pub(crate) struct Member {
+    rows: Arc<RowStore>,
+    /// Bytes of CSV of its largest open chunk.
+    open: AtomicU64,
+    close: Notify,
+    /// Batches that were let in and are in no chunk yet.
+    let_in: AtomicUsize,
+    /// Its intake waits for memory, and those batches with it.
+    waiting: AtomicUsize,
+    changed: Signal,
+}
+
+impl Member {
+    pub(super) fn new(rows: Arc<RowStore>, changed: Signal) -> Self {
+        Self {
+            rows,
+            open: AtomicU64::new(0),
+            close: Notify::new(),
+            let_in: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            changed,
+        }
+    }
+
+    /// Its largest open chunk has so many bytes of CSV now; none if nothing is open.
+    pub(crate) fn set_open_bytes(&self, bytes: u64) {
+        self.open.store(bytes, Ordering::SeqCst);
+        // Who waits for memory may have found nothing to close before.
+        self.changed.notify();
+    }
+
+    /// Waits until the largest open chunk should be closed, since memory is short.
+    pub(crate) async fn should_close(&self) {
+        self.close.notified().await;
+    }
+
+    pub(super) fn ask_to_close(&self) {
+        self.close.notify_one();
+    }
+
+    pub(super) fn open_bytes(&self) -> u64 {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn rows(&self) -> &Arc<RowStore> {
+        &self.rows
+    }
+
+    /// Whether it gives memory back by itself, or once its open chunk is closed.
+    pub(super) fn moves(&self) -> bool {
+        let taken_in = || self.waiting.load(Ordering::SeqCst) == 0;
+        self.open_bytes() > 0 || (self.let_in.load(Ordering::SeqCst) > 0 && taken_in())
+    }
+
+    /// A batch is let in.
+    pub(super) fn let_in(self: &Arc<Self>) -> LetIn {
+        self.let_in.fetch_add(1, Ordering::SeqCst);
+        LetIn(Arc::clone(self))
+    }
+
+    /// The intake waits for memory while the guard lives.
+    pub(crate) fn wait(self: &Arc<Self>) -> IntakeWaits {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify();
+        IntakeWaits(Arc::clone(self))
+    }
+}
+
+/// A batch that was let in and is in no chunk yet.
+#[derive(Debug)]
+pub(crate) struct LetIn(Arc<Member>);
+
+impl Drop for LetIn {
+    fn drop(&mut self) {
+        self.0.let_in.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify();
+    }
+}
+
+/// While it lives, the intake of a load waits for memory.
+#[derive(Debug)]
+pub(crate) struct IntakeWaits(Arc<Member>);
+
+impl Drop for IntakeWaits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
