@@ -9,6 +9,7 @@
 )]
 
 mod alike;
+mod bisect;
 mod check;
 mod discover;
 mod durability;
@@ -18,6 +19,7 @@ mod flow;
 mod harness;
 mod kills;
 mod memory;
+mod outcomes;
 mod protocol;
 mod rejects;
 mod results;
