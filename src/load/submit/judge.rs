@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use crate::bulk::{EndedJob, JobState, ResultStream};
+use crate::bulk::{BulkError, EndedJob, JobState, ResultStream};
 use crate::error::Result;
 use crate::load::LoadError;
 use crate::load::settle::{
@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long results are waited for that lag behind the end of their job. Rows that have a key are
-/// sent again sooner: none of them is doubled.
+/// sent again sooner, once nothing changes any more: none of them is doubled.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PATIENCE_WITH_KEY: Duration = Duration::from_secs(15);
 
@@ -73,12 +73,6 @@ pub(super) async fn judge(
     }
     let waits = load.org.options().waits;
     let with_key = load.plan.coercion.key().is_some();
-    let patience = if with_key {
-        PATIENCE_WITH_KEY
-    } else {
-        PATIENCE
-    };
-    let patience = patience.min(waits.patience).max(FIRST_PAUSE);
     let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
     let mut before = None;
     loop {
@@ -88,8 +82,14 @@ pub(super) async fn judge(
             Look::Refused => return Ok(Verdict::Refused),
             Look::Read(ends, reading) => (ends, reading),
         };
-        let is_over = waited >= patience;
-        if is_over && before != Some(reading) {
+        let is_settled = before == Some(reading);
+        let patience = if with_key && is_settled {
+            PATIENCE_WITH_KEY
+        } else {
+            PATIENCE
+        };
+        let is_over = waited >= patience.min(waits.patience).max(FIRST_PAUSE);
+        if is_over && !is_settled {
             // They may be processed yet.
             let unprocessed = std::mem::take(&mut ends.unprocessed);
             ends.unknown.insert_all(&unprocessed);
@@ -140,11 +140,25 @@ async fn look(
     Ok(Look::Read(ends, reading))
 }
 
-/// Whether a job has neither written nor refused a row, by its files.
+/// Whether a job has neither written nor refused a row: its files are empty, or there are none.
 async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
-    let mut failed = ended.failed_results().await?;
-    let mut succeeded = ended.successful_results().await?;
-    Ok(failed.try_next().await?.is_none() && succeeded.try_next().await?.is_none())
+    let files = [
+        ended.failed_results().await,
+        ended.successful_results().await,
+    ];
+    let mut absent = false;
+    for file in files {
+        match file {
+            Err(BulkError::JobGone { .. }) => absent = true,
+            file if file?.try_next().await?.is_some() => return Ok(false),
+            _ => {}
+        }
+    }
+    if absent {
+        // The files alone are not there, not the job.
+        ended.read_again().await?;
+    }
+    Ok(true)
 }
 
 fn job_end(ended: &EndedJob) -> JobEnd {

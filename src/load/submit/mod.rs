@@ -304,7 +304,7 @@ impl Submission {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);
-        if job.fault == JobFault::Quota {
+        if job.fault == JobFault::Quota && ended.processed != Some(sent.len()) {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
         let mut ends = match judge(&load, ended, job.fault, &sent).await? {
@@ -337,7 +337,7 @@ impl Submission {
         drop(in_flight);
         job.warn(&outcomes, attempt);
         job.check_ends(&outcomes, attempt)?;
-        let retries = retries(
+        let mut retries = retries(
             &load,
             &outcomes,
             &merged,
@@ -347,6 +347,11 @@ impl Submission {
         );
         if !retries.is_empty() && load.stop.is_cancelled() {
             return Ok(Sent::Stopped);
+        }
+        if let (JobFault::Quota, Some(deadline)) = (job.fault, self.quota_deadline) {
+            for retry in &mut retries {
+                retry.not_before = retry.not_before.min(deadline);
+            }
         }
         self.retries.extend(retries);
         self.rejected

@@ -178,7 +178,7 @@ fn most_rows(load: &Load, row_bytes: u64) -> usize {
 
 /// Rows of this length that a part of a refused job takes at most: one chunk at a time is split.
 pub(super) fn bisected_rows(load: &Load, row_bytes: u64) -> usize {
-    rows_within(load, RETRY_SHARE / 4, row_bytes)
+    rows_within(load, RETRY_SHARE / 2, row_bytes)
 }
 
 fn rows_within(load: &Load, share: u64, row_bytes: u64) -> usize {
