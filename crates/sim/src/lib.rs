@@ -38,6 +38,7 @@
 //! | `GET /sim/state` | counters and all jobs |
 //! | `GET /sim/objects/{object}` | how many records there are, and how many of them differ |
 //! | `GET /sim/objects/{object}/rows?offset=&limit=` | the records, 1,000 unless `limit` says otherwise |
+//! | `POST /sim/objects/{object}/rows` | adds records from CSV, as another user |
 //! | `GET /sim/objects/{object}/deleted` | the records in the recycle bin |
 //! | `GET /sim/objects/{object}/column/{field}` | one field of all records, a JSON value per line |
 //! | `GET /sim/faults` | the [`Fault`]s, and how many matches and hits each had |

@@ -150,8 +150,11 @@ async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
     for file in files {
         match file {
             Err(BulkError::JobGone { .. }) => absent = true,
-            file if file?.try_next().await?.is_some() => return Ok(false),
-            _ => {}
+            file => {
+                if file?.try_next().await?.is_some() {
+                    return Ok(false);
+                }
+            }
         }
     }
     if absent {

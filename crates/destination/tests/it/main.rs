@@ -11,6 +11,7 @@
 mod alike;
 mod bisect;
 mod check;
+mod data;
 mod discover;
 mod durability;
 mod errors;
@@ -19,6 +20,7 @@ mod flow;
 mod harness;
 mod kills;
 mod memory;
+mod network;
 mod outcomes;
 mod protocol;
 mod rejects;

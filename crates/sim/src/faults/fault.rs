@@ -224,7 +224,11 @@ pub enum Action {
     /// The counts of the job lag: from its end on they grow from 0 to what is true.
     LagCounts {
         /// Milliseconds until they are true.
+        #[serde(default)]
         ms: u64,
+        /// How many polls after the end of the job show 0.
+        #[serde(default)]
+        readings: u32,
     },
     /// Result files lag: they have only the first of their rows.
     LagResults {

@@ -13,6 +13,9 @@ use super::{App, Connection, answer, body, home};
 use crate::error::ApiError;
 use crate::faults::{Answer, Asked, Call, Content};
 
+/// The longest path with its query, in bytes.
+const MAX_URI: usize = 16_384;
+
 /// The same request with one slash before its path and none after it. Salesforce accepts others,
 /// and clients send them (`…/limits/`, `//services/data/v62.0`).
 fn plain(mut request: Request) -> Request {
@@ -103,6 +106,9 @@ async fn worked(app: &App, request: Request, next: Next, data_call: Option<Call>
 async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
+    if path.len() + head.uri.query().map_or(0, str::len) > MAX_URI {
+        return Err(ApiError::new(414, "URI_TOO_LONG", "The URI is too long"));
+    }
     let for_jobs = path.contains("/jobs/ingest");
     let (content, named, body) = if for_jobs && ["POST", "PATCH"].contains(&head.method.as_str()) {
         let bytes = body::read(body).await?;
@@ -116,6 +122,7 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     let job = parts.nth(1).filter(|_| for_jobs);
     let mut parts = path.split('/').skip_while(|part| *part != "sobjects");
     let described = parts.nth(1).map(str::to_owned);
+    let queried = || queried(head.uri.query()?);
     let whole = head.uri.path_and_query();
     let call = Call::of(head.method.as_str(), path, &content);
     let asked = Asked {
@@ -124,10 +131,20 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
         call,
         object: named
             .or(described)
+            .or_else(queried)
             .or_else(|| app.jobs.asked(job.unwrap_or_default(), call)),
         job: job.map(str::to_owned),
     };
     Ok((Request::from_parts(head, body), asked))
+}
+
+/// The object that a query is about.
+fn queried(parameters: &str) -> Option<String> {
+    let mut parameters = url::form_urlencoded::parse(parameters.as_bytes());
+    let (_, soql) = parameters.find(|(name, _)| name == "q")?;
+    let mut words = soql.split_whitespace();
+    words.find(|word| word.eq_ignore_ascii_case("FROM"))?;
+    words.next().map(str::to_owned)
 }
 
 fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {

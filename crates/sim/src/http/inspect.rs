@@ -15,15 +15,15 @@ use serde_json::{Map, Value, json};
 use super::App;
 use crate::error::ApiError;
 use crate::faults::Fault;
-use crate::org::table::{Stored, Table};
-use crate::org::{Object, reference};
+use crate::org::table::{Stamp, Stored, Table};
+use crate::org::{OTHER_USER_ID, Object, reference};
 
 /// The routes below `/sim`.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/sim/state", get(state))
         .route("/sim/objects/{object}", get(object))
-        .route("/sim/objects/{object}/rows", get(rows))
+        .route("/sim/objects/{object}/rows", get(rows).post(add_rows))
         .route("/sim/objects/{object}/deleted", get(deleted))
         .route("/sim/objects/{object}/column/{field}", get(column))
         .route(
@@ -92,6 +92,23 @@ async fn rows(
         records_of(&table, window)
     };
     Ok(Json(shown(&app, object, records)))
+}
+
+/// Adds records from CSV as another user.
+async fn add_rows(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    records: String,
+) -> Result<StatusCode, ApiError> {
+    let object = known(&app, &name)?;
+    let mut table = app
+        .org()
+        .table(&object.name)
+        .ok_or_else(ApiError::not_found)?;
+    table
+        .seed(&records, Stamp::now(OTHER_USER_ID))
+        .map_err(|error| ApiError::new(400, "INVALID_FIELD", &error))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Records in the recycle bin.

@@ -24,6 +24,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use self::session::Sessions;
@@ -56,6 +57,8 @@ pub(crate) struct App {
     /// Set when the simulator stops.
     stopped: watch::Receiver<bool>,
     moved: Mutex<Option<Moved>>,
+    /// The records of each query, for its further pages.
+    cursors: Mutex<Vec<Vec<Value>>>,
 }
 
 impl App {
@@ -75,6 +78,7 @@ impl App {
             door,
             stopped,
             moved: Mutex::default(),
+            cursors: Mutex::default(),
         })
     }
 
@@ -88,8 +92,11 @@ impl App {
 
     /// The `instance_url` of logins.
     fn instance_url(&self) -> String {
-        let moved = self.moved.lock();
-        moved.as_ref().map_or(&self.url, |moved| &moved.url).clone()
+        if let Some(moved) = self.moved.lock().as_ref() {
+            return moved.url.clone();
+        }
+        let named = self.options().instance_url.clone();
+        named.unwrap_or_else(|| self.url.clone())
     }
 
     /// How many API calls count against the limit.
@@ -122,6 +129,7 @@ impl App {
         *self.api_calls.lock() = Usage::default();
         self.charged.lock().clear();
         self.requests.lock().clear();
+        self.cursors.lock().clear();
         self.jobs.reset()
     }
 }
@@ -149,6 +157,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/sobjects/{object}/describe", get(metadata::describe))
         .route("/sobjects/{object}/{id}", get(query::record))
         .route("/query", get(query::query))
+        .route("/query/{locator}", get(query::more))
         .route("/composite", post(composite::composite))
         .route("/composite/batch", post(composite::batch))
         .route("/jobs/ingest", post(ingest::create).get(ingest::list))

@@ -86,9 +86,9 @@ impl Jobs {
 
     /// The information on a job.
     pub(crate) fn info(&self, job_id: &str) -> Result<Value, ApiError> {
-        let state = self.state();
-        let job = state.jobs.get(job_id).ok_or_else(ApiError::not_found)?;
-        Ok(job.info())
+        let mut state = self.state();
+        let job = state.jobs.get_mut(job_id);
+        Ok(job.ok_or_else(ApiError::not_found)?.info())
     }
 
     /// A page of the list of jobs, in no order. Returns the jobs, and the locator of the next page.

@@ -164,6 +164,8 @@ pub(crate) struct Job {
     pub(crate) ended_at: Option<DateTime<Utc>>,
     /// How many requests about it came.
     pub(crate) requests: BTreeMap<Call, u32>,
+    /// How often it was asked for since its end.
+    polled: u32,
     /// How often each result file was read.
     pub(crate) readings: [u32; 3],
     pub(crate) milliseconds: u64,
@@ -194,6 +196,7 @@ impl Job {
             ended: None,
             ended_at: None,
             requests: BTreeMap::new(),
+            polled: 0,
             readings: [0; 3],
             milliseconds: 0,
         }
@@ -281,7 +284,8 @@ impl Job {
     }
 
     /// The response to GET.
-    pub(crate) fn info(&self) -> Value {
+    pub(crate) fn info(&mut self) -> Value {
+        self.polled += u32::from(self.ended.is_some());
         let mut info = self.created();
         info["retries"] = json!(0);
         info["totalProcessingTime"] = json!(self.milliseconds);
@@ -315,15 +319,17 @@ impl Job {
     /// How much of its counts is shown, from 0 to 1.
     fn shown_share(&self) -> f64 {
         let lag = self.faults.iter().find_map(|fault| match fault {
-            Action::LagCounts { ms } => Some(Duration::from_millis(*ms)),
+            Action::LagCounts { ms, readings } => Some((Duration::from_millis(*ms), *readings)),
             _ => None,
         });
         match (lag, self.ended) {
-            (Some(lag), Some(ended)) if ended.elapsed() < lag => {
+            (None, _) => 1.0,
+            (Some((_, readings)), Some(_)) if self.polled <= readings => 0.0,
+            (Some((lag, _)), Some(ended)) if ended.elapsed() < lag => {
                 ended.elapsed().as_secs_f64() / lag.as_secs_f64()
             }
+            (Some(_), Some(_)) => 1.0,
             (Some(_), None) => 0.0,
-            _ => 1.0,
         }
     }
 

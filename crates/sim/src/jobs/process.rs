@@ -16,7 +16,8 @@ use super::store::Jobs;
 use crate::SimOptions;
 use crate::csv::Refused;
 use crate::faults::{Action, End};
-use crate::org::table::Upload;
+use crate::org::USER_ID;
+use crate::org::table::{Stamp, Upload};
 
 /// Records of an internal batch.
 const BATCH_ROWS: usize = 10_000;
@@ -317,7 +318,8 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     };
     let (upload_number, generation) = {
         let mut table = jobs.org.table(&settings.object.name)?;
-        (table.add_upload(&upload), table.generation())
+        let stamp = Stamp::now(USER_ID);
+        (table.add_upload(&upload, stamp), table.generation())
     };
     jobs.with_job(id, |job| {
         job.rows = upload.file.rows();

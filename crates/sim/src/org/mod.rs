@@ -19,7 +19,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
-use self::table::Table;
+use self::table::{Stamp, Table};
 
 pub(crate) use self::schema::{Field, Kind, Object, Schema};
 
@@ -27,6 +27,9 @@ pub(crate) use self::schema::{Field, Kind, Object, Schema};
 pub(crate) const ORG_ID: &str = "00D5g0000000000EAA";
 /// The Id of the user that everything is done as: the first of the org's users.
 pub(crate) const USER_ID: &str = "0055g0000000000AAA";
+
+/// The Id of another user.
+pub(crate) const OTHER_USER_ID: &str = "0055g0000000001AAA";
 
 /// The describe response of an object of the embedded org, found by its name in any letter case.
 pub fn describe(object: &str) -> Option<Value> {
@@ -89,7 +92,7 @@ fn first_table(object: &Arc<Object>, forget: bool) -> io::Result<Table> {
     let mut table = Table::new(Arc::clone(object), !forget || !object.createable);
     if let Some(records) = &object.records {
         table
-            .seed(records)
+            .seed(records, Stamp::now(USER_ID))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     }
     Ok(table)

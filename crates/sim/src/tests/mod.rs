@@ -14,6 +14,7 @@ mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod queries;
 mod relations;
 mod results;
 mod rows;

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, SubsecRound, Utc};
+
 use self::index::{Index, MAX_RECORDS};
 use self::upload::{is_key, value_digest};
 use crate::csv::{self, File};
@@ -25,6 +27,26 @@ struct Origin {
     row: u32,
 }
 
+/// Who wrote rows, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Stamp {
+    /// The Id of the user.
+    pub(crate) user: String,
+    /// In whole seconds, as records show it.
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Stamp {
+    /// Now.
+    pub(crate) fn now(user: &str) -> Stamp {
+        let now = Utc::now();
+        Stamp {
+            user: user.to_owned(),
+            at: now.trunc_subsecs(0),
+        }
+    }
+}
+
 /// The records of one object.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -33,7 +55,7 @@ pub(crate) struct Table {
     generation: u64,
     /// Uploads are kept; otherwise only digests and keys of rows.
     keep: bool,
-    uploads: Vec<Arc<Upload>>,
+    uploads: Vec<(Arc<Upload>, Stamp)>,
     origins: Vec<Origin>,
     digests: Vec<u64>,
     changes: HashMap<u32, Vec<Origin>>,
@@ -77,7 +99,7 @@ impl Table {
     ///
     /// # Errors
     /// If the CSV is malformed, or a column is no field.
-    pub(crate) fn seed(&mut self, records: &str) -> Result<(), String> {
+    pub(crate) fn seed(&mut self, records: &str, stamp: Stamp) -> Result<(), String> {
         let file = File::parse(records.to_owned(), b',', false).map_err(|file| file.reason)?;
         let mut header = Vec::new();
         csv::split(file.header(), b',', &mut header);
@@ -87,7 +109,7 @@ impl Table {
             .collect::<Option<_>>()
             .ok_or("the records of the org have a column that is no field")?;
         let upload = Arc::new(Upload { file, columns });
-        let number = self.add_upload(&upload);
+        let number = self.add_upload(&upload, stamp);
         let mut values = Vec::new();
         for row in 0..upload.file.rows() {
             upload.file.split(row, &mut values);
@@ -103,11 +125,11 @@ impl Table {
     }
 
     /// Registers an upload before its rows are written. The number is for [`Entry`].
-    pub(crate) fn add_upload(&mut self, upload: &Arc<Upload>) -> u32 {
+    pub(crate) fn add_upload(&mut self, upload: &Arc<Upload>, stamp: Stamp) -> u32 {
         if !self.keep {
             return 0;
         }
-        self.uploads.push(Arc::clone(upload));
+        self.uploads.push((Arc::clone(upload), stamp));
         u32::try_from(self.uploads.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -301,7 +323,7 @@ impl Table {
         let changes = self.changes.get(&number).map_or(&[][..], Vec::as_slice);
         let mut values = Vec::new();
         for origin in first.into_iter().chain(changes) {
-            let upload = &self.uploads[origin.upload as usize];
+            let (upload, _) = &self.uploads[origin.upload as usize];
             upload.file.split(origin.row as usize, &mut values);
             for (column, value) in upload.columns.iter().zip(&values) {
                 if !value.is_empty() {
@@ -310,6 +332,14 @@ impl Table {
             }
         }
         stored
+    }
+
+    /// Who created a record and when, and who changed it last. Nothing if that was forgotten.
+    pub(crate) fn stamps(&self, number: u32) -> Option<[&Stamp; 2]> {
+        let stamp = |origin: &Origin| &self.uploads[origin.upload as usize].1;
+        let first = self.origins.get(number as usize)?;
+        let last = self.changes.get(&number).and_then(|changes| changes.last());
+        Some([stamp(first), stamp(last.unwrap_or(first))])
     }
 
     /// The text of one field of a record.
@@ -321,7 +351,7 @@ impl Table {
             };
         }
         let origin = self.origins.get(number as usize)?;
-        let upload = &self.uploads[origin.upload as usize];
+        let (upload, _) = &self.uploads[origin.upload as usize];
         let position = upload.position(field)?;
         let mut values: Vec<Cow<'_, str>> = Vec::new();
         upload.file.split(origin.row as usize, &mut values);
