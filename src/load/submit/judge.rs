@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long results are waited for that lag behind the end of their job. Rows that have a key are
 /// sent again sooner, once nothing changes any more: none of them is doubled.
 const PATIENCE: Duration = Duration::from_secs(120);
-const PATIENCE_WITH_KEY: Duration = Duration::from_secs(15);
+const PATIENCE_WITH_KEY: Duration = Duration::from_secs(60);
 
 /// The permit to settle a job. Who holds it keeps it until the rejected rows are stored, so that one
 /// job's at a time are in memory.

@@ -113,7 +113,8 @@ async fn where_every_part_is_refused_columns_are_blamed() {
 
 #[tokio::test]
 async fn more_rows_at_fault_than_can_be_found_end_the_load_and_those_found_are_shown() {
-    let many: Vec<usize> = (0..1_000).step_by(20).collect();
+    // In one half alone, or columns were blamed.
+    let many: Vec<usize> = (0..500).step_by(20).collect();
     let ran = run(1_000, &many, false, &[]).await;
     let error = ran.output.failed("config_error");
     assert!(error.contains("Found unescaped quote"), "{error}");
