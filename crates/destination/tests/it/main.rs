@@ -28,5 +28,6 @@ mod results;
 mod retries;
 mod states;
 mod storage;
+mod storm;
 mod tokens;
 mod values;
