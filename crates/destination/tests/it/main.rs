@@ -25,6 +25,7 @@ mod rejects;
 mod results;
 mod retries;
 mod states;
+mod stops;
 mod storage;
 mod storm;
 mod tokens;
