@@ -10,6 +10,7 @@
 
 mod alike;
 mod check;
+mod corpus;
 mod data;
 mod discover;
 mod durability;
