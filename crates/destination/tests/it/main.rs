@@ -11,6 +11,7 @@
 mod alike;
 mod bisect;
 mod check;
+mod corpus;
 mod data;
 mod discover;
 mod durability;
@@ -27,6 +28,7 @@ mod rejects;
 mod results;
 mod retries;
 mod states;
+mod stops;
 mod storage;
 mod storm;
 mod tokens;

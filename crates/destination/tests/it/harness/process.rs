@@ -299,6 +299,13 @@ impl Running {
             .await;
     }
 
+    /// Waits until a line of the log holds this text.
+    pub(crate) async fn wait_for_log(&mut self, text: &str) {
+        self.0
+            .wait_until(text, |lines| lines.iter().any(|line| line.contains(text)))
+            .await;
+    }
+
     /// Asks the process to end, as a platform does.
     pub(crate) async fn terminate(&self) {
         self.0.terminate().await;
