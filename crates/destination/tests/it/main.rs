@@ -9,6 +9,7 @@
 )]
 
 mod alike;
+mod bisect;
 mod check;
 mod corpus;
 mod data;
@@ -21,11 +22,13 @@ mod harness;
 mod kills;
 mod memory;
 mod network;
+mod outcomes;
 mod protocol;
 mod rejects;
 mod results;
 mod retries;
 mod states;
+mod stops;
 mod storage;
 mod storm;
 mod tokens;
