@@ -28,11 +28,7 @@ pub(super) async fn run(
 }
 
 /// Sees to it that the last event is one.
-async fn last_event_of(
-    running: JoinHandle<()>,
-    stop: &CancellationToken,
-    events: &EventSender,
-) {
+async fn last_event_of(running: JoinHandle<()>, stop: &CancellationToken, events: &EventSender) {
     if let Err(panicked) = running.await {
         stop.cancel();
         let _ = events.send(Err(LoadError::from(panicked).into())).await;

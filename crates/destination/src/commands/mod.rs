@@ -73,7 +73,8 @@ pub async fn run(command: Command) -> ExitCode {
 }
 
 fn panicked() -> Failure {
-    let text = "the process failed by a defect (a panic); please report it with the lines on stderr";
+    let text =
+        "the process failed by a defect (a panic); please report it with the lines on stderr";
     Error::system(text).into()
 }
 

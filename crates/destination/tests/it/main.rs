@@ -9,6 +9,7 @@
 )]
 
 mod alike;
+mod bisect;
 mod check;
 mod corpus;
 mod data;
@@ -21,6 +22,7 @@ mod harness;
 mod kills;
 mod memory;
 mod network;
+mod outcomes;
 mod protocol;
 mod rejects;
 mod results;

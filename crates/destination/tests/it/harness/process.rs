@@ -35,6 +35,7 @@ impl Job {
             "is_sandbox": false,
             "login_url": sim.url(),
             "object_storage_config": {"storage_type": "None"},
+            "wait_permille": 5,
         });
         Self {
             directory: TempDir::new().unwrap(),
