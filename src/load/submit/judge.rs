@@ -17,6 +17,7 @@ use crate::load::settle::{
     Belief, EndState, Ends, JobCounts, JobEnd, JobFault, JoinBack, Needed, Reading,
 };
 use crate::load::state::Load;
+use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
 
 /// Pause before counts and files of a job are read for the second time. Later ones are longer.
@@ -79,6 +80,14 @@ pub(super) async fn judge(
         let permit = load.org.admission().settle_permit().await;
         let (mut ends, reading) = match look(load, &ended, fault, sent, &permit).await? {
             Look::Proved(ends) => return Ok(Verdict::Ends(ends, Some(permit))),
+            // Of several batches, one may have been processed, and not be shown yet.
+            Look::Refused if waited.is_zero() && sent.len() > BATCH_RECORDS => {
+                drop(permit);
+                sleep(waits.scaled(pause)).await;
+                waited += pause;
+                ended = ended.read_again().await?;
+                continue;
+            }
             Look::Refused => return Ok(Verdict::Refused),
             Look::Read(ends, reading) => (ends, reading),
         };
