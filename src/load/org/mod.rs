@@ -4,7 +4,6 @@ mod admission;
 mod budget;
 mod in_flight;
 mod member;
-mod read_at;
 mod rows;
 mod signal;
 

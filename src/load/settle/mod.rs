@@ -11,6 +11,7 @@ mod ends;
 mod groups;
 mod identity;
 mod join;
+mod parts;
 mod reason;
 mod retryable;
 mod settlement;
