@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::coerce::Stage;
+use crate::error::{Error, ErrorKind};
 use crate::load::settle::identity::{Compared, cell_digests};
 
 type Row = [Option<String>; 2];
