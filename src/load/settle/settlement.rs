@@ -13,13 +13,11 @@ use super::parts::Parts;
 use crate::coerce::Reason;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::load::memory::reason_bytes;
 use crate::rows::{KeyDigest, RowSet};
 
 /// Appended to the reason of a row whose result was found by elimination.
 const BY_ELIMINATION: &str = " (matched by elimination)";
-
-/// Memory that a reason takes beside its message.
-const REASON_BYTES: usize = size_of::<Reason>() + 64;
 
 /// The rows of a job's result files, reduced to their digests as they are read.
 ///
@@ -76,7 +74,7 @@ impl Settlement {
                     bytes += size_of::<Arc<Reason>>();
                     // Others have a reason that is shared.
                     if Arc::strong_count(&reason) == 1 {
-                        bytes += REASON_BYTES + reason.message.len();
+                        bytes += reason_bytes(&reason);
                     }
                     self.reasons.push(reason);
                 }
