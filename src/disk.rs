@@ -4,6 +4,7 @@
 //! reading waits instead.
 
 mod read_at;
+mod spool;
 
 use std::fs::File;
 use std::io;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 pub(crate) use read_at::read_exact_at;
+pub(crate) use spool::Spool;
 
 /// After a failure the disk is left alone this long: by then, files of ours may be gone.
 const PAUSE: Duration = Duration::from_secs(60);
