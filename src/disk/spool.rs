@@ -249,7 +249,7 @@ mod tests {
             panic!("{:?}", spool.place);
         };
         let memory: usize = packed.blocks.iter().map(Vec::len).sum();
-        assert!(memory < text.len() / 3, "{memory} bytes");
+        assert!(memory < text.len() / 2, "{memory} bytes");
         spool.rewind().unwrap();
         let mut read = Vec::new();
         spool.read_to_end(&mut read).unwrap();
