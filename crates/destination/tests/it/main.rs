@@ -18,6 +18,7 @@ mod faults;
 mod flow;
 mod harness;
 mod kills;
+mod limits;
 mod memory;
 mod network;
 mod protocol;
