@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
@@ -53,6 +54,7 @@ struct Inner {
     limits: DailyLimits,
     jobs: AtomicU64,
     batches: AtomicU64,
+    bisecting: Arc<AsyncMutex<u32>>,
 }
 
 impl Org {
@@ -89,6 +91,7 @@ impl Org {
             limits,
             jobs: AtomicU64::new(0),
             batches: AtomicU64::new(0),
+            bisecting: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -165,6 +168,16 @@ impl Org {
     /// What the org allows in 24 hours.
     pub(super) fn limits(&self) -> &DailyLimits {
         &self.inner.limits
+    }
+
+    /// The permit to look for the rows at fault of a refused job, with the jobs that were made for
+    /// that so far; `None` if `stop` comes first.
+    pub(super) async fn bisecting(&self, stop: &CancellationToken) -> Option<OwnedMutexGuard<u32>> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            jobs = Arc::clone(&self.inner.bisecting).lock_owned() => Some(jobs),
+        }
     }
 
     /// What must wait, and for what.
