@@ -23,6 +23,7 @@ mod kills;
 mod memory;
 mod network;
 mod outcomes;
+mod patience;
 mod protocol;
 mod rejects;
 mod results;
