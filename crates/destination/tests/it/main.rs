@@ -24,6 +24,7 @@ mod limits;
 mod memory;
 mod network;
 mod outcomes;
+mod patience;
 mod protocol;
 mod rejects;
 mod results;
