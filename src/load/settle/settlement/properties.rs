@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use proptest::prelude::*;
 
+use super::tests::begin;
 use super::*;
 use crate::coerce::{Coercion, Stage};
 use crate::load::settle::identity::Identity;
@@ -143,7 +144,7 @@ fn settle(sent: &[Row], lines: &[Line], shape: &Shape, successes: bool) -> Settl
     files.retain(|(lines, _)| !lines.is_empty());
     let firsts: Vec<RecordBatch> = files.iter().map(|(_, rows)| rows.clone()).collect();
     let mut identity = Identity::of(&coercion, &firsts).unwrap();
-    let mut settlement = Settlement::new(&TaskContext::default());
+    let mut settlement = begin(sent.len() + lines.len());
     let mut digests = |rows: &RecordBatch| identity.of_results(&coercion, rows).unwrap();
     let reasons = failed
         .0
@@ -152,16 +153,14 @@ fn settle(sent: &[Row], lines: &[Line], shape: &Shape, successes: bool) -> Settl
     settlement
         .failed(&digests(&failed.1), reasons.collect())
         .unwrap();
-    settlement.unprocessed(&digests(&unprocessed.1)).unwrap();
+    settlement.unprocessed(&digests(&unprocessed.1));
     if successes {
         let records = succeeded
             .0
             .iter()
             .map(|(_, row)| row.map_or(0, |row| row as u64 + 1));
         let records: Vec<u64> = records.collect();
-        settlement
-            .succeeded(&digests(&succeeded.1), &records)
-            .unwrap();
+        settlement.succeeded(&digests(&succeeded.1), &records);
     }
     let cell =
         |row: &Row, column: usize| row[column].map(|value| COLUMNS[column].2[value][0].to_owned());
@@ -192,8 +191,14 @@ fn ends(sent: &[(Row, Fate)], lines: &[Line], shape: &Shape) -> Ends {
     let agree = [Fate::Failed, Fate::Unprocessed]
         .iter()
         .all(|fate| met(*fate) == found(*fate));
-    let first = (agree && shape.counted).then(|| settle(&rows, lines, shape, false).ends(counts));
-    let second = || settle(&rows, lines, shape, true).ends(counts).unwrap();
+    let first =
+        (agree && shape.counted).then(|| settle(&rows, lines, shape, false).ends(counts).unwrap());
+    let second = || {
+        settle(&rows, lines, shape, true)
+            .ends(counts)
+            .unwrap()
+            .unwrap()
+    };
     first.flatten().unwrap_or_else(second)
 }
 
