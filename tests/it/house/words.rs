@@ -40,7 +40,7 @@ fn comments_use_words_of_one_meaning() {
 }
 
 /// Packages whose texts users read.
-const SAID: [&str; 3] = ["src", "crates/decode/src", "crates/destination/src"];
+const SAID: [&str; 3] = ["", "crates/decode", "crates/destination"];
 
 /// What has to be read twice in a message.
 const READ_TWICE: [&str; 4] = ["tell", "tells", "told", "does not count"];
@@ -49,7 +49,9 @@ const READ_TWICE: [&str; 4] = ["tell", "tells", "told", "does not count"];
 fn messages_are_read_once() {
     let mut wrong = Vec::new();
     for folder in SAID {
-        for file in rust_files(&super::root().join(folder)) {
+        let folder = super::root().join(folder);
+        let files = rust_files(&folder).into_iter();
+        for file in files.filter(|file| file.starts_with(folder.join("src"))) {
             let text = fs::read_to_string(&file).unwrap();
             let found = read_twice(&text).into_iter();
             wrong.extend(found.map(|message| format!("{}: {message}", file.display())));
