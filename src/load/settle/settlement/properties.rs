@@ -335,4 +335,43 @@ proptest! {
         };
         prop_assert!(ends.unknown.is_empty() || !(whole && closes), "{ends:?}");
     }
+
+    /// Of each file and each count only the first part is there, as of a job that has just ended.
+    #[test]
+    fn files_and_counts_that_lag_give_no_row_an_end_it_did_not_meet(
+        (sent, lines) in shuffled_lines(),
+        shape in shape(),
+        there in 0.0_f64..1.0,
+        counted in 0.0_f64..1.0,
+    ) {
+        let shape = Shape { disturbance: Disturbance::None, ..shape };
+        let rows: Vec<Row> = sent.iter().map(|(row, _)| *row).collect();
+        let met = |fate: Fate| sent.iter().filter(|(_, met)| *met == fate).count();
+        let part = |all: usize, share: f64| (all as f64 * share) as usize;
+        let mut lagging = Vec::new();
+        for fate in [Fate::Failed, Fate::Unprocessed, Fate::Accepted] {
+            let of_file = lines.iter().filter(|line| line.0 == fate);
+            lagging.extend(of_file.take(part(met(fate), there)).copied());
+        }
+        let counts = shape.counted.then(|| JobCounts {
+            accepted: part(met(Fate::Accepted), counted) as u64,
+            failed: part(met(Fate::Failed), counted) as u64,
+        });
+
+        let ends = settle(&rows, &lagging, &shape, true).ends(counts).unwrap();
+
+        let given = given(sent.len(), &ends);
+        let known = given.iter().flatten().count();
+        prop_assert!(known <= lagging.len(), "{ends:?}");
+        let mut left: BTreeMap<(Row, Fate), usize> = BTreeMap::new();
+        for met in &sent {
+            *left.entry(*met).or_default() += 1;
+        }
+        for ((row, _), fate) in sent.iter().zip(&given) {
+            let Some(fate) = fate else { continue };
+            let met = left.get_mut(&(*row, *fate)).filter(|left| **left > 0);
+            prop_assert!(met.is_some(), "{row:?} did not meet {fate:?}: {ends:?}");
+            *met.unwrap() -= 1;
+        }
+    }
 }
