@@ -22,6 +22,7 @@ use crate::input::{Input, InputStream, Reading};
 use crate::protocol::catalog::{self, CatalogStream};
 use crate::protocol::output::Output;
 use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
+use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::load::{Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
@@ -55,8 +56,11 @@ pub(super) async fn run(
         .map(|stream| schema(stream, config.values.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
     stop.set_grace(config.org.waits.stop_grace);
-    let login = rotation::connect(&config, output);
-    let client = stop.unless_asked_for_long(login).await??;
+    let login = rotation::login(&config, output).unattended().connect();
+    let client = stop
+        .unless_asked_for_long(login)
+        .await?
+        .map_err(Error::from)?;
     let org = Org::new(client, config.org)?;
     let store = stop.unless_asked_for_long(config.reject_store()).await??;
     let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref());
@@ -78,10 +82,15 @@ pub(super) async fn run(
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&reading))?;
     let mut sync = Sync::new(output, org.clone(), reading, streams, started);
     tracing::info!(streams = catalog.len(), "the org is ready: reading records");
+    let early = tokio::spawn(abort_at_stop(org.client().clone(), stop.clone()));
     let ended = sync
         .follow(stream::select_all(events), &mut input, stop)
         .await;
     let ending = async {
+        if stop.is_asked() {
+            // What it took out to be aborted, nobody else would abort.
+            let _ = early.await;
+        }
         org.client().abort_open_jobs().await;
         org.client().login_at_rest().await;
     };
@@ -89,6 +98,12 @@ pub(super) async fn run(
         tracing::warn!("there was no time to abort all jobs that were never closed");
     }
     sync.end(ended)
+}
+
+/// Aborts jobs that were never closed as soon as the sync is to stop, while those in flight end.
+async fn abort_at_stop(client: Client, stop: Stop) {
+    stop.asked().await;
+    client.abort_open_jobs().await;
 }
 
 /// Columns of a stream's batches; where nulls clear fields, flags keep them apart from missing keys.
