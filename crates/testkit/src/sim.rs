@@ -131,6 +131,11 @@ impl TestSim {
         self.post("/sim/faults", &json!([fault])).await;
     }
 
+    /// All faults, each with how many matches it had and how many it hit.
+    pub async fn faults(&self) -> Vec<Value> {
+        serde_json::from_str(&self.get("/sim/faults").await).unwrap()
+    }
+
     /// Changes some of the options of the org.
     pub async fn set(&self, options: &Value) {
         self.post("/sim/options", options).await;

@@ -24,5 +24,6 @@ mod results;
 mod retries;
 mod states;
 mod storage;
+mod table;
 mod tokens;
 mod values;
