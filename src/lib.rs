@@ -78,12 +78,14 @@ pub mod coerce;
 mod disk;
 pub mod error;
 pub mod load;
+mod network;
 pub mod object;
 pub mod options;
 pub mod reject;
 pub mod rows;
 pub mod source;
 pub mod storage;
+mod text;
 
 pub use arrow;
 pub use bulk::Credentials;

@@ -26,10 +26,11 @@ pub const MIN_JOB_BYTES_LIMIT: u64 = 10_000;
 /// Size Salesforce advises for an upload, in bytes (same guide, "Upload Job Data").
 pub const DEFAULT_JOB_BYTES: u64 = 100_000_000;
 
-/// Longest value of a field in characters that a job takes (same guide, "Limits").
+/// Longest value of a field in characters that a job takes (same guide, "Limits"). Salesforce counts
+/// UTF-16 units: an emoji is two.
 pub const MAX_FIELD_CHARS: usize = 131_072;
 
-/// Longest record in characters that a job takes (same guide, "Limits").
+/// Longest record in characters that a job takes, counted alike (same guide, "Limits").
 pub const MAX_RECORD_CHARS: usize = 400_000;
 
 /// Records in one internal batch of a job, of which an org has 15,000 a day (same guide).

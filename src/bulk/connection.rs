@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::auth::{Auth, Credentials, OnRotated, Session};
 use super::error::BulkError;
 use super::http::{
-    AtStop, Call, Clock, Failure, Http, PAGE, Progress, http_date, is_loopback, parse_json,
-    read_body, retry_after,
+    AtStop, Call, Clock, Failure, Http, PAGE, Progress, http_date, parse_json, read_body,
+    retry_after,
 };
 use super::usage::{ApiUsage, Counters, Usage};
 
@@ -55,7 +55,7 @@ impl Connection {
         on_rotated: Option<OnRotated>,
         clock: Clock,
     ) -> Result<Self, BulkError> {
-        let http = Http::new(is_loopback(&credentials.login_url), clock)?;
+        let http = Http::new(clock)?;
         let auth = Auth::new(credentials, on_rotated)?;
         let counters = Arc::new(Counters::default());
         let login = Arc::new(Login {

@@ -15,7 +15,7 @@ pub enum BulkError {
     #[error(
         "login_url {url}: {reason}; give https://login.salesforce.com, \
          https://test.salesforce.com for a sandbox, or the org's My Domain \
-         (https://<name>.my.salesforce.com)"
+         (https://<name>.my.salesforce.com); a host of your own is allowed by instance_hosts"
     )]
     LoginUrl {
         /// The URL as given, without a user part.
@@ -38,13 +38,36 @@ pub enum BulkError {
     /// The login returned an instance that is not Salesforce's: the token is not sent there.
     #[error(
         "the login answered the instance {host}, which is not one of Salesforce's hosts over \
-         https ({reason}); check login_url"
+         https ({reason}); check login_url, or allow a host of your own by instance_hosts"
     )]
     Instance {
         /// Host that the answer named.
         host: String,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// Hosts that are no hosts are to be trusted beside Salesforce's own.
+    #[error(
+        "instance_hosts has {entry:?}, which is no name of a host; give names such as \
+         api.example.com, without https:// and port"
+    )]
+    InstanceHosts {
+        /// What is no name of a host.
+        entry: String,
+    },
+    /// A variable of the environment, such as that of a proxy, cannot be used.
+    #[error("{reason}")]
+    Environment {
+        /// The variable, what is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A proxy, or a certificate that is not trusted, stands before the host.
+    #[error("{action}: {reason}")]
+    Obstacle {
+        /// What was being done.
+        action: String,
+        /// What it is, and what to do.
+        reason: String,
     },
     /// No answer came: DNS, connection, TLS, or a time limit.
     #[error(
@@ -285,6 +308,9 @@ impl BulkError {
             Self::LoginUrl { .. }
             | Self::PrivateKey { .. }
             | Self::Instance { .. }
+            | Self::InstanceHosts { .. }
+            | Self::Environment { .. }
+            | Self::Obstacle { .. }
             | Self::ObjectNotFound { .. }
             | Self::Session { .. } => ErrorKind::Config,
             Self::Login(refused) => refused.kind,

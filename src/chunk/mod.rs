@@ -26,8 +26,9 @@ use bytes::Bytes;
 use crate::coerce::{Reason, Stage};
 use crate::options::{MAX_FIELD_CHARS, MAX_RECORD_CHARS};
 use crate::rows::RowSet;
+use crate::text;
 
-/// Longest header line in characters (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
+/// Longest header line in characters, as Salesforce counts them (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
 const MAX_HEADER_CHARS: usize = 32_000;
 
 /// The rows of one job.
@@ -135,7 +136,7 @@ impl Chunker {
         let cells = RecordBatch::new_empty(SchemaRef::clone(schema));
         row_sizes(&cells, &mut Vec::new())?;
         let header = csv::header(&cells)?;
-        let chars = String::from_utf8_lossy(&header).chars().count() - 1;
+        let chars = text::length(&String::from_utf8_lossy(&header)) - 1;
         if chars > MAX_HEADER_CHARS {
             return Err(ChunkError::Header {
                 length: chars as u64,
@@ -286,23 +287,25 @@ impl Chunker {
 
 /// Why a row of `size` bytes of CSV, with at most `most` allowed, would fail its job, if it would.
 fn too_long(cells: &RecordBatch, row: usize, size: u64, most: u64) -> Option<Reason> {
-    let mut fields = Vec::new();
-    let mut continuation_bytes = 0;
+    let (mut fields, mut is_wide) = (Vec::new(), false);
+    let mut uncounted_bytes = 0;
     for (field, column) in cells.schema_ref().fields().iter().zip(cells.columns()) {
-        let text = column.as_string::<i32>();
-        if text.is_null(row) {
+        let values = column.as_string::<i32>();
+        if values.is_null(row) {
             continue;
         }
-        let value = text.value(row);
-        let chars = value.chars().count();
-        continuation_bytes += (value.len() - chars) as u64;
+        let value = values.value(row);
+        let chars = text::length(value);
+        uncounted_bytes += (value.len() - chars) as u64;
+        is_wide |= text::has_wide(value);
         if chars > MAX_FIELD_CHARS {
             fields.push(field.name().clone());
         }
     }
+    let two = if is_wide { text::TWO } else { "" };
     if !fields.is_empty() {
         let message = format!(
-            "{}: longer than the {MAX_FIELD_CHARS} characters that a job takes in a field",
+            "{}: longer than the {MAX_FIELD_CHARS} characters that a job takes in a field{two}",
             fields.join(", ")
         );
         return Some(Reason::local(
@@ -312,9 +315,9 @@ fn too_long(cells: &RecordBatch, row: usize, size: u64, most: u64) -> Option<Rea
             fields,
         ));
     }
-    let chars = size - 1 - continuation_bytes;
+    let chars = size - 1 - uncounted_bytes;
     let message = if chars > MAX_RECORD_CHARS as u64 {
-        format!("the record has {chars} characters; a job takes {MAX_RECORD_CHARS}")
+        format!("the record has {chars} characters{two}; a job takes {MAX_RECORD_CHARS}")
     } else if size > most {
         format!("the record has {size} bytes of CSV; max_job_bytes leaves {most} beside the header")
     } else {

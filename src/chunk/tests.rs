@@ -117,6 +117,28 @@ fn limits_are_characters() {
 }
 
 #[test]
+fn an_emoji_is_two_characters() {
+    let most = MAX_FIELD_CHARS / 2;
+    let batch = cells(&[vec![long(most, "😀"), long(most + 1, "😀")]]);
+    let mut open = chunker(&batch, 10_000_000, None);
+    let pushed = open.push(&batch, RowOrdinals::From(0), None).unwrap();
+    let [(1, reason)] = pushed.oversized.as_slice() else {
+        panic!("{pushed:?}");
+    };
+    assert_eq!(
+        reason.message,
+        "F0: longer than the 131072 characters that a job takes in a field (an emoji is two)"
+    );
+    let batch = cells(&vec![vec![long(50_000, "😀")]; 4]);
+    let mut open = chunker(&batch, 10_000_000, None);
+    let pushed = open.push(&batch, RowOrdinals::From(0), None).unwrap();
+    assert_eq!(
+        pushed.oversized[0].1.message,
+        "the record has 400003 characters (an emoji is two); a job takes 400000"
+    );
+}
+
+#[test]
 fn a_record_too_long_as_a_whole() {
     let column = |text: &str| vec![long(99_998, text), Some("x".to_owned())];
     let batch = cells(&vec![column("é"); 4]);

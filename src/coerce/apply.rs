@@ -37,6 +37,7 @@ impl Coercion {
             }
             cells.push(written);
         }
+        self.nameless(&cells, &mut problems);
         let mut rejects: BTreeMap<usize, Reason> = problems
             .into_iter()
             .map(|(row, problems)| (row, reason(&problems)))
@@ -75,6 +76,30 @@ impl Coercion {
         let rows = RecordBatchOptions::new().with_row_count(Some(cells.num_rows()));
         RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &rows)
             .map_err(evaluation)
+    }
+
+    /// Adds the rows that have neither of two names.
+    fn nameless<'a>(&'a self, cells: &[ArrayRef], problems: &mut BTreeMap<usize, Vec<Wrong<'a>>>) {
+        let Some(names) = self.either_name else {
+            return;
+        };
+        let [Some(first), Some(second)] = names.map(|column| cells.get(column)) else {
+            return;
+        };
+        let [Some(field), Some(other)] = names.map(|column| self.columns.get(column)) else {
+            return;
+        };
+        let nulls = (0..first.len()).filter(|row| first.is_null(*row) && second.is_null(*row));
+        for row in nulls {
+            let words = format!("no value, nor has {}; the record needs either", other.name);
+            problems.entry(row).or_insert_with(|| {
+                vec![Wrong {
+                    field: &field.name,
+                    code: Reason::INVALID_VALUE,
+                    words: Cow::Owned(words),
+                }]
+            });
+        }
     }
 
     /// Rows whose line was no readable record.

@@ -7,6 +7,7 @@
 use super::literal::{CLEAR, LiteralType, Rewrite, clean, is_suspicious};
 use super::number;
 use crate::options::Timezone;
+use crate::text::{is_bare, trim};
 
 impl LiteralType {
     /// The canonical form of a cell or of its echo; numbers are rounded to `scale` digits. A cell
@@ -32,14 +33,15 @@ impl LiteralType {
     }
 }
 
-/// Text without outer blanks, its line breaks as LF, without characters that XML cannot hold.
+/// Text without its outer blanks of ASCII, its line breaks as LF, without characters that XML cannot
+/// hold.
 fn text(value: &str, out: &mut String) -> Rewrite {
     if !value.bytes().any(is_suspicious) {
         return clean_text(value, out);
     }
     let mut cleaned = String::with_capacity(value.len());
     clean(value, &mut cleaned);
-    out.push_str(cleaned.trim());
+    out.push_str(trim(&cleaned));
     if out.is_empty() {
         Rewrite::Null
     } else {
@@ -49,13 +51,7 @@ fn text(value: &str, out: &mut String) -> Rewrite {
 
 /// The canonical form of a cell of text whose characters all may stay.
 pub(super) fn clean_text(value: &str, out: &mut String) -> Rewrite {
-    let visible = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
-    let ends_are_visible = visible(value.as_bytes().first()) && visible(value.as_bytes().last());
-    let trimmed = if ends_are_visible {
-        value
-    } else {
-        value.trim()
-    };
+    let trimmed = if is_bare(value) { value } else { trim(value) };
     if trimmed.is_empty() || value == CLEAR {
         return Rewrite::Null;
     }

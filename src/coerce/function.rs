@@ -26,6 +26,9 @@ enum Form {
     Literal(Target),
     /// A number without its exponent, any other text as it is: `sf_plain(text)`.
     Plain,
+    /// A whole number as digits, any other number without its exponent, any other text as it is:
+    /// `sf_integer(text)`.
+    Integer,
     /// The form that is compared: `sf_canonical_date(text)`. That of decimals takes the scale of
     /// the field as a second argument.
     Canonical(LiteralType),
@@ -52,9 +55,18 @@ pub(super) fn literal(target: Target) -> ScalarUDF {
 
 /// The scalar function that takes the exponents off numbers.
 pub(super) fn plain() -> ScalarUDF {
+    of_number("sf_plain", Form::Plain)
+}
+
+/// The scalar function that writes whole numbers as digits.
+pub(super) fn integer() -> ScalarUDF {
+    of_number("sf_integer", Form::Integer)
+}
+
+fn of_number(name: &str, form: Form) -> ScalarUDF {
     ScalarUDF::new_from_impl(Function {
-        name: "sf_plain".to_owned(),
-        form: Form::Plain,
+        name: name.to_owned(),
+        form,
         signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
     })
 }
@@ -121,6 +133,7 @@ impl ScalarUDFImpl for Function {
                 self.literals(target, &column, explicit.transpose()?.as_ref())?
             }
             Form::Plain => rewrite(&column, self.texts(&column)?, |_| None, number::plain)?,
+            Form::Integer => rewrite(&column, self.texts(&column)?, |_| None, number::integer)?,
             Form::Canonical(literal_type) => {
                 let scale = self.scale(args.args.get(1))?;
                 self.canonicals(*literal_type, scale, &column)?
@@ -167,7 +180,7 @@ impl Function {
         if target.literal_type == LiteralType::Text && is_clean(texts) {
             return rewrite(column, texts, null, |value, out| match value {
                 "" | CLEAR => target.literal(value, out),
-                _ if target.admits(value.len()) => Rewrite::Same,
+                _ if target.admits(value) => Rewrite::Same,
                 _ => target.literal(value, out),
             });
         }

@@ -3,6 +3,7 @@
 use super::literal::{LiteralType, Rewrite};
 use crate::object::{Field, FieldType, RecordId};
 use crate::rows::KeyDigest;
+use crate::text::trim;
 
 /// Where the key of a row stands in its cells, and when two of them name one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Key {
 pub enum KeyForm {
     /// A record Id: its 15 characters, whether it came with 15 or 18. What is no Id is text.
     Id,
-    /// Text without its outer blanks, which Salesforce does not keep.
+    /// Text without its outer blanks of ASCII, which Salesforce does not keep. All other blanks
+    /// are content.
     Text {
         /// Letter case does not count: the field is unique without regard to it.
         ignore_case: bool,
@@ -52,7 +54,7 @@ impl KeyForm {
     /// which spares an allocation a cell.
     pub fn digest(&self, cell: &str, buffer: &mut String) -> KeyDigest {
         if *self == Self::Id
-            && let Some(id) = RecordId::parse(cell.trim())
+            && let Some(id) = RecordId::parse(trim(cell))
         {
             return KeyDigest::of(id.as_bytes());
         }
@@ -162,6 +164,15 @@ mod tests {
         let text = KeyForm::Text { ignore_case: false };
         assert_same(&text, &["A 1", " A 1", "A 1\n"]);
         assert_differ(&text, &["a", "A", "a b", "ab", "01", "1"]);
+        let wide = [
+            "a",
+            "a\u{a0}",
+            "\u{a0}a",
+            "a\u{3000}",
+            "a\u{2003}",
+            "\u{feff}a",
+        ];
+        assert_differ(&text, &wide);
         let loose = KeyForm::Text { ignore_case: true };
         assert_same(
             &loose,
@@ -234,13 +245,16 @@ mod tests {
         }
 
         #[test]
-        fn texts_are_one_key_if_they_are_equal(a in "[ aA\u{e9}\u{c9}1]{0,3}", b in "[ aA\u{e9}\u{c9}1]{0,3}") {
+        fn texts_are_one_key_if_they_are_equal(
+            a in "[ aA\u{e9}\u{c9}\u{a0}1]{0,3}",
+            b in "[ aA\u{e9}\u{c9}\u{a0}1]{0,3}",
+        ) {
             let same = digest(&KeyForm::Text { ignore_case: false }, &a)
                 == digest(&KeyForm::Text { ignore_case: false }, &b);
-            prop_assert_eq!(same, a.trim() == b.trim());
+            prop_assert_eq!(same, trim(&a) == trim(&b));
             let same = digest(&KeyForm::Text { ignore_case: true }, &a)
                 == digest(&KeyForm::Text { ignore_case: true }, &b);
-            prop_assert_eq!(same, a.trim().to_lowercase() == b.trim().to_lowercase());
+            prop_assert_eq!(same, trim(&a).to_lowercase() == trim(&b).to_lowercase());
         }
     }
 }

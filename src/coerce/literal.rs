@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{number, temporal};
 use crate::object::FieldType;
 use crate::options::Timezone;
+use crate::text;
 
 /// What becomes of the text of one value: its literal, or its canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,24 +30,37 @@ pub(super) enum Rewrite {
 pub(super) enum Problem {
     /// Nothing of the field's type; what was expected.
     Type(&'static str),
-    /// More characters than this.
-    TooLong(u32),
+    /// More characters than this, as Salesforce counts them.
+    TooLong {
+        /// Most characters of the field.
+        most: u32,
+        /// The text has characters that take two of Salesforce's.
+        wide: bool,
+    },
     /// A restricted picklist does not have it.
     NotListed,
     /// The field needs a value.
     Required,
     /// The field is the key.
     NoKey,
+    /// The field has the only column, and a line without a value is none to Salesforce.
+    Alone,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Type(problem) => f.write_str(problem),
-            Self::TooLong(most) => write!(f, "longer than {most} characters"),
+            Self::TooLong { most, wide } => {
+                write!(f, "longer than {most} characters")?;
+                f.write_str(if *wide { text::TWO } else { "" })
+            }
             Self::NotListed => f.write_str("not an active value of the restricted picklist"),
             Self::Required => f.write_str("no value, and the field is required"),
             Self::NoKey => f.write_str("no value, and the field is the key of the record"),
+            Self::Alone => f.write_str(
+                "no value, and it is the only column; a job skips a line that has no value",
+            ),
         }
     }
 }

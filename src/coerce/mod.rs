@@ -49,6 +49,8 @@ pub struct Coercion {
     key: Option<Key>,
     columns: Vec<Column>,
     cells_schema: SchemaRef,
+    /// The columns of two names of which each row needs either, by strict validation.
+    either_name: Option<[usize; 2]>,
     raw_error: Option<usize>,
 }
 

@@ -34,6 +34,31 @@ pub(super) fn plain(text: &str, out: &mut String) -> Rewrite {
     }
 }
 
+/// A whole number as JSON writes it -> digits, as many as it has; any other number without its
+/// exponent, any other text as it is.
+pub(super) fn integer(text: &str, out: &mut String) -> Rewrite {
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let is_json = number.starts_with(|first: char| first.is_ascii_digit())
+        && (!number.starts_with('0') || !number[1..].starts_with(|c: char| c.is_ascii_digit()));
+    if !is_json || text != "-0" && !number.contains(['.', 'e', 'E']) {
+        return Rewrite::Same;
+    }
+    match decimal(text, out) {
+        Rewrite::Same => out.push_str(text),
+        Rewrite::Written => {}
+        Rewrite::Null | Rewrite::Invalid(_) => return Rewrite::Same,
+    }
+    if let Some((whole, fraction)) = out.split_once('.')
+        && fraction.bytes().all(|digit| digit == b'0')
+    {
+        out.truncate(whole.len());
+    }
+    if out == "-0" {
+        out.remove(0);
+    }
+    Rewrite::Written
+}
+
 /// A whole number of 32 bits -> digits.
 pub(super) fn int(text: &str, out: &mut String) -> Rewrite {
     whole(text, out, NOT_INT, |digits| digits.parse::<i32>().is_ok())

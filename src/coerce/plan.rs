@@ -9,10 +9,10 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
-use super::target::Target;
+use super::target::{Part, Required, Target};
 use super::{CoerceError, Coercion, Column, Key, KeyForm, record_type, rules, text_field};
 use crate::error::Result;
-use crate::object::{Header, ObjectSchema, Operation, RelatedObjects};
+use crate::object::{Field, Header, ObjectSchema, Operation, RelatedObjects};
 use crate::options::{Validate, ValueOptions};
 use crate::source::{EXPLICIT_NULL_OF, RAW_ERROR};
 
@@ -36,7 +36,8 @@ impl Coercion {
             let fields = header.missing_required;
             return Err(CoerceError::MissingRequired { fields }.into());
         }
-        let columns = plan_columns(source, &header, operation, options)?;
+        let either = Names::of(&header, object);
+        let columns = plan_columns(source, &header, either, operation, options)?;
         let fields = header.columns.iter();
         let cells_schema = Schema::new(fields.map(|c| text_field(&c.name)).collect::<Vec<_>>());
         let key = header.key.and_then(|column| {
@@ -49,14 +50,48 @@ impl Coercion {
             key,
             columns,
             cells_schema: Arc::new(cells_schema),
+            either_name: either.both().filter(|_| {
+                options.validate == Validate::Strict && *operation == Operation::Insert
+            }),
             raw_error: names.iter().position(|name| *name == RAW_ERROR),
         })
+    }
+}
+
+/// The columns of the two names of an object with persons among its records, of which each record
+/// needs either.
+#[derive(Debug, Clone, Copy, Default)]
+struct Names([Option<usize>; 2]);
+
+impl Names {
+    fn of(header: &Header, object: &ObjectSchema) -> Self {
+        let column = |field: &Field| header.columns.iter().position(|column| column.holds(field));
+        object
+            .either_name()
+            .map_or_else(Self::default, |names| Self(names.map(column)))
+    }
+
+    /// Both, if both have a column.
+    fn both(self) -> Option<[usize; 2]> {
+        let [name, last_name] = self.0;
+        Some([name?, last_name?])
+    }
+
+    /// Whether a record needs a value in a column.
+    fn required(self, column: usize, field: &Field) -> Required {
+        match (self.0.contains(&Some(column)), self.both()) {
+            (true, Some(_)) => Required::Either,
+            (true, None) => Required::Yes,
+            (false, _) if field.required_on_create() => Required::Yes,
+            (false, _) => Required::No,
+        }
     }
 }
 
 fn plan_columns(
     source: &SchemaRef,
     header: &Header,
+    names: Names,
     operation: &Operation,
     options: ValueOptions,
 ) -> Result<Vec<Column>, CoerceError> {
@@ -75,7 +110,15 @@ fn plan_columns(
                 continue;
             }
         };
-        let target = Target::new(column, header.key == Some(index), operation, options);
+        let part = if header.key == Some(index) {
+            Part::Key
+        } else if header.columns.len() == 1 {
+            Part::Alone
+        } else {
+            Part::Other
+        };
+        let required = names.required(index, field);
+        let target = Target::new(column, part, required, operation, options);
         let explicit_null = explicit_null_of(source, from.name());
         let flag = explicit_null.map(|index| source.field(index));
         let own = Schema::new(vec![text_field(&field.name)]);

@@ -111,12 +111,12 @@ mod tests {
             Some("#N/A"),
         ];
         let (coercion, batch) = plan(&[("recordtype.developername", &names)]);
-        insta::assert_snapshot!(coercion, @"RecordTypeId: sf_record_type(sf_text(recordtype.developername))");
+        insta::assert_snapshot!(coercion, @"RecordTypeId: sf_record_type(sf_text(recordtype.developername)), needed");
         let cells = coercion.apply(&batch).unwrap();
         let ids: Vec<_> = cells.batch.column(0).as_string::<i32>().iter().collect();
         let (customer, partner) = (Some("012000000000001AAA"), Some("012000000000002AAA"));
         assert_eq!(ids, [customer, None, None, None, partner, None]);
-        let [(2, unknown), (5, clears)] = cells.rejects.as_slice() else {
+        let [(1, _), (2, unknown), (3, _), (5, clears)] = cells.rejects.as_slice() else {
             panic!("{:?}", cells.rejects);
         };
         insta::assert_snapshot!(unknown.message, @"RecordTypeId: not the developer name of a record type (known: Customer, Partner)");
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn values_of_a_relationship_column_have_the_type_of_the_related_field() {
         let (coercion, batch) = plan(&[("parent.rate__c", &[Some("1e3"), Some("x"), None])]);
-        insta::assert_snapshot!(coercion, @"Parent.Rate__c: sf_decimal(parent.rate__c)");
+        insta::assert_snapshot!(coercion, @"Parent.Rate__c: sf_decimal(parent.rate__c), needed");
         let cells = coercion.apply(&batch).unwrap();
         let column = cells.batch.column(0).as_string::<i32>();
         assert_eq!((column.value(0), column.null_count()), ("1000", 2));
         assert_eq!(cells.batch.schema().field(0).name(), "Parent.Rate__c");
-        assert_eq!(cells.rejects.len(), 1);
+        assert_eq!(cells.rejects.len(), 2);
         assert_eq!(cells.rejects[0].1.fields, ["Parent.Rate__c"]);
         let echo = [Some("1.0E3"), None, None];
         let echo = text_batch(&[("PARENT.RATE__C", &echo)]);

@@ -16,8 +16,12 @@ pub(super) fn source_text(source: &SourceField, field: &Field) -> Result<Expr, S
     let to = LiteralType::of(&field.field_type);
     let value = column(source.name());
     match source.data_type() {
-        DataType::Utf8 if to == LiteralType::Text && is_declared_number(source) => {
-            Ok(function::plain().call(vec![value]))
+        DataType::Utf8 if matches!(to, LiteralType::Text | LiteralType::MultiPicklist) => {
+            Ok(match DeclaredType::of(source) {
+                Some(DeclaredType::Integer) => function::integer().call(vec![value]),
+                Some(DeclaredType::Number) => function::plain().call(vec![value]),
+                _ => value,
+            })
         }
         DataType::Utf8 => Ok(value),
         other if source::has_text(other, to) => Ok(source::function(to).call(vec![value])),
@@ -31,12 +35,6 @@ pub(super) fn source_text(source: &SourceField, field: &Field) -> Result<Expr, S
             ))
         }
     }
-}
-
-/// Whether the texts of a column are declared to be numbers.
-fn is_declared_number(source: &SourceField) -> bool {
-    let declared = DeclaredType::of(source);
-    matches!(declared, Some(DeclaredType::Integer | DeclaredType::Number))
 }
 
 /// The cells made of a text; `explicit_null` is the flag column that says which nulls are stated.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::literal::{CLEAR, CLEARS, LiteralType, Problem, Rewrite};
 use crate::object::{Field, FieldType, HeaderColumn, Operation};
 use crate::options::{NullHandling, OnTooLong, Timezone, Validate, ValueOptions};
+use crate::text;
 
 /// How the texts of one column become its literals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,9 +22,33 @@ pub(super) struct Target {
     needed: Option<Problem>,
     /// A null that the source states clears the field.
     clears: bool,
+    /// Outer blanks are taken off: the value names a record.
+    trims: bool,
+    /// Blanks alone are no value: the row needs one, here or in another column.
+    sees_blanks: bool,
 }
 
-/// Most characters of a text, and what becomes of longer ones.
+/// What the value of a column is to its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The key of the record.
+    Key,
+    /// All there is of the row.
+    Alone,
+    /// One of several.
+    Other,
+}
+
+/// Whether each record needs a value in a column, by its describe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Required {
+    Yes,
+    No,
+    /// In this column or in another.
+    Either,
+}
+
+/// Most characters of a text, as Salesforce counts them, and what becomes of longer ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Limit {
     Cut(u32),
@@ -40,13 +65,16 @@ impl Target {
             choices: None,
             needed: None,
             clears: false,
+            trims: false,
+            sees_blanks: false,
         }
     }
 
     /// What the options make of a column of a job.
     pub(super) fn new(
         column: &HeaderColumn,
-        is_key: bool,
+        part: Part,
+        required: Required,
         operation: &Operation,
         options: ValueOptions,
     ) -> Self {
@@ -55,16 +83,20 @@ impl Target {
         // The values of a relationship column are keys of other records, those of a record type
         // its name.
         let own = column.name == field.name && column.record_types.is_none();
-        let required = strict && own && *operation == Operation::Insert;
-        let needed = if is_key {
-            Some(Problem::NoKey)
-        } else {
-            (required && field.required_on_create()).then_some(Problem::Required)
+        let judged = strict && own && *operation == Operation::Insert;
+        let either = judged && required == Required::Either;
+        let needed = match part {
+            Part::Key => Some(Problem::NoKey),
+            _ if judged && required == Required::Yes => Some(Problem::Required),
+            Part::Alone => Some(Problem::Alone),
+            Part::Other => None,
         };
-        let cut = options.on_too_long == OnTooLong::Truncate && own && !is_key;
+        let names_record = part == Part::Key || column.lookup.is_some();
+        let cut = options.on_too_long == OnTooLong::Truncate && own && part != Part::Key;
         let literal_type = LiteralType::of(&field.field_type);
         // A boolean has no null: Salesforce reads `#N/A` as no boolean.
-        let clearable = needed.is_none() && literal_type != LiteralType::Boolean;
+        let kept = either || !matches!(needed, None | Some(Problem::Alone));
+        let clearable = !kept && literal_type != LiteralType::Boolean;
         Self {
             literal_type,
             zone: options.timezone,
@@ -72,20 +104,24 @@ impl Target {
             choices: (strict && own).then(|| choices(field)).flatten(),
             clears: options.null_handling == NullHandling::Clear && clearable,
             needed,
+            trims: names_record,
+            sees_blanks: needed.is_some() || either,
         }
     }
 
     /// The literal of a text; `out` is empty when called and used when the text is `Written`.
     pub(super) fn literal(&self, value: &str, out: &mut String) -> Rewrite {
         let rewrite = match self.literal_type.literal(value, self.zone, out) {
-            Rewrite::Same => self.checked(value, out).unwrap_or(Rewrite::Same),
+            Rewrite::Same => self.judged(value, out),
             Rewrite::Written => {
                 let written = std::mem::take(out);
-                let checked = self.checked(&written, out);
-                checked.unwrap_or_else(|| {
-                    *out = written;
-                    Rewrite::Written
-                })
+                match self.judged(&written, out) {
+                    Rewrite::Same => {
+                        *out = written;
+                        Rewrite::Written
+                    }
+                    rewrite => rewrite,
+                }
             }
             rewrite => rewrite,
         };
@@ -96,13 +132,14 @@ impl Target {
         rewrite
     }
 
-    /// Whether [`Self::literal`] leaves a text of this many bytes as it is if its type does.
-    pub(super) fn admits(&self, bytes: usize) -> bool {
-        let (Some(Limit::Cut(most) | Limit::Refuse(most)), None) = (self.limit, &self.choices)
-        else {
-            return self.choices.is_none();
+    /// Whether [`Self::literal`] certainly leaves a text as it is if its type does.
+    pub(super) fn admits(&self, value: &str) -> bool {
+        let short = match self.limit {
+            None => true,
+            Some(Limit::Cut(most) | Limit::Refuse(most)) => value.len() <= most as usize,
         };
-        bytes <= most as usize
+        let keeps_blanks = !(self.trims || self.sees_blanks);
+        short && self.choices.is_none() && (keeps_blanks || text::is_bare(value))
     }
 
     /// Whether a null that the source states clears the field.
@@ -115,11 +152,28 @@ impl Target {
         self.needed
     }
 
+    /// What a literal of the type becomes here.
+    fn judged(&self, cell: &str, out: &mut String) -> Rewrite {
+        let bare = if self.trims { text::trim(cell) } else { cell };
+        match bare {
+            CLEAR => Rewrite::Invalid(CLEARS),
+            "" => Rewrite::Null,
+            blank if self.sees_blanks && text::is_blank(blank) => Rewrite::Null,
+            bare => self.checked(bare, out).unwrap_or_else(|| {
+                if bare.len() == cell.len() {
+                    return Rewrite::Same;
+                }
+                out.push_str(bare);
+                Rewrite::Written
+            }),
+        }
+    }
+
     /// What becomes of a literal that does not stay as it is.
     fn checked(&self, cell: &str, out: &mut String) -> Option<Rewrite> {
         match self.limit {
             Some(Limit::Cut(most)) if is_longer(cell, most) => {
-                out.extend(cell.trim().chars().take(most as usize));
+                out.push_str(text::beginning(text::trim(cell), most as usize));
                 return Some(match out.as_str() {
                     "" => Rewrite::Null,
                     CLEAR => Rewrite::Invalid(CLEARS),
@@ -127,8 +181,9 @@ impl Target {
                 });
             }
             // Salesforce takes outer blanks off before it measures.
-            Some(Limit::Refuse(most)) if is_longer(cell.trim(), most) => {
-                return Some(Rewrite::Invalid(Problem::TooLong(most)));
+            Some(Limit::Refuse(most)) if is_longer(text::trim(cell), most) => {
+                let wide = text::has_wide(cell);
+                return Some(Rewrite::Invalid(Problem::TooLong { most, wide }));
             }
             _ => {}
         }
@@ -146,7 +201,7 @@ impl Target {
 }
 
 fn is_longer(text: &str, most: u32) -> bool {
-    text.len() > most as usize && text.chars().nth(most as usize).is_some()
+    text.len() > most as usize && text::length(text) > most as usize
 }
 
 fn limit(field: &Field, cut: bool, strict: bool) -> Option<Limit> {

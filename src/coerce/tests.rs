@@ -79,8 +79,17 @@ fn one_column(name: &str, column: impl Array + 'static) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable([(name, Arc::new(column) as ArrayRef, true)]).unwrap()
 }
 
+/// The batch with a column of nulls behind its own: a row without any other may lack its value.
+pub(super) fn with_another(batch: &RecordBatch) -> RecordBatch {
+    let nulls: ArrayRef = Arc::new(StringArray::new_null(batch.num_rows()));
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+    let columns = columns.map(|(field, column)| (field.name().as_str(), Arc::clone(column), true));
+    RecordBatch::try_from_iter_with_nullable(columns.chain([("Email", nulls, true)])).unwrap()
+}
+
 /// Cells of one column, null as `-`, an invalid value as `!`.
 fn cells_of(batch: &RecordBatch) -> Vec<String> {
+    let batch = &with_another(batch);
     let cells = plan(&batch.schema()).unwrap().apply(batch).unwrap();
     let column: &StringArray = cells.batch.column(0).as_string();
     let rejected: Vec<usize> = cells.rejects.iter().map(|(row, _)| *row).collect();

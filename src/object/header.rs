@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::lookup::{self, Path, listed};
 use super::{Field, ObjectError, ObjectSchema, Operation, RecordTypes, RelatedObjects};
 use crate::source;
+use crate::text;
 
 /// One column of a job: where it comes from and the field it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl HeaderColumn {
     }
 
     /// Whether the values are those of the object's own field.
-    fn holds(&self, field: &Field) -> bool {
+    pub(crate) fn holds(&self, field: &Field) -> bool {
         self.lookup.is_none() && self.field.name == field.name
     }
 }
@@ -205,6 +206,9 @@ fn resolve_column(
         if operation.sends_key_only() || column.starts_with(source::PREFIX) {
             return Ok(None);
         }
+        if let Some(escaped) = text::escaped(column) {
+            return Err(unseen(column, &escaped, object));
+        }
         return match Path::parse(column) {
             Some(path) => lookup::resolve(&path, object, operation, related).map(Some),
             None => Err(no_such_field(column, object)),
@@ -225,6 +229,19 @@ fn resolve_column(
         lookup: None,
         record_types: None,
     }))
+}
+
+/// What is wrong with a column whose name has characters that cannot be seen: no field's has.
+fn unseen(column: &str, escaped: &str, object: &ObjectSchema) -> String {
+    let visible: String = column.chars().filter(|c| c.is_ascii_graphic()).collect();
+    let meant = match object.field(&visible) {
+        Some(field) => format!(", so that it is {}", field.name),
+        None => String::new(),
+    };
+    format!(
+        "column {escaped}: its name has characters that cannot be seen, written as escapes here, \
+         or blanks around it; rename it in the source without them{meant}"
+    )
 }
 
 fn no_such_field(column: &str, object: &ObjectSchema) -> String {
@@ -259,6 +276,7 @@ fn no_key(name: &str, problem: &str, object: &ObjectSchema) -> String {
         _ => "",
     };
     keys.push("Id".to_owned());
+    let name = text::shown(name);
     format!(
         "key {name}: it {problem} of {}; use {}{cure}",
         object.name,
@@ -288,8 +306,15 @@ fn missing_required(
         .map(|column| column.fills().name.as_str())
         .collect();
     let required = object.fields.iter().filter(|f| f.required_on_create());
-    required
-        .filter(|field| !fed.contains(field.name.as_str()))
-        .map(|field| field.name.clone())
-        .collect()
+    let missing = required.filter(|field| !fed.contains(field.name.as_str()));
+    let Some(names) = object.either_name() else {
+        return missing.map(|field| field.name.clone()).collect();
+    };
+    let named = names.iter().any(|name| fed.contains(name.name.as_str()));
+    let missing = missing.filter_map(|field| match names {
+        [first, _] if *field == *first => (!named).then(|| names.map(|n| &*n.name).join(" or ")),
+        [_, second] if *field == *second => None,
+        _ => Some(field.name.clone()),
+    });
+    missing.collect()
 }

@@ -99,7 +99,8 @@ pub struct Field {
     pub label: String,
     /// Type.
     pub field_type: FieldType,
-    /// Longest text in characters; 0 where the type has no length.
+    /// Longest text in characters as Salesforce counts them, in UTF-16 units; 0 where the type has
+    /// no length.
     pub length: u32,
     /// Digits in all, of a decimal type.
     pub precision: u32,
@@ -199,6 +200,15 @@ impl ObjectSchema {
     pub fn field(&self, name: &str) -> Option<&Field> {
         let index = self.by_lower_name.get(&name.to_ascii_lowercase())?;
         self.fields.get(*index)
+    }
+
+    /// The two names of an object with persons among its records, as an Account can be: a company
+    /// has `Name`, a person `LastName`, and each record needs either. `None` for all other objects.
+    pub(crate) fn either_name(&self) -> Option<[&Field; 2]> {
+        let name = self
+            .field("Name")
+            .filter(|name| name.required_on_create())?;
+        Some([name, self.field("LastName")?])
     }
 
     /// Field names closest to `name`, best first, at most three: for error messages.

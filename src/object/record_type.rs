@@ -21,22 +21,19 @@ pub struct RecordType {
 /// The Ids of an object's record types by one kind of name, letter case ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordTypes {
-    /// By lower name; `None` where several share it.
-    ids: BTreeMap<String, Option<String>>,
+    /// By lower name; where several share it, what is wrong with it.
+    ids: BTreeMap<String, Result<String, String>>,
     unknown: String,
 }
 
 impl RecordTypes {
-    /// What is wrong with a name that several record types have.
-    const AMBIGUOUS: &str = "several record types have this name; use RecordType.DeveloperName";
-
     /// Record types by developer name; `None` if the describe has no such names.
     pub(super) fn by_developer_name(types: &[RecordType]) -> Option<Self> {
         let named = types.iter().filter_map(|record_type| {
             let name = record_type.developer_name.as_deref()?;
             Some((name, record_type))
         });
-        Self::new(named.collect(), "developer name")
+        Self::new(named.collect(), "developer name", "")
     }
 
     /// Record types by label; `None` if the describe has no developer names, which those of an
@@ -46,37 +43,33 @@ impl RecordTypes {
             record_type.developer_name.as_deref()?;
             Some((record_type.name.as_str(), record_type))
         });
-        Self::new(named.collect(), "name")
+        Self::new(named.collect(), "name", "use RecordType.DeveloperName, or ")
     }
 
-    fn new(mut named: Vec<(&str, &RecordType)>, kind: &str) -> Option<Self> {
+    /// `cure` is what helps where several share a name of this kind, besides their Ids.
+    fn new(mut named: Vec<(&str, &RecordType)>, kind: &str, cure: &str) -> Option<Self> {
         named.sort_by_key(|(_, record_type)| !record_type.usable);
-        let mut ids: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let mut sharing: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         let mut listed = Vec::new();
-        for &(name, record_type) in &named {
-            let id = Some(record_type.id.clone());
-            ids.entry(name.to_lowercase())
-                .and_modify(|known| {
-                    if record_type.usable && *known != id {
-                        *known = None;
-                    }
-                })
-                .or_insert(id);
-            if record_type.usable && !listed.contains(&name) {
+        for &(name, RecordType { id, usable, .. }) in &named {
+            let ids = sharing.entry(name.to_lowercase()).or_default();
+            if ids.is_empty() || *usable && !ids.contains(&id.as_str()) {
+                ids.push(id);
+            }
+            if *usable && !listed.contains(&name) {
                 listed.push(name);
             }
         }
-        let more = listed.len().saturating_sub(LISTED);
-        listed.truncate(LISTED);
-        let more = match more {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let ids = sharing.into_iter().map(|(name, ids)| match *ids {
+            [id] => (name, Ok(id.to_owned())),
+            _ => (name, Err(ambiguous(kind, &ids, cure))),
+        });
+        let ids: BTreeMap<_, _> = ids.collect();
         (!ids.is_empty()).then(|| Self {
             ids,
             unknown: format!(
-                "not the {kind} of a record type (known: {}{more})",
-                listed.join(", ")
+                "not the {kind} of a record type (known: {})",
+                first(&listed)
             ),
         })
     }
@@ -87,9 +80,28 @@ impl RecordTypes {
     /// What is wrong with the name, without the name, if there is no such record type or several.
     pub fn id(&self, name: &str) -> Result<&str, &str> {
         match self.ids.get(&name.trim().to_lowercase()) {
-            Some(Some(id)) => Ok(id),
-            Some(None) => Err(Self::AMBIGUOUS),
+            Some(Ok(id)) => Ok(id),
+            Some(Err(ambiguous)) => Err(ambiguous),
             None => Err(&self.unknown),
         }
+    }
+}
+
+/// What is wrong with a name that several record types have.
+fn ambiguous(kind: &str, ids: &[&str], cure: &str) -> String {
+    format!(
+        "the {kind} of {} record types, whose Ids are {}; {cure}map the Id of the right one to \
+         RecordTypeId",
+        ids.len(),
+        first(ids)
+    )
+}
+
+/// The first of some names, and how many more there are.
+fn first(names: &[&str]) -> String {
+    let (listed, more) = names.split_at(LISTED.min(names.len()));
+    match more.len() {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
     }
 }

@@ -84,6 +84,26 @@ fn every_problem_is_named_at_once() {
 }
 
 #[test]
+fn names_with_characters_that_cannot_be_seen_show_them() {
+    let columns = [
+        "\u{feff}LastName",
+        "Email ",
+        "Last\u{200b}Name",
+        "Account.\u{a0}Ext__c",
+        "\u{202e}Zzz",
+    ];
+    assert_snapshot!(inserted(&columns), @r#"
+    column "\u{feff}LastName": its name has characters that cannot be seen, written as escapes here, or blanks around it; rename it in the source without them, so that it is LastName
+    column "Email ": its name has characters that cannot be seen, written as escapes here, or blanks around it; rename it in the source without them, so that it is Email
+    column "Last\u{200b}Name": its name has characters that cannot be seen, written as escapes here, or blanks around it; rename it in the source without them, so that it is LastName
+    column "Account.\u{a0}Ext__c": its name has characters that cannot be seen, written as escapes here, or blanks around it; rename it in the source without them
+    column "\u{202e}Zzz": its name has characters that cannot be seen, written as escapes here, or blanks around it; rename it in the source without them
+    "#);
+    let key = upsert("Key__c\u{200b}");
+    assert_snapshot!(resolved(&["Key__c"], &contact(), &key), @r#"key "Key__c\u{200b}": it is not a field of Contact; use Key__c or Id"#);
+}
+
+#[test]
 fn a_header_needs_a_column() {
     assert_snapshot!(inserted(&["_airbyte_raw"]), @"no column of the source is a field of it; map at least one");
     assert_snapshot!(inserted(&[]), @"no column of the source is a field of it; map at least one");
@@ -269,8 +289,19 @@ fn record_types_by_developer_name() {
 fn record_types_by_name() {
     let types = record_types("RecordType:RecordType.name");
     assert_eq!(types.id("CUSTOMER"), Ok("012000000000001AAA"));
-    assert_snapshot!(types.id("Partner").unwrap_err(), @"several record types have this name; use RecordType.DeveloperName");
+    assert_snapshot!(types.id("Partner").unwrap_err(), @"the name of 2 record types, whose Ids are 012000000000002AAA, 012000000000003AAA; use RecordType.DeveloperName, or map the Id of the right one to RecordTypeId");
     assert_snapshot!(types.id("Partner_A").unwrap_err(), @"not the name of a record type (known: Customer, Partner, Master)");
+}
+
+#[test]
+fn record_types_of_one_developer_name_are_known_by_their_ids() {
+    let mut object = contact();
+    for record_type in &mut object.record_types {
+        record_type.developer_name = Some("Same".to_owned());
+    }
+    let header = resolve(&["RecordType.DeveloperName"], &object, &Operation::Insert).unwrap();
+    let types = header.columns[0].record_types.as_ref().unwrap();
+    assert_snapshot!(types.id("same").unwrap_err(), @"the developer name of 4 record types, whose Ids are 012000000000001AAA, 012000000000002AAA, 012000000000003AAA, 012000000000000AAA; map the Id of the right one to RecordTypeId");
 }
 
 #[test]

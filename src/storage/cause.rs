@@ -7,6 +7,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use super::role::RoleError;
 use crate::error::ErrorKind;
+use crate::network::Obstacle;
 
 /// Why a store refused, without the text of its response: S3 repeats the access key in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Cause {
     NoCredentials,
     /// The endpoint does not respond; with the system's words.
     NotReachable(String),
+    /// A proxy, or a certificate that is not trusted, stands before the endpoint; with what to do.
+    Obstacle(String),
     /// A file system refused; with the system's words.
     Files(String),
     /// Anything else; with the code of the response, if it had one.
@@ -39,7 +42,7 @@ impl Cause {
             Self::AccessDenied(_) | Self::NoBucket | Self::WrongRegion | Self::NoCredentials => {
                 ErrorKind::Config
             }
-            Self::NotFound | Self::Files(_) => ErrorKind::Config,
+            Self::NotFound | Self::Files(_) | Self::Obstacle(_) => ErrorKind::Config,
             Self::Role(error) => error.kind(),
             Self::NotReachable(_) | Self::Other(_) => ErrorKind::Transient,
         }
@@ -50,6 +53,13 @@ impl Cause {
         use object_store::Error as Store;
         if let Some(role) = sources(error).find_map(|error| error.downcast_ref::<RoleError>()) {
             return Self::Role(role.clone());
+        }
+        if let Some(obstacle) = obstacle(error) {
+            let reason = obstacle.reason.clone();
+            return match obstacle.lasting {
+                true => Self::Obstacle(reason),
+                false => Self::NotReachable(reason),
+            };
         }
         let text = error.to_string();
         let code = between(&text, "<Code>", "</Code>").map(str::to_owned);
@@ -115,6 +125,7 @@ impl fmt::Display for Cause {
                 f,
                 "not reachable ({reason}); check s3_endpoint, s3_bucket_region and the network"
             ),
+            Self::Obstacle(reason) => f.write_str(reason),
             Self::Files(reason) => write!(f, "{reason}; choose a directory that can be written"),
             Self::Other(code) => write!(
                 f,
@@ -157,6 +168,11 @@ fn io_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Erro
         .last()
 }
 
+/// What stood between this process and the endpoint, if that is the cause.
+fn obstacle<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Obstacle> {
+    sources(error).find_map(|error| error.downcast_ref())
+}
+
 /// An error and what caused it.
 fn sources<'a>(
     error: &'a (dyn StdError + 'static),
@@ -171,6 +187,9 @@ fn sources<'a>(
 
 /// Whether a request was sent and nothing is known of its end.
 pub(super) fn is_lost(error: &object_store::Error) -> bool {
+    if obstacle(error).is_some() {
+        return false;
+    }
     sources(error)
         .filter_map(|source| source.downcast_ref::<HttpError>())
         .any(|http| !matches!(http.kind(), HttpErrorKind::Connect | HttpErrorKind::Request))

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use http::Method;
 use object_store::ClientOptions;
 use object_store::aws::{AmazonS3, AwsAuthorizer};
-use object_store::client::{HttpClient, HttpConnector as _, HttpRequest, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector as _, HttpRequest};
 use object_store::path::Path;
 use object_store::signer::Signer as _;
+
+use super::connect::Connector;
 
 /// Any time: what it signs is thrown away.
 const EXPIRES: Duration = Duration::from_secs(60);
@@ -23,13 +25,17 @@ pub(super) struct DeleteOne {
 }
 
 impl DeleteOne {
-    pub(super) fn new(bucket: AmazonS3, region: String) -> object_store::Result<Self> {
+    pub(super) fn new(
+        bucket: AmazonS3,
+        region: String,
+        connector: &Connector,
+    ) -> object_store::Result<Self> {
         // Whether http is allowed was decided when the bucket was opened.
         let options = ClientOptions::new().with_allow_http(true);
         Ok(Self {
             bucket,
             region,
-            http: ReqwestConnector::default().connect(&options)?,
+            http: connector.connect(&options)?,
         })
     }
 

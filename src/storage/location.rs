@@ -9,9 +9,11 @@ use object_store::{BackoffConfig, ObjectStore, ObjectStoreScheme, RetryConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::connect::Connector;
 use super::delete::DeleteOne;
 use super::role::AssumedRole;
 use super::{Cause, Storage, StorageError};
+use crate::network::Network;
 
 /// Tries of a request after the first.
 const MAX_RETRIES: usize = 8;
@@ -98,7 +100,10 @@ impl S3Location {
                 .with_secret_access_key(secret.expose_secret()),
             S3Credentials::Environment | S3Credentials::Role(_) => AmazonS3Builder::from_env(),
         };
-        builder = builder.with_bucket_name(&self.bucket);
+        let connector = connector(&root)?;
+        builder = builder
+            .with_bucket_name(&self.bucket)
+            .with_http_connector(connector.clone());
         if !self.region.is_empty() {
             builder = builder.with_region(&self.region);
         }
@@ -110,7 +115,7 @@ impl S3Location {
                 .with_virtual_hosted_style_request(false);
         }
         if let S3Credentials::Role(arn) = &self.credentials {
-            let role = AssumedRole::new(arn, signed_for(&builder), builder.clone());
+            let role = AssumedRole::new(arn, signed_for(&builder), builder.clone(), &connector);
             let role = role.map_err(|error| StorageError::Location {
                 location: root.clone(),
                 reason: format!(
@@ -119,7 +124,7 @@ impl S3Location {
             })?;
             builder = builder.with_credentials(Arc::new(role));
         }
-        let (store, delete_one) = s3_client(builder, encryption, &root)?;
+        let (store, delete_one) = s3_client(builder, &connector, encryption, &root)?;
         Ok(Storage::new(store, Some(delete_one), root, &self.prefix))
     }
 }
@@ -135,8 +140,11 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Storage, StorageError>
     })?;
     let prefix = path.to_string();
     if scheme == ObjectStoreScheme::AmazonS3 {
-        let builder = AmazonS3Builder::from_env().with_url(url.as_str());
-        let (store, delete_one) = s3_client(builder, encryption, &shown)?;
+        let connector = connector(&shown)?;
+        let builder = AmazonS3Builder::from_env()
+            .with_url(url.as_str())
+            .with_http_connector(connector.clone());
+        let (store, delete_one) = s3_client(builder, &connector, encryption, &shown)?;
         let root = root_of(&shown, &prefix);
         return Ok(Storage::new(store, Some(delete_one), root, prefix));
     }
@@ -176,8 +184,18 @@ fn root_of(url: &str, prefix: &str) -> String {
     root.trim_end_matches('/').to_owned()
 }
 
+/// Makes the HTTP clients that reach a location.
+fn connector(location: &str) -> Result<Connector, StorageError> {
+    let network = Network::from_environment().map_err(|error| StorageError::Location {
+        location: location.to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(Connector::new(network))
+}
+
 fn s3_client(
     builder: AmazonS3Builder,
+    connector: &Connector,
     encryption: &Encryption,
     location: &str,
 ) -> Result<(Arc<dyn ObjectStore>, DeleteOne), StorageError> {
@@ -185,7 +203,7 @@ fn s3_client(
     let signed_for = signed_for(&builder);
     let client = encrypted(builder, encryption)
         .and_then(|builder| builder.with_retry(retry()).build())
-        .and_then(|store| Ok((DeleteOne::new(store.clone(), signed_for)?, store)));
+        .and_then(|store| Ok((DeleteOne::new(store.clone(), signed_for, connector)?, store)));
     let (delete_one, store) = client.map_err(|_| StorageError::Client {
         location: location.to_owned(),
         region: region.unwrap_or_else(|| "not set".to_owned()),

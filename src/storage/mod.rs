@@ -8,6 +8,7 @@
 //! object, why it failed and what to do; never with the text of the response, which may hold a key.
 
 mod cause;
+mod connect;
 mod delete;
 mod error;
 mod fingerprint;

@@ -13,11 +13,12 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use object_store::aws::{
     AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCredential, AwsCredentialProvider,
 };
-use object_store::client::{HttpClient, HttpConnector as _, HttpRequest, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector as _, HttpRequest};
 use object_store::{ClientOptions, CredentialProvider};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use super::connect::Connector;
 use crate::error::ErrorKind;
 
 /// Session of a role, in seconds: what every role allows (IAM User Guide, "AssumeRole").
@@ -90,6 +91,7 @@ impl AssumedRole {
         arn: &str,
         region: String,
         environment: AmazonS3Builder,
+        connector: &Connector,
     ) -> object_store::Result<Self> {
         let suffix = match region.starts_with("cn-") {
             true => "amazonaws.com.cn",
@@ -105,7 +107,7 @@ impl AssumedRole {
             region,
             endpoint: endpoint.parse().map_err(failed)?,
             assumer: Arc::clone(environment.build()?.credentials()),
-            http: ReqwestConnector::default().connect(&options)?,
+            http: connector.connect(&options)?,
             session: Mutex::default(),
         })
     }

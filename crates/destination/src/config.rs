@@ -149,6 +149,8 @@ struct ConfigFile {
     auth_type: AuthType,
     object_storage_config: Option<Value>,
     login_url: Option<String>,
+    #[serde(default, deserialize_with = "listed")]
+    instance_hosts: Vec<String>,
     rejected_records_url: Option<String>,
     #[serde(default, deserialize_with = "whole")]
     max_job_bytes: Option<u64>,
@@ -292,6 +294,18 @@ where
         Some(word) => T::deserialize(word.into_deserializer()),
         None => Ok(T::default()),
     }
+}
+
+/// A list of texts, also as one text with commas between them.
+fn listed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let wrong = || D::Error::invalid_value(Unexpected::Other("it"), &"a list of texts");
+    let entries: Vec<String> = match Option::<Value>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Value::String(text)) => text.split(',').map(str::to_owned).collect(),
+        Some(list) => serde_json::from_value(list).map_err(|_| wrong())?,
+    };
+    let entries = entries.iter().map(|entry| entry.trim().to_owned());
+    Ok(entries.filter(|entry| !entry.is_empty()).collect())
 }
 
 /// A whole number, also as `5e7` or `1000.0`: not every language writes them apart.

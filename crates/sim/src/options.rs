@@ -54,6 +54,9 @@ pub struct SimOptions {
     /// Each refresh returns a new refresh token and ends the one before. Using an ended one also
     /// ends all sessions and the current refresh token.
     pub rotate_refresh_token: bool,
+    /// What logins return as `instance_url`: a name for this server, which a proxy may know. Its
+    /// own URL when absent.
+    pub instance_url: Option<String>,
     /// How long an access token is valid; for ever when absent.
     pub token_lifetime: Option<Duration>,
     /// The largest upload in bytes.
@@ -114,6 +117,7 @@ impl Default for SimOptions {
             refuse_duplicates: true,
             check_references: true,
             rotate_refresh_token: false,
+            instance_url: None,
             token_lifetime: None,
             max_upload_bytes: 112_500_000,
             max_api_calls: 100_000,

@@ -1,5 +1,6 @@
-//! What the tests of all packages share: simulated orgs, S3 and STS servers, files of rejected
-//! records read back without the library's help, the cases of the table of values, and processes.
+//! What the tests of all packages share: simulated orgs, S3 and STS servers, TLS and a forward proxy
+//! before them, files of rejected records read back without the library's help, the cases of the
+//! table of values, and processes.
 //!
 //! It knows neither the library nor the destination, so that both can be tested with it. What goes
 //! wrong in it panics: then the test that uses it fails.
@@ -13,11 +14,13 @@
 
 use std::time::Duration;
 
+pub mod forward;
 pub mod process;
 pub mod rejected;
 pub mod s3;
 pub mod sim;
 pub mod sts;
+pub mod tls;
 pub mod values;
 
 /// Longest wait for anything. It ends a test that would hang; none passes by it.

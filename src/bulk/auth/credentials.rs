@@ -13,6 +13,9 @@ pub struct Credentials {
     pub client_id: String,
     /// What else is sent.
     pub flow: Flow,
+    /// Hosts beside Salesforce's own that may be logged in at and be the org's instance, each with
+    /// all hosts below it: `api.example.com`. Empty by default.
+    pub instance_hosts: Vec<String>,
 }
 
 /// An OAuth flow, with its secrets.
@@ -54,6 +57,7 @@ impl Credentials {
                 client_secret: client_secret.into(),
                 refresh_token: refresh_token.into(),
             },
+            instance_hosts: Vec::new(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Credentials {
             flow: Flow::ClientCredentials {
                 client_secret: client_secret.into(),
             },
+            instance_hosts: Vec::new(),
         }
     }
 
@@ -87,7 +92,16 @@ impl Credentials {
                 username: username.into(),
                 private_key: private_key.into(),
             },
+            instance_hosts: Vec::new(),
         }
+    }
+
+    /// Sets [`Credentials::instance_hosts`]: hosts of your own that stand before Salesforce's.
+    /// Tokens are sent to them.
+    #[must_use]
+    pub fn with_instance_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.instance_hosts = hosts;
+        self
     }
 }
 

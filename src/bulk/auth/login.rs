@@ -14,8 +14,7 @@ use super::jwt::Signer;
 use super::session::{Grant, NO_GRANT, Session};
 use crate::bulk::error::{BulkError, LoginRefused};
 use crate::bulk::http::{
-    Call, Http, Payload, Policy, Progress, Resource, check_instance, check_login, read_body,
-    retry_after,
+    Call, Hosts, Http, Payload, Policy, Progress, Resource, read_body, retry_after,
 };
 use crate::error::ErrorKind;
 
@@ -33,6 +32,8 @@ pub(in crate::bulk) type OnRotated = Arc<dyn Fn(&SecretString) + Send + Sync>;
 /// The login of one client.
 pub(in crate::bulk) struct Auth {
     credentials: Credentials,
+    /// Where tokens may be sent.
+    hosts: Hosts,
     /// Of the JWT bearer flow, and the index of the audience to sign for.
     signer: Option<Signer>,
     audience: AtomicUsize,
@@ -64,8 +65,10 @@ impl Auth {
             login_url,
             client_id,
             flow,
+            instance_hosts,
         } = &credentials;
-        check_login(login_url)?;
+        let hosts = Hosts::new(instance_hosts)?;
+        hosts.check_login(login_url)?;
         let signer = match flow {
             Flow::JwtBearer {
                 username,
@@ -77,6 +80,7 @@ impl Auth {
             signer,
             audience: AtomicUsize::new(0),
             on_rotated,
+            hosts,
             credentials,
             rotated: Mutex::default(),
             session: Mutex::default(),
@@ -223,7 +227,8 @@ impl Auth {
             self.rotate(new);
         }
         let instance = grant.instance().map_err(unreadable)?;
-        check_instance(&self.credentials.login_url, &instance)?;
+        self.hosts
+            .check_instance(&self.credentials.login_url, &instance)?;
         let session = grant.into_session(generation, instance);
         let session = Arc::new(session.map_err(unreadable)?);
         *self.session.lock() = Some(Arc::clone(&session));

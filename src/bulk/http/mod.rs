@@ -14,23 +14,26 @@ pub use call::API_VERSION;
 pub(super) use call::{AtStop, Call, Payload, Resource};
 pub(super) use date::{api_date, http_date};
 pub(super) use failure::{Failure, PAGE};
-pub(super) use host::{check_instance, check_login, is_loopback};
+pub(super) use host::Hosts;
 pub(super) use retry::{Clock, Pauses, Policy, poll_pause};
 pub(super) use wire::{parse_json, read_body, receive, retry_after};
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Proxy, RequestBuilder, Response};
 use url::Url;
 
 use super::error::BulkError;
+use crate::network::{Network, Obstacle};
 use body::ChunkBody;
-use wire::{network_error, reason_of, within_idle};
+use wire::{NoAnswer, network_error, reason_of, within_idle};
 
-/// Time to set up a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to set up a connection: to find the host's address, which takes 10 seconds where the first
+/// name server is down, to connect through a proxy, and to agree on TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 const USER_AGENT: &str = concat!("arrow-salesforce/", env!("CARGO_PKG_VERSION"));
 const CALL_OPTIONS: &str = concat!("client=arrow-salesforce/", env!("CARGO_PKG_VERSION"));
@@ -39,29 +42,39 @@ const CALL_OPTIONS: &str = concat!("client=arrow-salesforce/", env!("CARGO_PKG_V
 #[derive(Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
+    network: Network,
+    /// Whether there was an answer before: then obstacles pass.
+    reached: AtomicBool,
     clock: Clock,
 }
 
 impl Http {
-    /// A client that uses the environment's proxies, except for `loopback`. Redirects are not
-    /// followed: a token goes to no host that was not checked.
+    /// A client that uses the environment's proxies. Redirects are not followed: a token goes to no
+    /// host that was not checked.
     ///
     /// # Errors
-    /// [`BulkError::Setup`].
-    pub(super) fn new(loopback: bool, clock: Clock) -> Result<Self, BulkError> {
-        let builder = reqwest::Client::builder()
+    /// [`BulkError::Environment`], [`BulkError::Setup`].
+    pub(super) fn new(clock: Clock) -> Result<Self, BulkError> {
+        let network = Network::from_environment().map_err(|error| BulkError::Environment {
+            reason: error.to_string(),
+        })?;
+        let routes = network.clone();
+        let proxy = move |url: &Url| Some(routes.proxy_for(url)?.address().clone());
+        let client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT);
-        let builder = if loopback {
-            builder.no_proxy()
-        } else {
-            builder
-        };
-        let client = builder.build().map_err(|error| BulkError::Setup {
+            .connect_timeout(CONNECT_TIMEOUT)
+            .proxy(Proxy::custom(proxy))
+            .build();
+        let client = client.map_err(|error| BulkError::Setup {
             reason: reason_of(&error),
         })?;
-        Ok(Self { client, clock })
+        Ok(Self {
+            client,
+            network,
+            reached: AtomicBool::new(false),
+            clock,
+        })
     }
 
     /// Where pauses are spent.
@@ -73,7 +86,8 @@ impl Http {
     /// whatever its status is. `progress` counts the bytes of rows that were sent.
     ///
     /// # Errors
-    /// [`BulkError::Network`]; [`BulkError::Serialize`] if the rows cannot be written as CSV.
+    /// [`BulkError::Network`]; [`BulkError::Obstacle`] where it is a proxy or a certificate that
+    /// has let through nothing yet; [`BulkError::Serialize`] if the rows cannot be written as CSV.
     pub(super) async fn send(
         &self,
         call: &Call<'_>,
@@ -90,8 +104,38 @@ impl Http {
         }
         let request = with_payload(request, call.payload, progress);
         let answer = within_idle(request.send(), Some(progress)).await;
+        let obstacle = match &answer {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                self.network.obstacle_of_status(status, root)
+            }
+            Err(NoAnswer::Failed(error)) => self.network.obstacle(error, root),
+            Err(NoAnswer::Idle) => None,
+        };
         let host = root.host_str().unwrap_or_default();
-        answer.map_err(|failed| network_error(call.action, host, failed))
+        match (answer, obstacle) {
+            (_, Some(obstacle)) => Err(self.stopped(call.action, host, obstacle)),
+            (Ok(answer), None) => {
+                self.reached.store(true, Ordering::Relaxed);
+                Ok(answer)
+            }
+            (Err(failed), None) => Err(network_error(call.action, host, failed)),
+        }
+    }
+
+    /// The error of a call that an obstacle stopped. What worked before and stops later passes.
+    fn stopped(&self, action: &str, host: &str, obstacle: Obstacle) -> BulkError {
+        let action = action.to_owned();
+        let reason = obstacle.reason;
+        if obstacle.lasting && !self.reached.load(Ordering::Relaxed) {
+            return BulkError::Obstacle { action, reason };
+        }
+        BulkError::Network {
+            action,
+            host: host.to_owned(),
+            reason,
+            unsent: true,
+        }
     }
 
     /// Repeats `once` after errors that a retry may cure, as `policy` says.

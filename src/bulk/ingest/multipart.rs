@@ -24,7 +24,8 @@ use crate::chunk::Chunk;
 use crate::object::RecordId;
 
 /// Characters of CSV that the call which creates a job can bring along (Bulk API 2.0 guide,
-/// "Create a Job": multipart requests). Chunks are counted in bytes, which are never fewer.
+/// "Create a Job": multipart requests). Chunks are counted in bytes, which are never fewer, however
+/// characters are counted.
 pub const MULTIPART_CHARS: u64 = 100_000;
 
 /// How much older than its call a job may look: clocks differ, and headers name whole seconds.

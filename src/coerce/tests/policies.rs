@@ -156,16 +156,16 @@ fn nulls_leave_the_field_or_clear_it() {
 fn a_missing_key_of_a_record_clears_nothing() {
     let values = [None, None, Some("a"), Some(""), Some("#N/A")];
     let batch = with_stated_nulls("Title", &values, &[true, false, false, false, false]);
+    let rejected = |rejects: Vec<(usize, String)>| -> Vec<usize> {
+        rejects.into_iter().map(|(row, _)| row).collect()
+    };
+    // What clears nothing is a blank line, since there is no other column.
     let (found, rejects) = cells(&batch, &Operation::Insert, CLEAR);
     assert_eq!(found, ["#N/A", "-", "a", "#N/A", "-"]);
-    assert_eq!(rejects.len(), 1);
-    assert_eq!(rejects[0].0, 4);
+    assert_eq!(rejected(rejects), [1, 4]);
     let (found, rejects) = cells(&batch, &Operation::Insert, ValueOptions::default());
     assert_eq!(found, ["-", "-", "a", "-", "-"]);
-    assert_eq!(rejects.len(), 1);
-    let batch = with_stated_nulls("Birthdate", &[None, None], &[false, false]);
-    let (found, rejects) = cells(&batch, &Operation::Insert, CLEAR);
-    assert_eq!((found, rejects.len()), (vec!["-".into(), "-".into()], 0));
+    assert_eq!(rejected(rejects), [0, 1, 3, 4]);
 }
 
 #[test]
@@ -226,8 +226,9 @@ fn a_row_without_its_key_is_rejected() {
 #[test]
 fn texts_are_cut_to_the_length_of_their_field() {
     let values = [
+        Some("ab😀"),
         Some("ab😀d"),
-        Some("ab😀de"),
+        Some("abc😀"),
         Some(" abcd "),
         Some("#N/Ax"),
         Some("a\r\nbcd"),
@@ -237,7 +238,7 @@ fn texts_are_cut_to_the_length_of_their_field() {
         "! INVALID_VALUE: Title: the text #N/A would clear the field and cannot be written";
     assert_eq!(
         one("Title", &values, TRUNCATE),
-        ["ab😀d", "ab😀d", "abcd", clears, "a\nbc", "-"]
+        ["ab😀", "ab😀", "abc", "abcd", clears, "a\nbc", "-"]
     );
     assert_eq!(
         one("Email", &[Some("abc@example.org")], TRUNCATE),
@@ -257,10 +258,22 @@ fn strict_checks_lengths_choices_and_required_fields() {
     assert_eq!(
         one(
             "Title",
-            &[Some("ab😀d"), Some("ab😀de"), Some(" abcd "), None],
+            &[
+                Some("ab😀"),
+                Some("ab😀d"),
+                Some(" abcd "),
+                Some("abcd\u{a0}"),
+                None
+            ],
             STRICT
         ),
-        ["ab😀d", &long("Title", 4), " abcd ", "-"]
+        [
+            "ab😀",
+            &(long("Title", 4) + " (an emoji is two)"),
+            " abcd ",
+            &long("Title", 4),
+            "-"
+        ]
     );
     assert_eq!(
         one("Email", &[Some("abc@example.org")], STRICT),
@@ -309,6 +322,138 @@ fn strict_checks_lengths_choices_and_required_fields() {
     }
     assert_eq!(one("LastName", &[None], STRICT), ["-"]);
     assert!(cells(&batch, &Operation::Insert, CLEAR).1.is_empty());
+}
+
+#[test]
+fn a_line_without_a_value_is_rejected() {
+    let alone = "INVALID_VALUE: Title: no value, and it is the only column; a job skips a line that has no value";
+    let values = [
+        None,
+        Some(""),
+        Some(" \t"),
+        Some("\u{a0}\u{3000}"),
+        Some("a"),
+        Some(" a"),
+    ];
+    let batch = text_batch(&[("Title", &values)]);
+    for settings in [ValueOptions::default(), TRUNCATE] {
+        let (found, rejects) = cells(&batch, &Operation::Insert, settings);
+        assert_eq!(found, ["-", "-", "-", "-", "a", " a"]);
+        let expected: Vec<_> = (0..4).map(|row| (row, alone.to_owned())).collect();
+        assert_eq!(rejects, expected);
+    }
+    let (found, rejects) = cells(&batch, &Operation::Insert, CLEAR);
+    assert_eq!(
+        (&found[..4], rejects.len()),
+        (&["#N/A"; 4].map(String::from)[..], 0)
+    );
+    let dates = text_batch(&[("Birthdate", &[Some(" "), Some("2024-01-31"), Some("soon")])]);
+    let (_, rejects) = cells(&dates, &Operation::Insert, ValueOptions::default());
+    assert_eq!(rejects.len(), 2);
+    assert!(rejects[0].1.contains("only column") && rejects[1].1.contains("not a date"));
+    // With a second column no line is blank.
+    let two = text_batch(&[("Title", &values), ("Birthdate", &[None; 6])]);
+    let (found, rejects) = cells(&two, &Operation::Insert, ValueOptions::default());
+    assert_eq!((found[2].as_str(), rejects.len()), (" \t|-", 0));
+}
+
+#[test]
+fn blanks_around_a_key() {
+    let keys = [
+        " a\t",
+        "a\u{a0}",
+        "\u{a0}",
+        " \u{3000}\u{2003}",
+        "\u{200b}",
+        "\n#N/A ",
+        "\u{1} b",
+    ];
+    let batch = text_batch(&[("Key__c", &keys.map(Some)), ("Title", &keys.map(Some))]);
+    let (found, rejects) = cells(&batch, &upsert(), ValueOptions::default());
+    let found: Vec<_> = found
+        .iter()
+        .map(|row| row.split('|').next().unwrap())
+        .collect();
+    assert_eq!(found, ["a", "a\u{a0}", "-", "-", "-", "-", "b"]);
+    let rejects: Vec<_> = rejects
+        .iter()
+        .map(|(row, reason)| (*row, reason.split(':').next().unwrap()))
+        .collect();
+    let missing = Reason::MISSING_KEY;
+    assert_eq!(
+        rejects,
+        [
+            (2, missing),
+            (3, missing),
+            (4, missing),
+            (5, Reason::INVALID_VALUE)
+        ]
+    );
+    // Merged, held back and settled by the very text that is sent.
+    let coercion = plan(&batch.schema(), &upsert(), ValueOptions::default()).unwrap();
+    let cells = coercion.apply(&batch).unwrap();
+    let form = &coercion.key().unwrap().form;
+    let keys = cells.batch.column(0).as_string::<i32>();
+    let digest = |cell: &str| form.digest(cell, &mut String::new());
+    assert_eq!(digest(keys.value(0)), digest(" a\t"));
+    assert_ne!(digest(keys.value(0)), digest(keys.value(1)));
+}
+
+#[test]
+fn a_person_has_a_last_name_and_a_company_a_name() {
+    let text = |name: &str, nillable| Field {
+        nillable,
+        length: 80,
+        ..field(name, FieldType::String)
+    };
+    let account = |last_name: bool| {
+        let mut fields = vec![text("Name", false), text("Site", true)];
+        fields.extend(last_name.then(|| text("LastName", true)));
+        ObjectSchema::new("Account", fields)
+    };
+    let plan = |columns: &[(&str, &[Option<&str>])], object: &ObjectSchema, settings| {
+        let (batch, related) = (text_batch(columns), RelatedObjects::default());
+        let (schema, insert) = (batch.schema(), Operation::Insert);
+        Coercion::plan(&schema, object, &insert, &related, settings).map(|plan| (plan, batch))
+    };
+    let names: [(&str, &[Option<&str>]); 2] = [
+        ("Name", &[Some("Acme"), None, None, Some(" ")]),
+        ("LastName", &[None, Some("Ng"), None, Some("")]),
+    ];
+    let clear = ValueOptions {
+        null_handling: NullHandling::Clear,
+        ..STRICT
+    };
+    for settings in [STRICT, clear] {
+        let (coercion, batch) = plan(&names, &account(true), settings).unwrap();
+        let cells = coercion.apply(&batch).unwrap();
+        assert_eq!(cells.batch.column(1).null_count(), 3, "nothing is cleared");
+        let rows: Vec<usize> = cells.rejects.iter().map(|(row, _)| *row).collect();
+        assert_eq!(rows, [2, 3]);
+        assert_eq!(
+            cells.rejects[0].1.message,
+            "Name: no value, nor has LastName; the record needs either"
+        );
+    }
+    for one in names {
+        let (coercion, batch) = plan(&[one, ("Site", &[None; 4])], &account(true), STRICT).unwrap();
+        assert!(coercion.header().missing_required.is_empty());
+        let rejects = coercion.apply(&batch).unwrap().rejects;
+        assert_eq!(rejects.len(), 3, "{}: {rejects:?}", one.0);
+    }
+    let site: [(&str, &[Option<&str>]); 1] = [("Site", &[])];
+    let error = plan(&site, &account(true), STRICT).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("required fields Name or LastName;"),
+        "{error}"
+    );
+    let error = plan(&site, &account(false), STRICT).unwrap_err();
+    assert!(
+        error.to_string().contains("required fields Name;"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use proptest::prelude::*;
 
-use super::{plan, text_batch};
+use super::{plan, text_batch, with_another};
 use crate::coerce::literal::{LiteralType, Rewrite};
 use crate::options::Timezone;
 
@@ -193,7 +193,7 @@ proptest! {
         let (name, literal_type) = column;
         let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
         let from = from.min(values.len());
-        let batch = text_batch(&[(name, &values)]).slice(from, values.len() - from);
+        let batch = with_another(&text_batch(&[(name, &values)])).slice(from, values.len() - from);
         let cells = plan(&batch.schema()).unwrap().apply(&batch).unwrap();
         let column = cells.batch.column(0).as_string::<i32>();
         let mut invalid = Vec::new();

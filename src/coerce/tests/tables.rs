@@ -1,6 +1,8 @@
 //! Examples of every literal: `-` is a null cell, `!` a rejected value.
 
 use super::texts;
+use crate::coerce::literal::Rewrite;
+use crate::coerce::number;
 
 #[test]
 fn text_keeps_all_but_what_xml_cannot_hold() {
@@ -17,6 +19,46 @@ fn text_keeps_all_but_what_xml_cannot_hold() {
     let expected = ["a\nb\nc\nd", "xyz", "-", "-", "!", "!", " #N/A", "\n"];
     assert_eq!(texts("LastName", &values), expected);
     assert_eq!(texts("Place__c", &values), expected);
+}
+
+#[test]
+fn whole_numbers_are_digits_where_the_source_declares_them() {
+    let huge = format!("1{}", "0".repeat(30));
+    for (text, expected) in [
+        ("12345.0", "12345"),
+        ("12345.000", "12345"),
+        ("1.2345e4", "12345"),
+        ("1e3", "1000"),
+        ("-1E+2", "-100"),
+        ("-0", "0"),
+        ("-0.0", "0"),
+        ("0.0e5", "0"),
+        ("1e30", huge.as_str()),
+        ("12345678901234567890123.0", "12345678901234567890123"),
+        ("12345", "12345"),
+        // No whole number, and none that JSON writes: texts, which keep what they are.
+        ("12345.5", "12345.5"),
+        ("1.5e-1", "0.15"),
+        ("0017", "0017"),
+        ("007.0", "007.0"),
+        (".5e1", ".5e1"),
+        ("+5.0", "+5.0"),
+        (" 5.0", " 5.0"),
+        ("1e400", "1e400"),
+        ("1e", "1e"),
+        ("-", "-"),
+        ("", ""),
+        ("n/a.e", "n/a.e"),
+        ("1é.0", "1é.0"),
+    ] {
+        let mut out = String::new();
+        let found = match number::integer(text, &mut out) {
+            Rewrite::Same => text,
+            Rewrite::Written => &out,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(found, expected, "{text}");
+    }
 }
 
 #[test]

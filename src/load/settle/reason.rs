@@ -26,7 +26,8 @@ impl Reasons {
     }
 }
 
-/// Reads `sf__Error`: `CODE:message:Field1, Field2 --`, or `CODE:message:--`, or several of these.
+/// Reads `sf__Error`: `CODE:message:Field1, Field2 --`, its fields also separated by blanks alone, or
+/// `CODE:message:--`, or several of these.
 /// The code is the first cause's.
 pub(super) fn parse_reason(text: &str) -> Reason {
     let mut reason = Reason {
@@ -83,11 +84,25 @@ fn split_cause(cause: &str) -> (Option<&str>, &str, Vec<&str>) {
     let body = body.trim_end();
     match body.rsplit_once(':') {
         Some((message, "")) => (code, message, Vec::new()),
-        Some((message, names)) if names.split(',').all(|name| is_field(name.trim())) => {
-            (code, message, names.split(',').map(str::trim).collect())
-        }
-        _ => (code, body, Vec::new()),
+        Some((message, names)) => match fields(names) {
+            Some(fields) => (code, message, fields),
+            None => (code, body, Vec::new()),
+        },
+        None => (code, body, Vec::new()),
     }
+}
+
+/// Names of fields, separated by commas or by blanks; `None` if they are words of a message.
+fn fields(names: &str) -> Option<Vec<&str>> {
+    let fields: Vec<&str> = names.split(',').map(str::trim).collect();
+    if fields.iter().all(|name| is_field(name)) {
+        return Some(fields);
+    }
+    // Names have a capital or an underscore, which few words of a message have.
+    let is_name =
+        |name: &str| is_field(name) && name.contains(|c: char| c.is_ascii_uppercase() || c == '_');
+    let fields: Vec<&str> = names.split(',').flat_map(str::split_whitespace).collect();
+    (!fields.is_empty() && fields.iter().all(|name| is_name(name))).then_some(fields)
 }
 
 /// The code that a cause begins with: capitals, digits and underscores up to a colon.
@@ -150,6 +165,25 @@ mod tests {
                 "Title: data value too large: x; INVALID_EMAIL_ADDRESS: Email: invalid email \
                  address: foo",
                 &["Title", "Email"],
+            ),
+            (
+                "REQUIRED_FIELD_MISSING:Required fields are missing: [LastName, Company]:LastName \
+                 Company --",
+                "REQUIRED_FIELD_MISSING",
+                "Required fields are missing: [LastName, Company]",
+                &["LastName", "Company"],
+            ),
+            (
+                "FIELD_INTEGRITY_EXCEPTION:bad:A__c  b__c, C__c --STRING_TOO_LONG:long:Name --",
+                "FIELD_INTEGRITY_EXCEPTION",
+                "bad; STRING_TOO_LONG: long",
+                &["A__c", "b__c", "C__c", "Name"],
+            ),
+            (
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION:Note: give a Name --",
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+                "Note: give a Name",
+                &[],
             ),
             ("STRING_TOO_LONG:no end", "STRING_TOO_LONG", "no end", &[]),
             ("plain words: here", "UNKNOWN", "plain words: here", &[]),

@@ -98,12 +98,14 @@ fn cell(case: &Case) -> String {
     }
 }
 
-/// As code in a table: long texts cut, bars and what a line cannot hold escaped.
+/// As code in a table: long texts cut; bars, what a line cannot hold and wide blanks escaped.
 fn code(text: &str) -> String {
     let escaped = shortened(text)
         .replace('|', "\\|")
         .replace('\n', "\\n")
-        .replace('\t', "\\t");
+        .replace('\t', "\\t")
+        .replace('\u{a0}', "\\u00a0")
+        .replace('\u{3000}', "\\u3000");
     format!("`{escaped}`")
 }
 

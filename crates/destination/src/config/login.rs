@@ -45,6 +45,7 @@ pub(super) fn credentials(file: &mut ConfigFile) -> Result<Credentials> {
         ));
     }
     let url = login_url(own_url.as_deref(), is_sandbox)?;
+    let instance_hosts = std::mem::take(&mut file.instance_hosts);
     let id = required("client_id", std::mem::take(&mut file.client_id))?;
     let mut setting = |key: &str| {
         let value = match key {
@@ -63,7 +64,7 @@ pub(super) fn credentials(file: &mut ConfigFile) -> Result<Credentials> {
         required(key, value.ok_or_else(lacking)?)
     };
     let mut secret = |key| setting(key).map(SecretString::from);
-    Ok(match flow {
+    let credentials = match flow {
         AuthType::Client => {
             let client_secret = secret("client_secret")?;
             Credentials::refresh_token(url, id, client_secret, secret("refresh_token")?)
@@ -75,7 +76,8 @@ pub(super) fn credentials(file: &mut ConfigFile) -> Result<Credentials> {
             let private_key = secret("private_key")?;
             Credentials::jwt_bearer(url, id, setting("username")?, private_key)
         }
-    })
+    };
+    Ok(credentials.with_instance_hosts(instance_hosts))
 }
 
 fn login_url(own: Option<&str>, is_sandbox: bool) -> Result<Url> {

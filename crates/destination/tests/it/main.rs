@@ -10,6 +10,7 @@
 
 mod alike;
 mod check;
+mod data;
 mod discover;
 mod durability;
 mod errors;
@@ -18,6 +19,7 @@ mod flow;
 mod harness;
 mod kills;
 mod memory;
+mod network;
 mod protocol;
 mod rejects;
 mod results;

@@ -92,8 +92,11 @@ impl App {
 
     /// The `instance_url` of logins.
     fn instance_url(&self) -> String {
-        let moved = self.moved.lock();
-        moved.as_ref().map_or(&self.url, |moved| &moved.url).clone()
+        if let Some(moved) = self.moved.lock().as_ref() {
+            return moved.url.clone();
+        }
+        let named = self.options().instance_url.clone();
+        named.unwrap_or_else(|| self.url.clone())
     }
 
     /// How many API calls count against the limit.

@@ -77,7 +77,7 @@ fn text(field: &Field, value: &str) -> Result<(), String> {
         length,
         ..
     } = field;
-    let value = value.trim();
+    let value = trim(value);
     if *length > 0 && value.len() > *length && value.encode_utf16().count() > *length {
         let value = cut(value);
         return Err(format!(
@@ -235,6 +235,11 @@ fn is_base64(value: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
+/// Without outer blanks of ASCII; all others are content.
+fn trim(value: &str) -> &str {
+    value.trim_matches(|letter| letter <= ' ')
+}
+
 /// What the org stores of a valid value; nothing for null. Text without outer blanks, numbers
 /// rounded to the field's scale in plain notation, booleans in lower case, moments in UTC, Ids with
 /// 18 letters.
@@ -243,7 +248,7 @@ pub(crate) fn stored<'a>(field: &Field, value: &'a str) -> Option<Cow<'a, str>> 
         return None;
     }
     let stored: Option<Cow<'a, str>> = match field.kind {
-        Kind::Text | Kind::Email => Some(value.trim().into()),
+        Kind::Text | Kind::Email => Some(trim(value).into()),
         Kind::Boolean => boolean(value).map(|flag| flag.to_string().into()),
         Kind::Int | Kind::Long => rounded(value, 0).map(Cow::from),
         Kind::Double => rounded(value, field.scale).map(Cow::from),
