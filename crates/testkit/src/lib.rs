@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+pub mod bucket_faults;
 pub mod forward;
 pub mod process;
 pub mod rejected;

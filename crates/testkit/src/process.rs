@@ -51,6 +51,8 @@ pub struct Process {
     printed: Arc<Mutex<Vec<String>>>,
     /// How many lines were printed; closed when stdout is.
     count: watch::Receiver<usize>,
+    /// Whether stdout is read.
+    reading: watch::Sender<bool>,
     stderr: JoinHandle<String>,
 }
 
@@ -66,8 +68,13 @@ impl Process {
         let (counter, count) = watch::channel(0);
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines = Arc::clone(&printed);
+        let (reading, mut may_read) = watch::channel(true);
         tokio::spawn(async move {
-            while let Some(line) = stdout.next_line().await.unwrap() {
+            // Without the process nobody is left who could hold it up.
+            while may_read.wait_for(|read| *read).await.is_ok() {
+                let Some(line) = stdout.next_line().await.unwrap() else {
+                    return;
+                };
                 lines.lock().unwrap().push(line);
                 counter.send_modify(|count| *count += 1);
             }
@@ -84,6 +91,7 @@ impl Process {
             feeding: None,
             printed,
             count,
+            reading,
             stderr,
         }
     }
@@ -106,6 +114,25 @@ impl Process {
                 }
             }
         }));
+    }
+
+    /// Writes a text in the background, then closes stdin.
+    pub fn feed_text(&mut self, text: String) {
+        let mut stdin = self.stdin.take().unwrap();
+        self.feeding = Some(tokio::spawn(async move {
+            // A process that ends early closes its end of the pipe.
+            let _ = stdin.write_all(text.as_bytes()).await;
+        }));
+    }
+
+    /// Reads stdout, or leaves what is printed in the pipe, until it is full and the process waits.
+    pub fn read_output(&self, read: bool) {
+        self.reading.send_replace(read);
+    }
+
+    /// Whether stdout was closed, as it is when the process ends.
+    pub fn has_ended(&self) -> bool {
+        self.count.has_changed().is_err()
     }
 
     /// Lines of stdout so far.
@@ -138,9 +165,14 @@ impl Process {
 
     /// Asks the process to end, as a platform does.
     pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Sends a signal, such as `KILL`.
+    pub async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         let kill = Command::new("sh")
-            .args(["-c", r#"kill -TERM "$0""#, &pid])
+            .args(["-c", r#"kill -"$0" "$1""#, name, &pid])
             .status();
         assert!(kill.await.unwrap().success());
     }
@@ -154,6 +186,7 @@ impl Process {
     /// Closes stdin and waits for the end, at most [`PATIENCE`].
     pub async fn finish(mut self) -> Ended {
         self.stdin = None;
+        self.read_output(true);
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let Ok(status) = ended else {
             panic!("the process does not end: {:#?}", self.lines());

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::access::{S3Access, S3AccessContext};
@@ -17,6 +19,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use crate::bucket_faults::{BucketFault, BucketFaults};
 
 /// The only key id that is accepted.
 pub const ACCESS_KEY: &str = "TESTKEY000EXAMPLE";
@@ -42,6 +46,8 @@ const ENCRYPTION_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 #[derive(Debug, Clone, Default)]
 struct Access {
     encryption: Arc<Mutex<Vec<String>>>,
+    /// How many of the next requests are refused since the server is busy.
+    busy: Arc<AtomicUsize>,
 }
 
 #[async_trait::async_trait]
@@ -52,6 +58,13 @@ impl S3Access for Access {
             let key = header(ENCRYPTION_KEY).unwrap_or_default();
             let mut encryption = self.encryption.lock().unwrap();
             encryption.push(format!("{algorithm} {key}"));
+        }
+        let one_less = |busy: usize| busy.checked_sub(1);
+        if (self.busy)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+        {
+            return Err(s3_error!(SlowDown));
         }
         if request.credentials().is_none() {
             return Err(s3_error!(AccessDenied));
@@ -76,6 +89,7 @@ pub struct S3Server {
     root: TempDir,
     accepting: JoinHandle<()>,
     access: Access,
+    faults: BucketFaults,
 }
 
 impl S3Server {
@@ -90,13 +104,17 @@ impl S3Server {
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         service.set_access(access.clone());
         let service = service.build();
+        let faults = BucketFaults::default();
+        let armed = faults.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, armed) = (service.clone(), armed.clone());
                 tokio::spawn(async move {
                     let http = auto::Builder::new(TokioExecutor::new());
+                    let service =
+                        service_fn(move |request| armed.clone().answer(service.clone(), request));
                     // A client that goes away ends its connection with an error.
                     let _ = http.serve_connection(TokioIo::new(socket), service).await;
                 });
@@ -107,12 +125,23 @@ impl S3Server {
             root,
             accepting,
             access,
+            faults,
         }
     }
 
     /// Its URL.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// From now on it has these faults and no others.
+    pub fn set_faults(&self, faults: Vec<BucketFault>) {
+        self.faults.set(faults);
+    }
+
+    /// How often each of its faults hit a call, by its name.
+    pub fn fault_hits(&self) -> Vec<(String, u32)> {
+        self.faults.hits()
     }
 
     /// Where the objects of a bucket are, each a file named by its key.
@@ -123,6 +152,16 @@ impl S3Server {
     /// All objects of [`BUCKET`]: key and content, decompressed where it is gzip.
     pub fn objects(&self) -> BTreeMap<String, String> {
         files(&self.directory(BUCKET))
+    }
+
+    /// The next requests, as many as this, are refused by a server that is too busy.
+    pub fn be_busy(&self, requests: usize) {
+        self.access.busy.store(requests, Ordering::Relaxed);
+    }
+
+    /// How many requests are still to be refused so.
+    pub fn busy(&self) -> usize {
+        self.access.busy.load(Ordering::Relaxed)
     }
 
     /// `algorithm key` of each request since the last call that asked for encryption.

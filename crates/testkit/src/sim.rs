@@ -1,6 +1,6 @@
 //! A simulated org in this process, asked over HTTP what it holds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use salesforce_sim::{Sim, SimOptions};
 use serde_json::{Value, json};
@@ -62,9 +62,19 @@ impl TestSim {
     }
 
     async fn get(&self, path: &str) -> String {
-        let request = self.http.get(format!("{}{path}", self.url));
-        let response = request.send().await.unwrap().error_for_status().unwrap();
-        response.text().await.unwrap()
+        let started = Instant::now();
+        loop {
+            let request = self.http.get(format!("{}{path}", self.url)).send();
+            match request.await {
+                Ok(response) => {
+                    let response = response.error_for_status().unwrap();
+                    return response.text().await.unwrap();
+                }
+                // A fault may refuse all connections for a while.
+                Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn post(&self, path: &str, body: &Value) {
@@ -131,9 +141,53 @@ impl TestSim {
         self.post("/sim/faults", &json!([fault])).await;
     }
 
-    /// All faults, each with how many matches it had and how many it hit.
-    pub async fn faults(&self) -> Vec<Value> {
-        serde_json::from_str(&self.get("/sim/faults").await).unwrap()
+    /// Adds some faults.
+    pub async fn faults(&self, faults: &[Value]) {
+        self.post("/sim/faults", &json!(faults)).await;
+    }
+
+    /// Removes all faults.
+    pub async fn clear_faults(&self) {
+        let request = self.http.delete(format!("{}/sim/faults", self.url));
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// How often each fault that has a name hit.
+    pub async fn fault_hits(&self) -> Vec<(String, u64)> {
+        let faults: Vec<Value> = serde_json::from_str(&self.get("/sim/faults").await).unwrap();
+        let hits = faults.iter().filter_map(|fault| {
+            let name = fault["fault"]["name"].as_str()?;
+            Some((name.to_owned(), fault["hit"].as_u64()?))
+        });
+        hits.collect()
+    }
+
+    /// Inserts the rows of a CSV file, as a client of its own.
+    pub async fn insert(&self, object: &str, csv: &str) {
+        let login = [
+            ("grant_type", "refresh_token"),
+            ("client_id", CLIENT_ID),
+            ("client_secret", CLIENT_SECRET),
+            ("refresh_token", REFRESH_TOKEN),
+        ];
+        let url = format!("{}/services/oauth2/token", self.url);
+        let login = self.http.post(url).form(&login).send().await.unwrap();
+        let login: Value = login.json().await.unwrap();
+        let token = login["access_token"].as_str().unwrap();
+        let jobs = format!("{}/services/data/v62.0/jobs/ingest", self.url);
+        let create = self.http.post(&jobs).bearer_auth(token);
+        let create = create.json(&json!({"object": object, "operation": "insert"}));
+        let job: Value = create.send().await.unwrap().json().await.unwrap();
+        let id = job["id"].as_str().unwrap();
+        let upload = self.http.put(format!("{jobs}/{id}/batches"));
+        let upload = upload.header("Content-Type", "text/csv").bearer_auth(token);
+        let upload = upload.body(csv.to_owned()).send().await.unwrap();
+        upload.error_for_status().unwrap();
+        let close = self.http.patch(format!("{jobs}/{id}")).bearer_auth(token);
+        let close = close.json(&json!({"state": "UploadComplete"}));
+        close.send().await.unwrap().error_for_status().unwrap();
+        self.wait_for("the end of the insert", |state| jobs_in_flight(state) == 0)
+            .await;
     }
 
     /// Changes some of the options of the org.

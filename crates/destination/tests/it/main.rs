@@ -26,6 +26,8 @@ mod results;
 mod retries;
 mod states;
 mod storage;
+mod storm;
 mod table;
+
 mod tokens;
 mod values;

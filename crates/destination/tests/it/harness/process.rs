@@ -48,6 +48,11 @@ impl Job {
         self
     }
 
+    /// Changes a setting of the config.
+    pub(crate) fn change(&mut self, key: &str, value: impl Into<Value>) {
+        self.config[key] = value.into();
+    }
+
     /// The config that a CONTROL message asked to keep takes the place of this one.
     pub(crate) fn keep(mut self, config: &Value) -> Self {
         self.config = config.clone();
@@ -254,6 +259,30 @@ impl Running {
     /// Writes all lines in the background, then closes stdin.
     pub(crate) fn feed(&mut self, lines: Vec<String>) {
         self.0.feed(lines);
+    }
+
+    /// Writes a text in the background, then closes stdin.
+    pub(crate) fn feed_text(&mut self, text: String) {
+        self.0.feed_text(text);
+    }
+
+    /// Reads stdout, or leaves what is printed in the pipe.
+    pub(crate) fn read_output(&self, read: bool) {
+        self.0.read_output(read);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
+    /// Lines of stdout so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lines()
+    }
+
+    /// Sends a signal, such as `KILL`.
+    pub(crate) async fn signal(&self, name: &str) {
+        self.0.signal(name).await;
     }
 
     /// How many STATE messages were printed so far.

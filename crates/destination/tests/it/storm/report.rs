@@ -1,0 +1,95 @@
+//! What a storm comes to, over all of its seeds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::faults;
+use super::run::Ran;
+
+/// The sum of all runs.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    runs: usize,
+    rows: usize,
+    seconds: f64,
+    passing: usize,
+    /// Seeds whose faults all pass that ended early, and why.
+    pub(super) early: Vec<(u64, String)>,
+    /// Seeds, and what did not hold.
+    pub(super) violations: Vec<(u64, String)>,
+    /// How often each fault hit.
+    hits: BTreeMap<String, u64>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, ran: Ran) {
+        self.runs += 1;
+        self.rows += ran.rows;
+        self.seconds += ran.seconds;
+        self.passing += usize::from(ran.passing);
+        let seed = ran.seed;
+        self.early.extend(ran.early_end.map(|text| (seed, text)));
+        let violations = ran.violations.into_iter();
+        self.violations.extend(violations.map(|text| (seed, text)));
+        for (cell, count) in ran.hits {
+            *self.hits.entry(cell).or_default() += count;
+        }
+    }
+
+    /// The share of runs that ended in exit 0, of those whose faults all pass.
+    pub(super) fn share(&self) -> f64 {
+        let ended = self.passing - self.early.len();
+        if self.passing == 0 {
+            1.0
+        } else {
+            ended as f64 / self.passing as f64
+        }
+    }
+
+    /// Cells that no run hit.
+    pub(super) fn never_hit(&self) -> Vec<String> {
+        let never = |cell: &String| self.hits.get(cell).is_none_or(|count| *count == 0);
+        faults::cells().into_iter().filter(never).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            runs,
+            rows,
+            seconds,
+            passing,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{runs} runs, {rows} records, {:.1} s a run",
+            seconds / (*runs).max(1) as f64
+        )?;
+        let ended = passing - self.early.len();
+        writeln!(
+            f,
+            "faults that pass: {ended} of {passing} ended in exit 0 ({:.1} %)",
+            self.share() * 100.0
+        )?;
+        for (cell, count) in &self.hits {
+            writeln!(f, "  {count:>6} {cell}")?;
+        }
+        let never = self.never_hit();
+        writeln!(
+            f,
+            "{} cells were never hit: {}",
+            never.len(),
+            never.join(", ")
+        )?;
+        for (seed, text) in &self.early {
+            writeln!(f, "seed {seed} ended early: {text:.400}")?;
+        }
+        writeln!(f, "{} violations", self.violations.len())?;
+        for (seed, text) in &self.violations {
+            writeln!(f, "seed {seed}: {text:.600}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,380 @@
+//! One seed: the org, the bucket and the process, from the start to what is found afterwards.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::rejected::{self, Rejected};
+use testkit::s3::S3Server;
+use testkit::sim::TestSim;
+
+use super::check::{self, Found};
+use super::faults::Fate;
+use super::input::{Input, What};
+use super::plan::{Ending, Moment, Plan, Reader, RejectsTo};
+use crate::harness::process::{Job, Output, Running, storage};
+
+/// A process that takes longer hangs: many times the sum of all pauses that a plan can bring.
+const HANGS_AFTER: Duration = Duration::from_secs(150);
+
+/// What became of a seed.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    pub(super) seed: u64,
+    pub(super) violations: Vec<String>,
+    /// Whether all faults passed and nothing stopped the process.
+    pub(super) passing: bool,
+    /// Why a passing run ended early.
+    pub(super) early_end: Option<String>,
+    /// How often each fault hit.
+    pub(super) hits: Vec<(String, u64)>,
+    pub(super) rows: usize,
+    pub(super) seconds: f64,
+}
+
+/// Runs a seed and checks what is left of it.
+pub(super) async fn run(seed: u64) -> Ran {
+    let started = Instant::now();
+    let plan = Plan::new(seed);
+    let mut storm = Storm::start(&plan).await;
+    let mut ran = Ran {
+        seed,
+        passing: plan.ending == Ending::Itself && plan.fate == Fate::Passes,
+        rows: plan.streams.iter().map(|stream| stream.rows).sum(),
+        ..Ran::default()
+    };
+    let Some(output) = storm.write(&plan, &mut ran).await else {
+        return ran;
+    };
+    ran.hits.extend(storm.hits().await);
+    let first = Found {
+        held: storm.held(&plan).await,
+        rejects: storm.rejects(&plan, &mut ran.violations),
+        jobs: storm.sim.jobs().await,
+    };
+    storm.calm().await;
+    let last = if output.code == Some(0) {
+        first.clone()
+    } else {
+        Found {
+            held: storm.held(&plan).await,
+            rejects: storm.rejects(&plan, &mut ran.violations),
+            jobs: storm.sim.jobs().await,
+        }
+    };
+    let covered = check::attempt(
+        &plan,
+        &storm.input,
+        &output,
+        &first,
+        &last,
+        &mut ran.violations,
+    );
+    if output.code != Some(0) && ran.passing {
+        ran.early_end = Some(check::error_of(&output));
+    }
+    if output.code != Some(0) && ran.violations.is_empty() {
+        storm
+            .rerun(&plan, &output, &covered, &mut ran.violations)
+            .await;
+    }
+    if !ran.violations.is_empty() {
+        storm.keep(&plan, &output);
+    }
+    ran.seconds = started.elapsed().as_secs_f64();
+    ran
+}
+
+struct Storm {
+    sim: TestSim,
+    bucket: Option<S3Server>,
+    input: Input,
+    job: Job,
+}
+
+impl Storm {
+    async fn start(plan: &Plan) -> Self {
+        let mut options = TestSim::options(Duration::ZERO);
+        options.seed = plan.seed;
+        let sim = TestSim::with_options(options).await;
+        let ids = existing(&sim, plan).await;
+        let input = Input::new(plan, &ids);
+        sim.set(&plan.org).await;
+        let faults: Vec<Value> = plan
+            .faults
+            .iter()
+            .map(|fault| fault.fault.clone())
+            .collect();
+        sim.faults(&faults).await;
+        let mut job = Job::with_catalog(&sim, input.catalog(plan));
+        for (key, value) in &plan.settings {
+            job = job.set(key, value.clone());
+        }
+        let mut bucket = None;
+        match plan.rejects {
+            RejectsTo::Nowhere => {}
+            RejectsTo::Folder => job = job.rejects_to_folder(),
+            RejectsTo::Bucket => {
+                let s3 = S3Server::start().await;
+                s3.set_faults(plan.bucket_faults.clone());
+                job = job.set("object_storage_config", bucket_config(plan, &s3));
+                bucket = Some(s3);
+            }
+        }
+        Self {
+            sim,
+            bucket,
+            input,
+            job,
+        }
+    }
+
+    /// Runs the process as planned; none if it hangs.
+    async fn write(&self, plan: &Plan, ran: &mut Ran) -> Option<Output> {
+        let mut lines: Vec<String> = self
+            .input
+            .lines
+            .iter()
+            .map(|line| line.text.clone())
+            .collect();
+        let mut text = lines.join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if let Ending::Cut {
+            permille,
+            within_a_line,
+        } = plan.ending
+        {
+            lines.truncate(lines.len() * permille / 1000);
+            let length: usize = lines.iter().map(|line| line.len() + 1).sum();
+            let next = text[length..].find('\n').unwrap_or_default();
+            let mut end = length + if within_a_line { next / 2 } else { 0 };
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+        }
+        let mut running = self.job.start_write();
+        running.feed_text(text);
+        let done = self.follow(plan, &mut running).await;
+        if !done {
+            let lines = running.lines();
+            let last = lines.iter().rev().take(5).rev();
+            let last: Vec<&String> = last.collect();
+            ran.violations
+                .push(format!("hangs; the last lines: {last:#?}"));
+            return None;
+        }
+        Some(running.finish().await)
+    }
+
+    /// Reads, kills and stops as planned. Returns whether the process ended.
+    async fn follow(&self, plan: &Plan, running: &mut Running) -> bool {
+        let started = Instant::now();
+        let mut pending = match plan.ending {
+            Ending::Kill(moment) | Ending::Terminate(moment) => Some(moment),
+            _ => None,
+        };
+        let mut slow = false;
+        while !running.has_ended() {
+            if started.elapsed() > HANGS_AFTER {
+                return false;
+            }
+            match plan.reader {
+                Reader::Fast => {}
+                Reader::Blocked(time) => running.read_output(started.elapsed() > time),
+                Reader::Slow => {
+                    slow = !slow;
+                    running.read_output(slow);
+                }
+            }
+            let now = match pending {
+                Some(Moment::States(count)) => running.states() >= count,
+                Some(Moment::Jobs(count)) => self.sim.jobs().await.len() >= count,
+                Some(Moment::Time(time)) => started.elapsed() >= time,
+                None => false,
+            };
+            if now {
+                pending = None;
+                match plan.ending {
+                    Ending::Kill(_) => running.signal("KILL").await,
+                    _ => running.terminate().await,
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+        true
+    }
+
+    async fn hits(&self) -> Vec<(String, u64)> {
+        let mut hits = self.sim.fault_hits().await;
+        if let Some(bucket) = &self.bucket {
+            let counted = bucket.fault_hits().into_iter();
+            hits.extend(counted.map(|(name, count)| (name, count.into())));
+        }
+        hits
+    }
+
+    /// All faults are over, and closed jobs come to their end.
+    async fn calm(&self) {
+        self.sim.clear_faults().await;
+        if let Some(bucket) = &self.bucket {
+            bucket.set_faults(Vec::new());
+        }
+        self.sim
+            .wait_for("the end of the closed jobs", |state| {
+                let jobs = state["jobs"].as_array().unwrap();
+                jobs.iter().all(|job| !check::is_running(job))
+            })
+            .await;
+    }
+
+    /// What the org holds, by object.
+    async fn held(&self, plan: &Plan) -> BTreeMap<&'static str, Vec<Value>> {
+        let mut held = BTreeMap::new();
+        for stream in &plan.streams {
+            let object = stream.shape.object;
+            if !held.contains_key(object) {
+                held.insert(object, self.sim.rows(object).await);
+            }
+        }
+        held
+    }
+
+    /// Files of rejected records, by name; none if these are only counted.
+    fn reject_files(&self, plan: &Plan) -> Option<BTreeMap<String, String>> {
+        match (&self.bucket, plan.rejects) {
+            (Some(bucket), _) => Some(bucket.objects()),
+            (None, RejectsTo::Folder) => Some(self.job.reject_files().into_iter().collect()),
+            _ => None,
+        }
+    }
+
+    /// Rejected records by stream; none if they are only counted.
+    fn rejects(&self, plan: &Plan, violations: &mut Vec<String>) -> Option<Vec<Vec<Rejected>>> {
+        let files = self.reject_files(plan)?;
+        let mut rejects: Vec<Vec<Rejected>> = plan.streams.iter().map(|_| Vec::new()).collect();
+        for (name, content) in &files {
+            let streams = plan.streams.iter();
+            let mut found = streams.map(|stream| name.contains(&format!("/{}/", stream.name)));
+            match found.position(|found| found) {
+                Some(stream) => rejects[stream].extend(rejected::read(name, content)),
+                None if content.contains("_airbyte") => {
+                    violations.push(format!("a file of no stream: {name}"));
+                }
+                None => {}
+            }
+        }
+        Some(rejects)
+    }
+
+    /// What a platform does after an attempt that failed: it goes on from the printed states, and
+    /// this time nothing fails.
+    async fn rerun(
+        &mut self,
+        plan: &Plan,
+        output: &Output,
+        covered: &[usize],
+        violations: &mut Vec<String>,
+    ) {
+        let printed = check::printed(output);
+        let lines = self.input.lines.iter().filter(|line| match line.what {
+            What::Record(stream, number) => number >= covered[stream],
+            What::State(number) => !printed.contains(&number),
+            What::Status => true,
+        });
+        let lines: Vec<String> = lines.map(|line| line.text.clone()).collect();
+        self.sim
+            .set(&json!({"rotate_refresh_token": false, "token_lifetime": null, "job_time": {"secs": 0, "nanos": 0}}))
+            .await;
+        self.sim
+            .set(&json!({"refresh_token": "5Aep861another!token"}))
+            .await;
+        self.job.change("refresh_token", "5Aep861another!token");
+        let earlier = self.rejects(plan, violations);
+        let output = self.job.write(&lines).await;
+        if output.code != Some(0) {
+            violations.push(format!("the rerun fails: {}", check::error_of(&output)));
+            return;
+        }
+        let found = Found {
+            held: self.held(plan).await,
+            rejects: check::after_both(earlier, self.rejects(plan, violations), covered),
+            jobs: self.sim.jobs().await,
+        };
+        check::rerun(plan, &self.input, &found, violations);
+    }
+
+    /// Keeps what was printed, beside the plan, where a developer finds it.
+    fn keep(&self, plan: &Plan, output: &Output) {
+        let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("storm");
+        let _ = std::fs::create_dir_all(&directory);
+        let text = format!(
+            "{plan:#?}\n\nexit {:?}\n{}\n{}",
+            output.code,
+            output.lines.join("\n"),
+            output.stderr
+        );
+        let _ = std::fs::write(directory.join(format!("{}.txt", plan.seed)), text);
+        let input: Vec<&str> = self
+            .input
+            .lines
+            .iter()
+            .map(|line| line.text.as_str())
+            .collect();
+        let _ = std::fs::write(
+            directory.join(format!("{}.jsonl", plan.seed)),
+            input.join("\n"),
+        );
+    }
+}
+
+/// Puts the records into the org that updates and deletes are for; their Ids by stream.
+async fn existing(sim: &TestSim, plan: &Plan) -> Vec<Vec<String>> {
+    let mut ids = Vec::new();
+    for (number, stream) in plan.streams.iter().enumerate() {
+        let shape = stream.shape;
+        let mut csv = shape.identity.to_owned();
+        for field in shape.required {
+            csv.push(',');
+            csv.push_str(field);
+        }
+        let mark = format!("before-{number}-");
+        for record in 0..stream.existing {
+            csv.push_str(&format!("\n{mark}{record}"));
+            csv.push_str(&",Before".repeat(shape.required.len()));
+        }
+        if stream.existing == 0 {
+            ids.push(Vec::new());
+            continue;
+        }
+        sim.insert(shape.object, &csv).await;
+        let rows = sim.rows(shape.object).await;
+        let own = rows.iter().filter(|row| {
+            row[shape.identity]
+                .as_str()
+                .is_some_and(|text| text.starts_with(&mark))
+        });
+        let mut own: Vec<String> = own
+            .map(|row| row["Id"].as_str().unwrap().to_owned())
+            .collect();
+        own.sort();
+        ids.push(own);
+    }
+    ids
+}
+
+fn bucket_config(plan: &Plan, s3: &S3Server) -> Value {
+    let mut config = storage(s3);
+    let random = &mut fastrand::Rng::with_seed(plan.seed);
+    let flattening = *random
+        .choice(&["No flattening", "Root level flattening"])
+        .unwrap();
+    let format = *random.choice(&["CSV", "JSONL"]).unwrap();
+    config["format"] = json!({"format_type": format, "flattening": flattening});
+    if random.bool() {
+        config["compression"] = json!({"compression_type": "GZIP"});
+    }
+    config
+}
