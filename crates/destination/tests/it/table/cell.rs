@@ -95,28 +95,53 @@ async fn wrong(
     for key in sim.column(scenario.object(), scenario.key()).await {
         *counts.entry(key).or_default() += 1;
     }
-    check(counts.values().all(|count| *count == 1), format!("rows are doubled: {counts:?}"));
+    check(
+        counts.values().all(|count| *count == 1),
+        format!("rows are doubled: {counts:?}"),
+    );
     let files = job.reject_files();
     let files = files.iter().map(|(name, content)| (name, content));
     let rejected = rejected::read_all(files).len();
     let all_ended = counts.len() == good && rejected == scenario.bad();
-    let ended = format!("{} of {good} rows accepted, {rejected} rejected", counts.len());
+    let ended = format!(
+        "{} of {good} rows accepted, {rejected} rejected",
+        counts.len()
+    );
     if output.code == Some(0) {
         check(all_ended, ended);
-        check(output.state_ids() == [1], format!("states {:?}", output.state_ids()));
+        check(
+            output.state_ids() == [1],
+            format!("states {:?}", output.state_ids()),
+        );
     } else {
-        check(output.code == Some(1), format!("exit code {:?}", output.code));
-        check(output.states().is_empty() || all_ended, format!("a state is ahead: {ended}"));
+        check(
+            output.code == Some(1),
+            format!("exit code {:?}", output.code),
+        );
+        check(
+            output.states().is_empty() || all_ended,
+            format!("a state is ahead: {ended}"),
+        );
     }
     let state = sim.state().await;
-    let cannot_abort = course == Course::Lasts && (name == "refused" || matches!(scenario.call, "abort" | "list" | "relogin"));
+    let cannot_abort = course == Course::Lasts
+        && (name == "refused" || matches!(scenario.call, "abort" | "list" | "relogin"));
     let open = jobs_in_state(&state, "Open");
-    check(open == 0 || cannot_abort, format!("{open} jobs are left open"));
-    let requests: BTreeMap<String, u64> = serde_json::from_value(state["requests"].clone()).unwrap();
+    check(
+        open == 0 || cannot_abort,
+        format!("{open} jobs are left open"),
+    );
+    let requests: BTreeMap<String, u64> =
+        serde_json::from_value(state["requests"].clone()).unwrap();
     let most = requests.iter().max_by_key(|(_, count)| **count);
-    check(most.is_none_or(|(_, count)| *count <= MOST_CALLS), format!("calls: {requests:?}"));
+    check(
+        most.is_none_or(|(_, count)| *count <= MOST_CALLS),
+        format!("calls: {requests:?}"),
+    );
     let hits = sim.fault_hits().await;
-    check(hits.iter().any(|(_, hits)| *hits > 0), "the fault never happened".to_owned());
+    check(
+        hits.iter().any(|(_, hits)| *hits > 0),
+        "the fault never happened".to_owned(),
+    );
     wrong
 }
-

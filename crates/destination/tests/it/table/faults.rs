@@ -50,19 +50,31 @@ pub(super) const FAULTS: [(&str, &str); 31] = [
 fn action(fault: &str) -> Value {
     let page = |code: u16| json!({"page": {"code": code}});
     let status = |code: u16| json!({"status": {"code": code}});
-    let error = |status: u16, code: &str, message: &str| {
-        json!({"api_error": {"status": status, "code": code, "message": message}})
-    };
+    let error = |status: u16, code: &str, message: &str| json!({"api_error": {"status": status, "code": code, "message": message}});
     match fault {
         "cut" => json!({"close": {}}),
         "cut_body" => json!({"cut_body": {}}),
         "lost" => json!({"lose": {}}),
         "no_answer" => json!({"hang": {"ms": 120_000}}),
-        "301" | "302" | "307" | "308" => json!({"redirect": {"code": fault.parse::<u16>().unwrap()}}),
-        "400_lasting" => error(400, "FEATURENOTENABLED", "feature is not enabled for this organization"),
+        "301" | "302" | "307" | "308" => {
+            json!({"redirect": {"code": fault.parse::<u16>().unwrap()}})
+        }
+        "400_lasting" => error(
+            400,
+            "FEATURENOTENABLED",
+            "feature is not enabled for this organization",
+        ),
         "400_unknown" => error(400, "UNKNOWN_EXCEPTION", "An unexpected error occurred"),
-        "403_daily" => error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
-        "403_concurrent" => error(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."),
+        "403_daily" => error(
+            403,
+            "REQUEST_LIMIT_EXCEEDED",
+            "TotalRequests Limit exceeded.",
+        ),
+        "403_concurrent" => error(
+            403,
+            "REQUEST_LIMIT_EXCEEDED",
+            "ConcurrentPerOrgLongTxn Limit exceeded.",
+        ),
         "403_lasting" => error(403, "INSUFFICIENT_ACCESS", "insufficient access rights"),
         "429_wait" => json!({"status": {"code": 429, "retry_after": 2}}),
         "504_done" | "504_page" => page(504),

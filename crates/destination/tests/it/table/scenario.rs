@@ -16,29 +16,29 @@ pub(super) struct Scenario {
     pub(super) keyed: bool,
 }
 
-/// The calls of the table, each with a word for its column.
-pub(super) const CALLS: [(&str, &str); 14] = [
-    ("login", "first login"),
-    ("relogin", "later login"),
-    ("describe", "describe"),
-    ("create", "create"),
-    ("create_multipart", "create with rows"),
-    ("upload", "upload"),
-    ("close", "close"),
-    ("poll", "poll"),
-    ("failed_results", "failedResults"),
-    ("successful_results", "successfulResults"),
-    ("unprocessed_records", "unprocessedrecords"),
-    ("list", "list of jobs"),
-    ("abort", "abort"),
-    ("query", "query"),
+/// The calls of a write.
+const CALLS: [&str; 14] = [
+    "login",
+    "relogin",
+    "describe",
+    "create",
+    "create_multipart",
+    "upload",
+    "close",
+    "poll",
+    "failed_results",
+    "successful_results",
+    "unprocessed_records",
+    "list",
+    "abort",
+    "query",
 ];
 
 /// All pairs of call and operation that there are.
 pub(super) fn all() -> Vec<Scenario> {
     let pairs = CALLS
-        .iter()
-        .flat_map(|(call, _)| [false, true].map(|keyed| Scenario { call, keyed }));
+        .into_iter()
+        .flat_map(|call| [false, true].map(|keyed| Scenario { call, keyed }));
     let exists = |scenario: &Scenario| match scenario.call {
         // What is before the first job does not depend on the operation.
         "login" | "describe" => !scenario.keyed,
@@ -52,6 +52,17 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 impl Scenario {
+    /// The column of the table.
+    pub(super) fn column(&self) -> &'static str {
+        match self.call {
+            "failed_results" | "successful_results" | "unprocessed_records" => "results",
+            "create_multipart" => "create_with_rows",
+            "login" => "first_login",
+            "relogin" => "later_login",
+            call => call,
+        }
+    }
+
     /// The calls that the fault hits, as the simulator names them, and how many pass before.
     pub(super) fn target(&self) -> (&'static [&'static str], u32) {
         match self.call {
@@ -74,7 +85,11 @@ impl Scenario {
 
     /// What else the org does, so that the call is made.
     pub(super) fn conditions(&self) -> Vec<Value> {
-        let lost = if self.keyed { "create_multipart" } else { "create" };
+        let lost = if self.keyed {
+            "create_multipart"
+        } else {
+            "create"
+        };
         match self.call {
             "relogin" => vec![json!({"calls": ["poll"], "do": {"expire_tokens": {}}})],
             "successful_results" => vec![json!({"do": {"no_counts": {}}})],
