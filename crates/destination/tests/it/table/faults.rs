@@ -89,6 +89,7 @@ fn action(fault: &str) -> Value {
 
 /// A fault of some calls, which hits none of the first `skip`. Its name is `cell`.
 pub(super) fn fault(name: &str, calls: &[&str], skip: u32, course: Course) -> Value {
+    let at_login = calls == ["token"];
     let (times, milliseconds) = match (course, name) {
         (Course::Lasts, _) => (0, 4_000),
         (Course::Passes, "refused" | "no_answer") => (1, 50),
@@ -98,6 +99,8 @@ pub(super) fn fault(name: &str, calls: &[&str], skip: u32, course: Course) -> Va
     let mut fault = json!({"name": "cell", "calls": calls, "skip": skip, "times": times});
     fault["do"] = if name == "refused" {
         json!({"refuse": {"ms": milliseconds}})
+    } else if name == "400_lasting" && at_login {
+        json!({"oauth_error": {"error": "invalid_client", "description": "invalid client credentials"}})
     } else {
         action(name)
     };
