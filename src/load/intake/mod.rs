@@ -53,7 +53,7 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(load: Arc<Load>, events: EventSender) -> Result<Self> {
-        let lane = Lane::new(&load.plan, load.org.budget().reserve(0))?;
+        let lane = Lane::new(&load.plan, &load.org, load.org.budget().reserve(0))?;
         let lanes = Lanes::new(lane, Arc::clone(&load.member));
         Ok(Self {
             load,
