@@ -11,10 +11,14 @@ const CELLS: &str = include_str!("cells.tsv");
 const MARKERS: [&str; 2] = ["<!-- fault table -->\n", "<!-- end of the fault table -->"];
 
 /// What is done about a fault, and what it means.
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     (
         "again",
         "asked again, with growing pauses, as long as `patience_seconds`",
+    ),
+    (
+        "few",
+        "asked again a few times within half a minute: nothing has begun",
     ),
     (
         "find",
@@ -41,7 +45,7 @@ const ACTIONS: [(&str, &str); 8] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
     action: &'static str,
-    /// The kind of error where it lasts.
+    /// The kind of error where it lasts, `0` if none is left.
     kind: &'static str,
 }
 
@@ -62,6 +66,7 @@ impl Cell {
             "transient" => "transient_error",
             "config" => "config_error",
             "system" => "system_error",
+            "0" => "0",
             _ => panic!("{text}"),
         };
         Self { action, kind }

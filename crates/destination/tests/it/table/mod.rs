@@ -30,7 +30,7 @@ struct Step {
 fn walk() -> Vec<Step> {
     let mut steps = Vec::new();
     for scenario in scenario::all() {
-        let is_first = !scenario.keyed || scenario.call == "create_multipart";
+        let is_first = !scenario.keyed || matches!(scenario.call, "create_multipart" | "list");
         for (fault, _) in FAULTS {
             for course in [Course::Lasts, Course::Passes] {
                 if course == Course::Passes || is_first {
