@@ -11,14 +11,10 @@ const CELLS: &str = include_str!("cells.tsv");
 const MARKERS: [&str; 2] = ["<!-- fault table -->\n", "<!-- end of the fault table -->"];
 
 /// What is done about a fault, and what it means.
-const ACTIONS: [(&str, &str); 9] = [
+const ACTIONS: [(&str, &str); 8] = [
     (
         "again",
         "asked again, with growing pauses, as long as `patience_seconds`",
-    ),
-    (
-        "few",
-        "asked again a few times within half a minute: nothing has begun",
     ),
     (
         "find",
