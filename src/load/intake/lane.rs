@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::chunk::{Chunk, Chunker, Pushed, RowOrdinals, row_sizes};
 use crate::error::Result;
+use crate::load::memory::rejected_bytes;
 use crate::load::org::{Member, OpenChunk, Org, Reservation};
 use crate::load::plan::Plan;
 use crate::reject::RejectedRow;
@@ -37,7 +38,7 @@ pub(super) struct Lane {
     rows: RowSet,
     /// Those of them that are rejected already.
     rejects: Vec<RejectedRow>,
-    /// Memory of the open chunk's cells.
+    /// Memory of the open chunk's cells, and of why rows are rejected.
     cells: Reservation,
     /// Since when the chunk is open.
     opened: Option<(Instant, OpenChunk)>,
@@ -107,6 +108,7 @@ impl Lane {
     /// them that are rejected already, ascending, and the memory of their cells.
     pub(super) fn note(&mut self, fresh: &RowSet, rejects: Vec<RejectedRow>) {
         self.rows.insert_all(fresh);
+        self.cells.grow(rejected_bytes(&rejects));
         self.rejects.extend(rejects);
     }
 

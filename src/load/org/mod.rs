@@ -6,7 +6,6 @@ mod flush;
 mod in_flight;
 mod limits;
 mod member;
-mod read_at;
 mod rows;
 mod signal;
 

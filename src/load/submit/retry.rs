@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::attempt::Attempt;
 use super::outcomes::RowOutcomes;
 use crate::chunk::{Chunk, Chunker};
 use crate::error::{Error, Result};
@@ -37,40 +38,6 @@ pub(super) struct Retry {
     pub(super) rows: RowSet,
     pub(super) attempt: Attempt,
     pub(super) not_before: Instant,
-}
-
-/// How often rows were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Attempt {
-    /// Which of their jobs it is, counted from 1.
-    pub(super) number: u32,
-    /// Most jobs that they may be in.
-    pub(super) most: u32,
-    /// They were sent again for a limit of their transaction, which is done once.
-    pub(super) after_limit: bool,
-    /// How often they were sent again since an allocation of the day was used up.
-    pub(super) quota_pauses: u32,
-}
-
-impl Attempt {
-    /// The first of at most so many.
-    pub(super) fn first(most: u32) -> Self {
-        Self {
-            number: 1,
-            most,
-            after_limit: false,
-            quota_pauses: 0,
-        }
-    }
-
-    pub(super) fn is_last(self) -> bool {
-        self.number >= self.most
-    }
-
-    /// Whether rows refused for this cause are sent once more.
-    pub(super) fn allows(self, cause: RetryCause) -> bool {
-        !self.is_last() && !(self.after_limit && cause == RetryCause::Limit)
-    }
 }
 
 impl Retry {
@@ -154,9 +121,14 @@ pub(super) fn retries(
     row_bytes: u64,
 ) -> Vec<Retry> {
     let most = most_rows(load, row_bytes);
-    let known = outcomes.retry.iter().map(|(cause, rows)| (*cause, rows));
-    let all = known.chain([(RetryCause::Unprocessed, &outcomes.unknown)]);
-    let retries = all.flat_map(|(cause, rows)| {
+    let known = outcomes.retry.iter();
+    let known = known.map(|(cause, rows)| (*cause, ended, rows));
+    let unknown = Attempt {
+        may_be_done: true,
+        ..ended
+    };
+    let unknown = (RetryCause::Unprocessed, unknown, &outcomes.unknown);
+    let retries = known.chain([unknown]).flat_map(|(cause, ended, rows)| {
         let terms = Terms::of(cause, fault, ended);
         // Rows that fell together should not meet again at the same moment.
         let pause = terms.pause.mul_f64(1.0 - fastrand::f64() / 5.0);

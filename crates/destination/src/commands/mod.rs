@@ -63,8 +63,7 @@ pub async fn run(command: Command) -> ExitCode {
     let failed = failed.map_err(|failure| {
         failure.log();
         let Failure { error, stream } = failure;
-        // If stdout is closed, the exit code is all that is left to say it with.
-        let _ = output.print(&Message::error(&error, stream));
+        output.last_words(&Message::error(&error, stream));
     });
     match (failed, output.written().await) {
         (Ok(()), Ok(())) => ExitCode::SUCCESS,
