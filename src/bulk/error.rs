@@ -299,6 +299,14 @@ pub enum BulkError {
         /// What was to be done.
         action: String,
     },
+    /// The login that a call needs was waited for in vain: the call was not sent.
+    #[error("{action}: it was not sent, since there is no session for it: {source}")]
+    NoSession {
+        /// What was to be done.
+        action: String,
+        /// Why there is none.
+        source: Box<BulkError>,
+    },
     /// A chunk that one call cannot load.
     #[error(
         "{operation} of {object}: a chunk of {bytes} bytes does not go into the call that creates \
@@ -412,6 +420,7 @@ impl BulkError {
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
             | Self::Stopped { .. }
+            | Self::NoSession { .. }
             | Self::JobGone { .. } => ErrorKind::Transient,
             Self::Answer { .. }
             | Self::UnknownState { .. }
@@ -435,6 +444,18 @@ impl BulkError {
             | Self::CloseUnclear { id, .. }
             | Self::JobGone { id } => Some(id),
             _ => None,
+        }
+    }
+
+    /// The error of a call whose login failed like this. The login had all the patience that there
+    /// is, so that the call has none of its own.
+    pub(super) fn without_session(self, action: &str) -> Self {
+        if self.passing().is_none() {
+            return self;
+        }
+        Self::NoSession {
+            action: action.to_owned(),
+            source: Box::new(self),
         }
     }
 

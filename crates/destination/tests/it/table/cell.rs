@@ -21,7 +21,7 @@ const PATIENCE: u64 = 100;
 /// Ends a load that would hang.
 const LONGEST: Duration = Duration::from_secs(100);
 /// More calls of one kind than a patient load makes.
-const MOST_CALLS: u64 = 60;
+const MOST_CALLS: u64 = 150;
 
 /// What came of a load.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ async fn wrong(
     }
     let state = sim.state().await;
     // Salesforce's word is believed: an abort is a courtesy, and it ends open jobs itself.
-    let is_believed = name.contains("lasting") || matches!(name, "403_daily" | "404");
+    let is_believed = name.contains("lasting") || matches!(name, "403_daily" | "404" | "refused");
     let cannot_abort = match scenario.column() {
         "abort" => course == Course::Lasts || is_believed,
         "later_login" => course == Course::Lasts,

@@ -26,8 +26,17 @@ struct Step {
     course: Course,
 }
 
-/// Faults that are taken for what another one is: they are not walked as lasting ones.
-const ALIKE: [&str; 6] = ["301", "308", "408", "429_wait", "502_page", "504_page"];
+/// Faults that are taken for what another one is, and one that takes its time whatever the scale of
+/// the waits: they are not walked as lasting ones.
+const ALIKE: [&str; 7] = [
+    "no_answer",
+    "301",
+    "308",
+    "408",
+    "429_wait",
+    "502_page",
+    "504_page",
+];
 
 /// All loads. A fault that lasts is met once for each call: it ends the load whatever the operation.
 fn walk() -> Vec<Step> {

@@ -55,7 +55,8 @@ impl Scenario {
     /// The column of the table.
     pub(super) fn column(&self) -> &'static str {
         match self.call {
-            "failed_results" | "successful_results" | "unprocessed_records" => "results",
+            "failed_results" | "unprocessed_records" => "results",
+            "successful_results" => "successes",
             "create_multipart" => "create_with_rows",
             "login" => "first_login",
             "relogin" => "later_login",
