@@ -246,7 +246,7 @@ impl Submission {
         }
         tracing::warn!(
             stream = %load.plan.name, job = %job.id, rows = at_fault.len(), jobs = self.bisection.jobs(),
-            "the rows that a job was refused for as a whole were found and are rejected"
+            "the rows for which Salesforce refused a whole job were found, and are rejected"
         );
         self.rejected.extend(at_fault.into_iter());
         Ok(true)

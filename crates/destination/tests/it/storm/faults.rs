@@ -297,7 +297,7 @@ pub(super) fn draw(random: &mut Rng, streams: &[StreamPlan], rotates: bool, buck
 
 impl Drawn {
     fn add(&mut self, cell: String, mut fault: Value, refuses_rows: bool) {
-        // Two faults of one name could not be told apart.
+        // Two faults of one name could not be distinguished.
         if self.org.iter().all(|known| known.cell != cell) {
             fault["name"] = json!(cell);
             self.org.push(OrgFault {
