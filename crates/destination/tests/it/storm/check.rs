@@ -278,6 +278,7 @@ fn rejected_records(
 ) {
     let records = &input.streams[stream].records;
     let mut seen = BTreeSet::new();
+    let mut good = Vec::new();
     for reject in rejects {
         let number = ordinal(reject);
         let cut = number == fed
@@ -302,9 +303,7 @@ fn rejected_records(
         }
         let reason = reject.reason();
         if record.end == End::Accepted && !plan.may_refuse_good_rows(stream) {
-            violations.push(format!(
-                "stream {stream}: good record {number} is rejected: {reason}"
-            ));
+            good.push(format!("good record {number} is rejected: {reason}"));
         }
         let found = reject.record();
         let same = match &record.data {
@@ -320,6 +319,9 @@ fn rejected_records(
                 "stream {stream}: record {number} is stored as {found}"
             ));
         }
+    }
+    if let Some(first) = good.first() {
+        violations.push(format!("stream {stream}, {}×: {first}", good.len()));
     }
 }
 

@@ -3,6 +3,7 @@
 //! A seed decides all of it: `STORM_SEED=17 cargo nextest run --test it storm --no-capture` repeats one, and
 //! `STORM_SEEDS=1000` runs so many, from `STORM_FIRST` on.
 
+mod cells;
 mod check;
 mod faults;
 mod input;

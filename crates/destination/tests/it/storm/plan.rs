@@ -170,6 +170,9 @@ impl Plan {
         }
         let rotates = org["rotate_refresh_token"] == json!(true);
         let drawn = faults::draw(random, &streams, rotates, rejects == RejectsTo::Bucket);
+        if drawn.org.iter().any(|fault| fault.cell == "job/never_ends") {
+            settings.insert("job_timeout_seconds".into(), json!(100));
+        }
         Self {
             seed,
             states: match random.u8(..10) {

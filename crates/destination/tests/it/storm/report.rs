@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::faults;
+use super::cells;
 use super::run::Ran;
 
 /// The sum of all runs.
@@ -49,7 +49,7 @@ impl Report {
     /// Cells that no run hit.
     pub(super) fn never_hit(&self) -> Vec<String> {
         let never = |cell: &String| self.hits.get(cell).is_none_or(|count| *count == 0);
-        faults::cells().into_iter().filter(never).collect()
+        cells::all().into_iter().filter(never).collect()
     }
 }
 
