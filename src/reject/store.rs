@@ -18,6 +18,7 @@ use super::error::RejectError;
 use super::format::{RejectFormat, TestObject};
 use super::path::{FileParts, Layout, RejectStream};
 use super::read::{RejectedReader, read_rejected};
+use crate::options::Waits;
 use crate::storage::{Encryption, Location, PART_BYTES, Storage, StorageError, Upload, key_in};
 
 /// Where rejected records are stored, and under which names.
@@ -33,6 +34,8 @@ pub struct RejectConfig {
     pub file_name_format: Option<String>,
     /// What S3 is asked to encrypt them with.
     pub encryption: Encryption,
+    /// How long a request that fails for a reason that passes is repeated ([`Waits::patience`]).
+    pub waits: Waits,
 }
 
 impl RejectConfig {
@@ -44,6 +47,7 @@ impl RejectConfig {
             path_format: None,
             file_name_format: None,
             encryption: Encryption::default(),
+            waits: Waits::default(),
         }
     }
 }
@@ -75,7 +79,7 @@ impl RejectStore {
     /// # Errors
     /// A config error for templates or a location that cannot be.
     pub fn open(config: &RejectConfig, start: DateTime<Utc>) -> Result<Self, RejectError> {
-        let storage = Storage::open(&config.location, &config.encryption)?;
+        let storage = Storage::open(&config.location, &config.encryption)?.with_waits(config.waits);
         let path_format = config.path_format.as_deref();
         let file_name_format = config.file_name_format.as_deref();
         Ok(Self {
@@ -116,7 +120,7 @@ impl RejectStore {
     /// Stores rejected records, at least one, in one new object, and returns where.
     ///
     /// # Errors
-    /// [`RejectError::Storage`] once the retries are used up; nothing is to be taken for stored then.
+    /// [`RejectError::Storage`] once patience has run out; nothing is to be taken for stored then.
     pub async fn write(
         &self,
         stream: &RejectStream,
@@ -263,7 +267,7 @@ impl RejectStore {
     async fn free_key(&self, directory: &str, mut name: Name) -> Result<Path, RejectError> {
         loop {
             let key = key_in(directory, &name.free)?;
-            if !self.storage.exists(&key).await {
+            if !self.storage.exists(&key).await? {
                 return Ok(key);
             }
             name.free = self.rename(directory, &name.base).await;

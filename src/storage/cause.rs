@@ -3,8 +3,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use object_store::client::{HttpError, HttpErrorKind};
-
 use super::role::RoleError;
 use crate::error::ErrorKind;
 use crate::network::Obstacle;
@@ -185,12 +183,112 @@ fn sources<'a>(
     })
 }
 
-/// Whether a request was sent and nothing is known of its end.
-pub(super) fn is_lost(error: &object_store::Error) -> bool {
-    if obstacle(error).is_some() {
-        return false;
+/// Codes of S3, and parts of such, that pass though their status is that of a client's fault.
+const PASSING_CODES: [&str; 11] = [
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttl",
+    "TooManyRequests",
+    "XAmzContentSHA256Mismatch",
+];
+
+/// Whether the same request may succeed later, with nothing changed: the store is busy or cannot be
+/// reached, or a page of something before it came in place of its response.
+pub(super) fn passes(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    let code = match Cause::of(error) {
+        Cause::Role(error) => return error.kind() == ErrorKind::Transient,
+        Cause::NotReachable(_) => return true,
+        Cause::NoBucket
+        | Cause::WrongRegion
+        | Cause::NoCredentials
+        | Cause::Obstacle(_)
+        | Cause::Files(_) => return false,
+        Cause::AccessDenied(_) | Cause::NotFound | Cause::Other(_) => {
+            between(&text, "<Code>", "</Code>")
+        }
+    };
+    if code.is_some_and(|code| PASSING_CODES.iter().any(|passing| code.contains(passing))) {
+        return true;
     }
-    sources(error)
-        .filter_map(|source| source.downcast_ref::<HttpError>())
-        .any(|http| !matches!(http.kind(), HttpErrorKind::Connect | HttpErrorKind::Request))
+    match status_and_body(&text) {
+        Some((408 | 420 | 429 | 500 | 502.., _)) => true,
+        Some((501, _)) => false,
+        // S3 says why it refuses; only to a request for the head of an object it says nothing.
+        Some((_, body)) => code.is_none() && !body.trim().is_empty(),
+        None => !matches!(
+            error,
+            object_store::Error::AlreadyExists { .. }
+                | object_store::Error::NotFound { .. }
+                | object_store::Error::Precondition { .. }
+                | object_store::Error::NotImplemented { .. }
+                | object_store::Error::NotSupported { .. }
+                | object_store::Error::InvalidPath { .. }
+        ),
+    }
+}
+
+/// Whether the store says that the credentials of a session have expired.
+pub(super) fn has_expired(error: &object_store::Error) -> bool {
+    matches!(Cause::of(error), Cause::AccessDenied(Some(code))
+        if ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].contains(&code.as_str()))
+}
+
+/// Of a response that was refused, as object_store words it.
+fn status_and_body(text: &str) -> Option<(u16, &str)> {
+    let (_, response) = text.split_once("status code: ")?;
+    let status = response.get(..3)?.parse().ok()?;
+    let body = response.split_once(": ").map_or("", |(_, body)| body);
+    Some((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: &str, body: &str) -> object_store::Error {
+        let source = format!(
+            "Error performing PUT http://s3/b/k in 1ms - Server returned non-2xx status code: \
+             {status}: {body}"
+        );
+        object_store::Error::Generic {
+            store: "S3",
+            source: source.into(),
+        }
+    }
+
+    #[test]
+    fn what_passes() {
+        let code = |code: &str| format!("<Error><Code>{code}</Code></Error>");
+        for (status, body) in [
+            ("503 Service Unavailable", code("SlowDown")),
+            ("500 Internal Server Error", String::new()),
+            ("429 Too Many Requests", String::new()),
+            ("400 Bad Request", code("RequestTimeout")),
+            ("409 Conflict", code("ConditionalRequestConflict")),
+            ("400 Bad Request", code("KMS.ThrottlingException")),
+            ("403 Forbidden", "<html>a proxy</html>".to_owned()),
+        ] {
+            assert!(passes(&refused(status, &body)), "{status} {body}");
+        }
+        for (status, body) in [
+            ("403 Forbidden", code("AccessDenied")),
+            ("403 Forbidden", String::new()),
+            ("404 Not Found", code("NoSuchBucket")),
+            ("404 Not Found", code("NoSuchKey")),
+            ("404 Not Found", String::new()),
+            ("400 Bad Request", code("KMS.DisabledException")),
+            ("501 Not Implemented", code("NotImplemented")),
+        ] {
+            assert!(!passes(&refused(status, &body)), "{status} {body}");
+        }
+        let expired = refused("400 Bad Request", &code("ExpiredToken"));
+        assert!(has_expired(&expired) && !passes(&expired));
+    }
 }

@@ -1,27 +1,19 @@
 //! Buckets, directories and other locations of objects.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
-use object_store::{BackoffConfig, ObjectStore, ObjectStoreScheme, RetryConfig};
+use object_store::multipart::MultipartStore;
+use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::connect::Connector;
 use super::delete::DeleteOne;
 use super::role::AssumedRole;
-use super::{Cause, Storage, StorageError};
+use super::{Cause, S3, Storage, StorageError};
 use crate::network::Network;
-
-/// Tries of a request after the first.
-const MAX_RETRIES: usize = 8;
-/// First pause between tries; the jitter lets pauses grow slowly. What cannot be stored may cost a
-/// whole load, so several seconds are waited out.
-const FIRST_PAUSE: Duration = Duration::from_millis(300);
-/// Longest time that a request and its retries take.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A bucket, or any URL.
 #[derive(Debug, Clone)]
@@ -114,6 +106,7 @@ impl S3Location {
                 .with_allow_http(endpoint.starts_with("http://"))
                 .with_virtual_hosted_style_request(false);
         }
+        let mut assumed = None;
         if let S3Credentials::Role(arn) = &self.credentials {
             let role = AssumedRole::new(arn, signed_for(&builder), builder.clone(), &connector);
             let role = role.map_err(|error| StorageError::Location {
@@ -122,10 +115,13 @@ impl S3Location {
                     "role_arn: {error}; check it, and AWS_ENDPOINT_URL_STS if it is set"
                 ),
             })?;
-            builder = builder.with_credentials(Arc::new(role));
+            let role = Arc::new(role);
+            builder = builder.with_credentials(Arc::clone(&role) as _);
+            assumed = Some(role);
         }
-        let (store, delete_one) = s3_client(builder, &connector, encryption, &root)?;
-        Ok(Storage::new(store, Some(delete_one), root, &self.prefix))
+        let (store, mut s3) = s3_client(builder, &connector, encryption, &root)?;
+        s3.role = assumed;
+        Ok(Storage::new(store, Some(s3), root, &self.prefix))
     }
 }
 
@@ -144,9 +140,9 @@ fn open_url(url: &Url, encryption: &Encryption) -> Result<Storage, StorageError>
         let builder = AmazonS3Builder::from_env()
             .with_url(url.as_str())
             .with_http_connector(connector.clone());
-        let (store, delete_one) = s3_client(builder, &connector, encryption, &shown)?;
+        let (store, s3) = s3_client(builder, &connector, encryption, &shown)?;
         let root = root_of(&shown, &prefix);
-        return Ok(Storage::new(store, Some(delete_one), root, prefix));
+        return Ok(Storage::new(store, Some(s3), root, prefix));
     }
     if *encryption != Encryption::BucketDefault {
         return Err(StorageError::Encryption { location: shown });
@@ -198,7 +194,7 @@ fn s3_client(
     connector: &Connector,
     encryption: &Encryption,
     location: &str,
-) -> Result<(Arc<dyn ObjectStore>, DeleteOne), StorageError> {
+) -> Result<(Arc<dyn ObjectStore>, S3), StorageError> {
     let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
     let signed_for = signed_for(&builder);
     let client = encrypted(builder, encryption)
@@ -208,7 +204,13 @@ fn s3_client(
         location: location.to_owned(),
         region: region.unwrap_or_else(|| "not set".to_owned()),
     })?;
-    Ok((Arc::new(store), delete_one))
+    let store = Arc::new(store);
+    let s3 = S3 {
+        delete_one,
+        parts: Arc::clone(&store) as Arc<dyn MultipartStore>,
+        role: None,
+    };
+    Ok((store, s3))
 }
 
 /// The region that requests are signed for: object_store's default if none is set.
@@ -217,14 +219,11 @@ fn signed_for(builder: &AmazonS3Builder) -> String {
     region.unwrap_or_else(|| "us-east-1".to_owned())
 }
 
+/// None by the client itself, which would be silent: see `patience`.
 fn retry() -> RetryConfig {
     RetryConfig {
-        max_retries: MAX_RETRIES,
-        retry_timeout: RETRY_TIMEOUT,
-        backoff: BackoffConfig {
-            init_backoff: FIRST_PAUSE,
-            ..BackoffConfig::default()
-        },
+        max_retries: 0,
+        ..RetryConfig::default()
     }
 }
 

@@ -13,6 +13,7 @@ mod delete;
 mod error;
 mod fingerprint;
 mod location;
+mod patience;
 mod role;
 mod upload;
 
@@ -20,6 +21,7 @@ pub use cause::Cause;
 pub use error::StorageError;
 pub use location::{Encryption, Location, S3Credentials, S3Location};
 pub use role::RoleError;
+use upload::Parts;
 pub use upload::{PART_BYTES, Upload};
 
 use std::fmt;
@@ -28,26 +30,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 
-use cause::is_lost;
 use delete::DeleteOne;
 use fingerprint::Fingerprint;
+use patience::Patience;
+use role::AssumedRole;
 
-/// Puts of one object whose responses may be lost.
-const MAX_LOST: usize = 3;
+use crate::options::Waits;
 
 /// An opened [`Location`].
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     /// S3 alone.
-    delete_one: Option<DeleteOne>,
+    s3: Option<S3>,
     /// What keys are shown after: `s3://bucket`, or a URL without secrets.
     root: String,
     prefix: String,
+    patience: Patience,
     /// The server has said that it cannot put on condition.
     unconditional: AtomicBool,
+}
+
+/// What S3 has beside what every store has.
+struct S3 {
+    delete_one: DeleteOne,
+    /// Requests for the parts of an upload, each of which can be repeated.
+    parts: Arc<dyn MultipartStore>,
+    /// Who is asked for new credentials where S3 says that some have expired.
+    role: Option<Arc<AssumedRole>>,
 }
 
 impl Storage {
@@ -62,17 +75,27 @@ impl Storage {
 
     fn new(
         store: Arc<dyn ObjectStore>,
-        delete_one: Option<DeleteOne>,
+        s3: Option<S3>,
         root: impl Into<String>,
         prefix: impl Into<String>,
     ) -> Self {
         Self {
             store,
-            delete_one,
+            s3,
             root: root.into(),
             prefix: prefix.into(),
+            patience: Patience::new(Waits::default()),
             unconditional: AtomicBool::default(),
         }
+    }
+
+    /// Sets how long a request that fails for a reason that passes is repeated
+    /// ([`Waits::patience`]); 10 minutes by default. [`Storage::prove`] takes 10 seconds at most for
+    /// each of its requests.
+    #[must_use]
+    pub fn with_waits(mut self, waits: Waits) -> Self {
+        self.patience = Patience::new(waits);
+        self
     }
 
     /// A location in memory, for tests.
@@ -111,11 +134,13 @@ impl Storage {
         name: &str,
         content: Bytes,
     ) -> Result<(), StorageError> {
+        let patience = self.patience.of_proof();
         let key = key_in(directory, name)?;
-        let put = self.store.put(&key, content.into()).await;
-        put.map_err(|error| self.failed("write", key.as_ref(), &error))?;
-        let names = self.list(directory).await;
-        self.delete(&key).await?;
+        let payload = PutPayload::from_bytes(content);
+        let put = || async { self.store.put(&key, payload.clone()).await };
+        self.request(patience, "write", key.as_ref(), put).await?;
+        let names = self.list_for(patience, directory).await;
+        self.delete_for(patience, &key).await?;
         if names?.iter().any(|listed| listed == name) {
             return Ok(());
         }
@@ -129,13 +154,20 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Request`].
     pub async fn delete(&self, key: &Path) -> Result<(), StorageError> {
-        let Err(error) = self.store.delete(key).await else {
-            return Ok(());
+        self.delete_for(self.patience, key).await
+    }
+
+    async fn delete_for(&self, patience: Patience, key: &Path) -> Result<(), StorageError> {
+        let delete = || async {
+            let Err(error) = self.store.delete(key).await else {
+                return Ok(());
+            };
+            match &self.s3 {
+                Some(s3) if s3.delete_one.delete(key).await => Ok(()),
+                _ => Err(error),
+            }
         };
-        match &self.delete_one {
-            Some(one) if one.delete(key).await => Ok(()),
-            _ => Err(self.failed("delete", key.as_ref(), &error)),
-        }
+        self.request(patience, "delete", key.as_ref(), delete).await
     }
 
     /// Puts an object unless there is one of its key. Returns whether it is there now, with this
@@ -143,21 +175,23 @@ impl Storage {
     /// content. A server that cannot put on condition overwrites: list first.
     ///
     /// # Errors
-    /// [`StorageError::Request`] once the retries are used up: whether the object is there is not
-    /// known then.
+    /// [`StorageError::Request`] once patience has run out: whether the object is there is not known
+    /// then.
     pub async fn create(&self, key: &Path, content: Bytes) -> Result<bool, StorageError> {
         let payload = PutPayload::from_bytes(content.clone());
-        let mut lost = 0;
-        loop {
+        let put = || async {
             match self.put_new(key, payload.clone()).await {
-                Ok(()) => return Ok(true),
-                Err(object_store::Error::AlreadyExists { .. }) => {
-                    return Ok(self.holds(key, &Fingerprint::of(&content)).await);
+                Ok(()) => Ok(true),
+                Err(error @ object_store::Error::AlreadyExists { .. })
+                    if !cause::passes(&error) =>
+                {
+                    Ok(false)
                 }
-                Err(error) if is_lost(&error) && lost < MAX_LOST => lost += 1,
-                Err(error) => return Err(self.failed("write", key.as_ref(), &error)),
+                Err(error) => Err(error),
             }
-        }
+        };
+        let put = self.request(self.patience, "write", key.as_ref(), put);
+        Ok(put.await? || self.holds(key, &Fingerprint::of(&content)).await?)
     }
 
     async fn put_new(&self, key: &Path, payload: PutPayload) -> object_store::Result<()> {
@@ -178,14 +212,32 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Request`].
     pub async fn upload(&self, key: &Path) -> Result<Upload<'_>, StorageError> {
-        let begun = self.store.put_multipart(key).await;
-        let begun = begun.map_err(|error| self.failed("write", key.as_ref(), &error))?;
-        Ok(Upload::new(self, key.clone(), begun))
+        let begin = || async {
+            match &self.s3 {
+                Some(s3) => {
+                    let id = s3.parts.create_multipart(key).await?;
+                    Ok(Parts::of_s3(Arc::clone(&s3.parts), key.clone(), id))
+                }
+                None => Ok(Parts::Other(self.store.put_multipart(key).await?)),
+            }
+        };
+        let begun = self.request(self.patience, "write", key.as_ref(), begin);
+        Ok(Upload::new(self, key.clone(), begun.await?))
     }
 
-    /// Whether there is an object of this key, as far as the store says.
-    pub async fn exists(&self, key: &Path) -> bool {
-        self.store.head(key).await.is_ok()
+    /// Whether there is an object of this key. No, where the store does not let this be asked.
+    ///
+    /// # Errors
+    /// [`StorageError::Request`] once patience has run out.
+    pub async fn exists(&self, key: &Path) -> Result<bool, StorageError> {
+        let head = || async {
+            match self.store.head(key).await {
+                Err(error) if cause::passes(&error) => Err(error),
+                head => Ok(head.is_ok()),
+            }
+        };
+        self.request(self.patience, "read", key.as_ref(), head)
+            .await
     }
 
     /// Names of the objects right in a directory.
@@ -193,11 +245,17 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Request`].
     pub async fn list(&self, directory: &str) -> Result<Vec<String>, StorageError> {
-        let listed = self
-            .store
-            .list_with_delimiter(Some(&key_in(directory, "")?))
-            .await
-            .map_err(|error| self.failed("list", directory, &error))?;
+        self.list_for(self.patience, directory).await
+    }
+
+    async fn list_for(
+        &self,
+        patience: Patience,
+        directory: &str,
+    ) -> Result<Vec<String>, StorageError> {
+        let prefix = key_in(directory, "")?;
+        let list = || async { self.store.list_with_delimiter(Some(&prefix)).await };
+        let listed = self.request(patience, "list", directory, list).await?;
         let names = listed
             .objects
             .iter()
@@ -210,12 +268,15 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Request`].
     pub async fn find(&self, key: &Path) -> Result<Vec<Path>, StorageError> {
-        if self.exists(key).await {
+        if self.exists(key).await? {
             return Ok(vec![key.clone()]);
         }
-        let listed = self.store.list(Some(key)).map_ok(|meta| meta.location);
-        let listed: Result<Vec<_>, _> = listed.try_collect().await;
-        let mut keys = listed.map_err(|error| self.failed("list", key.as_ref(), &error))?;
+        let list = || async {
+            let listed = self.store.list(Some(key)).map_ok(|meta| meta.location);
+            listed.try_collect::<Vec<_>>().await
+        };
+        let listed = self.request(self.patience, "list", key.as_ref(), list);
+        let mut keys = listed.await?;
         keys.sort();
         Ok(keys)
     }
@@ -228,8 +289,9 @@ impl Storage {
         &self,
         key: &Path,
     ) -> Result<BoxStream<'_, Result<Bytes, StorageError>>, StorageError> {
-        let got = self.store.get(key).await;
-        let got = got.map_err(|error| self.failed("read", key.as_ref(), &error))?;
+        let get = || async { self.store.get(key).await };
+        let got = self.request(self.patience, "read", key.as_ref(), get);
+        let got = got.await?;
         let key = key.clone();
         let pieces = got.into_stream();
         Ok(pieces
@@ -237,23 +299,56 @@ impl Storage {
             .boxed())
     }
 
-    /// Whether an object is there with this content. One that cannot be read counts as another.
-    async fn holds(&self, key: &Path, expected: &Fingerprint) -> bool {
-        let Ok(found) = self.store.get(key).await else {
-            return false;
+    /// Whether an object is there with this content. One that the store does not let be read counts as
+    /// another.
+    async fn holds(&self, key: &Path, expected: &Fingerprint) -> Result<bool, StorageError> {
+        let compare = || async {
+            match self.compare(key, expected).await {
+                Err(error) if cause::passes(&error) => Err(error),
+                compared => Ok(compared.unwrap_or_default()),
+            }
         };
+        let compared = self.request(self.patience, "read", key.as_ref(), compare);
+        compared.await
+    }
+
+    async fn compare(&self, key: &Path, expected: &Fingerprint) -> object_store::Result<bool> {
+        let found = self.store.get(key).await?;
         if found.meta.size != expected.length() {
-            return false;
+            return Ok(false);
         }
         let mut content = Fingerprint::default();
         let mut pieces = found.into_stream();
-        while let Some(piece) = pieces.next().await {
-            match piece {
-                Ok(piece) => content.add(&piece),
-                Err(_) => return false,
+        while let Some(piece) = pieces.try_next().await? {
+            content.add(&piece);
+        }
+        Ok(content.is(expected))
+    }
+
+    /// Repeats a request as long as `patience` says. Credentials of a role that have expired are
+    /// renewed.
+    async fn request<T, F>(
+        &self,
+        patience: Patience,
+        action: &'static str,
+        key: &str,
+        once: impl Fn() -> F,
+    ) -> Result<T, StorageError>
+    where
+        F: Future<Output = object_store::Result<T>>,
+    {
+        let role = self.s3.as_ref().and_then(|s3| s3.role.as_ref());
+        let mut renewed = false;
+        loop {
+            let done = patience.repeat(action, &self.url(key), &once).await;
+            match (done, role) {
+                (Err(error), Some(role)) if !renewed && cause::has_expired(&error) => {
+                    role.forget().await;
+                    renewed = true;
+                }
+                (done, _) => return done.map_err(|error| self.failed(action, key, &error)),
             }
         }
-        content.is(expected)
     }
 
     fn failed(&self, action: &'static str, key: &str, error: &object_store::Error) -> StorageError {

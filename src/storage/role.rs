@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::CONTENT_TYPE;
@@ -25,8 +24,6 @@ use crate::error::ErrorKind;
 const SESSION_SECONDS: &str = "3600";
 /// A session is renewed when this little of it is left.
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);
-/// Tries of a request after the first.
-const MAX_RETRIES: usize = 3;
 
 /// A role that could not be assumed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,20 +111,12 @@ impl AssumedRole {
 
     async fn assume(&self) -> object_store::Result<Session> {
         let assumer = self.assumer.get_credential().await?;
-        let mut pauses = ExponentialBuilder::default()
-            .with_jitter()
-            .with_max_times(MAX_RETRIES)
-            .build();
-        loop {
-            match self.request_session(&assumer).await {
-                Ok(session) => return Ok(session),
-                Err(error @ RoleError::Unavailable { .. }) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(failed(error)),
-                },
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        self.request_session(&assumer).await.map_err(failed)
+    }
+
+    /// The session counts as expired: another one is asked for.
+    pub(super) async fn forget(&self) {
+        *self.session.lock().await = None;
     }
 
     async fn request_session(&self, assumer: &AwsCredential) -> Result<Session, RoleError> {

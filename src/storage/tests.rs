@@ -10,12 +10,18 @@ use url::Url;
 use super::testing::s3_location;
 use super::*;
 use crate::error::ErrorKind;
+use crate::options::Waits;
 
 const DIRECTORY: &str = "rejected/1/";
 const NAME: &str = "_test";
 
 fn open(location: &Location) -> Storage {
-    Storage::open(location, &Encryption::default()).unwrap()
+    let waits = Waits {
+        wait_permille: 5,
+        ..Waits::default()
+    };
+    let storage = Storage::open(location, &Encryption::default()).unwrap();
+    storage.with_waits(waits)
 }
 
 fn url(url: &str) -> Location {
@@ -42,14 +48,14 @@ async fn an_object_is_made_once() {
     let storage = Storage::in_memory(Arc::default(), "");
     let (ours, theirs) = (Bytes::from_static(b"ours"), Bytes::from_static(b"theirs"));
     let key = key("a");
-    assert!(!storage.exists(&key).await);
+    assert!(!storage.exists(&key).await.unwrap());
     assert!(storage.create(&key, ours.clone()).await.unwrap());
     assert!(!storage.create(&key, theirs).await.unwrap());
     // The content is there, whoever put it.
     assert!(storage.create(&key, ours).await.unwrap());
     assert_eq!(content(&storage, &key).await, b"ours");
     storage.delete(&key).await.unwrap();
-    assert!(!storage.exists(&key).await);
+    assert!(!storage.exists(&key).await.unwrap());
 }
 
 #[tokio::test]
@@ -86,7 +92,7 @@ async fn an_upload_is_an_object_when_it_is_complete() {
         upload
     };
     put().await.abort().await;
-    assert!(!storage.exists(&key).await);
+    assert!(!storage.exists(&key).await.unwrap());
     put().await.complete().await.unwrap();
     assert_eq!(content(&storage, &key).await, parts.concat());
     let error = put().await.complete().await.unwrap_err();
@@ -211,4 +217,64 @@ async fn what_was_put_is_found_though_the_response_was_lost() {
     upload.complete().await.unwrap();
     assert!(proxy.has_lost(), "no response was lost");
     assert_eq!(content(&storage, &key("b")).await, b"b");
+}
+
+#[tokio::test]
+async fn a_busy_store_is_waited_for() {
+    let s3 = S3Server::start().await;
+    let storage = open(&s3_location(s3.endpoint(), BUCKET, SECRET_KEY));
+    // As long as a minute, unscaled.
+    let busy = || s3.be_busy(8);
+    busy();
+    assert!(storage.list(DIRECTORY).await.unwrap().is_empty());
+    busy();
+    let created = storage.create(&key("a"), Bytes::from_static(b"a")).await;
+    assert!(created.unwrap());
+
+    busy();
+    let mut upload = storage.upload(&key("b")).await.unwrap();
+    let parts = [Bytes::from(vec![1; PART_BYTES]), Bytes::from_static(b"2")];
+    for part in parts.clone() {
+        busy();
+        upload.put(part).await.unwrap();
+    }
+    busy();
+    upload.complete().await.unwrap();
+    assert_eq!(content(&storage, &key("b")).await, parts.concat());
+    assert_eq!(s3.busy(), 0);
+    assert_eq!(storage.list(DIRECTORY).await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn patience_has_an_end() {
+    let s3 = S3Server::start().await;
+    let storage = open(&s3_location(s3.endpoint(), BUCKET, SECRET_KEY));
+    s3.be_busy(usize::MAX);
+    let error = prove(&storage).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    insta::assert_snapshot!(error, @"cannot write s3://rejected-records/rejected/1/_test: the store answered with an error (SlowDown); try again later");
+    let asked = usize::MAX - s3.busy();
+    assert!(asked < 10, "{asked} requests in ten seconds of patience");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_dropped_leaves_no_parts() {
+    let s3 = S3Server::start().await;
+    let storage = open(&s3_location(s3.endpoint(), BUCKET, SECRET_KEY));
+    let mut upload = storage.upload(&key("a")).await.unwrap();
+    upload.put(Bytes::from_static(b"a")).await.unwrap();
+    let parts = || {
+        let files = std::fs::read_dir(s3.directory("")).unwrap();
+        files
+            .filter(|file| {
+                let name = file.as_ref().unwrap().file_name();
+                name.to_string_lossy().contains("part")
+            })
+            .count()
+    };
+    assert_eq!(parts(), 1);
+    drop(upload);
+    while parts() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }

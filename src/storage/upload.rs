@@ -1,11 +1,15 @@
 //! Objects that are sent in parts.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::MultipartUpload;
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
+use object_store::{MultipartId, MultipartUpload, PutPayload};
+use parking_lot::Mutex;
 
+use super::cause::passes;
 use super::fingerprint::Fingerprint;
 use super::{Cause, Storage, StorageError};
 
@@ -16,17 +20,46 @@ pub const PART_BYTES: usize = 5 << 20;
 /// An object on its way, which is not there before [`Self::complete`].
 ///
 /// Parts cannot be put on condition: ask [`Storage::exists`] before the upload, `complete` asks
-/// once more. An upload that is dropped leaves its parts in the bucket: [`Self::abort`] it instead.
+/// once more. An upload that is dropped is aborted, as far as the runtime still gets to it:
+/// [`Self::abort`] it instead.
 #[must_use]
 pub struct Upload<'a> {
     storage: &'a Storage,
     key: Path,
-    parts: Box<dyn MultipartUpload>,
+    parts: Parts,
     sent: Fingerprint,
 }
 
+/// The parts of an upload.
+pub(super) enum Parts {
+    /// Each request can be repeated.
+    S3(Unfinished),
+    Other(Box<dyn MultipartUpload>),
+}
+
+/// An upload of S3 that is aborted when it is dropped.
+pub(super) struct Unfinished {
+    store: Arc<dyn MultipartStore>,
+    key: Path,
+    id: MultipartId,
+    parts: Mutex<Vec<PartId>>,
+    ended: bool,
+}
+
+impl Parts {
+    pub(super) fn of_s3(store: Arc<dyn MultipartStore>, key: Path, id: MultipartId) -> Self {
+        Self::S3(Unfinished {
+            store,
+            key,
+            id,
+            parts: Mutex::default(),
+            ended: false,
+        })
+    }
+}
+
 impl<'a> Upload<'a> {
-    pub(super) fn new(storage: &'a Storage, key: Path, parts: Box<dyn MultipartUpload>) -> Self {
+    pub(super) fn new(storage: &'a Storage, key: Path, parts: Parts) -> Self {
         Self {
             storage,
             key,
@@ -41,8 +74,20 @@ impl<'a> Upload<'a> {
     /// [`StorageError::Request`].
     pub async fn put(&mut self, part: Bytes) -> Result<(), StorageError> {
         self.sent.add(&part);
-        let put = self.parts.put_part(part.into()).await;
-        put.map_err(|error| self.failed(&error))
+        let payload = PutPayload::from(part);
+        let (storage, key) = (self.storage, self.key.as_ref());
+        match &mut self.parts {
+            Parts::S3(upload) => {
+                let put = || async { upload.put(payload.clone()).await };
+                let part = storage.request(storage.patience, "write", key, put).await?;
+                upload.parts.lock().push(part);
+                Ok(())
+            }
+            Parts::Other(upload) => {
+                let put = upload.put_part(payload).await;
+                put.map_err(|error| storage.failed("write", key, &error))
+            }
+        }
     }
 
     /// Makes the parts an object, unless there is one of its key by now.
@@ -50,31 +95,83 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// [`StorageError::Taken`] if there is; [`StorageError::Request`].
     pub async fn complete(mut self) -> Result<(), StorageError> {
-        if self.storage.exists(&self.key).await {
+        if self.storage.exists(&self.key).await? {
             let object = self.storage.url(self.key.as_ref());
             self.abort().await;
             return Err(StorageError::Taken { object });
         }
-        let Err(error) = self.parts.complete().await else {
-            return Ok(());
-        };
-        // Completed by a request whose response was lost, the upload is known no more.
-        if self.storage.holds(&self.key, &self.sent).await {
-            return Ok(());
+        let (storage, key, sent) = (self.storage, &self.key, &self.sent);
+        match &mut self.parts {
+            Parts::S3(upload) => {
+                // Completed by a request whose response was lost, the upload is known no more.
+                let complete = || async {
+                    let Err(error) = upload.complete().await else {
+                        return Ok(());
+                    };
+                    match storage.compare(key, sent).await {
+                        Ok(true) => Ok(()),
+                        Err(unread) if passes(&unread) => Err(unread),
+                        _ => Err(error),
+                    }
+                };
+                let patience = storage.patience;
+                let completed = storage.request(patience, "write", key.as_ref(), complete);
+                completed.await?;
+                upload.ended = true;
+                Ok(())
+            }
+            Parts::Other(upload) => match upload.complete().await {
+                Err(error) if !storage.holds(key, sent).await? => {
+                    Err(storage.failed("write", key.as_ref(), &error))
+                }
+                _ => Ok(()),
+            },
         }
-        Err(self.failed(&error))
     }
 
     /// Throws the parts away, as far as the store does.
     pub async fn abort(mut self) {
-        if let Err(error) = self.parts.abort().await {
-            let (key, cause) = (&self.key, Cause::of(&error));
+        let key = &self.key;
+        let aborted = match &mut self.parts {
+            Parts::S3(upload) => {
+                upload.ended = true;
+                upload.abort().await
+            }
+            Parts::Other(upload) => upload.abort().await,
+        };
+        if let Err(error) = aborted {
+            let cause = Cause::of(&error);
             tracing::warn!(%key, %cause, "an unfinished upload could not be aborted");
         }
     }
+}
 
-    fn failed(&self, error: &object_store::Error) -> StorageError {
-        self.storage.failed("write", self.key.as_ref(), error)
+impl Unfinished {
+    async fn put(&self, part: PutPayload) -> object_store::Result<PartId> {
+        let index = self.parts.lock().len();
+        self.store.put_part(&self.key, &self.id, index, part).await
+    }
+
+    async fn complete(&self) -> object_store::Result<()> {
+        let parts = self.parts.lock().clone();
+        let completed = self.store.complete_multipart(&self.key, &self.id, parts);
+        completed.await.map(drop)
+    }
+
+    async fn abort(&self) -> object_store::Result<()> {
+        self.store.abort_multipart(&self.key, &self.id).await
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if !self.ended {
+            let (store, key, id) = (Arc::clone(&self.store), self.key.clone(), self.id.clone());
+            runtime.spawn(async move { store.abort_multipart(&key, &id).await });
+        }
     }
 }
 

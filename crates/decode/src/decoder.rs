@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::keys::Keys;
 use crate::rows::Rows;
-use crate::{Cells, Cursor, SourceSchema, Undecodable};
+use crate::{Cells, Cursor, MAX_RECORD_BYTES, SourceSchema, Undecodable};
 
 /// Decodes the records of one table, such as the lines of a file.
 ///
@@ -36,7 +36,8 @@ impl RowDecoder {
     }
 
     /// Decodes a line that is one record, given without its line end; nothing of a line of blanks.
-    /// Never panics, whatever the bytes: a line that cannot be decoded is a row too, with its text.
+    /// Never panics, whatever the bytes: a line that cannot be decoded is a row too, with its text. A
+    /// line of more than [`MAX_RECORD_BYTES`] is not decoded.
     pub fn line(&mut self, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
@@ -50,6 +51,9 @@ impl RowDecoder {
     }
 
     fn record<'a>(&mut self, line: &'a [u8], cells: &mut Cells<'a>) -> Result<(), Undecodable> {
+        if line.len() > MAX_RECORD_BYTES {
+            return Err(Undecodable::too_long());
+        }
         let mut cursor = Cursor::of_line(line)?;
         self.read(&mut cursor, cells)?;
         Ok(cursor.end()?)
@@ -106,6 +110,11 @@ impl RowDecoder {
     #[inline]
     pub fn is_full(&self) -> bool {
         self.rows.is_full()
+    }
+
+    /// Memory that the rows that wait take, roughly.
+    pub fn memory(&self) -> usize {
+        self.rows.memory()
     }
 
     /// Takes the rows that wait; none if no row does.

@@ -36,7 +36,7 @@ mod value;
 pub use cells::Cells;
 pub use cursor::{Cursor, Syntax};
 pub use decoder::RowDecoder;
-pub use lines::LineSplitter;
+pub use lines::{LineSplitter, MAX_RECORD_BYTES};
 pub use schema::{Dialect, SchemaError, SourceSchema};
 pub use undecodable::Undecodable;
 pub use value::Value;

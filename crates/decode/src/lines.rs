@@ -5,6 +5,10 @@ use memchr::memchr;
 /// Above this a buffer that has been used up is given back.
 const KEPT_BYTES: usize = 1 << 20;
 
+/// Longest record, in bytes of its line: 8 MiB. Salesforce takes 400,000 characters, and a longer
+/// line would take several times its length of memory before that is found.
+pub const MAX_RECORD_BYTES: usize = 8 << 20;
+
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Puts lines together from blocks of any size.
@@ -54,6 +58,27 @@ impl LineSplitter {
         self.start = end + 1;
         self.searched = self.start;
         Some(bare(line))
+    }
+
+    /// The bytes of the line that has not ended yet.
+    pub fn pending(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
+    /// Takes those bytes out, for a caller that follows a long line by itself: what is pushed next
+    /// begins behind the line.
+    pub fn take_pending(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mark = buffer.get(self.start..).unwrap_or_default();
+        let mark = usize::from(mark.starts_with(BYTE_ORDER_MARK)) * BYTE_ORDER_MARK.len();
+        buffer.drain(..self.start + mark);
+        (self.start, self.searched) = (0, 0);
+        buffer
+    }
+
+    /// Memory that the buffer takes.
+    pub fn memory(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// At the end of input, after the last complete line: the line that has no newline.
@@ -119,6 +144,20 @@ mod tests {
         splitter.push(b"y\n");
         assert_eq!(splitter.next_line(), Some(&b"y"[..]));
         assert!(splitter.buffer.capacity() < KEPT_BYTES);
+    }
+
+    #[test]
+    fn a_line_that_has_not_ended_can_be_taken_out() {
+        let mut splitter = LineSplitter::default();
+        splitter.push("one\n\u{feff}tw".as_bytes());
+        assert_eq!(splitter.next_line(), Some(&b"one"[..]));
+        assert_eq!(splitter.next_line(), None);
+        assert_eq!(splitter.pending(), "\u{feff}tw".as_bytes());
+        assert_eq!(splitter.take_pending(), b"tw");
+        assert_eq!((splitter.pending(), splitter.memory()), (&b""[..], 0));
+        splitter.push(b"three\n");
+        assert_eq!(splitter.next_line(), Some(&b"three"[..]));
+        assert_eq!(splitter.finish(), None);
     }
 
     proptest! {

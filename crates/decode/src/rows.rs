@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayBuilder as _, ArrayRef, BooleanBuilder, Int64Builder, StringBuilder};
+use arrow::array::{
+    Array as _, ArrayBuilder as _, ArrayRef, BooleanBuilder, Int64Builder, StringBuilder,
+};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
@@ -37,6 +39,8 @@ struct Builders {
     explicit_nulls: Vec<BooleanBuilder>,
     rows: usize,
     text: usize,
+    /// Memory that was taken before the first row.
+    reserved: usize,
 }
 
 impl Rows {
@@ -54,6 +58,10 @@ impl Rows {
 
     pub(crate) fn is_full(&self) -> bool {
         self.open.as_ref().is_some_and(Builders::is_full)
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.open.as_ref().map_or(0, Builders::memory)
     }
 
     /// Appends a record: one cell a property.
@@ -103,6 +111,8 @@ impl Rows {
     /// Takes the rows that wait, if there are any.
     pub(crate) fn flush(&mut self) -> Option<RecordBatch> {
         let mut open = self.open.take()?;
+        // Buffers that were made for these rows fit; others may be half empty.
+        let fits = open.is_full() && self.last_full.is_some();
         self.last_full = open.is_full().then(|| open.sizes());
         for column in [&mut open.changes, &mut open.raw, &mut open.raw_error] {
             fill(column, open.rows);
@@ -119,6 +129,9 @@ impl Rows {
         ]);
         let explicit_nulls = open.explicit_nulls.iter_mut();
         columns.extend(explicit_nulls.map(|column| Arc::new(column.finish()) as ArrayRef));
+        if !fits {
+            columns.iter_mut().for_each(|column| column.shrink_to_fit());
+        }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
         Some(batch.expect("one builder of the column's type for each column, filled alike"))
     }
@@ -157,7 +170,14 @@ impl Builders {
                 .collect(),
             rows: 0,
             text: 0,
+            reserved: last_full.map_or(0, |(_, sizes)| sizes.iter().sum()),
         }
+    }
+
+    /// Texts grow by doubling their buffer, which is half empty then.
+    fn memory(&self) -> usize {
+        let offsets = (self.properties.len() + 4) * size_of::<i32>() * self.rows;
+        self.reserved.max(self.text + self.text / 2) + offsets * 3 / 2
     }
 
     fn is_full(&self) -> bool {

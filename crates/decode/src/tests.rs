@@ -147,8 +147,40 @@ fn a_batch_is_full_by_rows_or_by_text() {
         assert_eq!(decoder.flush().unwrap().num_rows(), 8192);
         assert!(decoder.is_empty());
     }
-    let long = "x".repeat(9 << 20);
-    decoder.line(format!(r#"{{"Id":"{long}"}}"#).as_bytes());
-    assert!(decoder.is_full());
-    assert_eq!(row(&decoder.flush().unwrap(), 0)["Id"], long);
+    let half = "x".repeat(5 << 20);
+    for full in [false, true] {
+        decoder.line(format!(r#"{{"Id":"{half}"}}"#).as_bytes());
+        assert_eq!(decoder.is_full(), full);
+    }
+    assert_eq!(row(&decoder.flush().unwrap(), 1)["Id"], half);
+}
+
+#[test]
+fn a_record_that_is_too_long_is_a_row_with_its_text() {
+    let mut decoder = decoder();
+    let line = |length: usize| format!(r#"{{"Id":"{}"}}"#, "x".repeat(length - 9));
+    decoder.line(line(MAX_RECORD_BYTES).as_bytes());
+    let long = line(MAX_RECORD_BYTES + 1);
+    decoder.line(long.as_bytes());
+    let batch = decoder.flush().unwrap();
+    assert_eq!(row(&batch, 0)["Id"].len(), MAX_RECORD_BYTES - 9);
+    let rejected = row(&batch, 1);
+    assert_eq!(rejected[RAW], long);
+    assert!(rejected[RAW_ERROR].contains("8 MiB"));
+}
+
+#[test]
+fn batches_hold_no_more_memory_than_their_rows_take() {
+    let mut decoder = decoder();
+    decoder.line(br#"{"Id":"1"}"#);
+    let small = decoder.flush().unwrap().get_array_memory_size();
+    for _ in 0..8192 {
+        decoder.line(format!(r#"{{"Id":"{}"}}"#, "x".repeat(1000)).as_bytes());
+    }
+    assert!(decoder.memory() > 8 << 20);
+    let full = decoder.flush().unwrap().get_array_memory_size();
+    assert!(full < 9 << 20, "{full} bytes for 8 MiB of text");
+    decoder.line(br#"{"Id":"1"}"#);
+    assert_eq!(decoder.flush().unwrap().get_array_memory_size(), small);
+    assert_eq!(decoder.memory(), 0);
 }

@@ -95,6 +95,7 @@ impl Config {
         };
         let rejects = rejects.map(|rejects| RejectConfig {
             encryption,
+            waits: org.waits,
             ..rejects
         });
         Ok(Self {

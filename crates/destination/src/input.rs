@@ -1,6 +1,7 @@
 //! stdin -> feeds: one thread reads blocks, another puts lines together, decodes them and sends
 //! batches on. Neither waits for Salesforce but through the bounds of their channels.
 
+mod long;
 mod pending;
 mod read;
 mod reading;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::service::service_fn;
@@ -45,6 +46,8 @@ const ENCRYPTION_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 #[derive(Debug, Clone, Default)]
 struct Access {
     encryption: Arc<Mutex<Vec<String>>>,
+    /// How many of the next requests are refused since the server is busy.
+    busy: Arc<AtomicUsize>,
 }
 
 #[async_trait::async_trait]
@@ -55,6 +58,13 @@ impl S3Access for Access {
             let key = header(ENCRYPTION_KEY).unwrap_or_default();
             let mut encryption = self.encryption.lock().unwrap();
             encryption.push(format!("{algorithm} {key}"));
+        }
+        let one_less = |busy: usize| busy.checked_sub(1);
+        if (self.busy)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+        {
+            return Err(s3_error!(SlowDown));
         }
         if request.credentials().is_none() {
             return Err(s3_error!(AccessDenied));
@@ -142,6 +152,16 @@ impl S3Server {
     /// All objects of [`BUCKET`]: key and content, decompressed where it is gzip.
     pub fn objects(&self) -> BTreeMap<String, String> {
         files(&self.directory(BUCKET))
+    }
+
+    /// The next requests, as many as this, are refused by a server that is too busy.
+    pub fn be_busy(&self, requests: usize) {
+        self.access.busy.store(requests, Ordering::Relaxed);
+    }
+
+    /// How many requests are still to be refused so.
+    pub fn busy(&self) -> usize {
+        self.access.busy.load(Ordering::Relaxed)
     }
 
     /// `algorithm key` of each request since the last call that asked for encryption.

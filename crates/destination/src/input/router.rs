@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 use tokio::runtime::Handle;
 
+use super::long::LongLine;
 use super::read::Block;
 use super::reading::{Reading, Stop};
 use super::stream::InputStream;
@@ -16,7 +17,8 @@ use crate::protocol::{
 };
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::load::Feed;
-use arrow_salesforce_decode::LineSplitter;
+use arrow_salesforce::load::Reservation;
+use arrow_salesforce_decode::{LineSplitter, MAX_RECORD_BYTES};
 
 /// A record that came is sent on after this time at the latest, full batch or not.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -24,6 +26,9 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 /// A platform that ends a sync signals this process and closes its stdin at about the same time:
 /// after an end that comes too early, this long is waited for the signal.
 const SIGNAL_GRACE: Duration = Duration::from_millis(500);
+
+/// Memory that a state takes in each stream that it waits for, roughly.
+const CHECKPOINT_BYTES: usize = 160;
 
 /// Garbage lines that are logged one by one; further ones are only counted.
 const GARBAGE_LOGGED: u64 = 10;
@@ -36,6 +41,15 @@ pub(super) struct Router {
     streams: Vec<InputStream>,
     reading: Arc<Reading>,
     runtime: Handle,
+    lines: LineSplitter,
+    /// A line longer than a record may be, while it comes.
+    long: Option<LongLine>,
+    /// Memory of lines and rows that are not sent on yet.
+    held: Option<Reservation>,
+    /// Most that rows not sent on yet may take.
+    most_held: usize,
+    /// States that are kept take so much that they must go out before more is read.
+    no_room: bool,
     /// Whether the states that came stand for all streams; unknown before the first.
     of_all: Option<bool>,
     next_state: u64,
@@ -52,11 +66,17 @@ impl Router {
         streams: Vec<InputStream>,
         reading: Arc<Reading>,
     ) -> Self {
+        let feed = streams.iter().find_map(|stream| stream.feed.as_ref());
         Self {
+            held: feed.map(Feed::hold),
+            most_held: feed.map_or(usize::MAX, Feed::most_held),
             decoder,
             streams,
             reading,
             runtime: Handle::current(),
+            lines: LineSplitter::default(),
+            long: None,
+            no_room: false,
             of_all: None,
             next_state: 0,
             garbage: 0,
@@ -111,21 +131,16 @@ impl Router {
 
     /// Reads until the end of the input.
     fn read(&mut self, blocks: &Receiver<Block>, spares: &SyncSender<Vec<u8>>) -> Result<(), Stop> {
-        let mut lines = LineSplitter::default();
         while !self.reading.stop.is_cancelled() {
             match self.next_block(blocks) {
                 Some(Block::Bytes(buffer, length)) => {
-                    lines.push(buffer.get(..length).unwrap_or_default());
+                    let read = self.block(buffer.get(..length).unwrap_or_default());
                     // The other side may have ended.
                     let _ = spares.try_send(buffer);
-                    while let Some(line) = lines.next_line() {
-                        self.line(line)?;
-                    }
+                    read?;
                 }
                 Some(Block::End(end)) => {
-                    if let Some(line) = lines.finish() {
-                        self.last_line(line)?;
-                    }
+                    self.end_of_input()?;
                     return end.map_err(|error| {
                         let message = format!("stdin cannot be read: {error}");
                         Failure::from(Error::transient(message).with_source(error)).into()
@@ -136,6 +151,94 @@ impl Router {
             self.flush_due()?;
         }
         Err(Stop::Asked)
+    }
+
+    /// Takes the lines that end in a block.
+    fn block(&mut self, block: &[u8]) -> Result<(), Stop> {
+        let rest = match &mut self.long {
+            None => Some(block),
+            Some(long) => long.push(block),
+        };
+        if let Some(rest) = rest {
+            if let Some(long) = self.long.take() {
+                self.long_line(&long)?;
+                // A long state is not held twice while it waits.
+                drop(long);
+                self.count_held();
+                self.make_room()?;
+            }
+            self.lines.push(rest);
+            self.whole_lines()?;
+        }
+        self.account()
+    }
+
+    fn whole_lines(&mut self) -> Result<(), Stop> {
+        // Apart from the router while its lines are taken, which borrow it.
+        let mut lines = std::mem::take(&mut self.lines);
+        while let Some(line) = lines.next_line() {
+            self.line(line)?;
+            self.make_room()?;
+        }
+        if lines.pending().len() > MAX_RECORD_BYTES {
+            let most = self.most_held.max(MAX_RECORD_BYTES);
+            self.long = Some(LongLine::new(lines.take_pending(), most));
+        }
+        self.lines = lines;
+        Ok(())
+    }
+
+    fn long_line(&mut self, long: &LongLine) -> Result<(), Stop> {
+        if let Some(line) = long.whole() {
+            return self.line(line);
+        }
+        let length = long.length();
+        let found = self.decoder.cut_line(long.beginning(), long.scan(), length);
+        self.found(found, length)
+    }
+
+    fn end_of_input(&mut self) -> Result<(), Stop> {
+        if let Some(long) = self.long.take() {
+            return match long.whole() {
+                Some(line) => self.last_line(line),
+                None if long.scan().is_whole() => self.long_line(&long),
+                None => self.torn(),
+            };
+        }
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.finish().map_or(Ok(()), |line| self.last_line(line))
+    }
+
+    /// Counts what is held of the input, and sends the largest batches on while it is too much.
+    fn account(&mut self) -> Result<(), Stop> {
+        let mut rows: usize = self.count_held();
+        if rows <= self.most_held {
+            return Ok(());
+        }
+        let streams = 0..self.streams.len();
+        let mut largest: Vec<_> = streams
+            .map(|index| (self.decoder.memory(index), index))
+            .collect();
+        largest.sort_unstable();
+        while rows > self.most_held / 2
+            && let Some((bytes, index)) = largest.pop()
+        {
+            self.flush(index)?;
+            rows = rows.saturating_sub(bytes);
+        }
+        self.count_held();
+        Ok(())
+    }
+
+    /// Reserves what is held of the input; returns how much of it is rows.
+    fn count_held(&mut self) -> usize {
+        let rows = (0..self.streams.len()).map(|index| self.decoder.memory(index));
+        let rows = rows.sum();
+        let long = self.long.as_ref().map_or(0, LongLine::memory);
+        if let Some(held) = &mut self.held {
+            held.resize(rows + long + self.lines.memory());
+        }
+        rows
     }
 
     /// The next block; none if a batch is due before one comes.
@@ -156,16 +259,26 @@ impl Router {
     fn last_line(&mut self, line: &[u8]) -> Result<(), Stop> {
         let torn = serde_json::from_slice::<IgnoredAny>(line).is_err();
         if torn && !line.trim_ascii().is_empty() {
-            return self.garbage("the input ended within a line");
+            return self.torn();
         }
         self.line(line)
     }
 
+    fn torn(&mut self) -> Result<(), Stop> {
+        self.garbage("the input ended within a line")
+    }
+
     fn line(&mut self, line: &[u8]) -> Result<(), Stop> {
-        match self.decoder.line(line) {
-            Line::Record { stream, full } => self.record(stream, line.len(), full),
-            Line::Message(_, MessageType::State) => self.state(line),
-            Line::Message(_, MessageType::Trace) => self.trace(line),
+        let found = self.decoder.line(line);
+        self.found(found, line.len() as u64)
+    }
+
+    /// What a line of so many bytes was.
+    fn found(&mut self, found: Line<'_>, length: u64) -> Result<(), Stop> {
+        match found {
+            Line::Record { stream, full } => self.record(stream, length, full),
+            Line::Message(line, MessageType::State) => self.state(line),
+            Line::Message(line, MessageType::Trace) => self.trace(line),
             Line::Message(_, kind) => {
                 tracing::debug!(?kind, "a message that means nothing to a destination");
                 Ok(())
@@ -192,7 +305,7 @@ impl Router {
         Ok(())
     }
 
-    fn record(&mut self, index: usize, bytes: usize, full: bool) -> Result<(), Stop> {
+    fn record(&mut self, index: usize, bytes: u64, full: bool) -> Result<(), Stop> {
         let stream = &mut self.streams[index];
         if stream.ended {
             // No state would cover it: the next sync would load it again.
@@ -203,7 +316,7 @@ impl Router {
             );
             return Err(Failure::of(Error::system(message), &stream.descriptor).into());
         }
-        self.reading.count(bytes as u64);
+        self.reading.count(bytes);
         stream.record(bytes);
         if full { self.flush(index) } else { Ok(()) }
     }
@@ -226,17 +339,22 @@ impl Router {
         let id = self.next_state;
         self.next_state += 1;
         let feed = self.streams[streams.start].feed.as_ref();
-        let memory = feed.map(|feed| feed.reserve(state.size()));
-        let full = feed.is_some_and(Feed::is_full);
+        let bytes = state.size() + streams.len() * CHECKPOINT_BYTES;
+        let memory = feed.map(|feed| feed.reserve(bytes));
+        self.no_room = feed.is_some_and(Feed::is_full);
         self.reading.states.keep(id, state, streams.len(), memory);
         for index in streams {
             self.streams[index].state(id, self.decoder.rows(index));
         }
-        if full { self.make_room() } else { Ok(()) }
+        Ok(())
     }
 
-    /// Waits until states that are kept have gone out, with all sent on that they wait for.
+    /// Waits until states that are kept have gone out, if they take too much, with all sent on that
+    /// they wait for.
     fn make_room(&mut self) -> Result<(), Stop> {
+        if !std::mem::take(&mut self.no_room) {
+            return Ok(());
+        }
         for index in 0..self.streams.len() {
             self.flush(index)?;
         }
@@ -305,7 +423,8 @@ impl Router {
         let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
-        self.runtime.block_on(feed.flush()).map_err(|_| Stop::Asked)
+        let flushing = feed.flush();
+        self.runtime.block_on(self.reading.unless_stopped(flushing))
     }
 
     /// A healthy source says of each stream how it ended.

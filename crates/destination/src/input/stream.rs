@@ -40,8 +40,8 @@ impl InputStream {
     }
 
     /// A record came, in a message of so many bytes.
-    pub(super) fn record(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+    pub(super) fn record(&mut self, bytes: u64) {
+        self.bytes += bytes;
         self.since.get_or_insert_with(Instant::now);
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod output;
 mod state;
 mod status;
 
+pub(crate) use decode::Scan;
 pub use decode::{CatalogError, Line, MessageDecoder, MessageType, StreamSchema};
 pub(crate) use message::StreamDescriptor;
 pub(crate) use state::{Scope, State, Statistics};

@@ -5,7 +5,7 @@ use testkit::sim::{TestSim, jobs_in_state};
 use testkit::{KEY, rejected};
 
 use crate::harness::lines::Stream;
-use crate::harness::process::{Job, Output};
+use crate::harness::process::{Job, Output, Running};
 
 const RECORDS: usize = 6_000;
 /// Every so many records lack what the org requires.
@@ -88,6 +88,133 @@ async fn states_that_wait_close_jobs_early() {
     assert_eq!(sim.column("Contact", KEY).await.len(), STATES);
     let jobs = sim.jobs().await.len();
     assert!(jobs > 1, "150 MB of states waited for one job");
+}
+
+/// 60 MiB of states, more than rows and states may take together.
+const BLOB: usize = 1 << 20;
+const BLOBS: u64 = 60;
+
+fn blob() -> String {
+    json!({"cursor": "x".repeat(BLOB)}).to_string()
+}
+
+fn name(number: u64) -> Value {
+    json!({KEY: format!("S-{number}"), "LastName": "Ng"})
+}
+
+#[tokio::test]
+async fn states_that_take_more_than_the_memory_go_through() {
+    let sim = TestSim::start().await;
+    let streams = ["a", "b", "c"].map(|name| Stream::new(name, "Contact", &[KEY, "LastName"]));
+    let blob = blob();
+    let of_all = |kind: &str, id: u64| match kind {
+        "LEGACY" => {
+            format!(r#"{{"type":"STATE","state":{{"type":"LEGACY","data":{blob},"id":{id}}}}}"#)
+        }
+        _ => format!(
+            r#"{{"type":"STATE","state":{{"type":"GLOBAL","global":{{"shared_state":{blob},"stream_states":[]}},"id":{id}}}}}"#
+        ),
+    };
+    for kind in ["STREAM", "GLOBAL", "LEGACY"] {
+        // Between the records, and all of them before the first.
+        for first in [false, true] {
+            let job = Job::new(&sim, &streams.each_ref()).set("memory_limit_bytes", 128 << 20);
+            let (mut records, mut states) = (Vec::new(), Vec::new());
+            for id in 0..BLOBS {
+                let stream = &streams[id as usize % streams.len()];
+                records.push(stream.record(&name(id)));
+                states.push(match kind {
+                    "STREAM" => stream.state_text(id, 1, &blob),
+                    kind => of_all(kind, id),
+                });
+            }
+            let mut lines: Vec<String> = if first {
+                states.into_iter().chain(records).collect()
+            } else {
+                let both = records.into_iter().zip(states);
+                both.flat_map(|(record, state)| [record, state]).collect()
+            };
+            lines.extend(streams.iter().map(Stream::complete));
+
+            let output = job.write(&lines).await.succeeded();
+
+            let mut ids = output.state_ids();
+            if kind == "STREAM" {
+                ids.sort_unstable();
+            }
+            assert!(ids.into_iter().eq(0..BLOBS), "{kind} {first}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_longer_than_it_may_be_is_rejected_by_its_text() {
+    let sim = TestSim::start().await;
+    let stream = Stream::new("contacts", "Contact", &[KEY, "LastName", "Description"]);
+    let job = Job::new(&sim, &[&stream])
+        .set("memory_limit_bytes", 128 << 20)
+        .rejects_to_folder();
+    let long = |bytes: usize| stream.record(&json!({KEY: "L", "Description": "y".repeat(bytes)}));
+    let blob = blob();
+    let kept = long(8 << 20);
+    let lines = [
+        stream.record(&name(1)),
+        kept.clone(),
+        stream.state_text(1, 2, &blob),
+        long(46 << 20),
+        stream.record(&name(2)),
+        stream.state_text(2, 2, &blob),
+        stream.complete(),
+    ];
+
+    let output = job.write(&lines).await.succeeded();
+
+    assert_eq!(output.state_ids(), [1, 2]);
+    assert_eq!(sim.column("Contact", KEY).await.len(), 2);
+    let files = job.reject_files();
+    let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+    let [whole, cut] = rejected.as_slice() else {
+        panic!("{} records were rejected", rejected.len());
+    };
+    assert_eq!((whole.stage(), cut.stage()), ("decode", "decode"));
+    assert!(whole.text("_raw") == kept, "its text is not whole");
+    let length = long(46 << 20).len();
+    let raw = cut.text("_raw");
+    assert!(raw.len() >= 8 << 20 && long(46 << 20).starts_with(raw));
+    let message = cut.reason()["message"].as_str().unwrap();
+    let expected = format!("of its {length} bytes only the first {}", raw.len());
+    assert!(message.contains(&expected), "{message}");
+}
+
+/// Without a disk rows wait in memory, and reading waits for them.
+#[tokio::test]
+async fn a_missing_directory_for_temporary_files_is_a_warning() {
+    let sim = TestSim::start().await;
+    let stream = Stream::new("contacts", "Contact", &[KEY, "LastName", "Description"]);
+    let job = Job::new(&sim, &[&stream])
+        .set("memory_limit_bytes", 128 << 20)
+        .set("max_job_bytes", 12_000_000)
+        .rejects_to_folder();
+    let mut lines: Vec<String> = (0..RECORDS)
+        .map(|number| stream.record(&record(number)))
+        .collect();
+    lines.push(stream.state(1, RECORDS));
+    lines.push(stream.complete());
+
+    let nowhere = [("LOG_LEVEL", "INFO"), ("TMPDIR", "/nowhere/at/all")];
+    let mut running = Running::start_in(&job.write_args(), &nowhere);
+    running.feed(lines);
+    let output = running.finish().await.succeeded();
+
+    assert_eq!(spilled(&output), 0);
+    assert_eq!(output.state_ids(), [1]);
+    let good = RECORDS - RECORDS / BAD;
+    assert_eq!(sim.column("Contact", KEY).await.len(), good);
+    let warnings = output.of("LOG").into_iter().filter(|message| {
+        let text = message["log"]["message"].as_str().unwrap();
+        text.contains("a temporary file could not be written")
+    });
+    assert_eq!(warnings.count(), 1);
 }
 
 /// Bytes that went to disk, as the structured summary says.

@@ -4,21 +4,22 @@
 //! of blocks, [`MessageDecoder::line`] appends the record of a line to its stream's rows and hands
 //! every other message back to the caller.
 
-mod broken;
 mod envelope;
 mod error;
 mod meta;
+mod scan;
 mod schema;
 mod streams;
 
 pub use error::CatalogError;
+pub(crate) use scan::Scan;
 pub use schema::StreamSchema;
 
 use arrow::record_batch::RecordBatch;
-use arrow_salesforce_decode::{Cells, RowDecoder};
+use arrow_salesforce_decode::{Cells, MAX_RECORD_BYTES, RowDecoder, Undecodable};
 
-use broken::Meant;
 use envelope::Parsed;
+use scan::Meant;
 use streams::Streams;
 
 /// What a line was.
@@ -117,10 +118,15 @@ impl MessageDecoder {
         })
     }
 
-    /// Decodes one line, given without its line end. Never panics, whatever the bytes.
+    /// Decodes one line, given without its line end. Never panics, whatever the bytes. A record of
+    /// more than [`MAX_RECORD_BYTES`] is a row with its text.
     pub fn line<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Line::Blank;
+        }
+        if line.len() > MAX_RECORD_BYTES {
+            let problem = Undecodable::too_long();
+            return self.scanned(line, &Scan::of(line), &problem);
         }
         let mut cells: Cells<'a> = std::mem::take(&mut self.spare).recycle();
         let parsed = envelope::parse(line, &mut self.streams, &mut self.rows, &mut cells);
@@ -137,23 +143,50 @@ impl MessageDecoder {
             Ok(Parsed::UnknownStream { name, namespace }) => {
                 Line::UnknownStream { name, namespace }
             }
-            Err(problem) => match broken::meant(line, &mut self.streams) {
-                Meant::Record(stream) => {
-                    let rows = &mut self.rows[stream];
-                    rows.push_undecodable(line, &problem);
-                    Line::Record {
-                        stream,
-                        full: rows.is_full(),
-                    }
+            Err(problem) => {
+                let found = self.scanned(line, &Scan::of(line), &problem);
+                match found {
+                    // Of a broken line nothing else is believed.
+                    Line::Message(_, kind) if kind != MessageType::State => garbage(&problem),
+                    Line::UnknownStream { .. } => garbage(&problem),
+                    found => found,
                 }
-                Meant::State => Line::Message(line, MessageType::State),
-                Meant::Unknown => Line::Garbage {
-                    reason: problem.reason(),
-                },
-            },
+            }
         };
         self.spare = cells.recycle();
         found
+    }
+
+    /// What came of a line of `length` bytes that was too long to be kept: `beginning` is what was.
+    pub(crate) fn cut_line<'a>(
+        &mut self,
+        beginning: &'a [u8],
+        scan: &Scan,
+        length: u64,
+    ) -> Line<'a> {
+        self.scanned(beginning, scan, &Undecodable::cut(beginning.len(), length))
+    }
+
+    /// What a line is by a walk over its bytes. A record is a row with its text, for this problem.
+    fn scanned<'a>(&mut self, line: &'a [u8], scan: &Scan, problem: &Undecodable) -> Line<'a> {
+        match scan.meant(&mut self.streams) {
+            Meant::Record(stream) => {
+                let rows = &mut self.rows[stream];
+                rows.push_undecodable(line, problem);
+                Line::Record {
+                    stream,
+                    full: rows.is_full(),
+                }
+            }
+            Meant::Stranger { name, namespace } => Line::UnknownStream { name, namespace },
+            Meant::Message(kind) => Line::Message(line, kind),
+            Meant::Unknown => garbage(problem),
+        }
+    }
+
+    /// Memory that the rows of the stream that wait take, roughly.
+    pub fn memory(&self, stream: usize) -> usize {
+        self.rows.get(stream).map_or(0, RowDecoder::memory)
     }
 
     /// Rows of the stream that wait.
@@ -169,6 +202,12 @@ impl MessageDecoder {
     /// How many records of the stream had a key that the stream has no column for.
     pub fn unknown_keys(&self, stream: usize) -> u64 {
         self.rows.get(stream).map_or(0, RowDecoder::unknown_keys)
+    }
+}
+
+fn garbage(problem: &Undecodable) -> Line<'static> {
+    Line::Garbage {
+        reason: problem.reason(),
     }
 }
 

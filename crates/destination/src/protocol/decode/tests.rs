@@ -316,7 +316,12 @@ fn a_batch_is_full_by_rows_or_by_text() {
             full: true
         }
     );
-    assert_eq!(row(&decoder.flush(0).unwrap(), 0)["Id"].len(), 20 << 20);
+    let rejected = row(&decoder.flush(0).unwrap(), 0);
+    assert_eq!(rejected[RAW], long);
+    assert_eq!(
+        rejected[RAW_ERROR],
+        "the line is longer than the 8 MiB that a record may have"
+    );
     let broken = record(&format!("{{\"Id\":\"{}\t\"}}", "x".repeat(9 << 20)));
     assert_eq!(
         decoder.line(broken.as_bytes()),
@@ -324,6 +329,45 @@ fn a_batch_is_full_by_rows_or_by_text() {
             stream: 0,
             full: true
         }
+    );
+}
+
+#[test]
+fn a_long_line_is_what_its_type_says() {
+    let mut decoder = contacts();
+    let filler = "x".repeat(9 << 20);
+    let state = format!(r#"{{"type":"STATE","state":{{"data":"{filler}"}}}}"#);
+    let state = state.as_bytes();
+    assert_eq!(
+        decoder.line(state),
+        Line::Message(state, MessageType::State)
+    );
+    let log = format!(r#"{{"log":"{filler}","type":"LOG"}}"#);
+    let log = log.as_bytes();
+    assert_eq!(decoder.line(log), Line::Message(log, MessageType::Log));
+    let other =
+        format!(r#"{{"type":"RECORD","record":{{"data":{{"a":"{filler}"}},"stream":"other"}}}}"#);
+    assert!(matches!(
+        decoder.line(other.as_bytes()),
+        Line::UnknownStream { name, namespace: None } if name == "other"
+    ));
+    let garbage = decoder.line(filler.as_bytes());
+    assert!(matches!(garbage, Line::Garbage { .. }), "{garbage:?}");
+}
+
+#[test]
+fn of_a_line_that_was_cut_the_reason_says_how_long_it_was() {
+    let mut decoder = contacts();
+    let line = record(r#"{"Id":"1"}"#);
+    let scan = Scan::of(line.as_bytes());
+    let found = decoder.cut_line(&line.as_bytes()[..20], &scan, 99);
+    assert!(matches!(found, Line::Record { stream: 0, .. }), "{found:?}");
+    let rejected = row(&decoder.flush(0).unwrap(), 0);
+    assert_eq!(rejected[RAW], line[..20]);
+    let reason = &rejected[RAW_ERROR];
+    assert!(
+        reason.contains("of its 99 bytes only the first 20"),
+        "{reason}"
     );
 }
 
