@@ -203,6 +203,18 @@ impl Plan {
         }
     }
 
+    /// The plan of a seed without its faults, whose process is stopped on the way.
+    pub(super) fn stopped(seed: u64, signal: fn(Moment) -> Ending) -> Self {
+        let random = &mut Rng::with_seed(seed ^ 0x5709);
+        let mut plan = Self::new(seed);
+        plan.faults.clear();
+        plan.bucket_faults.clear();
+        plan.fate = Fate::Passes;
+        plan.ending = signal(moment(random));
+        plan.org["job_time"] = milliseconds(random.u64(50..800));
+        plan
+    }
+
     /// Whether records of a stream may be refused though nothing is wrong with them.
     pub(super) fn may_refuse_good_rows(&self, stream: usize) -> bool {
         let object = self.streams[stream].shape.object;
@@ -301,7 +313,6 @@ fn settings(random: &mut Rng, rows: usize) -> Map<String, Value> {
 const WAIT_PERMILLE: u32 = 20;
 
 fn org(random: &mut Rng) -> Value {
-    let milliseconds = |ms: u64| json!({"secs": ms / 1000, "nanos": ms % 1000 * 1_000_000});
     let mut org = json!({
         "job_time": milliseconds(*random.choice(&[0, 0, 20, 150, 600]).unwrap_or(&0)),
         "shuffle": random.bool(),
@@ -318,17 +329,23 @@ fn org(random: &mut Rng) -> Value {
     org
 }
 
-fn ending(random: &mut Rng, rows: usize) -> Ending {
-    let mut moment = || match random.u8(..3) {
+fn milliseconds(ms: u64) -> Value {
+    json!({"secs": ms / 1000, "nanos": ms % 1000 * 1_000_000})
+}
+
+fn moment(random: &mut Rng) -> Moment {
+    match random.u8(..3) {
         0 => Moment::States(random.usize(1..12)),
         1 => Moment::Jobs(random.usize(1..12)),
         _ => Moment::Time(Duration::from_millis(random.u64(20..2_500))),
-    };
-    let (killed, stopped) = (moment(), moment());
+    }
+}
+
+fn ending(random: &mut Rng, rows: usize) -> Ending {
     match random.u8(..20) {
         _ if rows == 0 => Ending::Itself,
-        0..3 => Ending::Kill(killed),
-        3..6 => Ending::Terminate(stopped),
+        0..3 => Ending::Kill(moment(random)),
+        3..6 => Ending::Terminate(moment(random)),
         6..8 => Ending::Cut {
             permille: random.usize(..1000),
             within_a_line: random.bool(),

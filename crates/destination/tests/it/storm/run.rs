@@ -17,6 +17,11 @@ use crate::harness::process::{Job, Output, Running, storage};
 /// A process that takes longer hangs: many times the sum of all pauses that a plan can bring.
 const HANGS_AFTER: Duration = Duration::from_secs(150);
 
+/// Jobs in flight have the grace, and the process some time more: after that it does not obey.
+const OBEYS_AFTER: Duration = Duration::from_secs(20);
+/// So long after a SIGTERM no job may be created any more.
+const CREATES_FOR: Duration = Duration::from_secs(1);
+
 /// What became of a seed.
 #[derive(Debug, Default)]
 pub(super) struct Ran {
@@ -32,13 +37,12 @@ pub(super) struct Ran {
     pub(super) seconds: f64,
 }
 
-/// Runs a seed and checks what is left of it.
-pub(super) async fn run(seed: u64) -> Ran {
+/// Runs a plan and checks what is left of it.
+pub(super) async fn run(plan: Plan) -> Ran {
     let started = Instant::now();
-    let plan = Plan::new(seed);
     let mut storm = Storm::start(&plan).await;
     let mut ran = Ran {
-        seed,
+        seed: plan.seed,
         passing: plan.ending == Ending::Itself && plan.fate == Fate::Passes,
         rows: plan.streams.iter().map(|stream| stream.rows).sum(),
         ..Ran::default()
@@ -83,6 +87,14 @@ pub(super) async fn run(seed: u64) -> Ran {
     }
     ran.seconds = started.elapsed().as_secs_f64();
     ran
+}
+
+/// What was seen while a process ran.
+#[derive(Debug, Default)]
+struct Followed {
+    violations: Vec<String>,
+    /// Jobs that there were some time after a stop.
+    jobs_after_a_stop: Option<usize>,
 }
 
 struct Storm {
@@ -157,30 +169,37 @@ impl Storm {
         }
         let mut running = self.job.start_write();
         running.feed_text(text);
-        let done = self.follow(plan, &mut running).await;
-        if !done {
+        let mut followed = self.follow(plan, &mut running).await;
+        ran.violations.append(&mut followed.violations);
+        if !running.has_ended() {
             let lines = running.lines();
-            let last = lines.iter().rev().take(5).rev();
-            let last: Vec<&String> = last.collect();
+            let last: Vec<&String> = lines.iter().rev().take(5).rev().collect();
             ran.violations
                 .push(format!("hangs; the last lines: {last:#?}"));
             return None;
         }
+        let created = self.sim.jobs().await.len();
+        if followed
+            .jobs_after_a_stop
+            .is_some_and(|jobs| created > jobs)
+        {
+            ran.violations
+                .push("a job was created long after SIGTERM".to_owned());
+        }
         Some(running.finish().await)
     }
 
-    /// Reads, kills and stops as planned. Returns whether the process ended.
-    async fn follow(&self, plan: &Plan, running: &mut Running) -> bool {
+    /// Reads, kills and stops as planned, until the process ends or hangs.
+    async fn follow(&self, plan: &Plan, running: &mut Running) -> Followed {
         let started = Instant::now();
-        let mut pending = match plan.ending {
-            Ending::Kill(moment) | Ending::Terminate(moment) => Some(moment),
-            _ => None,
-        };
+        let mut followed = Followed::default();
+        let mut stopped: Option<Instant> = None;
         let mut slow = false;
-        while !running.has_ended() {
-            if started.elapsed() > HANGS_AFTER {
-                return false;
-            }
+        let grace = plan.settings["stop_grace_seconds"]
+            .as_u64()
+            .unwrap_or_default();
+        let obeys = Duration::from_secs(grace) + OBEYS_AFTER;
+        while !running.has_ended() && started.elapsed() < HANGS_AFTER {
             match plan.reader {
                 Reader::Fast => {}
                 Reader::Blocked(time) => running.read_output(started.elapsed() > time),
@@ -189,22 +208,42 @@ impl Storm {
                     running.read_output(slow);
                 }
             }
-            let now = match pending {
-                Some(Moment::States(count)) => running.states() >= count,
-                Some(Moment::Jobs(count)) => self.sim.jobs().await.len() >= count,
-                Some(Moment::Time(time)) => started.elapsed() >= time,
-                None => false,
-            };
-            if now {
-                pending = None;
-                match plan.ending {
-                    Ending::Kill(_) => running.signal("KILL").await,
-                    _ => running.terminate().await,
+            match stopped {
+                None if self.is_due(plan, running, started).await => {
+                    let name = if matches!(plan.ending, Ending::Kill(_)) {
+                        "KILL"
+                    } else {
+                        "TERM"
+                    };
+                    running.signal(name).await;
+                    stopped = Some(Instant::now());
                 }
+                Some(at) if followed.jobs_after_a_stop.is_none() && at.elapsed() >= CREATES_FOR => {
+                    followed.jobs_after_a_stop = Some(self.sim.jobs().await.len());
+                }
+                Some(at) if at.elapsed() > obeys => {
+                    followed
+                        .violations
+                        .push(format!("still runs {obeys:?} after a stop"));
+                    break;
+                }
+                _ => {}
             }
             tokio::time::sleep(Duration::from_millis(4)).await;
         }
-        true
+        followed
+    }
+
+    /// Whether the moment has come at which the process is killed or stopped.
+    async fn is_due(&self, plan: &Plan, running: &Running, started: Instant) -> bool {
+        match plan.ending {
+            Ending::Kill(moment) | Ending::Terminate(moment) => match moment {
+                Moment::States(count) => running.states() >= count,
+                Moment::Jobs(count) => self.sim.jobs().await.len() >= count,
+                Moment::Time(time) => started.elapsed() >= time,
+            },
+            Ending::Itself | Ending::Cut { .. } => false,
+        }
     }
 
     async fn hits(&self) -> Vec<(String, u64)> {
