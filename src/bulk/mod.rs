@@ -35,6 +35,8 @@ pub use auth::{Credentials, Flow};
 pub use client::{Client, ClientBuilder};
 pub use error::{BulkError, LoginRefused};
 pub use http::API_VERSION;
+#[doc(hidden)]
+pub use ingest::result_rows;
 pub use ingest::{
     Candidate, EndedJob, JobState, JobTarget, MULTIPART_CHARS, NotMade, ResultStream, RunningJob,
     Search, StagedJob, Submitted, Unanswered,

@@ -54,9 +54,9 @@ pub enum LoadError {
     },
     /// Salesforce left rows unprocessed each time they were sent.
     #[error(
-        "Salesforce left {rows} rows unprocessed in each of {attempts} jobs (the last was {job}); they \
-         are not in the org. Look at that job in Setup, then run the load again, perhaps with a \
-         smaller max_job_rows"
+        "Salesforce left {rows} rows unprocessed in each of {attempts} jobs (the last was {job}: \
+         {message}); they are not in the org. Look at that job in Setup, then run the load again, \
+         perhaps with a smaller max_job_rows, or with more max_attempts"
     )]
     Unprocessed {
         /// Rows without an end.
@@ -65,11 +65,43 @@ pub enum LoadError {
         attempts: u32,
         /// Id of the last job.
         job: String,
+        /// Why that job failed, in the words of Salesforce.
+        message: String,
+    },
+    /// Salesforce refused a job as a whole.
+    #[error("Salesforce refused the job {job} as a whole and wrote nothing: {message}; {cure}")]
+    JobRefused {
+        /// Id of the job.
+        job: String,
+        /// Why, in the words of Salesforce.
+        message: String,
+        /// What to do.
+        cure: String,
+    },
+    /// An allocation of the org is used up.
+    #[error(
+        "job {job}: the org's allocation of {allocation} is used up ({message}); {processed} of the \
+         {rows} rows of the job were processed, and not all of these may have a result. Use of the \
+         last 24 hours counts, so that room comes back by and by: start again when Setup shows some, \
+         with larger jobs, or set limit_wait_seconds, and the load waits for it"
+    )]
+    Quota {
+        /// Id of the job.
+        job: String,
+        /// Which allocation, and how much it is.
+        allocation: &'static str,
+        /// Why the job failed, in the words of Salesforce.
+        message: String,
+        /// Rows that the job processed.
+        processed: u64,
+        /// Rows of the job.
+        rows: u64,
     },
     /// Salesforce cannot say what became of inserted rows.
     #[error(
-        "job {job} on {object}: Salesforce tells no result for {rows} inserted rows; they may or may \
-         not be in the org, so they are not sent again. Compare the org with the source for this job"
+        "job {job} on {object}: Salesforce has no result for {rows} inserted rows, though it was asked \
+         again; they may or may not be in the org, so they are not sent again. Compare the org with \
+         the source for this job"
     )]
     Indeterminate {
         /// Id of the job.
@@ -81,7 +113,7 @@ pub enum LoadError {
     },
     /// Salesforce cannot say what became of rows that have a key, however often they are sent.
     #[error(
-        "Salesforce told no result for {rows} rows on {object} in each of {attempts} jobs (the last was \
+        "Salesforce had no result for {rows} rows on {object} in each of {attempts} jobs (the last was \
          {job}); they may or may not be in the org. Look at that job in Setup, then run the load \
          again: the rows have a key, so none is doubled"
     )]
@@ -151,10 +183,12 @@ impl LoadError {
             Self::Schema { .. }
             | Self::Checkpoints
             | Self::NoObject { .. }
+            | Self::JobRefused { .. }
             | Self::TooManyRejected { .. } => ErrorKind::Config,
             Self::Stopped
             | Self::StillRunning { .. }
             | Self::Unprocessed { .. }
+            | Self::Quota { .. }
             | Self::Indeterminate { .. }
             | Self::NoResult { .. }
             | Self::Rows(_) => ErrorKind::Transient,
@@ -186,7 +220,9 @@ impl From<LoadError> for Error {
                     .with_context(Self::JOB, job)
                     .with_context(Self::ATTEMPTS, attempts);
             }
-            LoadError::Indeterminate { job, .. } => outer = outer.with_context(Self::JOB, job),
+            LoadError::Indeterminate { job, .. }
+            | LoadError::JobRefused { job, .. }
+            | LoadError::Quota { job, .. } => outer = outer.with_context(Self::JOB, job),
             _ => {}
         }
         outer.with_source(error)

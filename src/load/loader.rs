@@ -14,7 +14,7 @@ use crate::options::{LoadOptions, ValueOptions};
 
 use super::event::{self, Event, Events};
 use super::feed::Feed;
-use super::plan::{Plan, Rejects};
+use super::plan::{ExternalId, Plan, Rejects};
 use super::report::LoadReport;
 use super::state::Load;
 use super::{LoadError, Org, describe, run};
@@ -111,7 +111,9 @@ impl LoaderBuilder {
         let options = self.options;
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
+        let external_id = ExternalId::of(&coercion, &object);
         let plan = Plan {
+            external_id,
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {
                 assignment_rule_id: options

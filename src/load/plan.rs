@@ -1,11 +1,13 @@
 //! What a load does, fixed before its first row.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::bulk::JobTarget;
 use crate::chunk::Chunker;
-use crate::coerce::Coercion;
+use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
+use crate::object::ObjectSchema;
 use crate::options::{LoadOptions, ValueOptions};
 use crate::reject::{RejectStore, RejectStream};
 
@@ -34,9 +36,39 @@ pub(super) struct Plan {
     pub(super) name: String,
     pub(super) target: JobTarget,
     pub(super) coercion: Arc<Coercion>,
+    /// Where the cells have an external ID of the object.
+    pub(super) external_id: Option<ExternalId>,
     pub(super) rejects: Rejects,
     pub(super) options: LoadOptions,
     pub(super) values: ValueOptions,
+}
+
+/// A column of the cells that records can be found by.
+#[derive(Debug)]
+pub(super) struct ExternalId {
+    /// API name of the field.
+    pub(super) field: String,
+    pub(super) numeric: bool,
+    pub(super) key: Key,
+}
+
+impl ExternalId {
+    /// The first column of the cells that is an external ID of the object, rather a unique one.
+    pub(super) fn of(coercion: &Coercion, object: &ObjectSchema) -> Option<Self> {
+        let columns = coercion.cells_schema().fields().iter().enumerate();
+        let found = columns.filter_map(|(column, cells)| {
+            let field = object.field(cells.name())?;
+            field.external_id.then_some((column, field))
+        });
+        let (column, field) =
+            found.max_by_key(|(column, field)| (field.unique, Reverse(*column)))?;
+        let form = KeyForm::of(field);
+        Some(Self {
+            field: field.name.clone(),
+            numeric: matches!(form, KeyForm::Number { .. }),
+            key: Key { column, form },
+        })
+    }
 }
 
 impl Plan {

@@ -1,6 +1,7 @@
 //! What the tasks of a running load work with.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,8 @@ pub(super) struct Load {
     pub(super) plan: Arc<Plan>,
     pub(super) ledger: Ledger,
     pub(super) keys: Keys,
+    /// A job was processed, so that its columns, which all jobs have, are not at fault.
+    pub(super) has_loaded: AtomicBool,
     /// What it has of the memory, as all loads see it.
     pub(super) member: Arc<Member>,
     /// From now on nothing new is begun; jobs in flight come to their end.
@@ -40,6 +43,7 @@ impl Load {
             org: org.clone(),
             plan,
             ledger,
+            has_loaded: AtomicBool::new(false),
             stop,
         }
     }

@@ -66,7 +66,7 @@ impl Config {
         Self::parse(&read_file("config", path)?)
     }
 
-    fn parse(json: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self> {
         let mut value: Value = serde_json::from_slice(json).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Error::config(format!(

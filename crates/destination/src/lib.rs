@@ -7,6 +7,8 @@
 
 mod commands;
 mod config;
+#[doc(hidden)]
+pub mod doors;
 mod failure;
 mod input;
 mod log;

@@ -384,6 +384,16 @@ impl EndedJob {
         }
     }
 
+    /// The job as it is now: its counts may have lagged behind its end.
+    ///
+    /// # Errors
+    /// Any of a call's.
+    pub async fn read_again(&self) -> Result<Self, BulkError> {
+        let info = self.ingest.read_job(&self.id).await?;
+        let state = JobState::parse(&self.id, &info.state)?;
+        Ok(Self::new(&self.ingest, state, info))
+    }
+
     /// Rows that were loaded: the columns `sf__Id`, `sf__Created` and those uploaded.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod timings;
 pub use info::{JobState, JobTarget};
 pub use job::{EndedJob, RunningJob, StagedJob};
 pub use multipart::{Candidate, MULTIPART_CHARS, NotMade, Search, Submitted, Unanswered};
-pub use results::ResultStream;
+pub use results::{ResultStream, result_rows};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

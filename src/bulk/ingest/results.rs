@@ -3,7 +3,7 @@
 //! A file is first received whole, in memory up to a few megabytes and in a temporary file beyond:
 //! a broken connection then costs a retry, and no row is read twice.
 
-use std::io::{Read, Seek};
+use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -141,6 +141,19 @@ fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
         .with_batch_size(BATCH_ROWS)
         .build(file)?;
     Ok(Some(reader))
+}
+
+/// The rows of the text of a result file, for programs that try arbitrary bytes on it. No part of the
+/// API.
+///
+/// # Errors
+/// What is wrong with the text.
+#[doc(hidden)]
+pub fn result_rows(text: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
+    match rows(Cursor::new(text))? {
+        Some(rows) => rows.collect(),
+        None => Ok(Vec::new()),
+    }
 }
 
 #[cfg(test)]

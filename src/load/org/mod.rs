@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
@@ -47,6 +48,7 @@ struct Inner {
     in_flight: InFlight,
     jobs: AtomicU64,
     batches: AtomicU64,
+    bisecting: Arc<AsyncMutex<u32>>,
 }
 
 impl Org {
@@ -81,6 +83,7 @@ impl Org {
             in_flight: InFlight::default(),
             jobs: AtomicU64::new(0),
             batches: AtomicU64::new(0),
+            bisecting: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -146,6 +149,16 @@ impl Org {
     pub(super) fn job_ended(&self, batches: u64) {
         self.inner.jobs.fetch_add(1, Ordering::Relaxed);
         self.inner.batches.fetch_add(batches, Ordering::Relaxed);
+    }
+
+    /// The permit to look for the rows at fault of a refused job, with the jobs that were made for
+    /// that so far; `None` if `stop` comes first.
+    pub(super) async fn bisecting(&self, stop: &CancellationToken) -> Option<OwnedMutexGuard<u32>> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            jobs = Arc::clone(&self.inner.bisecting).lock_owned() => Some(jobs),
+        }
     }
 
     /// What must wait, and for what.

@@ -28,15 +28,17 @@ pub(crate) enum RetryCause {
     Unprocessed,
 }
 
-/// Codes of refusals that a retry may cure. All others last.
-const CODES: [(&str, RetryCause); 9] = [
+/// Codes of refusals that a retry may cure.
+const PASSING: [(&str, RetryCause); 11] = [
     // Another transaction held the record, or its parent, for more than 10 seconds.
     ("UNABLE_TO_LOCK_ROW", Busy),
+    ("RECORD_IN_USE_BY_WORKFLOW", Busy),
     // The platform was busy, restarted, or broke while it had the row.
     ("QUERY_TIMEOUT", Busy),
     ("REQUEST_RUNNING_TOO_LONG", Busy),
     ("TXN_SECURITY_METERING_ERROR", Busy),
     ("SERVER_UNAVAILABLE", Busy),
+    ("PLATFORM_EVENT_PUBLISHING_UNAVAILABLE", Busy),
     ("UNKNOWN_EXCEPTION", Busy),
     // Triggers and flows beside this row used up what a transaction, or the org, may use.
     ("TOO_MANY_APEX_REQUESTS", Limit),
@@ -47,13 +49,62 @@ const CODES: [(&str, RetryCause); 9] = [
 /// Begins codes such as `CONCURRENT_BATCH_JOB`: too much runs at once.
 const CONCURRENT: &str = "CONCURRENT";
 
-/// The code of everything that a trigger does not let through, lasting or not. These texts in it are
-/// the platform's own, in every language.
-const TRIGGER: &str = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY";
-const TRIGGER_TEXTS: [(&str, RetryCause); 2] = [
+/// What codes of refusals that last begin with.
+const LASTING: [&str; 21] = [
+    "BAD_",
+    "CANNOT_",
+    "DELETE_FAILED",
+    "DEPENDENCY_EXISTS",
+    "DUPLICATE",
+    "ENTITY_IS_",
+    "FIELD_",
+    "INACTIVE_",
+    "INSUFFICIENT_",
+    "INVALID_",
+    "MALFORMED_",
+    "MISSING_",
+    "NUMBER_OUTSIDE_",
+    "NUM_",
+    "OP_WITH_",
+    "PERMISSION_",
+    "REQUIRED_",
+    "SELF_REFERENCE",
+    "STORAGE_LIMIT_EXCEEDED",
+    "STRING_TOO_LONG",
+    "TRANSFER_",
+];
+
+/// Codes of everything that a trigger or a flow does not let through, lasting or not: the cause is in
+/// the text.
+const WRAPPERS: [&str; 4] = [
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+    "CANNOT_EXECUTE_FLOW_TRIGGER",
+    "FLOW_EXCEPTION",
+    "APEX_ERROR",
+];
+
+/// The code of what a trigger says in words of its own.
+const OWN_WORDS: &str = "FIELD_CUSTOM_VALIDATION_EXCEPTION";
+
+/// Stands before the code that a statement of a trigger failed with, in the platform's words.
+const FIRST_ERROR: &str = "first error: ";
+
+/// Texts of the platform in what triggers and flows do not let through.
+const TEXTS: [(&str, RetryCause); 9] = [
     // A chunk of 200 rows was saved again without its bad rows until the platform gave up.
     ("Too many retries of batch save", BesideBadRows),
     ("System.LimitException", Limit),
+    ("Apex CPU time limit exceeded", Limit),
+    ("Too many SOQL queries", Limit),
+    ("Too many DML", Limit),
+    ("Too many query rows", Limit),
+    // A trigger reads records FOR UPDATE that another transaction holds.
+    ("System.QueryException: Record Currently Unavailable", Busy),
+    (
+        "System.QueryException: Your query request was running for too long",
+        Busy,
+    ),
+    ("System.DmlException: Record Currently Unavailable", Busy),
 ];
 
 /// Words that begin an error in place of a code.
@@ -66,24 +117,95 @@ const BARE_TEXTS: [&str; 3] = [
 impl Refusal {
     /// What it means that a row was refused for this reason.
     pub(crate) fn of(reason: &Reason, operation: &Operation) -> Self {
-        let code = reason.code.as_ref();
-        let begins = |text: &&str| reason.message.starts_with(*text);
+        let (code, text) = (reason.code.as_ref(), reason.message.as_str());
         if code == "ENTITY_IS_DELETED" && *operation == Operation::Delete {
             return Self::Fulfilled;
         }
-        if code.starts_with(CONCURRENT)
-            || (code == Reason::UNKNOWN && BARE_TEXTS.iter().any(begins))
-        {
-            return Self::Retryable(Busy);
-        }
-        let found = if code == TRIGGER {
-            let mut texts = TRIGGER_TEXTS.iter();
-            texts.find(|(text, _)| reason.message.contains(text))
+        let begins = |begin: &&str| text.starts_with(*begin);
+        let cause = if WRAPPERS.contains(&code) {
+            // A code that ends the text is read as a field.
+            let last = || reason.fields.iter().find_map(|name| passing_code(name));
+            wrapped(text).unwrap_or_else(last)
+        } else if code == OWN_WORDS {
+            let failed = text.split_once(FIRST_ERROR);
+            failed.and_then(|(_, error)| leading_cause(error))
+        } else if code == Reason::UNKNOWN {
+            BARE_TEXTS.iter().any(|bare| begins(bare)).then_some(Busy)
         } else {
-            CODES.iter().find(|(retryable, _)| *retryable == code)
+            passing_code(code)
         };
-        found.map_or(Self::Lasting, |(_, cause)| Self::Retryable(*cause))
+        cause.map_or(Self::Lasting, Self::Retryable)
     }
+}
+
+/// Why rows are retried that were refused with this code; none if the refusal lasts.
+pub(super) fn passing_code(code: &str) -> Option<RetryCause> {
+    if code.starts_with(CONCURRENT) {
+        return Some(Busy);
+    }
+    let mut passing = PASSING.iter();
+    passing
+        .find(|(passing, _)| *passing == code)
+        .map(|(_, cause)| *cause)
+}
+
+/// What it means that a trigger or a flow did not let a row through: the first code or text of the
+/// platform in it that is no wrapper itself decides, if there is one.
+fn wrapped(text: &str) -> Option<Option<RetryCause>> {
+    let by_text = TEXTS.iter().filter_map(|(words, cause)| {
+        let at = text.find(words)?;
+        Some((at, Some(*cause)))
+    });
+    let by_code = codes(text).filter_map(|(at, code)| Some((at, meaning(code)?)));
+    let first = by_text.chain(by_code).min_by_key(|(at, _)| *at);
+    first.map(|(_, cause)| cause)
+}
+
+/// The cause that a statement failed with, whose error this is; wrappers are looked into.
+fn leading_cause(error: &str) -> Option<RetryCause> {
+    let (at, code) = codes(error).next()?;
+    if at > 0 {
+        return None;
+    }
+    if WRAPPERS.contains(&code) {
+        wrapped(&error[code.len()..]).flatten()
+    } else {
+        passing_code(code)
+    }
+}
+
+/// What a code in a text means: a cause that passes, or none, which lasts. Wrappers and names that
+/// look like codes mean nothing.
+fn meaning(code: &str) -> Option<Option<RetryCause>> {
+    if WRAPPERS.contains(&code) {
+        return None;
+    }
+    let passing = passing_code(code);
+    let lasts = || LASTING.iter().any(|begin| code.starts_with(begin));
+    (passing.is_some() || lasts()).then_some(passing)
+}
+
+/// The words of a text that are written as codes are, with what stands behind one: capitals, digits
+/// and underscores before a comma, a colon, a bracket, or the end. Each with its place.
+fn codes(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let own = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let begin = at + text[at..].find(own)?;
+        let end = text[begin..].find(|c| !own(c));
+        at = end.map_or(text.len(), |end| begin + end);
+        Some((begin, &text[begin..at]))
+    })
+    .filter(|(at, word)| {
+        let written = |byte: u8| !byte.is_ascii_lowercase();
+        let rest = text[at + word.len()..].trim_start();
+        let behind = rest.chars().next();
+        word.contains('_')
+            && word.bytes().all(written)
+            // The name of a trigger.
+            && !rest.starts_with(": execution of ")
+            && behind.is_none_or(|c| matches!(c, ',' | ':' | ';' | ')' | ']' | '.' | '-'))
+    })
 }
 
 #[cfg(test)]
@@ -133,6 +255,15 @@ mod tests {
                 Refusal::Lasting,
             ),
             (
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION:UNABLE_TO_LOCK_ROW, no name of ours:--",
+                Refusal::Lasting,
+            ),
+            (
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION:Update failed. First exception on row 0 with id \
+                 0010; first error: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access: []:--",
+                Refusal::Retryable(Busy),
+            ),
+            (
                 "STORAGE_LIMIT_EXCEEDED:storage limit exceeded:--",
                 Refusal::Lasting,
             ),
@@ -141,6 +272,85 @@ mod tests {
         ] {
             let reason = parse_reason(text);
             assert_eq!(Refusal::of(&reason, &Operation::Insert), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_triggers_and_flows_do_not_let_through_has_its_cause_in_the_text() {
+        let trigger = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:ACCOUNT_TRIGGER: execution of AfterInsert \
+                       caused by: System.DmlException: Update failed. First exception on row 0 with \
+                       id 0010; first error: ";
+        let flow = "CANNOT_EXECUTE_FLOW_TRIGGER:We can't save this record because the \u{201c}Totals\u{201d} \
+                    process failed. This error occurred when the flow tried to update records: ";
+        for (error, expected) in [
+            (
+                "UNABLE_TO_LOCK_ROW, unable to obtain exclusive access to this record or 1 records: \
+                 0010: []",
+                Refusal::Retryable(Busy),
+            ),
+            (
+                "UNABLE_TO_LOCK_ROW: exklusiver Zugriff.",
+                Refusal::Retryable(Busy),
+            ),
+            ("QUERY_TIMEOUT, too long: []", Refusal::Retryable(Busy)),
+            ("TXN_SECURITY_METERING_ERROR: x", Refusal::Retryable(Busy)),
+            ("REQUEST_RUNNING_TOO_LONG", Refusal::Retryable(Busy)),
+            ("LIMIT_EXCEEDED: many: []", Refusal::Retryable(Limit)),
+            (
+                "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY, Other: execution of BeforeUpdate caused by: \
+                 System.DmlException: Update failed; first error: UNABLE_TO_LOCK_ROW, unable: []: []",
+                Refusal::Retryable(Busy),
+            ),
+            (
+                "CANNOT_EXECUTE_FLOW_TRIGGER, the flow failed: System.LimitException: Apex CPU time \
+                 limit exceeded: []",
+                Refusal::Retryable(Limit),
+            ),
+            (
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION, no UNABLE_TO_LOCK_ROW, please: []",
+                Refusal::Lasting,
+            ),
+            (
+                "REQUIRED_FIELD_MISSING, Required fields are missing: [QUERY_TIMEOUT]: [QUERY_TIMEOUT]",
+                Refusal::Lasting,
+            ),
+            ("the record is locked by its owner", Refusal::Lasting),
+            ("do not write UNABLE_TO_LOCK_ROW here", Refusal::Lasting),
+            ("Query_Timeout__c: Timeout__c: unknown", Refusal::Lasting),
+        ] {
+            for wrapper in [trigger, flow] {
+                let reason = parse_reason(&format!("{wrapper}{error}:--"));
+                assert_eq!(
+                    Refusal::of(&reason, &Operation::Insert),
+                    expected,
+                    "{error}"
+                );
+            }
+        }
+        for (error, expected) in [
+            (
+                "System.QueryException: Record Currently Unavailable: The record is being modified",
+                Refusal::Retryable(Busy),
+            ),
+            (
+                "System.QueryException: List has no rows for assignment to SObject",
+                Refusal::Lasting,
+            ),
+            (
+                "System.LimitException: Too many DML rows: 10001",
+                Refusal::Retryable(Limit),
+            ),
+            ("MyException: not today", Refusal::Lasting),
+        ] {
+            let text = format!(
+                "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:T: execution of BeforeInsert caused by: {error}:--"
+            );
+            let reason = parse_reason(&text);
+            assert_eq!(
+                Refusal::of(&reason, &Operation::Insert),
+                expected,
+                "{error}"
+            );
         }
     }
 

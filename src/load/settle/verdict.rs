@@ -1,17 +1,13 @@
 //! A job is proved, not believed: what its counts and its result files say of its rows.
 
-use crate::error::Error;
-
 /// How a job ended, without the rows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct JobEnd<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JobEnd {
     pub(crate) state: EndState,
     /// Rows processed, failed ones included, if the job says.
     pub(crate) processed: Option<u64>,
     /// Rows that failed, if the job says.
     pub(crate) failed: Option<u64>,
-    /// Why the job as a whole failed.
-    pub(crate) message: Option<&'a str>,
 }
 
 /// A terminal state of a job.
@@ -22,182 +18,148 @@ pub(crate) enum EndState {
     Aborted,
 }
 
-/// Rows that the result files hold.
+/// What is to be read of a job that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) enum Needed {
+    /// Nothing: its counts prove that every row was written.
+    Nothing,
+    /// The failed rows: every row was processed, and as many failed.
+    Failed(u64),
+    /// All result files.
+    All,
+}
+
+/// One reading of the counts and of all result files of a job, in numbers of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) end: JobEnd,
     pub(crate) failed: u64,
     pub(crate) unprocessed: u64,
+    pub(crate) succeeded: u64,
+    /// Rows that were sent and whose end the files do not show.
+    pub(crate) unknown: u64,
 }
 
-/// What the counts of a job prove, before its result files are read.
-#[derive(Debug)]
-pub(crate) enum Proof {
-    /// Every row was written.
-    AllAccepted,
-    /// Nothing was processed, for a reason that a retry may cure.
-    NothingProcessed,
-    /// The job was refused as a whole, nothing was written.
-    Refused(Error),
-    /// Nothing: failed and unprocessed rows are to be read.
-    None,
-}
-
-/// Whether the files of failed and unprocessed rows agree with the counts of their job.
+/// What follows from a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Agreement {
-    /// All rows that these files do not hold were accepted.
-    Full,
-    /// Successful rows are to be read too.
-    None,
+pub(crate) enum Belief {
+    /// Each row has the end that the files show.
+    Files,
+    /// Counts and files may still change: they are to be read again.
+    ReadAgain,
 }
 
-/// What the counts of a job alone prove of the `sent` rows.
-pub(crate) fn proof(end: JobEnd<'_>, sent: u64) -> Proof {
-    let counts = (end.processed, end.failed);
-    match end.state {
-        EndState::Complete if counts == (Some(sent), Some(0)) => Proof::AllAccepted,
-        EndState::Failed if counts == (Some(0), Some(0)) => refused(end.message),
-        EndState::Aborted if counts == (Some(0), Some(0)) => Proof::NothingProcessed,
-        _ => Proof::None,
+impl JobEnd {
+    /// What is to be read of a job of `sent` rows. Of counts, those of a job that completed are
+    /// believed, where they name each row; those of other jobs may lag behind.
+    pub(crate) fn needs(self, sent: u64) -> Needed {
+        match (self.state, self.processed, self.failed) {
+            (EndState::Complete, Some(processed), Some(0)) if processed == sent => Needed::Nothing,
+            (EndState::Complete, Some(processed), Some(failed)) if processed == sent => {
+                Needed::Failed(failed)
+            }
+            _ => Needed::All,
+        }
+    }
+
+    /// Whether the job counts no row.
+    pub(crate) fn counts_nothing(self) -> bool {
+        self.processed.unwrap_or(0) == 0 && self.failed.unwrap_or(0) == 0
     }
 }
 
-/// Whether what was `found` in the files and the counts of the job close to the `sent` rows.
-pub(crate) fn agreement(end: JobEnd<'_>, sent: u64, found: Found) -> Agreement {
-    let read = end.processed.and_then(|n| n.checked_add(found.unprocessed));
-    if end.failed == Some(found.failed) && read == Some(sent) {
-        Agreement::Full
-    } else {
-        Agreement::None
+impl Reading {
+    /// What follows from this reading, after the one `before`.
+    ///
+    /// An end that a file shows is final, as is the job. That a row was not processed is not: counts
+    /// and files lag behind, and batches of a job that was given up may be in flight. So two readings
+    /// must agree before rows are sent again, and the counts with the files.
+    pub(crate) fn belief(&self, before: Option<&Self>) -> Belief {
+        let is_final = self.unprocessed == 0;
+        if self.unknown == 0 && (is_final || (before == Some(self) && self.counts_agree())) {
+            Belief::Files
+        } else {
+            Belief::ReadAgain
+        }
     }
-}
 
-/// A job that failed before its first row.
-fn refused(message: Option<&str>) -> Proof {
-    const RETRYABLE: [&str; 6] = [
-        "ExceededQuota",
-        "TooManyLockFailure",
-        "Too many lock failure",
-        "Timeout",
-        "InternalServerError",
-        "Unknown",
-    ];
-    let message = message.unwrap_or("Salesforce gave no reason").trim();
-    if RETRYABLE.iter().any(|text| message.starts_with(text)) {
-        return Proof::NothingProcessed;
+    /// Whether the counts of the job, as far as it gives any, are those of the files.
+    fn counts_agree(&self) -> bool {
+        let processed = self.failed + self.succeeded;
+        self.end.processed.is_none_or(|count| count == processed)
+            && self.end.failed.is_none_or(|count| count == self.failed)
     }
-    Proof::Refused(Error::config(format!(
-        "Salesforce refused the job as a whole and wrote nothing: {message}; correct the columns \
-         of the stream, or the integration user's access to these fields"
-    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use EndState::{Aborted, Complete, Failed};
 
-    fn end(state: EndState, processed: Option<u64>, failed: Option<u64>) -> JobEnd<'static> {
+    fn end(state: EndState, processed: Option<u64>, failed: Option<u64>) -> JobEnd {
         JobEnd {
             state,
             processed,
             failed,
-            message: None,
-        }
-    }
-
-    fn name(proof: &Proof) -> &'static str {
-        match proof {
-            Proof::AllAccepted => "all accepted",
-            Proof::NothingProcessed => "nothing processed",
-            Proof::Refused(_) => "refused",
-            Proof::None => "none",
         }
     }
 
     #[test]
     fn counts_prove_a_job_or_do_not() {
-        use EndState::{Aborted, Complete, Failed};
         for (state, processed, failed, expected) in [
-            (Complete, Some(10), Some(0), "all accepted"),
-            // The state alone proves nothing.
-            (Failed, Some(10), Some(0), "none"),
-            (Aborted, Some(10), Some(0), "none"),
-            (Complete, Some(9), Some(0), "none"),
-            (Complete, Some(11), Some(0), "none"),
-            (Complete, Some(10), Some(1), "none"),
-            (Complete, None, Some(0), "none"),
-            (Complete, Some(10), None, "none"),
-            (Complete, Some(0), Some(0), "none"),
-            (Failed, None, None, "none"),
-            (Aborted, Some(0), Some(0), "nothing processed"),
-            (Failed, Some(0), Some(0), "refused"),
+            (Complete, Some(10), Some(0), Needed::Nothing),
+            (Complete, Some(10), Some(3), Needed::Failed(3)),
+            // The state alone proves nothing, and neither do counts of a job that was given up.
+            (Failed, Some(10), Some(0), Needed::All),
+            (Aborted, Some(10), Some(0), Needed::All),
+            (Complete, Some(9), Some(0), Needed::All),
+            (Complete, Some(11), Some(0), Needed::All),
+            (Complete, None, Some(0), Needed::All),
+            (Complete, Some(10), None, Needed::All),
+            (Complete, Some(0), Some(0), Needed::All),
+            (Failed, None, None, Needed::All),
+            (Aborted, Some(0), Some(0), Needed::All),
+            (Failed, Some(0), Some(0), Needed::All),
         ] {
-            let proof = proof(end(state, processed, failed), 10);
-            let case = format!("{state:?} {processed:?} {failed:?}");
-            assert_eq!(name(&proof), expected, "{case}");
+            let needs = end(state, processed, failed).needs(10);
+            assert_eq!(needs, expected, "{state:?} {processed:?} {failed:?}");
+        }
+    }
+
+    fn reading(end: JobEnd, files: [u64; 3], unknown: u64) -> Reading {
+        let [failed, unprocessed, succeeded] = files;
+        Reading {
+            end,
+            failed,
+            unprocessed,
+            succeeded,
+            unknown,
         }
     }
 
     #[test]
-    fn files_agree_with_the_counts_or_do_not() {
-        use EndState::{Complete, Failed};
-        for (state, processed, failed, files, expected) in [
-            (Complete, Some(10), Some(3), (3, 0), Agreement::Full),
-            (Failed, Some(6), Some(3), (3, 4), Agreement::Full),
-            (Complete, Some(0), Some(0), (0, 10), Agreement::Full),
-            (Complete, Some(10), Some(3), (2, 0), Agreement::None),
-            (Complete, Some(10), Some(3), (4, 0), Agreement::None),
-            (Failed, Some(6), Some(3), (3, 3), Agreement::None),
-            (Failed, Some(6), Some(3), (3, 5), Agreement::None),
-            // There is no count to agree with.
-            (Failed, None, Some(3), (3, 4), Agreement::None),
-            (Failed, Some(6), None, (3, 4), Agreement::None),
-            (Failed, Some(u64::MAX), Some(3), (3, 4), Agreement::None),
-        ] {
-            let (failed_rows, unprocessed) = files;
-            let found = Found {
-                failed: failed_rows,
-                unprocessed,
-            };
-            let agreement = agreement(end(state, processed, failed), 10, found);
-            assert_eq!(agreement, expected, "{processed:?} {failed:?} {files:?}");
-        }
+    fn rows_are_sent_again_only_after_two_readings_that_agree() {
+        let counted = end(Failed, Some(6), Some(2));
+        let settled = reading(counted, [2, 4, 4], 0);
+        assert_eq!(settled.belief(None), Belief::ReadAgain);
+        assert_eq!(settled.belief(Some(&settled)), Belief::Files);
+        let other = reading(counted, [2, 8, 0], 0);
+        assert_eq!(settled.belief(Some(&other)), Belief::ReadAgain);
+        // All files show as much as the counts that lag do not.
+        let lagging = reading(end(Aborted, Some(0), Some(0)), [2, 4, 4], 0);
+        assert_eq!(lagging.belief(Some(&lagging)), Belief::ReadAgain);
+        let uncounted = reading(end(Aborted, None, None), [2, 4, 4], 0);
+        assert_eq!(uncounted.belief(Some(&uncounted)), Belief::Files);
     }
 
     #[test]
-    fn a_job_refused_as_a_whole_is_retryable_or_not() {
-        for (message, expected) in [
-            (
-                Some("InvalidBatch : Field name not found : Nope__c"),
-                "refused",
-            ),
-            (
-                Some("ClientInputError : LineEnding is invalid on user data"),
-                "refused",
-            ),
-            (None, "refused"),
-            (
-                Some("ExceededQuota : ApiBatchItems Limit exceeded"),
-                "nothing processed",
-            ),
-            (Some("TooManyLockFailure : Too many"), "nothing processed"),
-            (
-                Some("Too many lock failure 200 Trying again later"),
-                "nothing processed",
-            ),
-            (Some("Timeout : batch"), "nothing processed"),
-            (Some("InternalServerError : 500"), "nothing processed"),
-            (Some("Unknown : ?"), "nothing processed"),
-        ] {
-            let mut job = end(EndState::Failed, Some(0), Some(0));
-            job.message = message;
-            let proof = proof(job, 10);
-            assert_eq!(name(&proof), expected, "{message:?}");
-            if let Proof::Refused(error) = proof {
-                assert_eq!(error.kind(), ErrorKind::Config);
-                assert!(error.to_string().contains(message.unwrap_or("no reason")));
-            }
+    fn ends_that_files_show_are_final_whatever_is_counted() {
+        for counted in [(Some(0), Some(0)), (Some(9), Some(3)), (None, None)] {
+            let (processed, failed) = counted;
+            let shown = reading(end(Complete, processed, failed), [2, 0, 8], 0);
+            assert_eq!(shown.belief(None), Belief::Files, "{counted:?}");
+            let lacking = reading(end(Complete, processed, failed), [2, 0, 7], 1);
+            assert_eq!(lacking.belief(Some(&lacking)), Belief::ReadAgain);
         }
     }
 }

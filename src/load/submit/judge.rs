@@ -1,86 +1,170 @@
 //! What became of the rows of an ended job: by its counts, or by its results where they are needed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use futures::stream::{Peekable, StreamExt, TryStreamExt};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
-use crate::bulk::{EndedJob, JobState, ResultStream};
+use crate::bulk::{BulkError, EndedJob, JobState, ResultStream};
 use crate::error::Result;
 use crate::load::LoadError;
 use crate::load::settle::{
-    Agreement, EndState, Ends, Found, JobCounts, JobEnd, JoinBack, Proof, agreement, proof,
+    Belief, EndState, Ends, JobCounts, JobEnd, JobFault, JoinBack, Needed, Reading,
 };
 use crate::load::state::Load;
 use crate::rows::RowSet;
+
+/// Pause before counts and files of a job are read for the second time. Later ones are longer.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long results are waited for that lag behind the end of their job. Rows that have a key are
+/// sent again sooner, once nothing changes any more: none of them is doubled.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE_WITH_KEY: Duration = Duration::from_secs(60);
 
 /// The permit to settle a job. Who holds it keeps it until the rejected rows are stored, so that one
 /// job's at a time are in memory.
 pub(super) type SettlePermit = OwnedMutexGuard<()>;
 
-/// What the counts of a job prove of the rows `sent`; `None` if its results are to be read.
+/// What an ended job came to.
+pub(super) enum Verdict {
+    /// What became of each row. The permit is held where rows may have been rejected.
+    Ends(Ends, Option<SettlePermit>),
+    /// The job was refused as a whole; nothing was written.
+    Refused,
+}
+
+/// What one look at a job showed.
+enum Look {
+    /// All that is to be known.
+    Proved(Ends),
+    /// What all its files show, and in what numbers.
+    Read(Ends, Reading),
+    Refused,
+}
+
+/// Finds out what became of the rows `sent` in a job that has this fault.
+///
+/// Counts and files are read again, after pauses, while rows have no result or while it is not
+/// certain that those not processed stay so.
 ///
 /// # Errors
-/// A config error if the job was refused as a whole.
-pub(super) fn by_counts(ended: &EndedJob, sent: &RowSet) -> Result<Option<Ends>> {
-    match proof(job_end(ended), sent.len()) {
-        Proof::AllAccepted => Ok(Some(Ends {
+/// Any of reading the job and its files, and of joining them back.
+pub(super) async fn judge(
+    load: &Arc<Load>,
+    mut ended: EndedJob,
+    fault: JobFault,
+    sent: &RowSet,
+) -> Result<Verdict> {
+    if job_end(&ended).needs(sent.len()) == Needed::Nothing {
+        let ends = Ends {
             accepted: sent.clone(),
             ..Ends::default()
-        })),
-        Proof::NothingProcessed => Ok(Some(Ends {
-            unprocessed: sent.clone(),
-            ..Ends::default()
-        })),
-        Proof::Refused(error) => Err(error),
-        Proof::None => Ok(None),
+        };
+        return Ok(Verdict::Ends(ends, None));
+    }
+    let waits = load.org.options().waits;
+    let with_key = load.plan.coercion.key().is_some();
+    let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+    let mut before = None;
+    loop {
+        let permit = load.org.admission().settle_permit().await;
+        let (mut ends, reading) = match look(load, &ended, fault, sent, &permit).await? {
+            Look::Proved(ends) => return Ok(Verdict::Ends(ends, Some(permit))),
+            Look::Refused => return Ok(Verdict::Refused),
+            Look::Read(ends, reading) => (ends, reading),
+        };
+        let is_settled = before == Some(reading);
+        let patience = if with_key && is_settled {
+            PATIENCE_WITH_KEY
+        } else {
+            PATIENCE
+        };
+        let is_over = waited >= patience.min(waits.patience).max(FIRST_PAUSE);
+        if is_over && !is_settled {
+            // They may be processed yet.
+            let unprocessed = std::mem::take(&mut ends.unprocessed);
+            ends.unknown.insert_all(&unprocessed);
+        }
+        if is_over || reading.belief(before.as_ref()) == Belief::Files {
+            return Ok(Verdict::Ends(ends, Some(permit)));
+        }
+        drop((permit, ends));
+        before = Some(reading);
+        tracing::warn!(
+            stream = %load.plan.name, job = %ended.id, pause_s = pause.as_secs(),
+            without_result = reading.unknown, unprocessed = reading.unprocessed,
+            "the results of the job may not be complete yet: they are read again"
+        );
+        // After a stop too: whoever stopped the load says how long jobs in flight have.
+        sleep(waits.scaled(pause)).await;
+        waited += pause;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        ended = ended.read_again().await?;
     }
 }
 
-/// What the result files of a job say of the rows `sent`.
-///
-/// # Errors
-/// [`LoadError::Indeterminate`] if Salesforce cannot say what became of some inserted rows; any of
-/// reading the files and of joining them back.
-pub(super) async fn by_results(
+/// Looks at the counts of a job and at the files that are needed.
+async fn look(
     load: &Arc<Load>,
     ended: &EndedJob,
+    fault: JobFault,
     sent: &RowSet,
     _permit: &SettlePermit,
-) -> Result<Ends> {
-    let ends = joined(load, ended, sent).await?;
-    if ends.unknown.is_empty() || load.plan.coercion.key().is_some() {
-        return Ok(ends);
-    }
-    Err(LoadError::Indeterminate {
-        job: ended.id.clone(),
-        object: load.plan.target.object.clone(),
-        rows: ends.unknown.len(),
-    }
-    .into())
-}
-
-async fn joined(load: &Arc<Load>, ended: &EndedJob, sent: &RowSet) -> Result<Ends> {
+) -> Result<Look> {
     let end = job_end(ended);
-    let (results, found) = read_failed(load, ended).await?;
-    if agreement(end, sent.len(), found) == Agreement::Full
-        && let Some(ends) = join(load, results, sent, counts(end)).await?
-    {
-        return Ok(ends);
+    if let Needed::Failed(failed) = end.needs(sent.len()) {
+        let (results, found) = read_failed(load, ended).await?;
+        if found == failed
+            && let Some(ends) = join(load, results, sent, counts(end)).await?
+        {
+            return Ok(Look::Proved(ends));
+        }
     }
-    tracing::warn!(
-        stream = %load.plan.name, job = %ended.id,
-        "the counts of the job and its results do not agree: its successes are read as well"
-    );
-    let results = read_all(load, ended).await?;
+    let is_refused = matches!(fault, JobFault::Refused(_)) && end.counts_nothing();
+    if is_refused && wrote_nothing(ended).await? {
+        return Ok(Look::Refused);
+    }
+    let (results, mut reading) = read_all(load, ended).await?;
     let ends = join(load, results, sent, counts(end)).await?;
-    Ok(ends.unwrap_or_default())
+    let ends = ends.unwrap_or_default();
+    reading.unknown = ends.unknown.len();
+    Ok(Look::Read(ends, reading))
 }
 
-fn job_end(ended: &EndedJob) -> JobEnd<'_> {
+/// Whether a job has neither written nor refused a row: its files are empty, or there are none.
+async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
+    let files = [
+        ended.failed_results().await,
+        ended.successful_results().await,
+    ];
+    let mut absent = false;
+    for file in files {
+        match file {
+            Err(BulkError::JobGone { .. }) => absent = true,
+            file => {
+                if file?.try_next().await?.is_some() {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    if absent {
+        // The files alone are not there, not the job.
+        ended.read_again().await?;
+    }
+    Ok(true)
+}
+
+fn job_end(ended: &EndedJob) -> JobEnd {
     JobEnd {
         state: match ended.state {
             JobState::JobComplete => EndState::Complete,
@@ -89,41 +173,41 @@ fn job_end(ended: &EndedJob) -> JobEnd<'_> {
         },
         processed: ended.processed,
         failed: ended.failed,
-        message: ended.message.as_deref(),
     }
 }
 
 /// What the job says of its rows, if it does.
-fn counts(end: JobEnd<'_>) -> Option<JobCounts> {
+fn counts(end: JobEnd) -> Option<JobCounts> {
     let failed = end.failed?;
     let accepted = end.processed?.checked_sub(failed)?;
     Some(JobCounts { accepted, failed })
 }
 
-/// Reads the failed and the unprocessed rows of a job.
-async fn read_failed(load: &Load, ended: &EndedJob) -> Result<(JoinBack, Found)> {
+/// Reads the failed rows of a job.
+async fn read_failed(load: &Load, ended: &EndedJob) -> Result<(JoinBack, u64)> {
     let mut failed = ended.failed_results().await?.peekable();
-    let mut unprocessed = ended.unprocessed().await?.peekable();
-    let mut join = begin(load, [&mut failed, &mut unprocessed]).await?;
-    let found = Found {
-        failed: add(&mut failed, |rows| join.failed(rows)).await?,
-        unprocessed: add(&mut unprocessed, |rows| join.unprocessed(rows)).await?,
-    };
+    let mut join = begin(load, [&mut failed]).await?;
+    let found = add(&mut failed, |rows| join.failed(rows)).await?;
     Ok((join, found))
 }
 
-/// Reads all rows of a job.
-async fn read_all(load: &Load, ended: &EndedJob) -> Result<JoinBack> {
-    let mut failed = ended.failed_results().await?.peekable();
+/// Reads all rows of a job. Those that were not processed come first: a row that is processed
+/// meanwhile is then found twice, and not taken for one that never was.
+async fn read_all(load: &Load, ended: &EndedJob) -> Result<(JoinBack, Reading)> {
     let mut unprocessed = ended.unprocessed().await?.peekable();
+    let mut failed = ended.failed_results().await?.peekable();
     let mut succeeded = ended.successful_results().await?.peekable();
     let files = [&mut failed, &mut unprocessed, &mut succeeded];
     let mut join = begin(load, files).await?;
     join.expect_successes();
-    add(&mut failed, |rows| join.failed(rows)).await?;
-    add(&mut unprocessed, |rows| join.unprocessed(rows)).await?;
-    add(&mut succeeded, |rows| join.succeeded(rows)).await?;
-    Ok(join)
+    let reading = Reading {
+        end: job_end(ended),
+        failed: add(&mut failed, |rows| join.failed(rows)).await?,
+        unprocessed: add(&mut unprocessed, |rows| join.unprocessed(rows)).await?,
+        succeeded: add(&mut succeeded, |rows| join.succeeded(rows)).await?,
+        unknown: 0,
+    };
+    Ok((join, reading))
 }
 
 async fn begin<'a>(

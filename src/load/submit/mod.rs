@@ -1,57 +1,85 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
+mod bisect;
 mod deliver;
+mod ended;
 mod judge;
 mod outcomes;
+mod proof;
 mod resolve;
 mod retry;
+mod run;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::bulk::{BulkError, EndedJob};
+use tokio::time::Instant;
+
+use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
-use crate::coerce::Reason;
 use crate::error::Result;
-use crate::options::BATCH_RECORDS;
 use crate::reject::RejectedRow;
 use crate::rows::{MergedRow, RowSet};
 
-use super::LoadError;
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
-use super::org::{JobInFlight, Reservation, Staging};
-use super::settle::Ends;
+use super::org::{Reservation, UnderWay};
+use super::settle::JobFault;
 use super::state::Load;
-use deliver::deliver;
-use judge::SettlePermit;
+use bisect::{Bisection, Outcome, Step};
+use deliver::{Rejected, refused};
+use ended::Job;
+use judge::{SettlePermit, Verdict, judge};
 use outcomes::RowOutcomes;
-use retry::{ATTEMPTS, Rebuilt, Retry, rebuild, retries};
+use proof::found_in_org;
+use retry::{Attempt, Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
+use run::{UntilClosed, run};
 
-/// What a chunk keeps until its job is closed.
-struct UntilClosed {
-    rows: RowSet,
-    cells: Reservation,
-    staging: Staging,
-}
+/// Most jobs that a process makes to find rows at fault: a share of the 15,000 batches of a day.
+const MOST_JOBS_OF_ALL: u32 = 1_000;
 
 /// Rows of one job: those that are sent, and those that were merged into one of them.
 struct JobRows {
     chunk: Chunk,
     merged: Vec<MergedRow>,
-    /// Which of their jobs this is, counted from 1.
-    attempt: u32,
+    attempt: Attempt,
+}
+
+/// What became of a job that was to be sent.
+enum Sent {
+    /// Each of its rows was processed, or is to be retried.
+    Settled {
+        /// Each was processed.
+        whole: bool,
+    },
+    /// It was refused as a whole.
+    Refused(Box<Refused>),
+    /// The load was stopped before its end.
+    Stopped,
+}
+
+/// A job that was refused as a whole.
+struct Refused {
+    job: Job,
+    rows: RowSet,
+    merged: Vec<MergedRow>,
+    attempt: Attempt,
 }
 
 /// The rows of a chunk while they are sent.
 struct Submission {
     load: Arc<Load>,
-    rejects: Vec<RejectedRow>,
+    rejected: Rejected,
     retries: Vec<Retry>,
+    bisection: Bisection,
+    under_way: UnderWay,
     /// Kept until the rejected rows are stored.
     settle_permit: Option<SettlePermit>,
     /// Mean length of a row as CSV.
     row_bytes: u64,
+    /// When waiting for an allocation of the day ends, once one was used up.
+    quota_deadline: Option<Instant>,
 }
 
 /// Submits the chunk, and what is retried of it, until each of its rows has its end.
@@ -76,28 +104,30 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     // After a failure, or a panic, no row that waits for these keys may go.
     let stop = load.stop.clone().drop_guard();
     let mut submission = Submission {
+        rejected: Rejected::new(&load, rejects, events),
         load,
-        rejects,
         retries: Vec::new(),
+        bisection: Bisection::default(),
+        under_way,
         settle_permit: None,
         row_bytes: chunk.bytes() / chunk.rows().max(1),
+        quota_deadline: None,
     };
     let first = JobRows {
         chunk,
         merged,
-        attempt: 1,
+        attempt: Attempt::first(submission.load.plan.options.max_attempts),
     };
     if !submission.send_all(first, until_closed).await? {
         return Ok(());
     }
+    submission.rejected.deliver(&submission.load).await?;
     let Submission {
         load,
-        mut rejects,
         settle_permit,
+        under_way,
         ..
     } = submission;
-    rejects.sort_unstable_by_key(|row| row.ordinal);
-    deliver(&load, rejects, &events).await?;
     drop(settle_permit);
     stop.disarm();
     // Rows that waited for these keys may go now.
@@ -113,35 +143,155 @@ impl Submission {
         if first.chunk.rows() == 0 {
             self.load.ledger.rows().close(&until_closed.rows);
             drop(until_closed);
-        } else if !self.send(first, Some(until_closed)).await? {
-            return Ok(false);
+        } else {
+            let sent = self.send(first, Some(until_closed)).await?;
+            if !self.went_on(sent).await? {
+                return Ok(false);
+            }
         }
-        while let Some(retry) = self.retries.pop() {
-            self.settle_permit = None;
+        while let Some(retry) = self.next_retry() {
+            self.before_next_job().await?;
             if !retry.due(&self.load).await {
                 return Ok(false);
             }
-            let attempt = retry.attempt;
-            let Rebuilt {
-                chunk,
-                merged,
-                cells,
-            } = rebuild(&self.load, retry.rows).await?;
-            let rows = JobRows {
-                chunk,
-                merged,
-                attempt,
+            let bytes = 2 * self.load.ledger.rows().bytes(&retry.rows);
+            let memory = tokio::select! {
+                biased;
+                () = self.load.stop.cancelled() => return Ok(false),
+                memory = self.under_way.memory(bytes) => memory?,
             };
-            if rows.chunk.rows() > 0 && !self.send(rows, None).await? {
+            let sent = self.send_again(retry.rows, retry.attempt, memory).await?;
+            if !self.went_on(sent).await? {
                 return Ok(false);
             }
-            drop(cells);
         }
         Ok(true)
     }
 
-    /// One job, from its creation to what became of its rows. False if the load was stopped.
-    async fn send(&mut self, rows: JobRows, until_closed: Option<UntilClosed>) -> Result<bool> {
+    /// Finds the rows at fault of a job that was refused as a whole. False if the load was stopped.
+    async fn went_on(&mut self, sent: Sent) -> Result<bool> {
+        match sent {
+            Sent::Settled { .. } => Ok(true),
+            Sent::Stopped => Ok(false),
+            Sent::Refused(refused) => self.bisect(*refused).await,
+        }
+    }
+
+    /// What is not kept through a pause, or while another job is settled.
+    async fn before_next_job(&mut self) -> Result<()> {
+        self.rejected.deliver_many(&self.load).await?;
+        self.settle_permit = None;
+        Ok(())
+    }
+
+    /// Splits the rows of a refused job until those at fault are found and all others are loaded.
+    /// False if the load was stopped.
+    async fn bisect(&mut self, refused: Refused) -> Result<bool> {
+        let Refused {
+            mut job,
+            rows,
+            merged,
+            attempt,
+        } = refused;
+        if !job.blames_rows() {
+            return Err(job.refused());
+        }
+        self.before_next_job().await?;
+        // One chunk at a time: if the columns are at fault, no other one tries as well.
+        let load = Arc::clone(&self.load);
+        let Some(mut made) = load.org.bisecting(&load.stop).await else {
+            return Ok(false);
+        };
+        let most = bisected_rows(&load, self.row_bytes);
+        let mut at_fault = Vec::new();
+        if rows.len() == 1 {
+            at_fault.extend(job.rejects(&rows, &merged));
+        } else {
+            let loaded = load.has_loaded.load(Ordering::Relaxed);
+            self.bisection.begin(rows, merged, loaded);
+        }
+        loop {
+            let part = match self.bisection.next(most) {
+                Step::Done => break,
+                Step::Columns => return Err(job.refused_in_all_parts(self.bisection.jobs())),
+                Step::Send(part) if *made < MOST_JOBS_OF_ALL => part,
+                Step::Send(_) => {
+                    let left = self.bisection.left();
+                    return self.give_up(&job, at_fault, left).await;
+                }
+                Step::Exhausted(left) => return self.give_up(&job, at_fault, left).await,
+            };
+            *made += 1;
+            let part = with_merged(part, self.bisection.merged());
+            // It does not wait: chunks that wait for their turn seem to be on their way.
+            let memory = load.org.budget().reserve(0);
+            let outcome = match self.send_again(part, attempt, memory).await? {
+                Sent::Stopped => return Ok(false),
+                Sent::Settled { whole: true } => Outcome::Loaded,
+                Sent::Settled { whole: false } => Outcome::Unclear,
+                Sent::Refused(refused) => {
+                    job = refused.job;
+                    if !job.blames_rows() {
+                        return Err(job.refused());
+                    }
+                    if refused.rows.len() == 1 {
+                        at_fault.extend(job.rejects(&refused.rows, &refused.merged));
+                    }
+                    Outcome::Refused
+                }
+            };
+            self.bisection.ended(outcome);
+            self.before_next_job().await?;
+        }
+        tracing::warn!(
+            stream = %load.plan.name, job = %job.id, rows = at_fault.len(), jobs = self.bisection.jobs(),
+            "the rows that a job was refused for as a whole were found and are rejected"
+        );
+        self.rejected.extend(at_fault.into_iter());
+        Ok(true)
+    }
+
+    /// Rejects the rows at fault that were found; fails for those that were not.
+    async fn give_up(&mut self, job: &Job, at_fault: Vec<RejectedRow>, left: u64) -> Result<bool> {
+        self.rejected.extend(at_fault.into_iter());
+        self.rejected.deliver(&self.load).await?;
+        Err(job.refused_too_often(self.bisection.jobs(), left))
+    }
+
+    /// Takes the rows out that may be sent first.
+    fn next_retry(&mut self) -> Option<Retry> {
+        let retries = self.retries.iter().enumerate();
+        let (next, _) = retries.min_by_key(|(_, retry)| retry.not_before)?;
+        Some(self.retries.swap_remove(next))
+    }
+
+    /// Sends rows in one more job, with this memory for them.
+    async fn send_again(
+        &mut self,
+        rows: RowSet,
+        attempt: Attempt,
+        memory: Reservation,
+    ) -> Result<Sent> {
+        let Rebuilt {
+            chunk,
+            merged,
+            cells,
+        } = rebuild(&self.load, rows, memory).await?;
+        if chunk.rows() == 0 {
+            return Ok(Sent::Settled { whole: false });
+        }
+        let rows = JobRows {
+            chunk,
+            merged,
+            attempt,
+        };
+        let sent = self.send(rows, None).await;
+        drop(cells);
+        sent
+    }
+
+    /// One job, from its creation to what became of its rows.
+    async fn send(&mut self, rows: JobRows, until_closed: Option<UntilClosed>) -> Result<Sent> {
         let JobRows {
             chunk,
             merged,
@@ -151,163 +301,76 @@ impl Submission {
         let load = Arc::clone(&self.load);
         let in_flight = load.org.in_flight().begin(load.id);
         let Some(ended) = run(&load, chunk, until_closed, &in_flight).await? else {
-            return Ok(false);
+            return Ok(Sent::Stopped);
         };
-        let ends = self.ends(&ended, &sent).await?;
-        let last = attempt == ATTEMPTS;
-        let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, last);
+        let job = Job::of(&load, &ended);
+        if job.fault == JobFault::Quota && ended.processed != Some(sent.len()) {
+            self.wait_for_quota(&job, &ended, sent.len())?;
+        }
+        let mut ends = match judge(&load, ended, job.fault, &sent).await? {
+            Verdict::Refused => {
+                let refused = Refused {
+                    job,
+                    rows: sent,
+                    merged,
+                    attempt,
+                };
+                return Ok(Sent::Refused(Box::new(refused)));
+            }
+            Verdict::Ends(ends, permit) => {
+                self.settle_permit = permit;
+                ends
+            }
+        };
+        if load.plan.coercion.key().is_none() && !ends.unknown.is_empty() {
+            let found = found_in_org(&load, &job, &ends.unknown, &sent).await?;
+            ends.unknown.remove_all(&found);
+            ends.accepted.insert_all(&found);
+        }
+        let whole = ends.unprocessed.is_empty() && ends.unknown.is_empty();
+        if whole {
+            load.has_loaded.store(true, Ordering::Relaxed);
+        }
+        let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, attempt);
         outcomes.check(&sent)?;
         accept(&load, &outcomes.accepted, &merged);
         drop(in_flight);
-        warn(&load, &ended, &outcomes, attempt);
-        if last {
-            without_end(&load, &outcomes, &ended.id)?;
-        } else {
-            let retries = retries(&load, &outcomes, &merged, attempt, self.row_bytes);
-            if !retries.is_empty() && load.stop.is_cancelled() {
-                return Ok(false);
-            }
-            self.retries.extend(retries);
-        }
-        self.rejects
-            .extend(refused(outcomes.rejected, &merged, &ended.id));
-        Ok(true)
-    }
-
-    /// What became of the rows `sent` in a job.
-    async fn ends(&mut self, ended: &EndedJob, sent: &RowSet) -> Result<Ends> {
-        if let Some(ends) = judge::by_counts(ended, sent)? {
-            return Ok(ends);
-        }
-        let permit = self.load.org.admission().settle_permit().await;
-        let ends = judge::by_results(&self.load, ended, sent, &permit).await?;
-        self.settle_permit = Some(permit);
-        Ok(ends)
-    }
-}
-
-/// Rows that a job refused, and with them those that were merged into them.
-fn refused(
-    rejected: Vec<(u64, Arc<Reason>)>,
-    merged: &[MergedRow],
-    job_id: &str,
-) -> impl Iterator<Item = RejectedRow> {
-    let job_id: Arc<str> = job_id.into();
-    let parts: Vec<(u64, Arc<Reason>)> = merged
-        .iter()
-        .filter_map(|MergedRow { row, into }| {
-            let found = rejected.binary_search_by_key(into, |(ordinal, _)| *ordinal);
-            Some((*row, Arc::clone(&rejected[found.ok()?].1)))
-        })
-        .collect();
-    let all = rejected.into_iter().chain(parts);
-    all.map(move |(ordinal, reason)| RejectedRow {
-        ordinal,
-        reason,
-        job_id: Some(Arc::clone(&job_id)),
-    })
-}
-
-fn warn(load: &Load, ended: &EndedJob, outcomes: &RowOutcomes, attempt: u32) {
-    let unprocessed = outcomes.unprocessed() + outcomes.unknown.len();
-    let passing = outcomes.retryable();
-    if unprocessed + passing > 0 {
-        tracing::warn!(
-            stream = %load.plan.name, job = %ended.id, attempt, unprocessed, passing,
-            "rows stayed unprocessed, or were refused for a reason that may pass"
+        job.warn(&outcomes, attempt);
+        job.check_ends(&outcomes, attempt)?;
+        let mut retries = retries(
+            &load,
+            &outcomes,
+            &merged,
+            attempt,
+            job.fault,
+            self.row_bytes,
         );
-    }
-}
-
-/// Fails if rows have no end after their last attempt.
-fn without_end(load: &Load, outcomes: &RowOutcomes, job: &str) -> Result<()> {
-    let job = job.to_owned();
-    let (unprocessed, unknown) = (outcomes.unprocessed(), outcomes.unknown.len());
-    if unprocessed > 0 {
-        return Err(LoadError::Unprocessed {
-            rows: unprocessed,
-            attempts: ATTEMPTS,
-            job,
+        if !retries.is_empty() && load.stop.is_cancelled() {
+            return Ok(Sent::Stopped);
         }
-        .into());
-    }
-    if unknown > 0 {
-        return Err(LoadError::NoResult {
-            job,
-            object: load.plan.target.object.clone(),
-            rows: unknown,
-            attempts: ATTEMPTS,
-        }
-        .into());
-    }
-    Ok(())
-}
-
-/// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
-/// nothing of it was processed.
-async fn run(
-    load: &Arc<Load>,
-    chunk: Chunk,
-    until_closed: Option<UntilClosed>,
-    in_flight: &JobInFlight<'_>,
-) -> Result<Option<EndedJob>> {
-    let (rows, bytes) = (chunk.rows(), chunk.bytes());
-    let admission = load.org.admission();
-    let Some(job_permit) = admission.job_slot(&load.stop).await else {
-        return Ok(None);
-    };
-    let Some(upload_permit) = admission.upload_slot(&load.stop).await else {
-        return Ok(None);
-    };
-    let chunk = Arc::new(chunk);
-    let plan = &load.plan;
-    let running = if plan.target.fits_one_call(&chunk) {
-        let submitted =
-            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await;
-        match submitted {
-            Err(error) if error.is_stopped() => return Ok(None),
-            submitted => submitted?,
-        }
-    } else {
-        let staged = match load.client.stage(&plan.target, &chunk).await {
-            Err(BulkError::Stopped { .. }) => return Ok(None),
-            staged => staged?,
-        };
-        if load.stop.is_cancelled() {
-            let id = staged.id().to_owned();
-            if let Err(error) = staged.abort().await {
-                tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
+        if let (JobFault::Quota, Some(deadline)) = (job.fault, self.quota_deadline) {
+            for retry in &mut retries {
+                retry.not_before = retry.not_before.min(deadline);
             }
-            return Ok(None);
         }
-        in_flight.is(staged.id());
-        drop(upload_permit);
-        staged.close().await?
-    };
-    in_flight.is(running.id());
-    drop(chunk);
-    if let Some(until_closed) = until_closed {
-        release(load, until_closed).await?;
+        self.retries.extend(retries);
+        self.rejected
+            .extend(refused(outcomes.rejected, &merged, &job.id));
+        Ok(Sent::Settled { whole })
     }
-    let ended = running.finished().await?;
-    drop(job_permit);
-    let batches = rows.div_ceil(BATCH_RECORDS);
-    load.org.job_ended(batches);
-    load.ledger.job_ended(batches, bytes);
-    Ok(Some(ended))
-}
 
-/// The job of a chunk is closed: its cells go, and its source rows may be packed.
-async fn release(load: &Arc<Load>, until_closed: UntilClosed) -> Result<()> {
-    load.ledger.rows().close(&until_closed.rows);
-    drop(until_closed.cells);
-    if load.org.budget().is_tight() {
-        let load = Arc::clone(load);
-        let packed = tokio::task::spawn_blocking(move || load.ledger.rows().pack());
-        packed.await.map_err(LoadError::from)??;
+    /// Fails if rows of a job that an allocation of the day was used up for are to wait no longer.
+    fn wait_for_quota(&mut self, job: &Job, ended: &EndedJob, sent: u64) -> Result<()> {
+        let waits = self.load.org.options().waits;
+        let now = Instant::now();
+        if let Some(wait) = waits.limit_wait {
+            let first = || now + waits.scaled(wait);
+            if now < *self.quota_deadline.get_or_insert_with(first) {
+                return Ok(());
+            }
+        }
+        Err(job.quota(ended, sent))
     }
-    drop(until_closed.staging);
-    Ok(())
 }
 
 /// These rows are in Salesforce, and with them those that were merged into them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::retry::Attempt;
 use crate::coerce::Reason;
 use crate::error::Result;
 use crate::load::settle::{Ends, Refusal, RetryCause, defect};
@@ -24,8 +25,8 @@ pub(super) struct RowOutcomes {
 
 impl RowOutcomes {
     /// Sorts the ends of rows. After the last attempt, rows that were refused are rejected whatever
-    /// the reason.
-    pub(super) fn of(ends: Ends, operation: &Operation, last_attempt: bool) -> Self {
+    /// the reason; after a retry for a limit, those that met one again.
+    pub(super) fn of(ends: Ends, operation: &Operation, attempt: Attempt) -> Self {
         let mut outcomes = Self {
             accepted: ends.accepted,
             unknown: ends.unknown,
@@ -40,7 +41,7 @@ impl RowOutcomes {
                     outcomes.accepted.insert(*row);
                     false
                 }
-                Refusal::Retryable(cause) if !last_attempt => {
+                Refusal::Retryable(cause) if attempt.allows(cause) => {
                     outcomes.retry.entry(cause).or_default().insert(*row);
                     false
                 }
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_final_retryable_or_what_was_wanted() {
-        let outcomes = RowOutcomes::of(ends(), &Operation::Delete, false);
+        let outcomes = RowOutcomes::of(ends(), &Operation::Delete, Attempt::first(2));
         assert_eq!(outcomes.accepted, RowSet::from_iter([0..5, 8..9]));
         assert_eq!(outcomes.rejected, [(5, reason("STRING_TOO_LONG"))]);
         let retry: Vec<_> = outcomes.retry.clone().into_iter().collect();
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn after_the_last_attempt_what_was_refused_is_rejected() {
-        let outcomes = RowOutcomes::of(ends(), &Operation::Insert, true);
+        let outcomes = RowOutcomes::of(ends(), &Operation::Insert, Attempt::first(1));
         let rejected: Vec<u64> = outcomes.rejected.iter().map(|(row, _)| *row).collect();
         assert_eq!(rejected, [5, 6, 7, 8]);
         assert_eq!((outcomes.unprocessed(), outcomes.retryable()), (3, 0));
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_row_without_an_outcome_or_with_two_is_a_defect() {
-        let outcomes = RowOutcomes::of(ends(), &Operation::Insert, true);
+        let outcomes = RowOutcomes::of(ends(), &Operation::Insert, Attempt::first(1));
         for sent in [0..12, 0..14, 1..14] {
             let error = outcomes.check(&RowSet::from(sent)).unwrap_err();
             assert!(error.to_string().contains("it is a defect"), "{error}");

@@ -20,7 +20,7 @@ use arrow_salesforce::options::Waits;
 /// refresh token, or a test object that would be left behind.
 const HALF_DONE: Duration = Duration::from_secs(2);
 
-/// How long the last words of a process may take.
+/// How long the last words of a process may take, where the grace allows it.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Shortest time between the first signal and the exit: what is known is still said.
@@ -127,9 +127,9 @@ impl Stop {
                 () = sleep(patience) => {}
                 () = self.asked() => {
                     let asked_at = self.0.asked_at.lock().unwrap_or_else(Instant::now);
-                    let exit = asked_at + until_exit(self.grace());
-                    let left = exit.saturating_duration_since(Instant::now());
-                    sleep(left.saturating_sub(LAST_WORDS * 2)).await;
+                    let (until, words) = exit(self.grace());
+                    let last = asked_at + until - words;
+                    sleep(last.saturating_duration_since(Instant::now())).await;
                 }
             }
         };
@@ -146,22 +146,24 @@ impl Shared {
         signals.next().await;
         *self.asked_at.lock() = Some(Instant::now());
         self.asked.cancel();
-        let grace = *self.grace.lock();
+        let (until, words) = exit(*self.grace.lock());
         let error = tokio::select! {
             () = signals.next() => asked_twice(),
-            () = sleep(until_exit(grace).saturating_sub(LAST_WORDS)) => grace_is_over(),
+            () = sleep(until) => grace_is_over(),
         };
         // If nobody reads, the exit code says it alone.
         let _ = output.print(&Message::error(&error, None));
-        output.written_within(LAST_WORDS);
+        output.written_within(words);
         std::process::exit(1);
     }
 }
 
-/// When the process exits after the first signal: a little before the grace is over, as others count.
-fn until_exit(grace: Duration) -> Duration {
-    const BEFORE: Duration = Duration::from_millis(200);
-    (grace - (grace / 10).min(BEFORE)).max(SHORTEST)
+/// How long after the first signal the process says its last words, and how long these may take: it
+/// exits a little before the grace is over, as others count.
+fn exit(grace: Duration) -> (Duration, Duration) {
+    let grace = grace.max(SHORTEST);
+    let words = (grace / 20).min(LAST_WORDS);
+    (grace - 2 * words, words)
 }
 
 fn asked_early() -> Error {
@@ -190,7 +192,13 @@ mod tests {
 
     #[test]
     fn the_exit_is_within_the_grace() {
-        let of = |seconds| until_exit(Duration::from_secs(seconds)).as_millis();
-        assert_eq!([of(0), of(1), of(2), of(20)], [1_000, 1_000, 1_800, 19_800]);
+        let of = |seconds| {
+            let (until, words) = exit(Duration::from_secs(seconds));
+            (until.as_millis(), words.as_millis())
+        };
+        assert_eq!(
+            [of(0), of(2), of(20)],
+            [(900, 50), (1_800, 100), (19_400, 300)]
+        );
     }
 }

@@ -71,7 +71,7 @@ struct Stream {
     json_schema: Box<RawValue>,
 }
 
-fn parse(json: &[u8]) -> Result<Vec<CatalogStream>, Failure> {
+pub(crate) fn parse(json: &[u8]) -> Result<Vec<CatalogStream>, Failure> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let file: CatalogFile = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| Error::config(format!("the catalog cannot be read: {error}")))?;

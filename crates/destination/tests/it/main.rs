@@ -9,7 +9,9 @@
 )]
 
 mod alike;
+mod bisect;
 mod check;
+mod corpus;
 mod data;
 mod discover;
 mod durability;
@@ -20,11 +22,13 @@ mod harness;
 mod kills;
 mod memory;
 mod network;
+mod outcomes;
 mod protocol;
 mod rejects;
 mod results;
 mod retries;
 mod states;
+mod stops;
 mod storage;
 mod storm;
 mod tokens;

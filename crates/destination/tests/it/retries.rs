@@ -75,7 +75,7 @@ async fn rows_that_stay_locked_are_rejected_in_the_words_of_salesforce() {
     let rejects = rejects(&job);
     assert_eq!(codes(&rejects), [("UNABLE_TO_LOCK_ROW", 5)].into());
     assert!(rejects[0].sf_error().starts_with("UNABLE_TO_LOCK_ROW:"));
-    assert_eq!(sim.jobs().await.len(), 3);
+    assert_eq!(sim.jobs().await.len(), 5, "as many as max_attempts");
 }
 
 #[tokio::test]

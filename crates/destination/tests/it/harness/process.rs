@@ -35,6 +35,7 @@ impl Job {
             "is_sandbox": false,
             "login_url": sim.url(),
             "object_storage_config": {"storage_type": "None"},
+            "wait_permille": 5,
         });
         Self {
             directory: TempDir::new().unwrap(),
@@ -295,6 +296,13 @@ impl Running {
         let what = format!("{least} states");
         self.0
             .wait_until(&what, |lines| states(lines) >= least)
+            .await;
+    }
+
+    /// Waits until a line of the log holds this text.
+    pub(crate) async fn wait_for_log(&mut self, text: &str) {
+        self.0
+            .wait_until(text, |lines| lines.iter().any(|line| line.contains(text)))
             .await;
     }
 
