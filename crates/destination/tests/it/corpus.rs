@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-#[allow(unreachable_pub, reason = "the targets are public in their own package")]
+#[allow(
+    unreachable_pub,
+    reason = "the targets are public in their own package"
+)]
 #[path = "../../../../fuzz/src/lib.rs"]
 mod targets;
 

@@ -85,7 +85,7 @@ impl Drawn {
     }
 
     fn add(&mut self, cell: &str, mut fault: Value, refuses_rows: bool) {
-        // Two faults of one name could not be told apart.
+        // Two faults of one name could not be distinguished.
         if !self.has(cell) {
             fault["name"] = json!(cell);
             self.org.push(OrgFault {

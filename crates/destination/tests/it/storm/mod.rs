@@ -43,7 +43,10 @@ async fn nothing_is_lost_whatever_fails() {
     let report = run_all(seeds.map(Plan::new)).await;
     assert!(report.violations.is_empty(), "see the report above");
     assert!(report.share() >= SHARE, "see the report above");
-    assert!(!full || report.never_hit().is_empty(), "see the report above");
+    assert!(
+        !full || report.never_hit().is_empty(),
+        "see the report above"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
