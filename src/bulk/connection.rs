@@ -4,12 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
+use reqwest::Response;
 use reqwest::header::DATE;
-use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -18,13 +18,10 @@ use tokio_util::sync::CancellationToken;
 use super::auth::{Auth, Credentials, OnRotated, Session};
 use super::error::BulkError;
 use super::http::{
-    AtStop, Call, Clock, Failure, Http, PAGE, Progress, http_date, parse_json, read_body,
-    retry_after,
+    AtStop, Call, Clock, Failure, Http, PAGE, Patience, Policy, Progress, http_date, parse_json,
+    read_body, redirect_target, retry_after,
 };
 use super::usage::{ApiUsage, Counters, Usage};
-
-/// Logins in one attempt of a call: a second one, since a session can be revoked at any time.
-const MAX_LOGINS: usize = 2;
 
 /// A login to one org. Clones share its session and its counters.
 #[derive(Clone)]
@@ -65,7 +62,7 @@ impl Connection {
             org: Mutex::default(),
             server_time: Mutex::default(),
         });
-        renew(&login, 0).await?;
+        renew(&login, 0, Policy::Start).await?;
         Ok(Self {
             login,
             counters,
@@ -88,17 +85,19 @@ impl Connection {
         self.login.auth.at_rest().await;
     }
 
-    /// Spends a pause before a call that makes or fills a job.
+    /// Spends the pause before a call that makes or fills a job is sent once more.
     ///
     /// # Errors
-    /// [`BulkError::Stopped`] as soon as the load is stopped.
-    pub(super) async fn pause_before_new(
+    /// `error`, if there is to be no other attempt; [`BulkError::Stopped`] as soon as the load is
+    /// stopped.
+    pub(super) async fn wait_before_new(
         &self,
+        patience: &mut Patience,
         action: &str,
-        length: Duration,
+        error: BulkError,
     ) -> Result<(), BulkError> {
-        let pause = self.clock().pause(length);
-        self.unless_stopped(action, async { Ok(pause.await) }).await
+        let wait = patience.wait(self.clock(), action, error);
+        self.unless_stopped(action, wait).await
     }
 
     async fn unless_stopped<T>(
@@ -175,7 +174,17 @@ impl Connection {
         &self,
         call: &Call<'_>,
     ) -> Result<T, BulkError> {
-        let once = || async { parse_json(call.action, &self.read_once(call).await?) };
+        self.read_as(call, |body| parse_json(call.action, body))
+            .await
+    }
+
+    /// As [`Connection::read`]. An answer that `understood` takes for none is repeated too.
+    pub(super) async fn read_as<T>(
+        &self,
+        call: &Call<'_>,
+        understood: impl Fn(&[u8]) -> Result<T, BulkError>,
+    ) -> Result<T, BulkError> {
+        let once = || async { understood(&self.read_once(call).await?) };
         self.repeat(call, once).await
     }
 
@@ -201,7 +210,7 @@ impl Connection {
     /// One attempt of a call and its answer. A page is a gateway's: no answer to these calls is one.
     async fn read_once(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
         let mut answer = self.send(call).await?;
-        let body = read_body(call.action, &mut answer).await?;
+        let body = read_body(call.action, self.clock(), &mut answer).await?;
         if body.trim_ascii_start().starts_with(b"<") {
             return Err(BulkError::Unavailable {
                 action: call.action.to_owned(),
@@ -213,34 +222,34 @@ impl Connection {
         Ok(body)
     }
 
-    /// One attempt of a call, with a new login where the session has expired: a successful answer
-    /// whose body is still to be read.
+    /// One attempt of a call, with a new login where the session has expired or the org has moved:
+    /// a successful answer whose body is still to be read.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, BulkError> {
         let mut session = self.session_for(call, 0).await?;
-        for _ in 0..=MAX_LOGINS {
-            let mut answer = self.send_with(call, &session).await?;
-            let status = answer.status();
-            if status.is_success() {
+        let mut renewed = false;
+        loop {
+            let answer = self.send_with(call, &session).await?;
+            if answer.status().is_success() {
                 return Ok(answer);
             }
-            if status == StatusCode::UNAUTHORIZED {
-                session = self.session_for(call, session.generation).await?;
-                continue;
+            let error = self.failure(call, answer).await;
+            if renewed || !error.asks_for_login() {
+                return Err(error);
             }
-            let retry_after = retry_after(&answer);
-            // The status says enough where the text does not come.
-            let body = read_body(call.action, &mut answer)
-                .await
-                .unwrap_or_default();
-            return Err(self.error_of(&Failure {
-                action: call.action,
-                status: status.as_u16(),
-                retry_after,
-                body: &body,
-            }));
+            session = self.session_for(call, session.generation).await?;
+            renewed = true;
         }
-        Err(BulkError::Session {
-            action: call.action.to_owned(),
+    }
+
+    async fn failure(&self, call: &Call<'_>, mut answer: Response) -> BulkError {
+        // The status says enough where the text does not come.
+        let body = read_body(call.action, self.clock(), &mut answer).await;
+        self.error_of(&Failure {
+            action: call.action,
+            status: answer.status().as_u16(),
+            retry_after: retry_after(&answer),
+            target: redirect_target(&answer),
+            body: &body.unwrap_or_default(),
         })
     }
 
@@ -252,21 +261,22 @@ impl Connection {
     /// A session newer than generation `seen`, unless a stop means that the call is not sent.
     async fn session_for(&self, call: &Call<'_>, seen: u64) -> Result<Arc<Session>, BulkError> {
         match call.at_stop() {
-            AtStop::GoesOn => self.session(seen).await,
+            AtStop::GoesOn => self.session(seen, call.policy).await,
             AtStop::NotBegun | AtStop::Cut => {
-                self.unless_stopped(call.action, self.session(seen)).await
+                let session = self.session(seen, call.policy);
+                self.unless_stopped(call.action, session).await
             }
         }
     }
 
     /// A session newer than generation `seen`.
-    async fn session(&self, seen: u64) -> Result<Arc<Session>, BulkError> {
+    async fn session(&self, seen: u64, policy: Policy) -> Result<Arc<Session>, BulkError> {
         let login = &self.login;
         let before = login.auth.session();
         if let Some(session) = before.filter(|session| session.generation > seen) {
             return Ok(session);
         }
-        let session = renew(login, seen).await?;
+        let session = renew(login, seen, policy.of_login()).await?;
         let refreshes = session.generation.saturating_sub(1);
         login
             .counters
@@ -306,9 +316,9 @@ impl Connection {
 }
 
 /// Logs in by a task of its own: a caller that goes away must not take a new refresh token along.
-async fn renew(login: &Arc<Login>, seen: u64) -> Result<Arc<Session>, BulkError> {
+async fn renew(login: &Arc<Login>, seen: u64, policy: Policy) -> Result<Arc<Session>, BulkError> {
     let login = Arc::clone(login);
-    let renewing = tokio::spawn(async move { login.auth.renew(&login.http, seen).await });
+    let renewing = tokio::spawn(async move { login.auth.renew(&login.http, seen, policy).await });
     renewing.await.unwrap_or_else(|error| {
         Err(BulkError::Setup {
             reason: format!("the login ended without a result: {error}"),

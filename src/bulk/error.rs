@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
+mod passing;
+
+pub(super) use passing::Passing;
+
 /// A login, a call or a job that failed.
 ///
 /// The texts hold no secret and no record's value: what Salesforce said is cut short, HTML pages
@@ -35,6 +39,18 @@ pub enum BulkError {
     /// The token endpoint refused the login.
     #[error(transparent)]
     Login(#[from] LoginRefused),
+    /// The login URL redirects: secrets are sent to no host that was not set.
+    #[error(
+        "login_url {url} redirects to {}; set login_url to where the org is now, over https (its My \
+         Domain: https://<name>.my.salesforce.com)",
+        target.as_deref().unwrap_or("a place that it does not name")
+    )]
+    LoginRedirect {
+        /// Scheme and host as they were set.
+        url: String,
+        /// Scheme and host that it redirects to.
+        target: Option<String>,
+    },
     /// The login returned an instance that is not Salesforce's: the token is not sent there.
     #[error(
         "the login answered the instance {host}, which is not one of Salesforce's hosts over \
@@ -114,16 +130,33 @@ pub enum BulkError {
         /// How long Salesforce asks to wait.
         retry_after: Option<Duration>,
     },
-    /// The org's API calls of the last 24 hours are used up.
+    /// An allocation of the org is used up for now.
     #[error(
-        "{action}: the org's daily limit of API requests is used up ({detail}); start again when \
-         Setup > Company Information shows free requests, or ask Salesforce for more"
+        "{action}: the org's {allocation} are used up ({detail}); each is free again a day after it \
+         was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce \
+         for more"
     )]
     DailyLimit {
         /// What was being done.
         action: String,
+        /// Which allocation, in words, and by its name in the list of limits.
+        allocation: &'static str,
         /// Salesforce's words.
         detail: String,
+    },
+    /// The answer sends the call to another host, after a new login too.
+    #[error(
+        "{action}: Salesforce redirects to {} (HTTP {status}), after a new login too; the org may \
+         be moving to another host: start again later, and check login_url",
+        target.as_deref().unwrap_or("a place that it does not name")
+    )]
+    Moved {
+        /// What was being done.
+        action: String,
+        /// HTTP status.
+        status: u16,
+        /// Scheme and host that the answer names.
+        target: Option<String>,
     },
     /// The object is not there for this user.
     #[error(
@@ -191,6 +224,43 @@ pub enum BulkError {
         /// What was asked.
         wanted: &'static str,
     },
+    /// A closed job cannot be waited for any longer: it goes on.
+    #[error(
+        "job {id} was closed and goes on, but it cannot be watched any longer, so its rows may be \
+         loaded; look at Setup > Bulk Data Load Jobs before they are sent again: {source}"
+    )]
+    JobGoesOn {
+        /// Id of the job.
+        id: String,
+        /// Why it cannot be watched.
+        source: Box<BulkError>,
+    },
+    /// A closed job did not end within [`Waits::job_timeout`](crate::options::Waits::job_timeout).
+    #[error(
+        "job {id} is still {state} {} after it was closed; it goes on, so its rows may be loaded: \
+         look at Setup > Bulk Data Load Jobs before they are sent again, and raise \
+         job_timeout_seconds if jobs of this org take as long",
+        hours_and_minutes(*age)
+    )]
+    JobTimeout {
+        /// Id of the job.
+        id: String,
+        /// Salesforce's word for the state.
+        state: &'static str,
+        /// How long it was waited for.
+        age: Duration,
+    },
+    /// The results of an ended job cannot be read.
+    #[error(
+        "job {id} has ended, but what became of its rows cannot be read, so they may be loaded; \
+         look at Setup > Bulk Data Load Jobs before they are sent again: {source}"
+    )]
+    ResultsUnread {
+        /// Id of the job.
+        id: String,
+        /// Why they cannot be read.
+        source: Box<BulkError>,
+    },
     /// Whether a job was closed cannot be found out: its rows may be loaded, now or later.
     #[error(
         "job {id}: whether it was closed is not known, so its rows may have been loaded; look at \
@@ -248,8 +318,8 @@ pub enum BulkError {
         /// The name as given.
         name: String,
     },
-    /// A result file does not parse.
-    #[error("{action}: the file cannot be read as CSV: {reason}")]
+    /// A result file is none.
+    #[error("{action}: the answer is no result file: {reason}")]
     Results {
         /// Which file of which job.
         action: String,
@@ -285,6 +355,15 @@ fn status_and_code(status: &u16, code: &str) -> String {
     format!("HTTP {status} {code}").trim_end().to_owned()
 }
 
+/// A length of time as `2 h 5 min`.
+fn hours_and_minutes(length: Duration) -> String {
+    let minutes = length.as_secs() / 60;
+    match minutes / 60 {
+        0 => format!("{minutes} min"),
+        hours => format!("{hours} h {} min", minutes % 60),
+    }
+}
+
 /// The token endpoint's refusal, in OAuth's terms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the login at {host} was refused ({error}: {description}); {cure}")]
@@ -307,6 +386,7 @@ impl BulkError {
         match self {
             Self::LoginUrl { .. }
             | Self::PrivateKey { .. }
+            | Self::LoginRedirect { .. }
             | Self::Instance { .. }
             | Self::InstanceHosts { .. }
             | Self::Environment { .. }
@@ -315,10 +395,19 @@ impl BulkError {
             | Self::Session { .. } => ErrorKind::Config,
             Self::Login(refused) => refused.kind,
             Self::Refused { kind, .. } => *kind,
+            // The user's to cure only where the login, or Salesforce in its own words, says so.
+            Self::JobGoesOn { source, .. } | Self::ResultsUnread { source, .. } => {
+                match (source.kind(), source.passing()) {
+                    (ErrorKind::Config, None) => ErrorKind::Config,
+                    _ => ErrorKind::Transient,
+                }
+            }
             Self::Network { .. }
             | Self::Unavailable { .. }
             | Self::Throttled { .. }
             | Self::DailyLimit { .. }
+            | Self::Moved { .. }
+            | Self::JobTimeout { .. }
             | Self::WrongState { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
@@ -340,21 +429,12 @@ impl BulkError {
         match self {
             Self::UnknownState { id, .. }
             | Self::WrongState { id, .. }
+            | Self::JobGoesOn { id, .. }
+            | Self::JobTimeout { id, .. }
+            | Self::ResultsUnread { id, .. }
             | Self::CloseUnclear { id, .. }
             | Self::JobGone { id } => Some(id),
             _ => None,
-        }
-    }
-
-    /// Whether the same call may succeed in a moment.
-    pub(super) fn is_retryable(&self) -> bool {
-        match self {
-            Self::Network { .. }
-            | Self::Unavailable { .. }
-            | Self::Throttled { .. }
-            | Self::Answer { .. } => true,
-            Self::Login(refused) => refused.kind == ErrorKind::Transient,
-            _ => false,
         }
     }
 
@@ -366,6 +446,9 @@ impl BulkError {
             | Self::Answer { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
+            | Self::JobGoesOn { .. }
+            | Self::JobTimeout { .. }
+            | Self::ResultsUnread { .. }
             | Self::JobGone { .. } => false,
             _ => true,
         }
@@ -381,20 +464,12 @@ impl BulkError {
         }
     }
 
-    /// HTTP status of the answer, where it was the answer that failed.
-    pub(super) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Unavailable { status, .. }
-            | Self::Throttled { status, .. }
-            | Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-
     /// The error of a call about this job: a resource that is not there is the job.
     pub(super) fn of_job(self, id: &str) -> Self {
         match self {
-            Self::Refused { status: 404, .. } => Self::JobGone { id: id.to_owned() },
+            Self::Refused {
+                status: 404, code, ..
+            } if !code.is_empty() => Self::JobGone { id: id.to_owned() },
             other => other,
         }
     }

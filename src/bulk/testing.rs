@@ -13,6 +13,7 @@ use url::Url;
 use super::{BulkError, Client, Credentials, JobTarget};
 use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::object::Operation;
+use crate::options::Waits;
 
 pub(crate) const USER: &str = "0055g0000000001AAA";
 pub(crate) const TOKEN: &str = "POST /services/oauth2/token";
@@ -161,6 +162,12 @@ impl Server {
         connect(self.credentials()).await.unwrap()
     }
 
+    /// A client of this patience.
+    pub(crate) async fn patient(&self, seconds: u64) -> Client {
+        let waits = Waits::default().with_patience(Duration::from_secs(seconds));
+        connect_with(self.credentials(), waits).await.unwrap()
+    }
+
     pub(crate) fn credentials(&self) -> Credentials {
         let url = self.url.clone();
         Credentials::refresh_token(url, "3MVG9.id", "sec&ret=1", "5Aep861+/x==")
@@ -258,7 +265,16 @@ async fn read_head(stream: &mut TcpStream) -> Option<(Seen, usize)> {
 
 /// Logs in without spending pauses.
 pub(crate) async fn connect(credentials: Credentials) -> Result<Client, BulkError> {
-    Client::builder(credentials).recorded().connect().await
+    connect_with(credentials, Waits::default()).await
+}
+
+/// Logs in with these waits, without spending pauses.
+pub(crate) async fn connect_with(
+    credentials: Credentials,
+    waits: Waits,
+) -> Result<Client, BulkError> {
+    let client = Client::builder(credentials).waits(waits).recorded();
+    client.connect().await
 }
 
 /// The pauses that the client would have made.

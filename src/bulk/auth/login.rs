@@ -14,7 +14,8 @@ use super::jwt::Signer;
 use super::session::{Grant, NO_GRANT, Session};
 use crate::bulk::error::{BulkError, LoginRefused};
 use crate::bulk::http::{
-    Call, Hosts, Http, Payload, Policy, Progress, Resource, read_body, retry_after,
+    Call, Hosts, Http, Patience, Payload, Policy, Progress, Resource, read_body, redirect_target,
+    retry_after,
 };
 use crate::error::ErrorKind;
 
@@ -103,16 +104,18 @@ impl Auth {
         drop(self.login.lock().await);
     }
 
-    /// A session newer than generation `seen`: one login for all who ask at the same time. A
-    /// refusal is final, and later callers get it without another login.
+    /// A session newer than generation `seen`: one login for all who ask at the same time, as patient
+    /// as `policy`. A refusal is final, and later callers get it without another login.
     ///
     /// # Errors
-    /// [`BulkError::Login`], [`BulkError::Instance`]; [`BulkError::Network`],
-    /// [`BulkError::Unavailable`] and [`BulkError::Answer`] after five retries.
+    /// [`BulkError::Login`], [`BulkError::Instance`]; when patience runs out [`BulkError::Network`],
+    /// [`BulkError::Unavailable`], [`BulkError::Answer`], [`BulkError::LoginUrl`] and
+    /// [`BulkError::LoginRedirect`].
     pub(in crate::bulk) async fn renew(
         &self,
         http: &Http,
         seen: u64,
+        policy: Policy,
     ) -> Result<Arc<Session>, BulkError> {
         let mut refusal = self.login.lock().await;
         if let Some(session) = self.session()
@@ -123,7 +126,7 @@ impl Auth {
         if let Some(refused) = refusal.as_ref() {
             return Err(refused.clone().into());
         }
-        let mut pauses = Policy::READ.pauses();
+        let mut patience = Patience::new(policy);
         loop {
             let error = match self.grant(http, seen + 1).await {
                 Ok(session) => return Ok(session),
@@ -132,9 +135,7 @@ impl Auth {
             if self.next_audience(&error) {
                 continue;
             }
-            let retry = pauses.wait(http.clock(), error, |error, pause_ms| {
-                tracing::warn!(%error, pause_ms, "login failed, repeating");
-            });
+            let retry = patience.wait(http.clock(), LOGIN, error);
             let Err(error) = retry.await else { continue };
             if let BulkError::Login(refused) = &error
                 && refused.kind == ErrorKind::Config
@@ -197,13 +198,19 @@ impl Auth {
             resource: Resource::Token,
             query: &[],
             payload: Payload::Fields(&form),
-            policy: Policy::ONCE,
+            policy: Policy::Once,
         };
         let login = &self.credentials.login_url;
         let mut answer = http.send(&call, login, None, &Progress::default()).await?;
         let status = answer.status().as_u16();
         let retry_after = retry_after(&answer);
-        let body = read_body(LOGIN, &mut answer).await?;
+        let body = read_body(LOGIN, http.clock(), &mut answer).await?;
+        if (300..400).contains(&status) {
+            return Err(BulkError::LoginRedirect {
+                url: login.origin().ascii_serialization(),
+                target: redirect_target(&answer),
+            });
+        }
         if status != 200 {
             return Err(self.login_error(status, retry_after, &body));
         }
@@ -253,8 +260,8 @@ impl Auth {
             |refusal| self.clean(&refusal.error_description),
         );
         match (status, refusal) {
-            (300..400 | 404, _) => BulkError::LoginUrl {
-                url: format!("https://{host}"),
+            (404, _) => BulkError::LoginUrl {
+                url: self.credentials.login_url.origin().ascii_serialization(),
                 reason: "it has no token endpoint, so it is not a login host",
             },
             (400..=407 | 409..=419, Some(refusal)) => {

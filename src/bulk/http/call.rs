@@ -4,13 +4,13 @@ use reqwest::Method;
 use url::Url;
 
 use super::body::Form;
-use super::retry::Policy;
+use super::patience::Policy;
 use crate::chunk::Chunk;
 
 /// Version of Salesforce's REST and Bulk API, as every call names it.
 pub const API_VERSION: &str = "v62.0";
 
-/// One request, and how often it may be repeated.
+/// One request, and how long it may be repeated.
 #[derive(Debug)]
 pub(in crate::bulk) struct Call<'a> {
     /// For errors: what is being done.
@@ -94,7 +94,7 @@ impl<'a> Call<'a> {
             resource: Resource::Api(path),
             query: &[],
             payload,
-            policy: Policy::ONCE,
+            policy: Policy::Once,
         }
     }
 

@@ -1,6 +1,17 @@
 //! Times as headers and answers write them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+
+/// Reads a `Retry-After` header: seconds, or a time.
+pub(super) fn parse_retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    (http_date(text)? - now).to_std().ok()
+}
 
 /// Reads a time in the form of headers: `Sun, 01 Mar 2026 12:01:30 GMT`.
 pub(in crate::bulk) fn http_date(text: &str) -> Option<DateTime<Utc>> {
@@ -17,6 +28,21 @@ pub(in crate::bulk) fn api_date(text: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z")
+            .unwrap()
+            .to_utc();
+        let read = |text| parse_retry_after(text, now);
+        assert_eq!(read(" 12 "), Some(Duration::from_secs(12)));
+        assert_eq!(
+            read("Sun, 01 Mar 2026 12:01:30 GMT"),
+            Some(Duration::from_secs(90))
+        );
+        assert_eq!(read("Sun, 01 Mar 2026 11:00:00 GMT"), None);
+        assert_eq!(read("soon"), None);
+    }
 
     #[test]
     fn times_of_answers() {

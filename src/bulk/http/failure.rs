@@ -15,6 +15,17 @@ struct ApiError {
     message: String,
 }
 
+/// Codes that pass, whatever the status is. Whether the call was done is not known.
+const PASSING: [&str; 7] = [
+    "INTERNAL_SERVER_ERROR",
+    "InternalServerError",
+    "REQUEST_RUNNING_TOO_LONG",
+    "SERVER_UNAVAILABLE",
+    "Timeout",
+    "UNABLE_TO_LOCK_ROW",
+    "UNKNOWN_EXCEPTION",
+];
+
 /// An answer whose status is an error.
 #[derive(Debug)]
 pub(in crate::bulk) struct Failure<'a> {
@@ -24,6 +35,8 @@ pub(in crate::bulk) struct Failure<'a> {
     pub(in crate::bulk) status: u16,
     /// How long Salesforce asks to wait.
     pub(in crate::bulk) retry_after: Option<Duration>,
+    /// Scheme and host that it redirects to.
+    pub(in crate::bulk) target: Option<String>,
     /// Body, whatever it is.
     pub(in crate::bulk) body: &'a [u8],
 }
@@ -38,8 +51,23 @@ impl Failure<'_> {
         let (code, detail) = (clean(&error_code), clean(&message));
         let action = self.action.to_owned();
         let status = self.status;
-        if code == "REQUEST_LIMIT_EXCEEDED" && detail.contains("TotalRequests") {
-            return BulkError::DailyLimit { action, detail };
+        if status == 401 || code == "INVALID_SESSION_ID" {
+            return BulkError::Session { action };
+        }
+        if (300..400).contains(&status) {
+            let target = self.target.clone();
+            return BulkError::Moved {
+                action,
+                status,
+                target,
+            };
+        }
+        if let Some(allocation) = allocation(&code, &detail) {
+            return BulkError::DailyLimit {
+                action,
+                allocation,
+                detail,
+            };
         }
         let retry_after = self.retry_after;
         if matches!(status, 420 | 429) || code == "REQUEST_LIMIT_EXCEEDED" {
@@ -51,7 +79,7 @@ impl Failure<'_> {
             };
         }
         // 501 is for good: a server that does not know the call.
-        if (status >= 500 && status != 501) || status == 408 || code == "SERVER_UNAVAILABLE" {
+        if (status >= 500 && status != 501) || status == 408 || PASSING.contains(&code.as_str()) {
             return BulkError::Unavailable {
                 action,
                 status,
@@ -68,6 +96,20 @@ impl Failure<'_> {
             cure,
             kind,
         }
+    }
+}
+
+/// The daily allocation that is used up, in words and by its name in the list of limits.
+fn allocation(code: &str, detail: &str) -> Option<&'static str> {
+    match code {
+        "REQUEST_LIMIT_EXCEEDED" if detail.contains("TotalRequests") => {
+            Some("API requests of 24 hours (DailyApiRequests)")
+        }
+        "ExceededQuota" | "EXCEEDED_QUOTA" if detail.contains("ApiBatchItems") => {
+            Some("Bulk API batches of 24 hours (DailyBulkApiBatches)")
+        }
+        "ExceededQuota" | "EXCEEDED_QUOTA" => Some("Bulk API jobs or batches of 24 hours"),
+        _ => None,
     }
 }
 
@@ -127,7 +169,7 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
             Config,
             "check the object, the operation and the external ID field of the stream",
         ),
-        "ExceededQuota" | "EXCEEDED_QUOTA" | "LIMIT_EXCEEDED" => (
+        "LIMIT_EXCEEDED" => (
             Transient,
             "an allowance of the org is used up: start again later, with larger jobs or fewer \
              syncs, or ask Salesforce for more",
@@ -146,7 +188,6 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
                 Config,
                 "the object or job is not there: check the API name; jobs are kept for 7 days",
             ),
-            300..400 => (Config, "the instance redirects: check login_url"),
             _ => (
                 System,
                 "this should not happen: please report it with this text",
@@ -164,6 +205,7 @@ mod tests {
             action: "creating a job",
             status,
             retry_after: Some(Duration::from_secs(3)),
+            target: Some("https://acme.my.salesforce.com".to_owned()),
             body: body.as_bytes(),
         }
         .to_error(str::to_owned)
@@ -199,10 +241,15 @@ mod tests {
             shown(400, &list("JSON_PARSER_ERROR", "bad")),
             shown(400, &list("ExceededQuota", "ApiBatchItems Limit exceeded")),
             shown(413, "<html>Request Entity Too Large</html>"),
+            shown(302, ""),
+            shown(
+                400,
+                &list("UNKNOWN_EXCEPTION", "An unexpected error occurred"),
+            ),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
         Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API
-        Transient, end: creating a job: the org's daily limit of API requests is used up (TotalRequests Limit exceeded.); start again when Setup > Company Information shows free requests, or ask Salesforce for more
+        Transient, end: creating a job: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
         Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 403: ConcurrentRequests Limit exceeded.); use fewer jobs in flight, or start again later
         Config, end: creating a job: Salesforce refused it (HTTP 403 INSUFFICIENT_ACCESS: no); grant the integration user API Enabled, and the object permissions of the load
         Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the edition of the org does not include it: the API is part of the Enterprise, Unlimited, Performance and Developer Editions, others can buy it from Salesforce
@@ -210,8 +257,10 @@ mod tests {
         Config, end: creating a job: Salesforce refused it (HTTP 400 CLIENT_NOT_ACCESSIBLE_FOR_USER: no); the app is not approved for the user: in Setup, give the user's profile or a permission set access to it
         Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
         System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
-        Transient, end: creating a job: Salesforce refused it (HTTP 400 ExceededQuota: ApiBatchItems Limit exceeded); an allowance of the org is used up: start again later, with larger jobs or fewer syncs, or ask Salesforce for more
+        Transient, end: creating a job: the org's Bulk API batches of 24 hours (DailyBulkApiBatches) are used up (ApiBatchItems Limit exceeded); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
         Config, end: creating a job: Salesforce refused it (HTTP 413: an HTML or XML page); Salesforce, or a proxy before it, takes no upload as large as this: lower max_job_bytes
+        Transient, end: creating a job: Salesforce redirects to https://acme.my.salesforce.com (HTTP 302), after a new login too; the org may be moving to another host: start again later, and check login_url
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 400: An unexpected error occurred); this passes, start again later
         ");
     }
 

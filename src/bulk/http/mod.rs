@@ -1,22 +1,24 @@
 //! One request path: every request of this crate to Salesforce, logins included, is a [`Call`] that
-//! [`Http::send`] sends and whose failure goes through a [`Policy`].
+//! [`Http::send`] sends and whose failure goes through the [`Patience`] of its [`Policy`].
 
 mod body;
 mod call;
+mod clock;
 mod date;
 mod failure;
 mod host;
-mod retry;
+mod patience;
 mod wire;
 
 pub(super) use body::{Form, Progress};
 pub use call::API_VERSION;
 pub(super) use call::{AtStop, Call, Payload, Resource};
+pub(super) use clock::Clock;
 pub(super) use date::{api_date, http_date};
 pub(super) use failure::{Failure, PAGE};
 pub(super) use host::Hosts;
-pub(super) use retry::{Clock, Pauses, Policy, poll_pause};
-pub(super) use wire::{parse_json, read_body, receive, retry_after};
+pub(super) use patience::{Patience, Policy};
+pub(super) use wire::{parse_json, read_body, receive, redirect_target, retry_after};
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,7 +105,8 @@ impl Http {
                 .header(ACCEPT, "application/json, text/csv");
         }
         let request = with_payload(request, call.payload, progress);
-        let answer = within_idle(request.send(), Some(progress)).await;
+        let idle = self.clock.idle_timeout();
+        let answer = within_idle(idle, request.send(), Some(progress)).await;
         let obstacle = match &answer {
             Ok(answer) => {
                 let status = answer.status().as_u16();
@@ -148,16 +151,12 @@ impl Http {
     where
         F: Future<Output = Result<T, BulkError>>,
     {
-        let mut pauses = policy.pauses();
+        let mut patience = Patience::new(policy);
         loop {
-            let error = match once().await {
+            match once().await {
                 Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let retry = pauses.wait(&self.clock, error, |error, pause_ms| {
-                tracing::warn!(action, %error, pause_ms, "call failed, repeating");
-            });
-            retry.await?;
+                Err(error) => patience.wait(&self.clock, action, error).await?,
+            }
         }
     }
 }

@@ -6,27 +6,25 @@ use std::io::Write;
 use std::time::Duration;
 
 use reqwest::Response;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{LOCATION, RETRY_AFTER};
 
 use super::body::{BodyError, Progress};
-use super::retry::parse_retry_after;
+use super::clock::{Clock, IDLE_TIMEOUT};
+use super::date::parse_retry_after;
 use crate::bulk::error::BulkError;
-
-/// Longest time without a byte in either direction. Salesforce stores an upload of 100 MB before
-/// it answers.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Why no answer came.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
     /// The HTTP client's error.
     Failed(reqwest::Error),
-    /// Nothing moved for [`IDLE_TIMEOUT`].
+    /// Nothing moved for too long.
     Idle,
 }
 
-/// Waits for `work`, but not longer than [`IDLE_TIMEOUT`] without progress.
+/// Waits for `work`, but not longer than `idle` without progress.
 pub(super) async fn within_idle<T>(
+    idle: Duration,
     work: impl Future<Output = Result<T, reqwest::Error>>,
     progress: Option<&Progress>,
 ) -> Result<T, NoAnswer> {
@@ -34,7 +32,7 @@ pub(super) async fn within_idle<T>(
     let mut work = std::pin::pin!(work);
     loop {
         let before = sent();
-        match tokio::time::timeout(IDLE_TIMEOUT, work.as_mut()).await {
+        match tokio::time::timeout(idle, work.as_mut()).await {
             Ok(done) => return done.map_err(NoAnswer::Failed),
             Err(_) if sent() > before => {}
             Err(_) => return Err(NoAnswer::Idle),
@@ -48,10 +46,11 @@ pub(super) async fn within_idle<T>(
 /// [`BulkError::Network`].
 pub(in crate::bulk) async fn read_body(
     action: &str,
+    clock: &Clock,
     answer: &mut Response,
 ) -> Result<Vec<u8>, BulkError> {
     let mut body = Vec::new();
-    receive(action, answer, &mut body).await?;
+    receive(action, clock, answer, &mut body).await?;
     Ok(body)
 }
 
@@ -61,12 +60,13 @@ pub(in crate::bulk) async fn read_body(
 /// [`BulkError::Network`]; [`BulkError::Spool`] if `into` fails.
 pub(in crate::bulk) async fn receive(
     action: &str,
+    clock: &Clock,
     answer: &mut Response,
     into: &mut impl Write,
 ) -> Result<(), BulkError> {
     let host = answer.url().host_str().unwrap_or_default().to_owned();
     loop {
-        let piece = within_idle(answer.chunk(), None).await;
+        let piece = within_idle(clock.idle_timeout(), answer.chunk(), None).await;
         let piece = piece.map_err(|failed| network_error(action, &host, failed))?;
         let Some(piece) = piece else { return Ok(()) };
         into.write_all(&piece).map_err(|source| BulkError::Spool {
@@ -80,6 +80,13 @@ pub(in crate::bulk) async fn receive(
 pub(in crate::bulk) fn retry_after(answer: &Response) -> Option<Duration> {
     let value = answer.headers().get(RETRY_AFTER)?;
     parse_retry_after(value.to_str().ok()?, chrono::Utc::now())
+}
+
+/// Scheme and host that an answer redirects to, relative ones to its own.
+pub(in crate::bulk) fn redirect_target(answer: &Response) -> Option<String> {
+    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let target = answer.url().join(location).ok()?;
+    Some(target.origin().ascii_serialization())
 }
 
 /// The error of an answer that did not come.

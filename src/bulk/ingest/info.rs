@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use crate::bulk::error::BulkError;
-use crate::object::Operation;
+use crate::object::{Operation, RecordId};
 
 /// What a job loads into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,18 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
     Ok(serde_json::Value::deserialize(deserializer)?.as_u64())
 }
 
+/// Whether both can be the Id of one record; yes, where one is not given or is no Id: to wait for a job
+/// of someone else costs time only.
+pub(super) fn can_be_one_record(one: Option<&str>, other: Option<&str>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else {
+        return true;
+    };
+    match (RecordId::parse(one), RecordId::parse(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +144,16 @@ mod tests {
         assert_eq!(info.number_records_failed, None);
         assert_eq!(info.total_processing_time, None);
         assert_eq!(info.apex_processing_time, None);
+    }
+
+    #[test]
+    fn users_are_told_apart_by_their_ids_alone() {
+        let user = Some("0055g0000000001AAA");
+        for same in [user, Some("0055g0000000001"), None, Some("no id")] {
+            assert!(can_be_one_record(user, same), "{same:?}");
+            assert!(can_be_one_record(same, user), "{same:?}");
+        }
+        assert!(!can_be_one_record(user, Some("0055g0000000002AAA")));
+        assert!(!can_be_one_record(user, Some("0055G0000000001")));
     }
 }

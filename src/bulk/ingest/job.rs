@@ -1,21 +1,23 @@
 //! The life of an ingest job, as types: staged, running, ended.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 
 use super::Ingest;
-use super::info::{JobInfo, JobState, JobTarget};
-use super::results::{self, ResultStream};
+use super::info::{JobInfo, JobState, can_be_one_record};
+use super::results::{self, ResultKind, ResultStream};
 use super::timings::Work;
-use crate::bulk::error::BulkError;
-use crate::bulk::http::{Call, Payload, Policy, api_date, parse_json, poll_pause};
-use crate::chunk::Chunk;
+use crate::bulk::error::{BulkError, Passing};
+use crate::bulk::http::{Call, Patience, Payload, Policy, api_date, parse_json};
 
 /// How long a closed job may still be shown as open, before this is an error.
 const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
+
+/// Time between two warnings about a job that does not end.
+const WARN_AFTER: Duration = Duration::from_secs(30 * 60);
 
 /// A job that holds its upload and is not closed: nothing is processed. It must be closed or
 /// aborted; [`Client::abort_open_jobs`](crate::bulk::Client::abort_open_jobs) aborts those that were
@@ -34,7 +36,7 @@ pub struct StagedJob {
 pub struct RunningJob {
     ingest: Ingest,
     id: String,
-    read: Option<JobInfo>,
+    read: Option<(JobState, JobInfo)>,
     /// Absent where only the id is known.
     work: Option<Work>,
 }
@@ -43,6 +45,8 @@ pub struct RunningJob {
 #[derive(Debug)]
 pub struct EndedJob {
     ingest: Ingest,
+    /// Absent where only the id is known.
+    work: Option<Work>,
     /// Id of the job.
     pub id: String,
     /// `JobComplete`, `Failed` or `Aborted`.
@@ -64,125 +68,20 @@ pub struct EndedJob {
 }
 
 impl Ingest {
-    /// See [`Client::stage`](crate::bulk::Client::stage).
-    pub(in crate::bulk) async fn stage(
-        &self,
-        target: &JobTarget,
-        chunk: &Arc<Chunk>,
-    ) -> Result<StagedJob, BulkError> {
-        let mut pauses = Policy::STAGE.pauses();
-        let mut open = None;
-        loop {
-            let error = match self.try_stage(target, chunk, &mut open).await {
-                Ok(id) => {
-                    return Ok(StagedJob {
-                        ingest: self.clone(),
-                        id,
-                        work: Work::new(target, chunk.rows()),
-                    });
-                }
-                Err(error) => error,
-            };
-            let pause = pauses.after(&error);
-            if (pause.is_none() || !error.not_done())
-                && let Some(id) = open.take()
-            {
-                self.abort_quietly(&id).await;
-            }
-            let Some(pause) = pause else {
-                return Err(error);
-            };
-            let pause_ms = pause.as_millis();
-            tracing::warn!(object = target.object, %error, pause_ms, "upload failed, repeating");
-            let waited = self.connection.pause_before_new("uploading rows", pause);
-            if let Err(stopped) = waited.await {
-                if let Some(id) = open.take() {
-                    self.abort_quietly(&id).await;
-                }
-                return Err(stopped);
-            }
-        }
-    }
-
-    /// Creates a job unless one is open, and uploads once.
-    async fn try_stage(
-        &self,
-        target: &JobTarget,
-        chunk: &Chunk,
-        open: &mut Option<String>,
-    ) -> Result<String, BulkError> {
-        let id = match open {
-            Some(id) => id,
-            None => open.insert(self.create(target).await?),
-        };
-        let action = format!("uploading {} bytes to job {id}", chunk.bytes());
-        let path = ["jobs", "ingest", id, "batches"];
-        let call = Call::send(&action, Method::PUT, &path, Payload::Csv(chunk));
-        self.connection.read(&call).await?;
-        Ok(id.clone())
-    }
-
-    async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
-        let action = format!("creating a job for {}", target.object);
-        let job = target.to_json();
-        let path = ["jobs", "ingest"];
-        let call = Call::send(&action, Method::POST, &path, Payload::Json(&job));
-        let answer = self.connection.read(&call).await?;
-        let info: JobInfo = parse_json(&action, &answer)?;
-        self.jobs.open.lock().insert(info.id.clone());
-        self.jobs.known.lock().insert(info.id.clone());
-        Ok(info.id)
-    }
-
     /// See [`Client::job`](crate::bulk::Client::job).
     pub(in crate::bulk) async fn job(&self, id: &str) -> Result<RunningJob, BulkError> {
-        let info = self.read_job(id).await?;
-        if JobState::parse(id, &info.state)? == JobState::Open {
+        let (state, info) = self.read_job(id, Policy::InFlight).await?;
+        if state == JobState::Open {
             return Err(BulkError::WrongState {
                 id: id.to_owned(),
                 state: JobState::Open.as_str(),
                 wanted: "waited for",
             });
         }
-        Ok(RunningJob::new(self, id.to_owned(), Some(info)))
+        Ok(RunningJob::new(self, id.to_owned(), None).read(state, info))
     }
 
-    /// See [`Client::abort_open_jobs`](crate::bulk::Client::abort_open_jobs).
-    pub(in crate::bulk) async fn abort_open_jobs(&self) {
-        loop {
-            // Taken out first: a job is either closed or aborted, by whoever takes it.
-            let next = self.jobs.open.lock().pop_first();
-            let Some(id) = next else { return };
-            self.abort_quietly(&id).await;
-        }
-    }
-
-    async fn abort_quietly(&self, id: &str) {
-        if let Err(error) = self.abort(id).await {
-            tracing::warn!(job_id = id, %error, "an open job could not be aborted");
-        }
-    }
-
-    async fn abort(&self, id: &str) -> Result<(), BulkError> {
-        let action = format!("aborting job {id}");
-        let aborted = self
-            .patch(&action, id, JobState::Aborted, Policy::ABORT)
-            .await;
-        match aborted {
-            // An earlier attempt has aborted it, and only its answer was lost.
-            Err(error) if error.is_state_conflict() => {
-                let info = self.read_job(id).await?;
-                if info.state != JobState::Aborted.as_str() {
-                    return Err(error);
-                }
-            }
-            other => other?,
-        }
-        self.jobs.open.lock().remove(id);
-        Ok(())
-    }
-
-    async fn patch(
+    pub(super) async fn patch(
         &self,
         action: &str,
         id: &str,
@@ -197,16 +96,40 @@ impl Ingest {
         Ok(())
     }
 
-    async fn read_job(&self, id: &str) -> Result<JobInfo, BulkError> {
+    /// What Salesforce says about a job. What cannot be understood is asked for again.
+    pub(super) async fn read_job(
+        &self,
+        id: &str,
+        policy: Policy,
+    ) -> Result<(JobState, JobInfo), BulkError> {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
-        let call = Call::get(&action, &path, Policy::JOB);
-        let read = self.connection.read_json(&call).await;
+        let call = Call::get(&action, &path, policy);
+        let understood = |body: &[u8]| {
+            let info: JobInfo = parse_json(&action, body)?;
+            if !can_be_one_record(Some(id), Some(&info.id)) {
+                return Err(BulkError::Answer {
+                    action: action.clone(),
+                    reason: "it is about another job".to_owned(),
+                });
+            }
+            Ok((JobState::parse(id, &info.state)?, info))
+        };
+        let read = self.connection.read_as(&call, understood).await;
         read.map_err(|error| error.of_job(id))
     }
 }
 
 impl StagedJob {
+    /// The job of this id, which holds its upload.
+    pub(super) fn new(ingest: &Ingest, id: String, work: Work) -> Self {
+        Self {
+            ingest: ingest.clone(),
+            id,
+            work,
+        }
+    }
+
     /// Id of the job.
     pub fn id(&self) -> &str {
         &self.id
@@ -215,7 +138,7 @@ impl StagedJob {
     /// Hands the job to Salesforce for processing: the point of no return.
     ///
     /// A close whose answer was lost is resolved by reading the job: if it is still open, the close is
-    /// retried.
+    /// retried, as long as [`Waits::patience`](crate::options::Waits::patience).
     ///
     /// # Errors
     /// [`BulkError::CloseUnclear`] if the job may have been closed: its rows must not be sent
@@ -224,60 +147,56 @@ impl StagedJob {
     pub async fn close(self) -> Result<RunningJob, BulkError> {
         // From here on, a stop must not abort the job: it may already be running.
         if !self.ingest.jobs.open.lock().remove(&self.id) {
-            return Err(self.aborted_by_others());
+            return Err(self.not_closed("Aborted"));
         }
         let action = format!("closing job {}", self.id);
-        let mut pauses = Policy::CLOSE.pauses();
+        let mut patience = Patience::new(Policy::Load);
         let mut maybe_closed = false;
         loop {
             let closing = JobState::UploadComplete;
-            let patched = self.ingest.patch(&action, &self.id, closing, Policy::ONCE);
+            let patched = self.ingest.patch(&action, &self.id, closing, Policy::Once);
             let Err(error) = patched.await else {
                 return Ok(self.running());
             };
-            maybe_closed |= !error.not_done() || error.is_state_conflict();
-            tracing::warn!(job_id = self.id, %error, "the close is unclear, reading the job");
-            match self.state().await {
-                Ok(JobState::Open) => {}
-                Ok(JobState::Aborted) => return Err(self.aborted_by_others()),
-                Ok(_) => return Ok(self.running()),
-                Err(read) if maybe_closed => return Err(self.unclear(read)),
-                Err(_) => {
-                    self.ingest.jobs.open.lock().insert(self.id);
-                    return Err(error);
+            if !error.not_done() || error.is_state_conflict() {
+                tracing::debug!(job_id = self.id, %error, "the close is unclear, reading the job");
+                maybe_closed = true;
+            }
+            // Once a close may have arrived, no later refusal says that it did not.
+            if maybe_closed {
+                match self.ingest.read_job(&self.id, Policy::InFlight).await {
+                    Ok((JobState::Open, _)) => {}
+                    Ok((JobState::Aborted, _)) => return Err(self.not_closed("Aborted")),
+                    Ok((state, info)) => return Ok(self.running().read(state, info)),
+                    Err(read) => return Err(self.unclear(read)),
                 }
             }
-            let Some(pause) = pauses.after(&error) else {
+            let clock = self.ingest.connection.clock();
+            if let Err(error) = patience.wait(clock, &action, error).await {
                 return Err(self.give_up(error, maybe_closed).await);
-            };
-            self.ingest.connection.clock().pause(pause).await;
+            }
         }
     }
 
     fn running(self) -> RunningJob {
-        RunningJob {
-            work: Some(self.work),
-            ..RunningJob::new(&self.ingest, self.id, None)
-        }
-    }
-
-    async fn state(&self) -> Result<JobState, BulkError> {
-        let info = self.ingest.read_job(&self.id).await?;
-        JobState::parse(&self.id, &info.state)
+        RunningJob::new(&self.ingest, self.id, Some(self.work))
     }
 
     /// Aborts a job that cannot be closed, and finds out whether a close arrived late.
     async fn give_up(&self, error: BulkError, maybe_closed: bool) -> BulkError {
         if !maybe_closed {
             self.ingest.abort_quietly(&self.id).await;
-            return error;
+            return match error.passing() {
+                Some(Passing::Missing) => self.not_closed("gone"),
+                _ => error,
+            };
         }
         let aborted = async {
             self.ingest.abort(&self.id).await?;
-            self.ingest.read_job(&self.id).await
+            self.ingest.read_job(&self.id, Policy::InFlight).await
         };
         match aborted.await {
-            Ok(info) if info.number_records_processed.unwrap_or(0) == 0 => error,
+            Ok((_, info)) if info.number_records_processed.unwrap_or(0) == 0 => error,
             Ok(_) => self.unclear(error),
             Err(abort) => self.unclear(abort),
         }
@@ -290,10 +209,11 @@ impl StagedJob {
         }
     }
 
-    fn aborted_by_others(&self) -> BulkError {
+    /// Someone else has aborted or deleted it before it was closed.
+    fn not_closed(&self, state: &'static str) -> BulkError {
         BulkError::WrongState {
             id: self.id.clone(),
-            state: JobState::Aborted.as_str(),
+            state,
             wanted: "closed",
         }
     }
@@ -308,14 +228,20 @@ impl StagedJob {
 }
 
 impl RunningJob {
-    /// The job of this id; `read` is what has just been read of it.
-    pub(super) fn new(ingest: &Ingest, id: String, read: Option<JobInfo>) -> Self {
+    /// The job of this id.
+    pub(super) fn new(ingest: &Ingest, id: String, work: Option<Work>) -> Self {
         Self {
             ingest: ingest.clone(),
             id,
-            read,
-            work: None,
+            read: None,
+            work,
         }
+    }
+
+    /// With what has just been read of it.
+    pub(super) fn read(mut self, state: JobState, info: JobInfo) -> Self {
+        self.read = Some((state, info));
+        self
     }
 
     /// Id of the job.
@@ -323,37 +249,54 @@ impl RunningJob {
         &self.id
     }
 
-    /// Waits for the job's end. Its state is read after pauses that grow with its age from 200 ms to
-    /// 30 s, and seldom before the last job of its kind would have ended. While Salesforce is not
-    /// there, the reads are retried for ten minutes.
+    /// Waits for the job's end. Its state is read after pauses that grow with its age up to 30 s, and
+    /// seldom before a job of its size and kind can have ended. What passes is waited for as long as
+    /// [`Waits::patience`](crate::options::Waits::patience), a daily limit as long as
+    /// [`Waits::limit_wait`](crate::options::Waits::limit_wait), an hour if that is not set.
     ///
     /// # Errors
-    /// [`BulkError::JobGone`] if the job was deleted; any of a call's. The job goes on then, and
+    /// [`BulkError::JobGone`] if the job was deleted, [`BulkError::JobTimeout`] if it does not end,
+    /// [`BulkError::JobGoesOn`] if it cannot be watched any longer. The job goes on then, and
     /// [`Client::job`](crate::bulk::Client::job) takes its id.
     pub async fn finished(mut self) -> Result<EndedJob, BulkError> {
-        let (state, info) = self.wait().await?;
-        Ok(EndedJob::new(&self.ingest, state, info))
+        match self.wait().await {
+            Ok((state, info)) => Ok(EndedJob::new(&self.ingest, state, info, self.work)),
+            Err(
+                error @ (BulkError::JobGone { .. }
+                | BulkError::JobTimeout { .. }
+                | BulkError::WrongState { .. }),
+            ) => Err(error),
+            Err(error) => Err(BulkError::JobGoesOn {
+                id: self.id,
+                source: Box::new(error),
+            }),
+        }
     }
 
+    /// As [`RunningJob::finished`], with the error of the call that failed.
     pub(super) async fn wait(&mut self) -> Result<(JobState, JobInfo), BulkError> {
         let timings = &self.ingest.jobs.timings;
-        let expected = self.work.as_ref().and_then(|work| timings.expected(work));
-        let mut age = Duration::ZERO;
+        let waits = *self.ingest.connection.clock().waits();
+        let (mut age, mut paused) = (Duration::ZERO, Duration::ZERO);
+        let mut warn_at = WARN_AFTER;
         loop {
-            let info = match self.read.take() {
-                Some(info) => info,
+            let (state, info) = match self.read.take() {
+                Some(read) => read,
                 None => {
-                    let pause = poll_pause(age, expected);
+                    let pause = timings.poll_pause(age, self.work.as_ref());
+                    let pause = pause.min(waits.job_timeout.saturating_sub(age));
                     self.ingest.connection.clock().pause(pause).await;
-                    age += pause;
                     self.ingest.connection.count_poll();
-                    self.ingest.read_job(&self.id).await?
+                    let asked = Instant::now();
+                    let read = self.ingest.read_job(&self.id, Policy::InFlight).await?;
+                    paused += pause;
+                    age += pause + asked.elapsed();
+                    read
                 }
             };
-            let state = JobState::parse(&self.id, &info.state)?;
             if state.is_terminal() {
                 if let (JobState::JobComplete, Some(work)) = (state, &self.work) {
-                    timings.ended(work, age);
+                    timings.ended(work, paused);
                 }
                 return Ok((state, info));
             }
@@ -364,14 +307,32 @@ impl RunningJob {
                     wanted: "waited for",
                 });
             }
+            if age >= waits.job_timeout {
+                return Err(BulkError::JobTimeout {
+                    id: self.id.clone(),
+                    state: state.as_str(),
+                    age,
+                });
+            }
+            if age >= warn_at {
+                warn_at += WARN_AFTER;
+                let (state, minutes) = (state.as_str(), age.as_secs() / 60);
+                tracing::warn!(
+                    job_id = self.id,
+                    state,
+                    minutes,
+                    "the job has not ended yet"
+                );
+            }
         }
     }
 }
 
 impl EndedJob {
-    pub(super) fn new(ingest: &Ingest, state: JobState, info: JobInfo) -> Self {
+    pub(super) fn new(ingest: &Ingest, state: JobState, info: JobInfo, work: Option<Work>) -> Self {
         Self {
             ingest: ingest.clone(),
+            work,
             id: info.id,
             state,
             processed: info.number_records_processed,
@@ -384,37 +345,41 @@ impl EndedJob {
         }
     }
 
-    /// The job as it is now: its counts may have lagged behind its end.
+    /// The same job as Salesforce shows it now: its counts may lag behind its end.
     ///
     /// # Errors
-    /// Any of a call's.
+    /// [`BulkError::JobGone`] if the job was deleted; any of a call's.
     pub async fn read_again(&self) -> Result<Self, BulkError> {
-        let info = self.ingest.read_job(&self.id).await?;
-        let state = JobState::parse(&self.id, &info.state)?;
-        Ok(Self::new(&self.ingest, state, info))
+        let (state, info) = self.ingest.read_job(&self.id, Policy::InFlight).await?;
+        Ok(Self::new(&self.ingest, state, info, self.work.clone()))
+    }
+
+    fn columns(&self) -> Option<Arc<[String]>> {
+        self.work.as_ref().map(|work| Arc::clone(&work.columns))
     }
 
     /// Rows that were loaded: the columns `sf__Id`, `sf__Created` and those uploaded.
     ///
     /// # Errors
-    /// Any of a call's; the stream can fail as well.
+    /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn successful_results(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, "successfulResults").await
+        results::read(&self.ingest, &self.id, ResultKind::Successful).await
     }
 
     /// Rows that failed: the columns `sf__Id`, `sf__Error` and those uploaded.
     ///
     /// # Errors
-    /// Any of a call's; the stream can fail as well.
+    /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn failed_results(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, "failedResults").await
+        results::read(&self.ingest, &self.id, ResultKind::Failed).await
     }
 
     /// Rows that the job did not get to: the columns uploaded.
     ///
     /// # Errors
-    /// Any of a call's; the stream can fail as well.
+    /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn unprocessed(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, "unprocessedrecords").await
+        let kind = ResultKind::Unprocessed(self.columns());
+        results::read(&self.ingest, &self.id, kind).await
     }
 }

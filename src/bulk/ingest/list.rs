@@ -1,5 +1,7 @@
 //! The list of jobs that Salesforce keeps.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use url::form_urlencoded;
 
@@ -20,12 +22,20 @@ impl Ingest {
     /// The ingest jobs of the last days that `keep` picks, of all users.
     pub(super) async fn list(
         &self,
+        policy: Policy,
         keep: impl Fn(&JobInfo) -> bool,
     ) -> Result<Vec<JobInfo>, BulkError> {
         let mut query = vec![("jobType".to_owned(), "V2Ingest".to_owned())];
         let mut jobs = Vec::new();
+        let mut seen = HashSet::new();
         loop {
-            let page = self.page(&query).await?;
+            if !seen.insert(query.clone()) {
+                return Err(BulkError::Answer {
+                    action: "listing jobs".to_owned(),
+                    reason: "its pages go in a circle".to_owned(),
+                });
+            }
+            let page = self.page(policy, &query).await?;
             jobs.extend(page.records.into_iter().filter(&keep));
             let Some((_, next)) = page
                 .next_records_url
@@ -34,25 +44,18 @@ impl Ingest {
             else {
                 return Ok(jobs);
             };
-            let next: Vec<_> = form_urlencoded::parse(next.as_bytes())
+            query = form_urlencoded::parse(next.as_bytes())
                 .into_owned()
                 .collect();
-            if next == query {
-                return Err(BulkError::Answer {
-                    action: "listing jobs".to_owned(),
-                    reason: "its next page is the same page".to_owned(),
-                });
-            }
-            query = next;
         }
     }
 
-    async fn page(&self, query: &[(String, String)]) -> Result<Page, BulkError> {
+    async fn page(&self, policy: Policy, query: &[(String, String)]) -> Result<Page, BulkError> {
         let query: Vec<(&str, &str)> = query
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let mut call = Call::get("listing jobs", &["jobs", "ingest"], Policy::JOB);
+        let mut call = Call::get("listing jobs", &["jobs", "ingest"], policy);
         call.query = &query;
         self.connection.read_json(&call).await
     }

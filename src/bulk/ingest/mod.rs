@@ -3,8 +3,11 @@
 mod info;
 mod job;
 mod list;
+mod lost;
 mod multipart;
 mod results;
+mod shape;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod timings;
@@ -20,6 +23,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::connection::Connection;
+use lost::Creations;
 use timings::Timings;
 
 /// The jobs of one login. Clones, and those over other connections of the login, know the same jobs.
@@ -36,6 +40,7 @@ struct Jobs {
     open: Mutex<BTreeSet<String>>,
     /// Ids of those that this login is known to have created.
     known: Mutex<BTreeSet<String>>,
+    creations: Creations,
     timings: Timings,
 }
 

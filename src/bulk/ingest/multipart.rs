@@ -16,12 +16,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 
 use super::Ingest;
-use super::info::{JobInfo, JobState, JobTarget};
+use super::info::{JobInfo, JobState, JobTarget, can_be_one_record};
 use super::job::{EndedJob, RunningJob};
+use super::timings::Work;
 use crate::bulk::error::BulkError;
-use crate::bulk::http::{Call, Form, Pauses, Payload, Policy, api_date, parse_json};
+use crate::bulk::http::{Call, Form, Patience, Payload, Policy, api_date, parse_json};
 use crate::chunk::Chunk;
-use crate::object::RecordId;
 
 /// Characters of CSV that the call which creates a job can bring along (Bulk API 2.0 guide,
 /// "Create a Job": multipart requests). Chunks are counted in bytes, which are never fewer, however
@@ -95,10 +95,11 @@ pub struct NotMade {
 struct Submission {
     ingest: Ingest,
     target: JobTarget,
+    work: Work,
     rows: u64,
     action: String,
     form: Form,
-    pauses: Pauses,
+    patience: Patience,
     /// Salesforce's time before it was sent for the first time, less [`CLOCK_MARGIN`].
     since: DateTime<Utc>,
 }
@@ -133,10 +134,11 @@ impl Ingest {
         let submission = Box::new(Submission {
             ingest: self.clone(),
             target: target.clone(),
+            work: Work::new(target, chunk),
             rows: chunk.rows(),
             form: Form::new(&target.to_json(), csv(&action, chunk)?),
             action,
-            pauses: Policy::STAGE.pauses(),
+            patience: Patience::new(Policy::Load),
             since: self.connection.server_time() - CLOCK_MARGIN,
         });
         submission.send().await
@@ -184,18 +186,16 @@ impl Submission {
         let answer = self.ingest.connection.read(&call).await?;
         let info: JobInfo = parse_json(&self.action, &answer)?;
         self.ingest.jobs.known.lock().insert(info.id.clone());
-        Ok(RunningJob::new(&self.ingest, info.id, None))
+        let work = Some(self.work.clone());
+        Ok(RunningJob::new(&self.ingest, info.id, work))
     }
 
     /// Spends the pause before the call is sent once more.
     async fn wait(&mut self, error: BulkError) -> Result<(), BulkError> {
-        let Some(pause) = self.pauses.after(&error) else {
-            return Err(error);
-        };
-        let (object, pause_ms) = (&self.target.object, pause.as_millis());
-        tracing::warn!(object, %error, pause_ms, "no job was created, repeating");
         let connection = &self.ingest.connection;
-        connection.pause_before_new(&self.action, pause).await
+        connection
+            .wait_before_new(&mut self.patience, &self.action, error)
+            .await
     }
 
     /// Whether the call can have made this job. One that is open was made in another way.
@@ -258,20 +258,24 @@ impl Unanswered {
             self.lists += 1;
             let ingest = &self.call.ingest;
             ingest.connection.clock().pause(*pause).await;
-            let jobs = ingest.list(|job| self.call.can_have_made(job)).await;
+            let jobs = ingest
+                .list(Policy::InFlight, |job| self.call.can_have_made(job))
+                .await;
             self.listed = jobs.map_err(|error| self.call.unclear(error))?.into();
         }
     }
 
     /// Waits for the job's end. `None` if it cannot be the one: it is gone, or of other rows.
     async fn ended(&self, job: JobInfo) -> Result<Option<(EndedJob, JobInfo)>, BulkError> {
-        let mut running = RunningJob::new(&self.call.ingest, job.id.clone(), Some(job));
-        let (state, info) = match running.wait().await {
+        let (ingest, work) = (&self.call.ingest, &self.call.work);
+        let state = JobState::parse(&job.id, &job.state)?;
+        let running = RunningJob::new(ingest, job.id.clone(), Some(work.clone()));
+        let (state, info) = match running.read(state, job).wait().await {
             Ok(ended) => ended,
             Err(BulkError::JobGone { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let job = EndedJob::new(&self.call.ingest, state, info.clone());
+        let job = EndedJob::new(ingest, state, info.clone(), Some(work.clone()));
         Ok(self.call.is_as_large_as(&job).then_some((job, info)))
     }
 }
@@ -286,9 +290,9 @@ impl Candidate {
     pub fn take(self) -> RunningJob {
         let id = self.info.id.clone();
         tracing::info!(job_id = id, "the job has been found by its rows");
-        let ingest = &self.rest.call.ingest;
+        let Submission { ingest, work, .. } = *self.rest.call;
         ingest.jobs.known.lock().insert(id.clone());
-        RunningJob::new(ingest, id, Some(self.info))
+        RunningJob::new(&ingest, id, Some(work)).read(self.job.state, self.info)
     }
 
     /// It holds other rows: the search goes on.
@@ -301,24 +305,12 @@ impl NotMade {
     /// Submits the rows once more, after the pause that the call's retries ask for.
     ///
     /// # Errors
-    /// The error that the answer was lost by, after four retries; otherwise as
+    /// The error that the answer was lost by, when patience runs out; otherwise as
     /// [`Client::submit_small`](crate::bulk::Client::submit_small).
     pub async fn submit(self) -> Result<Submitted, BulkError> {
         let mut call = self.call;
         call.wait(self.error).await?;
         call.send().await
-    }
-}
-
-/// Whether both can be the Id of one record; yes, where one is not given or is no Id: to wait for a job
-/// of someone else costs time only.
-fn can_be_one_record(one: Option<&str>, other: Option<&str>) -> bool {
-    let (Some(one), Some(other)) = (one, other) else {
-        return true;
-    };
-    match (RecordId::parse(one), RecordId::parse(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
     }
 }
 
@@ -337,21 +329,5 @@ impl fmt::Debug for Unanswered {
             .field("call", &self.call)
             .field("error", &self.error)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_are_told_apart_by_their_ids_alone() {
-        let user = Some("0055g0000000001AAA");
-        for same in [user, Some("0055g0000000001"), None, Some("no id")] {
-            assert!(can_be_one_record(user, same), "{same:?}");
-            assert!(can_be_one_record(same, user), "{same:?}");
-        }
-        assert!(!can_be_one_record(user, Some("0055g0000000002AAA")));
-        assert!(!can_be_one_record(user, Some("0055G0000000001")));
     }
 }

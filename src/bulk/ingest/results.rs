@@ -3,6 +3,7 @@
 //! A file is first received whole, in memory up to a few megabytes and in a temporary file beyond:
 //! a broken connection then costs a retry, and no row is read twice.
 
+use std::collections::HashSet;
 use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
 
@@ -11,9 +12,11 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow_csv::reader::{Format, Reader, ReaderBuilder};
 use futures::stream::{self, BoxStream, StreamExt};
+use reqwest::header::CONTENT_TYPE;
 use tempfile::SpooledTempFile;
 
 use super::Ingest;
+use super::shape::Shape;
 use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
 use crate::bulk::http::{self, Call, Policy};
@@ -28,12 +31,62 @@ const BATCH_ROWS: usize = 8_192;
 /// Bytes of a file that are kept in memory.
 const MEMORY_BYTES: usize = 4 << 20;
 
+/// Which of the files of a job.
+#[derive(Debug, Clone)]
+pub(super) enum ResultKind {
+    Successful,
+    Failed,
+    /// With the header of the upload, where it is known.
+    Unprocessed(Option<Arc<[String]>>),
+}
+
+impl ResultKind {
+    /// Last segment of its address.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Successful => "successfulResults",
+            Self::Failed => "failedResults",
+            Self::Unprocessed(_) => "unprocessedrecords",
+        }
+    }
+
+    /// Whether such a file can have this header.
+    fn has_header(&self, header: &Schema) -> bool {
+        let has = |name: &str| {
+            let mut fields = header.fields().iter();
+            fields.any(|field| field.name().eq_ignore_ascii_case(name))
+        };
+        match self {
+            Self::Successful => has("sf__Id"),
+            Self::Failed => has("sf__Id") && has("sf__Error"),
+            // The documentation says that columns may be missing.
+            Self::Unprocessed(Some(columns)) => header.fields().iter().all(|field| {
+                let mut columns = columns.iter();
+                field.name().starts_with("sf__")
+                    || columns.any(|column| column.eq_ignore_ascii_case(field.name()))
+            }),
+            Self::Unprocessed(None) => header
+                .fields()
+                .iter()
+                .all(|field| !field.name().starts_with(['<', '{', '['])),
+        }
+    }
+}
+
 /// Where a file is read from, and how far.
 struct File {
     connection: Connection,
     action: String,
     job: String,
-    name: &'static str,
+    kind: ResultKind,
+    rows: Option<Reader<SpooledTempFile>>,
+    next: Option<String>,
+    /// Locators of the pages so far.
+    seen: HashSet<String>,
+}
+
+/// A page of a file: a reader of its rows, if it has a header, and the locator of the next one.
+struct Page {
     rows: Option<Reader<SpooledTempFile>>,
     next: Option<String>,
 }
@@ -42,15 +95,16 @@ struct File {
 pub(super) async fn read(
     ingest: &Ingest,
     job: &str,
-    name: &'static str,
+    kind: ResultKind,
 ) -> Result<ResultStream, BulkError> {
     let mut file = File {
         connection: ingest.connection.clone(),
-        action: format!("reading {name} of job {job}"),
+        action: format!("reading {} of job {job}", kind.name()),
         job: job.to_owned(),
-        name,
+        kind,
         rows: None,
         next: None,
+        seen: HashSet::new(),
     };
     file.open_page(None).await?;
     Ok(stream::try_unfold(file, |mut file| async move {
@@ -63,7 +117,8 @@ impl File {
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>, BulkError> {
         loop {
             if let Some(batch) = self.rows.as_mut().and_then(Iterator::next) {
-                return batch.map(Some).map_err(|error| self.unreadable(&error));
+                let unreadable = |error: ArrowError| self.unread(self.none(error.to_string()));
+                return batch.map(Some).map_err(unreadable);
             }
             let Some(locator) = self.next.take() else {
                 return Ok(None);
@@ -74,53 +129,72 @@ impl File {
 
     /// Receives a page: the whole file, unless Salesforce names the locator of a next one.
     async fn open_page(&mut self, locator: Option<&str>) -> Result<(), BulkError> {
-        let path = ["jobs", "ingest", &self.job, self.name];
-        let mut call = Call::get(&self.action, &path, Policy::JOB);
+        let path = ["jobs", "ingest", &self.job, self.kind.name()];
+        let mut call = Call::get(&self.action, &path, Policy::InFlight);
         let query = locator.map(|locator| [("locator", locator)]);
         call.query = query.as_ref().map_or(&[], |query| query);
-        let (spool, next) = self
-            .connection
-            .repeat(&call, || receive(&self.connection, &call))
-            .await
-            .map_err(|error| error.of_job(&self.job))?;
-        if next.is_some() && next.as_deref() == locator {
-            return Err(BulkError::Results {
-                action: self.action.clone(),
-                reason: "its next page is the same page".to_owned(),
-            });
+        let page = self.connection.repeat(&call, || self.receive(&call)).await;
+        let page = page.map_err(|error| self.unread(error))?;
+        if let Some(next) = &page.next
+            && !self.seen.insert(next.clone())
+        {
+            return Err(self.unread(self.none("its pages go in a circle".to_owned())));
         }
-        self.rows = rows(spool).map_err(|error| self.unreadable(&error))?;
-        self.next = next;
+        (self.rows, self.next) = (page.rows, page.next);
         Ok(())
     }
 
-    fn unreadable(&self, error: &ArrowError) -> BulkError {
-        BulkError::Results {
-            action: self.action.clone(),
-            reason: error.to_string(),
+    /// Receives a page once. What is no page of such a file is an error that is asked for again.
+    async fn receive(&self, call: &Call<'_>) -> Result<Page, BulkError> {
+        let mut answer = self.connection.send(call).await?;
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let next =
+            header("Sforce-Locator").filter(|locator| !locator.is_empty() && locator != "null");
+        let kind = header(CONTENT_TYPE.as_str()).unwrap_or_default();
+        let spool = tempfile::spooled_tempfile(MEMORY_BYTES);
+        let mut shape = Shape::of(spool);
+        http::receive(
+            call.action,
+            self.connection.clock(),
+            &mut answer,
+            &mut shape,
+        )
+        .await?;
+        let mut spool = shape.end().map_err(|reason| self.none(reason))?;
+        spool.rewind().map_err(|source| BulkError::Spool {
+            action: call.action.to_owned(),
+            source,
+        })?;
+        let rows = rows(spool).map_err(|error| self.none(error.to_string()))?;
+        match &rows {
+            Some(rows) if !self.kind.has_header(&rows.schema()) => {
+                Err(self.none("it has another header".to_owned()))
+            }
+            None if kind.contains("html") || kind.contains("xml") => {
+                Err(self.none(format!("it is empty, and {kind}")))
+            }
+            _ => Ok(Page { rows, next }),
         }
     }
-}
 
-/// Receives a page, and the locator of the next one.
-async fn receive(
-    connection: &Connection,
-    call: &Call<'_>,
-) -> Result<(SpooledTempFile, Option<String>), BulkError> {
-    let mut answer = connection.send(call).await?;
-    let next = answer
-        .headers()
-        .get("Sforce-Locator")
-        .and_then(|value| value.to_str().ok())
-        .filter(|locator| !locator.is_empty() && *locator != "null")
-        .map(str::to_owned);
-    let mut spool = tempfile::spooled_tempfile(MEMORY_BYTES);
-    http::receive(call.action, &mut answer, &mut spool).await?;
-    spool.rewind().map_err(|source| BulkError::Spool {
-        action: call.action.to_owned(),
-        source,
-    })?;
-    Ok((spool, next))
+    /// The error of an answer that is no such file.
+    fn none(&self, reason: String) -> BulkError {
+        BulkError::Results {
+            action: self.action.clone(),
+            reason,
+        }
+    }
+
+    /// The error of a file that cannot be read.
+    fn unread(&self, error: BulkError) -> BulkError {
+        match error.of_job(&self.job) {
+            error @ (BulkError::JobGone { .. } | BulkError::Spool { .. }) => error,
+            error => BulkError::ResultsUnread {
+                id: self.job.clone(),
+                source: Box::new(error),
+            },
+        }
+    }
 }
 
 /// A reader of the rows; none without a header line.

@@ -1,11 +1,29 @@
-//! How long jobs took: the next ones are not asked about before they can have ended.
+//! When to ask how far a job is: by how long jobs of its kind took, and by its size.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::info::JobTarget;
+use crate::chunk::Chunk;
+
+/// Rows and bytes a second that no org is known to exceed in one job: it is not asked before.
+const ROWS_PER_SECOND: f64 = 200_000.0;
+const BYTES_PER_SECOND: f64 = 50_000_000.0;
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Pauses are no longer than the age of the job, or this: it may end at once, by an error.
+const UNSEEN: Duration = Duration::from_secs(5);
+
+/// Share of its age that a job is left alone.
+const SHARE_OF_AGE: u32 = 6;
+
+/// Share of the expected time after which the end is looked for.
+const SHORTLY_BEFORE: f64 = 0.9;
 
 /// Object and operation: jobs of one kind take equally long.
 type Kind = (String, &'static str);
@@ -15,14 +33,26 @@ type Kind = (String, &'static str);
 pub(super) struct Work {
     kind: Kind,
     rows: u64,
+    bytes: u64,
+    /// The header of the upload.
+    pub(super) columns: Arc<[String]>,
 }
 
 impl Work {
-    pub(super) fn new(target: &JobTarget, rows: u64) -> Self {
+    pub(super) fn new(target: &JobTarget, chunk: &Chunk) -> Self {
         Self {
             kind: (target.object.clone(), target.operation.as_str()),
-            rows,
+            rows: chunk.rows(),
+            bytes: chunk.bytes(),
+            columns: chunk.header().into(),
         }
+    }
+
+    /// The shortest time in which it can be done.
+    #[allow(clippy::cast_precision_loss, reason = "a guess")]
+    fn shortest(&self) -> Duration {
+        let by_rows = self.rows as f64 / ROWS_PER_SECOND;
+        Duration::from_secs_f64(by_rows.max(self.bytes as f64 / BYTES_PER_SECOND))
     }
 }
 
@@ -34,7 +64,7 @@ pub(super) struct Timings {
 
 impl Timings {
     /// How long this will take, if a job of its kind has ended: a guess, sooner too short than long.
-    pub(super) fn expected(&self, work: &Work) -> Option<Duration> {
+    fn expected(&self, work: &Work) -> Option<Duration> {
         let ended = self.ended.lock();
         let (rows, took) = ended.get(&work.kind)?;
         #[allow(clippy::cast_precision_loss, reason = "a guess")]
@@ -47,6 +77,32 @@ impl Timings {
         let mut ended = self.ended.lock();
         ended.insert(work.kind.clone(), (work.rows, took));
     }
+
+    /// The pause before a job of this age is asked about once more.
+    pub(super) fn poll_pause(&self, age: Duration, work: Option<&Work>) -> Duration {
+        let expected = work.and_then(|work| self.expected(work));
+        let shortest = work.map_or(Duration::ZERO, Work::shortest);
+        poll_pause(age, shortest, expected)
+    }
+}
+
+/// A sixth of the age, from 200 ms to 30 s; more for a job that cannot have ended before `shortest`,
+/// and up to shortly before the end that is `expected`. With up to a quarter of jitter on top.
+fn poll_pause(age: Duration, shortest: Duration, expected: Option<Duration>) -> Duration {
+    let by_size = if age < shortest {
+        shortest
+    } else {
+        shortest / 2
+    };
+    let until_end = expected
+        .unwrap_or_default()
+        .mul_f64(SHORTLY_BEFORE)
+        .saturating_sub(age);
+    (age / SHARE_OF_AGE)
+        .max(by_size)
+        .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+        .max(until_end.min(age.max(UNSEEN)))
+        .mul_f64(1.0 + fastrand::f64() / 4.0)
 }
 
 #[cfg(test)]
@@ -54,16 +110,27 @@ mod tests {
     use super::*;
     use crate::object::Operation;
 
+    fn work(object: &str, operation: Operation, rows: u64) -> Work {
+        Work {
+            kind: (object.to_owned(), operation.as_str()),
+            rows,
+            bytes: rows * 100,
+            columns: Arc::new([]),
+        }
+    }
+
+    /// Polls until a job of this length is found to have ended, and its age then.
+    fn polls(ends: Duration, shortest: Duration, expected: Option<Duration>) -> (u32, Duration) {
+        let (mut age, mut polls) = (Duration::ZERO, 0);
+        while age < ends {
+            age += poll_pause(age, shortest, expected);
+            polls += 1;
+        }
+        (polls, age)
+    }
+
     #[test]
     fn jobs_of_a_kind_take_equally_long() {
-        let work = |object: &str, operation, rows| {
-            let target = JobTarget {
-                object: object.to_owned(),
-                operation,
-                assignment_rule_id: None,
-            };
-            Work::new(&target, rows)
-        };
         let timings = Timings::default();
         let first = work("Contact", Operation::Insert, 1_000);
         assert_eq!(timings.expected(&first), None);
@@ -73,13 +140,57 @@ mod tests {
         assert_eq!(timings.expected(&half), Some(Duration::from_secs(4)));
         let larger = work("Contact", Operation::Insert, 9_000);
         assert_eq!(timings.expected(&larger), Some(Duration::from_secs(8)));
-        assert_eq!(
-            timings.expected(&work("Contact", Operation::Update, 1_000)),
-            None
-        );
-        assert_eq!(
-            timings.expected(&work("Account", Operation::Insert, 1_000)),
-            None
-        );
+        for other in [
+            work("Contact", Operation::Update, 1_000),
+            work("Account", Operation::Insert, 1_000),
+        ] {
+            assert_eq!(timings.expected(&other), None);
+        }
+    }
+
+    #[test]
+    fn polls_follow_the_age_of_the_job() {
+        let within = |age: u64, least: u64, most: u64| {
+            let pause = poll_pause(Duration::from_secs(age), Duration::ZERO, None);
+            assert!(pause >= Duration::from_millis(least), "{age}: {pause:?}");
+            assert!(pause <= Duration::from_millis(most), "{age}: {pause:?}");
+        };
+        within(0, 200, 250);
+        within(6, 1_000, 1_250);
+        within(60, 10_000, 12_500);
+        within(36_000, 30_000, 37_500);
+    }
+
+    #[test]
+    fn a_large_job_that_ends_soon_takes_few_polls() {
+        let large = work("Contact", Operation::Insert, 300_000).shortest();
+        for _ in 0..100 {
+            let (count, age) = polls(Duration::from_secs(2), large, None);
+            assert!(count <= 2, "{count}");
+            assert!(age <= Duration::from_secs(3), "{age:?}");
+        }
+        let tiny = work("Contact", Operation::Insert, 10).shortest();
+        assert!(poll_pause(Duration::ZERO, tiny, None) <= Duration::from_millis(250));
+    }
+
+    #[test]
+    fn polls_are_few_until_a_job_may_have_ended() {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let none = Duration::ZERO;
+        for _ in 0..100 {
+            assert!(polls(minutes(10), none, None).0 > 30);
+            assert!(polls(minutes(10), none, Some(minutes(10))).0 < 12);
+            let two = Duration::from_secs(2);
+            assert!(polls(two, none, Some(two)).0 <= 3);
+        }
+        for (ends, expected) in [
+            (Duration::from_secs(3), minutes(10)),
+            (minutes(10), Duration::from_millis(100)),
+            (minutes(1), minutes(10)),
+        ] {
+            let (_, age) = polls(ends, none, Some(expected));
+            let latest = (ends * 9 / 4).max(UNSEEN * 5 / 4);
+            assert!(age <= latest, "{age:?} for {ends:?}");
+        }
     }
 }

@@ -43,7 +43,7 @@ struct Part {
 
 /// See [`Client::sobjects`](crate::bulk::Client::sobjects).
 pub(in crate::bulk) async fn sobjects(connection: &Connection) -> Result<Vec<u8>, BulkError> {
-    let call = Call::get("listing the objects", &["sobjects"], Policy::READ);
+    let call = Call::get("listing the objects", &["sobjects"], Policy::Start);
     connection.read_document(&call).await
 }
 
@@ -54,7 +54,7 @@ pub(in crate::bulk) async fn describe(
 ) -> Result<Vec<u8>, BulkError> {
     let action = format!("describing {object}");
     let path = ["sobjects", object, "describe"];
-    let call = Call::get(&action, &path, Policy::READ);
+    let call = Call::get(&action, &path, Policy::Start);
     let described = connection.read_document(&call).await;
     described.map_err(|error| error.of_object(object))
 }
@@ -104,7 +104,7 @@ async fn composite(
     let body = json!({"allOrNone": false, "compositeRequest": requests}).to_string();
     let action = format!("describing {} objects", objects.len());
     let mut call = Call::send(&action, Method::POST, &["composite"], Payload::Json(&body));
-    call.policy = Policy::READ;
+    call.policy = Policy::Start;
     let answer: Composite = connection.read_json(&call).await?;
     let mut parts: HashMap<String, Part> = answer
         .composite_response
@@ -141,6 +141,7 @@ fn describe_of(
         action: &action,
         status: part.http_status_code,
         retry_after: None,
+        target: None,
         body: part.body.get().as_bytes(),
     };
     Err(connection.error_of(&failure).of_object(object))

@@ -52,7 +52,7 @@ impl Limits {
 
 /// See [`Client::limits`](crate::bulk::Client::limits).
 pub(in crate::bulk) async fn limits(connection: &Connection) -> Result<Limits, BulkError> {
-    let call = Call::get("reading the limits", &["limits"], Policy::READ);
+    let call = Call::get("reading the limits", &["limits"], Policy::Start);
     connection.read_json(&call).await
 }
 

@@ -88,7 +88,7 @@ async fn all_records(
     query: &str,
 ) -> Result<Vec<Map<String, Value>>, BulkError> {
     let parameters = [("q", query)];
-    let mut first = Call::get(ACTION, &["query"], Policy::JOB);
+    let mut first = Call::get(ACTION, &["query"], Policy::InFlight);
     first.query = &parameters;
     let mut page: Page = connection.read_json(&first).await?;
     let mut records = page.records;
@@ -102,7 +102,7 @@ async fn all_records(
         }
         let path = ["query", locator];
         page = connection
-            .read_json(&Call::get(ACTION, &path, Policy::JOB))
+            .read_json(&Call::get(ACTION, &path, Policy::InFlight))
             .await?;
         records.append(&mut page.records);
     }

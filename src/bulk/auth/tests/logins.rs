@@ -116,7 +116,7 @@ async fn kinds_of_refusals() {
     assert_eq!(description, "bad *** ***");
     assert_eq!(*kind, ErrorKind::Config);
 
-    let error = refused(reply(302, "")).await;
+    let error = refused(reply(404, "<html>")).await;
     assert!(matches!(error, BulkError::LoginUrl { .. }), "{error}");
     for passing in ["<html>", r#"{"error":"new_error"}"#] {
         let error = refused(reply(500, passing)).await;

@@ -7,9 +7,12 @@ use crate::bulk::{BulkError, Client, JobState, StagedJob};
 use crate::error::ErrorKind;
 
 async fn staged(server: &Server) -> (Client, StagedJob) {
+    staged_by(server, server.client().await).await
+}
+
+async fn staged_by(server: &Server, client: Client) -> (Client, StagedJob) {
     server.on(CREATE, [job_info("Open")]);
     server.on(UPLOAD, [reply(201, "")]);
-    let client = server.client().await;
     let job = client.stage(&target(), &chunk()).await.unwrap();
     server.seen.lock().clear();
     (client, job)
@@ -84,10 +87,10 @@ async fn a_failed_stage_leaves_no_job_open() {
     server.on(CREATE, [job_info("Open")]);
     server.on(UPLOAD, [reply(500, "oops")]);
     server.on(PATCH, [job_info("Aborted")]);
-    let client = server.client().await;
+    let client = server.patient(5).await;
     let error = client.stage(&target(), &chunk()).await.unwrap_err();
     assert!(matches!(error, BulkError::Unavailable { .. }), "{error}");
-    assert_eq!(server.seen(UPLOAD).len(), 5);
+    assert!(server.seen(UPLOAD).len() >= 3);
     assert_eq!(server.seen(PATCH).len(), server.seen(CREATE).len());
     assert!(client.open_jobs().is_empty());
 
@@ -246,15 +249,14 @@ async fn a_close_that_stays_unclear_says_so() {
 #[tokio::test]
 async fn rows_that_a_late_close_let_through_make_it_unclear() {
     let server = Server::start().await;
-    let (_, job) = staged(&server).await;
+    let (_, job) = staged_by(&server, server.patient(1).await).await;
     let aborted = r#"{"id":"750A","object":"Contact","operation":"insert","state":"Aborted",
         "numberRecordsProcessed":200,"numberRecordsFailed":0}"#;
-    let mut patches = vec![Reply::Lost; 7];
-    patches.push(job_info("Aborted"));
+    let lost = Reply::Lost;
+    let patches = [lost.clone(), lost.clone(), lost, job_info("Aborted")];
     server.on(PATCH, patches);
-    let mut reads = vec![job_info("Open"); 7];
-    reads.push(reply(200, aborted));
-    server.on(JOB, reads);
+    let open = job_info("Open");
+    server.on(JOB, [open.clone(), open.clone(), open, reply(200, aborted)]);
     let error = job.close().await.unwrap_err();
     assert!(matches!(error, BulkError::CloseUnclear { .. }), "{error}");
 }
@@ -362,7 +364,8 @@ async fn a_job_that_is_deleted_while_it_is_waited_for() {
     let error = job.finished().await.unwrap_err();
     insta::assert_snapshot!(error, @"job 750A is gone: someone has deleted it, or it is older than the 7 days that Salesforce keeps jobs; which of its rows were loaded is not known, so check the org before they are sent again");
     assert_eq!(error.kind(), ErrorKind::Transient);
-    assert_eq!(server.seen(JOB).len(), 2);
+    let asked = server.seen(JOB).len();
+    assert!((6..15).contains(&asked), "believed after a while: {asked}");
     assert!(client.job("750A").await.is_err());
 }
 

@@ -5,6 +5,7 @@ use futures::TryStreamExt;
 
 use crate::bulk::testing::*;
 use crate::bulk::{BulkError, EndedJob};
+use crate::error::ErrorKind;
 
 async fn ended(server: &Server) -> EndedJob {
     server.on(JOB, [job_info("JobComplete")]);
@@ -67,7 +68,12 @@ async fn quotes_commas_newlines_emoji_and_nulls() {
 
 #[tokio::test]
 async fn nothing_to_report() {
-    for body in ["", "\n", "\"sf__Id\",\"sf__Error\",LastName\n", "LastName"] {
+    for body in [
+        "",
+        "\n",
+        "\"sf__Id\",\"sf__Error\",LastName\n",
+        "sf__Error,LastName,sf__Id",
+    ] {
         let batches = failed_rows([reply(200, body)]).await.unwrap();
         assert!(batches.is_empty(), "{body:?}");
     }
@@ -88,54 +94,114 @@ async fn batches_of_8192_rows_from_a_file_on_disk() {
     assert_eq!(names[19_999].as_deref(), Some("row 19999"));
 }
 
+const HEADER: &str = "\"sf__Id\",\"sf__Error\",LastName\n";
+
+/// A file of failed rows with these names.
+fn file(names: &[&str]) -> String {
+    let rows = names
+        .iter()
+        .map(|name| format!("\"\",\"X:--\",\"{name}\"\n"));
+    HEADER.to_owned() + &rows.collect::<String>()
+}
+
 #[tokio::test]
 async fn a_file_that_breaks_off_is_read_again() {
-    let body = "LastName\na\nb\n";
+    let whole = file(&["a", "b"]);
     let broken = [
-        Reply::Cut("LastName\na\n".to_owned()),
-        Reply::CutPieces("LastName\na\n".to_owned()),
+        Reply::Cut(file(&["a"])),
+        Reply::CutPieces(file(&["a"])),
         reply(503, "<html>"),
-        reply(200, body),
+        reply(200, &whole[..whole.len() - 3]),
+        reply(200, &whole[..whole.len() - 6]),
+        reply(200, &whole),
     ];
     let batches = failed_rows(broken).await.unwrap();
     assert_eq!(cells(&batches, "LastName"), some(&["a", "b"]));
 }
 
 #[tokio::test]
+async fn what_is_no_result_file_is_asked_for_again() {
+    let others = [
+        reply(
+            200,
+            "<html>\n<body>\n<h1>Maintenance</h1>\n</body>\n</html>",
+        ),
+        reply(200, "<html><p>sorry, later, please</p>\n</html>"),
+        reply(200, "sorry, later, please\n1,2,3\n"),
+        reply(200, r#"[{"errorCode":"X","message":"later"}]"#),
+        with_header(200, "Content-Type", "text/html", ""),
+        reply(200, "LastName\na\n"),
+        reply(403, "<html>"),
+        api_error(400, "UNKNOWN_EXCEPTION", "An unexpected error occurred"),
+        api_error(404, "NOT_FOUND", "The requested resource does not exist"),
+        with_header(302, "Location", "/maintenance", ""),
+    ];
+    for other in others {
+        let again = vec![other.clone(), other.clone(), reply(200, file(&["a"]))];
+        let batches = failed_rows(again).await.unwrap();
+        assert_eq!(cells(&batches, "LastName"), some(&["a"]), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_never_comes_names_the_job() {
+    let error = failed_rows([reply(200, "<html>")]).await.unwrap_err();
+    insta::assert_snapshot!(error, @"job 750A has ended, but what became of its rows cannot be read, so they may be loaded; look at Setup > Bulk Data Load Jobs before they are sent again: reading failedResults of job 750A: the answer is no result file: it has another header");
+    assert_eq!(error.kind(), ErrorKind::Transient);
+}
+
+#[tokio::test]
+async fn unprocessed_rows_come_under_the_header_of_the_upload() {
+    let server = Server::start().await;
+    server.on(CREATE, [job_info("Open")]);
+    server.on(UPLOAD, [reply(201, "")]);
+    server.on(PATCH, [job_info("UploadComplete")]);
+    server.on(JOB, [job_info("Aborted")]);
+    let client = server.client().await;
+    let job = client.stage(&target(), &chunk()).await.unwrap();
+    let job = job.close().await.unwrap().finished().await.unwrap();
+    let route = format!("{JOB}/unprocessedrecords");
+    let others = [
+        reply(200, "Page,Not,Found\n"),
+        reply(200, "lastname,EMAIL\na,b\n"),
+    ];
+    server.on(&route, others);
+    let rows = job.unprocessed().await.unwrap();
+    let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+    assert_eq!(cells(&rows, "lastname"), some(&["a"]));
+    assert_eq!(server.seen(&route).len(), 2);
+    server.on(&route, [reply(200, "Email\n")]);
+    let rows = job.unprocessed().await.unwrap();
+    let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+    assert!(rows.is_empty());
+}
+
+#[tokio::test]
 async fn pages_follow_the_locator() {
     let server = Server::start().await;
     let job = ended(&server).await;
-    let page = |locator: &str, row: &str| {
-        with_header(
-            200,
-            "Sforce-Locator",
-            locator,
-            &format!("LastName\n{row}\n"),
-        )
-    };
+    let page =
+        |locator: &str, row: &str| with_header(200, "Sforce-Locator", locator, &file(&[row]));
     server.on(FAILED, [page("MTAw", "a")]);
     server.on(&format!("{FAILED}?locator=MTAw"), [page("x/y", "b")]);
     server.on(&format!("{FAILED}?locator=x%2Fy"), [page("null", "c")]);
-    let batches: Vec<RecordBatch> = job
-        .failed_results()
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
+    let read = job.failed_results().await.unwrap();
+    let batches: Vec<RecordBatch> = read.try_collect().await.unwrap();
     assert_eq!(cells(&batches, "LastName"), some(&["a", "b", "c"]));
 
-    server.on(&format!("{FAILED}?locator=MTAw"), [page("MTAw", "b")]);
-    let read = job.failed_results().await.unwrap();
-    let error = read.try_collect::<Vec<_>>().await.unwrap_err();
-    assert!(error.to_string().contains("the same page"), "{error}");
+    for circle in ["MTAw", "x/y"] {
+        server.on(&format!("{FAILED}?locator=x%2Fy"), [page(circle, "c")]);
+        let read = job.failed_results().await.unwrap();
+        let error = read.try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(error.to_string().contains("go in a circle"), "{error}");
+    }
 }
 
 #[tokio::test]
 async fn ragged_rows_are_an_error_without_their_values() {
-    let body = "LastName,Email\nsecret-name,secret-mail,surplus\n";
+    let body = format!("{HEADER}secret-name,secret-mail\n");
     let error = failed_rows([reply(200, body)]).await.unwrap_err();
-    assert!(matches!(error, BulkError::Results { .. }), "{error}");
+    assert!(matches!(error, BulkError::ResultsUnread { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
 }
 
@@ -171,11 +237,11 @@ async fn a_page_that_breaks_off_is_read_again_alone() {
     let job = ended(&server).await;
     server.on(
         FAILED,
-        [with_header(200, "Sforce-Locator", "p2", "LastName\na\n")],
+        [with_header(200, "Sforce-Locator", "p2", &file(&["a"]))],
     );
     let second = format!("{FAILED}?locator=p2");
-    let broken = Reply::CutPieces("LastName\nb\n".to_owned());
-    server.on(&second, [broken, reply(200, "LastName\nb\nc\n")]);
+    let broken = Reply::CutPieces(file(&["b"]));
+    server.on(&second, [broken, reply(200, file(&["b", "c"]))]);
     let read = job.failed_results().await.unwrap();
     let batches: Vec<RecordBatch> = read.try_collect().await.unwrap();
     assert_eq!(cells(&batches, "LastName"), some(&["a", "b", "c"]));

@@ -1,0 +1,414 @@
+//! How long and after which pauses a call is repeated.
+//!
+//! Patience is counted in time, not in attempts, and apart for each kind of error: what is heard
+//! once among others is no proof. Only calls whose repetition changes nothing have more than one
+//! attempt.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::clock::{Clock, IDLE_TIMEOUT};
+use crate::bulk::error::{BulkError, Passing};
+use crate::options::Waits;
+
+/// Longest pause that a `Retry-After` can ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// First pause; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// First pause while the org's daily limit is used up, and the longest.
+const LIMIT_PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
+
+/// How long is waited for the daily limit to roll while a job is in flight, if no wait is set.
+const LIMIT_WAIT: Duration = Duration::from_secs(3_600);
+
+/// Time between two warnings of one call.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+
+/// How patient a kind of call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bulk) enum Policy {
+    /// It is sent once: the caller decides what an error means.
+    Once,
+    /// A person or a start-up waits: six attempts within half a minute.
+    Start,
+    /// A courtesy, such as aborting what was never closed: Salesforce ends open jobs itself.
+    Courtesy,
+    /// A step before a job is closed: nothing is lost by waiting. As long as [`Waits::patience`].
+    Load,
+    /// Reading a job that may have been closed. Giving up leaves rows without a known end, so that
+    /// all that is not Salesforce's own word is waited out. As long as [`Waits::patience`].
+    InFlight,
+}
+
+/// What is to be heard before an error is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bounds {
+    attempts: u32,
+    /// From the first of them to the last.
+    time: Duration,
+}
+
+/// What has been heard of one kind of error.
+#[derive(Debug, Default, Clone, Copy)]
+struct Heard {
+    attempts: u32,
+    time: Duration,
+}
+
+impl Policy {
+    /// What is to be heard before an error of this kind is believed; `None` if once is enough.
+    fn bounds(self, kind: Passing, waits: &Waits) -> Option<Bounds> {
+        let for_seconds = |attempts, seconds| Bounds {
+            attempts,
+            time: waits.patience.min(Duration::from_secs(seconds)),
+        };
+        let attempts = |attempts| Bounds {
+            attempts,
+            time: Duration::ZERO,
+        };
+        let in_flight = self == Self::InFlight;
+        Some(match (self, kind) {
+            (Self::Once, _) => return None,
+            (
+                Self::Start | Self::Courtesy,
+                Passing::DailyLimit | Passing::Odd | Passing::Missing,
+            )
+            | (Self::Start | Self::Courtesy | Self::Load, Passing::Unlisted)
+            | (Self::Start | Self::Courtesy, Passing::Conflict) => return None,
+            (Self::Start, Passing::Moved) => attempts(2),
+            (Self::Start, Passing::Session) => attempts(3),
+            (Self::Start, Passing::Calm) => attempts(2),
+            (Self::Start, _) => attempts(6),
+            (Self::Courtesy, _) => attempts(4),
+            (_, Passing::Missing | Passing::Calm) => for_seconds(5, 60),
+            (_, Passing::Session) => for_seconds(3, 30),
+            (_, Passing::DailyLimit) => {
+                let otherwise = in_flight.then_some(LIMIT_WAIT);
+                let time = waits
+                    .limit_wait
+                    .or(otherwise)
+                    .filter(|time| !time.is_zero())?;
+                Bounds { attempts: 2, time }
+            }
+            _ => Bounds {
+                attempts: 2,
+                time: waits.patience,
+            },
+        })
+    }
+
+    /// The policy of a login that this call needs.
+    pub(in crate::bulk) fn of_login(self) -> Self {
+        match self {
+            Self::Once | Self::Load | Self::InFlight => Self::Load,
+            Self::Start | Self::Courtesy => Self::Start,
+        }
+    }
+}
+
+/// What is left of a call's patience while it is repeated.
+#[derive(Debug)]
+pub(in crate::bulk) struct Patience {
+    policy: Policy,
+    heard: BTreeMap<Passing, Heard>,
+    /// Pauses so far.
+    pauses: u32,
+    /// When the last attempt began.
+    asked: Instant,
+    /// All pauses and the time in calls so far, and when the last warning was.
+    waited: Duration,
+    warned: Option<Duration>,
+}
+
+impl Patience {
+    /// The patience of a call that begins now.
+    pub(in crate::bulk) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            heard: BTreeMap::new(),
+            pauses: 0,
+            asked: Instant::now(),
+            waited: Duration::ZERO,
+            warned: None,
+        }
+    }
+
+    /// The pause before the next attempt after `error`; none if there is to be no other.
+    fn after(&mut self, error: &BulkError, waits: &Waits) -> Option<Duration> {
+        let kind = error.passing()?;
+        let bounds = self.policy.bounds(kind, waits)?;
+        // A long upload that fails at its end has not been waited for all that time.
+        let in_call = self.asked.elapsed().min(IDLE_TIMEOUT);
+        self.waited += in_call;
+        let heard = self.heard.entry(kind).or_default();
+        heard.attempts += 1;
+        if heard.attempts > 1 {
+            heard.time += in_call;
+        }
+        if heard.attempts >= bounds.attempts && heard.time >= bounds.time {
+            return None;
+        }
+        let mut pause = grown(self.pauses, FIRST_PAUSE, LONGEST_PAUSE);
+        if kind == Passing::DailyLimit {
+            let [first, longest] = LIMIT_PAUSES;
+            pause = grown(heard.attempts - 1, first, longest);
+        }
+        let asked = error.retry_after().unwrap_or_default();
+        pause = pause.max(asked.min(LONGEST_RETRY_AFTER));
+        // The last attempt is at the end of the patience, not before it.
+        let left = bounds.time.saturating_sub(heard.time);
+        if !left.is_zero() {
+            pause = pause.min(left);
+        }
+        heard.time += pause;
+        self.waited += pause;
+        self.pauses += 1;
+        Some(pause)
+    }
+
+    /// Spends the pause before the next attempt of `action`.
+    ///
+    /// # Errors
+    /// `error`, if there is to be no other attempt.
+    pub(in crate::bulk) async fn wait(
+        &mut self,
+        clock: &Clock,
+        action: &str,
+        error: BulkError,
+    ) -> Result<(), BulkError> {
+        let Some(pause) = self.after(&error, clock.waits()) else {
+            return Err(error);
+        };
+        let (pause_ms, waited_s) = (pause.as_millis(), self.waited.as_secs());
+        let due = |warned: Duration| self.waited >= warned + BETWEEN_WARNINGS;
+        if self.warned.is_none_or(due) {
+            self.warned = Some(self.waited);
+            tracing::warn!(action, %error, pause_ms, waited_s, "call failed, repeating");
+        } else {
+            tracing::debug!(action, %error, pause_ms, waited_s, "call failed, repeating");
+        }
+        clock.pause(pause).await;
+        self.asked = Instant::now();
+        Ok(())
+    }
+}
+
+/// The pause after as many others: doubled each time, less up to half of it, so that calls which
+/// failed together do not come back together.
+fn grown(before: u32, first: Duration, longest: Duration) -> Duration {
+    let length = first
+        .saturating_mul(2_u32.saturating_pow(before))
+        .min(longest);
+    length.mul_f64(1.0 - fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn unavailable(retry_after: Option<u64>) -> BulkError {
+        BulkError::Unavailable {
+            action: "test".to_owned(),
+            status: 503,
+            detail: String::new(),
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+    }
+
+    fn throttled(status: u16) -> BulkError {
+        BulkError::Throttled {
+            action: "test".to_owned(),
+            status,
+            detail: String::new(),
+            retry_after: None,
+        }
+    }
+
+    fn refused(status: u16, code: &str) -> BulkError {
+        BulkError::Refused {
+            action: "test".to_owned(),
+            status,
+            code: code.to_owned(),
+            detail: String::new(),
+            cure: "",
+            kind: ErrorKind::System,
+        }
+    }
+
+    fn session() -> BulkError {
+        BulkError::Session {
+            action: "test".to_owned(),
+        }
+    }
+
+    fn daily() -> BulkError {
+        BulkError::DailyLimit {
+            action: "test".to_owned(),
+            allocation: "",
+            detail: String::new(),
+        }
+    }
+
+    /// Attempts until the error is believed, and the pauses between them.
+    fn until_believed(policy: Policy, waits: &Waits, error: &BulkError) -> (u32, Duration) {
+        let mut patience = Patience::new(policy);
+        let (mut attempts, mut time) = (1, Duration::ZERO);
+        while let Some(pause) = patience.after(error, waits) {
+            assert!(pause <= LONGEST_RETRY_AFTER, "{pause:?}");
+            attempts += 1;
+            time += pause;
+        }
+        (attempts, time)
+    }
+
+    #[test]
+    fn what_passes_is_waited_for_as_long_as_is_set() {
+        let waits = Waits::default();
+        let passing = [
+            unavailable(None),
+            throttled(429),
+            refused(403, ""),
+            refused(409, "X"),
+        ];
+        for error in &passing {
+            for policy in [Policy::Load, Policy::InFlight] {
+                let (attempts, time) = until_believed(policy, &waits, error);
+                let bounds = 10 * MINUTE - SECOND..11 * MINUTE;
+                assert!(bounds.contains(&time), "{error}: {time:?}");
+                assert!((20..80).contains(&attempts), "{error}: {attempts}");
+            }
+            let short = Waits::default().with_patience(Duration::from_secs(2));
+            let (_, time) = until_believed(Policy::Load, &short, error);
+            assert!(time < Duration::from_secs(4), "{error}: {time:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_salesforces_lasting_word_ends_at_once() {
+        let waits = Waits::default();
+        let lasting = [
+            refused(400, "INVALIDJOB"),
+            refused(403, "API_DISABLED_FOR_ORG"),
+            refused(403, "INSUFFICIENT_ACCESS"),
+            BulkError::ObjectNotFound {
+                object: "X".to_owned(),
+            },
+        ];
+        for error in lasting {
+            for policy in [Policy::Start, Policy::Load, Policy::InFlight] {
+                let (attempts, _) = until_believed(policy, &waits, &error);
+                assert_eq!(attempts, 1, "{policy:?} {error}");
+            }
+        }
+        assert_eq!(
+            until_believed(Policy::Once, &waits, &unavailable(None)).0,
+            1
+        );
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_is_waited_out_only_in_flight() {
+        let (waits, error) = (Waits::default(), refused(400, "SOMETHING_NEW"));
+        assert_eq!(until_believed(Policy::Load, &waits, &error).0, 1);
+        assert!(until_believed(Policy::InFlight, &waits, &error).1 >= 9 * MINUTE);
+        for too_large in [413, 414, 431, 501] {
+            let error = refused(too_large, "");
+            assert_eq!(until_believed(Policy::Load, &waits, &error).0, 1);
+        }
+    }
+
+    #[test]
+    fn missing_calm_and_sessions_are_believed_after_a_while() {
+        let waits = Waits::default();
+        for (error, least, seconds) in [
+            (refused(404, "NOT_FOUND"), 5, 60),
+            (throttled(420), 5, 60),
+            (session(), 3, 30),
+        ] {
+            for policy in [Policy::Load, Policy::InFlight] {
+                let (attempts, time) = until_believed(policy, &waits, &error);
+                assert!((least..12).contains(&attempts), "{error}: {attempts}");
+                let seconds = Duration::from_secs(seconds);
+                assert!(time + SECOND >= seconds, "{time:?}");
+                assert!(time <= seconds + MINUTE / 2, "{time:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_kind_is_counted_apart() {
+        let waits = Waits::default();
+        let mut patience = Patience::new(Policy::InFlight);
+        while patience.waited < 9 * MINUTE {
+            patience.after(&unavailable(None), &waits).unwrap();
+        }
+        for error in [
+            throttled(420),
+            refused(404, "NOT_FOUND"),
+            session(),
+            throttled(429),
+        ] {
+            assert!(patience.after(&error, &waits).is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_daily_limit_is_waited_for_in_flight_or_if_that_is_set() {
+        let waits = Waits::default();
+        assert_eq!(until_believed(Policy::Load, &waits, &daily()).0, 1);
+        assert_eq!(until_believed(Policy::Start, &waits, &daily()).0, 1);
+        let (attempts, time) = until_believed(Policy::InFlight, &waits, &daily());
+        assert!((10..40).contains(&attempts), "{attempts}");
+        assert!(
+            time + SECOND >= 60 * MINUTE && time < 66 * MINUTE,
+            "{time:?}"
+        );
+        let set = waits.with_limit_wait(240 * MINUTE);
+        for policy in [Policy::Load, Policy::InFlight] {
+            let (_, time) = until_believed(policy, &set, &daily());
+            assert!(time >= 239 * MINUTE && time < 246 * MINUTE, "{time:?}");
+        }
+        let none = waits.with_limit_wait(Duration::ZERO);
+        assert_eq!(until_believed(Policy::InFlight, &none, &daily()).0, 1);
+    }
+
+    #[test]
+    fn a_start_is_short() {
+        let waits = Waits::default();
+        let (attempts, time) = until_believed(Policy::Start, &waits, &unavailable(None));
+        assert_eq!(attempts, 6);
+        assert!(time < MINUTE / 2, "{time:?}");
+        assert_eq!(
+            until_believed(Policy::Courtesy, &waits, &unavailable(None)).0,
+            4
+        );
+    }
+
+    #[test]
+    fn pauses_grow_to_half_a_minute() {
+        for (before, base_ms) in [(0, 500), (1, 1_000), (3, 4_000), (6, 30_000), (90, 30_000)] {
+            let base = Duration::from_millis(base_ms);
+            let pause = grown(before, FIRST_PAUSE, LONGEST_PAUSE);
+            assert!((base / 2..=base).contains(&pause), "{before}: {pause:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_stretches_the_pause_within_reason() {
+        let pause = |seconds| {
+            let waits = Waits::default().with_patience(Duration::from_secs(3_600));
+            Patience::new(Policy::Load).after(&unavailable(Some(seconds)), &waits)
+        };
+        assert_eq!(pause(7), Some(Duration::from_secs(7)));
+        assert_eq!(pause(86_400), Some(LONGEST_RETRY_AFTER));
+    }
+}

@@ -1,0 +1,168 @@
+//! Up to the staged job: create and upload, and what is aborted of it.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+use reqwest::Method;
+
+use super::Ingest;
+use super::info::{JobInfo, JobState, JobTarget};
+use super::job::StagedJob;
+use super::lost::Creation;
+use super::timings::Work;
+use crate::bulk::error::{BulkError, Passing};
+use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
+use crate::chunk::Chunk;
+use crate::object::RecordId;
+
+/// Jobs that are aborted at the same time.
+const ABORTS: usize = 8;
+
+impl Ingest {
+    /// See [`Client::stage`](crate::bulk::Client::stage).
+    pub(in crate::bulk) async fn stage(
+        &self,
+        target: &JobTarget,
+        chunk: &Arc<Chunk>,
+    ) -> Result<StagedJob, BulkError> {
+        let action = format!("staging a job for {}", target.object);
+        let mut patience = Patience::new(Policy::Load);
+        let mut open = None;
+        loop {
+            let error = match self.try_stage(target, chunk, &mut open).await {
+                Ok(id) => return Ok(StagedJob::new(self, id, Work::new(target, chunk))),
+                Err(error) => error,
+            };
+            // A job takes one upload, and none if someone else has closed or deleted it.
+            let lost = matches!(error.passing(), Some(Passing::Missing | Passing::Conflict));
+            if (lost || !error.not_done())
+                && let Some(id) = open.take()
+            {
+                self.abort_quietly(&id).await;
+            }
+            let waited = self
+                .connection
+                .wait_before_new(&mut patience, &action, error);
+            if let Err(error) = waited.await {
+                if let Some(id) = open {
+                    self.abort_quietly(&id).await;
+                }
+                return Err(error);
+            }
+        }
+    }
+
+    /// Creates a job unless one is open, and uploads once.
+    async fn try_stage(
+        &self,
+        target: &JobTarget,
+        chunk: &Chunk,
+        open: &mut Option<String>,
+    ) -> Result<String, BulkError> {
+        let id = match open {
+            Some(id) => id,
+            None => open.insert(self.create(target).await?),
+        };
+        let action = format!("uploading {} bytes to job {id}", chunk.bytes());
+        let path = ["jobs", "ingest", id, "batches"];
+        let call = Call::send(&action, Method::PUT, &path, Payload::Csv(chunk));
+        self.connection.read(&call).await?;
+        Ok(id.clone())
+    }
+
+    async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
+        // Noted before it is sent: who waits for the answer may be dropped.
+        let creations = &self.jobs.creations;
+        let call = creations.sent(target, self.connection.server_time());
+        let created = self.try_create(target).await;
+        if created.as_ref().map_or_else(BulkError::not_done, |_| true) {
+            creations.answered(call);
+        }
+        created
+    }
+
+    async fn try_create(&self, target: &JobTarget) -> Result<String, BulkError> {
+        let action = format!("creating a job for {}", target.object);
+        let job = target.to_json();
+        let path = ["jobs", "ingest"];
+        let call = Call::send(&action, Method::POST, &path, Payload::Json(&job));
+        let answer = self.connection.read(&call).await?;
+        let info: JobInfo = parse_json(&action, &answer)?;
+        self.jobs.open.lock().insert(info.id.clone());
+        self.jobs.known.lock().insert(info.id.clone());
+        Ok(info.id)
+    }
+
+    /// See [`Client::abort_open_jobs`](crate::bulk::Client::abort_open_jobs).
+    pub(in crate::bulk) async fn abort_open_jobs(&self) {
+        // Taken out first: a job is either closed or aborted, by whoever takes it.
+        let mut open = std::mem::take(&mut *self.jobs.open.lock());
+        let lost = self.jobs.creations.take();
+        if !lost.is_empty() {
+            match self.made_by(&lost).await {
+                Ok(made) => open.extend(made),
+                Err(error) => {
+                    tracing::warn!(%error, "whether a lost call left a job open is not known");
+                }
+            }
+        }
+        let aborts = open.iter().map(|id| self.abort_quietly(id));
+        stream::iter(aborts)
+            .for_each_concurrent(ABORTS, |abort| abort)
+            .await;
+    }
+
+    /// Ids of the open jobs that calls without an answer have made.
+    async fn made_by(&self, calls: &[Creation]) -> Result<Vec<String>, BulkError> {
+        let user = self.connection.user_id();
+        let Some(user) = user.as_deref().and_then(RecordId::parse) else {
+            return Ok(Vec::new());
+        };
+        let made = |job: &JobInfo| {
+            let known = self.jobs.known.lock().contains(&job.id);
+            !known && calls.iter().any(|call| call.can_have_made(job, &user))
+        };
+        let jobs = self.list(Policy::Courtesy, made).await?;
+        if jobs.len() > calls.len() {
+            let (open, lost) = (jobs.len(), calls.len());
+            tracing::warn!(
+                open,
+                lost,
+                "more jobs of this user are open than calls were lost: some may be another process's, \
+                 so that all stay open; Salesforce ends them within a day"
+            );
+            return Ok(Vec::new());
+        }
+        for job in &jobs {
+            tracing::info!(job_id = job.id, "a lost call left this job open");
+        }
+        Ok(jobs.into_iter().map(|job| job.id).collect())
+    }
+
+    pub(super) async fn abort_quietly(&self, id: &str) {
+        if let Err(error) = self.abort(id).await {
+            tracing::warn!(job_id = id, %error, "an open job could not be aborted");
+        }
+    }
+
+    pub(super) async fn abort(&self, id: &str) -> Result<(), BulkError> {
+        let action = format!("aborting job {id}");
+        let aborted = self
+            .patch(&action, id, JobState::Aborted, Policy::Courtesy)
+            .await;
+        match aborted {
+            // An earlier attempt has aborted it, and only its answer was lost.
+            Err(error) if error.is_state_conflict() => {
+                let (state, _) = self.read_job(id, Policy::Courtesy).await?;
+                if state != JobState::Aborted {
+                    return Err(error);
+                }
+            }
+            // What is not there is not open.
+            Err(error) if error.passing() == Some(Passing::Missing) => {}
+            other => other?,
+        }
+        self.jobs.open.lock().remove(id);
+        Ok(())
+    }
+}
