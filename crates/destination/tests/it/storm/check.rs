@@ -410,7 +410,10 @@ fn statistics(
 /// No job is left behind.
 fn jobs(plan: &Plan, output: &Output, jobs: &[Value], violations: &mut Vec<String>) {
     let count = |state: &str| jobs.iter().filter(|job| job["state"] == state).count();
-    let terminated = matches!(plan.ending, Ending::Terminate(_)) && plan.fate == Fate::Passes;
+    // Without a grace there is no time to abort them.
+    let grace = plan.settings["stop_grace_seconds"].as_u64() > Some(1);
+    let terminated =
+        matches!(plan.ending, Ending::Terminate(_)) && plan.fate == Fate::Passes && grace;
     let orderly = output.code == Some(0) || (terminated && output.code.is_some());
     if orderly && count("Open") > 0 {
         violations.push(format!("{} jobs are left open", count("Open")));

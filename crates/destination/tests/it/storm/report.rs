@@ -28,8 +28,12 @@ impl Report {
         self.seconds += ran.seconds;
         self.passing += usize::from(ran.passing);
         let seed = ran.seed;
-        self.early.extend(ran.early_end.map(|text| (seed, text)));
+        let early = ran
+            .early_end
+            .inspect(|text| println!("seed {seed} ended early: {text:.300}"));
+        self.early.extend(early.map(|text| (seed, text)));
         let violations = ran.violations.into_iter();
+        let violations = violations.inspect(|text| println!("seed {seed}: {text:.300}"));
         self.violations.extend(violations.map(|text| (seed, text)));
         for (cell, count) in ran.hits {
             *self.hits.entry(cell).or_default() += count;
