@@ -3,12 +3,18 @@
 //! A disk that is full, or not there, ends nothing: what would have gone there stays in memory, and
 //! reading waits instead.
 
+mod read_at;
+mod spool;
+
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+pub(crate) use read_at::read_exact_at;
+pub(crate) use spool::Spool;
 
 /// After a failure the disk is left alone this long: by then, files of ours may be gone.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -33,8 +33,11 @@ pub const MAX_FIELD_CHARS: usize = 131_072;
 /// Longest record in characters that a job takes, counted alike (same guide, "Limits").
 pub const MAX_RECORD_CHARS: usize = 400_000;
 
-/// Records in one internal batch of a job, of which an org has 15,000 a day (same guide).
+/// Records in one internal batch of a job (same guide).
 pub const BATCH_RECORDS: u64 = 10_000;
+
+/// Internal batches of an org in 24 hours, shared by all its Bulk API loads (same guide).
+pub const BATCHES_A_DAY: u64 = 15_000;
 
 /// Least memory a load can run in, in bytes.
 pub const MIN_MEMORY: u64 = 128 << 20;

@@ -201,6 +201,21 @@ impl KeyDigest {
         Self(xxh3_128(normal))
     }
 
+    /// Its bytes, to be kept in a file of this process.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_ne_bytes()
+    }
+
+    /// The digest that [`KeyDigest::to_bytes`] gave.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_ne_bytes(bytes))
+    }
+
+    /// Which of `parts` parts of all digests it is in.
+    pub(crate) fn part(self, parts: usize) -> usize {
+        ((self.0 >> 64) as u64 % parts as u64) as usize
+    }
+
     /// Half of it.
     pub(crate) fn low(self) -> u64 {
         self.0 as u64

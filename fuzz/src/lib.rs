@@ -7,7 +7,8 @@
     reason = "a target that is not as it should be must fail"
 )]
 
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow_salesforce::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow_salesforce::arrow::datatypes::SchemaRef;
@@ -106,8 +107,12 @@ pub fn records(bytes: &[u8]) {
         let Some(batch) = decoder.flush(index) else {
             continue;
         };
-        if let Some(coercion) = plan(stream.schema(), &operation, values) {
-            write(&coercion, &batch);
+        let mut plans = PLANS.lock().unwrap();
+        let plan = plans
+            .entry((settings & 0xF, index))
+            .or_insert_with(|| plan(stream.schema(), &operation, values));
+        if let Some(coercion) = plan {
+            write(coercion, &batch);
         }
     }
 }
@@ -118,17 +123,15 @@ fn decode(decoder: &mut MessageDecoder, line: &[u8], expected: &mut [usize; 2]) 
     }
 }
 
-/// None where the settings ask for more columns than there are.
-fn plan(schema: &SchemaRef, operation: &Operation, values: ValueOptions) -> Option<Coercion> {
+/// Plans by the settings and the stream; none where the settings ask for more columns than there are.
+static PLANS: LazyLock<Mutex<HashMap<(u8, usize), Option<Arc<Coercion>>>>> =
+    LazyLock::new(Mutex::default);
+
+fn plan(schema: &SchemaRef, operation: &Operation, values: ValueOptions) -> Option<Arc<Coercion>> {
     let object = ObjectSchema::from_describe(DESCRIBE).unwrap();
-    Coercion::plan(
-        schema,
-        &object,
-        operation,
-        &RelatedObjects::default(),
-        values,
-    )
-    .ok()
+    let related = RelatedObjects::default();
+    let coercion = Coercion::plan(schema, &object, operation, &related, values);
+    coercion.ok().map(Arc::new)
 }
 
 fn write(coercion: &Coercion, batch: &RecordBatch) {
@@ -234,8 +237,7 @@ static UPSERT: LazyLock<Arc<Coercion>> = LazyLock::new(|| {
 });
 
 fn settled(operation: &Operation) -> Arc<Coercion> {
-    let coercion = plan(SENT.schema_ref(), operation, ValueOptions::default());
-    Arc::new(coercion.unwrap())
+    plan(SENT.schema_ref(), operation, ValueOptions::default()).unwrap()
 }
 
 /// Three result files of a job (failed, unprocessed, successful) behind a byte of settings and two

@@ -290,6 +290,20 @@ pub(crate) fn target() -> JobTarget {
     }
 }
 
+/// A chunk of two rows.
+pub(crate) fn few() -> Arc<Chunk> {
+    let column = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+    let cells = RecordBatch::try_from_iter_with_nullable([
+        ("Ext__c", column(["A-1", "b-2"]), true),
+        ("LastName", column(["Ng, \"Ada\"", "#N/A"]), true),
+        ("Amount", column(["912260031", "1"]), true),
+    ])
+    .unwrap();
+    let mut chunker = Chunker::new(&cells.schema(), 100_000, None).unwrap();
+    chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
+    Arc::new(chunker.close().unwrap())
+}
+
 /// A chunk of more than one piece, larger than what sockets buffer.
 pub(crate) fn chunk() -> Arc<Chunk> {
     let name = format!("Müller, \"{}\"", "é".repeat(80));

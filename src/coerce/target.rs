@@ -189,7 +189,7 @@ impl Target {
         }
         let choices = self.choices.as_ref()?;
         let listed = |choice: &str| {
-            let choice = choice.trim();
+            let choice = text::trim(choice);
             choice.is_empty() || choices.contains(&choice.to_lowercase())
         };
         let all_listed = match self.literal_type {
@@ -234,8 +234,13 @@ fn may_be_cut(field_type: &FieldType) -> bool {
 
 fn choices(field: &Field) -> Option<Arc<BTreeSet<String>>> {
     let values = field.picklist_values.iter();
-    (field.restricted_picklist && !field.picklist_values.is_empty())
-        .then(|| Arc::new(values.map(|value| value.trim().to_lowercase()).collect()))
+    (field.restricted_picklist && !field.picklist_values.is_empty()).then(|| {
+        Arc::new(
+            values
+                .map(|value| text::trim(value).to_lowercase())
+                .collect(),
+        )
+    })
 }
 
 /// What the type alone does not say: `, cut to 80 characters, nulls clear it`.

@@ -144,6 +144,22 @@ pub enum LoadError {
         /// The reasons that were given most often, with their counts.
         reasons: String,
     },
+    /// What is left of a daily limit of the org is left to others.
+    #[error(
+        "limit_reserve_percent leaves {percent} % of the org's {max} {limit} to others, and {left} are \
+         left; each is free again a day after it was used: start again later, set \
+         limit_wait_seconds to wait for that, or lower limit_reserve_percent"
+    )]
+    Reserved {
+        /// The limit, in words and by its name in the list of limits.
+        limit: &'static str,
+        /// The setting.
+        percent: u8,
+        /// What is left.
+        left: u64,
+        /// The whole of it.
+        max: u64,
+    },
     /// Rows waiting for an answer could not be kept.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -186,6 +202,7 @@ impl LoadError {
             | Self::JobRefused { .. }
             | Self::TooManyRejected { .. } => ErrorKind::Config,
             Self::Stopped
+            | Self::Reserved { .. }
             | Self::StillRunning { .. }
             | Self::Unprocessed { .. }
             | Self::Quota { .. }

@@ -138,14 +138,17 @@ impl LoaderBuilder {
     }
 }
 
-/// The describe of an object, and of those that its relationship columns point to.
+/// The describe of an object, and of those that its relationship columns point to. What is left of
+/// the org's limits is read beside them.
 async fn describes(
     org: &Org,
     object: &str,
     schema: &SchemaRef,
     operation: &Operation,
 ) -> Result<(ObjectSchema, RelatedObjects)> {
-    let object = describe::object(org.client(), object).await?;
+    let limits = org.limits().read_first();
+    let (object, ()) = tokio::join!(describe::object(org.client(), object), limits);
+    let object = object?;
     let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let related = Header::related(&columns, &object, operation);
     let related = describe::related(org.client(), &related).await?;

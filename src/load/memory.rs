@@ -1,8 +1,12 @@
 //! Memory that batches take.
 
+use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
+
+use crate::coerce::Reason;
+use crate::reject::RejectedRow;
 
 /// Memory that a batch holds. A slice of something much larger counts as what it shows.
 pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
@@ -28,4 +32,23 @@ pub(super) fn rebuilt_bytes(source: &RecordBatch, cells: &RecordBatch) -> usize 
         })
         .map(Array::get_array_memory_size)
         .sum()
+}
+
+/// Memory that a reason takes.
+pub(super) fn reason_bytes(reason: &Reason) -> usize {
+    const FIELD_BYTES: usize = 48;
+    size_of::<Reason>() + 64 + reason.message.len() + reason.fields.len() * FIELD_BYTES
+}
+
+/// Memory that rejected rows take beside their columns. Rows next to each other that were refused
+/// alike may share their reason.
+pub(super) fn rejected_bytes(rows: &[RejectedRow]) -> usize {
+    let mut last = std::ptr::null();
+    let bytes = rows.iter().map(|row| {
+        let reason = Arc::as_ptr(&row.reason);
+        let shared = std::mem::replace(&mut last, reason) == reason;
+        let own = if shared { 0 } else { reason_bytes(&row.reason) };
+        size_of::<RejectedRow>() + own
+    });
+    bytes.sum()
 }

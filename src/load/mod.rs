@@ -25,6 +25,6 @@ pub use error::LoadError;
 pub use event::{Event, Events};
 pub use feed::{Feed, FeedBatch, FeedPermit};
 pub use loader::{Loaded, Loader, LoaderBuilder};
-pub use org::{Org, Reservation, RowsError};
+pub use org::{Allowance, Allowances, Org, Reservation, RowsError};
 pub use plan::Rejects;
 pub use report::{LoadReport, RejectCount};

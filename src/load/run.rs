@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
@@ -22,6 +24,11 @@ pub(super) async fn run(
 ) {
     let stop = load.stop.clone();
     let running = tokio::spawn(to_its_end(load, messages, events.clone()));
+    last_event_of(running, &stop, &events).await;
+}
+
+/// Sees to it that the last event is one.
+async fn last_event_of(running: JoinHandle<()>, stop: &CancellationToken, events: &EventSender) {
     if let Err(panicked) = running.await {
         stop.cancel();
         let _ = events.send(Err(LoadError::from(panicked).into())).await;
@@ -96,4 +103,26 @@ async fn acknowledge(load: Arc<Load>, events: EventSender) {
         }
     }
     stop.disarm();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::load::event;
+
+    #[tokio::test]
+    async fn a_load_that_panics_ends_with_an_error() {
+        let (sender, mut events) = event::channel();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(async { panic!("a value of a record") });
+        last_event_of(running, &stop, &sender).await;
+        drop(sender);
+        let error = events.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::System);
+        assert!(!error.is_stopped());
+        assert!(!format!("{error:?}").contains("a value"), "{error:?}");
+        assert!(stop.is_cancelled());
+        assert!(events.next().await.is_none());
+    }
 }

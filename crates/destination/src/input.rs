@@ -8,7 +8,8 @@ mod reading;
 mod router;
 mod stream;
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
@@ -58,7 +59,14 @@ impl Input {
             let _ = ended_sender.send(router.run(&blocks, &spare_sender));
         })?;
         let reader = block_sender.clone();
-        spawn("read", move || read_blocks(source, &reader, &spares))?;
+        spawn("read", move || {
+            let reading = AssertUnwindSafe(|| read_blocks(source, &reader, &spares));
+            if catch_unwind(reading).is_err() {
+                // Whoever waits for a block would wait for ever.
+                let panicked = io::Error::other("the thread that reads it panicked");
+                let _ = reader.send(Block::End(Err(panicked)));
+            }
+        })?;
         Ok(Self {
             reading,
             blocks: block_sender,

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use lost::Creations;
@@ -41,7 +42,16 @@ struct Jobs {
     /// Ids of those that this login is known to have created.
     known: Mutex<BTreeSet<String>>,
     creations: Creations,
+    /// The calls among them that are on their way.
+    creating: TaskTracker,
     timings: Timings,
+}
+
+impl Jobs {
+    /// Takes the open jobs: each is either closed or aborted, by whoever takes it.
+    fn take_open(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.open.lock())
+    }
 }
 
 impl Ingest {

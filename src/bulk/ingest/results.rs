@@ -1,7 +1,8 @@
 //! Result files of a job become record batches.
 //!
-//! A file is first received whole, in memory up to a few megabytes and in a temporary file beyond:
-//! a broken connection then costs a retry, and no row is read twice.
+//! A file is first received whole, in memory up to a few megabytes and in a temporary file beyond
+//! (or compressed, where there is no disk): a broken connection then costs a retry, and no row is read
+//! twice.
 
 use std::collections::HashSet;
 use std::io::{Cursor, Read, Seek};
@@ -13,13 +14,13 @@ use arrow::error::ArrowError;
 use arrow_csv::reader::{Format, Reader, ReaderBuilder};
 use futures::stream::{self, BoxStream, StreamExt};
 use reqwest::header::CONTENT_TYPE;
-use tempfile::SpooledTempFile;
 
 use super::Ingest;
 use super::shape::Shape;
 use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
 use crate::bulk::http::{self, Call, Policy};
+use crate::disk::{Disk, Spool};
 
 /// Rows of a result file: text columns named as in its header, empty cells null, at most 8,192
 /// rows a batch. Nothing to report is no batch.
@@ -27,9 +28,6 @@ pub type ResultStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
-
-/// Bytes of a file that are kept in memory.
-const MEMORY_BYTES: usize = 4 << 20;
 
 /// Which of the files of a job.
 #[derive(Debug, Clone)]
@@ -79,7 +77,7 @@ struct File {
     action: String,
     job: String,
     kind: ResultKind,
-    rows: Option<Reader<SpooledTempFile>>,
+    rows: Option<Reader<Spool>>,
     next: Option<String>,
     /// Locators of the pages so far.
     seen: HashSet<String>,
@@ -87,7 +85,7 @@ struct File {
 
 /// A page of a file: a reader of its rows, if it has a header, and the locator of the next one.
 struct Page {
-    rows: Option<Reader<SpooledTempFile>>,
+    rows: Option<Reader<Spool>>,
     next: Option<String>,
 }
 
@@ -151,8 +149,7 @@ impl File {
         let next =
             header("Sforce-Locator").filter(|locator| !locator.is_empty() && locator != "null");
         let kind = header(CONTENT_TYPE.as_str()).unwrap_or_default();
-        let spool = tempfile::spooled_tempfile(MEMORY_BYTES);
-        let mut shape = Shape::of(spool);
+        let mut shape = Shape::of(Spool::new(Disk::shared()));
         http::receive(
             call.action,
             self.connection.clock(),

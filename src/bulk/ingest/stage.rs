@@ -1,9 +1,12 @@
 //! Up to the staged job: create and upload, and what is aborted of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use reqwest::Method;
+use tokio::time::timeout;
 
 use super::Ingest;
 use super::info::{JobInfo, JobState, JobTarget};
@@ -17,6 +20,9 @@ use crate::object::RecordId;
 
 /// Jobs that are aborted at the same time.
 const ABORTS: usize = 8;
+
+/// How long a process that ends waits for the answers to calls that create jobs.
+const ANSWER: Duration = Duration::from_millis(500);
 
 impl Ingest {
     /// See [`Client::stage`](crate::bulk::Client::stage).
@@ -70,8 +76,21 @@ impl Ingest {
         Ok(id.clone())
     }
 
+    /// Creates a job by a task of its own: who waits for the answer may be dropped, and nobody would
+    /// know the job.
     async fn create(&self, target: &JobTarget) -> Result<String, BulkError> {
-        // Noted before it is sent: who waits for the answer may be dropped.
+        let (ingest, target) = (self.clone(), target.clone());
+        let creating = async move { ingest.create_here(&target).await };
+        let created = self.jobs.creating.spawn(creating).await;
+        created.unwrap_or_else(|error| {
+            Err(BulkError::Setup {
+                reason: format!("the task that creates a job ended early: {error}"),
+            })
+        })
+    }
+
+    async fn create_here(&self, target: &JobTarget) -> Result<String, BulkError> {
+        // Noted before it is sent: the process may have no time for the answer.
         let creations = &self.jobs.creations;
         let call = creations.sent(target, self.connection.server_time());
         let created = self.try_create(target).await;
@@ -95,8 +114,13 @@ impl Ingest {
 
     /// See [`Client::abort_open_jobs`](crate::bulk::Client::abort_open_jobs).
     pub(in crate::bulk) async fn abort_open_jobs(&self) {
-        // Taken out first: a job is either closed or aborted, by whoever takes it.
-        let mut open = std::mem::take(&mut *self.jobs.open.lock());
+        let known = self.jobs.take_open();
+        self.abort_all(&known).await;
+        // A call that is on its way may still be answered.
+        self.jobs.creating.close();
+        let _ = timeout(ANSWER, self.jobs.creating.wait()).await;
+        self.jobs.creating.reopen();
+        let mut open = self.jobs.take_open();
         let lost = self.jobs.creations.take();
         if !lost.is_empty() {
             match self.made_by(&lost).await {
@@ -106,6 +130,10 @@ impl Ingest {
                 }
             }
         }
+        self.abort_all(&open).await;
+    }
+
+    async fn abort_all(&self, open: &BTreeSet<String>) {
         let aborts = open.iter().map(|id| self.abort_quietly(id));
         stream::iter(aborts)
             .for_each_concurrent(ABORTS, |abort| abort)

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::chunk::{Chunk, Chunker, Pushed, RowOrdinals, row_sizes};
 use crate::error::Result;
-use crate::load::org::{Member, Reservation};
+use crate::load::memory::rejected_bytes;
+use crate::load::org::{Member, OpenChunk, Org, Reservation};
 use crate::load::plan::Plan;
 use crate::reject::RejectedRow;
 use crate::rows::RowSet;
@@ -30,15 +31,17 @@ impl LaneId {
 #[derive(Debug)]
 pub(super) struct Lane {
     plan: Arc<Plan>,
+    /// How long chunks stay open depends on all of them.
+    org: Org,
     chunker: Chunker,
     /// Rows of the open chunk that were in no chunk before, rejected ones included.
     rows: RowSet,
     /// Those of them that are rejected already.
     rejects: Vec<RejectedRow>,
-    /// Memory of the open chunk's cells.
+    /// Memory of the open chunk's cells, and of why rows are rejected.
     cells: Reservation,
-    /// When the open chunk is closed at the latest.
-    deadline: Option<Instant>,
+    /// Since when the chunk is open.
+    opened: Option<(Instant, OpenChunk)>,
 }
 
 /// What leaves a lane with a closed chunk.
@@ -53,14 +56,15 @@ pub(super) struct Departing {
 
 impl Lane {
     /// An empty lane; `nothing` is a reservation of no bytes.
-    pub(super) fn new(plan: &Arc<Plan>, nothing: Reservation) -> Result<Self> {
+    pub(super) fn new(plan: &Arc<Plan>, org: &Org, nothing: Reservation) -> Result<Self> {
         Ok(Self {
             plan: Arc::clone(plan),
+            org: org.clone(),
             chunker: plan.chunker()?,
             rows: RowSet::new(),
             rejects: Vec::new(),
             cells: nothing,
-            deadline: None,
+            opened: None,
         })
     }
 
@@ -104,27 +108,36 @@ impl Lane {
     /// them that are rejected already, ascending, and the memory of their cells.
     pub(super) fn note(&mut self, fresh: &RowSet, rejects: Vec<RejectedRow>) {
         self.rows.insert_all(fresh);
+        self.cells.grow(rejected_bytes(&rejects));
         self.rejects.extend(rejects);
     }
 
     /// Keeps the memory of cells that were pushed.
     pub(super) fn keep(&mut self, cells: Reservation) {
         self.cells.absorb(cells);
-        if self.deadline.is_none() && !self.is_empty() {
-            self.deadline = Some(Instant::now() + self.plan.options.flush_interval);
+        if self.opened.is_none() && !self.is_empty() {
+            let open = self.org.limits().open_chunks().open();
+            self.opened = Some((Instant::now(), open));
         }
+    }
+
+    /// When the open chunk is closed at the latest.
+    fn deadline(&self) -> Option<Instant> {
+        let (opened, _) = self.opened.as_ref()?;
+        let set = self.plan.options.flush_interval;
+        Some(*opened + self.org.limits().flush_interval(set))
     }
 
     /// Closes the open chunk, if there is one.
     pub(super) fn close(&mut self) -> Option<Departing> {
-        self.deadline = None;
+        self.opened = None;
         let chunk = self.chunker.close()?;
         Some(self.depart(chunk))
     }
 
     /// What goes with a chunk of this lane that is closed: all that belongs to rows up to its last.
     pub(super) fn depart(&mut self, chunk: Chunk) -> Departing {
-        self.deadline = None;
+        self.opened = None;
         let end = chunk.span().end;
         let rows = self.rows.within(0..end);
         self.rows.remove_all(&rows);
@@ -180,12 +193,12 @@ impl Lanes {
 
     /// Those whose deadline is not after `now`.
     pub(super) fn overdue(&self, now: Instant) -> Vec<LaneId> {
-        self.that(|lane| lane.deadline.is_some_and(|deadline| deadline <= now))
+        self.that(|lane| lane.deadline().is_some_and(|deadline| deadline <= now))
     }
 
     /// The first deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.lanes.values().filter_map(|lane| lane.deadline).min()
+        self.lanes.values().filter_map(Lane::deadline).min()
     }
 
     /// The one with the largest open chunk.

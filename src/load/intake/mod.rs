@@ -14,6 +14,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use crate::chunk::{Chunk, RowOrdinals};
+use crate::coerce::Reason;
 use crate::error::{Error, Result};
 use crate::object::Operation;
 use crate::options::NullHandling;
@@ -53,7 +54,7 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(load: Arc<Load>, events: EventSender) -> Result<Self> {
-        let lane = Lane::new(&load.plan, load.org.budget().reserve(0))?;
+        let lane = Lane::new(&load.plan, &load.org, load.org.budget().reserve(0))?;
         let lanes = Lanes::new(lane, Arc::clone(&load.member));
         Ok(Self {
             load,
@@ -213,13 +214,14 @@ impl Intake {
         let lane = self.lane(LaneId::ALL)?;
         let pushed = lane.push(&coerced.batch, RowOrdinals::From(first), skip)?;
         let oversized = pushed.oversized;
+        let mut known: Option<Arc<Reason>> = None;
         let mut rejects: Vec<RejectedRow> = coerced
             .rejects
             .into_iter()
             .chain(oversized)
             .map(|(row, reason)| RejectedRow {
                 ordinal: first + row as u64,
-                reason: Arc::new(reason),
+                reason: shared(&mut known, reason),
                 job_id: None,
             })
             .collect();
@@ -360,6 +362,14 @@ fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {
 
 fn job_outcome(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(LoadError::from(error).into()))
+}
+
+/// The reason, in the memory of the last one if they are equal: rows are often rejected alike.
+fn shared(known: &mut Option<Arc<Reason>>, reason: Reason) -> Arc<Reason> {
+    match known {
+        Some(known) if **known == reason => Arc::clone(known),
+        _ => Arc::clone(known.insert(Arc::new(reason))),
+    }
 }
 
 /// True for the rows that are not sent; `None` if all are.

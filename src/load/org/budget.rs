@@ -112,11 +112,6 @@ impl Budget {
         (self.for_rows / HELD_BY_READERS).min(MOST_HELD_BY_READERS)
     }
 
-    /// Bytes that a job's join may always take.
-    pub(crate) fn for_settling(&self) -> usize {
-        KEPT_FOR_SETTLING.min(self.for_rows / 3)
-    }
-
     /// Whether more than half of what rows may take is in use.
     pub(crate) fn is_tight(&self) -> bool {
         self.used() > self.for_rows / 2

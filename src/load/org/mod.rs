@@ -2,16 +2,20 @@
 
 mod admission;
 mod budget;
+mod flush;
 mod in_flight;
+mod limits;
 mod member;
-mod read_at;
 mod rows;
 mod signal;
 
 pub(super) use admission::{Staging, UnderWay};
 pub(super) use budget::Budget;
 pub use budget::Reservation;
+pub(super) use flush::OpenChunk;
 pub(super) use in_flight::{JobInFlight, LoadId};
+pub(super) use limits::DailyLimits;
+pub use limits::{Allowance, Allowances};
 pub(super) use member::{LetIn, Member};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
@@ -46,6 +50,7 @@ struct Inner {
     runtime: Arc<RuntimeEnv>,
     stop: CancellationToken,
     in_flight: InFlight,
+    limits: DailyLimits,
     jobs: AtomicU64,
     batches: AtomicU64,
     bisecting: Arc<AsyncMutex<u32>>,
@@ -74,6 +79,7 @@ impl Org {
         let runtime = admission.budget().runtime().map_err(|error| {
             Error::system(format!("DataFusion's runtime could not be made: {error}"))
         })?;
+        let limits = DailyLimits::new(client.clone(), &options);
         let inner = Inner {
             client,
             options,
@@ -81,6 +87,7 @@ impl Org {
             runtime,
             stop: CancellationToken::new(),
             in_flight: InFlight::default(),
+            limits,
             jobs: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             bisecting: Arc::default(),
@@ -109,6 +116,12 @@ impl Org {
     pub fn ended_jobs(&self) -> (u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (read(&self.inner.jobs), read(&self.inner.batches))
+    }
+
+    /// What is left of the org's daily limits: of API requests as the last answer said, of batches as
+    /// they were read when the first loader was built, and then hourly, less those used since.
+    pub fn allowances(&self) -> Allowances {
+        self.inner.limits.allowances()
     }
 
     /// Bytes that the loads have reserved of the memory budget now.
@@ -149,6 +162,11 @@ impl Org {
     pub(super) fn job_ended(&self, batches: u64) {
         self.inner.jobs.fetch_add(1, Ordering::Relaxed);
         self.inner.batches.fetch_add(batches, Ordering::Relaxed);
+    }
+
+    /// What the org allows in 24 hours.
+    pub(super) fn limits(&self) -> &DailyLimits {
+        &self.inner.limits
     }
 
     /// The permit to look for the rows at fault of a refused job, with the jobs that were made for

@@ -18,11 +18,10 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, read_exact_at};
 use crate::rows::RowSet;
 
 use super::budget::Reservation;
-use super::read_at::read_exact_at;
 
 /// Rows could not be packed, or read back.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::mem::size_of;
 
 use arrow::array::UInt64Array;
-use datafusion::error::DataFusionError;
-use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::rows::{KeyDigest, KeyMap, RowSet};
 
@@ -72,64 +70,127 @@ struct Seen {
     differs: bool,
 }
 
-/// The groups of a job, by digest, within the memory pool.
+/// Results of one group that say the same, next to each other in their file.
+#[derive(Debug, Clone, Copy)]
+struct Results {
+    number: u32,
+    count: u32,
+    result: ResultRow,
+}
+
+/// Rows of one group that were sent next to each other.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    number: u32,
+    count: u32,
+    first: u64,
+}
+
+/// A row that was sent and has results, apart from its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SentRow {
+    pub(super) digest: KeyDigest,
+    pub(super) ordinal: u64,
+    /// Digest of all its cells, or of those of another row of its group; none where all are
+    /// compared.
+    pub(super) whole: Option<u64>,
+    /// Its group is known to differ.
+    pub(super) differs: bool,
+}
+
+/// The groups of a job, or of a part of its rows, by digest. Equal rows next to each other take the
+/// memory of one.
 #[derive(Debug)]
 pub(super) struct Groups {
     numbers: KeyMap<u32>,
     seen: Vec<Seen>,
-    results: Vec<(u32, ResultRow)>,
-    sent: Vec<(u32, u64)>,
-    /// Rows that no result has.
+    results: Vec<Results>,
+    sent: Vec<Sent>,
     without_result: RowSet,
     memory: MemoryReservation,
 }
 
 impl Groups {
-    pub(super) fn new(context: &TaskContext) -> Self {
+    /// No groups yet; they will take `memory`, which is empty.
+    pub(super) fn new(memory: MemoryReservation) -> Self {
         Self {
             numbers: KeyMap::default(),
             seen: Vec::new(),
             results: Vec::new(),
             sent: Vec::new(),
             without_result: RowSet::new(),
-            memory: MemoryConsumer::new("settle").register(context.memory_pool()),
+            memory,
         }
     }
 
     /// Adds result rows.
-    pub(super) fn add_results(
-        &mut self,
-        rows: impl Iterator<Item = (KeyDigest, ResultRow)>,
-    ) -> Result<(), DataFusionError> {
+    pub(super) fn add_results(&mut self, rows: impl Iterator<Item = (KeyDigest, ResultRow)>) {
         for (digest, result) in rows {
             let next = self.seen.len() as u32;
             let number = *self.numbers.entry(digest).or_insert(next);
             if number == next {
                 self.seen.push(Seen::default());
             }
-            self.results.push((number, result));
+            match self.results.last_mut() {
+                Some(last) if last.number == number && last.result == result => last.count += 1,
+                _ => self.results.push(Results {
+                    number,
+                    count: 1,
+                    result,
+                }),
+            }
         }
-        self.account()
     }
 
     /// Adds rows that were sent, after all result rows.
-    pub(super) fn add_sent(&mut self, rows: &SentRows) -> Result<(), DataFusionError> {
+    pub(super) fn add_sent(&mut self, rows: &SentRows) {
         let ordinals = rows.ordinals.values();
         let mut without_result = Vec::new();
         for (index, (digest, ordinal)) in rows.digests.iter().zip(ordinals).enumerate() {
-            let Some(number) = self.numbers.get(digest) else {
-                without_result.push(*ordinal);
-                continue;
+            let row = SentRow {
+                digest: *digest,
+                ordinal: *ordinal,
+                whole: rows.wholes.as_ref().map(|wholes| wholes[index].low()),
+                differs: false,
             };
-            self.sent.push((*number, *ordinal));
-            if let Some(wholes) = &rows.wholes {
-                let seen = &mut self.seen[*number as usize];
-                let whole = wholes[index].low();
-                seen.differs |= *seen.first.get_or_insert(whole) != whole;
+            if !self.add_row(row) {
+                without_result.push(*ordinal);
             }
         }
         self.without_result.extend(without_result);
-        self.account()
+    }
+
+    /// Adds a row that was sent, after all result rows; false if no result has it.
+    pub(super) fn add_row(&mut self, row: SentRow) -> bool {
+        let SentRow {
+            digest, ordinal, ..
+        } = row;
+        let Some(number) = self.numbers.get(&digest).copied() else {
+            return false;
+        };
+        match self.sent.last_mut() {
+            Some(last)
+                if last.number == number && last.first + u64::from(last.count) == ordinal =>
+            {
+                last.count += 1;
+            }
+            _ => self.sent.push(Sent {
+                number,
+                count: 1,
+                first: ordinal,
+            }),
+        }
+        let seen = &mut self.seen[number as usize];
+        seen.differs |= row.differs;
+        if let Some(whole) = row.whole {
+            seen.differs |= *seen.first.get_or_insert(whole) != whole;
+        }
+        true
+    }
+
+    /// Adds rows that no result has.
+    pub(super) fn add_without_result(&mut self, rows: &RowSet) {
+        self.without_result.insert_all(rows);
     }
 
     /// Takes the rows that no result has.
@@ -140,13 +201,19 @@ impl Groups {
     /// Shows each group.
     pub(super) fn for_each(&mut self, mut show: impl FnMut(&Group<'_>)) {
         // Stable, so that results stay in the order of their files.
-        self.results.sort_by_key(|(number, _)| *number);
-        self.sent.sort_unstable();
-        let (mut all, mut all_sent) = (self.results.as_slice(), self.sent.as_slice());
+        self.results.sort_by_key(|results| results.number);
+        self.sent
+            .sort_unstable_by_key(|sent| (sent.number, sent.first));
+        let (mut all, mut all_sent) = (self.results.iter().peekable(), self.sent.iter().peekable());
         let (mut results, mut sent) = (Vec::new(), Vec::new());
-        for (number, seen) in self.seen.iter().enumerate() {
-            take(&mut all, number, &mut results);
-            take(&mut all_sent, number, &mut sent);
+        for (seen, number) in self.seen.iter().zip(0_u32..) {
+            (results.clear(), sent.clear());
+            while let Some(next) = all.next_if(|next| next.number == number) {
+                results.extend(std::iter::repeat_n(next.result, next.count as usize));
+            }
+            while let Some(next) = all_sent.next_if(|next| next.number == number) {
+                sent.extend(next.first..next.first + u64::from(next.count));
+            }
             drop_repeated(&mut results);
             show(&Group {
                 sent: &sent,
@@ -156,25 +223,63 @@ impl Groups {
         }
     }
 
-    fn account(&mut self) -> Result<(), DataFusionError> {
+    /// The rows that were added, to be joined in parts: the results, and the rows that were sent.
+    pub(super) fn into_rows(
+        self,
+    ) -> (
+        impl Iterator<Item = (KeyDigest, ResultRow)>,
+        impl Iterator<Item = SentRow>,
+    ) {
+        let Self {
+            numbers,
+            seen,
+            results,
+            sent,
+            ..
+        } = self;
+        let mut digests = vec![KeyDigest::NONE; seen.len()];
+        for (digest, number) in numbers {
+            digests[number as usize] = digest;
+        }
+        let of_results = digests.clone();
+        let results = results.into_iter().flat_map(move |results| {
+            let row = (of_results[results.number as usize], results.result);
+            std::iter::repeat_n(row, results.count as usize)
+        });
+        let sent = sent.into_iter().flat_map(move |sent| {
+            let (digest, seen) = (digests[sent.number as usize], seen[sent.number as usize]);
+            let ordinals = sent.first..sent.first + u64::from(sent.count);
+            ordinals.map(move |ordinal| SentRow {
+                digest,
+                ordinal,
+                whole: seen.first,
+                differs: seen.differs,
+            })
+        });
+        (results, sent)
+    }
+
+    /// Reserves what they take; false if the pool has no room for that.
+    pub(super) fn fit(&mut self) -> bool {
+        let bytes = self.bytes();
+        self.memory.try_resize(bytes).is_ok()
+    }
+
+    /// Reserves what they take, whether or not there is room.
+    pub(super) fn account(&mut self) {
+        let bytes = self.bytes();
+        self.memory.resize(bytes);
+    }
+
+    fn bytes(&self) -> usize {
         // A table holds an entry and a byte of its own in 8 of 7 places.
         let numbers = self.numbers.capacity() * (size_of::<(KeyDigest, u32)>() + 1) * 8 / 7;
         let seen = self.seen.capacity() * size_of::<Seen>();
         // Sorting takes half as much again.
-        let results = self.results.capacity() * size_of::<(u32, ResultRow)>() * 3 / 2;
-        let sent = self.sent.capacity() * size_of::<(u32, u64)>();
-        let without_result = self.without_result.memory();
-        let all = numbers + seen + results + sent + without_result;
-        self.memory.try_resize(all)
+        let results = self.results.capacity() * size_of::<Results>() * 3 / 2;
+        let sent = self.sent.capacity() * size_of::<Sent>();
+        numbers + seen + results + sent + self.without_result.memory()
     }
-}
-
-/// Moves the values of one group, which are the first, to `out`.
-fn take<T: Copy>(rest: &mut &[(u32, T)], number: usize, out: &mut Vec<T>) {
-    out.clear();
-    let own = rest.iter().take_while(|(own, _)| *own as usize == number);
-    out.extend(own.map(|(_, value)| *value));
-    *rest = &rest[out.len()..];
 }
 
 /// Of successes with one Id, leaves the first: a record is written once.

@@ -20,7 +20,8 @@ use crate::rows::RowSet;
 /// Joins the result files of a job to the rows that were sent in it.
 ///
 /// Result rows are reduced to digests as they are added. The rows that were sent are coerced once
-/// more, a batch at a time, so that their cells need not be kept.
+/// more, a batch at a time, so that their cells need not be kept. Where the memory pool has no room
+/// for all digests, they go to temporary files and are joined in parts.
 #[derive(Debug)]
 pub struct JoinBack {
     coercion: Arc<Coercion>,
@@ -51,8 +52,7 @@ impl JoinBack {
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
     ///
     /// # Errors
-    /// A config error if the memory pool has no room for them; a system error if they have no
-    /// canonical form.
+    /// A system error if they have no canonical form.
     pub fn failed(&mut self, rows: &RecordBatch) -> Result<()> {
         let digests = self.identity.of_results(&self.coercion, rows)?;
         let reasons = reasons(rows, &mut self.reasons);
@@ -65,7 +65,8 @@ impl JoinBack {
     /// As [`JoinBack::failed`].
     pub fn unprocessed(&mut self, rows: &RecordBatch) -> Result<()> {
         let digests = self.identity.of_results(&self.coercion, rows)?;
-        self.rows.unprocessed(&digests)
+        self.rows.unprocessed(&digests);
+        Ok(())
     }
 
     /// Says that successful rows are added too: a row found in no file is unknown then. Without them
@@ -80,7 +81,8 @@ impl JoinBack {
     /// As [`JoinBack::failed`].
     pub fn succeeded(&mut self, rows: &RecordBatch) -> Result<()> {
         let digests = self.identity.of_results(&self.coercion, rows)?;
-        self.rows.succeeded(&digests, &records(rows))
+        self.rows.succeeded(&digests, &records(rows));
+        Ok(())
     }
 
     /// The end of each row of `sent`; `None` if that takes the successful rows, which were not
@@ -88,8 +90,8 @@ impl JoinBack {
     /// ordinal of its first row; `counts` are those of the job, where it gives them.
     ///
     /// # Errors
-    /// Those of `sources`; a config error if the memory pool has no room; a system error if the rows
-    /// have no canonical form.
+    /// Those of `sources`; a system error if the rows have no canonical form, or cannot be read back
+    /// from a temporary file.
     pub fn join(
         self,
         sent: &RowSet,
@@ -106,7 +108,7 @@ impl JoinBack {
             let (first, batch) = source?;
             sent_rows(&coercion, &identity, first, &batch, sent)
         });
-        Ok(rows.join(sources)?.ends(counts))
+        rows.join(sources)?.ends(counts)
     }
 }
 

@@ -12,6 +12,7 @@ mod groups;
 mod identity;
 mod join;
 mod message;
+mod parts;
 mod reason;
 mod retryable;
 mod settlement;

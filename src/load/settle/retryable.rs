@@ -115,10 +115,13 @@ const BARE_TEXTS: [&str; 3] = [
 ];
 
 impl Refusal {
-    /// What it means that a row was refused for this reason.
-    pub(crate) fn of(reason: &Reason, operation: &Operation) -> Self {
+    /// What it means that a row was refused for this reason. `may_be_done` says that a job before may
+    /// have done what the row asks for.
+    pub(crate) fn of(reason: &Reason, operation: &Operation, may_be_done: bool) -> Self {
         let (code, text) = (reason.code.as_ref(), reason.message.as_str());
-        if code == "ENTITY_IS_DELETED" && *operation == Operation::Delete {
+        let deletes = matches!(operation, Operation::Delete | Operation::HardDelete);
+        let is_gone = code == "ENTITY_IS_DELETED" && *operation == Operation::Delete;
+        if is_gone || (code == "INVALID_CROSS_REFERENCE_KEY" && deletes && may_be_done) {
             return Self::Fulfilled;
         }
         let begins = |begin: &&str| text.starts_with(*begin);
@@ -271,7 +274,11 @@ mod tests {
             ("", Refusal::Lasting),
         ] {
             let reason = parse_reason(text);
-            assert_eq!(Refusal::of(&reason, &Operation::Insert), expected, "{text}");
+            assert_eq!(
+                Refusal::of(&reason, &Operation::Insert, false),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -321,7 +328,7 @@ mod tests {
             for wrapper in [trigger, flow] {
                 let reason = parse_reason(&format!("{wrapper}{error}:--"));
                 assert_eq!(
-                    Refusal::of(&reason, &Operation::Insert),
+                    Refusal::of(&reason, &Operation::Insert, false),
                     expected,
                     "{error}"
                 );
@@ -347,7 +354,7 @@ mod tests {
             );
             let reason = parse_reason(&text);
             assert_eq!(
-                Refusal::of(&reason, &Operation::Insert),
+                Refusal::of(&reason, &Operation::Insert, false),
                 expected,
                 "{error}"
             );
@@ -357,9 +364,17 @@ mod tests {
     #[test]
     fn what_is_gone_needs_no_delete() {
         let gone = parse_reason("ENTITY_IS_DELETED:entity is deleted:--");
-        assert_eq!(Refusal::of(&gone, &Operation::Delete), Refusal::Fulfilled);
-        assert_eq!(Refusal::of(&gone, &Operation::Update), Refusal::Lasting);
+        let of = |reason, operation, again| Refusal::of(reason, &operation, again);
+        assert_eq!(of(&gone, Operation::Delete, false), Refusal::Fulfilled);
+        assert_eq!(of(&gone, Operation::Update, true), Refusal::Lasting);
         // In the recycle bin it is not yet where a hard delete wants it.
-        assert_eq!(Refusal::of(&gone, &Operation::HardDelete), Refusal::Lasting);
+        assert_eq!(of(&gone, Operation::HardDelete, false), Refusal::Lasting);
+        // An Id that never was, or that a job before has deleted.
+        let unknown = parse_reason("INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--");
+        for operation in [Operation::Delete, Operation::HardDelete] {
+            assert_eq!(of(&unknown, operation.clone(), false), Refusal::Lasting);
+            assert_eq!(of(&unknown, operation, true), Refusal::Fulfilled);
+        }
+        assert_eq!(of(&unknown, Operation::Update, true), Refusal::Lasting);
     }
 }

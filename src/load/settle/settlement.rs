@@ -1,33 +1,56 @@
 //! What the rows of a job's result files say of the rows that were sent.
 
+use std::mem::size_of;
 use std::sync::Arc;
 
-use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use super::defect::defect;
 use super::ends::{Ends, JobCounts};
 use super::groups::{Group, Groups, ResultRow, SentRows};
+use super::parts::Parts;
 use crate::coerce::Reason;
-use crate::error::{Error, Result};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::load::memory::reason_bytes;
 use crate::rows::{KeyDigest, RowSet};
 
 /// Appended to the reason of a row whose result was found by elimination.
 const BY_ELIMINATION: &str = " (matched by elimination)";
 
 /// The rows of a job's result files, reduced to their digests as they are read.
+///
+/// They are joined at once while the memory pool has room, and else in parts.
 #[derive(Debug)]
 pub(super) struct Settlement {
-    groups: Groups,
+    pool: Arc<dyn MemoryPool>,
+    disk: Disk,
+    rows: Rows,
     reasons: Vec<Arc<Reason>>,
+    reasons_memory: MemoryReservation,
     successes_read: bool,
+}
+
+#[derive(Debug)]
+enum Rows {
+    AtOnce(Groups),
+    InParts(Parts),
+}
+
+fn consumer(pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
+    MemoryConsumer::new("settle").register(pool)
 }
 
 impl Settlement {
     /// Begins with no result row.
     pub(super) fn new(context: &TaskContext) -> Self {
+        let pool = Arc::clone(context.memory_pool());
         Self {
-            groups: Groups::new(context),
+            rows: Rows::AtOnce(Groups::new(consumer(&pool))),
+            reasons_memory: consumer(&pool),
+            pool,
+            disk: Disk::shared(),
             reasons: Vec::new(),
             successes_read: false,
         }
@@ -42,23 +65,35 @@ impl Settlement {
         if reasons.len() != digests.len() {
             return Err(defect("failed rows and their reasons differ in number"));
         }
-        let first = self.reasons.len() as u32;
-        self.reasons.extend(reasons);
-        self.add(
-            digests
-                .iter()
-                .copied()
-                .zip((first..).map(ResultRow::Failed)),
-        )
+        let mut bytes = 0;
+        let numbers: Vec<u32> = reasons
+            .into_iter()
+            .map(|reason| {
+                let last = self.reasons.last();
+                if last.is_none_or(|last| !Arc::ptr_eq(last, &reason)) {
+                    bytes += size_of::<Arc<Reason>>();
+                    // Others have a reason that is shared.
+                    if Arc::strong_count(&reason) == 1 {
+                        bytes += reason_bytes(&reason);
+                    }
+                    self.reasons.push(reason);
+                }
+                self.reasons.len() as u32 - 1
+            })
+            .collect();
+        self.reasons_memory.grow(bytes);
+        let results = numbers.into_iter().map(ResultRow::Failed);
+        self.add(digests.iter().copied().zip(results));
+        Ok(())
     }
 
     /// Adds rows that were not processed.
-    pub(super) fn unprocessed(&mut self, digests: &[KeyDigest]) -> Result<()> {
+    pub(super) fn unprocessed(&mut self, digests: &[KeyDigest]) {
         self.add(
             digests
                 .iter()
                 .map(|digest| (*digest, ResultRow::Unprocessed)),
-        )
+        );
     }
 
     /// Says that successful rows are read: from now on, a row found in no file has no known end.
@@ -67,42 +102,67 @@ impl Settlement {
     }
 
     /// Adds rows that were written, each with a digest of its record's Id, or 0.
-    pub(super) fn succeeded(&mut self, digests: &[KeyDigest], records: &[u64]) -> Result<()> {
+    pub(super) fn succeeded(&mut self, digests: &[KeyDigest], records: &[u64]) {
         self.expect_successes();
         let records = records.iter().copied().map(ResultRow::Succeeded);
-        self.add(digests.iter().copied().zip(records))
+        self.add(digests.iter().copied().zip(records));
     }
 
-    fn add(&mut self, rows: impl Iterator<Item = (KeyDigest, ResultRow)>) -> Result<()> {
-        self.groups.add_results(rows).map_err(from_datafusion)
+    fn add(&mut self, rows: impl Iterator<Item = (KeyDigest, ResultRow)>) {
+        match &mut self.rows {
+            Rows::AtOnce(groups) => {
+                groups.add_results(rows);
+                self.divide_unless_fit();
+            }
+            Rows::InParts(parts) => parts.add_results(rows),
+        }
+    }
+
+    /// Goes over to parts if there is no room for all at once.
+    fn divide_unless_fit(&mut self) {
+        let Rows::AtOnce(groups) = &mut self.rows else {
+            return;
+        };
+        if groups.fit() {
+            return;
+        }
+        let without_result = groups.take_without_result();
+        let empty = Groups::new(consumer(&self.pool));
+        let (results, sent) = std::mem::replace(groups, empty).into_rows();
+        let mut parts = Parts::new(&self.disk, consumer(&self.pool), without_result);
+        parts.add_results(results);
+        parts.add_rows(sent);
+        self.rows = Rows::InParts(parts);
     }
 
     /// Joins the result rows to the rows that were sent.
     ///
     /// # Errors
-    /// Those of `sent`; a config error if that takes more memory than there is.
+    /// Those of `sent`.
     pub(super) fn join(
         mut self,
         sent: impl IntoIterator<Item = Result<SentRows>>,
     ) -> Result<Settled> {
         for rows in sent {
-            self.groups.add_sent(&rows?).map_err(from_datafusion)?;
-        }
-        let without_result = self.groups.take_without_result();
-        let mut finding = Finding {
-            reasons: self.reasons,
-            unmatched: Vec::new(),
-            open: None,
-            ends: Ends::default(),
-        };
-        if self.successes_read {
-            finding.open = Some(without_result);
-        } else {
-            finding.ends.accepted = without_result;
+            let rows = rows?;
+            match &mut self.rows {
+                Rows::AtOnce(groups) => {
+                    groups.add_sent(&rows);
+                    self.divide_unless_fit();
+                }
+                Rows::InParts(parts) => parts.add_sent(&rows),
+            }
         }
         Ok(Settled {
-            groups: self.groups,
-            finding,
+            rows: self.rows,
+            pool: self.pool,
+            finding: Finding {
+                reasons: self.reasons,
+                unmatched: Vec::new(),
+                open: self.successes_read.then(RowSet::new),
+                ends: Ends::default(),
+            },
+            _reasons_memory: self.reasons_memory,
         })
     }
 }
@@ -110,8 +170,10 @@ impl Settlement {
 /// What the join found.
 #[derive(Debug)]
 pub(super) struct Settled {
-    groups: Groups,
+    rows: Rows,
+    pool: Arc<dyn MemoryPool>,
     finding: Finding,
+    _reasons_memory: MemoryReservation,
 }
 
 /// The ends of rows, as they are found.
@@ -131,27 +193,65 @@ impl Settled {
     /// Once they were, rows still open are taken for the results that match nothing, where these are
     /// as many, all say the same of their row, and the counts of the job then agree; otherwise they
     /// are unknown.
-    pub(super) fn ends(self, counts: Option<JobCounts>) -> Option<Ends> {
-        let Self {
-            mut groups,
-            mut finding,
-        } = self;
-        let mut successes = 0;
-        groups.for_each(|group| successes += group.successes() as u64);
-        let proved = counts.is_some_and(|counts| counts.accepted == successes);
-        let mut known = true;
-        groups.for_each(|group| known &= finding.settle(group, proved));
+    ///
+    /// # Errors
+    /// A transient error if rows cannot be read back from a temporary file.
+    pub(super) fn ends(mut self, counts: Option<JobCounts>) -> Result<Option<Ends>> {
+        let mut finding = self.finding;
+        let mut proved = false;
+        if let Some(counts) = counts.filter(|_| finding.open.is_some()) {
+            let mut successes = 0;
+            self.rows.for_each_part(&self.pool, |groups| {
+                groups.for_each(|group| successes += group.successes() as u64);
+                true
+            })?;
+            proved = counts.accepted == successes;
+        }
+        let known = self.rows.for_each_part(&self.pool, |groups| {
+            finding.without_result(&groups.take_without_result());
+            let mut known = true;
+            groups.for_each(|group| known &= finding.settle(group, proved));
+            known
+        })?;
         if !known {
-            return None;
+            return Ok(None);
         }
         finding.eliminate(counts);
         let mut ends = finding.ends;
         ends.rejected.sort_unstable_by_key(|(row, _)| *row);
-        Some(ends)
+        Ok(Some(ends))
+    }
+}
+
+impl Rows {
+    /// Shows the groups of each part, as long as `show` wants more; false if it does not.
+    fn for_each_part(
+        &mut self,
+        pool: &Arc<dyn MemoryPool>,
+        mut show: impl FnMut(&mut Groups) -> bool,
+    ) -> Result<bool> {
+        match self {
+            Self::AtOnce(groups) => Ok(show(groups)),
+            Self::InParts(parts) => {
+                for part in 0..parts.len() {
+                    let mut groups = parts.groups(part, consumer(pool))?;
+                    if !show(&mut groups) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
     }
 }
 
 impl Finding {
+    /// These rows are in no file that was read.
+    fn without_result(&mut self, rows: &RowSet) {
+        let open = self.open.as_mut();
+        open.unwrap_or(&mut self.ends.accepted).insert_all(rows);
+    }
+
     /// Gives the rows of a group their ends; false if that takes the successful rows. `proved` says
     /// that these are as many as the job counted.
     fn settle(&mut self, group: &Group<'_>, proved: bool) -> bool {
@@ -276,17 +376,6 @@ impl Finding {
             accepted: self.ends.accepted.len() + accepted,
             failed: self.ends.rejected.len() as u64 + failed,
         }
-    }
-}
-
-/// The join keeps within its memory.
-fn from_datafusion(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::ResourcesExhausted(reason) => Error::config(format!(
-            "matching a job's results to its rows needs more memory ({reason}); raise \
-             memory_limit_bytes or lower max_job_bytes"
-        )),
-        error => defect(&error.to_string()),
     }
 }
 

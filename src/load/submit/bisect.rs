@@ -4,6 +4,9 @@
 //! the row and is halved without a job of its own; where the first half is refused, the second one is
 //! set aside. So one row of n is found by about log2 n jobs, and what was set aside is sent in one.
 //!
+//! Where many rows are at fault, halves are refused in vain: once there are no more rows than jobs left,
+//! each row gets its own.
+//!
 //! While no part was loaded, the columns may be at fault: four levels deep, the parts set aside are
 //! sent, until one is loaded or all were refused.
 
@@ -91,18 +94,19 @@ impl Bisection {
         self.jobs
     }
 
-    /// How many rows are neither loaded nor at fault; they are given up.
-    pub(super) fn left(&mut self) -> u64 {
-        let sent = self.sent.take();
-        let sent = sent.map(|sent| [Some(sent.part), sent.other]);
-        let sent = sent.into_iter().flatten().flatten();
-        let parts = sent.chain(self.bad.drain(..)).chain(self.unclear.drain(..));
+    /// How many rows are neither loaded nor at fault.
+    pub(super) fn left(&self) -> u64 {
+        let sent = self.sent.iter();
+        let sent = sent.flat_map(|sent| [Some(&sent.part), sent.other.as_ref()]);
+        let parts = sent.flatten().chain(&self.bad).chain(&self.unclear);
         parts.map(|part| part.rows.len()).sum()
     }
 
     /// What is to be done next; a job takes at most so many rows.
     pub(super) fn next(&mut self, most: usize) -> Step {
         let blamable = !self.loaded && !self.in_doubt && self.is_deep();
+        let one_each = self.left() == u64::from(MOST_JOBS - self.jobs);
+        let most = if one_each { 1 } else { most };
         let chosen = if blamable {
             match self.unproved(most) {
                 Some(part) => Some((part, None)),
@@ -305,6 +309,18 @@ mod tests {
             panic!("{found:?}");
         };
         assert_eq!(left + found.at_fault.len(), 1_000);
+    }
+
+    #[test]
+    fn few_rows_are_all_found_however_many_are_at_fault() {
+        for rows in 2..=MOST_JOBS.into() {
+            for every in 1..=rows {
+                let bad: BTreeSet<u64> = (0..rows).step_by(every as usize).collect();
+                let found = search(rows, &bad, usize::MAX, true);
+                assert_eq!(found.step, Step::Done, "{rows} {every}");
+                assert_eq!(found.at_fault.len(), bad.len() as u64);
+            }
+        }
     }
 
     #[test]

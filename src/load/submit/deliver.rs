@@ -1,25 +1,24 @@
 //! Rejected rows come to their end: with the columns they came with, where the user wants them.
 
-use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
+use futures::stream::{self, Stream, TryStreamExt as _};
+use tokio::task::spawn_blocking;
 
 use crate::coerce::Reason;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::load::LoadError;
 use crate::load::checkpoint::End;
 use crate::load::event::{Event, EventSender};
+use crate::load::memory::rejected_bytes;
 use crate::load::org::Reservation;
 use crate::load::plan::Rejects;
 use crate::load::state::Load;
 use crate::reject::{self, RejectedRow};
 use crate::rows::{MergedRow, RowSet};
-
-/// Memory that a reason takes beside its message.
-const REASON_BYTES: usize = size_of::<Reason>() + 64;
 
 /// Rejected rows of a chunk that are kept while others of it are sent again: so few that files of a
 /// handful of rows are rare, and their reasons take little memory.
@@ -73,20 +72,9 @@ impl Rejected {
         Ok(())
     }
 
-    /// Reserves what the reasons take. Rows that were refused alike may share theirs.
+    /// Reserves what the rows take.
     fn account(&mut self) {
-        let mut last = std::ptr::null();
-        let bytes = self.rows.iter().map(|row| {
-            let reason = Arc::as_ptr(&row.reason);
-            let shared = std::mem::replace(&mut last, reason) == reason;
-            let own = if shared {
-                0
-            } else {
-                REASON_BYTES + row.reason.message.len()
-            };
-            size_of::<RejectedRow>() + own
-        });
-        self.memory.resize(bytes.sum());
+        self.memory.resize(rejected_bytes(&self.rows));
     }
 }
 
@@ -118,14 +106,7 @@ async fn deliver(load: &Arc<Load>, rejects: Vec<RejectedRow>, events: &EventSend
         return Ok(());
     }
     let rejects = Arc::new(rejects);
-    let records = match load.plan.rejects {
-        Rejects::Count => Vec::new(),
-        _ => records(load, Arc::clone(&rejects)).await?,
-    };
-    let bytes = records.iter().map(RecordBatch::get_array_memory_size).sum();
-    let reservation = load.org.budget().reserve(bytes);
-    hand_on(load, records, events).await?;
-    drop(reservation);
+    hand_on(load, &rejects, events).await?;
     let reasons = rejects.iter().map(|row| &row.reason);
     let keep_message = load.plan.options.log_values;
     load.ledger.rejected(reasons, keep_message);
@@ -134,40 +115,79 @@ async fn deliver(load: &Arc<Load>, rejects: Vec<RejectedRow>, events: &EventSend
     Ok(())
 }
 
-/// The rejected rows, with the columns they came with.
-async fn records(load: &Arc<Load>, rejects: Arc<Vec<RejectedRow>>) -> Result<Vec<RecordBatch>> {
-    let load = Arc::clone(load);
-    let records = tokio::task::spawn_blocking(move || {
-        let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
-        let mut rest = rejects.as_slice();
-        let mut records = Vec::new();
-        for read in load.ledger.rows().read(&rows) {
-            let (first, batch) = read?;
-            let end = first + batch.num_rows() as u64;
-            let (here, later) = rest.split_at(rest.partition_point(|row| row.ordinal < end));
-            rest = later;
-            let rows: UInt64Array = here.iter().map(|row| row.ordinal - first).collect();
-            let rows = take_record_batch(&batch, &rows).map_err(LoadError::from)?;
-            records.push(reject::rejected(rows, here, Utc::now())?);
-        }
-        Ok(records)
-    });
-    records.await.map_err(LoadError::from)?
+/// Rejected rows that are read a batch at a time.
+struct Reading {
+    load: Arc<Load>,
+    rejects: Arc<Vec<RejectedRow>>,
+    /// The first ordinals of the batches not read yet.
+    batches: std::vec::IntoIter<u64>,
+    /// How many rejected rows were read.
+    read: usize,
+    /// Of the batch read last, and of its rows as they are written.
+    memory: Reservation,
 }
 
-async fn hand_on(load: &Load, records: Vec<RecordBatch>, events: &EventSender) -> Result<()> {
+/// The rejected rows with the columns they came with, a batch at a time.
+fn records(
+    load: &Arc<Load>,
+    rejects: &Arc<Vec<RejectedRow>>,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
+    let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
+    let reading = Reading {
+        load: Arc::clone(load),
+        rejects: Arc::clone(rejects),
+        batches: load.ledger.rows().firsts(&rows).into_iter(),
+        read: 0,
+        memory: load.org.budget().reserve(0),
+    };
+    stream::try_unfold(reading, |mut reading| async move {
+        let Some(first) = reading.batches.next() else {
+            return Ok(None);
+        };
+        let (load, rejects) = (Arc::clone(&reading.load), Arc::clone(&reading.rejects));
+        let from = reading.read;
+        let batch = spawn_blocking(move || rejected_of(&load, first, &rejects[from..]));
+        let batch = batch.await.map_err(LoadError::from)??;
+        reading.read += batch.num_rows();
+        reading.memory.resize(batch.get_array_memory_size() * 2);
+        Ok(Some((batch, reading)))
+    })
+}
+
+/// Those of `rejects`, which ascend, that are in the batch whose first row has the ordinal `first`.
+fn rejected_of(load: &Load, first: u64, rejects: &[RejectedRow]) -> Result<RecordBatch> {
+    let batch = load.ledger.rows().get(first);
+    let batch =
+        batch.ok_or_else(|| Error::system("rejected rows are gone; please report this"))??;
+    let end = first + batch.num_rows() as u64;
+    let here = &rejects[..rejects.partition_point(|row| row.ordinal < end)];
+    let batch = if here.len() == batch.num_rows() {
+        batch
+    } else {
+        let rows: UInt64Array = here.iter().map(|row| row.ordinal - first).collect();
+        take_record_batch(&batch, &rows).map_err(LoadError::from)?
+    };
+    Ok(reject::rejected(batch, here, Utc::now())?)
+}
+
+async fn hand_on(
+    load: &Arc<Load>,
+    rejects: &Arc<Vec<RejectedRow>>,
+    events: &EventSender,
+) -> Result<()> {
     match &load.plan.rejects {
         Rejects::Count => Ok(()),
         Rejects::Events => {
-            for batch in records {
+            let mut records = std::pin::pin!(records(load, rejects));
+            while let Some(batch) = records.try_next().await? {
                 let sent = events.send(Ok(Event::Rejected(batch))).await;
                 sent.map_err(|_| LoadError::Stopped)?;
             }
             Ok(())
         }
         Rejects::Store { store, stream } => {
-            let path = store.write(stream, &records).await?;
-            load.ledger.stored(path);
+            let path = store.write_stream(stream, records(load, rejects)).await?;
+            path.into_iter().for_each(|path| load.ledger.stored(path));
             Ok(())
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
-use futures::stream::{Peekable, StreamExt, TryStreamExt};
+use futures::stream::{self, Peekable, StreamExt, TryStreamExt};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -17,6 +17,7 @@ use crate::load::settle::{
     Belief, EndState, Ends, JobCounts, JobEnd, JobFault, JoinBack, Needed, Reading,
 };
 use crate::load::state::Load;
+use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
 
 /// Pause before counts and files of a job are read for the second time. Later ones are longer.
@@ -79,6 +80,14 @@ pub(super) async fn judge(
         let permit = load.org.admission().settle_permit().await;
         let (mut ends, reading) = match look(load, &ended, fault, sent, &permit).await? {
             Look::Proved(ends) => return Ok(Verdict::Ends(ends, Some(permit))),
+            // Of several batches, one may have been processed, and not be shown yet.
+            Look::Refused if waited.is_zero() && sent.len() > BATCH_RECORDS => {
+                drop(permit);
+                sleep(waits.scaled(pause)).await;
+                waited += pause;
+                ended = ended.read_again().await?;
+                continue;
+            }
             Look::Refused => return Ok(Verdict::Refused),
             Look::Read(ends, reading) => (ends, reading),
         };
@@ -142,26 +151,20 @@ async fn look(
 
 /// Whether a job has neither written nor refused a row: its files are empty, or there are none.
 async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
-    let files = [
-        ended.failed_results().await,
-        ended.successful_results().await,
-    ];
-    let mut absent = false;
-    for file in files {
-        match file {
-            Err(BulkError::JobGone { .. }) => absent = true,
-            file => {
-                if file?.try_next().await?.is_some() {
-                    return Ok(false);
-                }
-            }
+    let mut failed = opened(ended, ended.failed_results().await).await?;
+    let mut succeeded = opened(ended, ended.successful_results().await).await?;
+    Ok(failed.try_next().await?.is_none() && succeeded.try_next().await?.is_none())
+}
+
+/// The rows of a file. That it is not there, though its job is, says as much as an empty one.
+async fn opened(ended: &EndedJob, file: Result<ResultStream, BulkError>) -> Result<ResultStream> {
+    match file {
+        Err(BulkError::JobGone { .. }) => {
+            ended.read_again().await?;
+            Ok(stream::empty().boxed())
         }
+        file => Ok(file?),
     }
-    if absent {
-        // The files alone are not there, not the job.
-        ended.read_again().await?;
-    }
-    Ok(true)
 }
 
 fn job_end(ended: &EndedJob) -> JobEnd {
@@ -185,7 +188,8 @@ fn counts(end: JobEnd) -> Option<JobCounts> {
 
 /// Reads the failed rows of a job.
 async fn read_failed(load: &Load, ended: &EndedJob) -> Result<(JoinBack, u64)> {
-    let mut failed = ended.failed_results().await?.peekable();
+    let failed = opened(ended, ended.failed_results().await).await?;
+    let mut failed = failed.peekable();
     let mut join = begin(load, [&mut failed]).await?;
     let found = add(&mut failed, |rows| join.failed(rows)).await?;
     Ok((join, found))
@@ -194,9 +198,12 @@ async fn read_failed(load: &Load, ended: &EndedJob) -> Result<(JoinBack, u64)> {
 /// Reads all rows of a job. Those that were not processed come first: a row that is processed
 /// meanwhile is then found twice, and not taken for one that never was.
 async fn read_all(load: &Load, ended: &EndedJob) -> Result<(JoinBack, Reading)> {
-    let mut unprocessed = ended.unprocessed().await?.peekable();
-    let mut failed = ended.failed_results().await?.peekable();
-    let mut succeeded = ended.successful_results().await?.peekable();
+    let unprocessed = opened(ended, ended.unprocessed().await).await?;
+    let failed = opened(ended, ended.failed_results().await).await?;
+    let succeeded = opened(ended, ended.successful_results().await).await?;
+    let mut unprocessed = unprocessed.peekable();
+    let mut failed = failed.peekable();
+    let mut succeeded = succeeded.peekable();
     let files = [&mut failed, &mut unprocessed, &mut succeeded];
     let mut join = begin(load, files).await?;
     join.expect_successes();

@@ -34,9 +34,8 @@ impl RowOutcomes {
         };
         // In place: of a job, a million rows may have been refused.
         outcomes.rejected = ends.rejected;
-        outcomes
-            .rejected
-            .retain(|(row, reason)| match Refusal::of(reason, operation) {
+        outcomes.rejected.retain(|(row, reason)| {
+            match Refusal::of(reason, operation, attempt.may_be_done) {
                 Refusal::Fulfilled => {
                     outcomes.accepted.insert(*row);
                     false
@@ -46,7 +45,8 @@ impl RowOutcomes {
                     false
                 }
                 Refusal::Lasting | Refusal::Retryable(_) => true,
-            });
+            }
+        });
         if !ends.unprocessed.is_empty() {
             let unprocessed = outcomes.retry.entry(RetryCause::Unprocessed).or_default();
             unprocessed.insert_all(&ends.unprocessed);

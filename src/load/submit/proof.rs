@@ -16,7 +16,7 @@ use crate::object::RecordId;
 use crate::rows::{KeyDigest, KeyMap, RowSet};
 
 /// Most rows that are looked for: a call finds some hundred of them.
-const MOST_ROWS: u64 = 20_000;
+const MOST_ROWS: u64 = 100_000;
 
 /// Rows that are looked for at once.
 const ROWS_AT_ONCE: usize = 2_000;

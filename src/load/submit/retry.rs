@@ -48,6 +48,8 @@ pub(super) struct Attempt {
     pub(super) most: u32,
     /// They were sent again for a limit of their transaction, which is done once.
     pub(super) after_limit: bool,
+    /// It is not known what became of them in the job before.
+    pub(super) may_be_done: bool,
     /// How often they were sent again since an allocation of the day was used up.
     pub(super) quota_pauses: u32,
 }
@@ -59,6 +61,7 @@ impl Attempt {
             number: 1,
             most,
             after_limit: false,
+            may_be_done: false,
             quota_pauses: 0,
         }
     }
@@ -154,9 +157,14 @@ pub(super) fn retries(
     row_bytes: u64,
 ) -> Vec<Retry> {
     let most = most_rows(load, row_bytes);
-    let known = outcomes.retry.iter().map(|(cause, rows)| (*cause, rows));
-    let all = known.chain([(RetryCause::Unprocessed, &outcomes.unknown)]);
-    let retries = all.flat_map(|(cause, rows)| {
+    let known = outcomes.retry.iter();
+    let known = known.map(|(cause, rows)| (*cause, ended, rows));
+    let unknown = Attempt {
+        may_be_done: true,
+        ..ended
+    };
+    let unknown = (RetryCause::Unprocessed, unknown, &outcomes.unknown);
+    let retries = known.chain([unknown]).flat_map(|(cause, ended, rows)| {
         let terms = Terms::of(cause, fault, ended);
         // Rows that fell together should not meet again at the same moment.
         let pause = terms.pause.mul_f64(1.0 - fastrand::f64() / 5.0);

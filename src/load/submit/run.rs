@@ -33,6 +33,11 @@ pub(super) async fn run(
     let Some(job_permit) = admission.job_slot(&load.stop).await else {
         return Ok(None);
     };
+    let batches = rows.div_ceil(BATCH_RECORDS);
+    let limits = load.org.limits();
+    let Some(job_batches) = limits.room_for(batches, &load.stop).await? else {
+        return Ok(None);
+    };
     let Some(upload_permit) = admission.upload_slot(&load.stop).await else {
         return Ok(None);
     };
@@ -68,8 +73,7 @@ pub(super) async fn run(
         release(load, until_closed).await?;
     }
     let ended = running.finished().await?;
-    drop(job_permit);
-    let batches = rows.div_ceil(BATCH_RECORDS);
+    drop((job_permit, job_batches));
     load.org.job_ended(batches);
     load.ledger.job_ended(batches, bytes);
     Ok(Some(ended))

@@ -8,8 +8,12 @@ mod spec;
 mod stop;
 mod write;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use arrow_salesforce::error::Error;
+use futures::FutureExt as _;
 
 use crate::failure::Failure;
 use crate::log;
@@ -54,16 +58,23 @@ pub async fn run(command: Command) -> ExitCode {
         }
     };
     log::install(output.clone());
-    let failed = execute(command, &output).await.map_err(|failure| {
+    let executed = AssertUnwindSafe(execute(command, &output)).catch_unwind();
+    let failed = executed.await.unwrap_or_else(|_| Err(panicked()));
+    let failed = failed.map_err(|failure| {
         failure.log();
         let Failure { error, stream } = failure;
-        // If stdout is closed, the exit code is all that is left to say it with.
-        let _ = output.print(&Message::error(&error, stream));
+        output.last_words(&Message::error(&error, stream));
     });
     match (failed, output.written().await) {
         (Ok(()), Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+fn panicked() -> Failure {
+    let text =
+        "the process failed by a defect (a panic); please report it with the lines on stderr";
+    Error::system(text).into()
 }
 
 async fn execute(command: Command, output: &Output) -> Result<(), Failure> {

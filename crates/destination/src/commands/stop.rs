@@ -151,8 +151,7 @@ impl Shared {
             () = signals.next() => asked_twice(),
             () = sleep(until) => grace_is_over(),
         };
-        // If nobody reads, the exit code says it alone.
-        let _ = output.print(&Message::error(&error, None));
+        output.last_words(&Message::error(&error, None));
         output.written_within(words);
         std::process::exit(1);
     }

@@ -30,7 +30,10 @@ impl Reading {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Stop::Asked),
-            done = asked => done.map_err(|_| Stop::Asked),
+            done = asked => done.map_err(|error| match error.is_stopped() {
+                true => Stop::Asked,
+                false => Failure::from(error).into(),
+            }),
         }
     }
 

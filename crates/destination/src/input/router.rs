@@ -417,7 +417,7 @@ impl Router {
         let stream = &mut self.streams[index];
         if std::mem::replace(&mut stream.ended, true) {
             let stream = &stream.descriptor;
-            tracing::warn!(%stream, "the source told the end of the stream more than once");
+            tracing::warn!(%stream, "the source ended the stream more than once");
             return Ok(());
         }
         let Some(feed) = &mut stream.feed else {

@@ -49,6 +49,8 @@ struct Queue {
     closed: Option<String>,
     /// A message, not of the log, could not be written.
     lost: bool,
+    /// The last words were said: nothing is printed behind them.
+    said: bool,
     ended: bool,
 }
 
@@ -93,13 +95,24 @@ impl Output {
     /// # Errors
     /// A transient error if nobody reads stdout any more.
     pub(crate) fn print(&self, message: &Message<'_>) -> Result<()> {
+        self.print_in(&mut self.shared().queue.lock(), message)
+    }
+
+    /// Prints the error that ends the process, and nothing behind it: whoever comes first says why.
+    pub(crate) fn last_words(&self, message: &Message<'_>) {
         let mut queue = self.shared().queue.lock();
+        // If stdout is closed, the exit code is all that is left to say it with.
+        let _ = self.print_in(&mut queue, message);
+        queue.said = true;
+    }
+
+    fn print_in(&self, queue: &mut Queue, message: &Message<'_>) -> Result<()> {
         if let Some(reason) = &queue.closed {
             let error = closed(reason);
             queue.lost = true;
             return Err(error);
         }
-        self.push(&mut queue, message, false);
+        self.push(queue, message, false);
         Ok(())
     }
 
@@ -126,6 +139,9 @@ impl Output {
     }
 
     fn push(&self, queue: &mut Queue, message: &Message<'_>, is_log: bool) {
+        if queue.said {
+            return;
+        }
         // Messages are made of texts, numbers and JSON that was read before.
         let Ok(mut text) = serde_json::to_vec(message) else {
             queue.lost |= !is_log;

@@ -299,6 +299,8 @@ async fn stop_and_rerun(seed: u64) -> End {
         .rejects_to_folder();
     let faults = [
         json!({"calls": ["create"], "chance": 0.2, "times": 0, "do": {"status": {"code": 503}}}),
+        json!({"calls": ["create"], "chance": 0.2, "times": 3, "do": {"lose": {}}}),
+        json!({"calls": ["create"], "chance": 0.3, "times": 0, "do": {"delay": {"ms": 200}}}),
         json!({"calls": ["upload"], "chance": 0.3, "times": 0, "do": {"delay": {"ms": 300}}}),
         json!({"calls": ["poll"], "chance": 0.3, "times": 0, "do": {"status": {"code": 503}}}),
         json!({"chance": 0.3, "times": 0, "do": {"lock_rows": {"share": 0.1, "attempts": 1}}}),

@@ -130,6 +130,20 @@ async fn kinds_of_refusals() {
 }
 
 #[tokio::test]
+async fn a_login_that_redirects_names_where_to() {
+    let to = "https://acme.my.salesforce.com/login?token=secret";
+    let error = refused(with_header(302, "Location", to, "")).await;
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let text = error.to_string();
+    let (url, rest) = text.split_once(" redirects").unwrap();
+    assert!(url.starts_with("login_url http://127.0.0.1:"), "{url}");
+    insta::assert_snapshot!(rest, @" to https://acme.my.salesforce.com; set login_url to where the org is now, over https (its My Domain: https://<name>.my.salesforce.com)");
+    let server = Server::start().await;
+    server.on(TOKEN, [reply(302, ""), server.token("T1")]);
+    server.client().await;
+}
+
+#[tokio::test]
 async fn no_secret_in_debug() {
     let server = Server::start().await;
     let client = server.client().await;

@@ -1,3 +1,5 @@
 mod jobs;
+mod lost;
 mod multipart;
+mod patience;
 mod results;

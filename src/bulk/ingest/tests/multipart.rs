@@ -1,16 +1,13 @@
 //! Jobs created by one call, and each way its answer can go missing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bulk::testing::*;
 use crate::bulk::{
     BulkError, Client, JobState, JobTarget, MULTIPART_CHARS, RunningJob, Search, Submitted,
 };
-use crate::chunk::{Chunk, Chunker, RowOrdinals};
 use crate::error::ErrorKind;
 use crate::object::Operation;
 
@@ -23,19 +20,6 @@ fn upsert() -> JobTarget {
         operation: Operation::Upsert { external_id },
         ..target()
     }
-}
-
-fn few() -> Arc<Chunk> {
-    let column = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
-    let cells = RecordBatch::try_from_iter_with_nullable([
-        ("Ext__c", column(["A-1", "b-2"]), true),
-        ("LastName", column(["Ng, \"Ada\"", "#N/A"]), true),
-        ("Amount", column(["912260031", "1"]), true),
-    ])
-    .unwrap();
-    let mut chunker = Chunker::new(&cells.schema(), 100_000, None).unwrap();
-    chunker.push(&cells, RowOrdinals::From(0), None).unwrap();
-    Arc::new(chunker.close().unwrap())
 }
 
 const PROCESSED: &str = "\"numberRecordsProcessed\":2";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::protocol::StreamDescriptor;
-use arrow_salesforce::load::{LoadReport, Org};
+use arrow_salesforce::load::{Allowance, LoadReport, Org};
 
 /// A sync so far, over all streams.
 pub(super) struct Totals<'a> {
@@ -23,9 +23,11 @@ pub(super) struct Totals<'a> {
     pub(super) elapsed: Duration,
 }
 
-/// A line while records come.
+/// A line while records come. How long what is left of the org's daily limits lasts at the rate of
+/// this sync is said where that is less than a day.
 pub(super) fn progress(totals: &Totals<'_>) {
     let (jobs, batches) = totals.org.ended_jobs();
+    let limits = totals.org.allowances();
     tracing::info!(
         records = totals.records,
         bytes = totals.bytes,
@@ -33,7 +35,11 @@ pub(super) fn progress(totals: &Totals<'_>) {
         rejected = totals.rejected,
         jobs,
         batches,
+        batches_left = left(limits.batches),
+        batches_last = lasts(limits.batches),
         api_calls = totals.org.client().usage().api_calls,
+        api_calls_left = left(limits.api_requests),
+        api_calls_last = lasts(limits.api_requests),
         held_bytes = totals.org.reserved_bytes(),
         "records read, and what states that were printed cover"
     );
@@ -43,6 +49,7 @@ pub(super) fn progress(totals: &Totals<'_>) {
 pub(super) fn sync(totals: &Totals<'_>) {
     let (jobs, batches) = totals.org.ended_jobs();
     let usage = totals.org.client().usage();
+    let limits = totals.org.allowances();
     let line = json!({
         "event": "sync_report",
         "streams": totals.streams,
@@ -52,13 +59,24 @@ pub(super) fn sync(totals: &Totals<'_>) {
         "rejected": totals.rejected,
         "jobs": jobs,
         "batches": batches,
+        "batches_left": left(limits.batches),
         "api_calls": usage.api_calls,
+        "api_calls_left": left(limits.api_requests),
         "polls": usage.polls,
         "uploaded": usage.uploaded_bytes,
         "spilled": totals.org.spilled_bytes(),
         "seconds": totals.elapsed.as_secs_f64(),
     });
     tracing::info!("{line}");
+}
+
+fn left(allowance: Option<Allowance>) -> Option<u64> {
+    allowance.map(|allowance| allowance.left)
+}
+
+fn lasts(allowance: Option<Allowance>) -> Option<String> {
+    let minutes = allowance?.lasts?.as_secs() / 60;
+    Some(format!("{} h {} min", minutes / 60, minutes % 60))
 }
 
 /// The end of a stream, for people and as one line for programs.

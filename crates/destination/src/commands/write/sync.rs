@@ -289,7 +289,11 @@ impl<'a> Sync<'a> {
         let failure = if self.asked {
             Some(stopped_by_signal(&self.org.jobs_in_flight()).into())
         } else {
-            self.failure.or(input_failure)
+            // What stopped a load says more than that it was stopped.
+            match self.failure {
+                Some(stopped) if stopped.error.is_stopped() => input_failure.or(Some(stopped)),
+                failure => failure.or(input_failure),
+            }
         };
         match (failure, self.reading.states.len()) {
             (Some(failure), _) => Err(failure),

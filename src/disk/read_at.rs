@@ -8,7 +8,7 @@ use std::io;
 /// # Errors
 /// [`io::ErrorKind::UnexpectedEof`] if the file ends before; what the system says.
 #[cfg(unix)]
-pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
     fill(buffer, offset, |into, at| file.read_at(into, at))
 }
@@ -19,7 +19,7 @@ pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
 /// # Errors
 /// [`io::ErrorKind::UnexpectedEof`] if the file ends before; what the system says.
 #[cfg(windows)]
-pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt as _;
     fill(buffer, offset, |into, at| file.seek_read(into, at))
 }
