@@ -322,7 +322,7 @@ pub(super) fn lasting() -> Vec<Lasting> {
             json!({"skip": 1, "do": failed(spent)}),
             TRANSIENT,
         ),
-        lasting("job/never_ends", json!({"skip": 1, "do": never}), TRANSIENT),
+        lasting(NEVER_ENDS, json!({"skip": 1, "do": never}), TRANSIENT),
     ]
 }
 
@@ -349,6 +349,8 @@ pub(super) const BUCKET_LASTING: [(&str, Harm, &[&str]); 2] = [
     ("for_ever_503", Harm::Error(503, "SlowDown"), TRANSIENT),
 ];
 
+/// The name of the fault that lets jobs be in progress for ever.
+pub(super) const NEVER_ENDS: &str = "job/never_ends";
 /// The name of the fault that all calls meet for a while.
 pub(super) const SPAN: &str = "all/503_span";
 /// The same of the bucket.

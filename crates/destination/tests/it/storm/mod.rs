@@ -26,11 +26,11 @@ use run::Ran;
 /// The first of the seeds that the suite runs.
 const FIRST: u64 = 100;
 /// How many it runs.
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 100;
 /// How many it stops, each by SIGKILL and by SIGTERM.
-const STOPS: u64 = 8;
+const STOPS: u64 = 20;
 /// Seeds that run at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 /// From so many seeds on each cell must have been hit.
 const FULL: u64 = 1_000;
 /// The share of runs whose faults all pass that end in exit 0, at least.

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 use testkit::bucket_faults::BucketFault;
 
+use super::cells;
 use super::faults::{self, Fate, OrgFault};
 use super::shapes::{SHAPES, Shape};
 
@@ -170,7 +171,11 @@ impl Plan {
         }
         let rotates = org["rotate_refresh_token"] == json!(true);
         let drawn = faults::draw(random, &streams, rotates, rejects == RejectsTo::Bucket);
-        if drawn.org.iter().any(|fault| fault.cell == "job/never_ends") {
+        if drawn
+            .org
+            .iter()
+            .any(|fault| fault.cell == cells::NEVER_ENDS)
+        {
             settings.insert("job_timeout_seconds".into(), json!(100));
         }
         Self {

@@ -8,6 +8,7 @@ use testkit::rejected::{self, Rejected};
 use testkit::s3::S3Server;
 use testkit::sim::TestSim;
 
+use super::cells;
 use super::check::{self, Found};
 use super::faults::Fate;
 use super::input::{Input, What};
@@ -56,7 +57,7 @@ pub(super) async fn run(plan: Plan) -> Ran {
         rejects: storm.rejects(&plan, &mut ran.violations),
         jobs: storm.sim.jobs().await,
     };
-    storm.calm().await;
+    storm.calm(&plan).await;
     let last = if output.code == Some(0) {
         first.clone()
     } else {
@@ -256,10 +257,17 @@ impl Storm {
     }
 
     /// All faults are over, and closed jobs come to their end.
-    async fn calm(&self) {
+    async fn calm(&self, plan: &Plan) {
         self.sim.clear_faults().await;
         if let Some(bucket) = &self.bucket {
             bucket.set_faults(Vec::new());
+        }
+        if plan
+            .faults
+            .iter()
+            .any(|fault| fault.cell == cells::NEVER_ENDS)
+        {
+            return;
         }
         self.sim
             .wait_for("the end of the closed jobs", |state| {
