@@ -19,6 +19,8 @@ pub enum Cause {
     NotFound,
     /// The bucket is in another region, or the request was signed for another one.
     WrongRegion,
+    /// The clock of this machine is too far from the store's.
+    Clock,
     /// The role of the bucket cannot be assumed.
     Role(RoleError),
     /// No keys are set, and the environment offers no others.
@@ -37,9 +39,11 @@ impl Cause {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::AccessDenied(_) | Self::NoBucket | Self::WrongRegion | Self::NoCredentials => {
-                ErrorKind::Config
-            }
+            Self::AccessDenied(_)
+            | Self::NoBucket
+            | Self::WrongRegion
+            | Self::Clock
+            | Self::NoCredentials => ErrorKind::Config,
             Self::NotFound | Self::Files(_) | Self::Obstacle(_) => ErrorKind::Config,
             Self::Role(error) => error.kind(),
             Self::NotReachable(_) | Self::Other(_) => ErrorKind::Transient,
@@ -63,6 +67,7 @@ impl Cause {
         let code = between(&text, "<Code>", "</Code>").map(str::to_owned);
         match code.as_deref() {
             Some("NoSuchBucket") => return Self::NoBucket,
+            Some("RequestTimeTooSkewed") => return Self::Clock,
             Some(
                 "PermanentRedirect"
                 | "AuthorizationHeaderMalformed"
@@ -113,6 +118,10 @@ impl fmt::Display for Cause {
             Self::NotFound => f.write_str("no such place; check the bucket, the endpoint and path"),
             Self::WrongRegion => f.write_str(
                 "the bucket is in another region; set s3_bucket_region to the bucket's own",
+            ),
+            Self::Clock => f.write_str(
+                "the clock of this machine is more than 15 minutes off, so that nothing it signs is \
+                 taken (RequestTimeTooSkewed); correct the clock",
             ),
             Self::Role(error) => error.fmt(f),
             Self::NoCredentials => f.write_str(
@@ -207,6 +216,7 @@ pub(super) fn passes(error: &object_store::Error) -> bool {
         Cause::NotReachable(_) => return true,
         Cause::NoBucket
         | Cause::WrongRegion
+        | Cause::Clock
         | Cause::NoCredentials
         | Cause::Obstacle(_)
         | Cause::Files(_) => return false,
@@ -288,6 +298,8 @@ mod tests {
         ] {
             assert!(!passes(&refused(status, &body)), "{status} {body}");
         }
+        let skewed = refused("403 Forbidden", &code("RequestTimeTooSkewed"));
+        assert!(Cause::of(&skewed) == Cause::Clock && !passes(&skewed));
         let expired = refused("400 Bad Request", &code("ExpiredToken"));
         assert!(has_expired(&expired) && !passes(&expired));
     }

@@ -10,7 +10,7 @@ use arrow_salesforce::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray
 use arrow_salesforce::arrow::datatypes::UInt64Type;
 use arrow_salesforce::load::{Event, LoadReport, Loader, Org};
 use arrow_salesforce::object::Operation;
-use arrow_salesforce::options::{LoadOptions, OrgOptions};
+use arrow_salesforce::options::{LoadOptions, OrgOptions, Waits};
 use serde_json::{Value, json};
 use testkit::KEY;
 use testkit::sim::TestSim;
@@ -57,8 +57,10 @@ struct Target {
 }
 
 async fn target(sim: &TestSim) -> Target {
+    let mut waits = Waits::default();
+    waits.wait_permille = 5;
     Target {
-        org: org(sim, OrgOptions::default()).await,
+        org: org(sim, OrgOptions::default().with_waits(waits)).await,
         options: LoadOptions::default(),
     }
 }

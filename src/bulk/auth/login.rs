@@ -1,11 +1,12 @@
 //! Logins: one for all callers who find the session expired.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::Method;
+use reqwest::header::DATE;
+use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -14,8 +15,8 @@ use super::jwt::Signer;
 use super::session::{Grant, NO_GRANT, Session};
 use crate::bulk::error::{BulkError, LoginRefused};
 use crate::bulk::http::{
-    Call, Hosts, Http, Patience, Payload, Policy, Progress, Resource, read_body, redirect_target,
-    retry_after,
+    Call, Hosts, Http, Patience, Payload, Policy, Progress, Resource, http_date, read_body,
+    redirect_target, retry_after,
 };
 use crate::error::ErrorKind;
 
@@ -24,6 +25,9 @@ const SHORTEST_SECRET: usize = 8;
 
 /// Longest text of Salesforce's that goes into an error, in characters.
 const MAX_DETAIL: usize = 300;
+
+/// Seconds that two clocks may be apart: assertions live for three minutes at most.
+const CLOCKS_APART: i64 = 60;
 
 const LOGIN: &str = "logging in";
 
@@ -38,6 +42,8 @@ pub(in crate::bulk) struct Auth {
     /// Of the JWT bearer flow, and the index of the audience to sign for.
     signer: Option<Signer>,
     audience: AtomicUsize,
+    /// Seconds that Salesforce's clock is ahead of this machine's, where that matters to assertions.
+    ahead: AtomicI64,
     on_rotated: Option<OnRotated>,
     /// The refresh token that replaced the one of the credentials.
     rotated: Mutex<Option<SecretString>>,
@@ -80,6 +86,7 @@ impl Auth {
         Ok(Self {
             signer,
             audience: AtomicUsize::new(0),
+            ahead: AtomicI64::new(0),
             on_rotated,
             hosts,
             credentials,
@@ -128,11 +135,14 @@ impl Auth {
         }
         let mut patience = Patience::new(policy);
         loop {
+            let ahead = self.ahead.load(Ordering::Relaxed);
             let error = match self.grant(http, seen + 1).await {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
-            if self.next_audience(&error) {
+            // The clock is corrected once.
+            let corrected = ahead == 0 && self.ahead.load(Ordering::Relaxed) != 0;
+            if corrected || self.next_audience(&error) {
                 continue;
             }
             let retry = patience.wait(http.clock(), LOGIN, error);
@@ -163,7 +173,8 @@ impl Auth {
         let text = |text: &str| text.to_owned();
         if let Some(signer) = &self.signer {
             let audience = self.audience.load(Ordering::Relaxed);
-            let assertion = signer.sign(audience, chrono::Utc::now().timestamp())?;
+            let now = chrono::Utc::now().timestamp() + self.ahead.load(Ordering::Relaxed);
+            let assertion = signer.sign(audience, now)?;
             return Ok(vec![
                 ("grant_type", text(JWT_BEARER)),
                 ("assertion", text(assertion.expose_secret())),
@@ -212,9 +223,28 @@ impl Auth {
             });
         }
         if status != 200 {
+            if self.signer.is_some() && (400..500).contains(&status) {
+                self.compare_clocks(&answer);
+            }
             return Err(self.login_error(status, retry_after, &body));
         }
         self.accept(generation, &body, shown.as_ref())
+    }
+
+    /// Signs by Salesforce's clock from now on, if the one of this machine is far from it.
+    fn compare_clocks(&self, answer: &Response) {
+        let date = answer.headers().get(DATE);
+        let Some(date) = date.and_then(|date| http_date(date.to_str().ok()?)) else {
+            return;
+        };
+        let ahead = (date - chrono::Utc::now()).num_seconds();
+        if ahead.abs() > CLOCKS_APART && self.ahead.swap(ahead, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                seconds = ahead,
+                "Salesforce's clock is ahead of this machine's (behind, if negative): logins are \
+                 signed by Salesforce's; correct the clock"
+            );
+        }
     }
 
     fn accept(

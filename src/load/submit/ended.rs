@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::attempt::Attempt;
 use super::bisect::MOST_JOBS;
 use super::deliver::refused;
 use super::outcomes::RowOutcomes;
-use super::retry::Attempt;
 use crate::bulk::{EndedJob, JobState};
 use crate::error::{Error, Result};
 use crate::load::LoadError;

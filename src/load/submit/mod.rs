@@ -1,5 +1,6 @@
 //! A closed chunk becomes a job; its rows come to their end.
 
+mod attempt;
 mod bisect;
 mod deliver;
 mod ended;
@@ -27,13 +28,14 @@ use super::event::EventSender;
 use super::org::{Reservation, UnderWay};
 use super::settle::JobFault;
 use super::state::Load;
+use attempt::Attempt;
 use bisect::{Bisection, Outcome, Step};
 use deliver::{Rejected, refused};
 use ended::Job;
 use judge::{SettlePermit, Verdict, judge};
 use outcomes::RowOutcomes;
 use proof::found_in_org;
-use retry::{Attempt, Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
+use retry::{Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
 use run::{UntilClosed, run};
 
 /// Most jobs that a process makes to find rows at fault: a share of the 15,000 batches of a day.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::retry::Attempt;
+use super::attempt::Attempt;
 use crate::coerce::Reason;
 use crate::error::Result;
 use crate::load::settle::{Ends, Refusal, RetryCause, defect};

@@ -14,6 +14,7 @@ use crate::load::recoerce::recoerced;
 use crate::load::state::Load;
 use crate::object::RecordId;
 use crate::rows::{KeyDigest, KeyMap, RowSet};
+use crate::text;
 
 /// Most rows that are looked for: a call finds some hundred of them.
 const MOST_ROWS: u64 = 100_000;
@@ -135,7 +136,8 @@ fn each_key(load: &Load, rows: &RowSet, mut show: impl FnMut(u64, &str, KeyDiges
         let read = read?;
         let cells = read.cells.column(id.key.column).as_string::<i32>();
         for index in (0..cells.len()).filter(|index| cells.is_valid(*index)) {
-            let cell = cells.value(index);
+            // Salesforce keeps it so; an insert sends it as it came.
+            let cell = text::trim(cells.value(index));
             let digest = id.key.form.digest(cell, &mut buffer);
             show(read.ordinals.of(index), cell, digest);
         }

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use serde_json::{Value, json};
+use testkit::KEY;
 use testkit::process::spawn;
+use testkit::s3::S3Server;
 use testkit::sim::{TestSim, jobs_in_state};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::lines::{Stream, contact, contacts};
-use crate::harness::process::{BINARY, Job, Output, Running};
+use crate::harness::lines::{Stream, catalog, contact, contacts};
+use crate::harness::process::{BINARY, Job, Output, Running, storage};
 use crate::kills::{Load, Progress, seeds};
+use crate::storage::mixed;
 
 /// Random moments of an ordinary run.
 const STOPS: u64 = 8;
@@ -194,18 +197,48 @@ async fn uploads_are_cut_and_their_jobs_aborted() {
 /// No pause outlasts a signal but those of jobs that are closed.
 #[tokio::test]
 async fn patience_ends_with_a_signal() {
-    for calls in [json!(["create"]), json!(["upload"])] {
+    for (call, mode) in [
+        ("create", "append"),
+        ("upload", "append"),
+        ("create_multipart", "append_dedup"),
+    ] {
         let (sim, stream) = (TestSim::start().await, contacts());
-        let job = Job::new(&sim, &[&stream]).set("max_job_rows", 10);
-        sim.fault(&json!({"calls": calls, "times": 0, "do": {"status": {"code": 503}}}))
+        let mut catalog = catalog(&[&stream]);
+        catalog["streams"][0]["destination_sync_mode"] = json!(mode);
+        catalog["streams"][0]["primary_key"] = json!([[KEY]]);
+        let job = Job::with_catalog(&sim, catalog).set("max_job_rows", 10);
+        sim.fault(&json!({"calls": [call], "times": 0, "do": {"status": {"code": 503}}}))
             .await;
         let mut running = job.start_write();
         running.feed(lines(&stream, 20, 10));
-        running.wait_for_log("repeating").await;
+        let asked = format!("a call of {call}");
+        sim.wait_for(&asked, |org| org["requests"][call].as_u64() > Some(1))
+            .await;
         let output = stopped(running, &sim, Duration::from_secs(5)).await;
         output.failed("transient_error");
-        assert_eq!(jobs_in_state(&sim.state().await, "Open"), 0, "{calls}");
+        assert_eq!(jobs_in_state(&sim.state().await, "Open"), 0, "{call}");
     }
+}
+
+#[tokio::test]
+async fn a_busy_bucket_does_not_outlast_the_grace() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let (seconds, time) = grace(2);
+    let job = Job::new(&sim, &[&stream])
+        .set("object_storage_config", storage(&s3))
+        .set("stop_grace_seconds", seconds);
+    let mut running = job.start_write();
+    running.wait_for_log("the org is ready").await;
+    s3.be_busy(usize::MAX);
+    running.feed(mixed(&stream));
+    running.wait_for_log("a request to the store failed").await;
+    let output = stopped(running, &sim, time).await;
+    output.failed("transient_error");
+    assert!(
+        output.states().is_empty(),
+        "no state before what was rejected is stored"
+    );
+    assert!(s3.objects().is_empty());
 }
 
 #[tokio::test]

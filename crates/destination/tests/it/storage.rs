@@ -303,3 +303,30 @@ async fn a_role_is_assumed_with_the_keys_of_the_environment() {
     assert_eq!(status["status"], "FAILED");
     insta::assert_snapshot!(status["message"].as_str().unwrap(), @"cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: role_arn arn:aws:iam::123456789:role/rejected+records cannot be assumed (AccessDenied); allow the environment's credentials sts:AssumeRole on the role, let the role's trust policy name them, and set AWS_ASSUME_ROLE_EXTERNAL_ID where it asks for an external id");
 }
+
+/// A bucket that is busy for half a minute loses nothing, and stores nothing twice.
+#[tokio::test]
+async fn a_busy_bucket_is_waited_for() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let job = Job::new(&sim, &[&stream])
+        .set("object_storage_config", storage(&s3))
+        .set("wait_permille", 20);
+    s3.be_busy(3);
+    let mut running = job.start_write();
+    running.wait_for_log("the org is ready").await;
+    assert_eq!(s3.busy(), 0, "the start was patient");
+    s3.be_busy(7);
+    let lines = mixed(&stream);
+    running.feed(lines.clone());
+    let output = running.finish().await.succeeded();
+
+    assert_eq!(s3.busy(), 0);
+    let objects = s3.objects();
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    check_mixed(&output, &rejected::read_all(&objects), &lines);
+    let warnings = output.of("LOG").into_iter().filter(|log| {
+        let text = log["log"]["message"].as_str().unwrap();
+        text.contains("a request to the store failed") && text.contains("SlowDown")
+    });
+    assert!((1..=3).contains(&warnings.count()), "{output:#?}");
+}

@@ -51,16 +51,23 @@ fn signed(server: &Server) -> Credentials {
     Credentials::jwt_bearer(server.url.clone(), "3MVG9.id", "u@acme.example", KEY)
 }
 
-/// The claims of the tokens that were shown.
+/// The audiences of the tokens that were shown.
 fn audiences(server: &Server) -> Vec<String> {
-    let claim = |seen: Seen| {
+    let claims = claims(server).into_iter();
+    claims
+        .map(|claims| claims["aud"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The claims of the tokens that were shown.
+fn claims(server: &Server) -> Vec<serde_json::Value> {
+    let claims = |seen: Seen| {
         let assertion = form(&seen).remove("assertion").unwrap();
         let claim = assertion.split('.').nth(1).unwrap();
         let claim = URL_SAFE_NO_PAD.decode(claim).unwrap();
-        let claim: serde_json::Value = serde_json::from_slice(&claim).unwrap();
-        claim["aud"].as_str().unwrap().to_owned()
+        serde_json::from_slice(&claim).unwrap()
     };
-    server.seen(TOKEN).into_iter().map(claim).collect()
+    server.seen(TOKEN).into_iter().map(claims).collect()
 }
 
 #[tokio::test]
@@ -86,6 +93,43 @@ async fn a_signed_token_is_shown_alone() {
     assert_eq!(rest, [("grant_type".to_owned(), kind)]);
     let own = server.url.as_str().trim_end_matches('/');
     assert_eq!(audiences(&server), [own]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_corrected_once() {
+    let server = Server::start().await;
+    let hours = |count| chrono::Utc::now() + chrono::TimeDelta::hours(count);
+    let refused = |time: chrono::DateTime<chrono::Utc>| {
+        let expired = r#"{"error":"invalid_grant","error_description":"invalid assertion"}"#;
+        let date = time.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        with_header(400, "Date", &date, expired)
+    };
+    server.on(TOKEN, [refused(hours(-2)), server.token("T1")]);
+    connect(signed(&server)).await.unwrap();
+    let expiries = |server: &Server| -> Vec<i64> {
+        let claims = claims(server).into_iter();
+        claims
+            .map(|claims| claims["exp"].as_i64().unwrap())
+            .collect()
+    };
+    let shown = expiries(&server);
+    assert_eq!(shown.len(), 2);
+    assert!((7_100..7_300).contains(&(shown[0] - shown[1])), "{shown:?}");
+
+    server.seen.lock().clear();
+    server.on(TOKEN, [refused(hours(3)), refused(hours(6))]);
+    connect(signed(&server)).await.unwrap_err();
+    let shown = expiries(&server);
+    assert!(
+        (10_700..10_900).contains(&(shown[1] - shown[0])),
+        "{shown:?}"
+    );
+    assert!(shown.len() <= 3, "{shown:?}");
+
+    server.seen.lock().clear();
+    server.on(TOKEN, [refused(hours(0))]);
+    connect(signed(&server)).await.unwrap_err();
+    assert_eq!(expiries(&server).len(), 1);
 }
 
 #[tokio::test]

@@ -358,7 +358,7 @@ proptest! {
             failed: part(met(Fate::Failed), counted) as u64,
         });
 
-        let ends = settle(&rows, &lagging, &shape, true).ends(counts).unwrap();
+        let ends = settle(&rows, &lagging, &shape, true).ends(counts).unwrap().unwrap();
 
         let given = given(sent.len(), &ends);
         let known = given.iter().flatten().count();
