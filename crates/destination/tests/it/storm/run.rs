@@ -187,7 +187,10 @@ impl Storm {
             ran.violations
                 .push("a job was created long after SIGTERM".to_owned());
         }
-        Some(running.finish().await)
+        Some(match plan.ending {
+            Ending::Kill(_) | Ending::Terminate(_) => running.finish_within_a_line().await,
+            Ending::Itself | Ending::Cut { .. } => running.finish().await,
+        })
     }
 
     /// Reads, kills and stops as planned, until the process ends or hangs.
