@@ -26,9 +26,9 @@ use run::Ran;
 /// The first of the seeds that the suite runs.
 const FIRST: u64 = 100;
 /// How many it runs.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 80;
 /// How many it stops, each by SIGKILL and by SIGTERM.
-const STOPS: u64 = 20;
+const STOPS: u64 = 16;
 /// Seeds that run at once.
 const AT_ONCE: usize = 8;
 /// From so many seeds on each cell must have been hit.

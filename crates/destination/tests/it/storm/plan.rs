@@ -322,7 +322,7 @@ fn settings(random: &mut Rng, rows: usize) -> Map<String, Value> {
 }
 
 /// All pauses of the process are this much of their length.
-const WAIT_PERMILLE: u32 = 20;
+const WAIT_PERMILLE: u32 = 40;
 
 fn org(random: &mut Rng) -> Value {
     let mut org = json!({

@@ -16,7 +16,7 @@ use super::plan::{Ending, Moment, Plan, Reader, RejectsTo};
 use crate::harness::process::{Job, Output, Running, storage};
 
 /// A process that takes longer hangs: many times the sum of all pauses that a plan can bring.
-const HANGS_AFTER: Duration = Duration::from_secs(150);
+const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// Jobs in flight have the grace, and the process some time more: after that it does not obey.
 const OBEYS_AFTER: Duration = Duration::from_secs(20);
