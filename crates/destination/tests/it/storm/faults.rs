@@ -227,12 +227,15 @@ impl Drawn {
         if self.bucket.iter().any(|known| known.call == Some(call)) {
             return;
         }
+        // The first call of each is the test of the bucket, before anything could be lost.
+        let skip = random.u32(..3);
+        let most = if skip == 0 { most.min(2) } else { most };
         let span = (random.u8(..8) == 0).then(|| Duration::from_millis(random.u64(100..900)));
         self.bucket.push(match span {
             None => BucketFault {
                 name: format!("bucket_{call_name}/{name}"),
                 call: Some(call),
-                skip: random.u32(..3),
+                skip,
                 times: Some(random.u32(1..=most)),
                 span: None,
                 harm,
@@ -240,7 +243,7 @@ impl Drawn {
             Some(_) => BucketFault {
                 name: cells::BUCKET_SPAN.to_owned(),
                 call: None,
-                skip: random.u32(..5),
+                skip: 3 + skip,
                 times: None,
                 span,
                 harm: cells::BUCKET_KINDS[0].1,
