@@ -20,8 +20,8 @@ use crate::options::Waits;
 ///
 /// Every method can fail as any call to Salesforce can: [`BulkError::Login`] and
 /// [`BulkError::Session`] if the login does not count any more; [`BulkError::Network`],
-/// [`BulkError::Unavailable`] and [`BulkError::Throttled`] after the retries of the call;
-/// [`BulkError::DailyLimit`], [`BulkError::Refused`] and [`BulkError::Answer`].
+/// [`BulkError::Unavailable`], [`BulkError::Throttled`] and [`BulkError::Moved`] when the patience of
+/// the call runs out; [`BulkError::DailyLimit`], [`BulkError::Refused`] and [`BulkError::Answer`].
 #[derive(Clone)]
 pub struct Client {
     connection: Connection,
@@ -33,6 +33,7 @@ pub struct ClientBuilder {
     credentials: Credentials,
     on_rotated: Option<OnRotated>,
     waits: Waits,
+    unattended: bool,
     /// Pauses are noted, not spent.
     #[cfg(test)]
     recorded: bool,
@@ -53,6 +54,7 @@ impl Client {
             credentials,
             on_rotated: None,
             waits: Waits::default(),
+            unattended: false,
             #[cfg(test)]
             recorded: false,
         }
@@ -102,7 +104,7 @@ impl Client {
     }
 
     /// Describes up to [`COMPOSITE_REQUESTS`](super::COMPOSITE_REQUESTS) objects in one call, and
-    /// returns them in their order; those that fail for a retryable reason are asked for once more.
+    /// returns them in their order; those that fail for a retryable reason are asked for again.
     /// Where the org knows no composite requests, each takes a call of its own.
     ///
     /// # Errors
@@ -152,9 +154,10 @@ impl Client {
 
     /// Creates a job and uploads the chunk into it, without closing it.
     ///
-    /// Retryable errors are retried at most four times. A job takes one upload: if it is not known
+    /// What passes is waited for as long as [`Waits::patience`]. A job takes one upload: if it is not known
     /// whether one arrived, the job is aborted and another one created. On failure none stays open,
-    /// unless the abort failed as well or the answer to the creation was lost.
+    /// unless the abort failed as well or the answer to the creation was lost:
+    /// [`Client::abort_open_jobs`] finds such jobs.
     ///
     /// # Errors
     /// Any of a call's; [`BulkError::Serialize`] if the chunk cannot be written as CSV.
@@ -169,7 +172,7 @@ impl Client {
     /// Creates a job, uploads the chunk and closes the job by one call.
     ///
     /// For chunks that [`JobTarget::fits_one_call`] allows. Errors after which no job can have been
-    /// made are retried at most four times, if they are retryable.
+    /// made are waited out as long as [`Waits::patience`].
     ///
     /// # Errors
     /// [`BulkError::NotSmall`] for other chunks; [`BulkError::Serialize`] if the chunk cannot be
@@ -193,7 +196,9 @@ impl Client {
     }
 
     /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:
-    /// for a process that stops.
+    /// for a process that ends. Where the answer to a creation was lost, the list of jobs is read,
+    /// and open jobs are aborted that this user has created since, for the same object and operation,
+    /// unless there are more of them than answers were lost.
     pub async fn abort_open_jobs(&self) {
         self.ingest.abort_open_jobs().await;
     }
@@ -237,6 +242,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Nobody waits for the start: the login, describes and limits are as patient as jobs are
+    /// ([`Waits::patience`]), where otherwise they are given up after half a minute.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.unattended = true;
+        self
+    }
+
     /// Notes pauses and spends none.
     #[cfg(test)]
     pub(super) fn recorded(mut self) -> Self {
@@ -262,10 +275,11 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`], [`BulkError::Login`] and
-    /// [`BulkError::Instance`] are the configuration's; [`BulkError::Network`] and
-    /// [`BulkError::Unavailable`] after five retries.
+    /// [`BulkError::LoginRedirect`] and [`BulkError::Instance`] are the configuration's;
+    /// [`BulkError::Network`] and [`BulkError::Unavailable`] after half a minute, or where nobody
+    /// waits after [`Waits::patience`].
     pub async fn connect(self) -> Result<Client, BulkError> {
-        let clock = self.clock();
+        let clock = self.clock().unattended(self.unattended);
         let connection = Connection::open(self.credentials, self.on_rotated, clock).await?;
         Ok(Client {
             ingest: Ingest::new(&connection),

@@ -30,7 +30,12 @@ pub struct ApiUsage {
 impl ApiUsage {
     /// Reads `api-usage=25/5000; per-app-api-usage=17/250(appName=x)`, in any order.
     pub(super) fn parse(header: &str) -> Option<Self> {
-        header.split([';', ',']).find_map(|part| {
+        // Names of apps, in parentheses, may hold anything.
+        let outside = header.split('(').flat_map(|part| {
+            let part = part.rsplit_once(')').map_or(part, |(_, after)| after);
+            part.split([';', ','])
+        });
+        outside.into_iter().find_map(|part| {
             let (used, allowed) = part.trim().strip_prefix("api-usage=")?.split_once('/')?;
             Some(Self {
                 used: used.trim().parse().ok()?,
@@ -79,6 +84,10 @@ mod tests {
         );
         assert_eq!(
             ApiUsage::parse("per-app-api-usage=17/250(appName=x);api-usage=25/5000;new=1"),
+            usage
+        );
+        assert_eq!(
+            ApiUsage::parse("per-app-api-usage=1/2(appName=a;api-usage=3/4), api-usage=25/5000"),
             usage
         );
         for broken in ["", "api-usage=", "api-usage=a/b", "per-app-api-usage=1/2"] {

@@ -24,6 +24,8 @@ pub(in crate::bulk) enum Passing {
     Missing,
     /// It is elsewhere.
     Moved,
+    /// The login is elsewhere.
+    LoginMoved,
     /// The state of a job does not allow the call.
     Conflict,
     /// An error that is not in Salesforce's form: something before it has answered.
@@ -102,7 +104,8 @@ impl BulkError {
             Self::LoginUrl { .. } => Some(Passing::Missing),
             Self::Login(refused) if refused.kind == ErrorKind::Transient => Some(Passing::Login),
             Self::Session { .. } => Some(Passing::Session),
-            Self::Moved { .. } | Self::LoginRedirect { .. } => Some(Passing::Moved),
+            Self::Moved { .. } => Some(Passing::Moved),
+            Self::LoginRedirect { .. } => Some(Passing::LoginMoved),
             Self::DailyLimit { .. } => Some(Passing::DailyLimit),
             Self::Refused { status, code, .. } => refusal(*status, code),
             _ => None,

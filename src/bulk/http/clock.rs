@@ -9,12 +9,13 @@ use crate::options::Waits;
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Shortest [`IDLE_TIMEOUT`] that waits may be scaled to: a busy machine needs as long to answer.
-const SHORTEST_IDLE: Duration = Duration::from_secs(3);
+const SHORTEST_IDLE: Duration = Duration::from_secs(20);
 
 /// The waits of a client, and where they are spent: in tokio's time, or in a list that a test reads.
 #[derive(Debug, Default)]
 pub(in crate::bulk) struct Clock {
     waits: Waits,
+    unattended: bool,
     /// Where it is there, no pause is spent, and each is noted.
     #[cfg(test)]
     recorded: Option<parking_lot::Mutex<Vec<Duration>>>,
@@ -35,7 +36,19 @@ impl Clock {
         Self {
             waits,
             recorded: Some(parking_lot::Mutex::default()),
+            ..Self::default()
         }
+    }
+
+    /// Says whether nobody waits for the start.
+    pub(in crate::bulk) fn unattended(mut self, unattended: bool) -> Self {
+        self.unattended = unattended;
+        self
+    }
+
+    /// Whether nobody waits for the start.
+    pub(super) fn is_unattended(&self) -> bool {
+        self.unattended
     }
 
     /// The pauses that were noted.

@@ -34,9 +34,13 @@ const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 pub(in crate::bulk) enum Policy {
     /// It is sent once: the caller decides what an error means.
     Once,
-    /// A person or a start-up waits: six attempts within half a minute.
+    /// A person waits: six attempts within half a minute.
     Start,
-    /// A courtesy, such as aborting what was never closed: Salesforce ends open jobs itself.
+    /// As [`Policy::Start`] where nobody waits: nothing is lost by waiting.
+    Unattended,
+    /// What is good to know and not needed, such as limits: as [`Policy::Start`], whoever waits.
+    Optional,
+    /// Aborting what was never closed, at the end: Salesforce ends open jobs itself.
     Courtesy,
     /// A step before a job is closed: nothing is lost by waiting. As long as [`Waits::patience`].
     Load,
@@ -71,34 +75,38 @@ impl Policy {
             attempts,
             time: Duration::ZERO,
         };
-        let in_flight = self == Self::InFlight;
+        let whole = Bounds {
+            attempts: 2,
+            time: waits.patience,
+        };
+        let some = |time: Duration| (!time.is_zero()).then_some(time);
         Some(match (self, kind) {
             (Self::Once, _) => return None,
+            (Self::InFlight, Passing::DailyLimit) => Bounds {
+                attempts: 2,
+                time: some(waits.limit_wait.unwrap_or(LIMIT_WAIT))?,
+            },
+            (Self::Unattended | Self::Load, Passing::DailyLimit) => Bounds {
+                attempts: 2,
+                time: some(waits.limit_wait?)?,
+            },
+            (Self::Start | Self::Optional | Self::Courtesy, Passing::DailyLimit) => return None,
+            (Self::InFlight, Passing::Unlisted) => whole,
+            (_, Passing::Unlisted) => return None,
+            // What a person has named may not exist.
             (
-                Self::Start | Self::Courtesy,
-                Passing::DailyLimit | Passing::Odd | Passing::Missing,
-            )
-            | (Self::Start | Self::Courtesy | Self::Load, Passing::Unlisted)
-            | (Self::Start | Self::Courtesy, Passing::Conflict) => return None,
-            (Self::Start, Passing::Moved) => attempts(2),
-            (Self::Start, Passing::Session) => attempts(3),
-            (Self::Start, Passing::Calm) => attempts(2),
-            (Self::Start, _) => attempts(6),
-            (Self::Courtesy, _) => attempts(4),
+                Self::Start | Self::Unattended | Self::Optional | Self::Courtesy,
+                Passing::Missing,
+            ) => return None,
+            (Self::Start | Self::Unattended, Passing::LoginMoved) => attempts(2),
+            (Self::Start | Self::Optional, Passing::Odd) => return None,
+            (Self::Start | Self::Optional | Self::Courtesy, Passing::Conflict) => return None,
+            (Self::Start | Self::Optional, Passing::Moved | Passing::Calm) => attempts(2),
+            (Self::Start | Self::Optional, Passing::Session) => attempts(3),
+            (Self::Start | Self::Optional | Self::Courtesy, _) => attempts(6),
             (_, Passing::Missing | Passing::Calm) => for_seconds(5, 60),
             (_, Passing::Session) => for_seconds(3, 30),
-            (_, Passing::DailyLimit) => {
-                let otherwise = in_flight.then_some(LIMIT_WAIT);
-                let time = waits
-                    .limit_wait
-                    .or(otherwise)
-                    .filter(|time| !time.is_zero())?;
-                Bounds { attempts: 2, time }
-            }
-            _ => Bounds {
-                attempts: 2,
-                time: waits.patience,
-            },
+            _ => whole,
         })
     }
 
@@ -106,7 +114,8 @@ impl Policy {
     pub(in crate::bulk) fn of_login(self) -> Self {
         match self {
             Self::Once | Self::Load | Self::InFlight => Self::Load,
-            Self::Start | Self::Courtesy => Self::Start,
+            Self::Unattended => Self::Unattended,
+            Self::Start | Self::Optional | Self::Courtesy => Self::Start,
         }
     }
 }
@@ -181,8 +190,25 @@ impl Patience {
         action: &str,
         error: BulkError,
     ) -> Result<(), BulkError> {
-        let Some(pause) = self.after(&error, clock.waits()) else {
-            return Err(error);
+        if self.again(clock, action, &error).await {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
+    /// As [`Patience::wait`]: whether there is to be another attempt.
+    pub(in crate::bulk) async fn again(
+        &mut self,
+        clock: &Clock,
+        action: &str,
+        error: &BulkError,
+    ) -> bool {
+        if self.policy == Policy::Start && clock.is_unattended() {
+            self.policy = Policy::Unattended;
+        }
+        let Some(pause) = self.after(error, clock.waits()) else {
+            return false;
         };
         let (pause_ms, waited_s) = (pause.as_millis(), self.waited.as_secs());
         let due = |warned: Duration| self.waited >= warned + BETWEEN_WARNINGS;
@@ -194,7 +220,7 @@ impl Patience {
         }
         clock.pause(pause).await;
         self.asked = Instant::now();
-        Ok(())
+        true
     }
 }
 
@@ -389,8 +415,25 @@ mod tests {
         assert!(time < MINUTE / 2, "{time:?}");
         assert_eq!(
             until_believed(Policy::Courtesy, &waits, &unavailable(None)).0,
-            4
+            6
         );
+    }
+
+    #[test]
+    fn a_start_that_nobody_waits_for_is_as_patient_as_a_load() {
+        let waits = Waits::default();
+        let of = |error| until_believed(Policy::Unattended, &waits, &error);
+        for error in [unavailable(None), refused(403, ""), throttled(429)] {
+            assert!(of(error).1 > 9 * MINUTE);
+        }
+        assert!(of(throttled(420)).0 >= 5);
+        assert_eq!(of(refused(404, "NOT_FOUND")).0, 1);
+        assert_eq!(of(daily()).0, 1);
+        let moved = BulkError::LoginRedirect {
+            url: String::new(),
+            target: None,
+        };
+        assert_eq!(of(moved).0, 2);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Describes of objects, many of them in few calls.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -10,13 +9,12 @@ use serde_json::value::RawValue;
 
 use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
-use crate::bulk::http::{API_VERSION, Call, Failure, Payload, Policy, parse_json};
+use crate::bulk::http::{API_VERSION, Call, Failure, Patience, Payload, Policy, parse_json};
 
 /// Requests in one composite request, at most (REST API Developer Guide, "Composite").
 pub const COMPOSITE_REQUESTS: usize = 25;
 
-/// Pause before the describes that failed for a retryable reason are asked for once more.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const ACTION: &str = "describing objects";
 
 /// The describe of one object among many.
 #[derive(Debug)]
@@ -68,25 +66,58 @@ pub(in crate::bulk) async fn describe_many(
         return one_by_one(connection, objects).await;
     }
     let mut described = match composite(connection, objects).await {
-        Err(BulkError::Refused {
-            status: 400 | 404 | 405 | 501,
-            ..
-        }) => return one_by_one(connection, objects).await,
+        Err(error) if is_not_known(&error) => return one_by_one(connection, objects).await,
         described => described?,
     };
-    let failed = |one: &&mut Described| one.describe.as_ref().is_err_and(BulkError::is_retryable);
-    let failed: Vec<&mut Described> = described.iter_mut().filter(failed).collect();
-    if !failed.is_empty() {
-        connection.clock().pause(RETRY_PAUSE).await;
+    let mut patience = Patience::new(Policy::Start);
+    loop {
+        let mut errors = described
+            .iter()
+            .filter_map(|one| one.describe.as_ref().err());
+        let Some(error) = errors.find(|error| error.is_retryable()) else {
+            return Ok(described);
+        };
+        if !patience.again(connection.clock(), ACTION, error).await {
+            return Ok(described);
+        }
+        let failed: Vec<&mut Described> = described
+            .iter_mut()
+            .filter(|one| one.describe.as_ref().is_err_and(BulkError::is_retryable))
+            .collect();
         let names: Vec<String> = failed.iter().map(|one| one.object.clone()).collect();
-        for (one, retried) in failed.into_iter().zip(composite(connection, &names).await?) {
-            *one = retried;
+        for (one, again) in failed.into_iter().zip(composite(connection, &names).await?) {
+            *one = again;
         }
     }
-    Ok(described)
+}
+
+/// Whether the org knows no composite requests.
+fn is_not_known(error: &BulkError) -> bool {
+    matches!(
+        error,
+        BulkError::Refused {
+            status: 400 | 404 | 405 | 501,
+            ..
+        }
+    )
 }
 
 async fn composite(
+    connection: &Connection,
+    objects: &[String],
+) -> Result<Vec<Described>, BulkError> {
+    let mut patience = Patience::new(Policy::Start);
+    loop {
+        match composite_once(connection, objects).await {
+            Err(error) if !is_not_known(&error) => {
+                patience.wait(connection.clock(), ACTION, error).await?;
+            }
+            described => return described,
+        }
+    }
+}
+
+async fn composite_once(
     connection: &Connection,
     objects: &[String],
 ) -> Result<Vec<Described>, BulkError> {
@@ -103,8 +134,7 @@ async fn composite(
         .collect();
     let body = json!({"allOrNone": false, "compositeRequest": requests}).to_string();
     let action = format!("describing {} objects", objects.len());
-    let mut call = Call::send(&action, Method::POST, &["composite"], Payload::Json(&body));
-    call.policy = Policy::Start;
+    let call = Call::send(&action, Method::POST, &["composite"], Payload::Json(&body));
     let answer: Composite = connection.read_json(&call).await?;
     let mut parts: HashMap<String, Part> = answer
         .composite_response

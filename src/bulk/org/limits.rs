@@ -52,7 +52,7 @@ impl Limits {
 
 /// See [`Client::limits`](crate::bulk::Client::limits).
 pub(in crate::bulk) async fn limits(connection: &Connection) -> Result<Limits, BulkError> {
-    let call = Call::get("reading the limits", &["limits"], Policy::Start);
+    let call = Call::get("reading the limits", &["limits"], Policy::Optional);
     connection.read_json(&call).await
 }
 

@@ -33,7 +33,7 @@ struct Record {
 pub(in crate::bulk) async fn organization(
     connection: &Connection,
 ) -> Result<Organization, BulkError> {
-    let mut call = Call::get("reading what the org is", &["query"], Policy::Start);
+    let mut call = Call::get("reading what the org is", &["query"], Policy::Optional);
     call.query = &[("q", "SELECT IsSandbox, OrganizationType FROM Organization")];
     let record = match connection.read(&call).await {
         Ok(body) => parse_json::<Answer>(call.action, &body)?.records.pop(),

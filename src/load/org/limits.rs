@@ -1,7 +1,7 @@
 //! What the org allows in 24 hours, what is left of it, and what of that this process may use.
 //!
-//! API requests are said by a header of each answer. Batches are read when the first load is built
-//! and then hourly; in between, those of the own jobs are counted.
+//! API requests are said by a header of each answer. Batches, and requests where nothing else says
+//! them, are read when the first load is built and then hourly; in between, the own are counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bulk::{ApiUsage, Client, Limit};
+use crate::bulk::{ApiUsage, Client, Limit, Usage};
 use crate::error::Result;
 use crate::load::LoadError;
 use crate::options::{BATCHES_A_DAY, OrgOptions, Waits};
@@ -71,6 +71,8 @@ struct Known {
     read_at: Option<Instant>,
     /// What all had used of the API requests when the counting began.
     requests_before: u64,
+    /// API requests when they were last read, and the own calls until then.
+    requests: Option<(Limit, u64)>,
     /// Batches when they were last read.
     batches: Option<Limit>,
     /// Batches of own jobs since then, and of those in flight then.
@@ -116,7 +118,7 @@ impl DailyLimits {
     /// What is left now.
     pub(crate) fn allowances(&self) -> Allowances {
         let known = self.known.lock();
-        known.allowances(self.client.usage().org)
+        known.allowances(&self.client.usage())
     }
 
     /// Waits until the org has room for a job of so many batches beside what is left to others.
@@ -169,14 +171,14 @@ impl DailyLimits {
     /// Takes the batches of a job, unless a limit has no room for it.
     fn claim(&self, batches: u64) -> Result<JobBatches<'_>, Short> {
         let mut known = self.known.lock();
-        let left = known.allowances(self.client.usage().org);
+        let left = known.allowances(&self.client.usage());
         if let Some(short) = left.short_for(batches, self.reserve_percent) {
             return Err(short);
         }
         known.claimed += batches;
         known.in_flight += batches;
         known.used += batches;
-        let left = known.allowances(self.client.usage().org);
+        let left = known.allowances(&self.client.usage());
         known.warn(&left);
         Ok(JobBatches {
             limits: self,
@@ -198,24 +200,35 @@ impl DailyLimits {
 
     async fn read(&self, first: bool) {
         let read = self.client.limits().await;
-        let usage = self.client.usage().org;
+        let usage = self.client.usage();
         let mut known = self.known.lock();
         if first {
             known.since = Some(Instant::now());
-            known.requests_before = usage.map_or(0, |usage| usage.used);
         }
         let limits = match read {
             Ok(limits) => limits,
             Err(error) => {
+                known.begin(first, &usage);
                 tracing::debug!(%error, "the limits of the org are not known");
+                if first && self.reserve_percent > 0 {
+                    tracing::warn!(
+                        %error,
+                        "the batches that the org has left are not known: limit_reserve_percent holds \
+                         for its API requests alone"
+                    );
+                }
                 return;
             }
         };
         known.read_at = Some(Instant::now());
+        known.requests = limits
+            .daily_api_requests()
+            .map(|limit| (limit, usage.api_calls));
         known.batches = limits.daily_bulk_batches().filter(|limit| limit.max > 0);
         known.claimed = known.in_flight;
+        known.begin(first, &usage);
         if first {
-            let left = known.allowances(usage);
+            let left = known.allowances(&usage);
             drop(known);
             log_first(&left, limits.get("DataStorageMB"));
         }
@@ -229,7 +242,7 @@ impl DailyLimits {
     /// The longest time that a chunk stays open, where `set` is what the setting says.
     pub(crate) fn flush_interval(&self, set: Duration) -> Duration {
         let mut known = self.known.lock();
-        let left = known.allowances(self.client.usage().org);
+        let left = known.allowances(&self.client.usage());
         let batches = match left.batches {
             Some(batches) => batches.left,
             None => BATCHES_A_DAY.saturating_sub(known.used),
@@ -254,7 +267,24 @@ impl DailyLimits {
 }
 
 impl Known {
-    fn allowances(&self, usage: Option<ApiUsage>) -> Allowances {
+    /// What was used until now is not counted, at the first reading.
+    fn begin(&mut self, first: bool, usage: &Usage) {
+        if first {
+            self.requests_before = self.requests(usage).map_or(0, |requests| requests.used);
+        }
+    }
+
+    /// API requests of all, as the last answer said, or else as they were read.
+    fn requests(&self, usage: &Usage) -> Option<ApiUsage> {
+        let read = self.requests.map(|(limit, calls)| ApiUsage {
+            used: number(limit.max.saturating_sub(limit.remaining))
+                + usage.api_calls.saturating_sub(calls),
+            allowed: number(limit.max),
+        });
+        usage.org.or(read)
+    }
+
+    fn allowances(&self, usage: &Usage) -> Allowances {
         let elapsed = self.since.map(|since| since.elapsed());
         let of = |left: u64, max: u64, used: u64| Allowance {
             left,
@@ -263,13 +293,12 @@ impl Known {
             lasts: elapsed.and_then(|elapsed| lasts(left, used, elapsed)),
         };
         Allowances {
-            api_requests: usage.map(|ApiUsage { used, allowed, .. }| {
+            api_requests: self.requests(usage).map(|ApiUsage { used, allowed, .. }| {
                 // What was used a day ago is free again.
                 let since = used.saturating_sub(self.requests_before);
                 of(allowed.saturating_sub(used), allowed, since)
             }),
             batches: self.batches.map(|limit| {
-                let number = |number: i64| u64::try_from(number).unwrap_or_default();
                 let left = number(limit.remaining).saturating_sub(self.claimed);
                 of(left, number(limit.max), self.used)
             }),
@@ -338,6 +367,11 @@ impl Allowances {
         };
         short(API_REQUESTS, self.api_requests, 1).or_else(|| short(BATCHES, self.batches, batches))
     }
+}
+
+/// A number that is not below 0.
+fn number(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 /// How long what is left lasts; `None` from 24 hours on.

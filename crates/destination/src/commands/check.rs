@@ -31,8 +31,11 @@ pub(super) async fn run(path: &Path, output: &Output, stop: &Stop) -> Result<()>
 /// the objects; the other questions are left out where the user may not ask them.
 async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     let config = Config::read(path)?;
-    let login = rotation::connect(&config, output);
-    let client = stop.unless_asked_for_long(login).await??;
+    let login = rotation::login(&config, output).connect();
+    let client = stop
+        .unless_asked_for_long(login)
+        .await?
+        .map_err(Error::from)?;
     stop.unless_asked(org(&config, &client)).await??;
     stop.unless_asked_for_long(config.reject_store()).await??;
     Ok(())

@@ -25,8 +25,11 @@ const CALLS: usize = 4;
 /// A config or transient error if the org cannot be asked, or if a signal comes first.
 pub(super) async fn run(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     let config = Config::read(path)?;
-    let login = rotation::connect(&config, output);
-    let client = stop.unless_asked_for_long(login).await??;
+    let login = rotation::login(&config, output).connect();
+    let client = stop
+        .unless_asked_for_long(login)
+        .await?
+        .map_err(Error::from)?;
     let catalog = stop.unless_asked(catalog(&config, &client)).await??;
     output.print(&Message::DestinationCatalog {
         destination_catalog: catalog,

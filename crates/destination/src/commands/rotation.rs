@@ -5,18 +5,14 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::protocol::message::Message;
 use crate::protocol::output::Output;
-use arrow_salesforce::bulk::Client;
-use arrow_salesforce::error::Result;
+use arrow_salesforce::bulk::{Client, ClientBuilder};
 
-/// Logs in with the credentials of `config`. Each refresh token that replaces the configured one is
+/// A login with the credentials of `config`. Each refresh token that replaces the configured one is
 /// passed on to the platform, now and later, before the session that came with it is used: here
 /// alone a secret is printed.
-///
-/// # Errors
-/// As [`Client::connect`].
-pub(super) async fn connect(config: &Config, output: &Output) -> Result<Client> {
+pub(super) fn login(config: &Config, output: &Output) -> ClientBuilder {
     let (text, output) = (config.text.clone(), output.clone());
-    let client = Client::builder(config.credentials.clone())
+    Client::builder(config.credentials.clone())
         .waits(config.org.waits)
         .on_rotated_refresh_token(Arc::new(move |token| {
             let printed = text
@@ -26,7 +22,4 @@ pub(super) async fn connect(config: &Config, output: &Output) -> Result<Client> 
                 tracing::error!(%error, "the new refresh token could not be passed on to the platform");
             }
         }))
-        .connect()
-        .await?;
-    Ok(client)
 }

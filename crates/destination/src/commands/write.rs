@@ -55,8 +55,11 @@ pub(super) async fn run(
         .map(|stream| schema(stream, config.values.null_handling))
         .collect::<Result<Vec<_>, Failure>>()?;
     stop.set_grace(config.org.waits.stop_grace);
-    let login = rotation::connect(&config, output);
-    let client = stop.unless_asked_for_long(login).await??;
+    let login = rotation::login(&config, output).unattended().connect();
+    let client = stop
+        .unless_asked_for_long(login)
+        .await?
+        .map_err(Error::from)?;
     let org = Org::new(client, config.org)?;
     let store = stop.unless_asked_for_long(config.reject_store()).await??;
     let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref());

@@ -225,6 +225,31 @@ async fn a_proxy_may_ask_for_a_password() {
 }
 
 #[tokio::test]
+async fn a_proxy_may_be_reached_over_tls() {
+    let network = Network::start().await;
+    let front = TlsFront::start(&network.proxy_url()).await;
+    let proxy = format!("https://localhost:{}", front.address().port());
+    let environment = [("HTTPS_PROXY", proxy.as_str())];
+    let output = run(
+        &network.job().write_args(),
+        mixed(&network.stream),
+        &trusting(&environment),
+    )
+    .await;
+    assert_eq!(output.succeeded().state_ids(), [1]);
+    assert_eq!(
+        network.asked(),
+        [format!("{ORG}:443"), format!("{BUCKETS}:443")]
+    );
+    let untrusted = refusal(&network.job(), &environment).await;
+    assert!(
+        untrusted.contains("the certificate of the proxy"),
+        "{untrusted}"
+    );
+    assert!(untrusted.contains("SSL_CERT_FILE"), "{untrusted}");
+}
+
+#[tokio::test]
 async fn errors_name_the_proxy_that_is_in_the_way() {
     let network = Network::start().await;
     let job = network.job();

@@ -133,6 +133,22 @@ async fn sessions_that_end_and_logins_that_fail_in_mid_load() {
 }
 
 #[tokio::test]
+async fn the_start_of_a_load_is_as_patient() {
+    for way in [
+        json!({"status": {"code": 503}}),
+        json!({"page": {"code": 403}}),
+        json!({"status": {"code": 420}}),
+        json!({"close": {}}),
+    ] {
+        let mut faults = vec![json!({"calls": ["describe"], "times": 4, "do": way})];
+        if way["page"].is_null() {
+            faults.push(json!({"calls": ["token"], "times": 8, "do": {"status": {"code": 503}}}));
+        }
+        Case::run(&faults, &[]).await.loaded_once(&way).await;
+    }
+}
+
+#[tokio::test]
 async fn an_org_that_moves_is_followed() {
     for call in CALLS {
         let fault = json!({"calls": [call], "do": {"move_host": {}}});

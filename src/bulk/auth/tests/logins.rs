@@ -4,7 +4,7 @@ use futures::future::join_all;
 use tokio::net::TcpListener;
 
 use crate::bulk::testing::*;
-use crate::bulk::{BulkError, LoginRefused};
+use crate::bulk::{BulkError, Client, LoginRefused};
 use crate::error::ErrorKind;
 
 const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
@@ -141,6 +141,30 @@ async fn a_login_that_redirects_names_where_to() {
     let server = Server::start().await;
     server.on(TOKEN, [reply(302, ""), server.token("T1")]);
     server.client().await;
+}
+
+#[tokio::test]
+async fn a_start_is_given_up_soon_unless_nobody_waits_for_it() {
+    let outage = || vec![reply(503, "<html>"); 12];
+    let server = Server::start().await;
+    server.on(TOKEN, outage());
+    let error = connect(server.credentials()).await.unwrap_err();
+    assert!(matches!(error, BulkError::Unavailable { .. }), "{error}");
+    assert_eq!(server.seen(TOKEN).len(), 6);
+
+    let server = Server::start().await;
+    server.on(TOKEN, outage().into_iter().chain([server.token("T1")]));
+    let client = Client::builder(server.credentials())
+        .recorded()
+        .unattended();
+    let client = client.connect().await.unwrap();
+    let pages = vec![reply(403, "<html>"); 12];
+    server.on(SOBJECTS, pages.into_iter().chain([reply(200, "{}")]));
+    client.sobjects().await.unwrap();
+    let limits = "GET /services/data/v62.0/limits";
+    server.on(limits, [reply(404, "<html>")]);
+    client.limits().await.unwrap_err();
+    assert_eq!(server.seen(limits).len(), 1, "they are not needed");
 }
 
 #[tokio::test]

@@ -36,6 +36,14 @@ fn a_reserve_is_not_touched() {
     assert_eq!(short(None, batches(20), 81), Some(20));
 }
 
+/// What an org said of its API requests last.
+fn said(org: Option<ApiUsage>) -> Usage {
+    let mut usage = Usage::default();
+    usage.api_calls = 12;
+    usage.org = org;
+    usage
+}
+
 #[test]
 fn what_is_left_counts_what_was_used_since() {
     let mut known = Known {
@@ -52,7 +60,7 @@ fn what_is_left_counts_what_was_used_since() {
         used: 150,
         allowed: 5_000,
     };
-    let left = known.allowances(Some(usage));
+    let left = known.allowances(&said(Some(usage)));
     let requests = left.api_requests.unwrap();
     assert_eq!(
         (requests.left, requests.max, requests.used),
@@ -68,12 +76,36 @@ fn what_is_left_counts_what_was_used_since() {
         max: 15_000,
         remaining: -3,
     });
-    assert_eq!(known.allowances(None).batches.unwrap().left, 0);
+    assert_eq!(known.allowances(&said(None)).batches.unwrap().left, 0);
     let over = ApiUsage {
         used: 5_001,
         allowed: 5_000,
     };
-    assert_eq!(known.allowances(Some(over)).api_requests.unwrap().left, 0);
+    assert_eq!(
+        known
+            .allowances(&said(Some(over)))
+            .api_requests
+            .unwrap()
+            .left,
+        0
+    );
+}
+
+#[test]
+fn requests_that_no_answer_says_are_counted_from_their_reading() {
+    let mut known = Known::default();
+    assert_eq!(known.allowances(&said(None)).api_requests, None);
+    let read = Limit {
+        max: 5_000,
+        remaining: 4_000,
+    };
+    known.requests = Some((read, 10));
+    known.begin(true, &said(None));
+    let requests = known.allowances(&said(None)).api_requests.unwrap();
+    assert_eq!(
+        (requests.left, requests.max, requests.used),
+        (3_998, 5_000, 0)
+    );
 }
 
 #[test]
