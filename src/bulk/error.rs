@@ -102,7 +102,7 @@ pub enum BulkError {
     },
     /// Salesforce or something before it answered with a server error.
     #[error(
-        "{action}: Salesforce is unavailable (HTTP {status}: {detail}); this passes, start again \
+        "{action}: Salesforce is unavailable (HTTP {status}: {detail}); start again \
          later"
     )]
     Unavailable {

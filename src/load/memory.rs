@@ -8,6 +8,12 @@ use arrow::array::{Array, RecordBatch};
 use crate::coerce::Reason;
 use crate::reject::RejectedRow;
 
+/// Memory that a column takes beside its buffers, as source and as cell: what points to them.
+const COLUMN_BYTES: usize = 512;
+
+/// Columns below this size lie between others in the allocator's pages, which are never all in use.
+const SMALL_COLUMN: usize = 16 << 10;
+
 /// Memory that a batch holds. A slice of something much larger counts as what it shows.
 pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
     let whole = batch.get_array_memory_size();
@@ -16,7 +22,14 @@ pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
         .iter()
         .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
         .sum();
-    if whole > 2 * shown { shown } else { whole }
+    let buffers = if whole > 2 * shown { shown } else { whole };
+    let columns = batch.num_columns();
+    let slack = if buffers < columns * SMALL_COLUMN {
+        buffers / 4
+    } else {
+        0
+    };
+    buffers + slack + columns * COLUMN_BYTES
 }
 
 /// Memory of the cells that are not the source's own columns.

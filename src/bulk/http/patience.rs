@@ -94,10 +94,7 @@ impl Policy {
             (Self::InFlight, Passing::Unlisted) => whole,
             (_, Passing::Unlisted) => return None,
             // What a person has named may not exist.
-            (
-                Self::Start | Self::Unattended | Self::Optional | Self::Courtesy,
-                Passing::Missing,
-            ) => return None,
+            (Self::Start | Self::Unattended | Self::Optional, Passing::Missing) => return None,
             (Self::Start | Self::Unattended, Passing::LoginMoved) => attempts(2),
             (Self::Start | Self::Optional, Passing::Odd) => return None,
             (Self::Start | Self::Optional | Self::Courtesy, Passing::Conflict) => return None,

@@ -134,7 +134,12 @@ impl Ingest {
     }
 
     async fn abort_all(&self, open: &BTreeSet<String>) {
-        let aborts = open.iter().map(|id| self.abort_quietly(id));
+        let aborts = open.iter().map(async |id| {
+            if !self.abort_quietly(id).await {
+                // Whoever asks next tries again.
+                self.jobs.open.lock().insert(id.clone());
+            }
+        });
         stream::iter(aborts)
             .for_each_concurrent(ABORTS, |abort| abort)
             .await;
@@ -156,8 +161,8 @@ impl Ingest {
             tracing::warn!(
                 open,
                 lost,
-                "more jobs of this user are open than calls were lost: some may be another process's, \
-                 so that all stay open; Salesforce ends them within a day"
+                "open jobs of this user are left as they are, since another process may have made \
+                 some of them; Salesforce ends them within a day"
             );
             return Ok(Vec::new());
         }
@@ -167,10 +172,13 @@ impl Ingest {
         Ok(jobs.into_iter().map(|job| job.id).collect())
     }
 
-    pub(super) async fn abort_quietly(&self, id: &str) {
-        if let Err(error) = self.abort(id).await {
+    /// Whether it could be aborted.
+    pub(super) async fn abort_quietly(&self, id: &str) -> bool {
+        let aborted = self.abort(id).await;
+        if let Err(error) = &aborted {
             tracing::warn!(job_id = id, %error, "an open job could not be aborted");
         }
+        aborted.is_ok()
     }
 
     pub(super) async fn abort(&self, id: &str) -> Result<(), BulkError> {

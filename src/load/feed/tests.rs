@@ -158,6 +158,38 @@ async fn a_batch_counts_with_what_it_takes() {
     assert_eq!(org.reserved_bytes(), 0);
 }
 
+/// Its jobs may go on for hours; other loads need the memory.
+#[tokio::test]
+async fn a_load_that_stops_gives_back_what_is_in_no_job() {
+    let long = SimOptions {
+        job_time: Duration::from_secs(3_600),
+        ..SimOptions::default()
+    };
+    let sim = Sim::start(long).await.unwrap();
+    let org = org(&sim, OrgOptions::default()).await;
+    let options = LoadOptions::default().with_max_job_rows(1_000);
+    let loader = builder(&org).options(options).build().await.unwrap();
+    let (mut feed, _events) = loader.start();
+    feed.send(contacts(&["A"; 1_000])).await.unwrap();
+    let text = "x".repeat(100_000);
+    feed.send(contacts(&[text.as_str(); 100])).await.unwrap();
+    let in_use = |wanted: fn(usize) -> bool| {
+        let org = &org;
+        async move {
+            while !wanted(org.reserved_bytes()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    };
+    let open = tokio::time::timeout(SOON, in_use(|bytes| bytes > 9 << 20));
+    open.await.expect("nothing is open");
+
+    feed.stop();
+
+    let given_back = tokio::time::timeout(SOON, in_use(|bytes| bytes < 1 << 20));
+    given_back.await.expect("it keeps what it held");
+}
+
 /// A closed chunk waits for the only job slot, so the load takes nothing from its channel.
 #[tokio::test]
 async fn a_feed_dropped_stops_its_load_though_it_is_crowded() {

@@ -26,7 +26,7 @@ use super::closed::Closed;
 use super::event::EventSender;
 use super::feed::{FeedBatch, FeedMessage};
 use super::memory::{batch_bytes, rebuilt_bytes};
-use super::org::{Reservation, UnderWay};
+use super::org::{IntakeWaits, Reservation, UnderWay};
 use super::state::Load;
 use super::submit::submit;
 use lane::{Departing, Lane, LaneId, Lanes};
@@ -121,6 +121,9 @@ impl Intake {
         &mut self,
         messages: &mut mpsc::Receiver<FeedMessage>,
     ) -> Result<Option<FeedMessage>> {
+        // While the chunks of this load are too many, they may all wait for memory: what is in the
+        // channel waits with them.
+        let mut waits: Option<IntakeWaits> = None;
         loop {
             self.release().await?;
             let load = Arc::clone(&self.load);
@@ -128,6 +131,11 @@ impl Intake {
             let crowded = load.org.admission().is_crowded()
                 || self.jobs.len() >= TASKS
                 || load.keys.waiting_rows() >= WAITING_ROWS;
+            if crowded {
+                waits.get_or_insert_with(|| load.member.wait());
+            } else {
+                waits = None;
+            }
             let deadline = self.lanes.deadline();
             tokio::select! {
                 biased;

@@ -9,7 +9,7 @@
 //! Memory is given back by three kinds of movers, none of which waits for memory:
 //!
 //! * a batch that was let in, until its intake has put it into a chunk ([`LetIn`]), unless that
-//!   intake waits for memory itself;
+//!   intake waits for memory itself, or for chunks of its own to end, which may;
 //! * an open chunk: who waits closes the largest one while no closed chunk is on its way into a job,
 //!   and an intake hears of that whatever it waits for;
 //! * a closed chunk, until its rows have their end ([`UnderWay`]), but while it waits for memory. It

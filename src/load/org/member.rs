@@ -17,7 +17,7 @@ pub(crate) struct Member {
     close: Notify,
     /// Batches that were let in and are in no chunk yet.
     let_in: AtomicUsize,
-    /// Its intake waits for memory, and those batches with it.
+    /// Its intake waits for memory or for chunks that may, and those batches with it.
     waiting: AtomicUsize,
     changed: Signal,
 }
@@ -70,7 +70,7 @@ impl Member {
         LetIn(Arc::clone(self))
     }
 
-    /// The intake waits for memory while the guard lives.
+    /// The intake waits for memory, or for chunks that may, while the guard lives.
     pub(crate) fn wait(self: &Arc<Self>) -> IntakeWaits {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         self.changed.notify();
@@ -89,7 +89,7 @@ impl Drop for LetIn {
     }
 }
 
-/// While it lives, the intake of a load waits for memory.
+/// While it lives, the intake of a load waits for memory, or for chunks that may.
 #[derive(Debug)]
 pub(crate) struct IntakeWaits(Arc<Member>);
 

@@ -16,7 +16,7 @@ pub(super) use flush::OpenChunk;
 pub(super) use in_flight::{JobInFlight, LoadId};
 pub(super) use limits::DailyLimits;
 pub use limits::{Allowance, Allowances};
-pub(super) use member::{LetIn, Member};
+pub(super) use member::{IntakeWaits, LetIn, Member};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
 

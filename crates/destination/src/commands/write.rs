@@ -22,6 +22,7 @@ use crate::input::{Input, InputStream, Reading};
 use crate::protocol::catalog::{self, CatalogStream};
 use crate::protocol::output::Output;
 use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
+use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::load::{Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
@@ -81,10 +82,15 @@ pub(super) async fn run(
     let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&reading))?;
     let mut sync = Sync::new(output, org.clone(), reading, streams, started);
     tracing::info!(streams = catalog.len(), "the org is ready: reading records");
+    let early = tokio::spawn(abort_at_stop(org.client().clone(), stop.clone()));
     let ended = sync
         .follow(stream::select_all(events), &mut input, stop)
         .await;
     let ending = async {
+        if stop.is_asked() {
+            // What it took out to be aborted, nobody else would abort.
+            let _ = early.await;
+        }
         org.client().abort_open_jobs().await;
         org.client().login_at_rest().await;
     };
@@ -92,6 +98,12 @@ pub(super) async fn run(
         tracing::warn!("there was no time to abort all jobs that were never closed");
     }
     sync.end(ended)
+}
+
+/// Aborts jobs that were never closed as soon as the sync is to stop, while those in flight end.
+async fn abort_at_stop(client: Client, stop: Stop) {
+    stop.asked().await;
+    client.abort_open_jobs().await;
 }
 
 /// Columns of a stream's batches; where nulls clear fields, flags keep them apart from missing keys.

@@ -353,7 +353,7 @@ async fn a_value_is_taken_up_to_the_limit_of_a_job() {
         thing("E-1", 131_072),
         thing("E-2", 131_073),
         thing("E-3", 1),
-        thing("E-4", 10_000_000),
+        thing("E-4", 4_000_000),
         stream.state(1, 4),
         stream.complete(),
     ];
@@ -374,7 +374,7 @@ async fn a_value_is_taken_up_to_the_limit_of_a_job() {
         .iter()
         .map(|rejected| rejected.text("Long_Text__c").chars().count())
         .collect();
-    assert_eq!(lengths, [131_073, 10_000_000]);
+    assert_eq!(lengths, [131_073, 4_000_000]);
     for rejected in &rejected {
         assert_eq!(rejected.reason()["fields"], json!(["Long_Text__c"]));
     }

@@ -52,7 +52,8 @@ async fn what_lost_calls_left_open_is_aborted_at_the_end() {
             listed("750H", now, &[]),
         ])],
     );
-    server.on(&patch("750B"), [reply(503, ""), job_info("Aborted")]);
+    let page = reply(403, "<html>");
+    server.on(&patch("750B"), [page, job_info("Aborted")]);
     server.on(&patch("750H"), [job_info("Aborted")]);
     server.seen.lock().clear();
     client.abort_open_jobs().await;
@@ -99,6 +100,27 @@ async fn more_jobs_than_lost_calls_are_left_alone() {
     server.seen.lock().clear();
     client.abort_open_jobs().await;
     assert_eq!(server.log().len(), 1, "{:?}", server.log());
+}
+
+#[tokio::test]
+async fn the_list_is_asked_for_again() {
+    let server = Server::start().await;
+    server.on(CREATE, [Reply::Lost, job_info("Open")]);
+    server.on(UPLOAD, [reply(201, "")]);
+    server.on(PATCH, [job_info("UploadComplete")]);
+    let client = server.client().await;
+    let job = client.stage(&target(), &few()).await.unwrap();
+    let _running = job.close().await.unwrap();
+    let odd = [
+        api_error(404, "NOT_FOUND", "The requested resource does not exist"),
+        reply(403, "<html>"),
+        reply(503, ""),
+        list(&[listed("750B", Utc::now(), &[])]),
+    ];
+    server.on(LIST, odd);
+    server.on(&patch("750B"), [job_info("Aborted")]);
+    client.abort_open_jobs().await;
+    assert_eq!(server.seen(&patch("750B")).len(), 1);
 }
 
 #[tokio::test]

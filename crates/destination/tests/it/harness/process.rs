@@ -83,8 +83,9 @@ impl Job {
     /// Content of all files of the reject folder, in the order of their paths.
     pub(crate) fn reject_files(&self) -> Vec<(String, String)> {
         let mut files: Vec<(String, String)> = files(&self.reject_folder()).into_iter().collect();
-        // A killed process leaves what it had not renamed to its final name yet.
-        files.retain(|(name, _)| !name.contains('#'));
+        // A killed process leaves what it had not renamed to its final name yet, and the test object
+        // of its start.
+        files.retain(|(name, _)| !name.contains('#') && !name.ends_with("/_check_test"));
         files
     }
 
