@@ -19,10 +19,12 @@ use arrow_salesforce::load::settle::{JobCounts, JoinBack};
 use arrow_salesforce::object::{ObjectSchema, Operation, RelatedObjects};
 use arrow_salesforce::options::{NullHandling, OnTooLong, Validate, ValueOptions};
 use arrow_salesforce::rows::{KeySet, RowSet};
+use arrow_salesforce::source::RAW_ERROR;
 use arrow_salesforce_decode::LineSplitter;
 use datafusion::execution::TaskContext;
 use destination_salesforce::doors;
 use destination_salesforce::protocol::{Line, MessageDecoder, StreamSchema};
+use serde::de::IgnoredAny;
 
 /// Bytes of a job at most: small, so that few rows make several.
 const JOB_BYTES: u64 = 10_000;
@@ -58,19 +60,70 @@ const COLUMNS: &str = r#"{"properties":{
 
 const ONE_COLUMN: &str = r#"{"properties":{"Key__c":{"type":"string"}}}"#;
 
-/// Lines of stdin behind a byte of settings: decoded, coerced, cut into chunks, merged, written as
-/// CSV, which must read back as the cells that were sent.
+/// Lines of stdin behind a byte of settings: each is a row of a stream or a message, and a row that
+/// was read is JSON.
 pub fn records(bytes: &[u8]) {
     let Some((settings, text)) = bytes.split_first() else {
         return;
     };
-    let is_set = |bit: u8| settings & (1 << bit) != 0;
+    let streams = streams(settings & 1 != 0);
+    let (mut decoder, read) = decoded(&streams, *settings, text);
+    for (index, lines) in read.iter().enumerate() {
+        assert_eq!(decoder.rows(index), lines.len());
+        let Some(batch) = decoder.flush(index) else {
+            continue;
+        };
+        let errors = batch.column_by_name(RAW_ERROR).unwrap();
+        for (row, line) in lines.iter().enumerate() {
+            let is_json = serde_json::from_slice::<IgnoredAny>(line).is_ok();
+            assert!(is_json || errors.is_valid(row));
+        }
+    }
+}
+
+fn streams(explicit_nulls: bool) -> [StreamSchema; 2] {
     let one = StreamSchema::from_json_schema("b", Some("n"), ONE_COLUMN).unwrap();
     let wide = StreamSchema::from_json_schema("a", None, COLUMNS).unwrap();
-    let streams = match is_set(0) {
+    match explicit_nulls {
         true => [wide.with_explicit_nulls(), one.with_explicit_nulls()],
         false => [wide, one],
+    }
+}
+
+/// The lines that are rows, by their stream. They come in blocks, whose size the settings say.
+fn decoded(
+    streams: &[StreamSchema],
+    settings: u8,
+    text: &[u8],
+) -> (MessageDecoder, [Vec<Vec<u8>>; 2]) {
+    let mut decoder = MessageDecoder::new(streams).unwrap();
+    let mut lines = LineSplitter::default();
+    let mut read = [Vec::new(), Vec::new()];
+    let mut decode = |line: &[u8]| {
+        if let Line::Record { stream, .. } = decoder.line(line) {
+            read[stream].push(line.to_vec());
+        }
     };
+    for block in text.chunks(usize::from(settings >> 4) + 1) {
+        lines.push(block);
+        while let Some(line) = lines.next_line() {
+            decode(line);
+        }
+    }
+    if let Some(line) = lines.finish() {
+        decode(line);
+    }
+    (decoder, read)
+}
+
+/// The same, further on: coerced, cut into chunks, merged, written as CSV, which must read back as
+/// the cells that were sent.
+pub fn cells(bytes: &[u8]) {
+    let Some((settings, text)) = bytes.split_first() else {
+        return;
+    };
+    let is_set = |bit: u8| settings & (1 << bit) != 0;
+    let streams = streams(is_set(0));
     let values = ValueOptions::default()
         .with_null_handling(match is_set(0) {
             true => NullHandling::Clear,
@@ -90,20 +143,8 @@ pub fn records(bytes: &[u8]) {
         },
         false => Operation::Insert,
     };
-    let mut decoder = MessageDecoder::new(&streams).unwrap();
-    let mut lines = LineSplitter::default();
-    let mut expected = [0, 0];
-    for block in text.chunks(usize::from(settings >> 4) + 1) {
-        lines.push(block);
-        while let Some(line) = lines.next_line() {
-            decode(&mut decoder, line, &mut expected);
-        }
-    }
-    if let Some(line) = lines.finish() {
-        decode(&mut decoder, line, &mut expected);
-    }
+    let (mut decoder, _) = decoded(&streams, *settings, text);
     for (index, stream) in streams.iter().enumerate() {
-        assert_eq!(decoder.rows(index), expected[index]);
         let Some(batch) = decoder.flush(index) else {
             continue;
         };
@@ -114,12 +155,6 @@ pub fn records(bytes: &[u8]) {
         if let Some(coercion) = plan {
             write(coercion, &batch);
         }
-    }
-}
-
-fn decode(decoder: &mut MessageDecoder, line: &[u8], expected: &mut [usize; 2]) {
-    if let Line::Record { stream, .. } = decoder.line(line) {
-        expected[stream] += 1;
     }
 }
 

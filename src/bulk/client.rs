@@ -19,7 +19,7 @@ use crate::options::Waits;
 /// A login to one org. Clones share its session and its counters.
 ///
 /// Every method can fail as any call to Salesforce can: [`BulkError::Login`] and
-/// [`BulkError::Session`] if the login does not count any more; [`BulkError::Network`],
+/// [`BulkError::Session`] if the login is not valid any more; [`BulkError::Network`],
 /// [`BulkError::Unavailable`], [`BulkError::Throttled`] and [`BulkError::Moved`] when the patience of
 /// the call runs out; [`BulkError::DailyLimit`], [`BulkError::Refused`] and [`BulkError::Answer`].
 #[derive(Clone)]

@@ -24,7 +24,7 @@ pub enum KeyForm {
     /// Text without its outer blanks of ASCII, which Salesforce does not keep. All other blanks
     /// are content.
     Text {
-        /// Letter case does not count: the field is unique without regard to it.
+        /// Letter case is ignored: the field is unique without regard to it.
         ignore_case: bool,
     },
     /// The number that Salesforce keeps: `01` is `1` and `9.1E3` is `9100`.

@@ -84,8 +84,8 @@ impl LoadReport {
         if self.nulls_left > 0 {
             tracing::warn!(
                 stream = %self.name, nulls = self.nulls_left,
-                "nulls left their fields as they were; set null_handling to clear if they are to \
-                 clear them"
+                "nulls were not sent, so their fields keep the values that they had; set \
+                 null_handling to clear to empty such fields"
             );
         }
     }

@@ -98,8 +98,8 @@ fn words(error: &StorageError) -> String {
             format!("rejected records cannot be stored in {location}: {reason}")
         }
         StorageError::Client { location, region } => format!(
-            "rejected records cannot be stored in {location}: the settings make no S3 client \
-             (region {region}); check the bucket, s3_bucket_region, s3_endpoint, \
+            "rejected records cannot be stored in {location}: no S3 client can be made from the \
+             settings (region {region}); check the bucket, s3_bucket_region, s3_endpoint, \
              rejected_records_kms_key_id, and that both keys are set or neither"
         ),
         StorageError::Encryption { location } => format!(
@@ -116,7 +116,7 @@ fn words(error: &StorageError) -> String {
             cause,
         } => format!("cannot {action} {object} for rejected records: {cause}"),
         StorageError::Taken { object } => format!(
-            "{object} came into being while rejected records were uploaded under this name; \
+            "{object} was created by another upload in the meantime; \
              nothing was overwritten, try again (or put {{timestamp}} into file_name_format)"
         ),
         StorageError::NotListed { .. } => error.to_string(),

@@ -17,8 +17,8 @@ pub enum StorageError {
     },
     /// Settings that make no client of S3.
     #[error(
-        "cannot store in {location}: the settings make no S3 client (region {region}); check the \
-         bucket, its region, the endpoint, the key of the encryption, and that both keys are set \
+        "cannot store in {location}: no S3 client can be made from the settings (region {region}); \
+         check the bucket, its region, the endpoint, the key of the encryption, and that both keys are set \
          or neither"
     )]
     Client {
@@ -61,7 +61,9 @@ pub enum StorageError {
         object: String,
     },
     /// Another process made an object of the same key during an upload in parts.
-    #[error("{object} came into being during an upload; nothing was overwritten, try again")]
+    #[error(
+        "{object} was created by another upload in the meantime; nothing was overwritten, try again"
+    )]
     Taken {
         /// The object.
         object: String,

@@ -135,7 +135,7 @@ impl BucketFaults {
         armed.iter_mut().find_map(|armed| armed.hit(call))
     }
 
-    /// Answers a request, or does not. An error breaks the connection.
+    /// Responds to a request, or does not: an error breaks the connection.
     pub(crate) async fn answer(
         self,
         service: S3Service,

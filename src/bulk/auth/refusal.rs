@@ -125,9 +125,9 @@ fn invalid_grant_cure(host: &str, flow: &Flow, words: &str) -> (ErrorKind, Strin
     let cause = match flow {
         _ if words.contains("audience") => "the login URL does not fit the org",
         Flow::RefreshToken { .. } => {
-            "the refresh token does not count: it was revoked, has expired, was replaced by a \
-             newer one (where tokens rotate only the last one counts, and each connection needs \
-             its own), or was pushed out by a later approval (Salesforce keeps five per user and \
+            "the refresh token is not valid any more: it was revoked, has expired, was replaced \
+             by a newer one (where tokens rotate, only the newest is valid, and each connection \
+             needs its own), or was pushed out by a later approval (Salesforce keeps five per user and \
              app); authorize again and set the new refresh_token"
         }
         Flow::ClientCredentials { .. } => {
@@ -181,7 +181,7 @@ mod tests {
             refused("something_new", "?"),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
-        Config: the login at login.salesforce.com was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; if the org is a sandbox, switch is_sandbox on, so that the login goes to test.salesforce.com
+        Config: the login at login.salesforce.com was refused (invalid_grant: expired access/refresh token); the refresh token is not valid any more: it was revoked, has expired, was replaced by a newer one (where tokens rotate, only the newest is valid, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; if the org is a sandbox, switch is_sandbox on, so that the login goes to test.salesforce.com
         Transient: the login at login.salesforce.com was refused (invalid_grant: token request is already being processed); another login of the same token is under way: start again in a moment, and give each process a token of its own
         Config: the login at login.salesforce.com was refused (invalid_grant: request not supported on this domain); this login works on the org's My Domain only: set login_url to it (https://<name>.my.salesforce.com)
         Config: the login at login.salesforce.com was refused (invalid_grant: no client credentials user enabled); set a Run As user for the app's client credentials flow in Setup

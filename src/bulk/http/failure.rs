@@ -260,7 +260,7 @@ mod tests {
         Transient, end: creating a job: the org's Bulk API batches of 24 hours (DailyBulkApiBatches) are used up (ApiBatchItems Limit exceeded); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
         Config, end: creating a job: Salesforce refused it (HTTP 413: an HTML or XML page); Salesforce, or a proxy before it, takes no upload as large as this: lower max_job_bytes
         Transient, end: creating a job: Salesforce redirects to https://acme.my.salesforce.com (HTTP 302), after a new login too; the org may be moving to another host: start again later, and check login_url
-        Transient, again: creating a job: Salesforce is unavailable (HTTP 400: An unexpected error occurred); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 400: An unexpected error occurred); start again later
         ");
     }
 
@@ -275,10 +275,10 @@ mod tests {
             shown(429, "[]"),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
-        Transient, again: creating a job: Salesforce is unavailable (HTTP 503: an HTML or XML page); this passes, start again later
-        Transient, again: creating a job: Salesforce is unavailable (HTTP 502: an empty answer); this passes, start again later
-        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: an answer of another form); this passes, start again later
-        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: An unexpected error); this passes, start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 503: an HTML or XML page); start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 502: an empty answer); start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: an answer of another form); start again later
+        Transient, again: creating a job: Salesforce is unavailable (HTTP 500: An unexpected error); start again later
         Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 429: an answer of another form); use fewer jobs in flight, or start again later
         ");
     }

@@ -161,8 +161,8 @@ impl Ingest {
             tracing::warn!(
                 open,
                 lost,
-                "more jobs of this user are open than calls were lost: some may be another process's, \
-                 so that all stay open; Salesforce ends them within a day"
+                "open jobs of this user are left as they are, since another process may have made \
+                 some of them; Salesforce ends them within a day"
             );
             return Ok(Vec::new());
         }

@@ -38,7 +38,7 @@ pub(in crate::bulk) async fn organization(
     let record = match connection.read(&call).await {
         Ok(body) => parse_json::<Answer>(call.action, &body)?.records.pop(),
         Err(error @ BulkError::Refused { .. }) => {
-            tracing::debug!(%error, "the host tells what the org is");
+            tracing::debug!(%error, "what the org is follows from its host");
             None
         }
         Err(error) => return Err(error),

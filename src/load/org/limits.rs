@@ -161,7 +161,8 @@ impl DailyLimits {
                 left = short.left,
                 max = short.max,
                 pause_s = pause.as_secs(),
-                "limit_reserve_percent leaves the rest to others: no job is created until more is free"
+                "no job is created until more of the limit is free: limit_reserve_percent keeps \
+                 the rest for others"
             );
             tokio::time::sleep(self.waits.scaled(pause)).await;
             pause = (pause * 2).min(longest);
@@ -258,8 +259,8 @@ impl DailyLimits {
                 flush_interval_s = set.as_secs(),
                 stretched_to_s = interval.as_secs(),
                 batches_left = batches,
-                "jobs of so many streams, each closed as often, would use up the org's batches of the \
-                 day: records wait longer for their job"
+                "so many streams would use up the org's batches of the day: jobs are started less \
+                 often"
             );
         }
         interval
@@ -323,8 +324,8 @@ impl Known {
                     left = allowance.left,
                     max = allowance.max,
                     lasts_s = allowance.lasts.map(|lasts| lasts.as_secs()),
-                    "more of a daily limit of the org was used since the start than is left of it: at \
-                     this rate it will not suffice for as long again"
+                    "a daily limit of the org may be reached in this sync: it has less left than \
+                     was used since the start"
                 );
             }
         }

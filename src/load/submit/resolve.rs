@@ -52,7 +52,8 @@ async fn holds_rows(job: &EndedJob, coercion: &Coercion, chunk: &Chunk) -> bool 
     match compare(job, coercion, chunk).await {
         Ok(same) => same,
         Err(error) => {
-            tracing::warn!(job_id = job.id, %error, "whose job this is cannot be read");
+            tracing::warn!(job_id = job.id, %error, "a job cannot be read, so it is not known \
+                                                     whether this load made it");
             false
         }
     }

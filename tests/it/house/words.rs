@@ -5,7 +5,7 @@ use std::fs;
 use super::metadata::{members, metadata};
 use super::none_of;
 use super::sources::{folder, rust_files};
-use super::tokens::comments;
+use super::tokens::{comments, tokens};
 
 /// A word, and what is meant by it.
 const VAGUE: &[(&str, &str)] = &[
@@ -37,6 +37,48 @@ fn comments_use_words_of_one_meaning() {
         }
     }
     none_of(&wrong, "vague");
+}
+
+/// Packages whose texts users read.
+const SAID: [&str; 3] = ["", "crates/decode", "crates/destination"];
+
+/// What has to be read twice in a message.
+const READ_TWICE: [&str; 4] = ["tell", "tells", "told", "does not count"];
+
+#[test]
+fn messages_are_read_once() {
+    let mut wrong = Vec::new();
+    for folder in SAID {
+        let folder = super::root().join(folder);
+        let files = rust_files(&folder).into_iter();
+        for file in files.filter(|file| file.starts_with(folder.join("src"))) {
+            let text = fs::read_to_string(&file).unwrap();
+            let found = read_twice(&text).into_iter();
+            wrong.extend(found.map(|message| format!("{}: {message}", file.display())));
+        }
+    }
+    none_of(&wrong, "has to be read twice");
+}
+
+/// The messages of a source that have to be read twice, those of its tests aside.
+fn read_twice(source: &str) -> Vec<String> {
+    let messages = tokens(source).into_iter().map(|token| token.text);
+    let mut messages: Vec<String> = messages.filter(|text| text.starts_with('"')).collect();
+    messages.retain(|message| {
+        let bare = message.replace(|c: char| !c.is_alphanumeric(), " ");
+        let words: Vec<&str> = bare.split_whitespace().collect();
+        let text = format!(" {} ", words.join(" "));
+        READ_TWICE
+            .iter()
+            .any(|words| text.contains(&format!(" {words} ")))
+    });
+    messages
+}
+
+#[test]
+fn words_of_messages_are_found_in_literals_alone() {
+    let source = "// told\nfn tell() { say(\"is told\"); log(\"retold\"); fail(\"it does \\\n    not count\"); }";
+    assert_eq!(read_twice(source).len(), 2);
 }
 
 /// What is vague in the comments of a source.

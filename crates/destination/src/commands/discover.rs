@@ -59,7 +59,7 @@ async fn catalog(config: &Config, client: &Client) -> Result<DestinationCatalog>
         tracing::warn!(
             field_type,
             field,
-            "fields of this type, unknown here, are taken for texts"
+            "fields of a type that this version does not know are written as texts"
         );
     }
     Ok(DestinationCatalog {

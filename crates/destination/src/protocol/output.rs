@@ -253,8 +253,8 @@ impl fmt::Debug for Output {
 
 fn closed(reason: &str) -> Error {
     Error::transient(format!(
-        "stdout could not be written ({reason}): the platform stopped reading messages. The next sync \
-         repeats what the states that it has not got stand for"
+        "stdout could not be written ({reason}): the platform stopped reading messages. The next \
+         sync begins at the last state that the platform has received"
     ))
 }
 

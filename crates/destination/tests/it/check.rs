@@ -58,7 +58,7 @@ async fn wrong_credentials() {
     assert_snapshot!(texts.join("\n"), @"
     the login at 127.0.0.1 was refused (invalid_client_id: client identifier invalid); client_id is not the consumer key of an app of this org: copy it again from the app's page in Setup; check that login_url is the My Domain of this org (a sandbox has one of its own)
     the login at 127.0.0.1 was refused (invalid_client: invalid client credentials); client_secret is not the consumer secret of the app: copy it again from the app's page in Setup
-    the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)
+    the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token is not valid any more: it was revoked, has expired, was replaced by a newer one (where tokens rotate, only the newest is valid, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)
     ");
 }
 

@@ -29,6 +29,11 @@ fn records() {
 }
 
 #[test]
+fn cells() {
+    replay("cells", targets::cells);
+}
+
+#[test]
 fn states() {
     replay("states", targets::states);
 }

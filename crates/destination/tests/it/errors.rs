@@ -40,7 +40,7 @@ async fn a_wrong_secret() {
 async fn a_refresh_token_that_was_revoked() {
     let (sim, stream) = (TestSim::start().await, contacts());
     let job = Job::new(&sim, &[&stream]).set("refresh_token", WRONG_SECRET);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token is not valid any more: it was revoked, has expired, was replaced by a newer one (where tokens rotate, only the newest is valid, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
 }
 
 #[tokio::test]

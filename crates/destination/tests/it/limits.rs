@@ -121,7 +121,7 @@ async fn a_reserve_is_waited_for_if_that_is_set() {
     let output = job.write(&lines(&stream, 10)).await.succeeded();
     assert_eq!(output.states().len(), 10);
     assert_eq!(sim.rows("Contact").await.len(), 10);
-    assert!(logged(&output, "leaves the rest to others"));
+    assert!(logged(&output, "keeps the rest for others"));
 }
 
 #[tokio::test]
@@ -130,9 +130,9 @@ async fn a_limit_that_will_not_suffice_is_warned_of() {
     sim.set(&json!({"max_batches": 10})).await;
     let output = one_by_one(&sim, &stream).write(&lines(&stream, 8)).await;
     let output = output.succeeded();
-    assert!(logged(&output, "will not suffice"));
+    assert!(logged(&output, "may be reached in this sync"));
     let output = one_by_one(&sim, &stream).write(&lines(&stream, 1)).await;
-    assert!(!logged(&output.succeeded(), "will not suffice"));
+    assert!(!logged(&output.succeeded(), "may be reached in this sync"));
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn slow_streams_do_not_use_up_the_batches_of_a_day() {
     let output = running.finish().await.succeeded();
     assert_eq!(output.states().len(), 5);
     assert_eq!(sim.jobs().await.len(), 4);
-    assert!(logged(&output, "wait longer for their job"));
+    assert!(logged(&output, "jobs are started less often"));
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn a_stale_config_is_shown_once() {
 
     let requests = sim.token_requests().await;
     let output = job.write(&[stream.complete()]).await;
-    insta::assert_snapshot!(output.failed("config_error"), @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token does not count: it was revoked, has expired, was replaced by a newer one (where tokens rotate only the last one counts, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
+    insta::assert_snapshot!(output.failed("config_error"), @"the login at 127.0.0.1 was refused (invalid_grant: expired access/refresh token); the refresh token is not valid any more: it was revoked, has expired, was replaced by a newer one (where tokens rotate, only the newest is valid, and each connection needs its own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again and set the new refresh_token; check that login_url is the My Domain of this org (a sandbox has one of its own)");
     output.keeps_secret(&[CLIENT_SECRET, REFRESH_TOKEN]);
     assert!(kept(&output).is_empty());
     assert_eq!(sim.token_requests().await - requests, 1);

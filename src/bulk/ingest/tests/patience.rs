@@ -119,7 +119,7 @@ async fn when_patience_runs_out_the_job_goes_on() {
     let client = server.patient(1).await;
     server.on(JOB, [reply(503, "<html>")]);
     let error = finished(&server, &client).await.unwrap_err();
-    insta::assert_snapshot!(error, @"job 750A was closed and goes on, but it cannot be watched any longer, so its rows may be loaded; look at Setup > Bulk Data Load Jobs before they are sent again: reading job 750A: Salesforce is unavailable (HTTP 503: an HTML or XML page); this passes, start again later");
+    insta::assert_snapshot!(error, @"job 750A was closed and goes on, but it cannot be watched any longer, so its rows may be loaded; look at Setup > Bulk Data Load Jobs before they are sent again: reading job 750A: Salesforce is unavailable (HTTP 503: an HTML or XML page); start again later");
 }
 
 #[tokio::test]

@@ -242,7 +242,7 @@ impl<'a> Sync<'a> {
                 stream,
                 counted,
                 came,
-                "the source counted other records than came before a state"
+                "a state of the source has another count of records than came before it"
             );
         }
         self.miscounted += 1;
@@ -282,7 +282,7 @@ impl<'a> Sync<'a> {
             let states = self.miscounted;
             tracing::warn!(
                 states,
-                "the source counted other records than came before states"
+                "states of the source have other counts of records than came before them"
             );
         }
         summary::sync(&self.totals());

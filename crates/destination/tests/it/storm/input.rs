@@ -31,7 +31,7 @@ pub(super) struct Record {
     pub(super) line: String,
     /// None if the line cannot be decoded.
     pub(super) data: Option<Map<String, Value>>,
-    /// What tells it from others; equal in copies.
+    /// What distinguishes it from others; equal in copies.
     pub(super) identity: String,
     pub(super) end: End,
     /// The record of the org that it is for, in the form in which keys compare.

@@ -1,4 +1,4 @@
-//! What the org must hold: inserts by what tells records apart, all else as if the records had been
+//! What the org must hold: inserts by what distinguishes records, all else as if the records had been
 //! applied one after the other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -251,7 +251,7 @@ fn copy(earlier: &mut Record) -> Record {
 /// The form in which keys compare.
 pub(super) fn normal(key: &str, operation: Operation) -> String {
     match operation {
-        // Fifteen letters are all that tells Ids apart.
+        // Fifteen letters are all that distinguishes Ids.
         Operation::Update | Operation::Delete => key[..15].to_owned(),
         _ => key.trim().to_lowercase(),
     }

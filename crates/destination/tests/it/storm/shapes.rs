@@ -6,7 +6,7 @@ use testkit::KEY;
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) object: &'static str,
-    /// A text field, not unique, that tells records apart.
+    /// A text field, not unique, that distinguishes records.
     pub(super) identity: &'static str,
     /// Fields without which an insert is refused.
     pub(super) required: &'static [&'static str],
