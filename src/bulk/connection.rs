@@ -260,13 +260,12 @@ impl Connection {
 
     /// A session newer than generation `seen`, unless a stop means that the call is not sent.
     async fn session_for(&self, call: &Call<'_>, seen: u64) -> Result<Arc<Session>, BulkError> {
-        match call.at_stop() {
-            AtStop::GoesOn => self.session(seen, call.policy).await,
-            AtStop::NotBegun | AtStop::Cut => {
-                let session = self.session(seen, call.policy);
-                self.unless_stopped(call.action, session).await
-            }
-        }
+        let session = self.session(seen, call.policy);
+        let session = match call.at_stop() {
+            AtStop::GoesOn => session.await,
+            AtStop::NotBegun | AtStop::Cut => self.unless_stopped(call.action, session).await,
+        };
+        session.map_err(|error| error.without_session(call.action))
     }
 
     /// A session newer than generation `seen`.

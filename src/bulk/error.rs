@@ -299,6 +299,14 @@ pub enum BulkError {
         /// What was to be done.
         action: String,
     },
+    /// The login that a call needs was waited for in vain: the call was not sent.
+    #[error("{action}: it was not sent, since there is no session for it: {source}")]
+    NoSession {
+        /// What was to be done.
+        action: String,
+        /// Why there is none.
+        source: Box<BulkError>,
+    },
     /// A chunk that one call cannot load.
     #[error(
         "{operation} of {object}: a chunk of {bytes} bytes does not go into the call that creates \
@@ -412,6 +420,7 @@ impl BulkError {
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
             | Self::Stopped { .. }
+            | Self::NoSession { .. }
             | Self::JobGone { .. } => ErrorKind::Transient,
             Self::Answer { .. }
             | Self::UnknownState { .. }
@@ -435,6 +444,18 @@ impl BulkError {
             | Self::CloseUnclear { id, .. }
             | Self::JobGone { id } => Some(id),
             _ => None,
+        }
+    }
+
+    /// The error of a call whose login failed like this. The login had all the patience that there
+    /// is, so that the call has none of its own.
+    pub(super) fn without_session(self, action: &str) -> Self {
+        if self.passing().is_none() {
+            return self;
+        }
+        Self::NoSession {
+            action: action.to_owned(),
+            source: Box::new(self),
         }
     }
 
@@ -497,27 +518,4 @@ impl From<BulkError> for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_is_the_context_of_its_error() {
-        let gone = BulkError::JobGone {
-            id: "750A".to_owned(),
-        };
-        let error = Error::from(gone);
-        let context: Vec<_> = error.context().collect();
-        assert_eq!(context, [(Error::JOB, "750A")]);
-    }
-
-    #[test]
-    fn kind_and_text_survive_the_conversion() {
-        let error = BulkError::ObjectNotFound {
-            object: "Kontakt".to_owned(),
-        };
-        let text = error.to_string();
-        let error = Error::from(error);
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert_eq!(error.to_string(), text);
-    }
-}
+mod tests;

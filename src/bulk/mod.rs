@@ -11,6 +11,10 @@
 //! a close, the job is read and its state decides; after a call that creates a job with its rows,
 //! each job that may be the one comes to its end first ([`Unanswered`]).
 //!
+//! What passes is waited for. Patience is counted in time ([`Waits`](crate::options::Waits)), apart
+//! for each kind of error, and only Salesforce's own lasting words end it early. When it runs out on
+//! a closed job, the error names the job and says that it goes on.
+//!
 //! The folders, each of which knows only those before it:
 //!
 //! * `http`: one request path: a call, its body, where it may go, what its answer means, when it is

@@ -3,13 +3,14 @@
 
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use crate::{Sim, SimOptions};
+use crate::{Fault, Sim, SimOptions};
 
 /// What the simulated Salesforce is like.
 #[derive(Debug, Args)]
@@ -35,11 +36,23 @@ pub struct Simulate {
     /// Generated objects besides those that it always has
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_objects: usize,
+    /// File of the org's objects, in place of its own
+    #[arg(long, value_name = "FILE")]
+    org: Option<PathBuf>,
+    /// File of a JSON list of faults
+    #[arg(long, value_name = "FILE", value_parser = faults)]
+    faults: Option<Faults>,
 }
+
+/// The faults of a file.
+#[derive(Debug, Clone)]
+struct Faults(Vec<Fault>);
 
 impl From<Simulate> for SimOptions {
     fn from(options: Simulate) -> Self {
         Self {
+            org: options.org,
+            faults: options.faults.map(|faults| faults.0).unwrap_or_default(),
             listen: (Ipv4Addr::LOCALHOST, options.port).into(),
             seed: options.seed,
             job_time: options.job_seconds,
@@ -50,6 +63,12 @@ impl From<Simulate> for SimOptions {
             ..Self::default()
         }
     }
+}
+
+fn faults(path: &str) -> Result<Faults, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let faults = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    Ok(Faults(faults))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -114,7 +133,20 @@ mod tests {
         assert_eq!((options.listen.port(), options.seed), (0, 7));
         assert_eq!(options.job_time, Duration::from_millis(1500));
         assert_eq!((options.forget, options.extra_objects), (true, 1200));
-        for line in ["sim --job-seconds -1", "sim --fail-rate 5"] {
+        let file = std::env::temp_dir().join(format!("faults-{}.json", std::process::id()));
+        std::fs::write(&file, r#"[{"calls":["poll"],"do":{"close":{}}}]"#).unwrap();
+        let line = format!("sim --org x.json --faults {}", file.display());
+        let options = SimOptions::from(read(&line).unwrap().simulate);
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(
+            (options.org, options.faults.len()),
+            (Some("x.json".into()), 1)
+        );
+        for line in [
+            "sim --job-seconds -1",
+            "sim --fail-rate 5",
+            "sim --faults /none",
+        ] {
             assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }

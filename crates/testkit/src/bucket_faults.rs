@@ -135,7 +135,7 @@ impl BucketFaults {
         armed.iter_mut().find_map(|armed| armed.hit(call))
     }
 
-    /// Takes a request, and may not answer it. An error breaks the connection.
+    /// Responds to a request, or does not: an error breaks the connection.
     pub(crate) async fn answer(
         self,
         service: S3Service,

@@ -66,15 +66,17 @@ impl Process {
         let mut child = spawn(program, args, environment);
         let printed = Arc::new(Mutex::new(Vec::new()));
         let (counter, count) = watch::channel(0);
-        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).split(b'\n');
         let lines = Arc::clone(&printed);
         let (reading, mut may_read) = watch::channel(true);
         tokio::spawn(async move {
             // Without the process nobody is left who could hold it up.
             while may_read.wait_for(|read| *read).await.is_ok() {
-                let Some(line) = stdout.next_line().await.unwrap() else {
+                let Some(line) = stdout.next_segment().await.unwrap() else {
                     return;
                 };
+                // A process that is killed may end within a letter.
+                let line = String::from_utf8_lossy(&line).into_owned();
                 lines.lock().unwrap().push(line);
                 counter.send_modify(|count| *count += 1);
             }

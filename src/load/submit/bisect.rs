@@ -4,7 +4,7 @@
 //! the row and is halved without a job of its own; where the first half is refused, the second one is
 //! set aside. So one row of n is found by about log2 n jobs, and what was set aside is sent in one.
 //!
-//! Where many rows are at fault, halves are refused in vain: once there are no more rows than jobs left,
+//! Where several rows are at fault, halves are refused in vain: once there are as many rows as jobs left,
 //! each row gets its own.
 //!
 //! While no part was loaded, the columns may be at fault: four levels deep, the parts set aside are
@@ -105,7 +105,8 @@ impl Bisection {
     /// What is to be done next; a job takes at most so many rows.
     pub(super) fn next(&mut self, most: usize) -> Step {
         let blamable = !self.loaded && !self.in_doubt && self.is_deep();
-        let one_each = self.left() == u64::from(MOST_JOBS - self.jobs);
+        let several = self.found > 1 || (self.found == 1 && !self.bad.is_empty());
+        let one_each = several && self.left() == u64::from(MOST_JOBS - self.jobs);
         let most = if one_each { 1 } else { most };
         let chosen = if blamable {
             match self.unproved(most) {
@@ -313,12 +314,23 @@ mod tests {
 
     #[test]
     fn few_rows_are_all_found_however_many_are_at_fault() {
-        for rows in 2..=MOST_JOBS.into() {
+        for rows in 2..=32 {
             for every in 1..=rows {
                 let bad: BTreeSet<u64> = (0..rows).step_by(every as usize).collect();
                 let found = search(rows, &bad, usize::MAX, true);
                 assert_eq!(found.step, Step::Done, "{rows} {every}");
                 assert_eq!(found.at_fault.len(), bad.len() as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn one_row_of_few_takes_few_jobs() {
+        for rows in 2..=64 {
+            for bad in 0..rows {
+                let found = search(rows, &BTreeSet::from([bad]), usize::MAX, true);
+                assert_eq!(found.step, Step::Done);
+                assert!(found.jobs <= 8, "{rows} {bad}: {}", found.jobs);
             }
         }
     }

@@ -36,7 +36,7 @@ use judge::{SettlePermit, Verdict, judge};
 use outcomes::RowOutcomes;
 use proof::found_in_org;
 use retry::{Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
-use run::{UntilClosed, run};
+use run::{FirstJob, UntilClosed, run};
 
 /// Most jobs that a process makes to find rows at fault: a share of the 15,000 batches of a day.
 const MOST_JOBS_OF_ALL: u32 = 1_000;
@@ -99,9 +99,8 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         under_way,
     } = closed;
     let until_closed = UntilClosed {
-        rows,
         cells,
-        staging,
+        first: Some(FirstJob { rows, staging }),
     };
     // After a failure, or a panic, no row that waits for these keys may go.
     let stop = load.stop.clone().drop_guard();
@@ -143,10 +142,9 @@ impl Submission {
     /// All jobs of the chunk's rows. False if the load was stopped.
     async fn send_all(&mut self, first: JobRows, until_closed: UntilClosed) -> Result<bool> {
         if first.chunk.rows() == 0 {
-            self.load.ledger.rows().close(&until_closed.rows);
-            drop(until_closed);
+            until_closed.nothing_to_send(&self.load);
         } else {
-            let sent = self.send(first, Some(until_closed)).await?;
+            let sent = self.send(first, until_closed).await?;
             if !self.went_on(sent).await? {
                 return Ok(false);
             }
@@ -170,7 +168,8 @@ impl Submission {
         Ok(true)
     }
 
-    /// Finds the rows at fault of a job that was refused as a whole. False if the load was stopped.
+    /// False if the load was stopped. Of a job that was refused as a whole, the rows at fault are
+    /// found first.
     async fn went_on(&mut self, sent: Sent) -> Result<bool> {
         match sent {
             Sent::Settled { .. } => Ok(true),
@@ -287,13 +286,11 @@ impl Submission {
             merged,
             attempt,
         };
-        let sent = self.send(rows, None).await;
-        drop(cells);
-        sent
+        self.send(rows, UntilClosed { cells, first: None }).await
     }
 
     /// One job, from its creation to what became of its rows.
-    async fn send(&mut self, rows: JobRows, until_closed: Option<UntilClosed>) -> Result<Sent> {
+    async fn send(&mut self, rows: JobRows, until_closed: UntilClosed) -> Result<Sent> {
         let JobRows {
             chunk,
             merged,
@@ -325,6 +322,8 @@ impl Submission {
             }
         };
         if load.plan.coercion.key().is_none() && !ends.unknown.is_empty() {
+            // Salesforce may be asked for long.
+            self.settle_permit = None;
             let found = found_in_org(&load, &job, &ends.unknown, &sent).await?;
             ends.unknown.remove_all(&found);
             ends.accepted.insert_all(&found);

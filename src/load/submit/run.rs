@@ -13,11 +13,28 @@ use crate::rows::RowSet;
 
 use super::resolve;
 
-/// What a chunk keeps until its job is closed.
+/// What is kept until a job is closed.
 pub(super) struct UntilClosed {
-    pub(super) rows: RowSet,
+    /// Memory of the cells.
     pub(super) cells: Reservation,
+    /// Absent where rows are sent once more.
+    pub(super) first: Option<FirstJob>,
+}
+
+/// What a chunk keeps until its first job is closed.
+pub(super) struct FirstJob {
+    /// The rows that are closed with it.
+    pub(super) rows: RowSet,
     pub(super) staging: Staging,
+}
+
+impl UntilClosed {
+    /// No row of the chunk is to be sent.
+    pub(super) fn nothing_to_send(self, load: &Load) {
+        if let Some(first) = self.first {
+            load.ledger.rows().close(&first.rows);
+        }
+    }
 }
 
 /// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
@@ -25,7 +42,7 @@ pub(super) struct UntilClosed {
 pub(super) async fn run(
     load: &Arc<Load>,
     chunk: Chunk,
-    until_closed: Option<UntilClosed>,
+    until_closed: UntilClosed,
     in_flight: &JobInFlight<'_>,
 ) -> Result<Option<EndedJob>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
@@ -69,9 +86,7 @@ pub(super) async fn run(
     };
     in_flight.is(running.id());
     drop(chunk);
-    if let Some(until_closed) = until_closed {
-        release(load, until_closed).await?;
-    }
+    release(load, until_closed).await?;
     let ended = running.finished().await?;
     drop((job_permit, job_batches));
     load.org.job_ended(batches);
@@ -79,15 +94,19 @@ pub(super) async fn run(
     Ok(Some(ended))
 }
 
-/// The job of a chunk is closed: its cells go, and its source rows may be packed.
+/// A job is closed: its cells go, and the source rows of a chunk may be packed.
 async fn release(load: &Arc<Load>, until_closed: UntilClosed) -> Result<()> {
-    load.ledger.rows().close(&until_closed.rows);
-    drop(until_closed.cells);
+    let UntilClosed { cells, first } = until_closed;
+    let Some(first) = first else {
+        return Ok(());
+    };
+    load.ledger.rows().close(&first.rows);
+    drop(cells);
     if load.org.budget().is_tight() {
         let load = Arc::clone(load);
         let packed = tokio::task::spawn_blocking(move || load.ledger.rows().pack());
         packed.await.map_err(LoadError::from)??;
     }
-    drop(until_closed.staging);
+    drop(first.staging);
     Ok(())
 }

@@ -33,5 +33,7 @@ mod states;
 mod stops;
 mod storage;
 mod storm;
+mod table;
+
 mod tokens;
 mod values;

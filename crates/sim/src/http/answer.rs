@@ -41,7 +41,7 @@ pub(super) async fn given(answer: Answer, own: Response, connection: &Connection
 async fn bytes(body: Body) -> Bytes {
     body.collect()
         .await
-        .map(|body| body.to_bytes())
+        .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default()
 }
 

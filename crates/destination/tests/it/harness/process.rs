@@ -317,6 +317,16 @@ impl Running {
         self.0.kill().await.into()
     }
 
+    /// Waits for the end of a process that may be stopped within a line: that line is left out.
+    pub(crate) async fn finish_within_a_line(self) -> Output {
+        let mut ended = self.0.finish().await;
+        let last = ended.lines.last();
+        if last.is_some_and(|line| serde_json::from_str::<Value>(line).is_err()) {
+            ended.lines.pop();
+        }
+        ended.into()
+    }
+
     /// Waits for the end.
     pub(crate) async fn finish(self) -> Output {
         self.0.finish().await.into()

@@ -278,6 +278,7 @@ fn rejected_records(
 ) {
     let records = &input.streams[stream].records;
     let mut seen = BTreeSet::new();
+    let mut good = Vec::new();
     for reject in rejects {
         let number = ordinal(reject);
         let cut = number == fed
@@ -302,9 +303,7 @@ fn rejected_records(
         }
         let reason = reject.reason();
         if record.end == End::Accepted && !plan.may_refuse_good_rows(stream) {
-            violations.push(format!(
-                "stream {stream}: good record {number} is rejected: {reason}"
-            ));
+            good.push(format!("good record {number} is rejected: {reason}"));
         }
         let found = reject.record();
         let same = match &record.data {
@@ -320,6 +319,9 @@ fn rejected_records(
                 "stream {stream}: record {number} is stored as {found}"
             ));
         }
+    }
+    if let Some(first) = good.first() {
+        violations.push(format!("stream {stream}, {}×: {first}", good.len()));
     }
 }
 
@@ -408,7 +410,10 @@ fn statistics(
 /// No job is left behind.
 fn jobs(plan: &Plan, output: &Output, jobs: &[Value], violations: &mut Vec<String>) {
     let count = |state: &str| jobs.iter().filter(|job| job["state"] == state).count();
-    let terminated = matches!(plan.ending, Ending::Terminate(_)) && plan.fate == Fate::Passes;
+    // Without a grace there is no time to abort them.
+    let grace = plan.settings["stop_grace_seconds"].as_u64() > Some(1);
+    let terminated =
+        matches!(plan.ending, Ending::Terminate(_)) && plan.fate == Fate::Passes && grace;
     let orderly = output.code == Some(0) || (terminated && output.code.is_some());
     if orderly && count("Open") > 0 {
         violations.push(format!("{} jobs are left open", count("Open")));

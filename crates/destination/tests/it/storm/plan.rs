@@ -6,6 +6,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 use testkit::bucket_faults::BucketFault;
 
+use super::cells;
 use super::faults::{self, Fate, OrgFault};
 use super::shapes::{SHAPES, Shape};
 
@@ -170,6 +171,13 @@ impl Plan {
         }
         let rotates = org["rotate_refresh_token"] == json!(true);
         let drawn = faults::draw(random, &streams, rotates, rejects == RejectsTo::Bucket);
+        if drawn
+            .org
+            .iter()
+            .any(|fault| fault.cell == cells::NEVER_ENDS)
+        {
+            settings.insert("job_timeout_seconds".into(), json!(100));
+        }
         Self {
             seed,
             states: match random.u8(..10) {
@@ -200,9 +208,28 @@ impl Plan {
         }
     }
 
+    /// The plan of a seed without its faults, whose process is stopped on the way.
+    pub(super) fn stopped(seed: u64, signal: fn(Moment) -> Ending) -> Self {
+        let random = &mut Rng::with_seed(seed ^ 0x5709);
+        let mut plan = Self::new(seed);
+        plan.faults.clear();
+        plan.bucket_faults.clear();
+        plan.fate = Fate::Passes;
+        plan.ending = signal(moment(random));
+        plan.org["job_time"] = milliseconds(random.u64(50..800));
+        plan
+    }
+
     /// Whether records of a stream may be refused though nothing is wrong with them.
     pub(super) fn may_refuse_good_rows(&self, stream: usize) -> bool {
-        let object = self.streams[stream].shape.object;
+        let StreamPlan {
+            shape, operation, ..
+        } = &self.streams[stream];
+        // What was deleted already by a job without usable results is an Id of nothing.
+        if self.fate == Fate::Open && *operation == Operation::Delete {
+            return true;
+        }
+        let object = shape.object;
         let mut faults = self.faults.iter();
         faults.any(|fault| fault.refuses_rows && fault.concerns(object))
     }
@@ -295,10 +322,9 @@ fn settings(random: &mut Rng, rows: usize) -> Map<String, Value> {
 }
 
 /// All pauses of the process are this much of their length.
-const WAIT_PERMILLE: u32 = 20;
+const WAIT_PERMILLE: u32 = 40;
 
 fn org(random: &mut Rng) -> Value {
-    let milliseconds = |ms: u64| json!({"secs": ms / 1000, "nanos": ms % 1000 * 1_000_000});
     let mut org = json!({
         "job_time": milliseconds(*random.choice(&[0, 0, 20, 150, 600]).unwrap_or(&0)),
         "shuffle": random.bool(),
@@ -310,22 +336,28 @@ fn org(random: &mut Rng) -> Value {
         org["rotate_refresh_token"] = json!(true);
     }
     if random.u8(..6) == 0 {
-        org["token_lifetime"] = milliseconds(random.u64(150..2_000));
+        org["token_lifetime"] = milliseconds(random.u64(2_000..6_000));
     }
     org
 }
 
-fn ending(random: &mut Rng, rows: usize) -> Ending {
-    let mut moment = || match random.u8(..3) {
+fn milliseconds(ms: u64) -> Value {
+    json!({"secs": ms / 1000, "nanos": ms % 1000 * 1_000_000})
+}
+
+fn moment(random: &mut Rng) -> Moment {
+    match random.u8(..3) {
         0 => Moment::States(random.usize(1..12)),
         1 => Moment::Jobs(random.usize(1..12)),
         _ => Moment::Time(Duration::from_millis(random.u64(20..2_500))),
-    };
-    let (killed, stopped) = (moment(), moment());
+    }
+}
+
+fn ending(random: &mut Rng, rows: usize) -> Ending {
     match random.u8(..20) {
         _ if rows == 0 => Ending::Itself,
-        0..3 => Ending::Kill(killed),
-        3..6 => Ending::Terminate(stopped),
+        0..3 => Ending::Kill(moment(random)),
+        3..6 => Ending::Terminate(moment(random)),
         6..8 => Ending::Cut {
             permille: random.usize(..1000),
             within_a_line: random.bool(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::faults;
+use super::cells;
 use super::run::Ran;
 
 /// The sum of all runs.
@@ -28,8 +28,12 @@ impl Report {
         self.seconds += ran.seconds;
         self.passing += usize::from(ran.passing);
         let seed = ran.seed;
-        self.early.extend(ran.early_end.map(|text| (seed, text)));
+        let early = ran
+            .early_end
+            .inspect(|text| println!("seed {seed} ended early: {text:.300}"));
+        self.early.extend(early.map(|text| (seed, text)));
         let violations = ran.violations.into_iter();
+        let violations = violations.inspect(|text| println!("seed {seed}: {text:.300}"));
         self.violations.extend(violations.map(|text| (seed, text)));
         for (cell, count) in ran.hits {
             *self.hits.entry(cell).or_default() += count;
@@ -49,7 +53,7 @@ impl Report {
     /// Cells that no run hit.
     pub(super) fn never_hit(&self) -> Vec<String> {
         let never = |cell: &String| self.hits.get(cell).is_none_or(|count| *count == 0);
-        faults::cells().into_iter().filter(never).collect()
+        cells::all().into_iter().filter(never).collect()
     }
 }
 

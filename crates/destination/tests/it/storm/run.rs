@@ -8,6 +8,7 @@ use testkit::rejected::{self, Rejected};
 use testkit::s3::S3Server;
 use testkit::sim::TestSim;
 
+use super::cells;
 use super::check::{self, Found};
 use super::faults::Fate;
 use super::input::{Input, What};
@@ -15,7 +16,12 @@ use super::plan::{Ending, Moment, Plan, Reader, RejectsTo};
 use crate::harness::process::{Job, Output, Running, storage};
 
 /// A process that takes longer hangs: many times the sum of all pauses that a plan can bring.
-const HANGS_AFTER: Duration = Duration::from_secs(150);
+const HANGS_AFTER: Duration = Duration::from_secs(300);
+
+/// Jobs in flight have the grace, and the process some time more: after that it does not obey.
+const OBEYS_AFTER: Duration = Duration::from_secs(20);
+/// So long after a SIGTERM no job may be created any more.
+const CREATES_FOR: Duration = Duration::from_secs(1);
 
 /// What became of a seed.
 #[derive(Debug, Default)]
@@ -32,13 +38,12 @@ pub(super) struct Ran {
     pub(super) seconds: f64,
 }
 
-/// Runs a seed and checks what is left of it.
-pub(super) async fn run(seed: u64) -> Ran {
+/// Runs a plan and checks what is left of it.
+pub(super) async fn run(plan: Plan) -> Ran {
     let started = Instant::now();
-    let plan = Plan::new(seed);
     let mut storm = Storm::start(&plan).await;
     let mut ran = Ran {
-        seed,
+        seed: plan.seed,
         passing: plan.ending == Ending::Itself && plan.fate == Fate::Passes,
         rows: plan.streams.iter().map(|stream| stream.rows).sum(),
         ..Ran::default()
@@ -52,7 +57,7 @@ pub(super) async fn run(seed: u64) -> Ran {
         rejects: storm.rejects(&plan, &mut ran.violations),
         jobs: storm.sim.jobs().await,
     };
-    storm.calm().await;
+    storm.calm(&plan).await;
     let last = if output.code == Some(0) {
         first.clone()
     } else {
@@ -83,6 +88,14 @@ pub(super) async fn run(seed: u64) -> Ran {
     }
     ran.seconds = started.elapsed().as_secs_f64();
     ran
+}
+
+/// What was seen while a process ran.
+#[derive(Debug, Default)]
+struct Followed {
+    violations: Vec<String>,
+    /// Jobs that there were some time after a stop.
+    jobs_after_a_stop: Option<usize>,
 }
 
 struct Storm {
@@ -157,30 +170,40 @@ impl Storm {
         }
         let mut running = self.job.start_write();
         running.feed_text(text);
-        let done = self.follow(plan, &mut running).await;
-        if !done {
+        let mut followed = self.follow(plan, &mut running).await;
+        ran.violations.append(&mut followed.violations);
+        if !running.has_ended() {
             let lines = running.lines();
-            let last = lines.iter().rev().take(5).rev();
-            let last: Vec<&String> = last.collect();
+            let last: Vec<&String> = lines.iter().rev().take(5).rev().collect();
             ran.violations
                 .push(format!("hangs; the last lines: {last:#?}"));
             return None;
         }
-        Some(running.finish().await)
+        let created = self.sim.jobs().await.len();
+        if followed
+            .jobs_after_a_stop
+            .is_some_and(|jobs| created > jobs)
+        {
+            ran.violations
+                .push("a job was created long after SIGTERM".to_owned());
+        }
+        Some(match plan.ending {
+            Ending::Kill(_) | Ending::Terminate(_) => running.finish_within_a_line().await,
+            Ending::Itself | Ending::Cut { .. } => running.finish().await,
+        })
     }
 
-    /// Reads, kills and stops as planned. Returns whether the process ended.
-    async fn follow(&self, plan: &Plan, running: &mut Running) -> bool {
+    /// Reads, kills and stops as planned, until the process ends or hangs.
+    async fn follow(&self, plan: &Plan, running: &mut Running) -> Followed {
         let started = Instant::now();
-        let mut pending = match plan.ending {
-            Ending::Kill(moment) | Ending::Terminate(moment) => Some(moment),
-            _ => None,
-        };
+        let mut followed = Followed::default();
+        let mut stopped: Option<Instant> = None;
         let mut slow = false;
-        while !running.has_ended() {
-            if started.elapsed() > HANGS_AFTER {
-                return false;
-            }
+        let grace = plan.settings["stop_grace_seconds"]
+            .as_u64()
+            .unwrap_or_default();
+        let obeys = Duration::from_secs(grace) + OBEYS_AFTER;
+        while !running.has_ended() && started.elapsed() < HANGS_AFTER {
             match plan.reader {
                 Reader::Fast => {}
                 Reader::Blocked(time) => running.read_output(started.elapsed() > time),
@@ -189,22 +212,42 @@ impl Storm {
                     running.read_output(slow);
                 }
             }
-            let now = match pending {
-                Some(Moment::States(count)) => running.states() >= count,
-                Some(Moment::Jobs(count)) => self.sim.jobs().await.len() >= count,
-                Some(Moment::Time(time)) => started.elapsed() >= time,
-                None => false,
-            };
-            if now {
-                pending = None;
-                match plan.ending {
-                    Ending::Kill(_) => running.signal("KILL").await,
-                    _ => running.terminate().await,
+            match stopped {
+                None if self.is_due(plan, running, started).await => {
+                    let name = if matches!(plan.ending, Ending::Kill(_)) {
+                        "KILL"
+                    } else {
+                        "TERM"
+                    };
+                    running.signal(name).await;
+                    stopped = Some(Instant::now());
                 }
+                Some(at) if followed.jobs_after_a_stop.is_none() && at.elapsed() >= CREATES_FOR => {
+                    followed.jobs_after_a_stop = Some(self.sim.jobs().await.len());
+                }
+                Some(at) if at.elapsed() > obeys => {
+                    followed
+                        .violations
+                        .push(format!("still runs {obeys:?} after a stop"));
+                    break;
+                }
+                _ => {}
             }
             tokio::time::sleep(Duration::from_millis(4)).await;
         }
-        true
+        followed
+    }
+
+    /// Whether the moment has come at which the process is killed or stopped.
+    async fn is_due(&self, plan: &Plan, running: &Running, started: Instant) -> bool {
+        match plan.ending {
+            Ending::Kill(moment) | Ending::Terminate(moment) => match moment {
+                Moment::States(count) => running.states() >= count,
+                Moment::Jobs(count) => self.sim.jobs().await.len() >= count,
+                Moment::Time(time) => started.elapsed() >= time,
+            },
+            Ending::Itself | Ending::Cut { .. } => false,
+        }
     }
 
     async fn hits(&self) -> Vec<(String, u64)> {
@@ -217,10 +260,17 @@ impl Storm {
     }
 
     /// All faults are over, and closed jobs come to their end.
-    async fn calm(&self) {
+    async fn calm(&self, plan: &Plan) {
         self.sim.clear_faults().await;
         if let Some(bucket) = &self.bucket {
             bucket.set_faults(Vec::new());
+        }
+        if plan
+            .faults
+            .iter()
+            .any(|fault| fault.cell == cells::NEVER_ENDS)
+        {
+            return;
         }
         self.sim
             .wait_for("the end of the closed jobs", |state| {
