@@ -159,8 +159,9 @@ pub fn cells(bytes: &[u8]) {
 }
 
 /// Plans by the settings and the stream; none where the settings ask for more columns than there are.
-static PLANS: LazyLock<Mutex<HashMap<(u8, usize), Option<Arc<Coercion>>>>> =
-    LazyLock::new(Mutex::default);
+type Plans = HashMap<(u8, usize), Option<Arc<Coercion>>>;
+
+static PLANS: LazyLock<Mutex<Plans>> = LazyLock::new(Mutex::default);
 
 fn plan(schema: &SchemaRef, operation: &Operation, values: ValueOptions) -> Option<Arc<Coercion>> {
     let object = ObjectSchema::from_describe(DESCRIBE).unwrap();

@@ -233,7 +233,7 @@ fn resolve_column(
 
 /// What is wrong with a column whose name has characters that cannot be seen: no field's has.
 fn unseen(column: &str, escaped: &str, object: &ObjectSchema) -> String {
-    let visible: String = column.chars().filter(|c| c.is_ascii_graphic()).collect();
+    let visible: String = column.chars().filter(char::is_ascii_graphic).collect();
     let meant = match object.field(&visible) {
         Some(field) => format!(", so that it is {}", field.name),
         None => String::new(),

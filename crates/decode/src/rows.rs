@@ -130,7 +130,7 @@ impl Rows {
         let explicit_nulls = open.explicit_nulls.iter_mut();
         columns.extend(explicit_nulls.map(|column| Arc::new(column.finish()) as ArrayRef));
         if !fits {
-            columns.iter_mut().for_each(|column| column.shrink_to_fit());
+            columns.iter_mut().for_each(ArrayRef::shrink_to_fit);
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
         Some(batch.expect("one builder of the column's type for each column, filled alike"))

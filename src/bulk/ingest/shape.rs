@@ -61,7 +61,7 @@ impl<W: Write> Shape<W> {
         match (self.at, byte) {
             (At::Quoted, b'"') => self.at = At::Quote,
             (At::Quoted, _) => {}
-            (At::Field, b'"') | (At::Quote, b'"') => {
+            (At::Field | At::Quote, b'"') => {
                 self.at = At::Quoted;
                 self.begun = true;
             }

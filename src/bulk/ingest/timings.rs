@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::object::Operation;
 
-    fn work(object: &str, operation: Operation, rows: u64) -> Work {
+    fn work(object: &str, operation: &Operation, rows: u64) -> Work {
         Work {
             kind: (object.to_owned(), operation.as_str()),
             rows,
@@ -132,17 +132,17 @@ mod tests {
     #[test]
     fn jobs_of_a_kind_take_equally_long() {
         let timings = Timings::default();
-        let first = work("Contact", Operation::Insert, 1_000);
+        let first = work("Contact", &Operation::Insert, 1_000);
         assert_eq!(timings.expected(&first), None);
         timings.ended(&first, Duration::from_secs(8));
         assert_eq!(timings.expected(&first), Some(Duration::from_secs(8)));
-        let half = work("Contact", Operation::Insert, 500);
+        let half = work("Contact", &Operation::Insert, 500);
         assert_eq!(timings.expected(&half), Some(Duration::from_secs(4)));
-        let larger = work("Contact", Operation::Insert, 9_000);
+        let larger = work("Contact", &Operation::Insert, 9_000);
         assert_eq!(timings.expected(&larger), Some(Duration::from_secs(8)));
         for other in [
-            work("Contact", Operation::Update, 1_000),
-            work("Account", Operation::Insert, 1_000),
+            work("Contact", &Operation::Update, 1_000),
+            work("Account", &Operation::Insert, 1_000),
         ] {
             assert_eq!(timings.expected(&other), None);
         }
@@ -163,13 +163,13 @@ mod tests {
 
     #[test]
     fn a_large_job_that_ends_soon_takes_few_polls() {
-        let large = work("Contact", Operation::Insert, 300_000).shortest();
+        let large = work("Contact", &Operation::Insert, 300_000).shortest();
         for _ in 0..100 {
             let (count, age) = polls(Duration::from_secs(2), large, None);
             assert!(count <= 2, "{count}");
             assert!(age <= Duration::from_secs(3), "{age:?}");
         }
-        let tiny = work("Contact", Operation::Insert, 10).shortest();
+        let tiny = work("Contact", &Operation::Insert, 10).shortest();
         assert!(poll_pause(Duration::ZERO, tiny, None) <= Duration::from_millis(250));
     }
 

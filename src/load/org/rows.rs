@@ -378,9 +378,9 @@ mod tests {
     #[test]
     fn packing_that_ends_late_does_not_bring_rows_back_from_disk() {
         let budget = Budget::new(1 << 30, Signal::default());
-        let rows = store(&budget, &[0..1000]);
+        let rows = store(&budget, &[0..500, 500..1000]);
         rows.close(&RowSet::from(0..1000));
-        let late = pack(&batch(0..1000)).unwrap();
+        let late = pack(&batch(0..500)).unwrap();
         rows.spill(&Disk::shared()).unwrap();
         rows.replace(0, Form::Packed(late.into()), 100);
         assert!(matches!(rows.lock()[&0].form, Form::OnDisk { .. }));

@@ -207,7 +207,8 @@ impl Groups {
         let (mut all, mut all_sent) = (self.results.iter().peekable(), self.sent.iter().peekable());
         let (mut results, mut sent) = (Vec::new(), Vec::new());
         for (seen, number) in self.seen.iter().zip(0_u32..) {
-            (results.clear(), sent.clear());
+            results.clear();
+            sent.clear();
             while let Some(next) = all.next_if(|next| next.number == number) {
                 results.extend(std::iter::repeat_n(next.result, next.count as usize));
             }

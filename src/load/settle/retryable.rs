@@ -133,7 +133,7 @@ impl Refusal {
             let failed = text.split_once(FIRST_ERROR);
             failed.and_then(|(_, error)| leading_cause(error))
         } else if code == Reason::UNKNOWN {
-            BARE_TEXTS.iter().any(|bare| begins(bare)).then_some(Busy)
+            BARE_TEXTS.iter().any(begins).then_some(Busy)
         } else {
             passing_code(code)
         };

@@ -35,6 +35,6 @@ impl Attempt {
 
     /// Whether rows refused for this cause are sent once more.
     pub(super) fn allows(self, cause: RetryCause) -> bool {
-        !self.is_last() && !(self.after_limit && cause == RetryCause::Limit)
+        !(self.is_last() || self.after_limit && cause == RetryCause::Limit)
     }
 }

@@ -38,10 +38,11 @@ fn a_reserve_is_not_touched() {
 
 /// What an org said of its API requests last.
 fn said(org: Option<ApiUsage>) -> Usage {
-    let mut usage = Usage::default();
-    usage.api_calls = 12;
-    usage.org = org;
-    usage
+    Usage {
+        api_calls: 12,
+        org,
+        ..Usage::default()
+    }
 }
 
 #[test]
