@@ -67,8 +67,8 @@ async fn a_success_that_is_no_answer_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::Transient);
     assert_eq!(
         error.to_string(),
-        "listing the objects: Salesforce is unavailable (HTTP 200: an HTML or XML page); this \
-         passes, start again later"
+        "listing the objects: Salesforce is unavailable (HTTP 200: an HTML or XML page); start \
+         again later"
     );
     server.on(SOBJECTS, [reply(200, "")]);
     let error = client.sobjects().await.unwrap_err();
