@@ -252,11 +252,11 @@ async fn rows_that_a_late_close_let_through_make_it_unclear() {
     let (_, job) = staged_by(&server, server.patient(1).await).await;
     let aborted = r#"{"id":"750A","object":"Contact","operation":"insert","state":"Aborted",
         "numberRecordsProcessed":200,"numberRecordsFailed":0}"#;
-    let lost = Reply::Lost;
-    let patches = [lost.clone(), lost.clone(), lost, job_info("Aborted")];
-    server.on(PATCH, patches);
+    // The first pause takes the whole patience, so that the second attempt is the last.
+    let unclear = with_header(503, "Retry-After", "1", "");
+    server.on(PATCH, [unclear.clone(), unclear, job_info("Aborted")]);
     let open = job_info("Open");
-    server.on(JOB, [open.clone(), open.clone(), open, reply(200, aborted)]);
+    server.on(JOB, [open.clone(), open, reply(200, aborted)]);
     let error = job.close().await.unwrap_err();
     assert!(matches!(error, BulkError::CloseUnclear { .. }), "{error}");
 }
