@@ -11,7 +11,7 @@ pub(super) struct Attempt {
     pub(super) most: u32,
     /// They were sent again for a limit of their transaction, which is done once.
     pub(super) after_limit: bool,
-    /// It is not known what became of them in the job before.
+    /// It is not known what became of them in a job before, or in a call whose answer was lost.
     pub(super) may_be_done: bool,
     /// How often they were sent again since an allocation of the day was used up.
     pub(super) quota_pauses: u32,

@@ -294,12 +294,13 @@ impl Submission {
         let JobRows {
             chunk,
             merged,
-            attempt,
+            mut attempt,
         } = rows;
         let sent = chunk.sent();
         let load = Arc::clone(&self.load);
         let in_flight = load.org.in_flight().begin(load.id);
-        let Some(ended) = run(&load, chunk, until_closed, &in_flight).await? else {
+        let done = &mut attempt.may_be_done;
+        let Some(ended) = run(&load, chunk, until_closed, &in_flight, done).await? else {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);

@@ -18,7 +18,8 @@ use crate::rows::{KeyDigest, KeyMap};
 /// Makes a job of a chunk that fits one call.
 ///
 /// If the answer is lost, the job that holds these rows is taken as it is, which can mean that it
-/// has already ended. Every job that may be it comes to its end before another one is made.
+/// has already ended. Every job that may be it comes to its end before another one is made; from
+/// then on what the rows ask for `may_be_done`, by a job that was not recognised.
 ///
 /// # Errors
 /// As [`Client::submit_small`] and [`Unanswered::next_candidate`](crate::bulk::Unanswered::next_candidate).
@@ -27,6 +28,7 @@ pub(in crate::load) async fn submit_small(
     target: &JobTarget,
     coercion: &Coercion,
     chunk: &Arc<Chunk>,
+    may_be_done: &mut bool,
 ) -> Result<RunningJob> {
     let mut submitted = client.submit_small(target, chunk).await?;
     loop {
@@ -35,7 +37,10 @@ pub(in crate::load) async fn submit_small(
             Submitted::Unanswered(unanswered) => unanswered,
         };
         submitted = match unanswered.next_candidate().await? {
-            Search::NotMade(not_made) => not_made.submit().await?,
+            Search::NotMade(not_made) => {
+                *may_be_done = true;
+                not_made.submit().await?
+            }
             Search::Candidate(candidate) => {
                 if holds_rows(candidate.job(), coercion, chunk).await {
                     return Ok(candidate.take());

@@ -44,6 +44,7 @@ pub(super) async fn run(
     chunk: Chunk,
     until_closed: UntilClosed,
     in_flight: &JobInFlight<'_>,
+    may_be_done: &mut bool,
 ) -> Result<Option<EndedJob>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let admission = load.org.admission();
@@ -61,8 +62,9 @@ pub(super) async fn run(
     let chunk = Arc::new(chunk);
     let plan = &load.plan;
     let running = if plan.target.fits_one_call(&chunk) {
+        let (client, target) = (&load.client, &plan.target);
         let submitted =
-            resolve::submit_small(&load.client, &plan.target, &plan.coercion, &chunk).await;
+            resolve::submit_small(client, target, &plan.coercion, &chunk, may_be_done).await;
         drop(upload_permit);
         match submitted {
             Err(error) if error.is_stopped() => return Ok(None),

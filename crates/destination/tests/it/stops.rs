@@ -97,8 +97,15 @@ async fn jobs_that_outlast_the_grace_are_named() {
     sim.hold().await;
     let mut running = job.start_write();
     running.feed(lines(&stream, 400, 10));
+    // Who polls a job knows that it is there.
     sim.wait_for("jobs in flight", |org| {
-        jobs_in_state(org, "InProgress") == 4
+        let jobs = org["jobs"].as_array().unwrap();
+        let polled = |job: &&Value| {
+            job["requests"]["poll"]
+                .as_u64()
+                .is_some_and(|polls| polls > 0)
+        };
+        jobs.iter().filter(polled).count() == 4
     })
     .await;
 
