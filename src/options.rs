@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 
 mod waits;
 
+pub(crate) use waits::LIMIT_PAUSES;
 pub use waits::Waits;
 
 /// Largest upload in bytes: Bulk API 2.0 takes 150 MB after base64, a third more than raw

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{in_range, optional_seconds, seconds};
 use crate::error::Result;
 
+/// First pause while a daily limit of the org is used up, and the longest: to ask for it is a request.
+pub(crate) const LIMIT_PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
+
 /// How long the loads of a process wait for what passes by itself, and for their own end. As text
 /// each is a whole number of seconds, under its name with `_seconds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::{Clock, IDLE_TIMEOUT};
 use crate::bulk::error::{BulkError, Passing};
-use crate::options::Waits;
+use crate::options::{LIMIT_PAUSES, Waits};
 
 /// Longest pause that a `Retry-After` can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
@@ -19,9 +19,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// First pause while the org's daily limit is used up, and the longest.
-const LIMIT_PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
 
 /// How long is waited for the daily limit to roll while a job is in flight, if no wait is set.
 const LIMIT_WAIT: Duration = Duration::from_secs(3_600);

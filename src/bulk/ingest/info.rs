@@ -1,8 +1,10 @@
 //! What a job loads into, and what Salesforce says about a job.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 
 use crate::bulk::error::BulkError;
+use crate::bulk::http::api_date;
 use crate::object::{Operation, RecordId};
 
 /// What a job loads into.
@@ -110,6 +112,19 @@ pub(super) struct JobInfo {
     pub(super) total_processing_time: Option<u64>,
     #[serde(default, deserialize_with = "whole_number")]
     pub(super) apex_processing_time: Option<u64>,
+}
+
+impl JobInfo {
+    /// Whether it does this to this object.
+    pub(super) fn is_for(&self, target: &JobTarget) -> bool {
+        self.object.eq_ignore_ascii_case(&target.object)
+            && self.operation == target.operation.as_str()
+    }
+
+    /// When it was created, by Salesforce's clock, if that is given.
+    pub(super) fn created_at(&self) -> Option<DateTime<Utc>> {
+        self.created_date.as_deref().and_then(api_date)
+    }
 }
 
 /// A number of another form counts as none: an answer that cannot be read would cost the job.

@@ -11,7 +11,7 @@ use super::info::{JobInfo, JobState, can_be_one_record};
 use super::results::{self, ResultKind, ResultStream};
 use super::timings::Work;
 use crate::bulk::error::{BulkError, Passing};
-use crate::bulk::http::{Call, Patience, Payload, Policy, api_date, parse_json};
+use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
 
 /// How long a closed job may still be shown as open, before this is an error.
 const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
@@ -332,13 +332,13 @@ impl EndedJob {
     pub(super) fn new(ingest: &Ingest, state: JobState, info: JobInfo, work: Option<Work>) -> Self {
         Self {
             ingest: ingest.clone(),
+            created_at: info.created_at(),
             work,
             id: info.id,
             state,
             processed: info.number_records_processed,
             failed: info.number_records_failed,
             message: info.error_message,
-            created_at: info.created_date.as_deref().and_then(api_date),
             created_by: info.created_by_id.or_else(|| ingest.connection.user_id()),
             total_processing_ms: info.total_processing_time,
             apex_processing_ms: info.apex_processing_time,

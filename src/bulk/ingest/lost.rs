@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 
 use super::info::{JobInfo, JobState, JobTarget};
-use crate::bulk::http::api_date;
 use crate::object::RecordId;
 
 /// How much older than its call a job may look: headers name whole seconds.
@@ -18,8 +17,7 @@ pub(super) struct Creations(Mutex<Vec<Creation>>);
 #[derive(Debug)]
 pub(super) struct Creation {
     number: u64,
-    object: String,
-    operation: &'static str,
+    target: JobTarget,
     /// Salesforce's time before it was sent, less [`CLOCK_MARGIN`].
     since: DateTime<Utc>,
 }
@@ -31,8 +29,7 @@ impl Creations {
         let number = calls.last().map_or(0, |last| last.number + 1);
         calls.push(Creation {
             number,
-            object: target.object.clone(),
-            operation: target.operation.as_str(),
+            target: target.clone(),
             since: now - CLOCK_MARGIN,
         });
         number
@@ -54,11 +51,11 @@ impl Creation {
     /// certain is not ours.
     pub(super) fn can_have_made(&self, job: &JobInfo, user: &RecordId) -> bool {
         let by = job.created_by_id.as_deref().and_then(RecordId::parse);
-        let created = job.created_date.as_deref().and_then(api_date);
-        job.object.eq_ignore_ascii_case(&self.object)
-            && job.operation == self.operation
+        job.is_for(&self.target)
             && job.state == JobState::Open.as_str()
             && by.as_ref() == Some(user)
-            && created.is_some_and(|created| created >= self.since)
+            && job
+                .created_at()
+                .is_some_and(|created| created >= self.since)
     }
 }

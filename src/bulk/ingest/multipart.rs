@@ -20,7 +20,7 @@ use super::info::{JobInfo, JobState, JobTarget, can_be_one_record};
 use super::job::{EndedJob, RunningJob};
 use super::timings::Work;
 use crate::bulk::error::BulkError;
-use crate::bulk::http::{Call, Form, Patience, Payload, Policy, api_date, parse_json};
+use crate::bulk::http::{Call, Form, Patience, Payload, Policy, parse_json};
 use crate::chunk::Chunk;
 
 /// Characters of CSV that the call which creates a job can bring along (Bulk API 2.0 guide,
@@ -202,12 +202,10 @@ impl Submission {
     fn can_have_made(&self, job: &JobInfo) -> bool {
         let user = self.ingest.connection.user_id();
         let by_us = can_be_one_record(user.as_deref(), job.created_by_id.as_deref());
-        let created = job.created_date.as_deref().and_then(api_date);
-        job.object.eq_ignore_ascii_case(&self.target.object)
-            && job.operation == self.target.operation.as_str()
+        job.is_for(&self.target)
             && job.state != JobState::Open.as_str()
             && by_us
-            && created.is_none_or(|created| created >= self.since)
+            && job.created_at().is_none_or(|created| created >= self.since)
             && !self.ingest.jobs.known.lock().contains(&job.id)
     }
 

@@ -14,16 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::bulk::{ApiUsage, Client, Limit, Usage};
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::options::{BATCHES_A_DAY, OrgOptions, Waits};
+use crate::options::{BATCHES_A_DAY, LIMIT_PAUSES, OrgOptions, Waits};
 
 use super::flush::{OpenChunks, flush_interval};
 
 /// Time between two readings of the limits: others use them up too, and what was used a day ago is
 /// free again.
 const READ_AGAIN: Duration = Duration::from_secs(3_600);
-
-/// First pause while a limit has no room, and the longest: reading it is a request.
-const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
 
 /// Requests of a job: created, uploaded, closed, and some polls.
 const REQUESTS_A_JOB: u64 = 6;
@@ -145,7 +142,7 @@ impl DailyLimits {
         }
         let wait = self.waits.limit_wait.unwrap_or_default();
         let end = Instant::now() + self.waits.scaled(wait);
-        let [mut pause, longest] = PAUSES;
+        let [mut pause, longest] = LIMIT_PAUSES;
         loop {
             // What was used may have become free, and what is in flight may be counted twice.
             self.read_again(Duration::ZERO).await;

@@ -13,7 +13,7 @@
 use crate::rows::{MergedRow, RowSet};
 
 /// Most jobs that are made to find the rows at fault of one chunk.
-pub(super) const MOST_JOBS: u32 = 40;
+const MOST_JOBS: u32 = 40;
 
 /// How deep rows are split before columns are blamed, if every part was refused.
 const DEPTH: u32 = 4;

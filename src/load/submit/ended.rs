@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::attempt::Attempt;
-use super::bisect::MOST_JOBS;
 use super::deliver::refused;
 use super::outcomes::RowOutcomes;
 use crate::bulk::{EndedJob, JobState};
@@ -79,7 +78,6 @@ impl Job {
 
     /// It was refused as a whole, and so many of its rows are `left` that may be at fault.
     pub(super) fn refused_too_often(&self, jobs: u32, left: u64) -> Error {
-        let jobs = jobs.min(MOST_JOBS);
         self.refusal(format!(
             "after {jobs} more jobs some of {left} rows are still at fault, and they are looked for no \
              longer: the rejected records show those that were found; correct such values in the source"

@@ -55,13 +55,7 @@ pub(super) async fn found_in_org(
         match records(load, job, id, keyed).await {
             Ok(records) => {
                 let once = |keyed: &&Keyed| records.get(&keyed.digest) == Some(&1);
-                found.extend(
-                    keyed
-                        .iter()
-                        .filter(once)
-                        .map(|keyed| keyed.row)
-                        .collect::<Vec<_>>(),
-                );
+                found.extend(keyed.iter().filter(once).map(|keyed| keyed.row));
             }
             Err(error) => {
                 tracing::warn!(

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::bulk::Client;
 use crate::bulk::testing::*;
 
 const LIST: &str = "GET /services/data/v62.0/jobs/ingest?jobType=V2Ingest";
@@ -26,6 +27,16 @@ fn patch(id: &str) -> String {
     format!("PATCH /services/data/v62.0/jobs/ingest/{id}")
 }
 
+/// Who has made a job, by the answers to the creation that the server has, and closed it.
+async fn closed(server: &Server) -> Client {
+    server.on(UPLOAD, [reply(201, "")]);
+    server.on(PATCH, [job_info("UploadComplete")]);
+    let client = server.client().await;
+    let job = client.stage(&target(), &few()).await.unwrap();
+    let _running = job.close().await.unwrap();
+    client
+}
+
 #[tokio::test]
 async fn what_lost_calls_left_open_is_aborted_at_the_end() {
     let server = Server::start().await;
@@ -33,11 +44,7 @@ async fn what_lost_calls_left_open_is_aborted_at_the_end() {
         CREATE,
         [Reply::Lost, reply(502, "<html>"), job_info("Open")],
     );
-    server.on(UPLOAD, [reply(201, "")]);
-    server.on(PATCH, [job_info("UploadComplete")]);
-    let client = server.client().await;
-    let job = client.stage(&target(), &few()).await.unwrap();
-    let _running = job.close().await.unwrap();
+    let client = closed(&server).await;
     let now = Utc::now();
     server.on(
         LIST,
@@ -73,11 +80,7 @@ async fn no_call_is_spent_where_no_answer_was_lost() {
         CREATE,
         [refused, expired(), reply(302, ""), job_info("Open")],
     );
-    server.on(UPLOAD, [reply(201, "")]);
-    server.on(PATCH, [job_info("UploadComplete")]);
-    let client = server.client().await;
-    let job = client.stage(&target(), &few()).await.unwrap();
-    let _running = job.close().await.unwrap();
+    let client = closed(&server).await;
     server.seen.lock().clear();
     client.abort_open_jobs().await;
     assert!(server.log().is_empty(), "{:?}", server.log());
@@ -87,11 +90,7 @@ async fn no_call_is_spent_where_no_answer_was_lost() {
 async fn more_jobs_than_lost_calls_are_left_alone() {
     let server = Server::start().await;
     server.on(CREATE, [Reply::Lost, job_info("Open")]);
-    server.on(UPLOAD, [reply(201, "")]);
-    server.on(PATCH, [job_info("UploadComplete")]);
-    let client = server.client().await;
-    let job = client.stage(&target(), &few()).await.unwrap();
-    let _running = job.close().await.unwrap();
+    let client = closed(&server).await;
     let now = Utc::now();
     server.on(
         LIST,
@@ -106,11 +105,7 @@ async fn more_jobs_than_lost_calls_are_left_alone() {
 async fn the_list_is_asked_for_again() {
     let server = Server::start().await;
     server.on(CREATE, [Reply::Lost, job_info("Open")]);
-    server.on(UPLOAD, [reply(201, "")]);
-    server.on(PATCH, [job_info("UploadComplete")]);
-    let client = server.client().await;
-    let job = client.stage(&target(), &few()).await.unwrap();
-    let _running = job.close().await.unwrap();
+    let client = closed(&server).await;
     let odd = [
         api_error(404, "NOT_FOUND", "The requested resource does not exist"),
         reply(403, "<html>"),

@@ -294,6 +294,25 @@ fn given(rows: usize, ends: &Ends) -> Vec<Option<Fate>> {
     given.into_values().collect()
 }
 
+/// No row has an end that no row like it met, and no end is given more often than it was met.
+fn each_end_was_met(
+    sent: &[(Row, Fate)],
+    given: &[Option<Fate>],
+    ends: &Ends,
+) -> Result<(), TestCaseError> {
+    let mut left: BTreeMap<(Row, Fate), usize> = BTreeMap::new();
+    for met in sent {
+        *left.entry(*met).or_default() += 1;
+    }
+    for ((row, _), fate) in sent.iter().zip(given) {
+        let Some(fate) = fate else { continue };
+        let met = left.get_mut(&(*row, *fate)).filter(|left| **left > 0);
+        prop_assert!(met.is_some(), "{row:?} did not meet {fate:?}: {ends:?}");
+        *met.unwrap() -= 1;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -304,16 +323,7 @@ proptest! {
         let ends = ends(&sent, &lines, &shape);
 
         let given = given(sent.len(), &ends);
-        let mut left: BTreeMap<(Row, Fate), usize> = BTreeMap::new();
-        for met in &sent {
-            *left.entry(*met).or_default() += 1;
-        }
-        for ((row, _), fate) in sent.iter().zip(&given) {
-            let Some(fate) = fate else { continue };
-            let met = left.get_mut(&(*row, *fate)).filter(|left| **left > 0);
-            prop_assert!(met.is_some(), "{row:?} did not meet {fate:?}: {ends:?}");
-            *met.unwrap() -= 1;
-        }
+        each_end_was_met(&sent, &given, &ends)?;
         for (ordinal, found) in &ends.rejected {
             let own = reason(Some(&sent[*ordinal as usize - 100].0));
             let remarked = found.message.ends_with(BY_ELIMINATION);
@@ -363,15 +373,6 @@ proptest! {
         let given = given(sent.len(), &ends);
         let known = given.iter().flatten().count();
         prop_assert!(known <= lagging.len(), "{ends:?}");
-        let mut left: BTreeMap<(Row, Fate), usize> = BTreeMap::new();
-        for met in &sent {
-            *left.entry(*met).or_default() += 1;
-        }
-        for ((row, _), fate) in sent.iter().zip(&given) {
-            let Some(fate) = fate else { continue };
-            let met = left.get_mut(&(*row, *fate)).filter(|left| **left > 0);
-            prop_assert!(met.is_some(), "{row:?} did not meet {fate:?}: {ends:?}");
-            *met.unwrap() -= 1;
-        }
+        each_end_was_met(&sent, &given, &ends)?;
     }
 }
