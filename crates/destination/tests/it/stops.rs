@@ -114,7 +114,7 @@ async fn jobs_that_outlast_the_grace_are_named() {
     let message = output.failed("transient_error");
     for job in sim.jobs().await {
         let id = job["id"].as_str().unwrap();
-        assert!(message.contains(id), "{id}: {message}");
+        assert!(message.contains(id), "{id}: {output:#?}");
         let logged = output.of("LOG").into_iter().any(|log| {
             let text = log["log"]["message"].as_str().unwrap();
             text.contains("a signal came") && text.contains(id)
