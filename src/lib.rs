@@ -77,6 +77,7 @@ pub mod chunk;
 pub mod coerce;
 mod disk;
 pub mod error;
+pub mod ledger;
 pub mod load;
 mod network;
 pub mod object;

@@ -55,6 +55,22 @@ impl RowSet {
         self.0.contains(row)
     }
 
+    /// The form in which it is kept outside of this process, small for rows that follow each other.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut rows = self.0.clone();
+        rows.optimize();
+        let mut bytes = Vec::with_capacity(rows.serialized_size());
+        // Nothing fails that writes to memory.
+        let _ = rows.serialize_into(&mut bytes);
+        bytes
+    }
+
+    /// The set that [`RowSet::to_bytes`] gave; `None` if these bytes are none.
+    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let rows = RoaringTreemap::deserialize_from(&mut bytes).ok()?;
+        bytes.is_empty().then_some(Self(rows))
+    }
+
     /// Memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.0.serialized_size()
@@ -201,14 +217,14 @@ impl KeyDigest {
         Self(xxh3_128(normal))
     }
 
-    /// Its bytes, to be kept in a file of this process.
+    /// Its bytes, the same on each machine, in the order of the digests.
     pub(crate) fn to_bytes(self) -> [u8; 16] {
-        self.0.to_ne_bytes()
+        self.0.to_be_bytes()
     }
 
     /// The digest that [`KeyDigest::to_bytes`] gave.
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(u128::from_ne_bytes(bytes))
+        Self(u128::from_be_bytes(bytes))
     }
 
     /// Which of `parts` parts of all digests it is in.

@@ -194,6 +194,22 @@ impl Storage {
         Ok(put.await? || self.holds(key, &Fingerprint::of(&content)).await?)
     }
 
+    /// Puts an object, over one of its key.
+    ///
+    /// # Errors
+    /// [`StorageError::Request`] once patience has run out.
+    pub(crate) async fn put(&self, key: &Path, content: Bytes) -> Result<(), StorageError> {
+        let payload = PutPayload::from_bytes(content);
+        let put = || async { self.store.put(key, payload.clone()).await.map(drop) };
+        self.request(self.patience, "write", key.as_ref(), put).await
+    }
+
+    /// Whether the server puts on condition, as far as is known: if not, two processes that create the
+    /// same object do not hear of each other.
+    pub(crate) fn is_conditional(&self) -> bool {
+        !self.unconditional.load(Ordering::Relaxed)
+    }
+
     async fn put_new(&self, key: &Path, payload: PutPayload) -> object_store::Result<()> {
         if !self.unconditional.load(Ordering::Relaxed) {
             let create = PutMode::Create.into();
@@ -297,6 +313,21 @@ impl Storage {
         Ok(pieces
             .map_err(move |error| self.failed("read", key.as_ref(), &error))
             .boxed())
+    }
+
+    /// The whole content of an object; `None` if there is none of this key.
+    ///
+    /// # Errors
+    /// [`StorageError::Request`] once patience has run out.
+    pub(crate) async fn content(&self, key: &Path) -> Result<Option<Bytes>, StorageError> {
+        let get = || async {
+            match self.store.get(key).await {
+                Ok(found) => found.bytes().await.map(Some),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.request(self.patience, "read", key.as_ref(), get).await
     }
 
     /// Whether an object is there with this content. One that the store does not let be read counts as

@@ -1,0 +1,135 @@
+//! An entry: the rows that a job was given.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::format::{
+    FormatError, begin, content, damaged, end, put_json, put_part, take_json, take_part,
+};
+use super::identity::LoadIdentity;
+use crate::rows::{KeyDigest, RowSet};
+
+const DIGEST_BYTES: usize = 16;
+
+/// The rows of a job, by the digests of their canonical cells. Created once and never changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) head: EntryHead,
+    /// Ordinals of the rows in their attempt.
+    pub(crate) rows: RowSet,
+    /// One for each of the rows, in the order of their ordinals.
+    pub(crate) digests: Vec<KeyDigest>,
+}
+
+/// What an entry says beside its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EntryHead {
+    pub(crate) load: LoadIdentity,
+    pub(crate) attempt: String,
+    pub(crate) job: String,
+    /// By this machine's clock.
+    pub(crate) written: DateTime<Utc>,
+    /// Names of the fields that were sent, and how each is written: digests of another form cannot be
+    /// compared.
+    pub(crate) columns: Vec<String>,
+}
+
+impl Entry {
+    /// The object that holds it.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = begin(self.digests.len() * DIGEST_BYTES + 4_096);
+        put_json(&mut bytes, &self.head);
+        put_rows(&mut bytes, &self.rows);
+        bytes.extend(self.digests.iter().flat_map(|digest| digest.to_bytes()));
+        end(bytes)
+    }
+
+    /// The entry that an object holds.
+    ///
+    /// # Errors
+    /// [`FormatError`] if it is none, or not as it was written.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut rest = content(bytes)?;
+        let head = take_json(&mut rest, "its head")?;
+        let rows = take_rows(&mut rest, "its rows")?;
+        let (digests, []) = rest.as_chunks::<DIGEST_BYTES>() else {
+            return Err(damaged("its digests"));
+        };
+        if digests.len() as u64 != rows.len() {
+            return Err(damaged("its digests"));
+        }
+        let digests = digests.iter().copied().map(KeyDigest::from_bytes);
+        Ok(Self {
+            head,
+            rows,
+            digests: digests.collect(),
+        })
+    }
+}
+
+/// Adds a set of rows.
+pub(super) fn put_rows(bytes: &mut Vec<u8>, rows: &RowSet) {
+    put_part(bytes, &rows.to_bytes());
+}
+
+/// Takes a set of rows.
+///
+/// # Errors
+/// [`FormatError::Damaged`] if it is not there.
+pub(super) fn take_rows(bytes: &mut &[u8], what: &'static str) -> Result<RowSet, FormatError> {
+    RowSet::from_bytes(take_part(bytes, what)?).ok_or(damaged(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(ordinals: &[u64]) -> Entry {
+        let rows: RowSet = ordinals.iter().copied().collect();
+        let digests = rows.iter().map(|row| KeyDigest::of(&row.to_le_bytes()));
+        Entry {
+            head: EntryHead {
+                load: LoadIdentity::new("00D1", "Contact", "people", "a").with_generation(3),
+                attempt: "a1".to_owned(),
+                job: "7505g00000000AAA".to_owned(),
+                written: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+                columns: vec!["LastName".to_owned(), "Größe__c".to_owned()],
+            },
+            digests: digests.collect(),
+            rows,
+        }
+    }
+
+    #[test]
+    fn what_was_changed_is_not_read() {
+        let bytes = entry(&[1, 2, 9]).to_bytes();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x40;
+            assert!(Entry::from_bytes(&changed).is_err(), "byte {at}");
+            assert!(Entry::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(Entry::from_bytes(&longer).is_err());
+        let mut later = bytes;
+        later[4] = 2;
+        let error = Entry::from_bytes(&later).unwrap_err();
+        insta::assert_snapshot!(error, @"it has version 2, and this software reads version 1: update it");
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_comes_back_as_it_was(ordinals in prop::collection::btree_set(any::<u64>(), 0..50)) {
+            let entry = entry(&ordinals.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(Entry::from_bytes(&entry.to_bytes()).unwrap(), entry);
+        }
+
+        #[test]
+        fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(Entry::from_bytes(&bytes).is_err());
+        }
+    }
+}

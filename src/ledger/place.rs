@@ -1,0 +1,229 @@
+//! Where the ledger's objects are, and how they come there and back.
+
+use bytes::Bytes;
+use object_store::path::Path;
+
+use super::LedgerError;
+use super::cursor::Cursor;
+use super::entry::Entry;
+use super::format::FormatError;
+use super::owner::Claim;
+use crate::rows::RowSet;
+use crate::storage::{Storage, StorageError, key_in};
+
+/// What the names of entries end with.
+const ENTRY: &str = ".entry";
+
+/// What the names of markers end with: rows of an entry that are stored as rejected.
+const REJECTED: &str = ".rejected";
+
+/// The ledger's part of an object store.
+#[derive(Debug)]
+pub(super) struct Place {
+    storage: Storage,
+}
+
+/// An entry by its name: `<load>/<attempt>.<job>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EntryName(String);
+
+impl EntryName {
+    pub(super) fn new(load: &str, attempt: &str, job: &str) -> Self {
+        Self(format!("{load}/{attempt}.{job}"))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The attempt that wrote it.
+    pub(super) fn attempt(&self) -> Option<&str> {
+        let (_, name) = self.0.split_once('/')?;
+        name.split_once('.').map(|(attempt, _)| attempt)
+    }
+}
+
+impl From<String> for EntryName {
+    fn from(name: String) -> Self {
+        Self(name)
+    }
+}
+
+impl Place {
+    /// All objects go below the storage's prefix.
+    pub(super) fn new(storage: Storage) -> Self {
+        Self { storage }
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    fn directory(&self, directory: &str) -> String {
+        format!("{}{directory}/", self.storage.prefix())
+    }
+
+    fn key(&self, directory: &str, name: &str) -> Result<Path, StorageError> {
+        key_in(&self.directory(directory), name)
+    }
+
+    /// How an object is shown.
+    fn url(&self, key: &Path) -> String {
+        self.storage.url(key.as_ref())
+    }
+
+    fn unreadable(&self, key: &Path, source: FormatError) -> LedgerError {
+        LedgerError::Unreadable {
+            object: self.url(key),
+            source,
+        }
+    }
+
+    /// Writes an entry: once, and never again.
+    pub(super) async fn create_entry(
+        &self,
+        name: &EntryName,
+        entry: &Entry,
+    ) -> Result<(), LedgerError> {
+        let key = self.key("entries", &format!("{}{ENTRY}", name.0))?;
+        self.create(&key, entry.to_bytes()).await
+    }
+
+    /// Writes which rows of an entry are stored as rejected.
+    pub(super) async fn create_rejected(
+        &self,
+        name: &EntryName,
+        rows: &RowSet,
+    ) -> Result<(), LedgerError> {
+        let key = self.key("entries", &format!("{}{REJECTED}", name.0))?;
+        self.create(&key, super::format::of_rows(rows)).await
+    }
+
+    async fn create(&self, key: &Path, content: Vec<u8>) -> Result<(), LedgerError> {
+        if self.storage.create(key, content.into()).await? {
+            Ok(())
+        } else {
+            Err(LedgerError::Taken {
+                object: self.url(key),
+            })
+        }
+    }
+
+    /// Names of the entries of a load, sorted.
+    pub(super) async fn entries(&self, load: &str) -> Result<Vec<EntryName>, LedgerError> {
+        let directory = self.directory(&format!("entries/{load}"));
+        let names = self.storage.list(&directory).await?;
+        let entries = names.iter().filter_map(|name| name.strip_suffix(ENTRY));
+        let mut entries: Vec<_> = entries
+            .map(|name| EntryName(format!("{load}/{name}")))
+            .collect();
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// An entry; `None` if it was deleted meanwhile.
+    pub(super) async fn entry(&self, name: &EntryName) -> Result<Option<Entry>, LedgerError> {
+        let key = self.key("entries", &format!("{}{ENTRY}", name.0))?;
+        let Some(bytes) = self.storage.content(&key).await? else {
+            return Ok(None);
+        };
+        let entry = Entry::from_bytes(&bytes);
+        entry.map(Some).map_err(|error| self.unreadable(&key, error))
+    }
+
+    /// Rows of an entry that are stored as rejected.
+    pub(super) async fn rejected(&self, name: &EntryName) -> Result<RowSet, LedgerError> {
+        let key = self.key("entries", &format!("{}{REJECTED}", name.0))?;
+        let Some(bytes) = self.storage.content(&key).await? else {
+            return Ok(RowSet::new());
+        };
+        super::format::to_rows(&bytes).map_err(|error| self.unreadable(&key, error))
+    }
+
+    /// Deletes an entry and its marker.
+    pub(super) async fn delete_entry(&self, name: &EntryName) -> Result<(), LedgerError> {
+        for end in [REJECTED, ENTRY] {
+            let key = self.key("entries", &format!("{}{end}", name.0))?;
+            self.storage.delete(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the cursor of an attempt over the one before.
+    pub(super) async fn put_cursor(
+        &self,
+        attempt: &str,
+        cursor: &Cursor,
+    ) -> Result<(), LedgerError> {
+        let key = self.key("cursors", attempt)?;
+        Ok(self.storage.put(&key, cursor.to_bytes().into()).await?)
+    }
+
+    /// The cursor of an attempt, if it has covered anything.
+    pub(super) async fn cursor(&self, attempt: &str) -> Result<Cursor, LedgerError> {
+        let key = self.key("cursors", attempt)?;
+        let Some(bytes) = self.storage.content(&key).await? else {
+            return Ok(Cursor::default());
+        };
+        Cursor::from_bytes(&bytes).map_err(|error| self.unreadable(&key, error))
+    }
+
+    /// Deletes the cursor of an attempt.
+    pub(super) async fn delete_cursor(&self, attempt: &str) -> Result<(), LedgerError> {
+        Ok(self.storage.delete(&self.key("cursors", attempt)?).await?)
+    }
+
+    /// Shows that an attempt is alive: each time with another `beat`.
+    pub(super) async fn put_beat(&self, attempt: &str, beat: u64) -> Result<(), LedgerError> {
+        let key = self.key("attempts", attempt)?;
+        let content = Bytes::from(beat.to_string());
+        Ok(self.storage.put(&key, content).await?)
+    }
+
+    /// What an attempt has shown last; `None` if it has ended.
+    pub(super) async fn beat(&self, attempt: &str) -> Result<Option<Bytes>, LedgerError> {
+        let key = self.key("attempts", attempt)?;
+        Ok(self.storage.content(&key).await?)
+    }
+
+    /// Says that an attempt has ended.
+    pub(super) async fn delete_beat(&self, attempt: &str) -> Result<(), LedgerError> {
+        Ok(self.storage.delete(&self.key("attempts", attempt)?).await?)
+    }
+
+    /// The last claim of a load, if it was ever claimed.
+    pub(super) async fn last_claim(&self, load: &str) -> Result<Option<Claim>, LedgerError> {
+        let directory = format!("owners/{load}");
+        loop {
+            let names = self.storage.list(&self.directory(&directory)).await?;
+            let Some(number) = names.iter().filter_map(|name| name.parse::<u64>().ok()).max() else {
+                return Ok(None);
+            };
+            let content = self.storage.content(&self.claim_key(load, number)?).await?;
+            // One that is gone meanwhile was deleted for a later one.
+            if let Some(attempt) = content {
+                let attempt = String::from_utf8_lossy(&attempt).into_owned();
+                return Ok(Some(Claim { number, attempt }));
+            }
+        }
+    }
+
+    fn claim_key(&self, load: &str, number: u64) -> Result<Path, StorageError> {
+        self.key(&format!("owners/{load}"), &format!("{number:020}"))
+    }
+
+    /// Claims a load, unless another attempt has made a claim of this number.
+    pub(super) async fn create_claim(
+        &self,
+        load: &str,
+        claim: &Claim,
+    ) -> Result<bool, LedgerError> {
+        let key = self.claim_key(load, claim.number)?;
+        Ok(self.storage.create(&key, claim.attempt.clone().into()).await?)
+    }
+
+    /// Deletes a claim.
+    pub(super) async fn delete_claim(&self, load: &str, number: u64) -> Result<(), LedgerError> {
+        Ok(self.storage.delete(&self.claim_key(load, number)?).await?)
+    }
+}
