@@ -97,6 +97,14 @@ impl RowSet {
         Self(&self.0 & &Self::from(rows).0)
     }
 
+    /// Those of its rows from `row` on.
+    pub(crate) fn from_row(&self, row: u64) -> Self {
+        let behind = self.ranges().filter(|range| range.end > row);
+        behind
+            .map(|range| range.start.max(row)..range.end)
+            .collect()
+    }
+
     /// Its rows, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.0.iter()

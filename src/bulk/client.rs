@@ -147,6 +147,27 @@ impl Client {
         org::records_by_key(&self.connection, by, keys).await
     }
 
+    /// Those of these records that are there: some of their Ids, as Salesforce writes them (18
+    /// characters). A call takes about 200 Ids. What is not found may be there all the same: the user
+    /// may not see it.
+    ///
+    /// # Errors
+    /// [`BulkError::NoApiName`] if the object is none; [`BulkError::Refused`] if it cannot be queried;
+    /// any of a call's.
+    pub async fn records_by_id(
+        &self,
+        object: &str,
+        ids: &[String],
+    ) -> Result<Vec<String>, BulkError> {
+        org::records_by_id(&self.connection, object, ids).await
+    }
+
+    /// Id of the org, if the login said it; else the host of its API.
+    pub fn org_id(&self) -> String {
+        let connection = &self.connection;
+        connection.org_id().unwrap_or_else(|| connection.instance_host())
+    }
+
     /// Id of the user who is logged in, if the login said it.
     pub fn user_id(&self) -> Option<String> {
         self.connection.user_id()
@@ -166,7 +187,21 @@ impl Client {
         target: &JobTarget,
         chunk: &Arc<Chunk>,
     ) -> Result<StagedJob, BulkError> {
-        self.ingest.stage(target, chunk).await
+        self.ingest.stage(target, chunk, &|_| {}).await
+    }
+
+    /// As [`Client::stage`], and says the id of each job that it creates, before its upload: of some,
+    /// the last is the one that is staged.
+    ///
+    /// # Errors
+    /// As [`Client::stage`].
+    pub async fn stage_noting(
+        &self,
+        target: &JobTarget,
+        chunk: &Arc<Chunk>,
+        created: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<StagedJob, BulkError> {
+        self.ingest.stage(target, chunk, created).await
     }
 
     /// Creates a job, uploads the chunk and closes the job by one call.
@@ -193,6 +228,15 @@ impl Client {
     /// none; any of a call's.
     pub async fn job(&self, id: &str) -> Result<RunningJob, BulkError> {
         self.ingest.job(id).await
+    }
+
+    /// Aborts a job from its id alone. One that is closed meanwhile may have been processed in part;
+    /// one that is not there, or was aborted before, is no error.
+    ///
+    /// # Errors
+    /// Any of a call's.
+    pub async fn abort(&self, id: &str) -> Result<(), BulkError> {
+        self.ingest.abort(id).await
     }
 
     /// Aborts the jobs of this client that were neither closed nor aborted, as far as that works:

@@ -154,6 +154,11 @@ impl Connection {
         host.unwrap_or_default().to_owned()
     }
 
+    /// Id of the org, if the login said it.
+    pub(super) fn org_id(&self) -> Option<String> {
+        self.login.auth.session()?.org_id.clone()
+    }
+
     /// Id of the user who is logged in, if the login said it.
     pub(super) fn user_id(&self) -> Option<String> {
         self.login.auth.session()?.user_id.clone()

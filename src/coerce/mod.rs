@@ -79,6 +79,14 @@ impl Coercion {
         self.key.as_ref()
     }
 
+    /// The columns of the cells: the name of each, and how its values are written.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (&str, String)> {
+        self.columns.iter().map(|column| {
+            let cell = fmt_sql(column.cell.as_ref());
+            (column.name.as_str(), format!("{cell}{}", column.target))
+        })
+    }
+
     /// Schema of the cells: nullable Utf8 columns, named as the header is.
     pub fn cells_schema(&self) -> &SchemaRef {
         &self.cells_schema

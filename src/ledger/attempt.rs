@@ -2,54 +2,51 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use chrono::Utc;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::LedgerError;
-use super::consumed::Consumed;
 use super::cursor::Cursor;
-use super::entry::{Entry, EntryHead};
+use super::expected::Expected;
 use super::identity::LoadIdentity;
-use super::leftover::Origin;
-use super::owner::{self, BEAT_EACH, Claim};
-use super::place::{EntryName, Place};
-use crate::disk::Disk;
+use super::owner::{self, BEAT_EACH, Claim, SILENCE};
+use super::place::{AT_ONCE, EntryName, Place};
+use super::sweep;
 use crate::options::Waits;
-use crate::rows::{KeyDigest, RowSet};
 use crate::storage::Storage;
 
 /// The ledger of one attempt, which holds all its loads. Clones are the same.
+///
+/// An attempt that is dropped without [`Ledger::finish`] or [`Ledger::release`] is taken for one at
+/// work until it has shown no sign of life for a minute.
 #[derive(Debug, Clone)]
-pub struct Ledger(Arc<Attempt>);
+pub struct Ledger(pub(super) Arc<Attempt>);
 
 #[derive(Debug)]
-struct Attempt {
-    place: Arc<Place>,
-    id: String,
-    loads: BTreeMap<String, ClaimedLoad>,
+pub(super) struct Attempt {
+    pub(super) place: Arc<Place>,
+    pub(super) id: String,
+    pub(super) loads: BTreeMap<String, ClaimedLoad>,
     /// Written as a whole; one write at a time.
     cursor: AsyncMutex<Cursor>,
+    life: Arc<Life>,
     beating: JoinHandle<()>,
+    waits: Waits,
 }
 
 /// A load that belongs to this attempt.
 #[derive(Debug)]
-struct ClaimedLoad {
-    claim: Claim,
-    identity: LoadIdentity,
-    past: Mutex<Past>,
-}
-
-/// What is known of the older attempts of a load.
-#[derive(Debug)]
-struct Past {
-    /// Entries of older attempts, by their numbers.
-    entries: Vec<EntryName>,
-    consumed: Consumed,
+pub(super) struct ClaimedLoad {
+    pub(super) claim: Claim,
+    pub(super) identity: LoadIdentity,
+    /// Rows of older attempts that may come again.
+    pub(super) expected: Mutex<Expected>,
 }
 
 /// Rows of a load that states are about to cover.
@@ -62,20 +59,42 @@ pub struct Covered<'a> {
 }
 
 impl Ledger {
-    /// Claims loads in a store, below its prefix, for a new attempt.
+    /// Proves that a store takes a ledger: an object can be written, listed and deleted.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`] with the object, the cause and the cure.
+    pub async fn prove(storage: Storage) -> Result<Storage, LedgerError> {
+        let place = Place::new(storage);
+        place.prove().await?;
+        Ok(place.into_storage())
+    }
+
+    /// An id for an attempt: the time, and what tells attempts of the same moment apart.
+    pub fn new_attempt() -> String {
+        let time = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
+        format!("{time}-{:08x}", fastrand::u32(..))
+    }
+
+    /// Claims loads in a store, below its prefix, for the new attempt of this id
+    /// ([`Ledger::new_attempt`]).
     ///
     /// # Errors
     /// [`LedgerError::Busy`] if another attempt is at work on one of them; [`LedgerError::Storage`].
     pub async fn begin(
         storage: Storage,
+        attempt: impl Into<String>,
         loads: &[LoadIdentity],
         waits: Waits,
     ) -> Result<Self, LedgerError> {
-        let place = Arc::new(Place::new(storage));
-        let time = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
-        let id = format!("{time}-{:08x}", fastrand::u32(..));
+        let (place, id) = (Arc::new(Place::new(storage)), attempt.into());
         place.put_beat(&id, 0).await?;
-        let beating = tokio::spawn(beat(Arc::clone(&place), id.clone(), waits));
+        let life = Arc::new(Life::default());
+        let beating = tokio::spawn(beat(
+            Arc::clone(&place),
+            id.clone(),
+            waits,
+            Arc::clone(&life),
+        ));
         let directories: Vec<String> = loads.iter().map(LoadIdentity::directory).collect();
         let claims = match owner::claim(&place, &id, &directories, &waits).await {
             Ok(claims) => claims,
@@ -97,10 +116,7 @@ impl Ledger {
             let load = ClaimedLoad {
                 claim,
                 identity: identity.clone(),
-                past: Mutex::new(Past {
-                    entries: Vec::new(),
-                    consumed: Consumed::new(Disk::shared()),
-                }),
+                expected: Mutex::default(),
             };
             (directory, load)
         });
@@ -109,7 +125,9 @@ impl Ledger {
             place,
             id,
             cursor: AsyncMutex::default(),
+            life,
             beating,
+            waits,
         })))
     }
 
@@ -122,46 +140,20 @@ impl Ledger {
     /// printed: a later attempt does not expect rows before that to come again.
     ///
     /// # Errors
-    /// [`LedgerError::Storage`]: the states are not to be printed then; [`LedgerError::Lost`].
+    /// [`LedgerError::Storage`] and [`LedgerError::Lost`]: the states are not to be printed then.
     pub async fn cover(&self, covered: &[Covered<'_>]) -> Result<(), LedgerError> {
-        let mut cursor = self.0.cursor.lock().await;
-        for Covered { load, rows } in covered {
-            let directory = load.directory();
-            let known = self.0.load(&directory)?;
-            let before = cursor.covered.entry(directory).or_default();
-            *before = (*before).max(*rows);
-            let mut past = known.past.lock();
-            let consumed = past.consumed.take_before(*rows);
-            for (number, rows) in consumed.map_err(LedgerError::of_disk)? {
-                let entry = past.entries.get(number as usize);
-                let entry = entry.map(|name| name.as_str().to_owned());
-                let all = cursor.consumed.entry(entry.unwrap_or_default());
-                all.or_default().insert_all(&rows);
-            }
-        }
-        self.0.place.put_cursor(&self.0.id, &cursor).await
+        self.0.cover(covered).await
     }
 
-    /// Deletes the entries of all loads, older ones too, and last the cursors: nothing of them is
-    /// needed any more.
+    /// All rows of all loads came, and are loaded: covers everything, and deletes the entries, older
+    /// ones too, and last the cursors. What is older than 7 days of other loads is deleted as well.
+    /// Returns how many rows of older attempts did not come again.
     ///
     /// # Errors
-    /// [`LedgerError::Storage`].
-    pub async fn finish(&self) -> Result<(), LedgerError> {
-        let Attempt { place, id, .. } = &*self.0;
-        let mut attempts = vec![id.clone()];
-        for directory in self.0.loads.keys() {
-            for entry in place.entries(directory).await? {
-                attempts.extend(entry.attempt().map(str::to_owned));
-                place.delete_entry(&entry).await?;
-            }
-        }
-        attempts.sort();
-        attempts.dedup();
-        for attempt in &attempts {
-            place.delete_cursor(attempt).await?;
-        }
-        self.release().await
+    /// [`LedgerError::Lost`], and [`LedgerError::Storage`] if it could not be noted that everything is
+    /// covered. What could not be deleted then is left, with a warning.
+    pub async fn finish(&self) -> Result<u64, LedgerError> {
+        self.0.finish().await
     }
 
     /// Says that the attempt has ended: who comes next need not wait.
@@ -169,14 +161,95 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`].
     pub async fn release(&self) -> Result<(), LedgerError> {
-        self.0.beating.abort();
-        self.0.place.delete_beat(&self.0.id).await
+        self.0.release().await
     }
 }
 
 impl Attempt {
-    fn load(&self, directory: &str) -> Result<&ClaimedLoad, LedgerError> {
+    pub(super) fn load(&self, directory: &str) -> Result<&ClaimedLoad, LedgerError> {
         self.loads.get(directory).ok_or(LedgerError::Lost)
+    }
+
+    /// Fails if another attempt has taken the load.
+    pub(super) async fn check_held(&self, directory: &str) -> Result<(), LedgerError> {
+        let claim = &self.load(directory)?.claim;
+        if owner::holds(&self.place, directory, claim).await? {
+            Ok(())
+        } else {
+            Err(LedgerError::Lost)
+        }
+    }
+
+    async fn cover(&self, covered: &[Covered<'_>]) -> Result<(), LedgerError> {
+        let mut cursor = self.cursor.lock().await;
+        for Covered { load, rows } in covered {
+            let directory = load.directory();
+            let known = self.load(&directory)?;
+            let consumed = known.expected.lock().take_consumed(*rows)?;
+            for (entry, rows) in consumed {
+                let all = cursor.consumed.entry(entry.as_str().to_owned());
+                all.or_default().insert_all(&rows);
+            }
+            let before = cursor.covered.entry(directory).or_default();
+            *before = (*before).max(*rows);
+        }
+        if self.life.is_in_doubt(&self.waits) {
+            for Covered { load, .. } in covered {
+                self.check_held(&load.directory()).await?;
+            }
+        }
+        self.place.put_cursor(&self.id, &cursor).await
+    }
+
+    async fn finish(&self) -> Result<u64, LedgerError> {
+        let mut cursor = self.cursor.lock().await;
+        let mut left = 0;
+        for (directory, load) in &self.loads {
+            self.check_held(directory).await?;
+            left += load.expected.lock().left();
+        }
+        let entries = self.entries().await?;
+        if !entries.is_empty() {
+            for directory in self.loads.keys() {
+                cursor.covered.insert(directory.clone(), u64::MAX);
+            }
+            let older = entries.iter().filter(|entry| entry.attempt() != self.id);
+            cursor.finished = older.map(|entry| entry.as_str().to_owned()).collect();
+            self.place.put_cursor(&self.id, &cursor).await?;
+        }
+        if let Err(error) = self.delete(&entries).await {
+            tracing::warn!(
+                %error,
+                "what the sync no longer needs of its ledger could not be deleted; it is covered, \
+                 and a later sync deletes it"
+            );
+        }
+        self.release().await?;
+        Ok(left)
+    }
+
+    /// The entries of all loads, older ones too.
+    async fn entries(&self) -> Result<Vec<EntryName>, LedgerError> {
+        let entries = stream::iter(self.loads.keys())
+            .map(|directory| self.place.entries(directory))
+            .buffered(AT_ONCE);
+        entries.try_concat().await
+    }
+
+    /// Deletes what nobody needs any more, the own cursor last.
+    async fn delete(&self, entries: &[EntryName]) -> Result<(), LedgerError> {
+        self.place.delete_entries(entries).await?;
+        sweep::sweep(&self.place, &self.id).await?;
+        self.place.delete_cursor(&self.id).await?;
+        for (directory, load) in &self.loads {
+            self.place.delete_claim(directory, load.claim.number).await?;
+        }
+        Ok(())
+    }
+
+    async fn release(&self) -> Result<(), LedgerError> {
+        self.beating.abort();
+        self.place.delete_beat(&self.id).await
     }
 }
 
@@ -186,12 +259,43 @@ impl Drop for Attempt {
     }
 }
 
+/// When the attempt has last shown a sign of life: by the clock that stands still with the machine,
+/// and by the one that does not.
+#[derive(Debug)]
+struct Life(Mutex<(Instant, SystemTime)>);
+
+impl Default for Life {
+    fn default() -> Self {
+        Self(Mutex::new((Instant::now(), SystemTime::now())))
+    }
+}
+
+impl Life {
+    fn shown(&self) {
+        *self.0.lock() = (Instant::now(), SystemTime::now());
+    }
+
+    /// Whether others may take the attempt for one that has ended.
+    fn is_in_doubt(&self, waits: &Waits) -> bool {
+        let (instant, time) = *self.0.lock();
+        let since = instant.elapsed();
+        let since = time.elapsed().map_or(since, |by_time| by_time.max(since));
+        since >= waits.scaled(SILENCE) / 2
+    }
+}
+
 /// Shows signs of life, until it is aborted.
-async fn beat(place: Arc<Place>, attempt: String, waits: Waits) {
+async fn beat(place: Arc<Place>, attempt: String, waits: Waits, life: Arc<Life>) {
     for beat in 1.. {
         sleep(waits.scaled(BEAT_EACH)).await;
-        if let Err(error) = place.put_beat(&attempt, beat).await {
-            tracing::warn!(%error, "the attempt could not show that it is at work");
+        match place.put_beat(&attempt, beat).await {
+            Ok(()) => life.shown(),
+            Err(error) => {
+                tracing::warn!(%error, "the attempt could not show that it is at work");
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,18 +29,26 @@ pub(crate) struct EntryHead {
     pub(crate) job: String,
     /// By this machine's clock.
     pub(crate) written: DateTime<Utc>,
-    /// Names of the fields that were sent, and how each is written: digests of another form cannot be
-    /// compared.
-    pub(crate) columns: Vec<String>,
+    /// The fields that were sent: digests of other ones cannot be compared.
+    pub(crate) columns: Vec<SentColumn>,
+}
+
+/// A field that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct SentColumn {
+    /// Its API name.
+    pub(crate) name: String,
+    /// A digest of how its values are written.
+    pub(crate) form: String,
 }
 
 impl Entry {
-    /// The object that holds it.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = begin(self.digests.len() * DIGEST_BYTES + 4_096);
-        put_json(&mut bytes, &self.head);
-        put_rows(&mut bytes, &self.rows);
-        bytes.extend(self.digests.iter().flat_map(|digest| digest.to_bytes()));
+    /// The object that holds an entry of these parts.
+    pub(crate) fn bytes_of(head: &EntryHead, rows: &RowSet, digests: &[KeyDigest]) -> Vec<u8> {
+        let mut bytes = begin(digests.len() * DIGEST_BYTES + 4_096);
+        put_json(&mut bytes, head);
+        put_rows(&mut bytes, rows);
+        bytes.extend(digests.iter().flat_map(|digest| digest.to_bytes()));
         end(bytes)
     }
 
@@ -95,16 +103,25 @@ mod tests {
                 attempt: "a1".to_owned(),
                 job: "7505g00000000AAA".to_owned(),
                 written: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
-                columns: vec!["LastName".to_owned(), "Größe__c".to_owned()],
+                columns: ["LastName", "Größe__c"]
+                    .map(|name| SentColumn {
+                        name: name.to_owned(),
+                        form: "0f".to_owned(),
+                    })
+                    .to_vec(),
             },
             digests: digests.collect(),
             rows,
         }
     }
 
+    fn bytes_of(entry: &Entry) -> Vec<u8> {
+        Entry::bytes_of(&entry.head, &entry.rows, &entry.digests)
+    }
+
     #[test]
     fn what_was_changed_is_not_read() {
-        let bytes = entry(&[1, 2, 9]).to_bytes();
+        let bytes = bytes_of(&entry(&[1, 2, 9]));
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x40;
@@ -124,7 +141,7 @@ mod tests {
         #[test]
         fn an_entry_comes_back_as_it_was(ordinals in prop::collection::btree_set(any::<u64>(), 0..50)) {
             let entry = entry(&ordinals.into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(Entry::from_bytes(&entry.to_bytes()).unwrap(), entry);
+            prop_assert_eq!(Entry::from_bytes(&bytes_of(&entry)).unwrap(), entry);
         }
 
         #[test]

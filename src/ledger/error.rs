@@ -1,6 +1,10 @@
 //! What can go wrong with the ledger, and what to do.
 
+use chrono::{DateTime, Utc};
+
+use super::entry::EntryHead;
 use super::format::FormatError;
+use super::sweep::LIFE_OF_RESULTS;
 use crate::error::{Error, ErrorKind};
 use crate::storage::StorageError;
 
@@ -46,6 +50,54 @@ pub enum LedgerError {
          minute; it sends what this one has not"
     )]
     Lost,
+    /// An earlier attempt has written rows in another way, so that they cannot be compared.
+    #[error(
+        "{load}: an earlier attempt that ended early has sent {columns} in another way, and rows of          its job {job} may be in Salesforce: going on would insert them twice. Set the mapping and          the settings of values back to what they were, or set ledger: forget to send all again"
+    )]
+    Columns {
+        /// The load.
+        load: String,
+        /// The columns that differ.
+        columns: String,
+        /// Id of a job of that attempt.
+        job: String,
+    },
+    /// Salesforce says nothing of a job of an earlier attempt any more.
+    #[error(
+        "{load}: Salesforce has no results of job {job} of an earlier attempt any more, which it keeps          for 7 days, so it is not known which of {rows} rows were inserted. Compare the org with the          source, and then set ledger: forget to send all again"
+    )]
+    Gone {
+        /// The load.
+        load: String,
+        /// Id of the job.
+        job: String,
+        /// Rows that no state covers.
+        rows: u64,
+    },
+    /// The results of a job of an earlier attempt do not say which rows it wrote.
+    #[error(
+        "{load}: the results of job {job} of an earlier attempt do not say what became of {rows} rows,          so they may or may not be in Salesforce. Compare the org with the source for this job, and          then set ledger: forget to send all again"
+    )]
+    Unclear {
+        /// The load.
+        load: String,
+        /// Id of the job.
+        job: String,
+        /// Rows whose end cannot be known.
+        rows: u64,
+    },
+    /// Records of earlier attempts are not in the org any more.
+    #[error(
+        "of {sampled} records of {object} that an earlier attempt inserted, {gone} are not in the org          any more. If they were deleted to start over, set ledger: forget to send all again; if the          others are to stay and not to be sent again, set ledger: trust"
+    )]
+    CleanedUp {
+        /// The object.
+        object: String,
+        /// Records that are gone.
+        gone: usize,
+        /// Records that were looked for.
+        sampled: usize,
+    },
     /// A temporary file cannot be written or read.
     #[error(
         "rows of an earlier attempt do not fit in memory, and cannot be kept in a temporary file: \
@@ -58,8 +110,37 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    pub(crate) fn columns(head: &EntryHead, columns: &[&str]) -> Self {
+        Self::Columns {
+            load: head.load.to_string(),
+            columns: columns.join(", "),
+            job: head.job.clone(),
+        }
+    }
+
+    pub(crate) fn gone(head: &EntryHead, rows: u64) -> Self {
+        Self::Gone {
+            load: head.load.to_string(),
+            job: head.job.clone(),
+            rows,
+        }
+    }
+
+    pub(crate) fn unclear(head: &EntryHead, rows: u64) -> Self {
+        Self::Unclear {
+            load: head.load.to_string(),
+            job: head.job.clone(),
+            rows,
+        }
+    }
+
+    /// Whether Salesforce no longer keeps the results of an entry's job.
+    pub(crate) fn is_old(head: &EntryHead, now: DateTime<Utc>) -> bool {
+        now - head.written > LIFE_OF_RESULTS
+    }
+
     /// A temporary file failed.
-    pub(super) fn of_disk(error: std::io::Error) -> Self {
+    pub(crate) fn of_disk(error: std::io::Error) -> Self {
         Self::Disk {
             reason: error.to_string(),
         }
@@ -69,7 +150,11 @@ impl LedgerError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Storage(error) => error.kind(),
-            Self::Unreadable { .. } => ErrorKind::Config,
+            Self::Unreadable { .. }
+            | Self::Columns { .. }
+            | Self::Gone { .. }
+            | Self::Unclear { .. }
+            | Self::CleanedUp { .. } => ErrorKind::Config,
             Self::Taken { .. } | Self::Busy { .. } | Self::Lost | Self::Disk { .. } => {
                 ErrorKind::Transient
             }

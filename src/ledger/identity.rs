@@ -13,6 +13,8 @@ pub struct LoadIdentity {
     pub org: String,
     /// API name of the object.
     pub object: String,
+    /// What is done with each row: only inserts need a ledger.
+    pub operation: String,
     /// Namespace of the stream, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -26,7 +28,7 @@ pub struct LoadIdentity {
 }
 
 impl LoadIdentity {
-    /// A stream that is loaded into an object of an org.
+    /// A stream whose rows are inserted into an object of an org.
     pub fn new(
         org: impl Into<String>,
         object: impl Into<String>,
@@ -36,6 +38,7 @@ impl LoadIdentity {
         Self {
             org: org.into(),
             object: object.into(),
+            operation: "insert".to_owned(),
             namespace: None,
             stream: stream.into(),
             generation: None,
@@ -64,6 +67,7 @@ impl LoadIdentity {
         let parts = [
             Some(self.org.as_str()),
             Some(self.object.as_str()),
+            Some(self.operation.as_str()),
             self.namespace.as_deref(),
             Some(self.stream.as_str()),
             generation.as_deref(),

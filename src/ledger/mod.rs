@@ -18,16 +18,23 @@ mod consumed;
 mod cursor;
 mod entry;
 mod error;
+mod expected;
 mod format;
+mod handle;
 mod identity;
 mod leftover;
 mod owner;
 mod place;
+mod sweep;
+#[cfg(test)]
+mod testing;
 
-pub(crate) use cursor::Cursor;
-pub(crate) use entry::Entry;
 pub use attempt::{Covered, Ledger};
+pub(crate) use entry::{Entry, SentColumn};
 pub use error::LedgerError;
 pub use format::FormatError;
+pub use handle::LoadLedger;
+pub(crate) use handle::OlderCursors;
 pub use identity::LoadIdentity;
-pub(crate) use leftover::{LeftEnd, Leftovers, LeftoversBuilder, Origin};
+pub(crate) use leftover::{LeftEnd, LeftoversBuilder, Origin};
+pub(crate) use place::EntryName;

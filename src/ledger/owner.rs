@@ -18,7 +18,7 @@ use crate::options::Waits;
 pub(super) const BEAT_EACH: Duration = Duration::from_secs(15);
 
 /// An attempt that has shown no sign of life for so long has ended.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
 
 /// Time between two looks at an attempt that may have ended.
 const LOOK_EACH: Duration = Duration::from_secs(5);
@@ -74,7 +74,7 @@ async fn until_silent(place: &Place, attempt: &str, waits: &Waits) -> Result<(),
     let (silence, pause) = (waits.scaled(SILENCE), waits.scaled(LOOK_EACH));
     tracing::info!(
         attempt,
-        seconds = silence.as_secs(),
+        seconds = silence.as_secs_f64(),
         "an earlier attempt has not said that it ended; waiting whether it is still at work"
     );
     let began = Instant::now();
@@ -105,18 +105,24 @@ async fn take(
         attempt: attempt.to_owned(),
     };
     // A server without conditions may have written over another one's claim, or it over ours.
-    if !place.create_claim(load, &claim).await? || !holds(place, load, &claim).await? {
+    if !place.create_claim(load, &claim).await?
+        || place.last_claim(load).await?.as_ref() != Some(&claim)
+    {
         return Err(LedgerError::Busy {
             attempt: "another one that began at the same time".to_owned(),
         });
     }
     if let Some(last) = last {
         place.delete_claim(load, last.number).await?;
+        // It has shown no sign of life, or has said that it ended.
+        place.delete_beat(&last.attempt).await?;
     }
     Ok(claim)
 }
 
-/// Whether no other attempt has claimed the load since.
+/// Whether no other attempt has claimed the load since: who does, deletes this claim before it looks
+/// at the entries. So what was entered before a claim was found, a later attempt sees.
 pub(super) async fn holds(place: &Place, load: &str, claim: &Claim) -> Result<bool, LedgerError> {
-    Ok(place.last_claim(load).await?.as_ref() == Some(claim))
+    let claimed = place.claimed(load, claim.number).await?;
+    Ok(claimed.is_some_and(|attempt| *attempt == *claim.attempt.as_bytes()))
 }

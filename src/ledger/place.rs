@@ -1,6 +1,8 @@
 //! Where the ledger's objects are, and how they come there and back.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 
 use super::LedgerError;
@@ -10,6 +12,9 @@ use super::format::FormatError;
 use super::owner::Claim;
 use crate::rows::RowSet;
 use crate::storage::{Storage, StorageError, key_in};
+
+/// Objects that are read or deleted at the same time.
+pub(super) const AT_ONCE: usize = 16;
 
 /// What the names of entries end with.
 const ENTRY: &str = ".entry";
@@ -21,6 +26,8 @@ const REJECTED: &str = ".rejected";
 #[derive(Debug)]
 pub(super) struct Place {
     storage: Storage,
+    /// What its keys begin with.
+    root: String,
 }
 
 /// An entry by its name: `<load>/<attempt>.<job>`.
@@ -36,31 +43,81 @@ impl EntryName {
         &self.0
     }
 
-    /// The attempt that wrote it.
-    pub(super) fn attempt(&self) -> Option<&str> {
-        let (_, name) = self.0.split_once('/')?;
-        name.split_once('.').map(|(attempt, _)| attempt)
+    /// The entry of an object: `entries/<load>/<attempt>.<job>.entry`, within the ledger.
+    pub(super) fn of_object(name: &str) -> Option<Self> {
+        let name = name.strip_prefix("entries/")?;
+        let name = name.strip_suffix(ENTRY).or(name.strip_suffix(REJECTED))?;
+        Some(Self(name.to_owned()))
     }
-}
 
-impl From<String> for EntryName {
-    fn from(name: String) -> Self {
-        Self(name)
+    /// The load, attempt and job of the entry.
+    fn parts(&self) -> Option<[&str; 3]> {
+        let (load, name) = self.0.split_once('/')?;
+        let (attempt, job) = name.split_once('.')?;
+        Some([load, attempt, job])
+    }
+
+    /// The directory of its load.
+    pub(super) fn load(&self) -> &str {
+        self.parts().map_or("", |[load, ..]| load)
+    }
+
+    /// The attempt that wrote it.
+    pub(crate) fn attempt(&self) -> &str {
+        self.parts().map_or("", |[_, attempt, _]| attempt)
+    }
+
+    /// The job whose rows it has.
+    pub(crate) fn job(&self) -> &str {
+        self.parts().map_or("", |[.., job]| job)
     }
 }
 
 impl Place {
     /// All objects go below the storage's prefix.
     pub(super) fn new(storage: Storage) -> Self {
-        Self { storage }
+        let root = storage.directory();
+        Self { storage, root }
+    }
+
+    /// Proves that objects can be written, listed and deleted.
+    pub(super) async fn prove(&self) -> Result<(), LedgerError> {
+        let content = Bytes::from_static(b"test");
+        let directory = self.directory("attempts");
+        let name = format!("test-{:08x}", fastrand::u32(..));
+        Ok(self.storage.prove(&directory, &name, content).await?)
+    }
+
+    /// All objects: each by its name within the ledger, with the time of its last change.
+    pub(super) async fn all(&self) -> Result<Vec<(String, DateTime<Utc>)>, LedgerError> {
+        let all = self.storage.list_all(&self.root).await?;
+        let named = all.into_iter().filter_map(|(key, changed)| {
+            let name = key.as_ref().strip_prefix(&self.root)?;
+            Some((name.to_owned(), changed))
+        });
+        Ok(named.collect())
+    }
+
+    /// Deletes an object by its name within the ledger.
+    pub(super) async fn delete(&self, name: &str) -> Result<(), LedgerError> {
+        let key = self.key_of(name)?;
+        Ok(self.storage.delete(&key).await?)
+    }
+
+    fn key_of(&self, name: &str) -> Result<Path, StorageError> {
+        key_in(&self.root, name)
     }
 
     pub(super) fn storage(&self) -> &Storage {
         &self.storage
     }
 
+    pub(super) fn into_storage(self) -> Storage {
+        self.storage
+    }
+
     fn directory(&self, directory: &str) -> String {
-        format!("{}{directory}/", self.storage.prefix())
+        format!("{}{directory}/", self.root)
     }
 
     fn key(&self, directory: &str, name: &str) -> Result<Path, StorageError> {
@@ -83,10 +140,10 @@ impl Place {
     pub(super) async fn create_entry(
         &self,
         name: &EntryName,
-        entry: &Entry,
+        entry: Vec<u8>,
     ) -> Result<(), LedgerError> {
         let key = self.key("entries", &format!("{}{ENTRY}", name.0))?;
-        self.create(&key, entry.to_bytes()).await
+        self.create(&key, entry).await
     }
 
     /// Writes which rows of an entry are stored as rejected.
@@ -140,8 +197,16 @@ impl Place {
         super::format::to_rows(&bytes).map_err(|error| self.unreadable(&key, error))
     }
 
-    /// Deletes an entry and its marker.
-    pub(super) async fn delete_entry(&self, name: &EntryName) -> Result<(), LedgerError> {
+    /// Deletes entries and their markers.
+    pub(super) async fn delete_entries(&self, names: &[EntryName]) -> Result<(), LedgerError> {
+        stream::iter(names)
+            .map(|name| self.delete_entry(name))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn delete_entry(&self, name: &EntryName) -> Result<(), LedgerError> {
         for end in [REJECTED, ENTRY] {
             let key = self.key("entries", &format!("{}{end}", name.0))?;
             self.storage.delete(&key).await?;
@@ -157,6 +222,11 @@ impl Place {
     ) -> Result<(), LedgerError> {
         let key = self.key("cursors", attempt)?;
         Ok(self.storage.put(&key, cursor.to_bytes().into()).await?)
+    }
+
+    /// The attempts that have a cursor.
+    pub(super) async fn cursors(&self) -> Result<Vec<String>, LedgerError> {
+        Ok(self.storage.list(&self.directory("cursors")).await?)
     }
 
     /// The cursor of an attempt, if it has covered anything.
@@ -210,6 +280,16 @@ impl Place {
 
     fn claim_key(&self, load: &str, number: u64) -> Result<Path, StorageError> {
         self.key(&format!("owners/{load}"), &format!("{number:020}"))
+    }
+
+    /// The attempt that has made a claim; `None` if it is gone, for a later one.
+    pub(super) async fn claimed(
+        &self,
+        load: &str,
+        number: u64,
+    ) -> Result<Option<Bytes>, LedgerError> {
+        let key = self.claim_key(load, number)?;
+        Ok(self.storage.content(&key).await?)
     }
 
     /// Claims a load, unless another attempt has made a claim of this number.

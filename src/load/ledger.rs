@@ -44,6 +44,7 @@ struct Tally {
     rejects: RejectCounts,
     reject_files: Vec<String>,
     nulls_left: u64,
+    came_again: u64,
 }
 
 impl Ledger {
@@ -137,6 +138,11 @@ impl Ledger {
         self.tally.lock().nulls_left += nulls;
     }
 
+    /// Rows came again that an older attempt has loaded.
+    pub(super) fn came_again(&self, rows: u64) {
+        self.tally.lock().came_again += rows;
+    }
+
     /// Counts rejected rows by their reasons.
     pub(super) fn rejected<'a>(
         &self,
@@ -218,6 +224,7 @@ impl Ledger {
             elapsed: self.elapsed(),
             rejects: tally.rejects.ranked(),
             nulls_left: tally.nulls_left,
+            came_again: tally.came_again,
             reject_files: tally.reject_files.clone(),
         })
     }

@@ -9,14 +9,16 @@ use futures::{Stream, StreamExt};
 use crate::bulk::JobTarget;
 use crate::coerce::Coercion;
 use crate::error::{Error, Result};
+use crate::ledger::LoadLedger;
 use crate::object::{Header, ObjectSchema, Operation, RelatedObjects};
 use crate::options::{LoadOptions, ValueOptions};
 
 use super::event::{self, Event, Events};
 use super::feed::Feed;
-use super::plan::{ExternalId, Plan, Rejects};
+use super::plan::{ExternalId, Plan, Rejects, sent_columns};
 use super::report::LoadReport;
 use super::state::Load;
+use super::past::{self, Older, Recovered};
 use super::{LoadError, Org, describe, run};
 
 /// Builds a [`Loader`].
@@ -114,6 +116,7 @@ impl LoaderBuilder {
         let external_id = ExternalId::of(&coercion, &object);
         let plan = Plan {
             external_id,
+            sent_columns: sent_columns(&coercion),
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {
                 assignment_rule_id: options
@@ -134,6 +137,7 @@ impl LoaderBuilder {
             org: self.org,
             schema,
             plan: Arc::new(plan),
+            ledger: None,
         })
     }
 }
@@ -161,6 +165,7 @@ pub struct Loader {
     org: Org,
     schema: SchemaRef,
     plan: Arc<Plan>,
+    ledger: Option<LoadLedger>,
 }
 
 impl Loader {
@@ -189,6 +194,34 @@ impl Loader {
         &self.plan.coercion.header().missing_required
     }
 
+    /// Lets the rows of its load be entered in a ledger, so that an attempt which ends early can be
+    /// repeated without doubling rows: the ledger is of one load, and so is the loader then. Only
+    /// inserts need one; others ignore it.
+    ///
+    /// Call [`Loader::recover`] before [`Loader::start`].
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: LoadLedger) -> Self {
+        let inserts = self.plan.target.operation == Operation::Insert;
+        self.ledger = Some(ledger).filter(|_| inserts);
+        self
+    }
+
+    /// Finds out which rows of older attempts, whose states were not acknowledged, are in Salesforce or
+    /// stored as rejected: jobs that are open are aborted, others waited for. When an equal row comes
+    /// again, it takes the place of one of these and is not sent. Does nothing without a ledger.
+    ///
+    /// # Errors
+    /// [`LedgerError`](crate::ledger::LedgerError), most of them config errors with the choices that
+    /// are left; any of reading jobs and their results.
+    pub async fn recover(&self, older: Older) -> Result<Recovered> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(Recovered::default());
+        };
+        let stop = self.org.stopping().child_token();
+        let load = Arc::new(Load::new(&self.org, Arc::clone(&self.plan), stop, None));
+        past::recover(&load, ledger, older).await
+    }
+
     /// Starts a load. Read the [`Events`] while feeding: when nobody reads them, the feed waits.
     ///
     /// # Panics
@@ -197,7 +230,8 @@ impl Loader {
         let stop = self.org.stopping().child_token();
         let (sender, events) = event::channel();
         let schema = Arc::clone(&self.schema);
-        let load = Load::new(&self.org, Arc::clone(&self.plan), stop.clone());
+        let ledger = self.ledger.clone();
+        let load = Load::new(&self.org, Arc::clone(&self.plan), stop.clone(), ledger);
         let (feed, messages) = Feed::new(self.org.clone(), Arc::clone(&load.member), schema, stop);
         tokio::spawn(run::run(Arc::new(load), messages, sender));
         (feed, events)

@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::bulk::JobTarget;
 use crate::chunk::Chunker;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
+use crate::ledger::SentColumn;
 use crate::object::ObjectSchema;
 use crate::options::{LoadOptions, ValueOptions};
 use crate::reject::{RejectStore, RejectStream};
@@ -36,6 +39,8 @@ pub(super) struct Plan {
     pub(super) name: String,
     pub(super) target: JobTarget,
     pub(super) coercion: Arc<Coercion>,
+    /// The columns of the cells, as entries of the ledger name them.
+    pub(super) sent_columns: Vec<SentColumn>,
     /// Where the cells have an external ID of the object.
     pub(super) external_id: Option<ExternalId>,
     pub(super) rejects: Rejects,
@@ -69,6 +74,17 @@ impl ExternalId {
             key: Key { column, form },
         })
     }
+}
+
+/// The columns of the cells, in the order of their names.
+pub(super) fn sent_columns(coercion: &Coercion) -> Vec<SentColumn> {
+    let columns = coercion.written().map(|(name, written)| SentColumn {
+        name: name.to_owned(),
+        form: format!("{:016x}", xxh3_64(written.as_bytes())),
+    });
+    let mut columns: Vec<SentColumn> = columns.collect();
+    columns.sort();
+    columns
 }
 
 impl Plan {

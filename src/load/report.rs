@@ -76,6 +76,9 @@ pub struct LoadReport {
     /// Nulls and empty texts of an update or upsert that left their field as it was, since
     /// `null_handling` says so. Those of rejected rows are not counted.
     pub nulls_left: u64,
+    /// Rows that were not sent, since an earlier attempt has loaded them, or stored them as rejected,
+    /// and could not say so. They are accepted or rejected all the same.
+    pub came_again: u64,
 }
 
 impl LoadReport {

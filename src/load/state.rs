@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Client;
+use crate::ledger::LoadLedger;
 
 use super::Org;
 use super::keys::Keys;
@@ -23,6 +24,8 @@ pub(super) struct Load {
     pub(super) client: Client,
     pub(super) plan: Arc<Plan>,
     pub(super) ledger: Ledger,
+    /// Where the rows of its jobs are entered before they are closed.
+    pub(super) entries: Option<LoadLedger>,
     pub(super) keys: Keys,
     /// A job was processed, so that its columns, which all jobs have, are not at fault.
     pub(super) has_loaded: AtomicBool,
@@ -33,7 +36,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(org: &Org, plan: Arc<Plan>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        org: &Org,
+        plan: Arc<Plan>,
+        stop: CancellationToken,
+        entries: Option<LoadLedger>,
+    ) -> Self {
         let ledger = Ledger::new();
         Self {
             client: org.client().scoped_until(stop.clone()),
@@ -42,6 +50,7 @@ impl Load {
             id: org.in_flight().new_load(),
             org: org.clone(),
             plan,
+            entries,
             ledger,
             has_loaded: AtomicBool::new(false),
             stop,

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
@@ -98,9 +99,33 @@ impl Storage {
         self
     }
 
+    /// The same store with another prefix: `<prefix without its last slash><suffix>/`, beside this one
+    /// and never under it.
+    #[must_use]
+    pub fn beside(mut self, suffix: &str) -> Self {
+        let parts: Vec<&str> = self.parts().collect();
+        self.prefix = format!("{}{suffix}/", parts.join("/"));
+        self
+    }
+
+    /// What keys begin with: nothing, or names that each end with a slash.
+    pub(crate) fn directory(&self) -> String {
+        self.parts().map(|part| format!("{part}/")).collect()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        self.prefix.split('/').filter(|part| !part.is_empty())
+    }
+
     /// A location in memory, for tests.
     #[cfg(test)]
     pub(crate) fn in_memory(store: Arc<object_store::memory::InMemory>, prefix: &str) -> Self {
+        Self::of(store, prefix)
+    }
+
+    /// A location in any store, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
         Self::new(store, None, "memory://", prefix)
     }
 
@@ -277,6 +302,23 @@ impl Storage {
             .iter()
             .filter_map(|object| object.location.filename());
         Ok(names.map(str::to_owned).collect())
+    }
+
+    /// All objects below a directory, each with the time of its last change by the store's clock.
+    ///
+    /// # Errors
+    /// [`StorageError::Request`].
+    pub(crate) async fn list_all(
+        &self,
+        directory: &str,
+    ) -> Result<Vec<(Path, DateTime<Utc>)>, StorageError> {
+        let prefix = key_in(directory, "")?;
+        let list = || async {
+            let listed = self.store.list(Some(&prefix));
+            let listed = listed.map_ok(|meta| (meta.location, meta.last_modified));
+            listed.try_collect::<Vec<_>>().await
+        };
+        self.request(self.patience, "list", directory, list).await
     }
 
     /// The object of this key, or else all objects below it, sorted.

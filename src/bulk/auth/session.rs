@@ -17,6 +17,8 @@ pub(in crate::bulk) struct Session {
     pub(super) access_token: SecretString,
     /// Id of the user, if the login said it.
     pub(in crate::bulk) user_id: Option<String>,
+    /// Id of the org, if the login said it.
+    pub(in crate::bulk) org_id: Option<String>,
 }
 
 /// What the token endpoint returns. A new refresh token counts even if the rest is unusable.
@@ -67,6 +69,7 @@ impl Grant {
             bearer,
             access_token,
             user_id: self.id.as_deref().and_then(user_of),
+            org_id: self.id.as_deref().and_then(org_of),
         })
     }
 }
@@ -75,4 +78,11 @@ impl Grant {
 fn user_of(id: &str) -> Option<String> {
     let (_, user) = id.rsplit_once('/')?;
     (!user.is_empty()).then(|| user.to_owned())
+}
+
+/// The org of the same URL.
+fn org_of(id: &str) -> Option<String> {
+    let (rest, _) = id.rsplit_once('/')?;
+    let (_, org) = rest.rsplit_once('/')?;
+    (!org.is_empty()).then(|| org.to_owned())
 }

@@ -30,12 +30,13 @@ impl Ingest {
         &self,
         target: &JobTarget,
         chunk: &Arc<Chunk>,
+        created: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<StagedJob, BulkError> {
         let action = format!("staging a job for {}", target.object);
         let mut patience = Patience::new(Policy::Load);
         let mut open = None;
         loop {
-            let error = match self.try_stage(target, chunk, &mut open).await {
+            let error = match self.try_stage(target, chunk, created, &mut open).await {
                 Ok(id) => return Ok(StagedJob::new(self, id, Work::new(target, chunk))),
                 Err(error) => error,
             };
@@ -63,11 +64,16 @@ impl Ingest {
         &self,
         target: &JobTarget,
         chunk: &Chunk,
+        created: &(dyn Fn(&str) + Send + Sync),
         open: &mut Option<String>,
     ) -> Result<String, BulkError> {
         let id = match open {
             Some(id) => id,
-            None => open.insert(self.create(target).await?),
+            None => {
+                let id = open.insert(self.create(target).await?);
+                created(id);
+                id
+            }
         };
         let action = format!("uploading {} bytes to job {id}", chunk.bytes());
         let path = ["jobs", "ingest", id, "batches"];
@@ -181,7 +187,8 @@ impl Ingest {
         aborted.is_ok()
     }
 
-    pub(super) async fn abort(&self, id: &str) -> Result<(), BulkError> {
+    /// See [`Client::abort`](crate::bulk::Client::abort).
+    pub(in crate::bulk) async fn abort(&self, id: &str) -> Result<(), BulkError> {
         let action = format!("aborting job {id}");
         let aborted = self
             .patch(&action, id, JobState::Aborted, Policy::Courtesy)

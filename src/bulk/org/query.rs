@@ -55,17 +55,8 @@ pub(in crate::bulk) async fn records_by_key(
     by: KeyedBy<'_>,
     keys: &[String],
 ) -> Result<Vec<KeyedRecord>, BulkError> {
-    for name in [by.object, by.field] {
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
-            return Err(BulkError::NoApiName {
-                name: name.to_owned(),
-            });
-        }
-    }
+    is_api_name(by.object)?;
+    is_api_name(by.field)?;
     let mut found = Vec::new();
     for literals in groups(&literals(by, keys)) {
         let query = format!(
@@ -80,6 +71,36 @@ pub(in crate::bulk) async fn records_by_key(
         }
     }
     Ok(found)
+}
+
+/// See [`Client::records_by_id`](crate::bulk::Client::records_by_id).
+pub(in crate::bulk) async fn records_by_id(
+    connection: &Connection,
+    object: &str,
+    ids: &[String],
+) -> Result<Vec<String>, BulkError> {
+    is_api_name(object)?;
+    let literals: Vec<String> = ids.iter().map(|id| quoted(id)).collect();
+    let mut found = Vec::new();
+    for literals in groups(&literals) {
+        let ids = literals.join(",");
+        let query = format!("SELECT Id FROM {object} WHERE Id IN ({ids})");
+        for record in all_records(connection, &query).await? {
+            let id = record.get("Id").and_then(Value::as_str);
+            found.push(id.ok_or_else(|| unreadable("a record lacks a field"))?.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn is_api_name(name: &str) -> Result<(), BulkError> {
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !name.is_empty() && name.bytes().all(is_of_names) {
+        return Ok(());
+    }
+    Err(BulkError::NoApiName {
+        name: name.to_owned(),
+    })
 }
 
 /// The records of a query, from all its pages.
@@ -248,6 +269,21 @@ mod tests {
         server.on(second, [page(&[], next)]);
         let error = find(&server, BY, &["A'1", "b\\"]).await.unwrap_err();
         assert!(error.to_string().contains("go in a circle"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn records_that_are_there_by_their_ids() {
+        let server = Server::start().await;
+        let query = "SELECT Id FROM Contact WHERE Id IN ('003A','003B')";
+        server.on(
+            &route(query),
+            [reply(200, r#"{"done":true,"records":[{"Id":"003B"}]}"#)],
+        );
+        let client = server.client().await;
+        let ids = ["003A", "003B"].map(str::to_owned);
+        let found = client.records_by_id("Contact", &ids).await.unwrap();
+        assert_eq!(found, ["003B"]);
+        assert!(client.records_by_id("Contact--", &ids).await.is_err());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Batches in, closed chunks out: what one load reads, coerces, and holds back.
 
+mod again;
 mod lane;
 mod ready;
 
@@ -30,6 +31,7 @@ use super::memory::{batch_bytes, rebuilt_bytes};
 use super::org::{IntakeWaits, Reservation, UnderWay};
 use super::state::Load;
 use super::submit::submit;
+use again::Again;
 use lane::{Departing, Lane, LaneId, Lanes};
 
 /// Rows that are coerced at once: keeps the memory asked for at once small, and gives the worker
@@ -50,6 +52,8 @@ pub(super) struct Intake {
     lanes: Lanes,
     /// Rows before this ordinal are submitted as soon as their keys allow.
     flushed: u64,
+    /// Rows of older attempts that may come again.
+    again: Option<Again>,
     jobs: JoinSet<Result<()>>,
 }
 
@@ -58,6 +62,7 @@ impl Intake {
         let lane = Lane::new(&load.plan, &load.org, load.org.budget().reserve(0))?;
         let lanes = Lanes::new(lane, Arc::clone(&load.member));
         Ok(Self {
+            again: Again::of(&load),
             load,
             events,
             lanes,
@@ -213,15 +218,32 @@ impl Intake {
         memory: Reservation,
         for_cells: &mut Reservation,
     ) -> Result<()> {
-        let coerced = self.load.plan.coercion.apply(&batch)?;
+        let mut coerced = self.load.plan.coercion.apply(&batch)?;
         let rows = batch.num_rows();
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
         let mut cells = for_cells.split(new_bytes);
         cells.resize(new_bytes);
+        let came_again = match &mut self.again {
+            Some(again) => again.take(&self.load, &coerced, first)?,
+            None => None,
+        };
         self.load.ledger.rows().push(first, batch, memory);
+        let mut fresh = RowSet::from(first..first + rows as u64);
+        let mut ordinals = RowOrdinals::From(first);
+        if let Some(came_again) = came_again {
+            came_again.end(&self.load);
+            let percent = self.load.plan.options.max_rejected_percent;
+            self.load.ledger.check_rejected(percent)?;
+            fresh.remove_all(came_again.all());
+            if fresh.is_empty() {
+                return Ok(());
+            }
+            (coerced, ordinals) = came_again.others(coerced, first)?;
+        }
+        let rows = coerced.batch.num_rows();
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
         let lane = self.lane(LaneId::ALL)?;
-        let pushed = lane.push(&coerced.batch, RowOrdinals::From(first), skip)?;
+        let pushed = lane.push(&coerced.batch, ordinals.clone(), skip)?;
         let oversized = pushed.oversized;
         let mut known: Option<Arc<Reason>> = None;
         let mut rejects: Vec<RejectedRow> = coerced
@@ -229,7 +251,7 @@ impl Intake {
             .into_iter()
             .chain(oversized)
             .map(|(row, reason)| RejectedRow {
-                ordinal: first + row as u64,
+                ordinal: ordinals.of(row),
                 reason: shared(&mut known, reason),
                 job_id: None,
             })
@@ -237,7 +259,6 @@ impl Intake {
         rejects.sort_by_key(|row| row.ordinal);
         let nulls = self.nulls_left(&coerced.batch, first, &rejects);
         self.load.ledger.nulls_left(nulls);
-        let fresh = RowSet::from(first..first + rows as u64);
         self.lane(LaneId::ALL)?.note(&fresh, rejects);
         self.pushed(LaneId::ALL, pushed.closed, cells).await
     }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 
 use super::defect::defect;
+use crate::chunk::Chunk;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
+use crate::load::LoadError;
 use crate::rows::KeyDigest;
 
 /// Column of a result file that holds the Id of the record.
@@ -55,6 +58,25 @@ impl Identity {
         }
         let schemas: Vec<&Schema> = schemas.iter().map(AsRef::as_ref).collect();
         Ok(Self::of_cells(&schemas))
+    }
+
+    /// By all cells, as [`row_digests`] does. `None` if a result file, whose first rows these are, has
+    /// not all columns.
+    ///
+    /// # Errors
+    /// A system error if the rows have no canonical form.
+    pub(crate) fn of_all_cells(
+        coercion: &Coercion,
+        firsts: &[RecordBatch],
+    ) -> Result<Option<Self>> {
+        let cells = coercion.cells_schema();
+        for rows in firsts {
+            let schema = coercion.canonical(&rows.slice(0, 0))?.schema();
+            if schema.fields().len() != cells.fields().len() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Self::Cells(Compared::by_name(cells))))
     }
 
     fn of_cells(schemas: &[&Schema]) -> Self {
@@ -134,8 +156,9 @@ impl Identity {
     }
 }
 
-/// The digest of all cells of each row, of rows sent or of those of a result file. `None` if the
-/// file has other columns than the rows that are sent, Salesforce's own aside.
+/// The digest of all cells of each row, of rows sent or of those of a result file, whatever the order
+/// of the columns. `None` if the file has other columns than the rows that are sent, Salesforce's own
+/// aside.
 ///
 /// # Errors
 /// A system error if the rows have no canonical form.
@@ -150,7 +173,30 @@ pub(crate) fn row_digests(
     if cells.num_columns() != columns || given.count() != columns {
         return Ok(None);
     }
-    cell_digests(&Compared::all(&cells.schema()), &cells).map(Some)
+    cell_digests(&Compared::by_name(&cells.schema()), &cells).map(Some)
+}
+
+/// The rows of a chunk that are sent, each with the digest of all its cells.
+///
+/// # Errors
+/// A system error if the rows have no canonical form.
+pub(crate) fn chunk_digests(coercion: &Coercion, chunk: &Chunk) -> Result<Vec<(u64, KeyDigest)>> {
+    let mut all = Vec::with_capacity(chunk.rows() as usize);
+    for part in chunk.parts() {
+        let is_sent = |row: &usize| part.skip.as_ref().is_none_or(|skip| !skip.value(*row));
+        let sent: Vec<usize> = (0..part.cells.num_rows()).filter(is_sent).collect();
+        let cells = match &part.skip {
+            Some(skip) => {
+                let sent = BooleanArray::new(!skip, None);
+                filter_record_batch(&part.cells, &sent).map_err(LoadError::from)?
+            }
+            None => part.cells.clone(),
+        };
+        let digests = row_digests(coercion, &cells)?.unwrap_or_default();
+        let ordinals = sent.into_iter().map(|row| part.ordinals.of(row));
+        all.extend(ordinals.zip(digests));
+    }
+    Ok(all)
 }
 
 impl Compared {
@@ -160,6 +206,13 @@ impl Compared {
             has_values: true,
         });
         all.collect()
+    }
+
+    /// All, in the order of their names: another order of the columns makes no other digest.
+    fn by_name(schema: &Schema) -> Vec<Self> {
+        let mut all = Self::all(schema);
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 }
 

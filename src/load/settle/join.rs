@@ -15,7 +15,10 @@ use super::settlement::Settlement;
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::rows::RowSet;
+use crate::rows::{KeyDigest, RowSet};
+
+/// Digests of rows sent that are joined at once.
+const DIGESTS_AT_ONCE: usize = 8_192;
 
 /// Joins the result files of a job to the rows that were sent in it.
 ///
@@ -47,6 +50,25 @@ impl JoinBack {
             rows: Settlement::new(context),
             reasons: Reasons::default(),
         })
+    }
+
+    /// As [`JoinBack::new`], for rows of which the digests of all cells are known and nothing else.
+    /// `None` if a result file has not all columns.
+    ///
+    /// # Errors
+    /// As [`JoinBack::new`].
+    pub(crate) fn by_all_cells(
+        coercion: Arc<Coercion>,
+        firsts: &[RecordBatch],
+        context: &TaskContext,
+    ) -> Result<Option<Self>> {
+        let identity = Identity::of_all_cells(&coercion, firsts)?;
+        Ok(identity.map(|identity| Self {
+            identity,
+            coercion,
+            rows: Settlement::new(context),
+            reasons: Reasons::default(),
+        }))
     }
 
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
@@ -109,6 +131,30 @@ impl JoinBack {
             sent_rows(&coercion, &identity, first, &batch, sent)
         });
         rows.join(sources)?.ends(counts)
+    }
+}
+
+impl JoinBack {
+    /// As [`JoinBack::join`], for rows of which the digests of all cells are known: one for each of
+    /// `sent`, in their order.
+    ///
+    /// # Errors
+    /// As [`JoinBack::join`].
+    pub(crate) fn join_digests(
+        self,
+        sent: &RowSet,
+        digests: &[KeyDigest],
+        counts: Option<JobCounts>,
+    ) -> Result<Option<Ends>> {
+        let mut ordinals = sent.iter();
+        let parts = digests.chunks(DIGESTS_AT_ONCE).map(|digests| {
+            Ok(SentRows {
+                ordinals: ordinals.by_ref().take(digests.len()).collect::<Vec<_>>().into(),
+                digests: digests.to_vec(),
+                wholes: None,
+            })
+        });
+        self.rows.join(parts)?.ends(counts)
     }
 }
 

@@ -20,7 +20,7 @@ mod verdict;
 
 pub(crate) use defect::defect;
 pub use ends::{Ends, JobCounts};
-pub(crate) use identity::row_digests;
+pub(crate) use identity::{chunk_digests, row_digests};
 pub use join::JoinBack;
 pub(crate) use message::{Blame, JobFault, as_reason};
 pub(crate) use retryable::{Refusal, RetryCause};

@@ -1,5 +1,6 @@
 //! Rejected rows come to their end: with the columns they came with, where the user wants them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt64Array};
@@ -107,11 +108,29 @@ async fn deliver(load: &Arc<Load>, rejects: Vec<RejectedRow>, events: &EventSend
     }
     let rejects = Arc::new(rejects);
     hand_on(load, &rejects, events).await?;
+    mark(load, &rejects).await?;
     let reasons = rejects.iter().map(|row| &row.reason);
     let keep_message = load.plan.options.log_values;
     load.ledger.rejected(reasons, keep_message);
     let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
     load.ledger.end(rows.ranges(), End::Rejected);
+    Ok(())
+}
+
+/// Notes in the ledger that the rows are stored: a later attempt does not send equal ones again.
+async fn mark(load: &Load, rejects: &[RejectedRow]) -> Result<()> {
+    let (Some(ledger), Rejects::Store { .. }) = (&load.entries, &load.plan.rejects) else {
+        return Ok(());
+    };
+    let mut of_jobs = BTreeMap::<&str, RowSet>::new();
+    for row in rejects {
+        if let Some(job) = &row.job_id {
+            of_jobs.entry(job).or_default().insert(row.ordinal);
+        }
+    }
+    for (job, rows) in of_jobs {
+        ledger.rejected(job, &rows).await?;
+    }
     Ok(())
 }
 

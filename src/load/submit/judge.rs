@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::bulk::{BulkError, EndedJob, JobState, ResultStream};
 use crate::error::Result;
+use crate::ledger::{Entry, LedgerError};
 use crate::load::LoadError;
 use crate::load::settle::{
     Belief, EndState, Ends, JobCounts, JobEnd, JobFault, JoinBack, Needed, Reading,
@@ -33,10 +34,31 @@ const PATIENCE_WITH_KEY: Duration = Duration::from_secs(60);
 
 /// The permit to settle a job. Who holds it keeps it until the rejected rows are stored, so that one
 /// job's at a time are in memory.
-pub(super) type SettlePermit = OwnedMutexGuard<()>;
+pub(in crate::load) type SettlePermit = OwnedMutexGuard<()>;
+
+/// The rows that were sent in a job.
+pub(in crate::load) enum SentIn {
+    /// Rows of this load, which the row store has.
+    Load(RowSet),
+    /// Rows of an entry of an older attempt: digests of their cells are all that is known.
+    Entry(Arc<Entry>),
+}
+
+impl SentIn {
+    fn rows(&self) -> &RowSet {
+        match self {
+            Self::Load(rows) => rows,
+            Self::Entry(entry) => &entry.rows,
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.rows().len()
+    }
+}
 
 /// What an ended job came to.
-pub(super) enum Verdict {
+pub(in crate::load) enum Verdict {
     /// What became of each row. The permit is held where rows may have been rejected.
     Ends(Ends, Option<SettlePermit>),
     /// The job was refused as a whole; nothing was written.
@@ -59,15 +81,15 @@ enum Look {
 ///
 /// # Errors
 /// Any of reading the job and its files, and of joining them back.
-pub(super) async fn judge(
+pub(in crate::load) async fn judge(
     load: &Arc<Load>,
     mut ended: EndedJob,
     fault: JobFault,
-    sent: &RowSet,
+    sent: &SentIn,
 ) -> Result<Verdict> {
     if job_end(&ended).needs(sent.len()) == Needed::Nothing {
         let ends = Ends {
-            accepted: sent.clone(),
+            accepted: sent.rows().clone(),
             ..Ends::default()
         };
         return Ok(Verdict::Ends(ends, None));
@@ -126,12 +148,12 @@ async fn look(
     load: &Arc<Load>,
     ended: &EndedJob,
     fault: JobFault,
-    sent: &RowSet,
+    sent: &SentIn,
     _permit: &SettlePermit,
 ) -> Result<Look> {
     let end = job_end(ended);
     if let Needed::Failed(failed) = end.needs(sent.len()) {
-        let (results, found) = read_failed(load, ended).await?;
+        let (results, found) = read_failed(load, ended, sent).await?;
         if found == failed
             && let Some(ends) = join(load, results, sent, counts(end)).await?
         {
@@ -142,7 +164,7 @@ async fn look(
     if is_refused && wrote_nothing(ended).await? {
         return Ok(Look::Refused);
     }
-    let (results, mut reading) = read_all(load, ended).await?;
+    let (results, mut reading) = read_all(load, ended, sent).await?;
     let ends = join(load, results, sent, counts(end)).await?;
     let ends = ends.unwrap_or_default();
     reading.unknown = ends.unknown.len();
@@ -150,7 +172,7 @@ async fn look(
 }
 
 /// Whether a job has neither written nor refused a row: its files are empty, or there are none.
-async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
+pub(in crate::load) async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
     let mut failed = opened(ended, ended.failed_results().await).await?;
     let mut succeeded = opened(ended, ended.successful_results().await).await?;
     Ok(failed.try_next().await?.is_none() && succeeded.try_next().await?.is_none())
@@ -187,17 +209,17 @@ fn counts(end: JobEnd) -> Option<JobCounts> {
 }
 
 /// Reads the failed rows of a job.
-async fn read_failed(load: &Load, ended: &EndedJob) -> Result<(JoinBack, u64)> {
+async fn read_failed(load: &Load, ended: &EndedJob, sent: &SentIn) -> Result<(JoinBack, u64)> {
     let failed = opened(ended, ended.failed_results().await).await?;
     let mut failed = failed.peekable();
-    let mut join = begin(load, [&mut failed]).await?;
+    let mut join = begin(load, sent, [&mut failed]).await?;
     let found = add(&mut failed, |rows| join.failed(rows)).await?;
     Ok((join, found))
 }
 
 /// Reads all rows of a job. Those that were not processed come first: a row that is processed
 /// meanwhile is then found twice, and not taken for one that never was.
-async fn read_all(load: &Load, ended: &EndedJob) -> Result<(JoinBack, Reading)> {
+async fn read_all(load: &Load, ended: &EndedJob, sent: &SentIn) -> Result<(JoinBack, Reading)> {
     let unprocessed = opened(ended, ended.unprocessed().await).await?;
     let failed = opened(ended, ended.failed_results().await).await?;
     let succeeded = opened(ended, ended.successful_results().await).await?;
@@ -205,7 +227,7 @@ async fn read_all(load: &Load, ended: &EndedJob) -> Result<(JoinBack, Reading)> 
     let mut failed = failed.peekable();
     let mut succeeded = succeeded.peekable();
     let files = [&mut failed, &mut unprocessed, &mut succeeded];
-    let mut join = begin(load, files).await?;
+    let mut join = begin(load, sent, files).await?;
     join.expect_successes();
     let reading = Reading {
         end: job_end(ended),
@@ -219,6 +241,7 @@ async fn read_all(load: &Load, ended: &EndedJob) -> Result<(JoinBack, Reading)> 
 
 async fn begin<'a>(
     load: &Load,
+    sent: &SentIn,
     files: impl IntoIterator<Item = &'a mut Peekable<ResultStream>>,
 ) -> Result<JoinBack> {
     let mut firsts = Vec::new();
@@ -228,7 +251,14 @@ async fn begin<'a>(
         firsts.extend(first.and_then(|rows| rows.as_ref().ok().cloned()));
     }
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
-    JoinBack::new(Arc::clone(&load.plan.coercion), &firsts, &context)
+    let coercion = Arc::clone(&load.plan.coercion);
+    match sent {
+        SentIn::Load(_) => JoinBack::new(coercion, &firsts, &context),
+        SentIn::Entry(entry) => {
+            let join = JoinBack::by_all_cells(coercion, &firsts, &context)?;
+            join.ok_or_else(|| LedgerError::unclear(&entry.head, entry.rows.len()).into())
+        }
+    }
 }
 
 /// Adds the rows of a file; returns how many there are.
@@ -250,13 +280,23 @@ async fn add(
 async fn join(
     load: &Arc<Load>,
     results: JoinBack,
-    sent: &RowSet,
+    sent: &SentIn,
     counts: Option<JobCounts>,
 ) -> Result<Option<Ends>> {
-    let (load, sent) = (Arc::clone(load), sent.clone());
-    let joined = tokio::task::spawn_blocking(move || {
-        let sources = load.ledger.rows().read(&sent);
-        results.join(&sent, sources.map(|read| Ok(read?)), counts)
-    });
+    let joined = match sent {
+        SentIn::Load(sent) => {
+            let (load, sent) = (Arc::clone(load), sent.clone());
+            tokio::task::spawn_blocking(move || {
+                let sources = load.ledger.rows().read(&sent);
+                results.join(&sent, sources.map(|read| Ok(read?)), counts)
+            })
+        }
+        SentIn::Entry(entry) => {
+            let entry = Arc::clone(entry);
+            tokio::task::spawn_blocking(move || {
+                results.join_digests(&entry.rows, &entry.digests, counts)
+            })
+        }
+    };
     joined.await.map_err(LoadError::from)?
 }

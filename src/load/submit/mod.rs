@@ -4,6 +4,7 @@ mod attempt;
 mod bisect;
 mod deliver;
 mod ended;
+mod enter;
 mod judge;
 mod outcomes;
 mod proof;
@@ -32,7 +33,8 @@ use attempt::Attempt;
 use bisect::{Bisection, Outcome, Step};
 use deliver::{Rejected, refused};
 use ended::Job;
-use judge::{SettlePermit, Verdict, judge};
+pub(super) use judge::{SentIn, Verdict, judge, wrote_nothing};
+use judge::SettlePermit;
 use outcomes::RowOutcomes;
 use proof::found_in_org;
 use retry::{Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
@@ -307,7 +309,7 @@ impl Submission {
         if job.fault == JobFault::Quota && ended.processed != Some(sent.len()) {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
-        let mut ends = match judge(&load, ended, job.fault, &sent).await? {
+        let mut ends = match judge(&load, ended, job.fault, &SentIn::Load(sent.clone())).await? {
             Verdict::Refused => {
                 let refused = Refused {
                     job,

@@ -3,16 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
 use futures::TryStreamExt;
 
 use crate::bulk::{Client, EndedJob, JobTarget, ResultStream, RunningJob, Search, Submitted};
 use crate::chunk::Chunk;
 use crate::coerce::Coercion;
 use crate::error::Result;
-use crate::load::LoadError;
-use crate::load::settle::row_digests;
+use crate::load::settle::{chunk_digests, row_digests};
 use crate::rows::{KeyDigest, KeyMap};
 
 /// Makes a job of a chunk that fits one call.
@@ -82,17 +79,8 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn of(coercion: &'a Coercion, chunk: &Chunk) -> Result<Self> {
         let mut left = KeyMap::default();
-        for part in chunk.parts() {
-            let cells = match &part.skip {
-                Some(skip) => {
-                    let sent = BooleanArray::new(!skip, None);
-                    filter_record_batch(&part.cells, &sent).map_err(LoadError::from)?
-                }
-                None => part.cells.clone(),
-            };
-            for digest in row_digests(coercion, &cells)?.unwrap_or_default() {
-                *left.entry(digest).or_default() += 1;
-            }
+        for (_, digest) in chunk_digests(coercion, chunk)? {
+            *left.entry(digest).or_default() += 1;
         }
         Ok(Self { coercion, left })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bulk::{BulkError, EndedJob};
+use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::load::LoadError;
@@ -11,7 +11,7 @@ use crate::load::state::Load;
 use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
 
-use super::resolve;
+use super::{enter, resolve};
 
 /// What is kept until a job is closed.
 pub(super) struct UntilClosed {
@@ -71,17 +71,9 @@ pub(super) async fn run(
             submitted => submitted?,
         }
     } else {
-        let staged = match load.client.stage(&plan.target, &chunk).await {
-            Err(BulkError::Stopped { .. }) => return Ok(None),
-            staged => staged?,
-        };
-        if load.stop.is_cancelled() {
-            let id = staged.id().to_owned();
-            if let Err(error) = staged.abort().await {
-                tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
-            }
+        let Some(staged) = enter::stage(load, &chunk).await? else {
             return Ok(None);
-        }
+        };
         in_flight.is(staged.id());
         drop(upload_permit);
         staged.close().await?

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["disk", "network", "options", "rows", "source", "text"],
     &["object", "storage"],
-    &["coerce"],
+    &["coerce", "ledger"],
     &["chunk"],
     &["bulk", "reject"],
     &["load"],
@@ -18,8 +18,8 @@ const LAYERS: &[&[&str]] = &[
 /// Crates that do input and output, and the modules that may name them.
 const IO_CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["bulk"]),
-    ("tokio", &["bulk", "storage", "reject", "load"]),
-    ("object_store", &["storage", "reject", "load"]),
+    ("tokio", &["bulk", "ledger", "storage", "reject", "load"]),
+    ("object_store", &["ledger", "storage", "reject", "load"]),
 ];
 
 /// Where the library knows Airbyte: one format of rejected records, and the names that the columns

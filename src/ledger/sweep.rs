@@ -1,0 +1,77 @@
+//! What nobody needs any more is deleted: cursors that name no entry which is left, and what is older
+//! than 7 days. By then Salesforce has nothing to say of the jobs.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::LedgerError;
+use super::place::{AT_ONCE, EntryName, Place};
+
+/// Salesforce keeps the results of a job so long (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
+pub(super) const LIFE_OF_RESULTS: TimeDelta = TimeDelta::days(7);
+
+/// Deletes what nobody needs any more, whosever it is, but for what belongs to `attempt`.
+pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerError> {
+    let all = place.all().await?;
+    let now = Utc::now();
+    let alive: BTreeSet<&str> = all
+        .iter()
+        .filter(|(_, changed)| !is_over(*changed, now))
+        .filter_map(|(name, _)| name.strip_prefix("attempts/"))
+        .collect();
+    let (over, left): (Vec<_>, Vec<_>) = all.iter().partition(|(name, changed)| {
+        is_over(*changed, now)
+            && (name.starts_with("entries/") || name.starts_with("attempts/"))
+            && !alive.contains(EntryName::of_object(name).as_ref().map_or("", EntryName::attempt))
+    });
+    let entries: BTreeSet<EntryName> = left
+        .iter()
+        .filter_map(|(name, _)| EntryName::of_object(name))
+        .collect();
+    let mut needless: Vec<String> = over.into_iter().map(|(name, _)| name.clone()).collect();
+    for (name, changed) in left {
+        let cursor = name.strip_prefix("cursors/");
+        if let Some(of) = cursor.filter(|of| *of != attempt && !alive.contains(of)) {
+            if !is_needed(place, of, &entries).await? {
+                needless.push(name.clone());
+            }
+        } else if let Some(claim) = name.strip_prefix("owners/")
+            && is_over(*changed, now)
+            && let Some((load, number)) = claim.split_once('/')
+            && let Ok(number) = number.parse()
+            && !entries.iter().any(|entry| entry.load() == load)
+        {
+            let owner = place.claimed(load, number).await?.unwrap_or_default();
+            if !alive.contains(String::from_utf8_lossy(&owner).as_ref()) {
+                needless.push(name.clone());
+            }
+        }
+    }
+    stream::iter(&needless)
+        .map(|name| place.delete(name))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Whether an entry is left of the attempt, or one that its cursor names.
+async fn is_needed(
+    place: &Place,
+    attempt: &str,
+    entries: &BTreeSet<EntryName>,
+) -> Result<bool, LedgerError> {
+    if entries.is_empty() {
+        return Ok(false);
+    }
+    if entries.iter().any(|entry| entry.attempt() == attempt) {
+        return Ok(true);
+    }
+    let cursor = place.cursor(attempt).await?;
+    Ok(entries.iter().any(|entry| cursor.names(entry.as_str())))
+}
+
+fn is_over(changed: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - changed > LIFE_OF_RESULTS
+}

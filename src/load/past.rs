@@ -1,0 +1,394 @@
+//! What older attempts of a load left behind: rows in Salesforce, or stored as rejected, whose states
+//! were not acknowledged, so that they come again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray as _};
+use chrono::Utc;
+use futures::TryStreamExt as _;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::bulk::{BulkError, EndedJob, JobState};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::ledger::{
+    Entry, EntryName, LedgerError, LeftEnd, LeftoversBuilder, LoadLedger, OlderCursors, Origin,
+    SentColumn,
+};
+use crate::object::RecordId;
+use crate::rows::{KeyDigest, KeySet, RowSet};
+
+use super::LoadError;
+use super::settle::{JobFault, row_digests};
+use super::state::Load;
+use super::submit::{SentIn, Verdict, judge, wrote_nothing};
+
+/// Records of older attempts that are looked for in the org, of all jobs together.
+const SAMPLE: usize = 200;
+
+/// Rows of a job's successful results that are read for the sample.
+const SAMPLED_FROM: u64 = 100_000;
+
+/// What is done about older attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Older {
+    /// Their rows are not sent again, if a sample of their records is still in the org.
+    #[default]
+    Expect,
+    /// The same without the sample.
+    Trust,
+    /// Nothing is known of them any more: all rows are sent again.
+    Forget,
+}
+
+/// What older attempts left behind, in numbers of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// In Salesforce.
+    pub accepted: u64,
+    /// Stored as rejected.
+    pub rejected: u64,
+}
+
+/// Finds out what older attempts left behind, and lets the ledger expect it.
+pub(super) async fn recover(
+    load: &Arc<Load>,
+    ledger: &LoadLedger,
+    older: Older,
+) -> Result<Recovered> {
+    let names = ledger.older().await?;
+    if names.is_empty() {
+        return Ok(Recovered::default());
+    }
+    if older == Older::Forget {
+        ledger.forget(&names).await?;
+        tracing::warn!(
+            stream = %load.plan.name, jobs = names.len(),
+            "what the ledger says of earlier attempts is forgotten, as ledger: forget asks: all \
+             records are sent again. Take the setting back for later syncs"
+        );
+        return Ok(Recovered::default());
+    }
+    let cursors = ledger.older_cursors().await?;
+    let mut finding = Finding {
+        load,
+        ledger,
+        rows: LeftoversBuilder::new(Disk::shared()),
+        accepted: BTreeMap::new(),
+        found: Recovered::default(),
+        sample: Sample::default(),
+    };
+    let (mut needless, mut said) = (Vec::new(), HashSet::new());
+    for (number, name) in names.iter().enumerate() {
+        let attempt = name.attempt();
+        if said.insert(attempt) {
+            tracing::info!(
+                stream = %load.plan.name, attempt, covered = cursors.covered(attempt),
+                "an earlier attempt ended early: its states cover so many records, and what its \
+                 jobs did beyond is found out first"
+            );
+        }
+        if !finding.entry(number as u32, name, &cursors).await? {
+            needless.push(name.clone());
+        }
+    }
+    let Finding {
+        rows,
+        found,
+        sample,
+        ..
+    } = finding;
+    ledger.forget(&needless).await?;
+    if older != Older::Trust {
+        sample.compare(load).await?;
+    }
+    let rows = spawn_blocking(move || rows.build()).await;
+    let rows = rows
+        .map_err(LoadError::from)?
+        .map_err(LedgerError::of_disk)?;
+    ledger.expect(names, rows)?;
+    tracing::info!(
+        stream = %load.plan.name, accepted = found.accepted, rejected = found.rejected,
+        "records of earlier attempts that are in Salesforce, or stored as rejected, and that no \
+         state covers: they are not sent when they come again"
+    );
+    Ok(found)
+}
+
+/// What is found of older attempts, one job after the other.
+struct Finding<'a> {
+    load: &'a Arc<Load>,
+    ledger: &'a LoadLedger,
+    rows: LeftoversBuilder,
+    /// Rows of each attempt that have an end: a row may stand in several of its entries.
+    accepted: BTreeMap<String, RowSet>,
+    found: Recovered,
+    sample: Sample,
+}
+
+impl Finding<'_> {
+    /// Finds what an entry left behind; false if nothing of it is expected.
+    async fn entry(&mut self, number: u32, name: &EntryName, cursors: &OlderCursors) -> Result<bool> {
+        let Some(entry) = self.ledger.entry(name).await? else {
+            return Ok(true);
+        };
+        let bytes = entry.digests.len() * size_of::<KeyDigest>();
+        let _memory = self.load.org.budget().reserve(bytes);
+        let open = cursors.open_rows(name, &entry.rows);
+        if open.is_empty() {
+            return Ok(false);
+        }
+        same_columns(&self.load.plan.sent_columns, &entry)?;
+        let entry = Arc::new(entry);
+        let mut accepted = self.accepted_of(&entry, &open).await?;
+        let known = self.accepted.entry(name.attempt().to_owned()).or_default();
+        accepted.remove_all(known);
+        known.insert_all(&accepted);
+        let mut rejected = self.ledger.stored(name).await?;
+        rejected = open.iter().filter(|row| rejected.contains(*row)).collect();
+        rejected.remove_all(known);
+        known.insert_all(&rejected);
+        self.found.accepted += accepted.len();
+        self.found.rejected += rejected.len();
+        for (row, digest) in entry.rows.iter().zip(&entry.digests) {
+            let end = if accepted.contains(row) {
+                LeftEnd::Accepted
+            } else if rejected.contains(row) {
+                LeftEnd::Rejected
+            } else {
+                continue;
+            };
+            let origin = Origin {
+                entry: number,
+                row,
+                end,
+            };
+            self.rows
+                .add(*digest, origin)
+                .map_err(LedgerError::of_disk)?;
+        }
+        Ok(!(accepted.is_empty() && rejected.is_empty()))
+    }
+
+    /// Those of the open rows of an entry that its job wrote.
+    async fn accepted_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<RowSet> {
+        let head = &entry.head;
+        let gone = || LedgerError::gone(head, open.len());
+        if LedgerError::is_old(head, Utc::now()) {
+            return Err(gone().into());
+        }
+        let ended = match self.ended(&head.job).await {
+            Err(error) if is_gone(&error) => return Err(gone().into()),
+            ended => ended?,
+        };
+        let Some(ended) = ended else {
+            return Ok(RowSet::new());
+        };
+        let columns: Vec<String> = head.columns.iter().map(|column| column.name.clone()).collect();
+        let failed = ended.state != JobState::JobComplete;
+        let message = ended.message.as_deref().filter(|_| failed);
+        let fault = JobFault::of(message, &columns);
+        let again = ended.read_again().await.map_err(crate::error::Error::from);
+        let sent = SentIn::Entry(Arc::clone(entry));
+        let mut ends = match judge(self.load, ended, fault, &sent).await? {
+            Verdict::Refused => return Ok(RowSet::new()),
+            Verdict::Ends(ends, _) => ends,
+        };
+        let ended = again?;
+        if ends.unknown == entry.rows && never_closed(&ended).await? {
+            return Ok(RowSet::new());
+        }
+        let open_of = |rows: &RowSet| open.iter().filter(|row| rows.contains(*row)).collect();
+        let unknown: RowSet = open_of(&ends.unknown);
+        if !unknown.is_empty() {
+            return Err(LedgerError::unclear(head, unknown.len()).into());
+        }
+        ends.accepted = open_of(&ends.accepted);
+        if !ends.accepted.is_empty() {
+            self.sample.add(self.load, &ended, entry, &ends.accepted).await?;
+        }
+        Ok(ends.accepted)
+    }
+
+    /// A job of an older attempt, at its end. `None` if it never was closed: then it holds nothing.
+    async fn ended(&self, id: &str) -> Result<Option<EndedJob>> {
+        let (load, client) = (self.load, &self.load.client);
+        let running = match client.job(id).await {
+            Err(BulkError::WrongState { .. }) => {
+                let aborted = client.abort(id).await;
+                if let Err(error) = &aborted {
+                    tracing::warn!(job = id, %error, "a job that is open could not be aborted");
+                }
+                // It may have been closed in between.
+                client.job(id).await?
+            }
+            running => {
+                let running = running?;
+                let ended = self.wait(running).await?;
+                return Ok(Some(ended));
+            }
+        };
+        let ended = self.wait(running).await?;
+        if !never_closed(&ended).await? {
+            return Ok(Some(ended));
+        }
+        tracing::info!(
+            stream = %load.plan.name, job = id,
+            "a job of an earlier attempt was open, and is aborted: it holds nothing"
+        );
+        Ok(None)
+    }
+
+    async fn wait(&self, running: crate::bulk::RunningJob) -> Result<EndedJob> {
+        let (load, job) = (self.load, running.id().to_owned());
+        let saying = async {
+            sleep(load.org.options().waits.scaled(SAID_AFTER)).await;
+            tracing::info!(
+                stream = %load.plan.name, job,
+                "waiting for the end of a job of an earlier attempt"
+            );
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            ended = running.finished() => Ok(ended?),
+            () = saying => Err(LoadError::Stopped.into()),
+            () = load.stop.cancelled() => Err(LoadError::Stopped.into()),
+        }
+    }
+}
+
+/// A job that takes longer is said to be waited for.
+const SAID_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Whether a job was aborted before it was closed, as far as it says: it counts no row and has none in
+/// its files.
+async fn never_closed(ended: &EndedJob) -> Result<bool> {
+    let counts_nothing = ended.processed.unwrap_or(0) == 0 && ended.failed.unwrap_or(0) == 0;
+    Ok(ended.state == JobState::Aborted && counts_nothing && wrote_nothing(ended).await?)
+}
+
+/// Whether Salesforce has nothing to say of a job any more.
+fn is_gone(error: &crate::error::Error) -> bool {
+    use std::error::Error as _;
+    let source = error.source().and_then(|source| source.downcast_ref());
+    matches!(source, Some(BulkError::JobGone { .. }))
+}
+
+/// Rows can be compared only if they are written alike.
+fn same_columns(columns: &[SentColumn], entry: &Entry) -> Result<(), LedgerError> {
+    let older: HashSet<&SentColumn> = entry.head.columns.iter().collect();
+    let newer: HashSet<&SentColumn> = columns.iter().collect();
+    let mut other: Vec<&str> = older
+        .symmetric_difference(&newer)
+        .map(|column| column.name.as_str())
+        .collect();
+    other.sort_unstable();
+    other.dedup();
+    if other.is_empty() {
+        return Ok(());
+    }
+    Err(LedgerError::columns(&entry.head, &other))
+}
+
+/// Ids of records of older attempts, at random.
+#[derive(Default)]
+struct Sample {
+    ids: Vec<String>,
+    seen: u64,
+}
+
+impl Sample {
+    /// Adds records of a job, of which these rows are open.
+    async fn add(
+        &mut self,
+        load: &Load,
+        ended: &EndedJob,
+        entry: &Entry,
+        open: &RowSet,
+    ) -> Result<()> {
+        let wanted: Option<KeySet> = (open.len() < entry.rows.len()).then(|| {
+            let rows = entry.rows.iter().zip(&entry.digests);
+            let open = rows.filter(|(row, _)| open.contains(*row));
+            open.map(|(_, digest)| *digest).collect()
+        });
+        let mut read = 0;
+        let mut results = ended.successful_results().await?;
+        while let Some(batch) = results.try_next().await? {
+            let digests = match &wanted {
+                Some(_) => row_digests(&load.plan.coercion, &batch)?,
+                None => None,
+            };
+            let ids = batch.column_by_name("sf__Id");
+            let ids = ids.and_then(|ids| ids.as_string_opt::<i32>());
+            for row in 0..batch.num_rows() {
+                let digest = digests.as_ref().and_then(|digests| digests.get(row));
+                let is_wanted = match (&wanted, digest) {
+                    (Some(wanted), Some(digest)) => wanted.contains(digest),
+                    (Some(_), None) => false,
+                    (None, _) => true,
+                };
+                if is_wanted && let Some(id) = ids.and_then(|ids| ids.is_valid(row).then(|| ids.value(row))) {
+                    self.offer(id);
+                }
+            }
+            read += batch.num_rows() as u64;
+            if read >= SAMPLED_FROM {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Each Id that is offered is kept with the same probability.
+    fn offer(&mut self, id: &str) {
+        self.seen += 1;
+        if self.ids.len() < SAMPLE {
+            self.ids.push(id.to_owned());
+        } else {
+            let place = fastrand::u64(..self.seen) as usize;
+            if let Some(kept) = self.ids.get_mut(place) {
+                id.clone_into(kept);
+            }
+        }
+    }
+
+    /// Fails if some are gone from the org. That it cannot be asked proves nothing.
+    async fn compare(self, load: &Load) -> Result<()> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        let object = &load.plan.target.object;
+        let found = match load.client.records_by_id(object, &self.ids).await {
+            Ok(found) => found,
+            Err(error @ BulkError::Refused { .. }) => {
+                tracing::warn!(
+                    stream = %load.plan.name, %error,
+                    "whether records of earlier attempts are still in the org cannot be asked"
+                );
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let found: HashSet<_> = found.iter().filter_map(|id| RecordId::parse(id)).collect();
+        let ids = self.ids.iter().filter_map(|id| RecordId::parse(id));
+        let gone = ids.filter(|id| !found.contains(id)).count();
+        if gone == 0 {
+            return Ok(());
+        }
+        let error = LedgerError::CleanedUp {
+            object: object.clone(),
+            gone,
+            sampled: self.ids.len(),
+        };
+        Err(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! A job and its entry in the ledger: the close waits for both.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::spawn_blocking;
+
+use crate::bulk::{BulkError, StagedJob};
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::ledger::LoadLedger;
+use crate::load::LoadError;
+use crate::load::settle::{chunk_digests, defect};
+use crate::load::state::Load;
+use crate::rows::{KeyDigest, RowSet};
+
+/// Rows that are entered: one digest for each, in their order.
+struct Entered {
+    rows: RowSet,
+    digests: Vec<KeyDigest>,
+}
+
+/// Creates a job and uploads the chunk into it; beside that, its rows are entered in the ledger, if
+/// there is one. `None` if the load was stopped before: then the job is aborted.
+///
+/// # Errors
+/// Those of staging and of the ledger. Then no job stays open either.
+pub(super) async fn stage(load: &Arc<Load>, chunk: &Arc<Chunk>) -> Result<Option<StagedJob>> {
+    let (client, target) = (&load.client, &load.plan.target);
+    let Some(ledger) = &load.entries else {
+        let staged = client.stage(target, chunk).await;
+        return unless_stopped(load, staged, Ok(())).await;
+    };
+    let (created, jobs) = unbounded_channel();
+    let staging = async move {
+        let note = move |id: &str| {
+            // Nobody enters any more after an error, which ends the load.
+            let _ = created.send(id.to_owned());
+        };
+        client.stage_noting(target, chunk, &note).await
+    };
+    let (staged, entered) = tokio::join!(staging, enter(load, ledger, chunk, jobs));
+    unless_stopped(load, staged, entered).await
+}
+
+async fn unless_stopped(
+    load: &Load,
+    staged: Result<StagedJob, BulkError>,
+    entered: Result<()>,
+) -> Result<Option<StagedJob>> {
+    let staged = match staged {
+        Err(BulkError::Stopped { .. }) => return Ok(None),
+        staged => staged?,
+    };
+    if !load.stop.is_cancelled() && entered.is_ok() {
+        return Ok(Some(staged));
+    }
+    let id = staged.id().to_owned();
+    if let Err(error) = staged.abort().await {
+        tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
+    }
+    match entered {
+        Err(error) if !error.is_stopped() => Err(error),
+        _ => Ok(None),
+    }
+}
+
+/// Enters the rows of a chunk for each job that is created for it.
+async fn enter(
+    load: &Arc<Load>,
+    ledger: &LoadLedger,
+    chunk: &Arc<Chunk>,
+    mut jobs: UnboundedReceiver<String>,
+) -> Result<()> {
+    let entering = async {
+        // Of the object that is written, and of the digests.
+        let bytes = 2 * chunk.rows() as usize * size_of::<KeyDigest>();
+        let _memory = load.org.budget().reserve(bytes);
+        let (of_task, of_chunk) = (Arc::clone(load), Arc::clone(chunk));
+        let entered = spawn_blocking(move || entered(&of_task, &of_chunk));
+        let entered = entered.await.map_err(LoadError::from)??;
+        while let Some(job) = jobs.recv().await {
+            let Entered { rows, digests } = &entered;
+            let columns = &load.plan.sent_columns;
+            ledger.enter(&job, columns, rows, digests).await?;
+        }
+        // What was entered before a later attempt claims the load, that one sees.
+        ledger.check_held().await?;
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        () = load.stop.cancelled() => Err(LoadError::Stopped.into()),
+        entered = entering => entered,
+    }
+}
+
+/// The rows of a chunk that are sent. A chunk of rows that came in another order is entered in the
+/// order of their ordinals.
+fn entered(load: &Load, chunk: &Chunk) -> Result<Entered, Error> {
+    let mut all = chunk_digests(&load.plan.coercion, chunk)?;
+    if !all.is_sorted_by_key(|(row, _)| *row) {
+        all.sort_unstable_by_key(|(row, _)| *row);
+    }
+    let rows: RowSet = all.iter().map(|(row, _)| *row).collect();
+    if rows.len() != all.len() as u64 {
+        return Err(defect("a row is in a chunk twice"));
+    }
+    let digests = all.into_iter().map(|(_, digest)| digest).collect();
+    Ok(Entered { rows, digests })
+}
