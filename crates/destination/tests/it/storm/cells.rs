@@ -20,29 +20,29 @@ pub(super) struct Call {
     /// As the simulator names it.
     pub(super) name: &'static str,
     pub(super) of: u8,
-    /// A cell that brings a load to make the call, where it seldom does.
-    pub(super) needs: Option<&'static str>,
+    /// Cells that bring a load to make the call, where it seldom does.
+    pub(super) needs: &'static [&'static str],
 }
 
 /// All calls.
 pub(super) const CALLS: [Call; 14] = [
-    call("token", TOKEN, None),
-    call("describe", START, None),
-    call("limits", START, None),
-    call("create", WRITE, None),
-    call("create_multipart", WRITE, None),
-    call("upload", WRITE, None),
-    call("close", WRITE, None),
-    call("poll", READ, None),
-    call("successful_results", READ, Some("job/no_counts")),
-    call("failed_results", READ, None),
-    call("unprocessed_records", READ, None),
-    call("list", READ, Some("create_multipart/lose")),
-    call("query", READ, Some("job/lag_results")),
-    call("abort", WRITE, Some("upload/502_page")),
+    call("token", TOKEN, &[]),
+    call("describe", START, &[]),
+    call("limits", START, &[]),
+    call("create", WRITE, &[]),
+    call("create_multipart", WRITE, &[]),
+    call("upload", WRITE, &[]),
+    call("close", WRITE, &[]),
+    call("poll", READ, &[]),
+    call("successful_results", READ, &["job/no_counts"]),
+    call("failed_results", READ, &[]),
+    call("unprocessed_records", READ, &["job/failed_internal"]),
+    call("list", READ, &["create_multipart/lose"]),
+    call("query", READ, &["job/no_counts", "job/withheld"]),
+    call("abort", WRITE, &["upload/502_page"]),
 ];
 
-const fn call(name: &'static str, of: u8, needs: Option<&'static str>) -> Call {
+const fn call(name: &'static str, of: u8, needs: &'static [&'static str]) -> Call {
     Call { name, of, needs }
 }
 

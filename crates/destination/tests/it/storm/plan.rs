@@ -170,7 +170,13 @@ impl Plan {
             org["hard_delete"] = json!(true);
         }
         let rotates = org["rotate_refresh_token"] == json!(true);
-        let drawn = faults::draw(random, &streams, rotates, rejects == RejectsTo::Bucket);
+        let drawn = faults::draw(
+            random,
+            &streams,
+            rotates,
+            rejects == RejectsTo::Bucket,
+            seed,
+        );
         if drawn
             .org
             .iter()
