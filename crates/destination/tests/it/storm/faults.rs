@@ -6,7 +6,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use testkit::bucket_faults::{BucketCall, BucketFault, Harm};
 
-use super::cells::{self, Call, CallKind, JobKind, START, TOKEN};
+use super::cells::{self, Call, CallKind, JobKind, TOKEN, Turn};
 use super::plan::StreamPlan;
 
 /// A fault of the org.
@@ -53,14 +53,15 @@ pub(super) fn draw(
     streams: &[StreamPlan],
     rotates: bool,
     bucket: bool,
-    seed: u64,
+    turn: &Turn,
 ) -> Drawn {
     let mut drawn = Drawn {
         org: Vec::new(),
         bucket: Vec::new(),
         fate: Fate::Passes,
     };
-    drawn.call_in_turn(random, streams, rotates, seed);
+    let cell = (turn.call, &turn.kind);
+    drawn.call_and_needs(random, streams, rotates, cell, 0);
     for _ in 0..random.usize(..5) {
         drawn.call(random, streams, rotates);
     }
@@ -114,18 +115,6 @@ impl Drawn {
         self.call_and_needs(random, streams, rotates, (call, kind), skip);
     }
 
-    /// The fault of a call whose turn it is, so that many seeds have all of them.
-    fn call_in_turn(&mut self, random: &mut Rng, streams: &[StreamPlan], rotates: bool, seed: u64) {
-        let kinds = cells::call_kinds();
-        let calls = cells::CALLS.iter().flat_map(|call| {
-            let fitting = kinds.iter().filter(move |kind| kind.of & call.of != 0);
-            fitting.map(move |kind| (call, kind))
-        });
-        let calls: Vec<(&Call, &CallKind)> = calls.collect();
-        let turn = usize::try_from(seed).unwrap_or_default() % calls.len();
-        self.call_and_needs(random, streams, rotates, calls[turn], 0);
-    }
-
     fn call_and_needs(
         &mut self,
         random: &mut Rng,
@@ -143,40 +132,36 @@ impl Drawn {
         if self.org.iter().any(|fault| fault.cell.starts_with(&prefix)) {
             return;
         }
-        self.call_cell(random, call.name, (call.of, skip), kind);
+        self.call_cell(random, call.name, skip, kind);
         for needed in call.needs {
             self.need(random, streams, needed);
         }
     }
 
+    /// A fault that brings a load of the first stream to make a call.
     fn need(&mut self, random: &mut Rng, streams: &[StreamPlan], cell: &str) {
         let (call, name) = cell.split_once('/').unwrap_or_default();
         let of_calls = cells::call_kinds();
         let of_jobs = cells::job_kinds();
         let odd = cells::odd_kinds();
+        let fault = |action| json!({"object": streams[0].shape.object, "times": 0, "do": action});
         if call != "job" {
             let kind = of_calls.iter().find(|kind| kind.name == name);
             kind.into_iter()
-                .for_each(|kind| self.call_cell(random, call, (0, 0), kind));
+                .for_each(|kind| self.call_cell(random, call, 0, kind));
         } else if let Some(kind) = of_jobs.iter().find(|kind| kind.name == name) {
-            self.job(random, streams, kind);
+            self.add(cell, fault(&kind.action), false);
         } else if let Some((_, action)) = odd.iter().find(|(kind, _)| *kind == name) {
-            self.add(cell, json!({"times": 0, "do": action}), false);
+            self.add(cell, fault(action), false);
             self.fate = Fate::Open;
         }
     }
 
-    fn call_cell(&mut self, random: &mut Rng, call: &str, (of, skip): (u8, u32), kind: &CallKind) {
-        // At the start there is nothing yet that patience could save.
-        let most = if of == START {
-            kind.most.min(2)
-        } else {
-            kind.most
-        };
+    fn call_cell(&mut self, random: &mut Rng, call: &str, skip: u32, kind: &CallKind) {
         let fault = json!({
             "calls": [call],
             "skip": skip,
-            "times": random.u32(1..=most),
+            "times": random.u32(1..=kind.most),
             "after_work": kind.after_work,
             "do": kind.action,
         });
@@ -265,9 +250,8 @@ impl Drawn {
         if self.bucket.iter().any(|known| known.call == Some(call)) {
             return;
         }
-        // The first call of each is the test of the bucket, before anything could be lost.
+        // The first call of each is the test of the bucket.
         let skip = random.u32(..3);
-        let most = if skip == 0 { most.min(2) } else { most };
         let span = (random.u8(..8) == 0).then(|| Duration::from_millis(random.u64(100..900)));
         // Objects are only read where it is unclear who has written them.
         let reads = call == BucketCall::Get && self.bucket.is_empty();
@@ -294,7 +278,7 @@ impl Drawn {
             Some(_) => BucketFault {
                 name: cells::BUCKET_SPAN.to_owned(),
                 call: None,
-                skip: 3 + skip,
+                skip,
                 times: None,
                 span,
                 harm: cells::BUCKET_KINDS[0].1,
