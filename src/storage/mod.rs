@@ -15,6 +15,7 @@ mod fingerprint;
 mod location;
 mod patience;
 mod role;
+mod time_limit;
 mod upload;
 
 pub use cause::Cause;
@@ -92,7 +93,7 @@ impl Storage {
 
     /// Sets how long a request that fails for a reason that passes is repeated
     /// ([`Waits::patience`]); 10 minutes by default. [`Storage::prove`] takes 10 seconds at most for
-    /// each of its requests.
+    /// each of its requests, unless it is [`Storage::unattended`].
     #[must_use]
     pub fn with_waits(mut self, waits: Waits) -> Self {
         self.patience = Patience::new(waits);
@@ -115,6 +116,13 @@ impl Storage {
 
     fn parts(&self) -> impl Iterator<Item = &str> {
         self.prefix.split('/').filter(|part| !part.is_empty())
+    }
+
+    /// Nobody waits for [`Storage::prove`]: it is as patient as all else.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.patience = self.patience.unattended();
+        self
     }
 
     /// A location in memory, for tests.

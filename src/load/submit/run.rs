@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::bulk::EndedJob;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::bulk::{BulkError, EndedJob, RunningJob};
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::load::LoadError;
@@ -39,13 +41,12 @@ impl UntilClosed {
 
 /// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
 /// nothing of it was processed.
-pub(super) async fn run(
-    load: &Arc<Load>,
+pub(super) async fn run<'a>(
+    load: &'a Arc<Load>,
     chunk: Chunk,
     until_closed: UntilClosed,
-    in_flight: &JobInFlight<'_>,
     may_be_done: &mut bool,
-) -> Result<Option<EndedJob>> {
+) -> Result<Option<(EndedJob, JobInFlight<'a>)>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let admission = load.org.admission();
     let Some(job_permit) = admission.job_slot(&load.stop).await else {
@@ -60,32 +61,76 @@ pub(super) async fn run(
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
-    let plan = &load.plan;
-    let running = if plan.target.fits_one_call(&chunk) {
-        let (client, target) = (&load.client, &plan.target);
-        let submitted =
-            resolve::submit_small(client, target, &plan.coercion, &chunk, may_be_done).await;
-        drop(upload_permit);
-        match submitted {
-            Err(error) if error.is_stopped() => return Ok(None),
-            submitted => submitted?,
+    let closed = if load.plan.target.fits_one_call(&chunk) {
+        match submitted(load, &chunk, upload_permit, may_be_done).await {
+            Err(BulkError::Stopped { .. }) => None,
+            submitted => Some(submitted?),
         }
     } else {
-        let Some(staged) = enter::stage(load, &chunk).await? else {
-            return Ok(None);
-        };
-        in_flight.is(staged.id());
-        drop(upload_permit);
-        staged.close().await?
+        staged_and_closed(load, &chunk, upload_permit).await?
     };
-    in_flight.is(running.id());
+    let Some((running, in_flight)) = closed else {
+        return Ok(None);
+    };
     drop(chunk);
     release(load, until_closed).await?;
-    let ended = running.finished().await?;
+    let (ended, in_flight) = or_ended(running.finished().await, in_flight)?;
     drop((job_permit, job_batches));
     load.org.job_ended(batches);
     load.ledger.job_ended(batches, bytes);
-    Ok(Some(ended))
+    Ok(Some((ended, in_flight)))
+}
+
+/// A job that one call makes, in flight from before the call.
+async fn submitted<'a>(
+    load: &'a Load,
+    chunk: &Arc<Chunk>,
+    _upload_permit: OwnedSemaphorePermit,
+    may_be_done: &mut bool,
+) -> Result<(RunningJob, JobInFlight<'a>), BulkError> {
+    let in_flight = load.org.in_flight().begin(load.id, None);
+    let plan = &load.plan;
+    let submitted = resolve::submit_small(
+        &load.client,
+        &plan.target,
+        &plan.coercion,
+        chunk,
+        may_be_done,
+    );
+    let (running, in_flight) = or_ended(submitted.await, in_flight)?;
+    in_flight.is(running.id());
+    Ok((running, in_flight))
+}
+
+/// A job that is uploaded, entered and then closed, in flight from before its close. `None` if the load
+/// was stopped before.
+async fn staged_and_closed<'a>(
+    load: &'a Arc<Load>,
+    chunk: &Arc<Chunk>,
+    upload_permit: OwnedSemaphorePermit,
+) -> Result<Option<(RunningJob, JobInFlight<'a>)>> {
+    let Some(staged) = enter::stage(load, chunk).await? else {
+        return Ok(None);
+    };
+    let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
+    drop(upload_permit);
+    Ok(Some(or_ended(staged.close().await, in_flight)?))
+}
+
+/// After an error that leaves none of its rows in doubt a job is in flight no more.
+fn or_ended<T>(
+    done: Result<T, BulkError>,
+    in_flight: JobInFlight<'_>,
+) -> Result<(T, JobInFlight<'_>), BulkError> {
+    match done {
+        Ok(done) => Ok((done, in_flight)),
+        Err(error) => {
+            if !error.leaves_rows_in_doubt() {
+                in_flight.ended();
+            }
+            Err(error)
+        }
+    }
 }
 
 /// A job is closed: its cells go, and the source rows of a chunk may be packed.
