@@ -165,7 +165,9 @@ impl Client {
     /// Id of the org, if the login said it; else the host of its API.
     pub fn org_id(&self) -> String {
         let connection = &self.connection;
-        connection.org_id().unwrap_or_else(|| connection.instance_host())
+        connection
+            .org_id()
+            .unwrap_or_else(|| connection.instance_host())
     }
 
     /// Id of the user who is logged in, if the login said it.

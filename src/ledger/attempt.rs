@@ -242,7 +242,9 @@ impl Attempt {
         sweep::sweep(&self.place, &self.id).await?;
         self.place.delete_cursor(&self.id).await?;
         for (directory, load) in &self.loads {
-            self.place.delete_claim(directory, load.claim.number).await?;
+            self.place
+                .delete_claim(directory, load.claim.number)
+                .await?;
         }
         Ok(())
     }

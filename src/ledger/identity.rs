@@ -60,6 +60,11 @@ impl LoadIdentity {
         self
     }
 
+    /// A [`LoadIdentity::ledger_id`] of a text, such as all that is known of where the rows come from.
+    pub fn id_of(text: &str) -> String {
+        format!("{:032x}", xxh3_128(text.as_bytes()))
+    }
+
     /// The name of the directory of its entries: 32 hexadecimal digits.
     pub fn directory(&self) -> String {
         let mut framed = Vec::new();

@@ -185,7 +185,9 @@ impl Place {
             return Ok(None);
         };
         let entry = Entry::from_bytes(&bytes);
-        entry.map(Some).map_err(|error| self.unreadable(&key, error))
+        entry
+            .map(Some)
+            .map_err(|error| self.unreadable(&key, error))
     }
 
     /// Rows of an entry that are stored as rejected.
@@ -266,7 +268,11 @@ impl Place {
         let directory = format!("owners/{load}");
         loop {
             let names = self.storage.list(&self.directory(&directory)).await?;
-            let Some(number) = names.iter().filter_map(|name| name.parse::<u64>().ok()).max() else {
+            let Some(number) = names
+                .iter()
+                .filter_map(|name| name.parse::<u64>().ok())
+                .max()
+            else {
                 return Ok(None);
             };
             let content = self.storage.content(&self.claim_key(load, number)?).await?;
@@ -299,7 +305,10 @@ impl Place {
         claim: &Claim,
     ) -> Result<bool, LedgerError> {
         let key = self.claim_key(load, claim.number)?;
-        Ok(self.storage.create(&key, claim.attempt.clone().into()).await?)
+        Ok(self
+            .storage
+            .create(&key, claim.attempt.clone().into())
+            .await?)
     }
 
     /// Deletes a claim.

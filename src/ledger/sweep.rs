@@ -24,7 +24,11 @@ pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerErro
     let (over, left): (Vec<_>, Vec<_>) = all.iter().partition(|(name, changed)| {
         is_over(*changed, now)
             && (name.starts_with("entries/") || name.starts_with("attempts/"))
-            && !alive.contains(EntryName::of_object(name).as_ref().map_or("", EntryName::attempt))
+            && !alive.contains(
+                EntryName::of_object(name)
+                    .as_ref()
+                    .map_or("", EntryName::attempt),
+            )
     });
     let entries: BTreeSet<EntryName> = left
         .iter()

@@ -39,11 +39,15 @@ impl EndingStore {
 
     fn change(&self) -> Result<()> {
         let less = |left: usize| left.checked_sub(1);
-        let changed = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        changed.map(drop).map_err(|_| object_store::Error::PermissionDenied {
-            path: "object".to_owned(),
-            source: "the process has ended".into(),
-        })
+        let changed = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        changed
+            .map(drop)
+            .map_err(|_| object_store::Error::PermissionDenied {
+                path: "object".to_owned(),
+                source: "the process has ended".into(),
+            })
     }
 }
 

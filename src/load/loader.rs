@@ -15,10 +15,10 @@ use crate::options::{LoadOptions, ValueOptions};
 
 use super::event::{self, Event, Events};
 use super::feed::Feed;
+use super::past::{self, Older, Recovered};
 use super::plan::{ExternalId, Plan, Rejects, sent_columns};
 use super::report::LoadReport;
 use super::state::Load;
-use super::past::{self, Older, Recovered};
 use super::{LoadError, Org, describe, run};
 
 /// Builds a [`Loader`].

@@ -32,7 +32,9 @@ const SAMPLE: usize = 200;
 const SAMPLED_FROM: u64 = 100_000;
 
 /// What is done about older attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Older {
@@ -133,7 +135,12 @@ struct Finding<'a> {
 
 impl Finding<'_> {
     /// Finds what an entry left behind; false if nothing of it is expected.
-    async fn entry(&mut self, number: u32, name: &EntryName, cursors: &OlderCursors) -> Result<bool> {
+    async fn entry(
+        &mut self,
+        number: u32,
+        name: &EntryName,
+        cursors: &OlderCursors,
+    ) -> Result<bool> {
         let Some(entry) = self.ledger.entry(name).await? else {
             return Ok(true);
         };
@@ -189,7 +196,11 @@ impl Finding<'_> {
         let Some(ended) = ended else {
             return Ok(RowSet::new());
         };
-        let columns: Vec<String> = head.columns.iter().map(|column| column.name.clone()).collect();
+        let columns: Vec<String> = head
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         let failed = ended.state != JobState::JobComplete;
         let message = ended.message.as_deref().filter(|_| failed);
         let fault = JobFault::of(message, &columns);
@@ -210,7 +221,9 @@ impl Finding<'_> {
         }
         ends.accepted = open_of(&ends.accepted);
         if !ends.accepted.is_empty() {
-            self.sample.add(self.load, &ended, entry, &ends.accepted).await?;
+            self.sample
+                .add(self.load, &ended, entry, &ends.accepted)
+                .await?;
         }
         Ok(ends.accepted)
     }
@@ -333,7 +346,9 @@ impl Sample {
                     (Some(_), None) => false,
                     (None, _) => true,
                 };
-                if is_wanted && let Some(id) = ids.and_then(|ids| ids.is_valid(row).then(|| ids.value(row))) {
+                if is_wanted
+                    && let Some(id) = ids.and_then(|ids| ids.is_valid(row).then(|| ids.value(row)))
+                {
                     self.offer(id);
                 }
             }

@@ -22,6 +22,8 @@ pub struct RejectStream {
     /// Whole numbers by name, such as the id of the run: what the format shows of them is its own
     /// matter, see [`airbyte::labels`](super::airbyte::labels).
     pub labels: BTreeMap<String, i64>,
+    /// Id of the attempt, if it has one: a run that ends early and is repeated has several.
+    pub attempt: Option<String>,
 }
 
 impl RejectStream {
@@ -292,6 +294,7 @@ mod tests {
             name: name.to_owned(),
             namespace: namespace.map(str::to_owned),
             labels: labels(42, 1),
+            attempt: None,
         }
     }
 
@@ -396,6 +399,7 @@ mod tests {
     fn a_label_that_the_template_needs() {
         let unlabelled = RejectStream {
             labels: BTreeMap::new(),
+            attempt: None,
             ..stream(None, "s")
         };
         let error = layout(None, None).directory("", &unlabelled).unwrap_err();

@@ -234,7 +234,8 @@ impl Storage {
     pub(crate) async fn put(&self, key: &Path, content: Bytes) -> Result<(), StorageError> {
         let payload = PutPayload::from_bytes(content);
         let put = || async { self.store.put(key, payload.clone()).await.map(drop) };
-        self.request(self.patience, "write", key.as_ref(), put).await
+        self.request(self.patience, "write", key.as_ref(), put)
+            .await
     }
 
     /// Whether the server puts on condition, as far as is known: if not, two processes that create the

@@ -24,9 +24,11 @@ use arrow_salesforce::options::{
 use arrow_salesforce::reject::{RejectConfig, RejectStore};
 use arrow_salesforce::storage::Location;
 
+mod ledger;
 mod login;
 mod storage;
 
+use ledger::{LedgerConfig, LedgerFile};
 use storage::{encryption, storage};
 
 /// A config that has been checked.
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) discover_system_objects: bool,
     /// Where rejected records go; they are only counted if absent.
     pub(crate) rejects: Option<RejectConfig>,
+    /// Where rows that are inserted are noted, so that an attempt can be repeated.
+    pub(crate) ledger: LedgerConfig,
     /// The text of the file.
     pub(crate) text: ConfigText,
 }
@@ -84,6 +88,7 @@ impl Config {
             file.rejected_records_encryption.take(),
             file.rejected_records_kms_key_id.take(),
         )?;
+        let ledger = LedgerConfig::of(file.ledger, file.ledger_url.take(), file.ledger_id.take())?;
         let credentials = login::credentials(&mut file)?;
         let rejects = match absent_if_empty(file.rejected_records_url) {
             Some(url) => {
@@ -106,6 +111,7 @@ impl Config {
             hard_delete: file.hard_delete.unwrap_or_default(),
             discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
+            ledger,
             text: ConfigText(String::from_utf8_lossy(json).into_owned().into()),
         })
     }
@@ -183,6 +189,10 @@ struct ConfigFile {
     max_rejected_percent: Option<u8>,
     log_values: Option<bool>,
     discover_system_objects: Option<bool>,
+    #[serde(default, deserialize_with = "empty_is_default")]
+    ledger: LedgerFile,
+    ledger_url: Option<String>,
+    ledger_id: Option<String>,
     rejected_records_encryption: Option<String>,
     rejected_records_kms_key_id: Option<String>,
     username: Option<String>,

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::protocol::MessageDecoder;
 use arrow_salesforce::error::{Error, Result};
 
+pub(crate) use pending::DueState;
 use read::{BLOCK_BYTES, Block, read_blocks};
 pub(crate) use reading::Reading;
 use router::Router;

@@ -13,5 +13,5 @@ pub(super) use limits::limits;
 pub use limits::{Limit, Limits};
 pub use organization::Organization;
 pub(super) use organization::organization;
-pub(super) use query::{records_by_id, records_by_key};
 pub use query::{KeyedBy, KeyedRecord};
+pub(super) use query::{records_by_id, records_by_key};

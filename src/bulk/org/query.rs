@@ -87,7 +87,10 @@ pub(in crate::bulk) async fn records_by_id(
         let query = format!("SELECT Id FROM {object} WHERE Id IN ({ids})");
         for record in all_records(connection, &query).await? {
             let id = record.get("Id").and_then(Value::as_str);
-            found.push(id.ok_or_else(|| unreadable("a record lacks a field"))?.to_owned());
+            found.push(
+                id.ok_or_else(|| unreadable("a record lacks a field"))?
+                    .to_owned(),
+            );
         }
     }
     Ok(found)

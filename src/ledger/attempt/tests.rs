@@ -127,7 +127,11 @@ async fn a_later_attempt_sees_what_was_not_covered() {
     first.cover(&[covered]).await.unwrap();
     first.release().await.unwrap();
     let names = objects(&memory);
-    assert!(names.iter().all(|name| name.starts_with("rejected_ledger/")));
+    assert!(
+        names
+            .iter()
+            .all(|name| name.starts_with("rejected_ledger/"))
+    );
 
     let second = begin(&store, "a2", &[contacts()]).await;
     let load = second.load(&contacts()).unwrap();
@@ -139,7 +143,9 @@ async fn a_later_attempt_sees_what_was_not_covered() {
     assert_eq!(entry.head.load, contacts());
     assert_eq!(entry.head.columns, columns());
     // What a store has already is never overwritten.
-    load.enter("750C", &columns(), &RowSet::new(), &[]).await.unwrap();
+    load.enter("750C", &columns(), &RowSet::new(), &[])
+        .await
+        .unwrap();
     let rows = RowSet::from(0..1);
     let again = load.enter("750C", &columns(), &rows, &[digest(0)]).await;
     assert!(matches!(again, Err(LedgerError::Taken { .. })), "{again:?}");
@@ -157,7 +163,12 @@ async fn a_third_attempt_starts_from_the_truth() {
     expect(&load).await;
     assert_eq!(load.left(), 10);
     // Rows 3, 7 and 8 come again, among others; the first two of them are covered.
-    let came = [(0, digest(99)), (1, digest(3)), (2, digest(7)), (3, digest(8))];
+    let came = [
+        (0, digest(99)),
+        (1, digest(3)),
+        (2, digest(7)),
+        (3, digest(8)),
+    ];
     let taken = load.take(0, &came).unwrap();
     assert_eq!(taken[&LeftEnd::Accepted], RowSet::from(1..4));
     assert_eq!(load.left(), 7);

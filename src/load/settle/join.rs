@@ -149,7 +149,11 @@ impl JoinBack {
         let mut ordinals = sent.iter();
         let parts = digests.chunks(DIGESTS_AT_ONCE).map(|digests| {
             Ok(SentRows {
-                ordinals: ordinals.by_ref().take(digests.len()).collect::<Vec<_>>().into(),
+                ordinals: ordinals
+                    .by_ref()
+                    .take(digests.len())
+                    .collect::<Vec<_>>()
+                    .into(),
                 digests: digests.to_vec(),
                 wholes: None,
             })

@@ -49,6 +49,7 @@ fn contacts() -> RejectStream {
         name: "contacts".to_owned(),
         namespace: None,
         labels: labels(42, 1),
+        attempt: None,
     }
 }
 

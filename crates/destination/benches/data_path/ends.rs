@@ -87,6 +87,7 @@ pub(crate) fn rejects(criterion: &mut Criterion) {
         name: "contacts".to_owned(),
         namespace: None,
         labels: labels(1, 1),
+        attempt: None,
     };
     for shape in SHAPES {
         let source = sources(shape).swap_remove(0);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::rotation;
 use super::stop::Stop;
+use super::{proof, rotation};
 use crate::config::Config;
 use crate::protocol::message::{ConnectionStatus, Message};
 use crate::protocol::output::Output;
@@ -40,6 +40,8 @@ async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     if let Some(store) = config.reject_store()? {
         stop.unless_asked_for_long(store.prove()).await??;
     }
+    stop.unless_asked_for_long(proof::ledger_storage(&config, false))
+        .await??;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod discover;
+mod proof;
 mod rotation;
 mod signals;
 mod spec;

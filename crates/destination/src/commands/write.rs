@@ -3,6 +3,7 @@
 //! Everything that can be known before the first record is checked before it is read: config,
 //! catalog, login, objects and their fields, the location of rejected records.
 
+mod attempt;
 mod summary;
 mod sync;
 
@@ -24,9 +25,11 @@ use crate::protocol::output::Output;
 use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::{Error, ErrorKind, Result};
+use arrow_salesforce::ledger::Ledger;
 use arrow_salesforce::load::{Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
 use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
+use attempt::SyncLedger;
 use sync::{Stream, Sync, numbered};
 
 /// How long jobs that were never closed are aborted for at the end.
@@ -68,41 +71,102 @@ pub(super) async fn run(
         proved.map_err(Error::from)?;
     }
     let store = store.map(Arc::new);
-    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref());
+    let attempt = Ledger::new_attempt();
+    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref(), &attempt);
     let loaders = stop.unless_asked(loaders).await??;
-
-    let reading = Arc::new(Reading::default());
-    let mut streams = Vec::with_capacity(catalog.len());
-    let mut inputs = Vec::with_capacity(catalog.len());
-    let mut events = Vec::with_capacity(catalog.len());
-    for (index, loader) in loaders.into_iter().enumerate() {
-        let descriptor = &catalog[index].descriptor;
-        let (feed, load_events) = loader.start();
-        let schema = Arc::clone(schemas[index].schema());
-        inputs.push(InputStream::new(descriptor.clone(), schema, Some(feed)));
-        events.push(numbered(index, load_events));
-        streams.push(Stream::new(descriptor.clone()));
-    }
-    let decoder = MessageDecoder::new(&schemas).map_err(Error::from)?;
-    let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&reading))?;
-    let mut sync = Sync::new(output, org.clone(), reading, streams, started);
-    tracing::info!(streams = catalog.len(), "the org is ready: reading records");
-    let early = tokio::spawn(abort_at_stop(org.client().clone(), stop.clone()));
-    let ended = sync
-        .follow(stream::select_all(events), &mut input, stop)
-        .await;
-    let ending = async {
-        if stop.is_asked() {
-            // What it took out to be aborted, nobody else would abort.
-            let _ = early.await;
+    let ledger = SyncLedger::begin(&org, &config, &catalog, &attempt);
+    let ledger = stop.unless_asked_for_long(ledger).await??;
+    let older = config.ledger.older.unwrap_or_default();
+    let recovering = stop.unless_asked(ledger.recover(loaders, &catalog, older));
+    let loaded = match recovering.await {
+        Ok(Ok(loaders)) => {
+            let sync = Prepared {
+                org,
+                catalog,
+                schemas,
+                loaders,
+                ledger: ledger.clone(),
+            };
+            sync.load(output, stop, started).await
         }
-        org.client().abort_open_jobs().await;
-        org.client().login_at_rest().await;
+        Ok(Err(failure)) => Err(failure),
+        Err(asked) => Err(asked.into()),
     };
-    if stop.in_time(ABORTS, ending).await.is_none() {
-        tracing::warn!("there was no time to abort all jobs that were never closed");
+    end(&ledger, loaded, output, stop).await
+}
+
+/// The end of an attempt. Where all of each stream was read and loaded, its ledger is not needed any
+/// more; states are printed by then.
+async fn end(
+    ledger: &SyncLedger,
+    loaded: Result<bool, Failure>,
+    output: &Output,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    if let Ok(true) = loaded {
+        output.written().await?;
+        return Ok(ledger.finish().await?);
     }
-    sync.end(ended)
+    if stop.in_time(ABORTS, ledger.release()).await.is_none() {
+        tracing::warn!("there was no time to say that the attempt has ended");
+    }
+    loaded.map(drop)
+}
+
+/// All that a sync has before its first record.
+struct Prepared {
+    org: Org,
+    catalog: Vec<CatalogStream>,
+    schemas: Vec<StreamSchema>,
+    loaders: Vec<Loader>,
+    ledger: SyncLedger,
+}
+
+impl Prepared {
+    /// Loads what comes on stdin. Returns whether all of each stream was read.
+    async fn load(self, output: &Output, stop: &Stop, started: Instant) -> Result<bool, Failure> {
+        let Self {
+            org,
+            catalog,
+            schemas,
+            loaders,
+            ledger,
+        } = self;
+        let reading = Arc::new(Reading::default());
+        let mut streams = Vec::with_capacity(catalog.len());
+        let mut inputs = Vec::with_capacity(catalog.len());
+        let mut events = Vec::with_capacity(catalog.len());
+        for (index, loader) in loaders.into_iter().enumerate() {
+            let descriptor = &catalog[index].descriptor;
+            let (feed, load_events) = loader.start();
+            let schema = Arc::clone(schemas[index].schema());
+            inputs.push(InputStream::new(descriptor.clone(), schema, Some(feed)));
+            events.push(numbered(index, load_events));
+            streams.push(Stream::new(descriptor.clone()));
+        }
+        let decoder = MessageDecoder::new(&schemas).map_err(Error::from)?;
+        let mut input = Input::start(io::stdin(), decoder, inputs, Arc::clone(&reading))?;
+        let of_sync = Arc::clone(&reading);
+        let mut sync = Sync::new(output, org.clone(), of_sync, streams, ledger, started);
+        tracing::info!(streams = catalog.len(), "the org is ready: reading records");
+        let early = tokio::spawn(abort_at_stop(org.client().clone(), stop.clone()));
+        let ended = sync
+            .follow(stream::select_all(events), &mut input, stop)
+            .await;
+        let ending = async {
+            if stop.is_asked() {
+                // What it took out to be aborted, nobody else would abort.
+                let _ = early.await;
+            }
+            org.client().abort_open_jobs().await;
+            org.client().login_at_rest().await;
+        };
+        if stop.in_time(ABORTS, ending).await.is_none() {
+            tracing::warn!("there was no time to abort all jobs that were never closed");
+        }
+        sync.end(ended)?;
+        Ok(reading.is_complete())
+    }
 }
 
 /// Aborts jobs that were never closed as soon as the sync is to stop, while those in flight end.
@@ -132,12 +196,13 @@ async fn loaders(
     catalog: &[CatalogStream],
     schemas: &[StreamSchema],
     store: Option<&Arc<RejectStore>>,
+    attempt: &str,
 ) -> Result<Vec<Loader>, Failure> {
     let builds = catalog
         .iter()
         .zip(schemas)
         .map(|(stream, schema)| async move {
-            let loader = loader(org, config, stream, schema, store).await;
+            let loader = loader(org, config, stream, schema, store, attempt).await;
             loader.map_err(|error| Failure::of(error, &stream.descriptor))
         });
     let mut built = stream::iter(builds).buffered(DESCRIBES);
@@ -165,6 +230,7 @@ async fn loader(
     stream: &CatalogStream,
     schema: &StreamSchema,
     store: Option<&Arc<RejectStore>>,
+    attempt: &str,
 ) -> Result<Loader> {
     let rejects = store.map_or(Rejects::Count, |store| Rejects::Store {
         store: Arc::clone(store),
@@ -172,6 +238,7 @@ async fn loader(
             name: stream.descriptor.name.clone(),
             namespace: stream.descriptor.namespace.clone(),
             labels: airbyte::labels(stream.sync_id, stream.generation_id),
+            attempt: Some(attempt.to_owned()),
         },
     });
     let loader = Loader::builder(org)

@@ -14,6 +14,15 @@ pub(crate) struct PendingStates {
     states: Mutex<BTreeMap<u64, Pending>>,
 }
 
+/// A state whose records all have their end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DueState {
+    pub(crate) state: State,
+    pub(crate) statistics: Statistics,
+    /// How many records of each of its streams stand before it, by the number of the stream.
+    pub(crate) covered: Vec<(usize, u64)>,
+}
+
 #[derive(Debug)]
 struct Pending {
     state: State,
@@ -21,6 +30,8 @@ struct Pending {
     streams: usize,
     /// Over the streams that have.
     statistics: Statistics,
+    /// Of each of these, how many records stand before the state.
+    covered: Vec<(usize, u64)>,
     /// The memory it takes.
     _memory: Option<Reservation>,
 }
@@ -32,27 +43,36 @@ impl PendingStates {
             state,
             streams,
             statistics: Statistics::default(),
+            covered: Vec::new(),
             _memory: memory,
         };
         self.states.lock().insert(id, pending);
     }
 
-    /// A stream has acknowledged the checkpoint `id`. Returns the state, with what became of the rows
-    /// of all its streams, if this was the last one; `Err` if no state waits for the checkpoint.
+    /// The stream of this number has acknowledged the checkpoint `id`. Returns the state, with what
+    /// became of the rows of all its streams, if this was the last one; `Err` if no state waits for the
+    /// checkpoint.
     pub(crate) fn acknowledge(
         &self,
         id: u64,
+        stream: usize,
         counts: Counts,
-    ) -> Result<Option<(State, Statistics)>, ()> {
+    ) -> Result<Option<DueState>, ()> {
         let mut states = self.states.lock();
         let pending = states.get_mut(&id).ok_or(())?;
         pending.streams -= 1;
         pending.statistics.add(counts);
+        let rows = counts.total_accepted + counts.total_rejected;
+        pending.covered.push((stream, rows));
         if pending.streams > 0 {
             return Ok(None);
         }
         let pending = states.remove(&id).ok_or(())?;
-        Ok(Some((pending.state, pending.statistics)))
+        Ok(Some(DueState {
+            state: pending.state,
+            statistics: pending.statistics,
+            covered: pending.covered,
+        }))
     }
 
     /// How many states are kept.
@@ -84,9 +104,9 @@ mod tests {
     fn a_state_of_all_streams_waits_for_each_and_adds_their_counts() {
         let pending = PendingStates::default();
         pending.keep(1, state(r#"{"type":"GLOBAL","global":{}}"#), 2, None);
-        assert_eq!(pending.acknowledge(1, counts(3, 5)), Ok(None));
+        assert_eq!(pending.acknowledge(1, 1, counts(3, 5)), Ok(None));
         assert_eq!(pending.len(), 1);
-        let (_, statistics) = pending.acknowledge(1, counts(4, 4)).unwrap().unwrap();
+        let due = pending.acknowledge(1, 0, counts(4, 4)).unwrap().unwrap();
         let expected = Statistics {
             accepted: 7,
             rejected: 2,
@@ -94,9 +114,10 @@ mod tests {
             total_rejected: 4,
             total_bytes: 20,
         };
-        assert_eq!(statistics, expected);
+        assert_eq!(due.statistics, expected);
+        assert_eq!(due.covered, [(1, 7), (0, 6)]);
         assert_eq!(
-            pending.acknowledge(1, counts(0, 0)),
+            pending.acknowledge(1, 0, counts(0, 0)),
             Err(()),
             "each is acknowledged once"
         );

@@ -1,6 +1,6 @@
 //! How far the input is read, as the threads of the input and the printing side see it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,8 @@ pub(crate) struct Reading {
     records: AtomicU64,
     /// Bytes of their messages.
     bytes: AtomicU64,
+    /// The source could not read all of a stream.
+    incomplete: AtomicBool,
     /// States whose records do not all have their end.
     pub(crate) states: PendingStates,
 }
@@ -41,6 +43,16 @@ impl Reading {
     pub(super) fn count(&self, bytes: u64) {
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The source could not read all of a stream.
+    pub(super) fn lacks_records(&self) {
+        self.incomplete.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the source could read all of each stream, as far as it said.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.incomplete.load(Ordering::Relaxed)
     }
 
     /// Records read so far, of all streams.

@@ -375,6 +375,7 @@ impl Router {
             "INCOMPLETE" => {
                 let stream = &self.streams[index].descriptor;
                 tracing::warn!(%stream, "the source could not read the whole stream");
+                self.reading.lacks_records();
                 self.end_stream(index)
             }
             _ => Ok(()),

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::StreamDescriptor;
 use crate::failure::{Failure, Failures};
 use crate::platform::{null_is_default, read_file};
 use arrow_salesforce::error::{Error, Result};
+use arrow_salesforce::ledger::LoadIdentity;
 use arrow_salesforce::object::Operation;
 
 /// One stream and what becomes of its records.
@@ -26,6 +28,8 @@ pub(crate) struct CatalogStream {
     pub(crate) sync_id: i64,
     /// Generation of the data; 0 if the platform did not say.
     pub(crate) generation_id: i64,
+    /// A digest of the stream as the catalog has it, but for what changes from sync to sync.
+    pub(crate) digest: String,
 }
 
 /// Reads and checks the catalog at `path`: at least one stream, each once, each with an operation
@@ -49,6 +53,12 @@ pub(crate) fn delete_for_good(streams: &mut [CatalogStream]) {
 #[derive(Deserialize)]
 struct CatalogFile {
     streams: Vec<ConfiguredStream>,
+}
+
+/// The streams as they are.
+#[derive(Deserialize)]
+struct Texts {
+    streams: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -84,8 +94,10 @@ pub(crate) fn parse(json: &[u8]) -> Result<Vec<CatalogStream>, Failure> {
     let mut seen = HashSet::new();
     let mut streams = Vec::with_capacity(file.streams.len());
     let mut failures = Failures::default();
-    for configured in file.streams {
-        match check(configured) {
+    let texts: Texts = serde_json::from_slice(json)
+        .map_err(|error| Error::config(format!("the catalog cannot be read: {error}")))?;
+    for (configured, text) in file.streams.into_iter().zip(texts.streams) {
+        match check(configured, digest(text)) {
             Ok(stream) if !seen.insert(stream.descriptor.clone()) => failures.add(complaint(
                 &stream.descriptor,
                 "it appears more than once in the catalog; give one of them another name or \
@@ -98,7 +110,7 @@ pub(crate) fn parse(json: &[u8]) -> Result<Vec<CatalogStream>, Failure> {
     failures.or(streams)
 }
 
-fn check(configured: ConfiguredStream) -> Result<CatalogStream, Failure> {
+fn check(configured: ConfiguredStream, digest: String) -> Result<CatalogStream, Failure> {
     let Stream {
         name,
         namespace,
@@ -139,7 +151,20 @@ fn check(configured: ConfiguredStream) -> Result<CatalogStream, Failure> {
         json_schema,
         sync_id: configured.sync_id.unwrap_or_default(),
         generation_id: configured.generation_id.unwrap_or_default(),
+        digest,
     })
+}
+
+/// A digest of a stream's JSON, whatever the order of its keys, without what changes from sync to sync.
+/// The generation is told apart by itself.
+fn digest(mut stream: Value) -> String {
+    if let Some(stream) = stream.as_object_mut() {
+        for key in ["sync_id", "generation_id", "minimum_generation_id"] {
+            stream.remove(key);
+        }
+    }
+    // Objects of serde_json have their keys in order.
+    LoadIdentity::id_of(&stream.to_string())
 }
 
 /// The one field that records of an upsert are matched by.

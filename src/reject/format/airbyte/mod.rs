@@ -12,7 +12,7 @@ use crate::reject::RejectStream;
 pub(super) use read::Batches;
 
 /// Version of `_airbyte_meta.rejected`, which every line carries.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Label of a stream: the sync, as the catalog gives it. Stands in `_airbyte_meta`.
 const SYNC_ID: &str = "sync_id";
@@ -45,6 +45,7 @@ pub(super) fn test_object() -> TestObject {
             name: "test".to_owned(),
             namespace: Some("testing".to_owned()),
             labels: labels(1, 1),
+            attempt: None,
         },
         name: "_check_test",
         content: b"{\"data\":1}",

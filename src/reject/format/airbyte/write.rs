@@ -41,6 +41,7 @@ impl Envelope {
         out: &mut Vec<u8>,
     ) -> Result<(), RejectError> {
         let ids = Ids {
+            attempt: stream.attempt.as_deref(),
             sync: stream.label(SYNC_ID)?,
             generation: stream.label(GENERATION_ID)?,
         };
@@ -63,12 +64,13 @@ impl Envelope {
 
 /// What all lines of a stream show.
 #[derive(Clone, Copy)]
-struct Ids {
+struct Ids<'a> {
+    attempt: Option<&'a str>,
     sync: i64,
     generation: i64,
 }
 
-impl Ids {
+impl Ids<'_> {
     fn push_line(
         self,
         rows: &Rows<'_>,
@@ -80,7 +82,7 @@ impl Ids {
         push(out, format_args!("{{\"{raw_id}\":\"{}\"", new_id()));
         let at = rows.extracted_at(row);
         push(out, format_args!(",\"{extracted_at}\":{at},\"{meta}\":"));
-        rows.push_meta(row, self.sync, &[], out);
+        rows.push_meta(row, self, &[], out);
         push(out, format_args!(",\"{generation}\":{}", self.generation));
         match flattening {
             Flattening::No => {
@@ -131,7 +133,7 @@ impl Ids {
                 }
             }
         }
-        rows.push_meta(row, self.sync, &empty, &mut meta);
+        rows.push_meta(row, self, &empty, &mut meta);
         let extracted_at = rows.extracted_at(row);
         push(out, format_args!("\"{}\",{extracted_at},", new_id()));
         push_quoted(out, &meta);
@@ -233,17 +235,22 @@ impl<'a> Rows<'a> {
             .map_or_else(|| self.at.value(row), |emitted_at| emitted_at.value(row))
     }
 
-    fn push_meta(&self, row: usize, sync_id: i64, empty: &[&str], out: &mut Vec<u8>) {
+    fn push_meta(&self, row: usize, ids: Ids<'_>, empty: &[&str], out: &mut Vec<u8>) {
         let changes = value(self.changes, row).filter(|text| is_json_line(text, b'['));
         let changes = changes.unwrap_or("[]");
         let ordinal = self.ordinal.value(row);
         push(
             out,
             format_args!(
-                "{{\"sync_id\":{sync_id},\"changes\":{changes},\
-                 \"rejected\":{{\"version\":{SCHEMA_VERSION},\"ordinal\":{ordinal},\"stage\":"
+                "{{\"sync_id\":{},\"changes\":{changes},\"rejected\":{{\"version\":{SCHEMA_VERSION}",
+                ids.sync
             ),
         );
+        if let Some(attempt) = ids.attempt {
+            out.extend_from_slice(b",\"attempt\":");
+            push_string(out, attempt);
+        }
+        push(out, format_args!(",\"ordinal\":{ordinal},\"stage\":"));
         push_string(out, self.stage.value(row));
         out.extend_from_slice(b",\"code\":");
         push_string(out, self.code.value(row));

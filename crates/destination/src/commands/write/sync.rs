@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::attempt::SyncLedger;
 use super::summary::{self, Totals};
 use crate::commands::stop::Stop;
 use crate::failure::Failure;
+pub(super) use crate::input::DueState;
 use crate::input::{Input, Reading};
 use crate::protocol::message::Message;
 use crate::protocol::output::Output;
@@ -21,6 +24,12 @@ const PROGRESS: Duration = Duration::from_secs(10);
 
 /// The same while nothing is read, as during a long job: a minute, as ticks go.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
+
+/// States that may wait to be covered before more events are read.
+const MOST_DUE: usize = 1_000;
+
+/// States that are being covered, and how that ended.
+type Covering = BoxFuture<'static, (Vec<DueState>, Result<()>)>;
 
 /// An event and the stream that it is of; none behind the last.
 pub(super) type Numbered = (usize, Option<Result<Event>>);
@@ -57,6 +66,11 @@ pub(super) struct Sync<'a> {
     org: Org,
     reading: Arc<Reading>,
     streams: Vec<Stream>,
+    ledger: SyncLedger,
+    /// States that are to be covered next, and then printed.
+    due: Vec<DueState>,
+    /// States could not be covered: none is printed any more.
+    uncovered: bool,
     /// Records in the last line about progress.
     logged: u64,
     /// When that was.
@@ -76,6 +90,7 @@ impl<'a> Sync<'a> {
         org: Org,
         reading: Arc<Reading>,
         streams: Vec<Stream>,
+        ledger: SyncLedger,
         started: Instant,
     ) -> Self {
         Self {
@@ -83,6 +98,9 @@ impl<'a> Sync<'a> {
             org,
             reading,
             streams,
+            ledger,
+            due: Vec::new(),
+            uncovered: false,
             logged: 0,
             logged_at: started,
             miscounted: 0,
@@ -106,14 +124,25 @@ impl<'a> Sync<'a> {
         let mut asked = false;
         let mut loading = true;
         let mut input_ended = None;
+        let mut covering: Option<Covering> = None;
         loop {
+            if covering.is_none() {
+                covering = self.cover_due();
+            }
+            let printed = covering.is_none();
             match input_ended.take() {
-                Some(ended) if !loading => return ended,
+                Some(ended) if !loading && printed => return ended,
                 ended => input_ended = ended,
             }
-            if asked && !loading {
+            if asked && !loading && printed {
                 return None;
             }
+            let covered = async {
+                match &mut covering {
+                    Some(covering) => covering.await,
+                    None => future::pending().await,
+                }
+            };
             let output = self.output;
             let event = async {
                 // States that nobody reads hold up the loads, and not the signals.
@@ -123,9 +152,13 @@ impl<'a> Sync<'a> {
                 events.next().await
             };
             let failure = tokio::select! {
-                event = event, if loading => {
+                event = event, if loading && self.due.len() < MOST_DUE => {
                     loading = event.is_some();
                     event.and_then(|(index, event)| self.event(index, event).err())
+                }
+                (states, covered) = covered => {
+                    covering = None;
+                    self.covered(&states, covered).err().map(Failure::from)
                 }
                 ended = input.ended(), if input_ended.is_none() => match ended {
                     Ok(ended) => {
@@ -195,13 +228,20 @@ impl<'a> Sync<'a> {
             Event::Durable { checkpoint, counts } => {
                 self.streams[index].counts = counts;
                 let states = &self.reading.states;
-                let durable = states.acknowledge(checkpoint, counts).map_err(|()| {
-                    Error::system("a state became durable twice; report it, it is a defect")
-                })?;
-                durable.map_or(Ok(()), |(state, statistics)| {
-                    self.compare_counts(&state, &statistics);
-                    self.print_state(&state, &statistics)
-                })
+                let due = states
+                    .acknowledge(checkpoint, index, counts)
+                    .map_err(|()| {
+                        Error::system("a state became durable twice; report it, it is a defect")
+                    })?;
+                let Some(due) = due else {
+                    return Ok(());
+                };
+                self.compare_counts(&due.state, &due.statistics);
+                if self.ledger.covers() {
+                    self.due.push(due);
+                    return Ok(());
+                }
+                self.print_state(&due)
             }
             Event::Finished(report) => {
                 let stream = &mut self.streams[index];
@@ -248,8 +288,31 @@ impl<'a> Sync<'a> {
         self.miscounted += 1;
     }
 
-    fn print_state(&self, state: &State, statistics: &Statistics) -> Result<()> {
-        let state = state.with_statistics(statistics)?;
+    /// Covers the states that are due, all in one write; `None` if there are none.
+    fn cover_due(&mut self) -> Option<Covering> {
+        let states = std::mem::take(&mut self.due);
+        if states.is_empty() || self.uncovered {
+            return None;
+        }
+        let ledger = self.ledger.clone();
+        let covering = async move {
+            let covered = ledger.cover(&states).await;
+            (states, covered)
+        };
+        Some(covering.boxed())
+    }
+
+    /// States were covered: now they are printed.
+    fn covered(&mut self, states: &[DueState], covered: Result<()>) -> Result<()> {
+        if covered.is_err() {
+            self.uncovered = true;
+        }
+        covered?;
+        states.iter().try_for_each(|state| self.print_state(state))
+    }
+
+    fn print_state(&self, due: &DueState) -> Result<()> {
+        let state = due.state.with_statistics(&due.statistics)?;
         self.output.print(&Message::State { state: &state })
     }
 

@@ -237,9 +237,9 @@ fn is_bare(cell: &str) -> bool {
 
 fn rejected_row(meta: &Meta<'_>) -> Result<RejectedRow, Malformed> {
     let rejected = &meta.rejected;
-    if rejected.version != SCHEMA_VERSION {
+    if !(1..=SCHEMA_VERSION).contains(&rejected.version) {
         return Err(Malformed::new(format!(
-            "it has the version {}, and this program reads version {SCHEMA_VERSION}",
+            "it has the version {}, and this program reads versions 1 to {SCHEMA_VERSION}",
             rejected.version
         )));
     }

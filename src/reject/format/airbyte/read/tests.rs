@@ -41,6 +41,7 @@ fn written(batches: &[RecordBatch], file: Envelope) -> Vec<u8> {
         name: "contacts".to_owned(),
         namespace: None,
         labels: labels(42, 3),
+        attempt: None,
     };
     let mut out = file.header(batches[0].schema_ref()).unwrap();
     for batch in batches {

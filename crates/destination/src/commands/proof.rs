@@ -1,0 +1,35 @@
+//! Whether the place of the ledger takes one.
+
+use crate::config::Config;
+use arrow_salesforce::error::Result;
+use arrow_salesforce::ledger::Ledger;
+use arrow_salesforce::storage::Storage;
+
+/// The place of the ledger, proved; `None` without one. Where nobody waits for the answer, what passes
+/// is waited for.
+///
+/// # Errors
+/// If it refuses, though `ledger_url` names it. Otherwise that is a warning.
+pub(super) async fn ledger_storage(config: &Config, unattended: bool) -> Result<Option<Storage>> {
+    let Some(storage) = config.ledger_storage()? else {
+        return Ok(None);
+    };
+    let storage = if unattended {
+        storage.unattended()
+    } else {
+        storage
+    };
+    match Ledger::prove(storage).await {
+        Ok(storage) => Ok(Some(storage)),
+        Err(error) if config.ledger.url.is_none() => {
+            tracing::warn!(
+                %error,
+                "the place of the ledger, beside that of the rejected records, cannot be used: a sync \
+                 that ends early and is repeated may insert records of append streams twice. Allow \
+                 the key to put, get, list and delete objects there, or set ledger_url, or ledger: off"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

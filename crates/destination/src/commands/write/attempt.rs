@@ -1,0 +1,151 @@
+//! One attempt of a sync: its ledger, from the claim to the end.
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::DESCRIBES;
+use super::sync::DueState;
+use crate::commands::proof;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::protocol::catalog::CatalogStream;
+use arrow_salesforce::error::Result;
+use arrow_salesforce::ledger::{Covered, Ledger, LoadIdentity};
+use arrow_salesforce::load::{Loader, Older, Org};
+use arrow_salesforce::object::Operation;
+
+/// The ledger of a sync, if it has one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SyncLedger {
+    ledger: Option<Ledger>,
+    /// What the load of each stream is; none for those that need no ledger.
+    loads: Vec<Option<LoadIdentity>>,
+}
+
+impl SyncLedger {
+    /// Claims the streams that insert, for the attempt of this id.
+    ///
+    /// # Errors
+    /// If another attempt is at work, or the place that `ledger_url` names refuses.
+    pub(super) async fn begin(
+        org: &Org,
+        config: &Config,
+        catalog: &[CatalogStream],
+        attempt: &str,
+    ) -> Result<Self> {
+        let inserts = |stream: &CatalogStream| stream.operation == Operation::Insert;
+        if !catalog.iter().any(inserts) {
+            return Ok(Self::default());
+        }
+        let Some(storage) = proof::ledger_storage(config, true).await? else {
+            tracing::info!(
+                "without a ledger append is at-least-once: a sync that ends early and is repeated may \
+                 insert records twice"
+            );
+            return Ok(Self::default());
+        };
+        let org_id = org.client().org_id();
+        let loads: Vec<Option<LoadIdentity>> = catalog
+            .iter()
+            .map(|stream| inserts(stream).then(|| identity(stream, config, &org_id)))
+            .collect();
+        let claimed: Vec<LoadIdentity> = loads.iter().flatten().cloned().collect();
+        let ledger = Ledger::begin(storage, attempt, &claimed, config.org.waits).await?;
+        Ok(Self {
+            ledger: Some(ledger),
+            loads,
+        })
+    }
+
+    /// Gives each loader its part of the ledger, and finds out what earlier attempts left behind.
+    ///
+    /// # Errors
+    /// As [`Loader::recover`], with the stream.
+    pub(super) async fn recover(
+        &self,
+        loaders: Vec<Loader>,
+        catalog: &[CatalogStream],
+        older: Older,
+    ) -> Result<Vec<Loader>, Failure> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(loaders);
+        };
+        let loaders = loaders.into_iter().zip(&self.loads).zip(catalog);
+        let recovering = loaders.map(async |((loader, load), stream)| {
+            let Some(load) = load.as_ref().and_then(|load| ledger.load(load)) else {
+                return Ok(loader);
+            };
+            let loader = loader.with_ledger(load);
+            let recovered = loader.recover(older).await;
+            recovered.map_err(|error| Failure::of(error, &stream.descriptor))?;
+            Ok(loader)
+        });
+        stream::iter(recovering)
+            .buffered(DESCRIBES)
+            .try_collect()
+            .await
+    }
+
+    /// Whether states are to be covered before they are printed.
+    pub(super) fn covers(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Notes how far states cover each stream, in one write.
+    ///
+    /// # Errors
+    /// Those of the ledger: the states are not to be printed then.
+    pub(super) async fn cover(&self, states: &[DueState]) -> Result<()> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let covered: Vec<Covered<'_>> = states
+            .iter()
+            .flat_map(|state| &state.covered)
+            .filter_map(|(stream, rows)| {
+                let load = self.loads.get(*stream)?.as_ref()?;
+                Some(Covered { load, rows: *rows })
+            })
+            .collect();
+        if covered.is_empty() {
+            return Ok(());
+        }
+        Ok(ledger.cover(&covered).await?)
+    }
+
+    /// All streams are complete and loaded: nothing of the ledger is needed any more.
+    ///
+    /// # Errors
+    /// If that could not be noted.
+    pub(super) async fn finish(&self) -> Result<()> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let left = ledger.finish().await?;
+        if left > 0 {
+            tracing::warn!(
+                records = left,
+                "records that earlier attempts have loaded did not come again; they are in Salesforce, \
+                 or among the rejected records, all the same"
+            );
+        }
+        Ok(())
+    }
+
+    /// The attempt ends before all is loaded: a later one need not wait.
+    pub(super) async fn release(&self) {
+        let Some(ledger) = &self.ledger else {
+            return;
+        };
+        if let Err(error) = ledger.release().await {
+            tracing::warn!(%error, "the next attempt of the sync waits a minute before it begins");
+        }
+    }
+}
+
+/// What the load of a stream is.
+fn identity(stream: &CatalogStream, config: &Config, org: &str) -> LoadIdentity {
+    let id = config.ledger.id.as_ref().unwrap_or(&stream.digest);
+    LoadIdentity::new(org, &stream.object, &stream.descriptor.name, id)
+        .with_namespace(stream.descriptor.namespace.clone())
+        .with_generation(stream.generation_id)
+}

@@ -1,0 +1,78 @@
+//! The ledger of inserts: where it is, and what is done about earlier attempts.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::{Config, absent_if_empty, parse_url};
+use arrow_salesforce::error::Result;
+use arrow_salesforce::load::Older;
+use arrow_salesforce::storage::{Encryption, Location, Storage};
+
+/// What the default place of the ledger adds to the prefix of the rejected records.
+const BESIDE: &str = "_ledger";
+
+/// Settings of the ledger.
+#[derive(Debug)]
+pub(crate) struct LedgerConfig {
+    /// What is done about earlier attempts; `None` without a ledger.
+    pub(crate) older: Option<Older>,
+    /// Its place, if that is not beside the rejected records.
+    pub(crate) url: Option<Url>,
+    /// What tells this connection from others with equal streams.
+    pub(crate) id: Option<String>,
+}
+
+/// `ledger`, as written.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LedgerFile {
+    #[default]
+    On,
+    Trust,
+    Forget,
+    Off,
+}
+
+impl LedgerConfig {
+    pub(super) fn of(mode: LedgerFile, url: Option<String>, id: Option<String>) -> Result<Self> {
+        let url = absent_if_empty(url).map(|url| parse_url("ledger_url", &url));
+        Ok(Self {
+            older: match mode {
+                LedgerFile::On => Some(Older::Expect),
+                LedgerFile::Trust => Some(Older::Trust),
+                LedgerFile::Forget => Some(Older::Forget),
+                LedgerFile::Off => None,
+            },
+            url: url.transpose()?,
+            id: absent_if_empty(id).map(|id| id.trim().to_owned()),
+        })
+    }
+}
+
+impl Config {
+    /// Opens the place of the ledger, if there is one; nothing is sent yet.
+    ///
+    /// # Errors
+    /// A config error if it is no location.
+    pub(crate) fn ledger_storage(&self) -> Result<Option<Storage>> {
+        if self.ledger.older.is_none() {
+            return Ok(None);
+        }
+        let storage = match (&self.ledger.url, &self.rejects) {
+            (Some(url), _) => {
+                let rejects = self
+                    .rejects
+                    .as_ref()
+                    .filter(|_| url.scheme().starts_with("s3"));
+                let encryption =
+                    rejects.map_or(Encryption::default(), |rejects| rejects.encryption.clone());
+                Storage::open(&Location::Url(url.clone()), &encryption)?
+            }
+            (None, Some(rejects)) => {
+                Storage::open(&rejects.location, &rejects.encryption)?.beside(BESIDE)
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(storage.with_waits(self.org.waits)))
+    }
+}
