@@ -182,7 +182,7 @@ impl Storage {
         })
     }
 
-    /// Deletes an object.
+    /// Deletes an object. One that is not there is no error.
     ///
     /// # Errors
     /// [`StorageError::Request`].
@@ -195,6 +195,9 @@ impl Storage {
             let Err(error) = self.store.delete(key).await else {
                 return Ok(());
             };
+            if matches!(error, object_store::Error::NotFound { .. }) && !cause::passes(&error) {
+                return Ok(());
+            }
             match &self.s3 {
                 Some(s3) if s3.delete_one.delete(key).await => Ok(()),
                 _ => Err(error),

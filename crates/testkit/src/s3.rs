@@ -176,21 +176,42 @@ impl Drop for S3Server {
     }
 }
 
-/// All files below a directory: relative path and content, decompressed where it is gzip.
+/// All files below a directory: relative path and content, decompressed where it is gzip. Those of a
+/// ledger are left out.
 pub fn files(root: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+    let names = names(root).into_iter();
+    names
+        .filter(|name| !is_of_ledger(name))
+        .map(|name| {
+            let text = text(&root.join(&name));
+            (name, text)
+        })
+        .collect()
+}
+
+/// Whether an object belongs to a ledger, which is no text.
+fn is_of_ledger(name: &str) -> bool {
+    name.split('/').any(|part| part.ends_with("_ledger"))
+}
+
+/// Names of all files below a directory, sorted. Those that go away meanwhile are left out.
+pub fn names(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
     let mut waiting: Vec<PathBuf> = vec![root.to_owned()];
     while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             if path.is_dir() {
                 waiting.push(path);
             } else {
-                let key = path.strip_prefix(root).unwrap().to_str().unwrap();
-                found.insert(key.to_owned(), text(&path));
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+                found.push(name.to_owned());
             }
         }
     }
+    found.sort();
     found
 }
 

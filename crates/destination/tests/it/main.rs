@@ -20,6 +20,7 @@ mod faults;
 mod flow;
 mod harness;
 mod kills;
+mod ledger;
 mod limits;
 mod memory;
 mod network;

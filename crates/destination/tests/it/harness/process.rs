@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::process::{Ended, Process};
-use testkit::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY, files};
+use testkit::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY, files, names};
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 use super::lines::{Stream, catalog};
@@ -87,6 +87,21 @@ impl Job {
         // of its start.
         files.retain(|(name, _)| !name.contains('#') && !name.ends_with("/_check_test"));
         files
+    }
+
+    /// Another catalog takes the place of this one.
+    pub(crate) fn set_catalog(&mut self, catalog: Value) {
+        self.catalog = catalog;
+    }
+
+    /// Names of the objects of the ledger, which is below the reject folder.
+    pub(crate) fn ledger(&self) -> Vec<String> {
+        names(&self.reject_folder().join("_ledger"))
+    }
+
+    /// No ledger can be written.
+    pub(crate) fn block_ledger(&self) {
+        fs::write(self.reject_folder().join("_ledger"), "").unwrap();
     }
 
     fn file(&self, name: &str, content: &Value) -> PathBuf {

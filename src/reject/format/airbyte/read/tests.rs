@@ -441,8 +441,8 @@ fn files_of_another_kind_are_explained_without_their_values() {
     insta::assert_snapshot!(complaint(&rows(flat), flat, &renamed), @"rejected record 1 of the file cannot be read: the header is not _airbyte_raw_id,_airbyte_extracted_at,_airbyte_meta,_airbyte_generation_id,sf__Id,sf__Error,m,_raw; give the flattening and schema the file was written with");
     insta::assert_snapshot!(complaint(&rows(csv), jsonl, &schema), @"rejected record 1 of the file cannot be read: it is no JSON object");
     insta::assert_snapshot!(complaint("{\"secret\": 1}\n", jsonl, &schema), @"rejected record 1 of the file cannot be read: it lacks the key _airbyte_extracted_at, or has another type");
-    let later = rows(jsonl).replace("\"version\":1", "\"version\":2");
-    insta::assert_snapshot!(complaint(&later, jsonl, &schema), @"rejected record 1 of the file cannot be read: it has the version 2, and this program reads version 1");
+    let later = rows(jsonl).replace("\"version\":2", "\"version\":3");
+    insta::assert_snapshot!(complaint(&later, jsonl, &schema), @"rejected record 1 of the file cannot be read: it has the version 3, and this program reads versions 1 to 2");
     let interval: SchemaRef = other(DataType::Interval(IntervalUnit::DayTime));
     insta::assert_snapshot!(complaint("", jsonl, &interval), @"column n cannot be read from rejected records: they hold no values of the type Interval(DayTime); leave the column out of the schema");
     let cut = rows(jsonl);

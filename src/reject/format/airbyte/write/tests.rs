@@ -128,7 +128,7 @@ fn the_envelope_as_designed() {
         rest,
         concat!(
             r#"","_airbyte_extracted_at":1772323201100,"_airbyte_meta":{"sync_id":42,"#,
-            r#""changes":[{"field":"a","change":"NULLED"}],"rejected":{"version":1,"ordinal":0,"#,
+            r#""changes":[{"field":"a","change":"NULLED"}],"rejected":{"version":2,"ordinal":0,"#,
             r#""stage":"salesforce","code":"REQUIRED_FIELD_MISSING","#,
             r#""message":"Required fields are missing: [LastName]","fields":["LastName"],"#,
             r#""job_id":"750A","at":1772323209000}},"_airbyte_generation_id":3,"#,
@@ -156,7 +156,7 @@ fn csv_quotes_what_is_no_number() {
     assert_eq!(
         row.get(38..).unwrap(),
         concat!(
-            r#",1772323209000,"{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,"#,
+            r#",1772323209000,"{""sync_id"":42,""changes"":[],""rejected"":{""version"":2,"#,
             r#"""ordinal"":0,""stage"":""coerce"",""code"":""INVALID_VALUE"",""message"":""no"",""fields"":[],"#,
             r#"""at"":1772323209000}}",3,"{""sf__Id"":"""",""sf__Error"":"#,
             r#"""INVALID_VALUE:no:--"",""Name"":""say \""hi\""""}""#,
@@ -226,9 +226,9 @@ fn root_level_flattening_as_csv() {
     let (header, rows) = text.split_once("\r\n").unwrap();
     insta::assert_snapshot!(header, @r#""_airbyte_raw_id","_airbyte_extracted_at","_airbyte_meta","_airbyte_generation_id","sf__Id","sf__Error","LastName","Flag","Size","_source__raw","_source__airbyte_meta","_raw""#);
     insta::assert_snapshot!(tails(rows, "1772323209000,").join("\n"), @r#"
-    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":0,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","Ng, ""A""","true",1.10,"mine","{""a"":1}",
-    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":1,""stage"":""decode"",""code"":""INVALID_RECORD"",""message"":""the line ends early"",""fields"":[],""at"":1772323209000}}",3,"","INVALID_RECORD:the line ends early:--",,,,,,"{""torn"
-    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":1,""ordinal"":2,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000,""nulls"":[""LastName""],""empty"":[""Flag"",""Size""]}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --",,"","",,,
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":2,""ordinal"":0,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --","Ng, ""A""","true",1.10,"mine","{""a"":1}",
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":2,""ordinal"":1,""stage"":""decode"",""code"":""INVALID_RECORD"",""message"":""the line ends early"",""fields"":[],""at"":1772323209000}}",3,"","INVALID_RECORD:the line ends early:--",,,,,,"{""torn"
+    "{""sync_id"":42,""changes"":[],""rejected"":{""version"":2,""ordinal"":2,""stage"":""salesforce"",""code"":""REQUIRED_FIELD_MISSING"",""message"":""Required fields are missing: [LastName]"",""fields"":[""LastName""],""at"":1772323209000,""nulls"":[""LastName""],""empty"":[""Flag"",""Size""]}}",3,"","REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --",,"","",,,
     "#);
 }
 

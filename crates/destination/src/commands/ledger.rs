@@ -1,0 +1,115 @@
+//! `ledger`: what is entered, what a new attempt would do about it, and the way out.
+
+use std::path::Path;
+
+use super::stop::Stop;
+use super::{LedgerTask, rotation};
+use crate::config::Config;
+use crate::protocol::output::Output;
+use arrow_salesforce::bulk::{BulkError, Client, JobState};
+use arrow_salesforce::error::{Error, Result};
+use arrow_salesforce::ledger::{Ledger, Listed, LoadIdentity};
+use arrow_salesforce::storage::Storage;
+
+/// Does what `task` says with the ledger of the config at `path`, and prints it as text.
+///
+/// # Errors
+/// A config error if there is no ledger; those of reading and deleting it.
+pub(super) async fn run(path: &Path, task: LedgerTask, output: &Output, stop: &Stop) -> Result<()> {
+    let config = Config::read(path)?;
+    let listed = stop.unless_asked(Ledger::list(storage(&config)?)).await??;
+    if listed.is_empty() {
+        return output.text("the ledger has no entries");
+    }
+    match task {
+        LedgerTask::List => listed.iter().try_for_each(|entry| output.text(&shown(entry))),
+        LedgerTask::Explain => {
+            let login = rotation::login(&config, output).connect();
+            let client = stop.unless_asked_for_long(login).await?;
+            let client = client.map_err(Error::from)?;
+            for entry in &listed {
+                let said = stop.unless_asked(explained(&client, entry)).await??;
+                output.text(&format!("{}: {said}", shown(entry)))?;
+            }
+            Ok(())
+        }
+        LedgerTask::Forget => {
+            let mut loads: Vec<LoadIdentity> = Vec::new();
+            for entry in &listed {
+                if !loads.contains(&entry.load) {
+                    loads.push(entry.load.clone());
+                }
+            }
+            let waits = config.org.waits;
+            let attempt = Ledger::new_attempt();
+            let claimed = Ledger::begin(storage(&config)?, attempt, &loads, waits);
+            let claimed = stop.unless_asked(claimed).await??;
+            claimed.finish().await?;
+            output.text(&format!(
+                "{} entries of {} loads are forgotten: the next syncs send all of their records",
+                listed.len(),
+                loads.len()
+            ))
+        }
+    }
+}
+
+fn storage(config: &Config) -> Result<Storage> {
+    config.ledger_storage()?.ok_or_else(|| {
+        Error::config(
+            "the config has no ledger: it needs object_storage_config, rejected_records_url or \
+             ledger_url, and ledger must not be off",
+        )
+    })
+}
+
+/// An entry as a line.
+fn shown(entry: &Listed) -> String {
+    let LoadIdentity {
+        org,
+        generation,
+        ledger_id,
+        ..
+    } = &entry.load;
+    let generation = generation.map_or_else(|| "none".to_owned(), |number| number.to_string());
+    format!(
+        "{} (org {org}, generation {generation}, ledger_id {ledger_id}): attempt {}, covered {}; job \
+         {} of {}, {} rows, {} of them not covered, {} of these stored as rejected",
+        entry.load,
+        entry.attempt,
+        entry.covered,
+        entry.job,
+        entry.written.format("%Y-%m-%dT%H:%M:%SZ"),
+        entry.rows,
+        entry.open,
+        entry.rejected,
+    )
+}
+
+/// What a new attempt would do about an entry.
+async fn explained(client: &Client, entry: &Listed) -> Result<&'static str> {
+    if entry.open == 0 {
+        return Ok("nothing is expected of it any more");
+    }
+    if entry.at_work {
+        return Ok(
+            "its attempt has not said that it ended: a new one waits a minute whether it is at work",
+        );
+    }
+    Ok(match client.job_state(&entry.job).await {
+        Ok(JobState::Open) => "it is open: a new attempt aborts it, and it holds nothing",
+        Ok(JobState::JobComplete) => {
+            "it ended: rows that it inserted take the place of equal ones that come"
+        }
+        Ok(JobState::Failed | JobState::Aborted) => {
+            "it ended early: rows that its results show as inserted take the place of equal ones that \
+             come"
+        }
+        Ok(_) => "it is in progress: a new attempt waits for it",
+        Err(BulkError::JobGone { .. }) => {
+            "Salesforce has no results of it any more: compare the org with the source, and set \
+             ledger: forget"
+        }
+        Err(error) => return Err(error.into()),
+    })
+}

@@ -1,0 +1,82 @@
+//! What a ledger holds, for people.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::LedgerError;
+use super::attempt::Ledger;
+use super::cursor::Cursor;
+use super::handle::OlderCursors;
+use super::identity::LoadIdentity;
+use super::place::{EntryName, Place};
+use crate::storage::Storage;
+
+/// An entry: the rows that a job was given.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The load.
+    pub load: LoadIdentity,
+    /// Id of the attempt.
+    pub attempt: String,
+    /// Id of the job.
+    pub job: String,
+    /// When it was written.
+    pub written: DateTime<Utc>,
+    /// Its rows.
+    pub rows: u64,
+    /// Those of them that no printed state covers, and that did not come again.
+    pub open: u64,
+    /// Those of the open ones that are stored as rejected.
+    pub rejected: u64,
+    /// Rows of the load that the attempt has covered.
+    pub covered: u64,
+    /// The attempt has not said that it ended.
+    pub at_work: bool,
+}
+
+impl Ledger {
+    /// The entries of a ledger, of all loads.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`], [`LedgerError::Unreadable`].
+    pub async fn list(storage: Storage) -> Result<Vec<Listed>, LedgerError> {
+        let place = Place::new(storage);
+        let mut cursors = BTreeMap::<String, Cursor>::new();
+        for attempt in place.cursors().await? {
+            let cursor = place.cursor(&attempt).await?;
+            cursors.insert(attempt, cursor);
+        }
+        let all = place.all().await?;
+        let is_entry = |name: &&(String, _)| name.0.ends_with(".entry");
+        let mut names: Vec<EntryName> = all
+            .iter()
+            .filter(is_entry)
+            .filter_map(|(name, _)| EntryName::of_object(name))
+            .collect();
+        names.sort();
+        let mut listed = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(entry) = place.entry(&name).await? else {
+                continue;
+            };
+            let older = OlderCursors::new(&cursors, name.load());
+            let open = older.open_rows(&name, &entry.rows);
+            let stored = place.rejected(&name).await?;
+            let beat = format!("attempts/{}", name.attempt());
+            listed.push(Listed {
+                attempt: name.attempt().to_owned(),
+                job: entry.head.job,
+                written: entry.head.written,
+                rows: entry.rows.len(),
+                open: open.len(),
+                rejected: open.iter().filter(|row| stored.contains(*row)).count() as u64,
+                covered: older.covered(name.attempt()),
+                at_work: all.iter().any(|(name, _)| *name == beat),
+                load: entry.head.load,
+            });
+        }
+        Ok(listed)
+    }
+}
