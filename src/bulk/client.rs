@@ -10,7 +10,7 @@ use super::auth::{Credentials, OnRotated};
 use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
-use super::ingest::{Ingest, JobTarget, RunningJob, StagedJob, Submitted};
+use super::ingest::{Ingest, JobState, JobTarget, RunningJob, StagedJob, Submitted};
 use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization};
 use super::usage::Usage;
 use crate::chunk::Chunk;
@@ -230,6 +230,14 @@ impl Client {
     /// none; any of a call's.
     pub async fn job(&self, id: &str) -> Result<RunningJob, BulkError> {
         self.ingest.job(id).await
+    }
+
+    /// The state of a job, from its id alone.
+    ///
+    /// # Errors
+    /// [`BulkError::JobGone`] if there is none; any of a call's.
+    pub async fn job_state(&self, id: &str) -> Result<JobState, BulkError> {
+        self.ingest.job_state(id).await
     }
 
     /// Aborts a job from its id alone. One that is closed meanwhile may have been processed in part;

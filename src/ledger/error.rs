@@ -52,7 +52,10 @@ pub enum LedgerError {
     Lost,
     /// An earlier attempt has written rows in another way, so that they cannot be compared.
     #[error(
-        "{load}: an earlier attempt that ended early has sent {columns} in another way, and rows of          its job {job} may be in Salesforce: going on would insert them twice. Set the mapping and          the settings of values back to what they were, or set ledger: forget to send all again"
+        "{load}: an earlier attempt that ended early has sent {columns} in another way, and rows \
+         of its job {job} may be in Salesforce: going on would insert them twice. Set the \
+         mapping and the settings of values back to what they were, or set ledger: forget to \
+         send all again"
     )]
     Columns {
         /// The load.
@@ -64,7 +67,9 @@ pub enum LedgerError {
     },
     /// Salesforce says nothing of a job of an earlier attempt any more.
     #[error(
-        "{load}: Salesforce has no results of job {job} of an earlier attempt any more, which it keeps          for 7 days, so it is not known which of {rows} rows were inserted. Compare the org with the          source, and then set ledger: forget to send all again"
+        "{load}: Salesforce has no results of job {job} of an earlier attempt any more, which it \
+         keeps for 7 days, so it is not known which of {rows} rows were inserted. Compare the \
+         org with the source, and then set ledger: forget to send all again"
     )]
     Gone {
         /// The load.
@@ -76,7 +81,9 @@ pub enum LedgerError {
     },
     /// The results of a job of an earlier attempt do not say which rows it wrote.
     #[error(
-        "{load}: the results of job {job} of an earlier attempt do not say what became of {rows} rows,          so they may or may not be in Salesforce. Compare the org with the source for this job, and          then set ledger: forget to send all again"
+        "{load}: the results of job {job} of an earlier attempt do not say what became of {rows} \
+         rows, so they may or may not be in Salesforce. Compare the org with the source for this \
+         job, and then set ledger: forget to send all again"
     )]
     Unclear {
         /// The load.
@@ -88,7 +95,9 @@ pub enum LedgerError {
     },
     /// Records of earlier attempts are not in the org any more.
     #[error(
-        "of {sampled} records of {object} that an earlier attempt inserted, {gone} are not in the org          any more. If they were deleted to start over, set ledger: forget to send all again; if the          others are to stay and not to be sent again, set ledger: trust"
+        "of {sampled} records of {object} that an earlier attempt inserted, {gone} are not in \
+         the org any more. If they were deleted to start over, set ledger: forget to send all \
+         again; if the others are to stay and not to be sent again, set ledger: trust"
     )]
     CleanedUp {
         /// The object.

@@ -128,12 +128,9 @@ impl LoadLedger {
                 Ok::<_, LedgerError>((attempt, cursor))
             })
             .buffered(AT_ONCE)
-            .try_collect()
+            .try_collect::<BTreeMap<_, _>>()
             .await?;
-        Ok(OlderCursors {
-            cursors,
-            load: self.directory.clone(),
-        })
+        Ok(OlderCursors::new(&cursors, &self.directory))
     }
 
     /// An older entry; `None` if it was deleted meanwhile.
@@ -206,6 +203,14 @@ impl LoadLedger {
 }
 
 impl OlderCursors {
+    /// Those of some attempts, as far as the load with this directory goes.
+    pub(super) fn new(cursors: &BTreeMap<String, Cursor>, load: &str) -> Self {
+        Self {
+            cursors: cursors.clone(),
+            load: load.to_owned(),
+        }
+    }
+
     /// The rows of an entry whose states were not printed, and in whose place none was covered.
     pub(crate) fn open_rows(&self, name: &EntryName, rows: &RowSet) -> RowSet {
         if self

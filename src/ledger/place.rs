@@ -50,11 +50,11 @@ impl EntryName {
         Some(Self(name.to_owned()))
     }
 
-    /// The load, attempt and job of the entry.
-    fn parts(&self) -> Option<[&str; 3]> {
+    /// The load and the attempt of the entry.
+    fn parts(&self) -> Option<[&str; 2]> {
         let (load, name) = self.0.split_once('/')?;
-        let (attempt, job) = name.split_once('.')?;
-        Some([load, attempt, job])
+        let (attempt, _) = name.split_once('.')?;
+        Some([load, attempt])
     }
 
     /// The directory of its load.
@@ -64,12 +64,7 @@ impl EntryName {
 
     /// The attempt that wrote it.
     pub(crate) fn attempt(&self) -> &str {
-        self.parts().map_or("", |[_, attempt, _]| attempt)
-    }
-
-    /// The job whose rows it has.
-    pub(crate) fn job(&self) -> &str {
-        self.parts().map_or("", |[.., job]| job)
+        self.parts().map_or("", |[_, attempt]| attempt)
     }
 }
 

@@ -40,9 +40,37 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         catalog: PathBuf,
     },
+    /// Show the ledger by which an append can be repeated, or delete it
+    Ledger {
+        #[command(subcommand)]
+        task: LedgerTask,
+    },
     /// Run a simulated Salesforce on this machine, for trials and tests
     #[cfg(feature = "sim")]
     Simulate(Simulate),
+}
+
+/// What to do with the ledger.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerTask {
+    /// List what is entered
+    List(Config),
+    /// List it with what a new attempt would do about it
+    Explain(Config),
+    /// Delete it: the next sync sends all of its records
+    Forget(Config),
+}
+
+impl LedgerTask {
+    fn command(self) -> destination_salesforce::Command {
+        use destination_salesforce::LedgerTask as Task;
+        let (task, Config { config }) = match self {
+            Self::List(config) => (Task::List, config),
+            Self::Explain(config) => (Task::Explain, config),
+            Self::Forget(config) => (Task::Forget, config),
+        };
+        destination_salesforce::Command::Ledger { task, config }
+    }
 }
 
 /// The option that most commands share.
@@ -80,6 +108,7 @@ impl Cli {
                 config: Config { config },
                 catalog,
             } => destination_salesforce::Command::Write { config, catalog },
+            Command::Ledger { task } => task.command(),
             #[cfg(feature = "sim")]
             Command::Simulate(options) => return Task::Simulate(options),
         })
@@ -147,6 +176,19 @@ mod tests {
         assert_eq!(
             airbyte("d --discover --config c.json"),
             destination_salesforce::Command::Discover { config }
+        );
+    }
+
+    #[test]
+    fn the_ledger_has_its_own_words() {
+        let command = destination_salesforce::Command::Ledger {
+            task: destination_salesforce::LedgerTask::Explain,
+            config: "c.json".into(),
+        };
+        assert_eq!(airbyte("d ledger explain --config c.json"), command);
+        assert_eq!(
+            parse("d ledger --config c.json").unwrap_err().exit_code(),
+            2
         );
     }
 

@@ -15,4 +15,4 @@ mod log;
 mod platform;
 pub mod protocol;
 
-pub use commands::{Command, run};
+pub use commands::{Command, LedgerTask, run};

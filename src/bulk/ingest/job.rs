@@ -85,6 +85,12 @@ impl Ingest {
         Ok(RunningJob::new(self, id.to_owned(), None).read(state, info))
     }
 
+    /// See [`Client::job_state`](crate::bulk::Client::job_state).
+    pub(in crate::bulk) async fn job_state(&self, id: &str) -> Result<JobState, BulkError> {
+        let (state, _) = self.read_job(id, Policy::InFlight).await?;
+        Ok(state)
+    }
+
     pub(super) async fn patch(
         &self,
         action: &str,

@@ -22,7 +22,9 @@ pub(super) async fn run(path: &Path, task: LedgerTask, output: &Output, stop: &S
         return output.text("the ledger has no entries");
     }
     match task {
-        LedgerTask::List => listed.iter().try_for_each(|entry| output.text(&shown(entry))),
+        LedgerTask::List => listed
+            .iter()
+            .try_for_each(|entry| output.text(&shown(entry))),
         LedgerTask::Explain => {
             let login = rotation::login(&config, output).connect();
             let client = stop.unless_asked_for_long(login).await?;

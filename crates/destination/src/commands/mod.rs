@@ -2,6 +2,7 @@
 
 mod check;
 mod discover;
+mod ledger;
 mod proof;
 mod rotation;
 mod signals;
@@ -44,6 +45,24 @@ pub enum Command {
         /// Path of the configured catalog.
         catalog: PathBuf,
     },
+    /// Shows the ledger of inserts, or deletes it. No command of Airbyte's: it prints text.
+    Ledger {
+        /// What to do.
+        task: LedgerTask,
+        /// Path of the config file.
+        config: PathBuf,
+    },
+}
+
+/// What to do with a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerTask {
+    /// Lists its entries.
+    List,
+    /// Lists them with what a new attempt would do.
+    Explain,
+    /// Deletes them.
+    Forget,
 }
 
 /// Does what `command` says, with every message and log line on stdout.
@@ -89,6 +108,7 @@ async fn execute(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Spec => Ok(()),
         Command::Check { config } => Ok(check::run(&config, output, &stop).await?),
         Command::Discover { config } => Ok(discover::run(&config, output, &stop).await?),
+        Command::Ledger { task, config } => Ok(ledger::run(&config, task, output, &stop).await?),
         Command::Write { config, catalog } => write::run(&config, &catalog, output, &stop).await,
     }
 }

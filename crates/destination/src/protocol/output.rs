@@ -98,6 +98,27 @@ impl Output {
         self.print_in(&mut self.shared().queue.lock(), message)
     }
 
+    /// Prints a line of text, where no platform reads.
+    ///
+    /// # Errors
+    /// As [`Output::print`].
+    pub(crate) fn text(&self, line: &str) -> Result<()> {
+        let mut queue = self.shared().queue.lock();
+        if let Some(reason) = &queue.closed {
+            let error = closed(reason);
+            queue.lost = true;
+            return Err(error);
+        }
+        let text = format!("{line}\n").into_bytes();
+        queue.bytes += text.len();
+        queue.lines.push_back(Line {
+            text,
+            is_log: false,
+        });
+        self.shared().filled.notify_one();
+        Ok(())
+    }
+
     /// Prints the error that ends the process, and nothing behind it: whoever comes first says why.
     pub(crate) fn last_words(&self, message: &Message<'_>) {
         let mut queue = self.shared().queue.lock();

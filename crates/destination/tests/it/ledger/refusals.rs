@@ -8,7 +8,7 @@ use testkit::sim::TestSim;
 
 use super::{anew, expected, interrupted, job, names, org, people};
 use crate::harness::lines::{Stream, catalog};
-use crate::harness::process::{Job, run};
+use crate::harness::process::{BINARY, Job, run};
 
 const PEOPLE: usize = 40;
 
@@ -41,7 +41,7 @@ async fn another_mapping_is_refused_until_all_is_sent_again() {
         .write(&anew(&stream, PEOPLE))
         .await
         .failed("config_error");
-    assert_snapshot!(without_job(&message), @"");
+    assert_snapshot!(without_job(&message), @"people into Contact: an earlier attempt that ended early has sent FirstName, LastName in another way, and rows of its job 750… may be in Salesforce: going on would insert them twice. Set the mapping and the settings of values back to what they were, or set ledger: forget to send all again");
     assert_eq!(
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 1)
@@ -78,7 +78,7 @@ async fn records_that_were_deleted_are_the_users_choice() {
 
     let lines = anew(&stream, PEOPLE);
     let message = repeated.write(&lines).await.failed("config_error");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @"of 40 records of Contact that an earlier attempt inserted, 20 are not in the org any more. If they were deleted to start over, set ledger: forget to send all again; if the others are to stay and not to be sent again, set ledger: trust");
     repeated.change("ledger", "trust");
     repeated.write(&lines).await.succeeded();
     assert_eq!(sim.column("Contact", "LastName").await.len(), PEOPLE / 2);
@@ -95,7 +95,7 @@ async fn a_job_that_is_gone_is_the_users_choice() {
         .write(&anew(&stream, PEOPLE))
         .await
         .failed("config_error");
-    assert_snapshot!(without_job(&message), @"");
+    assert_snapshot!(without_job(&message), @"people into Contact: Salesforce has no results of job 750… of an earlier attempt any more, which it keeps for 7 days, so it is not known which of 20 rows were inserted. Compare the org with the source, and then set ledger: forget to send all again");
     sim.clear_faults().await;
     job.change("ledger", "forget");
     job.write(&anew(&stream, PEOPLE)).await.succeeded();
@@ -128,6 +128,46 @@ async fn two_attempts_at_once_are_refused() {
     assert_eq!(
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 1)
+    );
+}
+
+#[tokio::test]
+async fn what_is_entered_can_be_read_explained_and_forgotten() {
+    let sim = org(Duration::ZERO).await;
+    let (stream, job) = interrupted_job(&sim).await;
+    let config = job.check_args().pop().unwrap();
+    let ledger = async |task: &str| {
+        let mut command = tokio::process::Command::new(BINARY);
+        let output = command
+            .args(["ledger", task, "--config", &config])
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('{'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let listed = ledger("list").await;
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    for line in &listed {
+        assert!(line.starts_with("people into Contact (org "), "{line}");
+        assert!(line.contains("20 rows, 20 of them not covered"), "{line}");
+        assert!(!line.contains("Ng"), "{line}");
+    }
+    let explained = ledger("explain").await;
+    assert!(
+        explained[1].contains("has not said that it ended"),
+        "{explained:?}"
+    );
+    let forgotten = ledger("forget").await;
+    assert_snapshot!(forgotten.join("\n"), @"2 entries of 1 loads are forgotten: the next syncs send all of their records");
+    assert!(job.ledger().is_empty(), "{:?}", job.ledger());
+    assert_eq!(ledger("list").await, ["the ledger has no entries"]);
+    job.write(&anew(&stream, PEOPLE)).await.succeeded();
+    assert_eq!(
+        names(&sim, "Contact", "LastName").await,
+        expected(0..PEOPLE, 2)
     );
 }
 
