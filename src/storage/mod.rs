@@ -91,10 +91,17 @@ impl Storage {
 
     /// Sets how long a request that fails for a reason that passes is repeated
     /// ([`Waits::patience`]); 10 minutes by default. [`Storage::prove`] takes 10 seconds at most for
-    /// each of its requests.
+    /// each of its requests, unless it is [`Storage::unattended`].
     #[must_use]
     pub fn with_waits(mut self, waits: Waits) -> Self {
         self.patience = Patience::new(waits);
+        self
+    }
+
+    /// Nobody waits for [`Storage::prove`]: it is as patient as all else.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.patience = self.patience.unattended();
         self
     }
 
