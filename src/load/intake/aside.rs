@@ -16,40 +16,8 @@ use crate::load::org::{Pressure, Reservation};
 use crate::load::state::Load;
 use crate::rows::RowSet;
 
-use super::lane::LaneId;
+use super::lane::{Aside, LaneId};
 use super::{Intake, ROWS_AT_ONCE};
-
-/// Rows of a lane that are in no chunk: the row store has them, on disk where memory is short.
-#[derive(Debug, Default)]
-pub(super) struct Aside {
-    rows: RowSet,
-    /// Memory that they take when they are read.
-    bytes: usize,
-}
-
-impl Aside {
-    /// Rows, which take so many bytes when they are read.
-    pub(super) fn new(rows: RowSet, bytes: usize) -> Self {
-        Self { rows, bytes }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    pub(super) fn rows(&self) -> &RowSet {
-        &self.rows
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    fn add(&mut self, rows: &RowSet, bytes: usize) {
-        self.rows.insert_all(rows);
-        self.bytes += bytes;
-    }
-}
 
 /// Consecutive rows that were set aside, with the cells that they become.
 struct Back {
@@ -60,14 +28,19 @@ struct Back {
 }
 
 impl Intake {
-    /// Gives memory back. An open chunk that is not worth a job is set aside, if there is a disk.
+    /// Gives way to pressure.
     pub(super) async fn give_way(&mut self, pressure: Pressure) -> Result<()> {
+        match (pressure, self.lanes.largest()) {
+            (Pressure::States, Some(id)) => self.close(id).await,
+            _ => self.make_way().await,
+        }
+    }
+
+    /// Gives memory back. An open chunk that is not worth a job is set aside, if there is a disk.
+    pub(super) async fn make_way(&mut self) -> Result<()> {
         let Some(id) = self.lanes.largest() else {
             return Ok(());
         };
-        if pressure == Pressure::States {
-            return self.close(id).await;
-        }
         let load = Arc::clone(&self.load);
         let worth = self.worth_a_job();
         let lane = self.lane(id)?;
@@ -122,10 +95,11 @@ impl Intake {
     pub(super) async fn bring_back(&mut self, id: LaneId) -> Result<()> {
         let load = Arc::clone(&self.load);
         loop {
-            let bytes = self.lane(id)?.aside_mut().bytes();
-            if bytes == 0 {
+            let lane = self.lane(id)?;
+            if !lane.has_aside() {
                 return Ok(());
             }
+            let bytes = lane.aside_mut().bytes();
             // What waits in the meantime may change what is to be done.
             let Some((mut memory, let_in)) = self.memory(2 * bytes).await? else {
                 continue;
@@ -133,7 +107,7 @@ impl Intake {
             let lane = self.lane(id)?;
             let (aside, noted) = (std::mem::take(lane.aside_mut()), lane.noted());
             self.lanes.report();
-            load.ledger.rows().reopen(&aside.rows);
+            load.ledger.rows().reopen(aside.rows());
             let reading = Arc::clone(&load);
             let back = spawn_blocking(move || brought_back(&reading, &aside, noted));
             for Back {
@@ -157,9 +131,9 @@ fn brought_back(load: &Load, aside: &Aside, noted: u64) -> Result<Vec<Back>> {
     let mut back = Vec::new();
     let mut run: Vec<RecordBatch> = Vec::new();
     let mut range: Range<u64> = 0..0;
-    for read in load.ledger.rows().read(&aside.rows) {
+    for read in load.ledger.rows().read(aside.rows()) {
         let (first, batch) = read?;
-        let here = aside.rows.within(first..first + batch.num_rows() as u64);
+        let here = aside.rows().within(first..first + batch.num_rows() as u64);
         for rows in here.ranges() {
             let length = (rows.end - rows.start) as usize;
             let batch = batch.slice((rows.start - first) as usize, length);

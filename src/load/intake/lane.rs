@@ -16,8 +16,6 @@ use crate::load::plan::Plan;
 use crate::reject::RejectedRow;
 use crate::rows::RowSet;
 
-use super::aside::Aside;
-
 /// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
 const LOCAL_REJECTS: usize = 100_000;
 
@@ -53,6 +51,14 @@ pub(super) struct Lane {
     opened: Option<(Instant, OpenChunk)>,
 }
 
+/// Rows of a lane that are in no chunk: the row store has them, on disk where memory is short.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    rows: RowSet,
+    /// Memory that they take when they are read.
+    bytes: usize,
+}
+
 /// What leaves a lane with a closed chunk.
 #[derive(Debug)]
 pub(super) struct Departing {
@@ -61,6 +67,30 @@ pub(super) struct Departing {
     pub(super) rows: RowSet,
     pub(super) rejects: Vec<RejectedRow>,
     pub(super) cells: Reservation,
+}
+
+impl Aside {
+    /// Rows, which take so many bytes when they are read.
+    pub(super) fn new(rows: RowSet, bytes: usize) -> Self {
+        Self { rows, bytes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn rows(&self) -> &RowSet {
+        &self.rows
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn add(&mut self, rows: &RowSet, bytes: usize) {
+        self.rows.insert_all(rows);
+        self.bytes += bytes;
+    }
 }
 
 impl Lane {
@@ -103,6 +133,11 @@ impl Lane {
     /// Notes that rows which were in a chunk before are in the open one.
     pub(super) fn note_older_rows(&mut self) {
         self.older = true;
+    }
+
+    /// Whether rows are set aside.
+    pub(super) fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
     }
 
     /// The rows that are set aside.
@@ -191,7 +226,7 @@ impl Lane {
         if self.aside.is_empty() {
             self.opened = None;
         }
-        self.older = false;
+        self.older &= !self.is_empty();
         let end = chunk.span().end;
         let rows = self.rows.within(0..end);
         self.rows.remove_all(&rows);

@@ -185,10 +185,11 @@ impl Intake {
         let rows = batch.num_rows();
         let first = self.load.ledger.read(rows, bytes, &checkpoints);
         let mut rows_memory = memory.split(batch_bytes(&batch));
-        if !self.lane(LaneId::ALL)?.aside_mut().is_empty() {
+        if rows > 0 && self.lane(LaneId::ALL)?.has_aside() {
             if self.load.org.admission().can_set_aside() {
                 drop(memory);
-                return self.set_aside(LaneId::ALL, first, batch, rows_memory).await;
+                let id = LaneId::ALL;
+                return self.set_aside(id, first, batch, rows_memory).await;
             }
             self.bring_back(LaneId::ALL).await?;
         }

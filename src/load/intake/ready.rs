@@ -96,7 +96,7 @@ impl Intake {
             biased;
             () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
             memory = load.org.admission().memory(bytes, &load.member) => return memory.map(Some),
-            _ = load.member.pressure() => self.close_open(LaneId::ALL).await?,
+            _ = load.member.pressure() => self.make_way().await?,
             Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
         }
         Ok(None)
