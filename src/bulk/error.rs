@@ -463,8 +463,11 @@ impl BulkError {
     pub(super) fn not_done(&self) -> bool {
         match self {
             Self::Network { unsent, .. } => *unsent,
+            // Something before Salesforce has answered: what it knows of the call is not known.
+            Self::Refused { code, .. } => !code.is_empty(),
             Self::Unavailable { .. }
             | Self::Answer { .. }
+            | Self::UnknownState { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
             | Self::JobGoesOn { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::cause::{Cause, passes};
+use super::cause::{Cause, is_bare_redirect, passes};
 use crate::options::Waits;
 
 /// First pause; each is twice the last one.
@@ -51,7 +51,8 @@ impl Patience {
     /// Whether what failed is to be waited for. Who offers credentials may be away for a while, but
     /// not before it has offered some.
     fn is_for(&self, error: &object_store::Error) -> bool {
-        passes(error) || !self.is_proof && Cause::of(error) == Cause::NoCredentials
+        let passes_later = || Cause::of(error) == Cause::NoCredentials || is_bare_redirect(error);
+        passes(error) || (!self.is_proof && passes_later())
     }
 
     /// Repeats `once`, which does `action` to an object, until it is done, fails for good, or
@@ -138,6 +139,19 @@ impl Trying {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_to_no_place_passes_once_the_bucket_was_reached() {
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: "Received redirect without LOCATION, this normally indicates an incorrectly \
+                     configured region"
+                .into(),
+        };
+        let patience = Patience::new(Waits::default());
+        assert!(patience.is_for(&error));
+        assert!(!patience.of_proof().is_for(&error));
+    }
 
     #[test]
     fn pauses_add_up_to_the_patience_and_are_logged_once_a_minute() {

@@ -89,7 +89,7 @@ impl Policy {
             },
             (Self::Start | Self::Optional | Self::Courtesy, Passing::DailyLimit) => return None,
             (Self::InFlight, Passing::Unlisted) => whole,
-            (_, Passing::Unlisted) => return None,
+            (Self::Start | Self::Optional | Self::Courtesy, Passing::Unlisted) => return None,
             // What a person has named may not exist.
             (Self::Start | Self::Unattended | Self::Optional, Passing::Missing) => return None,
             (Self::Start | Self::Unattended, Passing::LoginMoved) => attempts(2),
@@ -98,7 +98,7 @@ impl Policy {
             (Self::Start | Self::Optional, Passing::Moved | Passing::Calm) => attempts(2),
             (Self::Start | Self::Optional, Passing::Session) => attempts(3),
             (Self::Start | Self::Optional | Self::Courtesy, _) => attempts(6),
-            (_, Passing::Missing | Passing::Calm) => for_seconds(5, 60),
+            (_, Passing::Missing | Passing::Calm | Passing::Unlisted) => for_seconds(5, 60),
             (_, Passing::Session) => for_seconds(3, 30),
             _ => whole,
         })
@@ -338,11 +338,20 @@ mod tests {
     #[test]
     fn a_code_that_is_not_known_is_waited_out_only_in_flight() {
         let (waits, error) = (Waits::default(), refused(400, "SOMETHING_NEW"));
-        assert_eq!(until_believed(Policy::Load, &waits, &error).0, 1);
+        assert!(until_believed(Policy::Load, &waits, &error).1 <= 2 * MINUTE);
         assert!(until_believed(Policy::InFlight, &waits, &error).1 >= 9 * MINUTE);
-        for too_large in [413, 414, 431, 501] {
-            let error = refused(too_large, "");
-            assert_eq!(until_believed(Policy::Load, &waits, &error).0, 1);
+        assert_eq!(until_believed(Policy::Start, &waits, &error).0, 1);
+    }
+
+    #[test]
+    fn a_page_is_waited_out_whatever_its_status() {
+        let waits = Waits::default();
+        for status in 400..600 {
+            let error = refused(status, "");
+            for policy in [Policy::Load, Policy::InFlight] {
+                let (_, time) = until_believed(policy, &waits, &error);
+                assert!(time >= 9 * MINUTE, "{policy:?} {status}: {time:?}");
+            }
         }
     }
 

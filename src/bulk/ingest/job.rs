@@ -81,6 +81,8 @@ impl Ingest {
         Ok(RunningJob::new(self, id.to_owned(), None).read(state, info))
     }
 
+    /// Sets the state of a job. That it is set is believed only if the answer shows it: a job that was
+    /// closed may be in a later state already.
     pub(super) async fn patch(
         &self,
         action: &str,
@@ -92,8 +94,18 @@ impl Ingest {
         let path = ["jobs", "ingest", id];
         let mut call = Call::send(action, Method::PATCH, &path, Payload::Json(&body));
         call.policy = policy;
-        self.connection.read(&call).await?;
-        Ok(())
+        let understood = |body: &[u8]| {
+            let (shown, _) = job_in(action, id, body)?;
+            let is_done = match state {
+                JobState::Aborted => shown == JobState::Aborted,
+                _ => shown != JobState::Open,
+            };
+            is_done.then_some(()).ok_or_else(|| BulkError::Answer {
+                action: action.to_owned(),
+                reason: format!("it shows the job as {}", shown.as_str()),
+            })
+        };
+        self.connection.read_as(&call, understood).await
     }
 
     /// What Salesforce says about a job. What cannot be understood is asked for again.
@@ -105,19 +117,22 @@ impl Ingest {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
         let call = Call::get(&action, &path, policy);
-        let understood = |body: &[u8]| {
-            let info: JobInfo = parse_json(&action, body)?;
-            if !can_be_one_record(Some(id), Some(&info.id)) {
-                return Err(BulkError::Answer {
-                    action: action.clone(),
-                    reason: "it is about another job".to_owned(),
-                });
-            }
-            Ok((JobState::parse(id, &info.state)?, info))
-        };
+        let understood = |body: &[u8]| job_in(&action, id, body);
         let read = self.connection.read_as(&call, understood).await;
         read.map_err(|error| error.of_job(id))
     }
+}
+
+/// What an answer says about the job of this id.
+fn job_in(action: &str, id: &str, body: &[u8]) -> Result<(JobState, JobInfo), BulkError> {
+    let info: JobInfo = parse_json(action, body)?;
+    if !can_be_one_record(Some(id), Some(&info.id)) {
+        return Err(BulkError::Answer {
+            action: action.to_owned(),
+            reason: "it is about another job".to_owned(),
+        });
+    }
+    Ok((JobState::parse(id, &info.state)?, info))
 }
 
 impl StagedJob {
@@ -143,7 +158,8 @@ impl StagedJob {
     /// # Errors
     /// [`BulkError::CloseUnclear`] if the job may have been closed: its rows must not be sent
     /// again. After every other error none of its rows was processed, and the job has been
-    /// aborted where that was possible.
+    /// aborted where that was possible. [`BulkError::Stopped`] if the load was stopped while the job
+    /// was still open.
     pub async fn close(self) -> Result<RunningJob, BulkError> {
         // From here on, a stop must not abort the job: it may already be running.
         if !self.ingest.jobs.open.lock().remove(&self.id) {
@@ -171,8 +187,9 @@ impl StagedJob {
                     Err(read) => return Err(self.unclear(read)),
                 }
             }
-            let clock = self.ingest.connection.clock();
-            if let Err(error) = patience.wait(clock, &action, error).await {
+            let connection = &self.ingest.connection;
+            let waited = connection.wait_before_new(&mut patience, &action, error);
+            if let Err(error) = waited.await {
                 return Err(self.give_up(error, maybe_closed).await);
             }
         }
@@ -184,6 +201,8 @@ impl StagedJob {
 
     /// Aborts a job that cannot be closed, and finds out whether a close arrived late.
     async fn give_up(&self, error: BulkError, maybe_closed: bool) -> BulkError {
+        // Until the abort is done, it is for whoever ends the process too.
+        self.ingest.jobs.open.lock().insert(self.id.clone());
         if !maybe_closed {
             self.ingest.abort_quietly(&self.id).await;
             return match error.passing() {

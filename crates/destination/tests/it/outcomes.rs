@@ -228,6 +228,22 @@ async fn counts_that_lag_double_nothing() {
 }
 
 #[tokio::test]
+async fn a_refused_job_whose_counts_and_files_lag_doubles_nothing() {
+    let slower = [("wait_permille", json!(100))];
+    for message in ["InvalidBatch : Failed to parse CSV", "ClientInputError : ?"] {
+        let faults = [
+            json!({"do": {"end_job": {"state": "failed", "after_rows": 9, "message": message}}}),
+            json!({"do": {"lag_counts": {"ms": 900}}}),
+            json!({"do": {"lag_results": {"ms": 900}}}),
+        ];
+        let ran = run(Insert, &faults, &slower).await;
+        let keys = ran.sim.column("Contact", KEY).await;
+        let distinct: BTreeSet<&String> = keys.iter().collect();
+        assert_eq!((keys.len(), distinct.len()), (27, 27), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn results_that_lag_are_asked_for_again() {
     for lag in [
         json!({"readings": 2, "share": 0.5}),
