@@ -133,8 +133,8 @@ pub enum BulkError {
     /// An allocation of the org is used up for now.
     #[error(
         "{action}: the org's {allocation} are used up ({detail}); each is free again a day after it \
-         was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce \
-         for more"
+         was used: start again later, wait for that by a longer limit_wait_seconds, or ask \
+         Salesforce for more"
     )]
     DailyLimit {
         /// What was being done.

@@ -271,7 +271,7 @@ mod tests {
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
         Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API
-        Transient, end: creating a job: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
+        Transient, end: creating a job: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, wait for that by a longer limit_wait_seconds, or ask Salesforce for more
         Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 403: ConcurrentRequests Limit exceeded.); use fewer jobs in flight, or start again later
         Config, end: creating a job: Salesforce refused it (HTTP 403 INSUFFICIENT_ACCESS: no); grant the integration user API Enabled, and the object permissions of the load
         Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the edition of the org does not include it: the API is part of the Enterprise, Unlimited, Performance and Developer Editions, others can buy it from Salesforce
@@ -279,7 +279,7 @@ mod tests {
         Config, end: creating a job: Salesforce refused it (HTTP 400 CLIENT_NOT_ACCESSIBLE_FOR_USER: no); the app is not approved for the user: in Setup, give the user's profile or a permission set access to it
         Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
         System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
-        Transient, end: creating a job: the org's Bulk API batches of 24 hours (DailyBulkApiBatches) are used up (ApiBatchItems Limit exceeded); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
+        Transient, end: creating a job: the org's Bulk API batches of 24 hours (DailyBulkApiBatches) are used up (ApiBatchItems Limit exceeded); each is free again a day after it was used: start again later, wait for that by a longer limit_wait_seconds, or ask Salesforce for more
         Config, end: creating a job: Salesforce refused it (HTTP 413: an HTML or XML page); Salesforce, or a proxy before it, takes no upload as large as this: lower max_job_bytes
         Transient, end: creating a job: Salesforce redirects to https://acme.my.salesforce.com (HTTP 302), after a new login too; the org may be moving to another host: start again later, and check login_url
         Transient, again: creating a job: Salesforce is unavailable (HTTP 400: An unexpected error occurred); start again later

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 
-use super::Ingest;
 use super::info::{JobInfo, JobState, can_be_one_record};
 use super::results::{self, ResultKind, ResultStream};
 use super::timings::Work;
+use super::{Ingest, Jobs};
 use crate::bulk::error::{BulkError, Passing};
 use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
 
@@ -123,6 +123,21 @@ impl Ingest {
     }
 }
 
+/// A job whose close is not clear. If it stays so, for whatever reason, whoever ends the process aborts
+/// it.
+struct Unclear {
+    jobs: Option<Arc<Jobs>>,
+    id: String,
+}
+
+impl Drop for Unclear {
+    fn drop(&mut self) {
+        if let Some(jobs) = &self.jobs {
+            jobs.open.lock().insert(std::mem::take(&mut self.id));
+        }
+    }
+}
+
 /// What an answer says about the job of this id.
 fn job_in(action: &str, id: &str, body: &[u8]) -> Result<(JobState, JobInfo), BulkError> {
     let info: JobInfo = parse_json(action, body)?;
@@ -165,6 +180,18 @@ impl StagedJob {
         if !self.ingest.jobs.open.lock().remove(&self.id) {
             return Err(self.not_closed("Aborted"));
         }
+        let mut unclear = Unclear {
+            jobs: Some(Arc::clone(&self.ingest.jobs)),
+            id: self.id.clone(),
+        };
+        let closed = self.try_close().await;
+        if !matches!(closed, Err(BulkError::CloseUnclear { .. })) {
+            unclear.jobs = None;
+        }
+        closed
+    }
+
+    async fn try_close(self) -> Result<RunningJob, BulkError> {
         let action = format!("closing job {}", self.id);
         let mut patience = Patience::new(Policy::Load);
         let mut maybe_closed = false;
