@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::lines::{Stream, catalog, contact, contacts};
 use crate::harness::process::{BINARY, Job, Output, Running, storage};
-use crate::kills::{Load, Progress, seeds};
+use crate::kills::{Load, Progress, RECORDS_A_JOB, seeds};
 use crate::storage::mixed;
 
 /// Random moments of an ordinary run.
@@ -332,7 +332,7 @@ async fn stop_and_rerun(seed: u64) -> End {
     let load = Load::new(seed);
     let (seconds, time) = grace(random.u64(2..6));
     let job = Job::new(&sim, &load.streams())
-        .set("max_job_rows", 100)
+        .set("max_job_rows", RECORDS_A_JOB)
         .set("max_jobs_in_flight", random.u64(1..8))
         .set("stop_grace_seconds", seconds)
         .set("wait_permille", 50)
