@@ -39,7 +39,7 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
     let acknowledging = tokio::spawn(acknowledge(Arc::clone(&load), events.clone()));
     let outcome = tokio::select! {
         outcome = take_in(&load, messages, &events) => outcome,
-        () = end_of_grace(&load) => Err(cut_off(&load)),
+        cut_off = end_of_grace(&load) => Err(cut_off),
     };
     if outcome.is_err() {
         load.stop.cancel();
@@ -73,15 +73,17 @@ async fn take_in(
     intake.run(messages).await
 }
 
-/// Waits for the end of the time that jobs in flight have after a stop of the org.
-async fn end_of_grace(load: &Load) {
+/// Waits for the end of the time that jobs in flight have after a stop of the org. Returns what the
+/// load says then, made before its jobs are given up.
+async fn end_of_grace(load: &Load) -> Error {
     load.org.stopping().cancelled().await;
     sleep(load.org.options().waits.grace_of_jobs()).await;
+    cut_off(load)
 }
 
 /// What a load that is cut off says: which of its jobs go on.
 fn cut_off(load: &Load) -> Error {
-    let left = load.org.in_flight().leave(load.id);
+    let left = load.org.in_flight().of(load.id);
     if left.is_empty() {
         return LoadError::Stopped.into();
     }

@@ -90,8 +90,16 @@ impl RejectStore {
         })
     }
 
+    /// Nobody waits for [`RejectStore::prove`]: it repeats what fails for a reason that passes as long
+    /// as [`Waits::patience`], not 10 seconds.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.storage = self.storage.unattended();
+        self
+    }
+
     /// Proves the location: puts a test object of the format, finds it by listing its directory,
-    /// deletes it.
+    /// deletes it. Each of these is repeated for 10 seconds at most.
     ///
     /// # Errors
     /// [`RejectError::Storage`] with the object, the cause and the cure.

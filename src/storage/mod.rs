@@ -15,6 +15,7 @@ mod fingerprint;
 mod location;
 mod patience;
 mod role;
+mod time_limit;
 mod upload;
 
 pub use cause::Cause;
@@ -91,10 +92,17 @@ impl Storage {
 
     /// Sets how long a request that fails for a reason that passes is repeated
     /// ([`Waits::patience`]); 10 minutes by default. [`Storage::prove`] takes 10 seconds at most for
-    /// each of its requests.
+    /// each of its requests, unless it is [`Storage::unattended`].
     #[must_use]
     pub fn with_waits(mut self, waits: Waits) -> Self {
         self.patience = Patience::new(waits);
+        self
+    }
+
+    /// Nobody waits for [`Storage::prove`]: it is as patient as all else.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.patience = self.patience.unattended();
         self
     }
 

@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Time between two warnings about one request.
 const WARNING_EACH: Duration = Duration::from_secs(60);
 
-/// How long a location is tried before a load, while somebody waits for the answer.
+/// How long a location is tried at first, while somebody waits for the answer.
 const OF_PROOF: Duration = Duration::from_secs(10);
 
 /// How long requests to a store are repeated.
@@ -25,6 +25,8 @@ const OF_PROOF: Duration = Duration::from_secs(10);
 pub(super) struct Patience {
     waits: Waits,
     total: Duration,
+    /// Nobody waits for the proof of the location.
+    is_unattended: bool,
     /// The location was not reached before.
     is_proof: bool,
 }
@@ -35,14 +37,28 @@ impl Patience {
         Self {
             waits,
             total: waits.patience,
+            is_unattended: false,
             is_proof: false,
         }
     }
 
-    /// That of a start.
-    pub(super) fn of_proof(self) -> Self {
+    /// The same where nobody waits for a proof.
+    pub(super) fn unattended(self) -> Self {
         Self {
-            total: self.total.min(OF_PROOF),
+            is_unattended: true,
+            ..self
+        }
+    }
+
+    /// That of a proof: short while somebody waits for it.
+    pub(super) fn of_proof(self) -> Self {
+        let most = if self.is_unattended {
+            self.total
+        } else {
+            OF_PROOF
+        };
+        Self {
+            total: self.total.min(most),
             is_proof: true,
             ..self
         }
@@ -155,5 +171,8 @@ mod tests {
         let mut start = Trying::new(Patience::new(waits).of_proof());
         let pauses = std::iter::from_fn(|| start.pause());
         assert_eq!(pauses.sum::<Duration>(), OF_PROOF);
+        let mut start = Trying::new(Patience::new(waits).unattended().of_proof());
+        let pauses = std::iter::from_fn(|| start.pause());
+        assert_eq!(pauses.sum::<Duration>(), waits.patience);
     }
 }

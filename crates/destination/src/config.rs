@@ -4,7 +4,6 @@
 //! alone. Errors name the key and what is allowed, never a value: it may be a secret.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -111,17 +110,13 @@ impl Config {
         })
     }
 
-    /// Opens the location of rejected records, if there is one, and proves that it takes them.
+    /// Opens the location of rejected records, if there is one; nothing is sent yet.
     ///
     /// # Errors
-    /// A config error if it is no location or refuses; a transient one if it cannot be reached.
-    pub(crate) async fn reject_store(&self) -> Result<Option<Arc<RejectStore>>> {
-        let Some(config) = &self.rejects else {
-            return Ok(None);
-        };
-        let store = RejectStore::open(config, Utc::now())?;
-        store.prove().await?;
-        Ok(Some(Arc::new(store)))
+    /// A config error if it is no location.
+    pub(crate) fn reject_store(&self) -> Result<Option<RejectStore>> {
+        let open = |config| RejectStore::open(config, Utc::now());
+        Ok(self.rejects.as_ref().map(open).transpose()?)
     }
 }
 

@@ -143,6 +143,12 @@ impl Process {
         self.count.has_changed().is_err()
     }
 
+    /// How many lines of stdout so far begin with a text.
+    pub fn count(&self, begin: &str) -> usize {
+        let lines = self.printed.lock().unwrap();
+        lines.iter().filter(|line| line.starts_with(begin)).count()
+    }
+
     /// Lines of stdout so far.
     pub fn lines(&self) -> Vec<String> {
         self.printed.lock().unwrap().clone()

@@ -5,10 +5,11 @@ mod ready;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 
 use arrow::array::{Array, BooleanBufferBuilder, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use futures::FutureExt;
+use futures::{FutureExt, poll};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
@@ -331,7 +332,16 @@ impl Intake {
         };
         let closed = merge(&self.load, closed).await?;
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
-        self.jobs.spawn(submit(load, closed, events));
+        let mut sending = Box::pin(submit(load, closed, events));
+        // Chunks stand in line for a job in the order of their rows, whichever task runs first: the
+        // oldest checkpoint becomes due first.
+        let in_line = poll!(&mut sending);
+        self.jobs.spawn(async move {
+            match in_line {
+                Poll::Ready(sent) => sent,
+                Poll::Pending => sending.await,
+            }
+        });
         Ok(())
     }
 }

@@ -37,7 +37,9 @@ async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
         .await?
         .map_err(Error::from)?;
     stop.unless_asked(org(&config, &client)).await??;
-    stop.unless_asked_for_long(config.reject_store()).await??;
+    if let Some(store) = config.reject_store()? {
+        stop.unless_asked_for_long(store.prove()).await??;
+    }
     Ok(())
 }
 

@@ -62,7 +62,12 @@ pub(super) async fn run(
         .await?
         .map_err(Error::from)?;
     let org = Org::new(client, config.org)?;
-    let store = stop.unless_asked_for_long(config.reject_store()).await??;
+    let store = config.reject_store()?.map(RejectStore::unattended);
+    if let Some(store) = &store {
+        let proved = stop.unless_asked_for_long(store.prove()).await?;
+        proved.map_err(Error::from)?;
+    }
+    let store = store.map(Arc::new);
     let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref());
     let loaders = stop.unless_asked(loaders).await??;
 

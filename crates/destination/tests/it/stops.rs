@@ -79,7 +79,7 @@ async fn after_the_end_of_the_input_nothing_is_begun() {
     insta::assert_snapshot!(message, @"the sync was stopped by a signal, and jobs in flight came to their end. Every state that became durable was printed, and the next sync starts at the last");
     let org = sim.state().await;
     let jobs = org["jobs"].as_array().unwrap().len();
-    assert!(jobs < 20, "{jobs} jobs");
+    assert!(jobs < 20, "{jobs} jobs: {output:#?}");
     assert_eq!(
         jobs_in_state(&org, "JobComplete") + jobs_in_state(&org, "Aborted"),
         jobs
@@ -114,7 +114,7 @@ async fn jobs_that_outlast_the_grace_are_named() {
     let message = output.failed("transient_error");
     for job in sim.jobs().await {
         let id = job["id"].as_str().unwrap();
-        assert!(message.contains(id), "{id}: {message}");
+        assert!(message.contains(id), "{id}: {output:#?}");
         let logged = output.of("LOG").into_iter().any(|log| {
             let text = log["log"]["message"].as_str().unwrap();
             text.contains("a signal came") && text.contains(id)
@@ -123,6 +123,33 @@ async fn jobs_that_outlast_the_grace_are_named() {
     }
     assert!(message.contains("go on in Salesforce"), "{message}");
     assert!(output.states().is_empty());
+}
+
+/// Whatever a load that was stopped ends by, its jobs go on.
+#[tokio::test]
+async fn jobs_that_cannot_be_watched_after_a_signal_are_named() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream]).set("max_job_rows", 10);
+    sim.hold().await;
+    let mut running = job.start_write();
+    running.feed(lines(&stream, 400, 10));
+    sim.wait_for("jobs in flight", |org| {
+        jobs_in_state(org, "InProgress") == 4
+    })
+    .await;
+    running.terminate().await;
+    running.wait_for_log("a signal came").await;
+    let refused = json!({"api_error": {"status": 403, "code": "INSUFFICIENT_ACCESS"}});
+    sim.fault(&json!({"calls": ["poll"], "times": 0, "do": refused}))
+        .await;
+
+    let output = running.finish().await;
+
+    let message = output.failed("transient_error");
+    for job in sim.jobs().await {
+        let id = job["id"].as_str().unwrap();
+        assert!(message.contains(id), "{id}: {message}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use testkit::KEY;
+use testkit::bucket_faults::{BucketFault, Harm};
 use testkit::rejected::{self, Rejected};
 use testkit::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use testkit::sim::TestSim;
@@ -186,6 +187,37 @@ async fn taken_names_get_a_number_behind_the_extension() {
     let expected = ["42.csv", "42.csv-1", "42.csv-2", "42.csv-3"];
     assert_eq!(keys, expected.map(|name| format!("{directory}/{name}")));
     assert_eq!(rejected::read_all(&objects).len(), 3 + 8);
+}
+
+#[tokio::test]
+async fn a_load_waits_for_a_store_that_is_away_at_its_start_and_check_does_not() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let job = Job::new(&sim, &[&stream])
+        .set("object_storage_config", storage(&s3))
+        .set("wait_permille", 10);
+    // Of pauses that double up to 20 seconds, these fill more than a minute.
+    let away = |times| {
+        s3.set_faults(vec![BucketFault {
+            name: "away".to_owned(),
+            call: None,
+            skip: 0,
+            times,
+            span: None,
+            harm: Harm::Error(503, "SlowDown"),
+        }]);
+    };
+    away(Some(12));
+    let lines = mixed(&stream);
+
+    let output = job.write(&lines).await.succeeded();
+    check_mixed(&output, &rejected::read_all(&s3.objects()), &lines);
+
+    away(None);
+    let status = run(&job.check_args()).await;
+    let status = &status.of("CONNECTION_STATUS")[0]["connectionStatus"];
+    assert_eq!(status["status"], "FAILED");
+    let asked: u32 = s3.fault_hits().iter().map(|(_, count)| count).sum();
+    assert!((2..12).contains(&asked), "{asked}");
 }
 
 #[tokio::test]

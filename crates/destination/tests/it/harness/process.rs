@@ -289,7 +289,7 @@ impl Running {
 
     /// How many STATE messages were printed so far.
     pub(crate) fn states(&self) -> usize {
-        states(&self.0.lines())
+        self.0.count(r#"{"type":"STATE""#)
     }
 
     /// Waits until this many STATE messages are printed.
@@ -317,14 +317,16 @@ impl Running {
         self.0.kill().await.into()
     }
 
-    /// Waits for the end of a process that may be stopped within a line: that line is left out.
-    pub(crate) async fn finish_within_a_line(self) -> Output {
+    /// Waits for the end of a process that may be stopped within a line. Returns whether it was, and
+    /// what was printed before.
+    pub(crate) async fn finish_within_a_line(self) -> (Output, bool) {
         let mut ended = self.0.finish().await;
         let last = ended.lines.last();
-        if last.is_some_and(|line| serde_json::from_str::<Value>(line).is_err()) {
+        let cut = last.is_some_and(|line| serde_json::from_str::<Value>(line).is_err());
+        if cut {
             ended.lines.pop();
         }
-        ended.into()
+        (ended.into(), cut)
     }
 
     /// Waits for the end.

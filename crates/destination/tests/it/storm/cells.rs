@@ -20,30 +20,77 @@ pub(super) struct Call {
     /// As the simulator names it.
     pub(super) name: &'static str,
     pub(super) of: u8,
-    /// A cell that brings a load to make the call, where it seldom does.
-    pub(super) needs: Option<&'static str>,
+    /// The first stream of a plan whose turn it is.
+    pub(super) from: From,
+    /// Cells that bring a load to make the call, where it seldom does.
+    pub(super) needs: &'static [&'static str],
+}
+
+/// What a stream must be for a load to make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    Any,
+    /// Its jobs are created, filled and closed, and its records have a key.
+    Insert,
+    /// Its jobs are made by one call.
+    Small,
 }
 
 /// All calls.
 pub(super) const CALLS: [Call; 14] = [
-    call("token", TOKEN, None),
-    call("describe", START, None),
-    call("limits", START, None),
-    call("create", WRITE, None),
-    call("create_multipart", WRITE, None),
-    call("upload", WRITE, None),
-    call("close", WRITE, None),
-    call("poll", READ, None),
-    call("successful_results", READ, Some("job/no_counts")),
-    call("failed_results", READ, None),
-    call("unprocessed_records", READ, None),
-    call("list", READ, Some("create_multipart/lose")),
-    call("query", READ, Some("job/lag_results")),
-    call("abort", WRITE, Some("upload/502_page")),
+    call("token", TOKEN, From::Any, &[]),
+    call("describe", START, From::Any, &[]),
+    call("limits", START, From::Any, &[]),
+    call("create", WRITE, From::Insert, &[]),
+    call("create_multipart", WRITE, From::Small, &[]),
+    call("upload", WRITE, From::Insert, &[]),
+    call("close", WRITE, From::Insert, &[]),
+    call("poll", READ, From::Any, &[]),
+    call("successful_results", READ, From::Any, &["job/no_counts"]),
+    call("failed_results", READ, From::Any, &["job/no_counts"]),
+    call("unprocessed_records", READ, From::Any, &["job/no_counts"]),
+    call("list", READ, From::Small, &["create_multipart/lose"]),
+    call(
+        "query",
+        READ,
+        From::Insert,
+        &["job/no_counts", "job/withheld"],
+    ),
+    call("abort", WRITE, From::Insert, &["upload/502_page"]),
 ];
 
-const fn call(name: &'static str, of: u8, needs: Option<&'static str>) -> Call {
-    Call { name, of, needs }
+const fn call(name: &'static str, of: u8, from: From, needs: &'static [&'static str]) -> Call {
+    Call {
+        name,
+        of,
+        from,
+        needs,
+    }
+}
+
+/// A call, and what goes wrong with it.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) call: &'static Call,
+    pub(super) kind: CallKind,
+    /// How often all others had their turn before.
+    pub(super) round: usize,
+}
+
+impl Turn {
+    /// The one of a seed: many seeds have each call with each fault.
+    pub(super) fn of(seed: u64) -> Self {
+        let calls = CALLS.iter().flat_map(|call| {
+            let kinds = call_kinds().into_iter();
+            let fitting = kinds.filter(move |kind| kind.of & call.of != 0);
+            fitting.map(move |kind| (call, kind))
+        });
+        let mut calls: Vec<(&Call, CallKind)> = calls.collect();
+        let seed = usize::try_from(seed).unwrap_or_default();
+        let round = seed / calls.len();
+        let (call, kind) = calls.swap_remove(seed % calls.len());
+        Self { call, kind, round }
+    }
 }
 
 /// A fault of one call.

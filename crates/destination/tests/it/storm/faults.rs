@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use testkit::bucket_faults::BucketFault;
+use testkit::bucket_faults::{BucketCall, BucketFault, Harm};
 
-use super::cells::{self, CallKind, JobKind, START, TOKEN};
+use super::cells::{self, Call, CallKind, JobKind, TOKEN, Turn};
 use super::plan::StreamPlan;
 
 /// A fault of the org.
@@ -48,13 +48,21 @@ pub(super) struct Drawn {
 }
 
 /// Draws the faults of a plan.
-pub(super) fn draw(random: &mut Rng, streams: &[StreamPlan], rotates: bool, bucket: bool) -> Drawn {
+pub(super) fn draw(
+    random: &mut Rng,
+    streams: &[StreamPlan],
+    rotates: bool,
+    bucket: bool,
+    turn: &Turn,
+) -> Drawn {
     let mut drawn = Drawn {
         org: Vec::new(),
         bucket: Vec::new(),
         fate: Fate::Passes,
     };
-    for _ in 0..random.usize(..6) {
+    let cell = (turn.call, &turn.kind);
+    drawn.call_and_needs(random, streams, rotates, cell, 0);
+    for _ in 0..random.usize(..5) {
         drawn.call(random, streams, rotates);
     }
     if random.u8(..8) == 0 {
@@ -100,45 +108,60 @@ impl Drawn {
     fn call(&mut self, random: &mut Rng, streams: &[StreamPlan], rotates: bool) {
         let call = &cells::CALLS[random.usize(..cells::CALLS.len())];
         let kinds = cells::call_kinds();
-        let fitting = kinds.iter().filter(|kind| {
-            // A token that is lost with its answer is lost for good.
-            let kept = call.of != TOKEN || !rotates || kind.name != "hang";
-            kind.of & call.of != 0 && kept
-        });
-        let fitting: Vec<&CallKind> = fitting.collect();
-        let kind = fitting[random.usize(..fitting.len())];
+        let kinds = kinds.iter().filter(|kind| kind.of & call.of != 0);
+        let kinds: Vec<&CallKind> = kinds.collect();
+        let kind = kinds[random.usize(..kinds.len())];
+        let skip = random.u32(..5).saturating_sub(2);
+        self.call_and_needs(random, streams, rotates, (call, kind), skip);
+    }
+
+    fn call_and_needs(
+        &mut self,
+        random: &mut Rng,
+        streams: &[StreamPlan],
+        rotates: bool,
+        (call, kind): (&Call, &CallKind),
+        skip: u32,
+    ) {
+        // A token that is lost with its answer is lost for good.
+        if call.of == TOKEN && rotates && kind.name == "hang" {
+            return;
+        }
         // What one call meets in a row must be few of each sort: one fault a call.
         let prefix = format!("{}/", call.name);
         if self.org.iter().any(|fault| fault.cell.starts_with(&prefix)) {
             return;
         }
-        self.call_cell(random, call.name, call.of, kind);
-        let Some((call, needed)) = call.needs.and_then(|cell| cell.split_once('/')) else {
-            return;
-        };
-        match kinds.iter().find(|kind| kind.name == needed) {
-            Some(kind) if call != "job" => self.call_cell(random, call, 0, kind),
-            _ => {
-                let kinds = cells::job_kinds();
-                let needed = kinds.iter().find(|kind| kind.name == needed);
-                needed
-                    .into_iter()
-                    .for_each(|kind| self.job(random, streams, kind));
-            }
+        self.call_cell(random, call.name, skip, kind);
+        for needed in call.needs {
+            self.need(random, streams, needed);
         }
     }
 
-    fn call_cell(&mut self, random: &mut Rng, call: &str, of: u8, kind: &CallKind) {
-        // At the start there is nothing yet that patience could save.
-        let most = if of == START {
-            kind.most.min(2)
-        } else {
-            kind.most
-        };
+    /// A fault that brings a load of the first stream to make a call.
+    fn need(&mut self, random: &mut Rng, streams: &[StreamPlan], cell: &str) {
+        let (call, name) = cell.split_once('/').unwrap_or_default();
+        let of_calls = cells::call_kinds();
+        let of_jobs = cells::job_kinds();
+        let odd = cells::odd_kinds();
+        let fault = |action| json!({"object": streams[0].shape.object, "times": 0, "do": action});
+        if call != "job" {
+            let kind = of_calls.iter().find(|kind| kind.name == name);
+            kind.into_iter()
+                .for_each(|kind| self.call_cell(random, call, 0, kind));
+        } else if let Some(kind) = of_jobs.iter().find(|kind| kind.name == name) {
+            self.add(cell, fault(&kind.action), false);
+        } else if let Some((_, action)) = odd.iter().find(|(kind, _)| *kind == name) {
+            self.add(cell, fault(action), false);
+            self.fate = Fate::Open;
+        }
+    }
+
+    fn call_cell(&mut self, random: &mut Rng, call: &str, skip: u32, kind: &CallKind) {
         let fault = json!({
             "calls": [call],
-            "skip": random.u32(..5).saturating_sub(2),
-            "times": random.u32(1..=most),
+            "skip": skip,
+            "times": random.u32(1..=kind.most),
             "after_work": kind.after_work,
             "do": kind.action,
         });
@@ -227,10 +250,22 @@ impl Drawn {
         if self.bucket.iter().any(|known| known.call == Some(call)) {
             return;
         }
-        // The first call of each is the test of the bucket, before anything could be lost.
+        // The first call of each is the test of the bucket.
         let skip = random.u32(..3);
-        let most = if skip == 0 { most.min(2) } else { most };
         let span = (random.u8(..8) == 0).then(|| Duration::from_millis(random.u64(100..900)));
+        // Objects are only read where it is unclear who has written them.
+        let reads = call == BucketCall::Get && self.bucket.is_empty();
+        if reads && span.is_none() {
+            self.bucket.push(BucketFault {
+                name: "bucket_put/lose".to_owned(),
+                call: Some(BucketCall::Put),
+                skip: 1,
+                times: Some(3),
+                span: None,
+                harm: Harm::Lose,
+            });
+        }
+        let skip = if reads { 0 } else { skip };
         self.bucket.push(match span {
             None => BucketFault {
                 name: format!("bucket_{call_name}/{name}"),
@@ -243,7 +278,7 @@ impl Drawn {
             Some(_) => BucketFault {
                 name: cells::BUCKET_SPAN.to_owned(),
                 call: None,
-                skip: 3 + skip,
+                skip,
                 times: None,
                 span,
                 harm: cells::BUCKET_KINDS[0].1,

@@ -194,10 +194,8 @@ impl View<'_> {
 
     fn applied(&self, least: usize, most: usize, wrong: &mut Vec<String>) {
         let rejected = self.rejected();
-        if rejected.is_none() && self.plan.may_refuse_good_rows(self.stream) {
-            // Nobody can say which records had an effect.
-            return;
-        }
+        // Nobody can say which records had an effect.
+        let unsaid = rejected.is_none() && self.plan.may_refuse_good_rows(self.stream);
         let rejected = rejected.unwrap_or_default();
         let mut by_key: BTreeMap<&str, Vec<(usize, &Record)>> = BTreeMap::new();
         for (number, record) in self.records()[..most].iter().enumerate() {
@@ -223,6 +221,10 @@ impl View<'_> {
         }
         for (key, records) in by_key {
             let row = rows.get(key).copied();
+            if unsaid {
+                self.applied_in_part(key, &records, row, wrong);
+                continue;
+            }
             let mut state = self.before(row);
             let needed = records.iter().filter(|(number, _)| *number < least).count();
             let mut first = Vec::new();
@@ -244,6 +246,52 @@ impl View<'_> {
                 }
             }
             wrong.extend(first);
+        }
+    }
+
+    /// The org's record is what some of the `records` of its key make of it: it has all values of the
+    /// last one, and where that one says nothing, the value of an earlier one or that of before.
+    fn applied_in_part(
+        &self,
+        key: &str,
+        records: &[(usize, &Record)],
+        row: Option<&Value>,
+        wrong: &mut Vec<String>,
+    ) {
+        let shape = self.plan.streams[self.stream].shape;
+        let before = self.before(row);
+        let Some(row) = row else {
+            if before.is_some() {
+                wrong.push(format!("{key}: gone"));
+            }
+            return;
+        };
+        let identity = row[shape.identity].as_str().unwrap_or_default();
+        let last = records
+            .iter()
+            .rposition(|(_, record)| record.identity == identity);
+        let Some(last) = last else {
+            return match before {
+                Some(before) => self.compare(key, Some(&before), Some(row), wrong),
+                None => wrong.push(format!("{key}: a record of another key: {identity:?}")),
+            };
+        };
+        let before = before.unwrap_or_default();
+        let (earlier, last) = (&records[..last], records[last].1);
+        for field in shape.fields() {
+            let is = |cell: &Cell| self.is_as(field, row, cell.text());
+            let right = match last.cells.get(field) {
+                Some(cell) => is(cell),
+                None => {
+                    let before = before.get(field).map_or("", String::as_str);
+                    let mut earlier = earlier.iter();
+                    let cell = |record: &Record| record.cells.get(field).is_some_and(is);
+                    self.is_as(field, row, before) || earlier.any(|(_, record)| cell(record))
+                }
+            };
+            if !right {
+                wrong.push(format!("{key}: {field} is {:.60} of no record", row[field]));
+            }
         }
     }
 
@@ -280,21 +328,23 @@ impl View<'_> {
                 return;
             }
         };
-        let shape = self.plan.streams[self.stream].shape;
-        let flags = shape
-            .typed
-            .iter()
-            .filter(|(_, _, kind)| *kind == Kind::Flag);
-        let flags: Vec<&str> = flags.map(|(name, ..)| *name).collect();
-        for field in shape.fields() {
-            let held = row[field].as_str().unwrap_or_default();
+        for field in self.plan.streams[self.stream].shape.fields() {
             let wanted = expected.get(field).map_or("", String::as_str);
-            // A flag that nothing was said about has a value nevertheless.
-            let unsaid = wanted.is_empty() && flags.contains(&field);
-            if !unsaid && !is_same(held, wanted) {
+            if !self.is_as(field, row, wanted) {
+                let held = row[field].as_str().unwrap_or_default();
                 wrong.push(format!("{key}: {field} is {held:.60?}, not {wanted:.60?}"));
             }
         }
+    }
+
+    /// Whether a field holds what it is to hold.
+    fn is_as(&self, field: &str, row: &Value, wanted: &str) -> bool {
+        let held = row[field].as_str().unwrap_or_default();
+        let typed = self.plan.streams[self.stream].shape.typed.iter();
+        let mut flags = typed.filter(|(_, _, kind)| *kind == Kind::Flag);
+        // A flag that nothing was said about has a value nevertheless.
+        let unsaid = wanted.is_empty() && flags.any(|(name, ..)| *name == field);
+        unsaid || is_same(held, wanted)
     }
 }
 

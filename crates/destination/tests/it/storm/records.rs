@@ -19,6 +19,16 @@ pub(super) enum Cell {
     Clear,
 }
 
+impl Cell {
+    /// What the field holds then.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Set(text) => text,
+            Self::Clear => "",
+        }
+    }
+}
+
 /// In every value of a record, so that values are found where they must not be.
 pub(super) const MARK: &str = "zq";
 

@@ -15,8 +15,8 @@ use super::input::{Input, What};
 use super::plan::{Ending, Moment, Plan, Reader, RejectsTo};
 use crate::harness::process::{Job, Output, Running, storage};
 
-/// A process that takes longer hangs: many times the sum of all pauses that a plan can bring.
-const HANGS_AFTER: Duration = Duration::from_secs(300);
+/// A process that asks the org for nothing for so long hangs: many times the longest pause.
+const HANGS_AFTER: Duration = Duration::from_secs(150);
 
 /// Jobs in flight have the grace, and the process some time more: after that it does not obey.
 const OBEYS_AFTER: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ pub(super) async fn run(plan: Plan) -> Ran {
         rows: plan.streams.iter().map(|stream| stream.rows).sum(),
         ..Ran::default()
     };
-    let Some(output) = storm.write(&plan, &mut ran).await else {
+    let Some((output, within_a_line)) = storm.write(&plan, &mut ran).await else {
         return ran;
     };
     ran.hits.extend(storm.hits().await);
@@ -56,6 +56,7 @@ pub(super) async fn run(plan: Plan) -> Ran {
         held: storm.held(&plan).await,
         rejects: storm.rejects(&plan, &mut ran.violations),
         jobs: storm.sim.jobs().await,
+        within_a_line,
     };
     storm.calm(&plan).await;
     let last = if output.code == Some(0) {
@@ -65,6 +66,7 @@ pub(super) async fn run(plan: Plan) -> Ran {
             held: storm.held(&plan).await,
             rejects: storm.rejects(&plan, &mut ran.violations),
             jobs: storm.sim.jobs().await,
+            within_a_line,
         }
     };
     let covered = check::attempt(
@@ -143,7 +145,8 @@ impl Storm {
     }
 
     /// Runs the process as planned; none if it hangs.
-    async fn write(&self, plan: &Plan, ran: &mut Ran) -> Option<Output> {
+    /// What was printed, and whether it ends within a line.
+    async fn write(&self, plan: &Plan, ran: &mut Ran) -> Option<(Output, bool)> {
         let mut lines: Vec<String> = self
             .input
             .lines
@@ -189,7 +192,7 @@ impl Storm {
         }
         Some(match plan.ending {
             Ending::Kill(_) | Ending::Terminate(_) => running.finish_within_a_line().await,
-            Ending::Itself | Ending::Cut { .. } => running.finish().await,
+            Ending::Itself | Ending::Cut { .. } => (running.finish().await, false),
         })
     }
 
@@ -203,7 +206,16 @@ impl Storm {
             .as_u64()
             .unwrap_or_default();
         let obeys = Duration::from_secs(grace) + OBEYS_AFTER;
-        while !running.has_ended() && started.elapsed() < HANGS_AFTER {
+        let (mut asked, mut moved) = (0, Instant::now());
+        let mut looked = Instant::now();
+        while !running.has_ended() && moved.elapsed() < HANGS_AFTER {
+            if looked.elapsed() > Duration::from_secs(2) {
+                looked = Instant::now();
+                let calls = self.sim.state().await["api_calls"].as_u64();
+                if calls != Some(asked) {
+                    (asked, moved) = (calls.unwrap_or_default(), looked);
+                }
+            }
             match plan.reader {
                 Reader::Fast => {}
                 Reader::Blocked(time) => running.read_output(started.elapsed() > time),
@@ -343,7 +355,19 @@ impl Storm {
             .await;
         self.job.change("refresh_token", "5Aep861another!token");
         let earlier = self.rejects(plan, violations);
-        let output = self.job.write(&lines).await;
+        let mut running = self.job.start_write();
+        running.feed(lines);
+        let calm = Plan {
+            ending: Ending::Itself,
+            reader: Reader::Fast,
+            ..Plan::new(plan.seed)
+        };
+        self.follow(&calm, &mut running).await;
+        if !running.has_ended() {
+            violations.push("the rerun hangs".to_owned());
+            return;
+        }
+        let output = running.finish().await;
         if output.code != Some(0) {
             violations.push(format!("the rerun fails: {}", check::error_of(&output)));
             return;
@@ -352,6 +376,7 @@ impl Storm {
             held: self.held(plan).await,
             rejects: check::after_both(earlier, self.rejects(plan, violations), covered),
             jobs: self.sim.jobs().await,
+            within_a_line: false,
         };
         check::rerun(plan, &self.input, &found, violations);
     }
