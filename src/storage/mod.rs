@@ -15,6 +15,7 @@ mod fingerprint;
 mod location;
 mod patience;
 mod role;
+mod time_limit;
 mod upload;
 
 pub use cause::Cause;

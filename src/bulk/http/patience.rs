@@ -44,6 +44,8 @@ pub(in crate::bulk) enum Policy {
     /// Reading a job that may have been closed. Giving up leaves rows without a known end, so that
     /// all that is not Salesforce's own word is waited out. As long as [`Waits::patience`].
     InFlight,
+    /// As [`Policy::InFlight`], for what was missing that long before: it is asked for once.
+    MissingBefore,
 }
 
 /// What is to be heard before an error is believed.
@@ -78,7 +80,8 @@ impl Policy {
         };
         let some = |time: Duration| (!time.is_zero()).then_some(time);
         Some(match (self, kind) {
-            (Self::Once, _) => return None,
+            (Self::Once, _) | (Self::MissingBefore, Passing::Missing) => return None,
+            (Self::MissingBefore, kind) => return Self::InFlight.bounds(kind, waits),
             (Self::InFlight, Passing::DailyLimit) => Bounds {
                 attempts: 2,
                 time: some(waits.limit_wait.unwrap_or(LIMIT_WAIT))?,
@@ -107,7 +110,7 @@ impl Policy {
     /// The policy of a login that this call needs.
     pub(in crate::bulk) fn of_login(self) -> Self {
         match self {
-            Self::Once | Self::Load | Self::InFlight => Self::Load,
+            Self::Once | Self::Load | Self::InFlight | Self::MissingBefore => Self::Load,
             Self::Unattended => Self::Unattended,
             Self::Start | Self::Optional | Self::Courtesy => Self::Start,
         }
@@ -362,6 +365,15 @@ mod tests {
                 assert!(time <= seconds + MINUTE / 2, "{time:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_was_missing_before_is_asked_for_once() {
+        let (waits, policy) = (Waits::default(), Policy::MissingBefore);
+        let missing = refused(404, "NOT_FOUND");
+        assert_eq!(until_believed(policy, &waits, &missing).0, 1);
+        let outage = until_believed(policy, &waits, &unavailable(None));
+        assert!(outage.1 > 9 * MINUTE);
     }
 
     #[test]

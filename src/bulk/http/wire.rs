@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Response;
@@ -71,7 +72,7 @@ pub(in crate::bulk) async fn receive(
         let Some(piece) = piece else { return Ok(()) };
         into.write_all(&piece).map_err(|source| BulkError::Spool {
             action: action.to_owned(),
-            source,
+            source: Arc::new(source),
         })?;
     }
 }

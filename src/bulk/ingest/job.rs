@@ -1,9 +1,11 @@
 //! The life of an ingest job, as types: staged, running, ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::Method;
 
 use super::Ingest;
@@ -13,8 +15,8 @@ use super::timings::Work;
 use crate::bulk::error::{BulkError, Passing};
 use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
 
-/// How long a closed job may still be shown as open, before this is an error.
-const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
+/// How long a closed job may still be shown as open before it is closed again.
+const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(15);
 
 /// Time between two warnings about a job that does not end.
 const WARN_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -47,6 +49,8 @@ pub struct EndedJob {
     ingest: Ingest,
     /// Absent where only the id is known.
     work: Option<Work>,
+    /// Names of the result files that were asked for in vain for as long as that is believed.
+    missing: Arc<Mutex<BTreeSet<&'static str>>>,
     /// Id of the job.
     pub id: String,
     /// `JobComplete`, `Failed` or `Aborted`.
@@ -256,6 +260,7 @@ impl RunningJob {
     ///
     /// # Errors
     /// [`BulkError::JobGone`] if the job was deleted, [`BulkError::JobTimeout`] if it does not end,
+    /// [`BulkError::StayedOpen`] if it is not closed whatever Salesforce answers,
     /// [`BulkError::JobGoesOn`] if it cannot be watched any longer. The job goes on then, and
     /// [`Client::job`](crate::bulk::Client::job) takes its id.
     pub async fn finished(mut self) -> Result<EndedJob, BulkError> {
@@ -264,7 +269,7 @@ impl RunningJob {
             Err(
                 error @ (BulkError::JobGone { .. }
                 | BulkError::JobTimeout { .. }
-                | BulkError::WrongState { .. }),
+                | BulkError::StayedOpen { .. }),
             ) => Err(error),
             Err(error) => Err(BulkError::JobGoesOn {
                 id: self.id,
@@ -300,12 +305,11 @@ impl RunningJob {
                 }
                 return Ok((state, info));
             }
-            if state == JobState::Open && age > OPEN_AFTER_CLOSE {
-                return Err(BulkError::WrongState {
-                    id: self.id.clone(),
-                    state: state.as_str(),
-                    wanted: "waited for",
-                });
+            if state == JobState::Open && age >= OPEN_AFTER_CLOSE {
+                if age >= waits.patience {
+                    return Err(self.stayed_open(age).await);
+                }
+                self.close_again().await;
             }
             if age >= waits.job_timeout {
                 return Err(BulkError::JobTimeout {
@@ -326,6 +330,36 @@ impl RunningJob {
             }
         }
     }
+
+    /// Salesforce has confirmed the close and not done it. To close a job twice is to close it once,
+    /// so that whatever comes of it shows in the state of the job.
+    async fn close_again(&self) {
+        let action = format!("closing job {} again", self.id);
+        let closing = JobState::UploadComplete;
+        let closed = self.ingest.patch(&action, &self.id, closing, Policy::Once);
+        let error = closed.await.err();
+        let error = error.as_ref().map(tracing::field::display);
+        tracing::warn!(
+            job_id = self.id,
+            error,
+            "the job is still Open although its close was confirmed: it was closed again"
+        );
+    }
+
+    /// Gives a job up that is never closed.
+    async fn stayed_open(&self, age: Duration) -> BulkError {
+        let aborted = async {
+            self.ingest.abort(&self.id).await?;
+            self.ingest.read_job(&self.id, Policy::Courtesy).await
+        };
+        let aborted = matches!(aborted.await, Ok((JobState::Aborted, info))
+            if info.number_records_processed.unwrap_or(0) == 0);
+        BulkError::StayedOpen {
+            id: self.id.clone(),
+            age,
+            aborted,
+        }
+    }
 }
 
 impl EndedJob {
@@ -334,6 +368,7 @@ impl EndedJob {
             ingest: ingest.clone(),
             created_at: info.created_at(),
             work,
+            missing: Arc::default(),
             id: info.id,
             state,
             processed: info.number_records_processed,
@@ -351,11 +386,27 @@ impl EndedJob {
     /// [`BulkError::JobGone`] if the job was deleted; any of a call's.
     pub async fn read_again(&self) -> Result<Self, BulkError> {
         let (state, info) = self.ingest.read_job(&self.id, Policy::InFlight).await?;
-        Ok(Self::new(&self.ingest, state, info, self.work.clone()))
+        let job = Self::new(&self.ingest, state, info, self.work.clone());
+        Ok(Self {
+            missing: Arc::clone(&self.missing),
+            ..job
+        })
     }
 
-    fn columns(&self) -> Option<Arc<[String]>> {
-        self.work.as_ref().map(|work| Arc::clone(&work.columns))
+    /// Opens a result file. One that was missing once, and that for long, may come yet, but is asked
+    /// for once each time.
+    async fn file(&self, kind: ResultKind) -> Result<ResultStream, BulkError> {
+        let name = kind.name();
+        let policy = match self.missing.lock().contains(name) {
+            true => Policy::MissingBefore,
+            false => Policy::InFlight,
+        };
+        let rows = self.work.as_ref().map(Work::rows);
+        let file = results::read(&self.ingest, &self.id, kind, rows, policy).await;
+        if let Err(BulkError::JobGone { .. }) = &file {
+            self.missing.lock().insert(name);
+        }
+        file
     }
 
     /// Rows that were loaded: the columns `sf__Id`, `sf__Created` and those uploaded.
@@ -363,7 +414,7 @@ impl EndedJob {
     /// # Errors
     /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn successful_results(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, ResultKind::Successful).await
+        self.file(ResultKind::Successful).await
     }
 
     /// Rows that failed: the columns `sf__Id`, `sf__Error` and those uploaded.
@@ -371,7 +422,7 @@ impl EndedJob {
     /// # Errors
     /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn failed_results(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, ResultKind::Failed).await
+        self.file(ResultKind::Failed).await
     }
 
     /// Rows that the job did not get to: the columns uploaded.
@@ -379,7 +430,7 @@ impl EndedJob {
     /// # Errors
     /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn unprocessed(&self) -> Result<ResultStream, BulkError> {
-        let kind = ResultKind::Unprocessed(self.columns());
-        results::read(&self.ingest, &self.id, kind).await
+        let columns = self.work.as_ref().map(|work| Arc::clone(&work.columns));
+        self.file(ResultKind::Unprocessed(columns)).await
     }
 }

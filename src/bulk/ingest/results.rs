@@ -21,6 +21,7 @@ use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
 use crate::bulk::http::{self, Call, Policy};
 use crate::disk::{Disk, Spool};
+use crate::options::DEFAULT_JOB_BYTES;
 
 /// Rows of a result file: text columns named as in its header, empty cells null, at most 8,192
 /// rows a batch. Nothing to report is no batch.
@@ -28,6 +29,16 @@ pub type ResultStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
+
+/// Most pages on end without a row.
+const EMPTY_PAGES: u32 = 100;
+
+/// Rows of a file, beside twice those sent, that are read before its pages count as endless: rows may
+/// come twice, and some that were never sent.
+const MORE_ROWS: u64 = 100;
+
+/// Most rows of a job whose upload is not known: each is a character and the end of its line, at least.
+const MOST_ROWS: u64 = DEFAULT_JOB_BYTES / 2;
 
 /// Which of the files of a job.
 #[derive(Debug, Clone)]
@@ -40,7 +51,7 @@ pub(super) enum ResultKind {
 
 impl ResultKind {
     /// Last segment of its address.
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Successful => "successfulResults",
             Self::Failed => "failedResults",
@@ -77,10 +88,15 @@ struct File {
     action: String,
     job: String,
     kind: ResultKind,
+    policy: Policy,
     rows: Option<Reader<Spool>>,
     next: Option<String>,
     /// Locators of the pages so far.
     seen: HashSet<String>,
+    /// Rows that may still come before the pages are endless.
+    rows_left: u64,
+    /// Pages since the last row.
+    empty_pages: u32,
 }
 
 /// A page of a file: a reader of its rows, if it has a header, and the locator of the next one.
@@ -89,22 +105,28 @@ struct Page {
     next: Option<String>,
 }
 
-/// Opens a result file of a job.
+/// Opens a result file of a job, to which so many rows were `sent`, if that is known.
 pub(super) async fn read(
     ingest: &Ingest,
     job: &str,
     kind: ResultKind,
+    sent: Option<u64>,
+    policy: Policy,
 ) -> Result<ResultStream, BulkError> {
     let mut file = File {
         connection: ingest.connection.clone(),
         action: format!("reading {} of job {job}", kind.name()),
         job: job.to_owned(),
         kind,
+        policy,
         rows: None,
         next: None,
         seen: HashSet::new(),
+        rows_left: 2 * sent.unwrap_or(MOST_ROWS) + MORE_ROWS,
+        empty_pages: 0,
     };
     file.open_page(None).await?;
+    file.policy = Policy::InFlight;
     Ok(stream::try_unfold(file, |mut file| async move {
         Ok(file.next_batch().await?.map(|batch| (batch, file)))
     })
@@ -115,12 +137,18 @@ impl File {
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>, BulkError> {
         loop {
             if let Some(batch) = self.rows.as_mut().and_then(Iterator::next) {
-                let unreadable = |error: ArrowError| self.unread(self.none(error.to_string()));
-                return batch.map(Some).map_err(unreadable);
+                let batch = batch.map_err(|error| self.unread(self.none(error.to_string())))?;
+                self.rows_left = self.rows_left.saturating_sub(batch.num_rows() as u64);
+                self.empty_pages = 0;
+                return Ok(Some(batch));
             }
             let Some(locator) = self.next.take() else {
                 return Ok(None);
             };
+            self.empty_pages += 1;
+            if self.rows_left == 0 || self.empty_pages > EMPTY_PAGES {
+                return Err(self.unread(self.none("its pages have no end".to_owned())));
+            }
             self.open_page(Some(&locator)).await?;
         }
     }
@@ -128,7 +156,7 @@ impl File {
     /// Receives a page: the whole file, unless Salesforce names the locator of a next one.
     async fn open_page(&mut self, locator: Option<&str>) -> Result<(), BulkError> {
         let path = ["jobs", "ingest", &self.job, self.kind.name()];
-        let mut call = Call::get(&self.action, &path, Policy::InFlight);
+        let mut call = Call::get(&self.action, &path, self.policy);
         let query = locator.map(|locator| [("locator", locator)]);
         call.query = query.as_ref().map_or(&[], |query| query);
         let page = self.connection.repeat(&call, || self.receive(&call)).await;
@@ -160,7 +188,7 @@ impl File {
         let mut spool = shape.end().map_err(|reason| self.none(reason))?;
         spool.rewind().map_err(|source| BulkError::Spool {
             action: call.action.to_owned(),
-            source,
+            source: Arc::new(source),
         })?;
         let rows = rows(spool).map_err(|error| self.none(error.to_string()))?;
         match &rows {

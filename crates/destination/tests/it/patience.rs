@@ -209,3 +209,31 @@ async fn a_job_that_cannot_be_watched_any_longer_goes_on() {
         assert!(error.contains(jobs[0]["id"].as_str().unwrap()), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_close_that_is_confirmed_and_not_done_is_repeated() {
+    let confirmed = json!({"status": {"code": 200, "body": "{}"}});
+    let fault = json!({"calls": ["close"], "times": 3, "do": confirmed});
+    let what = fault.clone();
+    Case::run(&[fault], &[]).await.loaded_once(&what).await;
+
+    let fault = json!({"calls": ["close"], "times": 0, "do": confirmed});
+    let case = Case::run(&[fault], &[("patience_seconds", json!(60))]).await;
+    let error = case.output.failed("transient_error");
+    assert!(error.contains("none of its rows is loaded"), "{error}");
+    let org = case.sim.state().await;
+    assert_eq!(jobs_in_state(&org, "Aborted"), 1, "{org:#}");
+}
+
+#[tokio::test]
+async fn a_file_that_stays_missing_is_not_asked_for_over_and_over() {
+    let gone = json!({"api_error": {"status": 404, "code": "NOT_FOUND"}});
+    let fault = json!({"calls": ["failed_results"], "times": 0, "do": gone});
+    let case = Case::run(&[fault], &[]).await;
+    let error = case.output.failed("transient_error");
+    let jobs = case.sim.jobs().await;
+    assert!(error.contains(jobs[0]["id"].as_str().unwrap()), "{error}");
+    let asked = &case.sim.state().await["requests"]["failed_results"];
+    let asked = asked.as_u64().unwrap();
+    assert!((5..40).contains(&asked), "{asked}");
+}

@@ -125,6 +125,33 @@ async fn jobs_that_outlast_the_grace_are_named() {
     assert!(output.states().is_empty());
 }
 
+/// Whatever a load that was stopped ends by, its jobs go on.
+#[tokio::test]
+async fn jobs_that_cannot_be_watched_after_a_signal_are_named() {
+    let (sim, stream) = (TestSim::start().await, contacts());
+    let job = Job::new(&sim, &[&stream]).set("max_job_rows", 10);
+    sim.hold().await;
+    let mut running = job.start_write();
+    running.feed(lines(&stream, 400, 10));
+    sim.wait_for("jobs in flight", |org| {
+        jobs_in_state(org, "InProgress") == 4
+    })
+    .await;
+    running.terminate().await;
+    running.wait_for_log("a signal came").await;
+    let refused = json!({"api_error": {"status": 403, "code": "INSUFFICIENT_ACCESS"}});
+    sim.fault(&json!({"calls": ["poll"], "times": 0, "do": refused}))
+        .await;
+
+    let output = running.finish().await;
+
+    let message = output.failed("transient_error");
+    for job in sim.jobs().await {
+        let id = job["id"].as_str().unwrap();
+        assert!(message.contains(id), "{id}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let (sim, stream) = (TestSim::start().await, contacts());

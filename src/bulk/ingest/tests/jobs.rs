@@ -344,10 +344,6 @@ async fn states_that_make_no_sense() {
     server.on(JOB, [job_info("Open")]);
     let error = client.job("750A").await.unwrap_err();
     assert!(matches!(error, BulkError::WrongState { .. }), "{error}");
-    server.on(JOB, [job_info("InProgress"), job_info("Open")]);
-    let error = client.job("750A").await.unwrap().finished().await;
-    let error = error.unwrap_err();
-    assert!(matches!(error, BulkError::WrongState { .. }), "{error}");
     server.on(JOB, [reply(200, "[]")]);
     let error = client.job("750A").await.unwrap_err();
     assert!(matches!(error, BulkError::Answer { .. }), "{error}");
