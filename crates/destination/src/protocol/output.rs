@@ -224,7 +224,11 @@ impl Shared {
                 return;
             }
             let has_message = lines.iter().any(|line| !line.is_log);
-            let text: Vec<u8> = lines.into_iter().flat_map(|line| line.text).collect();
+            let bytes = lines.iter().map(|line| line.text.len()).sum();
+            let mut text: Vec<u8> = Vec::with_capacity(bytes);
+            for line in lines {
+                text.extend(line.text);
+            }
             let written = writer.write_all(&text).and_then(|()| writer.flush());
             let mut queue = self.queue.lock();
             queue.bytes -= text.len();
