@@ -261,6 +261,11 @@ pub(super) fn has_expired(error: &object_store::Error) -> bool {
         if ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].contains(&code.as_str()))
 }
 
+/// A response that was refused, as object_store words it.
+pub(super) fn refused(status: http::StatusCode) -> String {
+    format!("Server returned non-2xx status code: {status}: ")
+}
+
 /// Of a response that was refused, as object_store words it.
 fn status_and_body(text: &str) -> Option<(u16, &str)> {
     let (_, response) = text.split_once("status code: ")?;
@@ -273,7 +278,7 @@ fn status_and_body(text: &str) -> Option<(u16, &str)> {
 mod tests {
     use super::*;
 
-    fn refused(status: &str, body: &str) -> object_store::Error {
+    fn answered(status: &str, body: &str) -> object_store::Error {
         let source = format!(
             "Error performing PUT http://s3/b/k in 1ms - Server returned non-2xx status code: \
              {status}: {body}"
@@ -300,7 +305,7 @@ mod tests {
             ("302 Found", String::new()),
             ("307 Temporary Redirect", String::new()),
         ] {
-            assert!(passes(&refused(status, &body)), "{status} {body}");
+            assert!(passes(&answered(status, &body)), "{status} {body}");
         }
         for (status, body) in [
             ("403 Forbidden", code("AccessDenied")),
@@ -311,16 +316,16 @@ mod tests {
             ("400 Bad Request", code("KMS.DisabledException")),
             ("501 Not Implemented", code("NotImplemented")),
         ] {
-            assert!(!passes(&refused(status, &body)), "{status} {body}");
+            assert!(!passes(&answered(status, &body)), "{status} {body}");
         }
-        let page = Cause::of(&refused("405 Method Not Allowed", "<html>a proxy</html>"));
+        let page = Cause::of(&answered("405 Method Not Allowed", "<html>a proxy</html>"));
         assert_eq!(
             page.to_string(),
             "the store answered with an error (HTTP 405); try again later"
         );
-        let skewed = refused("403 Forbidden", &code("RequestTimeTooSkewed"));
+        let skewed = answered("403 Forbidden", &code("RequestTimeTooSkewed"));
         assert!(Cause::of(&skewed) == Cause::Clock && !passes(&skewed));
-        let expired = refused("400 Bad Request", &code("ExpiredToken"));
+        let expired = answered("400 Bad Request", &code("ExpiredToken"));
         assert!(has_expired(&expired) && !passes(&expired));
     }
 }
