@@ -1,5 +1,6 @@
 //! What can go wrong between this process and Salesforce: the cause and the cure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
@@ -12,7 +13,7 @@ pub(super) use passing::Passing;
 ///
 /// The texts hold no secret and no record's value: what Salesforce said is cut short, HTML pages
 /// are left out, and tokens are replaced by `***`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BulkError {
     /// The login URL cannot be used.
@@ -133,8 +134,8 @@ pub enum BulkError {
     /// An allocation of the org is used up for now.
     #[error(
         "{action}: the org's {allocation} are used up ({detail}); each is free again a day after it \
-         was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce \
-         for more"
+         was used: start again later, wait for that by a longer limit_wait_seconds, or ask \
+         Salesforce for more"
     )]
     DailyLimit {
         /// What was being done.
@@ -223,6 +224,25 @@ pub enum BulkError {
         state: &'static str,
         /// What was asked.
         wanted: &'static str,
+    },
+    /// Salesforce has confirmed that a job was closed, and shows it as open for as long as
+    /// [`Waits::patience`](crate::options::Waits::patience).
+    #[error(
+        "job {id} was still Open {} after Salesforce had confirmed its close, more than once; {}",
+        hours_and_minutes(*age),
+        if *aborted {
+            "it was aborted, so none of its rows is loaded: start again later"
+        } else {
+            "its rows may be loaded yet: look at Setup > Bulk Data Load Jobs before they are sent again"
+        }
+    )]
+    StayedOpen {
+        /// Id of the job.
+        id: String,
+        /// How long it was waited for.
+        age: Duration,
+        /// It was aborted then, and none of its rows was processed.
+        aborted: bool,
     },
     /// A closed job cannot be waited for any longer: it goes on.
     #[error(
@@ -340,7 +360,7 @@ pub enum BulkError {
         /// What was being done.
         action: String,
         /// What the system said.
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
     /// A chunk could not be written as CSV.
     #[error("{action}: the rows could not be written as CSV: {reason}")]
@@ -416,6 +436,7 @@ impl BulkError {
             | Self::DailyLimit { .. }
             | Self::Moved { .. }
             | Self::JobTimeout { .. }
+            | Self::StayedOpen { .. }
             | Self::WrongState { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
@@ -440,6 +461,7 @@ impl BulkError {
             | Self::WrongState { id, .. }
             | Self::JobGoesOn { id, .. }
             | Self::JobTimeout { id, .. }
+            | Self::StayedOpen { id, .. }
             | Self::ResultsUnread { id, .. }
             | Self::CloseUnclear { id, .. }
             | Self::JobGone { id } => Some(id),
@@ -463,15 +485,33 @@ impl BulkError {
     pub(super) fn not_done(&self) -> bool {
         match self {
             Self::Network { unsent, .. } => *unsent,
+            // Something before Salesforce has answered: what it knows of the call is not known.
+            Self::Refused { code, .. } => !code.is_empty(),
             Self::Unavailable { .. }
             | Self::Answer { .. }
+            | Self::UnknownState { .. }
             | Self::CloseUnclear { .. }
             | Self::SubmitUnclear { .. }
             | Self::JobGoesOn { .. }
             | Self::JobTimeout { .. }
+            | Self::StayedOpen { .. }
             | Self::ResultsUnread { .. }
             | Self::JobGone { .. } => false,
             _ => true,
+        }
+    }
+
+    /// Whether it is about a job whose rows may be loaded, now or later.
+    pub(crate) fn leaves_rows_in_doubt(&self) -> bool {
+        match self {
+            Self::StayedOpen { aborted, .. } => !aborted,
+            Self::CloseUnclear { .. }
+            | Self::SubmitUnclear { .. }
+            | Self::JobGoesOn { .. }
+            | Self::JobTimeout { .. }
+            | Self::JobGone { .. }
+            | Self::ResultsUnread { .. } => true,
+            _ => false,
         }
     }
 

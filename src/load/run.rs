@@ -83,7 +83,7 @@ async fn end_of_grace(load: &Load) -> Error {
 
 /// What a load that is cut off says: which of its jobs go on.
 fn cut_off(load: &Load) -> Error {
-    let left = load.org.in_flight().leave(load.id);
+    let left = load.org.in_flight().of(load.id);
     if left.is_empty() {
         return LoadError::Stopped.into();
     }

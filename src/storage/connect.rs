@@ -12,6 +12,7 @@ use object_store::client::{
 use object_store::{ClientConfigKey, ClientOptions};
 use url::Url;
 
+use super::time_limit::in_time;
 use crate::network::{Network, Obstacle, Proxy};
 
 /// Every host: what a client that uses no proxy is given as the hosts to reach without.
@@ -31,11 +32,13 @@ impl HttpConnector for Connector {
     /// A client for any host. `AWS_PROXY_URL`, which object_store has of its own, takes all.
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let connector = ReqwestConnector::default();
+        // By size instead.
+        let options = options.clone().with_timeout_disabled();
         if options
             .get_config_value(&ClientConfigKey::ProxyUrl)
             .is_some()
         {
-            return connector.connect(options);
+            return Ok(HttpClient::new(InTime(connector.connect(&options)?)));
         }
         let direct = options
             .clone()
@@ -44,12 +47,12 @@ impl HttpConnector for Connector {
         let through = |proxy: Option<&Proxy>| {
             let proxied = |proxy: &Proxy| options.clone().with_proxy_url(proxy.address().as_str());
             let client = proxy.map(|proxy| connector.connect(&proxied(proxy)));
-            client.transpose()
+            Ok::<_, object_store::Error>(client.transpose()?.map(InTime))
         };
         let [https, http] = self.0.proxies();
         Ok(HttpClient::new(Routed {
             network: self.0.clone(),
-            direct: connector.connect(&direct)?,
+            direct: InTime(connector.connect(&direct)?),
             https: through(https)?,
             http: through(http)?,
             reached: AtomicBool::new(false),
@@ -57,15 +60,26 @@ impl HttpConnector for Connector {
     }
 }
 
+/// A client whose requests have the time that their size asks for.
+#[derive(Debug)]
+struct InTime(HttpClient);
+
+#[async_trait]
+impl HttpService for InTime {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        in_time(request, |request| self.0.execute(request)).await
+    }
+}
+
 /// A client for each way.
 #[derive(Debug)]
 struct Routed {
     network: Network,
-    direct: HttpClient,
+    direct: InTime,
     /// Through the proxy for https.
-    https: Option<HttpClient>,
+    https: Option<InTime>,
     /// Through the proxy for http.
-    http: Option<HttpClient>,
+    http: Option<InTime>,
     /// Whether there was a response before: then obstacles pass.
     reached: AtomicBool,
 }
@@ -74,13 +88,13 @@ struct Routed {
 impl HttpService for Routed {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let Some(url) = url(request.uri()) else {
-            return self.direct.execute(request).await;
+            return self.direct.call(request).await;
         };
         let proxied = self.network.proxy_for(&url).and(match url.scheme() {
             "https" => self.https.as_ref(),
             _ => self.http.as_ref(),
         });
-        let response = proxied.unwrap_or(&self.direct).execute(request).await;
+        let response = proxied.unwrap_or(&self.direct).call(request).await;
         let obstacle = match &response {
             Ok(response) => {
                 let status = response.status().as_u16();

@@ -15,6 +15,7 @@ mod fingerprint;
 mod location;
 mod patience;
 mod role;
+mod time_limit;
 mod upload;
 
 pub use cause::Cause;
@@ -170,8 +171,8 @@ impl Storage {
                 return Ok(());
             };
             match &self.s3 {
-                Some(s3) if s3.delete_one.delete(key).await => Ok(()),
-                _ => Err(error),
+                Some(s3) => (s3.delete_one.delete(key).await).map_err(|one| one.unwrap_or(error)),
+                None => Err(error),
             }
         };
         self.request(patience, "delete", key.as_ref(), delete).await

@@ -1,7 +1,7 @@
 //! Logins: one for all callers who find the session expired.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -48,8 +48,30 @@ pub(in crate::bulk) struct Auth {
     /// The refresh token that replaced the one of the credentials.
     rotated: Mutex<Option<SecretString>>,
     session: Mutex<Option<Arc<Session>>>,
-    /// Held by who logs in. A refusal stays: the credentials are not sent once more.
-    login: tokio::sync::Mutex<Option<LoginRefused>>,
+    /// Held by who logs in: how the last login failed that did.
+    login: tokio::sync::Mutex<Option<Failed>>,
+    /// Logins that failed.
+    failures: AtomicU64,
+}
+
+/// A login that failed for good.
+struct Failed {
+    /// Its number among those that did.
+    number: u64,
+    /// How patient it was.
+    policy: Policy,
+    error: BulkError,
+}
+
+impl Failed {
+    /// Whether it answers a caller of this patience who began to wait when so many had failed. A refusal
+    /// answers all: the credentials are not sent once more.
+    fn answers(&self, policy: Policy, failures: u64) -> bool {
+        let refused = matches!(&self.error, BulkError::Login(refused)
+            if refused.kind == ErrorKind::Config);
+        let as_patient = self.policy == policy || policy == Policy::Start;
+        refused || (as_patient && self.number > failures)
+    }
 }
 
 #[derive(Deserialize)]
@@ -93,6 +115,7 @@ impl Auth {
             rotated: Mutex::default(),
             session: Mutex::default(),
             login: tokio::sync::Mutex::default(),
+            failures: AtomicU64::new(0),
         })
     }
 
@@ -112,7 +135,8 @@ impl Auth {
     }
 
     /// A session newer than generation `seen`: one login for all who ask at the same time, as patient
-    /// as `policy`. A refusal is final, and later callers get it without another login.
+    /// as `policy`. If it fails for good, it does for all who waited for it; a refusal is final, and
+    /// later callers get it without another login.
     ///
     /// # Errors
     /// [`BulkError::Login`], [`BulkError::Instance`]; when patience runs out [`BulkError::Network`],
@@ -124,14 +148,17 @@ impl Auth {
         seen: u64,
         policy: Policy,
     ) -> Result<Arc<Session>, BulkError> {
-        let mut refusal = self.login.lock().await;
+        let failures = self.failures.load(Ordering::Relaxed);
+        let mut last = self.login.lock().await;
         if let Some(session) = self.session()
             && session.generation > seen
         {
             return Ok(session);
         }
-        if let Some(refused) = refusal.as_ref() {
-            return Err(refused.clone().into());
+        if let Some(failed) = &*last
+            && failed.answers(policy, failures)
+        {
+            return Err(failed.error.clone());
         }
         let mut patience = Patience::new(policy);
         loop {
@@ -147,11 +174,11 @@ impl Auth {
             }
             let retry = patience.wait(http.clock(), LOGIN, error);
             let Err(error) = retry.await else { continue };
-            if let BulkError::Login(refused) = &error
-                && refused.kind == ErrorKind::Config
-            {
-                *refusal = Some(refused.clone());
-            }
+            *last = Some(Failed {
+                number: self.failures.fetch_add(1, Ordering::Relaxed) + 1,
+                policy,
+                error: error.clone(),
+            });
             return Err(error);
         }
     }

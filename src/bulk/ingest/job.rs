@@ -1,20 +1,22 @@
 //! The life of an ingest job, as types: staged, running, ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::Method;
 
-use super::Ingest;
 use super::info::{JobInfo, JobState, can_be_one_record};
 use super::results::{self, ResultKind, ResultStream};
 use super::timings::Work;
+use super::{Ingest, Jobs};
 use crate::bulk::error::{BulkError, Passing};
 use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
 
-/// How long a closed job may still be shown as open, before this is an error.
-const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(60);
+/// How long a closed job may still be shown as open before it is closed again.
+const OPEN_AFTER_CLOSE: Duration = Duration::from_secs(15);
 
 /// Time between two warnings about a job that does not end.
 const WARN_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -47,6 +49,8 @@ pub struct EndedJob {
     ingest: Ingest,
     /// Absent where only the id is known.
     work: Option<Work>,
+    /// Names of the result files that were asked for in vain for as long as that is believed.
+    missing: Arc<Mutex<BTreeSet<&'static str>>>,
     /// Id of the job.
     pub id: String,
     /// `JobComplete`, `Failed` or `Aborted`.
@@ -81,6 +85,8 @@ impl Ingest {
         Ok(RunningJob::new(self, id.to_owned(), None).read(state, info))
     }
 
+    /// Sets the state of a job. That it is set is believed only if the answer shows it: a job that was
+    /// closed may be in a later state already.
     pub(super) async fn patch(
         &self,
         action: &str,
@@ -92,8 +98,18 @@ impl Ingest {
         let path = ["jobs", "ingest", id];
         let mut call = Call::send(action, Method::PATCH, &path, Payload::Json(&body));
         call.policy = policy;
-        self.connection.read(&call).await?;
-        Ok(())
+        let understood = |body: &[u8]| {
+            let (shown, _) = job_in(action, id, body)?;
+            let is_done = match state {
+                JobState::Aborted => shown == JobState::Aborted,
+                _ => shown != JobState::Open,
+            };
+            is_done.then_some(()).ok_or_else(|| BulkError::Answer {
+                action: action.to_owned(),
+                reason: format!("it shows the job as {}", shown.as_str()),
+            })
+        };
+        self.connection.read_as(&call, understood).await
     }
 
     /// What Salesforce says about a job. What cannot be understood is asked for again.
@@ -105,19 +121,37 @@ impl Ingest {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
         let call = Call::get(&action, &path, policy);
-        let understood = |body: &[u8]| {
-            let info: JobInfo = parse_json(&action, body)?;
-            if !can_be_one_record(Some(id), Some(&info.id)) {
-                return Err(BulkError::Answer {
-                    action: action.clone(),
-                    reason: "it is about another job".to_owned(),
-                });
-            }
-            Ok((JobState::parse(id, &info.state)?, info))
-        };
+        let understood = |body: &[u8]| job_in(&action, id, body);
         let read = self.connection.read_as(&call, understood).await;
         read.map_err(|error| error.of_job(id))
     }
+}
+
+/// A job whose close is not clear. If it stays so, for whatever reason, whoever ends the process aborts
+/// it.
+struct Unclear {
+    jobs: Option<Arc<Jobs>>,
+    id: String,
+}
+
+impl Drop for Unclear {
+    fn drop(&mut self) {
+        if let Some(jobs) = &self.jobs {
+            jobs.open.lock().insert(std::mem::take(&mut self.id));
+        }
+    }
+}
+
+/// What an answer says about the job of this id.
+fn job_in(action: &str, id: &str, body: &[u8]) -> Result<(JobState, JobInfo), BulkError> {
+    let info: JobInfo = parse_json(action, body)?;
+    if !can_be_one_record(Some(id), Some(&info.id)) {
+        return Err(BulkError::Answer {
+            action: action.to_owned(),
+            reason: "it is about another job".to_owned(),
+        });
+    }
+    Ok((JobState::parse(id, &info.state)?, info))
 }
 
 impl StagedJob {
@@ -143,12 +177,25 @@ impl StagedJob {
     /// # Errors
     /// [`BulkError::CloseUnclear`] if the job may have been closed: its rows must not be sent
     /// again. After every other error none of its rows was processed, and the job has been
-    /// aborted where that was possible.
+    /// aborted where that was possible. [`BulkError::Stopped`] if the load was stopped while the job
+    /// was still open.
     pub async fn close(self) -> Result<RunningJob, BulkError> {
         // From here on, a stop must not abort the job: it may already be running.
         if !self.ingest.jobs.open.lock().remove(&self.id) {
             return Err(self.not_closed("Aborted"));
         }
+        let mut unclear = Unclear {
+            jobs: Some(Arc::clone(&self.ingest.jobs)),
+            id: self.id.clone(),
+        };
+        let closed = self.try_close().await;
+        if !matches!(closed, Err(BulkError::CloseUnclear { .. })) {
+            unclear.jobs = None;
+        }
+        closed
+    }
+
+    async fn try_close(self) -> Result<RunningJob, BulkError> {
         let action = format!("closing job {}", self.id);
         let mut patience = Patience::new(Policy::Load);
         let mut maybe_closed = false;
@@ -171,8 +218,9 @@ impl StagedJob {
                     Err(read) => return Err(self.unclear(read)),
                 }
             }
-            let clock = self.ingest.connection.clock();
-            if let Err(error) = patience.wait(clock, &action, error).await {
+            let connection = &self.ingest.connection;
+            let waited = connection.wait_before_new(&mut patience, &action, error);
+            if let Err(error) = waited.await {
                 return Err(self.give_up(error, maybe_closed).await);
             }
         }
@@ -184,6 +232,8 @@ impl StagedJob {
 
     /// Aborts a job that cannot be closed, and finds out whether a close arrived late.
     async fn give_up(&self, error: BulkError, maybe_closed: bool) -> BulkError {
+        // Until the abort is done, it is for whoever ends the process too.
+        self.ingest.jobs.open.lock().insert(self.id.clone());
         if !maybe_closed {
             self.ingest.abort_quietly(&self.id).await;
             return match error.passing() {
@@ -256,6 +306,7 @@ impl RunningJob {
     ///
     /// # Errors
     /// [`BulkError::JobGone`] if the job was deleted, [`BulkError::JobTimeout`] if it does not end,
+    /// [`BulkError::StayedOpen`] if it is not closed whatever Salesforce answers,
     /// [`BulkError::JobGoesOn`] if it cannot be watched any longer. The job goes on then, and
     /// [`Client::job`](crate::bulk::Client::job) takes its id.
     pub async fn finished(mut self) -> Result<EndedJob, BulkError> {
@@ -264,7 +315,7 @@ impl RunningJob {
             Err(
                 error @ (BulkError::JobGone { .. }
                 | BulkError::JobTimeout { .. }
-                | BulkError::WrongState { .. }),
+                | BulkError::StayedOpen { .. }),
             ) => Err(error),
             Err(error) => Err(BulkError::JobGoesOn {
                 id: self.id,
@@ -300,12 +351,11 @@ impl RunningJob {
                 }
                 return Ok((state, info));
             }
-            if state == JobState::Open && age > OPEN_AFTER_CLOSE {
-                return Err(BulkError::WrongState {
-                    id: self.id.clone(),
-                    state: state.as_str(),
-                    wanted: "waited for",
-                });
+            if state == JobState::Open && age >= OPEN_AFTER_CLOSE {
+                if age >= waits.patience {
+                    return Err(self.stayed_open(age).await);
+                }
+                self.close_again().await;
             }
             if age >= waits.job_timeout {
                 return Err(BulkError::JobTimeout {
@@ -326,6 +376,36 @@ impl RunningJob {
             }
         }
     }
+
+    /// Salesforce has confirmed the close and not done it. To close a job twice is to close it once,
+    /// so that whatever comes of it shows in the state of the job.
+    async fn close_again(&self) {
+        let action = format!("closing job {} again", self.id);
+        let closing = JobState::UploadComplete;
+        let closed = self.ingest.patch(&action, &self.id, closing, Policy::Once);
+        let error = closed.await.err();
+        let error = error.as_ref().map(tracing::field::display);
+        tracing::warn!(
+            job_id = self.id,
+            error,
+            "the job is still Open although its close was confirmed: it was closed again"
+        );
+    }
+
+    /// Gives a job up that is never closed.
+    async fn stayed_open(&self, age: Duration) -> BulkError {
+        let aborted = async {
+            self.ingest.abort(&self.id).await?;
+            self.ingest.read_job(&self.id, Policy::Courtesy).await
+        };
+        let aborted = matches!(aborted.await, Ok((JobState::Aborted, info))
+            if info.number_records_processed.unwrap_or(0) == 0);
+        BulkError::StayedOpen {
+            id: self.id.clone(),
+            age,
+            aborted,
+        }
+    }
 }
 
 impl EndedJob {
@@ -334,6 +414,7 @@ impl EndedJob {
             ingest: ingest.clone(),
             created_at: info.created_at(),
             work,
+            missing: Arc::default(),
             id: info.id,
             state,
             processed: info.number_records_processed,
@@ -351,11 +432,27 @@ impl EndedJob {
     /// [`BulkError::JobGone`] if the job was deleted; any of a call's.
     pub async fn read_again(&self) -> Result<Self, BulkError> {
         let (state, info) = self.ingest.read_job(&self.id, Policy::InFlight).await?;
-        Ok(Self::new(&self.ingest, state, info, self.work.clone()))
+        let job = Self::new(&self.ingest, state, info, self.work.clone());
+        Ok(Self {
+            missing: Arc::clone(&self.missing),
+            ..job
+        })
     }
 
-    fn columns(&self) -> Option<Arc<[String]>> {
-        self.work.as_ref().map(|work| Arc::clone(&work.columns))
+    /// Opens a result file. One that was missing once, and that for long, may come yet, but is asked
+    /// for once each time.
+    async fn file(&self, kind: ResultKind) -> Result<ResultStream, BulkError> {
+        let name = kind.name();
+        let policy = match self.missing.lock().contains(name) {
+            true => Policy::MissingBefore,
+            false => Policy::InFlight,
+        };
+        let rows = self.work.as_ref().map(Work::rows);
+        let file = results::read(&self.ingest, &self.id, kind, rows, policy).await;
+        if let Err(BulkError::JobGone { .. }) = &file {
+            self.missing.lock().insert(name);
+        }
+        file
     }
 
     /// Rows that were loaded: the columns `sf__Id`, `sf__Created` and those uploaded.
@@ -363,7 +460,7 @@ impl EndedJob {
     /// # Errors
     /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn successful_results(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, ResultKind::Successful).await
+        self.file(ResultKind::Successful).await
     }
 
     /// Rows that failed: the columns `sf__Id`, `sf__Error` and those uploaded.
@@ -371,7 +468,7 @@ impl EndedJob {
     /// # Errors
     /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn failed_results(&self) -> Result<ResultStream, BulkError> {
-        results::read(&self.ingest, &self.id, ResultKind::Failed).await
+        self.file(ResultKind::Failed).await
     }
 
     /// Rows that the job did not get to: the columns uploaded.
@@ -379,7 +476,7 @@ impl EndedJob {
     /// # Errors
     /// [`BulkError::ResultsUnread`], [`BulkError::JobGone`]; the stream can fail as well.
     pub async fn unprocessed(&self) -> Result<ResultStream, BulkError> {
-        let kind = ResultKind::Unprocessed(self.columns());
-        results::read(&self.ingest, &self.id, kind).await
+        let columns = self.work.as_ref().map(|work| Arc::clone(&work.columns));
+        self.file(ResultKind::Unprocessed(columns)).await
     }
 }

@@ -21,6 +21,7 @@ use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
 use crate::bulk::http::{self, Call, Policy};
 use crate::disk::{Disk, Spool};
+use crate::options::DEFAULT_JOB_BYTES;
 
 /// Rows of a result file: text columns named as in its header, empty cells null, at most 8,192
 /// rows a batch. Nothing to report is no batch.
@@ -28,6 +29,19 @@ pub type ResultStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
+
+/// Bytes of a batch, as far as its rows are as long as the others.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// Most pages on end without a row.
+const EMPTY_PAGES: u32 = 100;
+
+/// Rows of a file, beside twice those sent, that are read before its pages count as endless: rows may
+/// come twice, and some that were never sent.
+const MORE_ROWS: u64 = 100;
+
+/// Most rows of a job whose upload is not known: each is a character and the end of its line, at least.
+const MOST_ROWS: u64 = DEFAULT_JOB_BYTES / 2;
 
 /// Which of the files of a job.
 #[derive(Debug, Clone)]
@@ -40,7 +54,7 @@ pub(super) enum ResultKind {
 
 impl ResultKind {
     /// Last segment of its address.
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Successful => "successfulResults",
             Self::Failed => "failedResults",
@@ -77,10 +91,15 @@ struct File {
     action: String,
     job: String,
     kind: ResultKind,
+    policy: Policy,
     rows: Option<Reader<Spool>>,
     next: Option<String>,
     /// Locators of the pages so far.
     seen: HashSet<String>,
+    /// Rows that may still come before the pages are endless.
+    rows_left: u64,
+    /// Pages since the last row.
+    empty_pages: u32,
 }
 
 /// A page of a file: a reader of its rows, if it has a header, and the locator of the next one.
@@ -89,22 +108,28 @@ struct Page {
     next: Option<String>,
 }
 
-/// Opens a result file of a job.
+/// Opens a result file of a job, to which so many rows were `sent`, if that is known.
 pub(super) async fn read(
     ingest: &Ingest,
     job: &str,
     kind: ResultKind,
+    sent: Option<u64>,
+    policy: Policy,
 ) -> Result<ResultStream, BulkError> {
     let mut file = File {
         connection: ingest.connection.clone(),
         action: format!("reading {} of job {job}", kind.name()),
         job: job.to_owned(),
         kind,
+        policy,
         rows: None,
         next: None,
         seen: HashSet::new(),
+        rows_left: 2 * sent.unwrap_or(MOST_ROWS) + MORE_ROWS,
+        empty_pages: 0,
     };
     file.open_page(None).await?;
+    file.policy = Policy::InFlight;
     Ok(stream::try_unfold(file, |mut file| async move {
         Ok(file.next_batch().await?.map(|batch| (batch, file)))
     })
@@ -115,12 +140,18 @@ impl File {
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>, BulkError> {
         loop {
             if let Some(batch) = self.rows.as_mut().and_then(Iterator::next) {
-                let unreadable = |error: ArrowError| self.unread(self.none(error.to_string()));
-                return batch.map(Some).map_err(unreadable);
+                let batch = batch.map_err(|error| self.unread(self.none(error.to_string())))?;
+                self.rows_left = self.rows_left.saturating_sub(batch.num_rows() as u64);
+                self.empty_pages = 0;
+                return Ok(Some(batch));
             }
             let Some(locator) = self.next.take() else {
                 return Ok(None);
             };
+            self.empty_pages += 1;
+            if self.rows_left == 0 || self.empty_pages > EMPTY_PAGES {
+                return Err(self.unread(self.none("its pages have no end".to_owned())));
+            }
             self.open_page(Some(&locator)).await?;
         }
     }
@@ -128,7 +159,7 @@ impl File {
     /// Receives a page: the whole file, unless Salesforce names the locator of a next one.
     async fn open_page(&mut self, locator: Option<&str>) -> Result<(), BulkError> {
         let path = ["jobs", "ingest", &self.job, self.kind.name()];
-        let mut call = Call::get(&self.action, &path, Policy::InFlight);
+        let mut call = Call::get(&self.action, &path, self.policy);
         let query = locator.map(|locator| [("locator", locator)]);
         call.query = query.as_ref().map_or(&[], |query| query);
         let page = self.connection.repeat(&call, || self.receive(&call)).await;
@@ -157,12 +188,13 @@ impl File {
             &mut shape,
         )
         .await?;
+        let batch = batch_rows(shape.bytes(), shape.records());
         let mut spool = shape.end().map_err(|reason| self.none(reason))?;
         spool.rewind().map_err(|source| BulkError::Spool {
             action: call.action.to_owned(),
-            source,
+            source: Arc::new(source),
         })?;
-        let rows = rows(spool).map_err(|error| self.none(error.to_string()))?;
+        let rows = rows(spool, batch).map_err(|error| self.none(error.to_string()))?;
         match &rows {
             Some(rows) if !self.kind.has_header(&rows.schema()) => {
                 Err(self.none("it has another header".to_owned()))
@@ -194,8 +226,8 @@ impl File {
     }
 }
 
-/// A reader of the rows; none without a header line.
-fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
+/// A reader of the rows of a file, so many a batch; none without a header line.
+fn rows<R: Read + Seek>(mut file: R, batch: usize) -> Result<Option<Reader<R>>, ArrowError> {
     let format = Format::default().with_header(true);
     let (header, _) = format.infer_schema(&mut file, Some(0))?;
     if header.fields().is_empty() {
@@ -209,9 +241,15 @@ fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
         .collect();
     let reader = ReaderBuilder::new(Arc::new(Schema::new(columns)))
         .with_format(format)
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(batch)
         .build(file)?;
     Ok(Some(reader))
+}
+
+/// Rows of a batch of a file: fewer where they are long.
+fn batch_rows(bytes: u64, records: u64) -> usize {
+    let length = (bytes / records.max(1)).max(1);
+    usize::try_from(BATCH_BYTES / length).map_or(BATCH_ROWS, |rows| rows.clamp(1, BATCH_ROWS))
 }
 
 /// The rows of the text of a result file, for programs that try arbitrary bytes on it. No part of the
@@ -221,7 +259,7 @@ fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
 /// What is wrong with the text.
 #[doc(hidden)]
 pub fn result_rows(text: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
-    match rows(Cursor::new(text))? {
+    match rows(Cursor::new(text), BATCH_ROWS)? {
         Some(rows) => rows.collect(),
         None => Ok(Vec::new()),
     }
@@ -262,7 +300,7 @@ mod tests {
         let mut spool = tempfile::spooled_tempfile(64);
         spool.write_all(csv).unwrap();
         spool.rewind().unwrap();
-        let batches = rows(spool).unwrap().unwrap();
+        let batches = rows(spool, BATCH_ROWS).unwrap().unwrap();
         let batches = batches.collect::<Result<Vec<_>, _>>().unwrap();
         let of_batch = |batch: &RecordBatch| {
             let text = |name: &str| {
@@ -279,6 +317,19 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         batches.iter().flat_map(of_batch).collect()
+    }
+
+    #[test]
+    fn batches_of_long_rows_have_fewer() {
+        for (bytes, records, expected) in [
+            (1_000, 10, BATCH_ROWS),
+            (0, 0, BATCH_ROWS),
+            (300 << 20, 300, 4),
+            (300_000_000, 30_000, 419),
+            (u64::MAX, 1, 1),
+        ] {
+            assert_eq!(batch_rows(bytes, records), expected, "{bytes} {records}");
+        }
     }
 
     proptest! {

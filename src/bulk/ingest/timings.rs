@@ -48,6 +48,11 @@ impl Work {
         }
     }
 
+    /// Rows of the upload.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// The shortest time in which it can be done.
     #[allow(clippy::cast_precision_loss, reason = "a guess")]
     fn shortest(&self) -> Duration {

@@ -1,8 +1,12 @@
-//! Jobs that are closed and whose rows have no end yet, so that a load that is cut off can name them.
+//! Jobs that may be processed and whose rows have no end yet, so that a load that ends early can name
+//! them.
 
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
+
+/// What a job is called whose call is not answered.
+const WITHOUT_ANSWER: &str = "one without an answer";
 
 /// The jobs in flight of all loads.
 #[derive(Debug, Default)]
@@ -13,7 +17,6 @@ pub(crate) struct InFlight {
 #[derive(Debug, Default)]
 struct Jobs {
     next: u64,
-    /// By the number of their guard.
     known: BTreeMap<u64, Job>,
 }
 
@@ -22,16 +25,16 @@ struct Job {
     load: LoadId,
     /// Absent until the call that makes a job with its rows is answered.
     id: Option<String>,
-    /// Its load was cut off: it stays for good.
-    left: bool,
 }
 
 /// Names a load of an org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LoadId(u64);
 
-/// While it lives, a job is in flight.
+/// A job in flight. It stays one, whatever becomes of this, until [`JobInFlight::ended`] is called: a
+/// job whose load has failed goes on as well.
 #[derive(Debug)]
+#[must_use = "the job is in flight until its end"]
 pub(crate) struct JobInFlight<'a> {
     all: &'a InFlight,
     number: u64,
@@ -43,40 +46,31 @@ impl InFlight {
         LoadId(self.jobs.lock().number())
     }
 
-    /// From now on a job of `load` may be in flight.
-    pub(crate) fn begin(&self, load: LoadId) -> JobInFlight<'_> {
+    /// From now on a job of `load` may be processed; its Id, as far as it is known.
+    pub(crate) fn begin(&self, load: LoadId, id: Option<&str>) -> JobInFlight<'_> {
         let mut jobs = self.jobs.lock();
         let number = jobs.number();
-        let job = Job {
-            load,
-            id: None,
-            left: false,
-        };
-        jobs.known.insert(number, job);
+        let id = id.map(str::to_owned);
+        jobs.known.insert(number, Job { load, id });
         drop(jobs);
         JobInFlight { all: self, number }
     }
 
-    /// The load is cut off: its jobs go on by themselves. Returns how they are called.
-    pub(crate) fn leave(&self, load: LoadId) -> Vec<String> {
-        let mut jobs = self.jobs.lock();
-        let of_load = jobs.known.values_mut().filter(|job| job.load == load);
-        let left = of_load.map(|job| {
-            job.left = true;
-            job.id
-                .clone()
-                .unwrap_or_else(|| "one without an answer".to_owned())
-        });
-        left.collect()
+    /// How the jobs of a load are called.
+    pub(crate) fn of(&self, load: LoadId) -> Vec<String> {
+        self.names(|job| job.load == load)
     }
 
-    /// The Ids of all, as far as they are known.
-    pub(crate) fn ids(&self) -> Vec<String> {
+    /// How all are called.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.names(|_| true)
+    }
+
+    fn names(&self, wanted: impl Fn(&Job) -> bool) -> Vec<String> {
         let jobs = self.jobs.lock();
-        jobs.known
-            .values()
-            .filter_map(|job| job.id.clone())
-            .collect()
+        let jobs = jobs.known.values().filter(|job| wanted(job));
+        let name = |job: &Job| job.id.as_deref().unwrap_or(WITHOUT_ANSWER).to_owned();
+        jobs.map(name).collect()
     }
 }
 
@@ -94,14 +88,10 @@ impl JobInFlight<'_> {
             job.id = Some(id.to_owned());
         }
     }
-}
 
-impl Drop for JobInFlight<'_> {
-    fn drop(&mut self) {
-        let mut jobs = self.all.jobs.lock();
-        if jobs.known.get(&self.number).is_some_and(|job| !job.left) {
-            jobs.known.remove(&self.number);
-        }
+    /// Each of its rows has its end, or certainly none is ever processed.
+    pub(crate) fn ended(self) {
+        self.all.jobs.lock().known.remove(&self.number);
     }
 }
 
@@ -110,15 +100,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_go_with_their_guards_but_those_left_stay() {
+    fn a_job_is_named_until_its_end_whatever_becomes_of_its_load() {
         let all = InFlight::default();
         let (one, other) = (all.new_load(), all.new_load());
-        let (first, second, third) = (all.begin(one), all.begin(other), all.begin(other));
-        first.is("750A");
+        let first = all.begin(one, Some("750A"));
+        let (second, third) = (all.begin(other, None), all.begin(other, None));
         second.is("750B");
-        assert_eq!(all.ids(), ["750A", "750B"]);
-        assert_eq!(all.leave(other), ["750B", "one without an answer"]);
-        drop((first, second, third));
-        assert_eq!(all.ids(), ["750B"]);
+        assert_eq!(all.all(), ["750A", "750B", WITHOUT_ANSWER]);
+        assert_eq!(all.of(other), ["750B", WITHOUT_ANSWER]);
+        drop(second);
+        first.ended();
+        third.ended();
+        assert_eq!(all.all(), ["750B"]);
     }
 }

@@ -147,7 +147,7 @@ impl Org {
     /// The jobs that are closed and whose rows have no end yet, by their Ids, and those that the end
     /// of the grace left so. Their rows may be in Salesforce, now or later.
     pub fn jobs_in_flight(&self) -> Vec<String> {
-        self.inner.in_flight.ids()
+        self.inner.in_flight.all()
     }
 
     /// Cancelled by [`Org::stop`].

@@ -102,8 +102,9 @@ impl Bisection {
         parts.map(|part| part.rows.len()).sum()
     }
 
-    /// What is to be done next; a job takes at most so many rows.
-    pub(super) fn next(&mut self, most: usize) -> Step {
+    /// What is to be done next; a job takes at most so many rows, and there is none unless `more` may be
+    /// made.
+    pub(super) fn next(&mut self, most: usize, more: bool) -> Step {
         let blamable = !self.loaded && !self.in_doubt && self.is_deep();
         let several = self.found > 1 || (self.found == 1 && !self.bad.is_empty());
         let one_each = several && self.left() == u64::from(MOST_JOBS - self.jobs);
@@ -122,7 +123,7 @@ impl Bisection {
         };
         let rows = part.rows.clone();
         self.sent = Some(Sent { part, other });
-        if self.jobs == MOST_JOBS {
+        if !more || self.jobs == MOST_JOBS {
             return Step::Exhausted(self.left());
         }
         self.jobs += 1;
@@ -252,7 +253,7 @@ mod tests {
             at_fault: RowSet::new(),
         };
         loop {
-            match bisection.next(most) {
+            match bisection.next(most, true) {
                 Step::Send(sent) => {
                     assert!(!sent.is_empty() && sent.len() <= most as u64);
                     assert!(sent.is_disjoint(&found.loaded), "sent twice");
@@ -338,24 +339,37 @@ mod tests {
     #[test]
     fn where_no_part_is_loaded_or_refused_nobody_is_blamed() {
         let mut bisection = Bisection::default();
-        assert_eq!(bisection.next(9), Step::Done);
+        assert_eq!(bisection.next(9, true), Step::Done);
         bisection.begin(RowSet::from(0..2), Vec::new(), false);
         for (row, outcome) in [(0, Outcome::Unclear), (1, Outcome::Refused)] {
-            assert_eq!(bisection.next(9), Step::Send(RowSet::from(row..row + 1)));
+            assert_eq!(
+                bisection.next(9, true),
+                Step::Send(RowSet::from(row..row + 1))
+            );
             bisection.ended(outcome);
         }
-        assert_eq!(bisection.next(9), Step::Done);
+        assert_eq!(bisection.next(9, true), Step::Done);
+    }
+
+    #[test]
+    fn a_job_that_may_not_be_made_is_not_counted() {
+        let mut bisection = Bisection::default();
+        bisection.begin(RowSet::from(0..8), Vec::new(), true);
+        assert_eq!(bisection.next(9, true), Step::Send(RowSet::from(0..4)));
+        bisection.ended(Outcome::Loaded);
+        assert_eq!(bisection.next(9, false), Step::Exhausted(4));
+        assert_eq!(bisection.jobs(), 1);
     }
 
     #[test]
     fn a_part_that_was_not_all_processed_proves_nothing_of_the_other() {
         let mut bisection = Bisection::default();
         bisection.begin(RowSet::from(0..2), Vec::new(), true);
-        assert_eq!(bisection.next(9), Step::Send(RowSet::from(0..1)));
+        assert_eq!(bisection.next(9, true), Step::Send(RowSet::from(0..1)));
         bisection.ended(Outcome::Unclear);
-        assert_eq!(bisection.next(9), Step::Send(RowSet::from(1..2)));
+        assert_eq!(bisection.next(9, true), Step::Send(RowSet::from(1..2)));
         bisection.ended(Outcome::Loaded);
-        assert_eq!(bisection.next(9), Step::Done);
+        assert_eq!(bisection.next(9, true), Step::Done);
     }
 
     proptest! {

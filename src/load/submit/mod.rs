@@ -212,14 +212,10 @@ impl Submission {
             self.bisection.begin(rows, merged, loaded);
         }
         loop {
-            let part = match self.bisection.next(most) {
+            let part = match self.bisection.next(most, *made < MOST_JOBS_OF_ALL) {
                 Step::Done => break,
                 Step::Columns => return Err(job.refused_in_all_parts(self.bisection.jobs())),
-                Step::Send(part) if *made < MOST_JOBS_OF_ALL => part,
-                Step::Send(_) => {
-                    let left = self.bisection.left();
-                    return self.give_up(&job, at_fault, left).await;
-                }
+                Step::Send(part) => part,
                 Step::Exhausted(left) => return self.give_up(&job, at_fault, left).await,
             };
             *made += 1;
@@ -298,9 +294,8 @@ impl Submission {
         } = rows;
         let sent = chunk.sent();
         let load = Arc::clone(&self.load);
-        let in_flight = load.org.in_flight().begin(load.id);
         let done = &mut attempt.may_be_done;
-        let Some(ended) = run(&load, chunk, until_closed, &in_flight, done).await? else {
+        let Some((ended, in_flight)) = run(&load, chunk, until_closed, done).await? else {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);
@@ -309,6 +304,7 @@ impl Submission {
         }
         let mut ends = match judge(&load, ended, job.fault, &sent).await? {
             Verdict::Refused => {
+                in_flight.ended();
                 let refused = Refused {
                     job,
                     rows: sent,
@@ -336,9 +332,13 @@ impl Submission {
         let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, attempt);
         outcomes.check(&sent)?;
         accept(&load, &outcomes.accepted, &merged);
-        drop(in_flight);
         job.warn(&outcomes, attempt);
-        job.check_ends(&outcomes, attempt)?;
+        let checked = job.check_ends(&outcomes, attempt);
+        // Rows whose end is not known and that are not sent again may be loaded.
+        if checked.is_ok() || outcomes.unknown.is_empty() {
+            in_flight.ended();
+        }
+        checked?;
         let mut retries = retries(
             &load,
             &outcomes,

@@ -7,7 +7,9 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use futures::TryStreamExt;
 
-use crate::bulk::{Client, EndedJob, JobTarget, ResultStream, RunningJob, Search, Submitted};
+use crate::bulk::{
+    BulkError, Client, EndedJob, JobTarget, ResultStream, RunningJob, Search, Submitted,
+};
 use crate::chunk::Chunk;
 use crate::coerce::Coercion;
 use crate::error::Result;
@@ -29,7 +31,7 @@ pub(in crate::load) async fn submit_small(
     coercion: &Coercion,
     chunk: &Arc<Chunk>,
     may_be_done: &mut bool,
-) -> Result<RunningJob> {
+) -> Result<RunningJob, BulkError> {
     let mut submitted = client.submit_small(target, chunk).await?;
     loop {
         let unanswered = match submitted {

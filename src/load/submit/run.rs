@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::bulk::{BulkError, EndedJob};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::bulk::{BulkError, EndedJob, RunningJob};
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::load::LoadError;
@@ -39,13 +41,12 @@ impl UntilClosed {
 
 /// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
 /// nothing of it was processed.
-pub(super) async fn run(
-    load: &Arc<Load>,
+pub(super) async fn run<'a>(
+    load: &'a Arc<Load>,
     chunk: Chunk,
     until_closed: UntilClosed,
-    in_flight: &JobInFlight<'_>,
     may_be_done: &mut bool,
-) -> Result<Option<EndedJob>> {
+) -> Result<Option<(EndedJob, JobInFlight<'a>)>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let admission = load.org.admission();
     let Some(job_permit) = admission.job_slot(&load.stop).await else {
@@ -60,40 +61,80 @@ pub(super) async fn run(
         return Ok(None);
     };
     let chunk = Arc::new(chunk);
-    let plan = &load.plan;
-    let running = if plan.target.fits_one_call(&chunk) {
-        let (client, target) = (&load.client, &plan.target);
-        let submitted =
-            resolve::submit_small(client, target, &plan.coercion, &chunk, may_be_done).await;
-        drop(upload_permit);
-        match submitted {
-            Err(error) if error.is_stopped() => return Ok(None),
-            submitted => submitted?,
-        }
+    let closed = if load.plan.target.fits_one_call(&chunk) {
+        submitted(load, &chunk, upload_permit, may_be_done).await
     } else {
-        let staged = match load.client.stage(&plan.target, &chunk).await {
-            Err(BulkError::Stopped { .. }) => return Ok(None),
-            staged => staged?,
-        };
-        if load.stop.is_cancelled() {
-            let id = staged.id().to_owned();
-            if let Err(error) = staged.abort().await {
-                tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
-            }
-            return Ok(None);
-        }
-        in_flight.is(staged.id());
-        drop(upload_permit);
-        staged.close().await?
+        staged_and_closed(load, &chunk, upload_permit).await
     };
-    in_flight.is(running.id());
+    let (running, in_flight) = match closed {
+        Err(BulkError::Stopped { .. }) => return Ok(None),
+        closed => closed?,
+    };
     drop(chunk);
     release(load, until_closed).await?;
-    let ended = running.finished().await?;
+    let (ended, in_flight) = or_ended(running.finished().await, in_flight)?;
     drop((job_permit, job_batches));
     load.org.job_ended(batches);
     load.ledger.job_ended(batches, bytes);
-    Ok(Some(ended))
+    Ok(Some((ended, in_flight)))
+}
+
+/// A job that one call makes, in flight from before the call.
+async fn submitted<'a>(
+    load: &'a Load,
+    chunk: &Arc<Chunk>,
+    _upload_permit: OwnedSemaphorePermit,
+    may_be_done: &mut bool,
+) -> Result<(RunningJob, JobInFlight<'a>), BulkError> {
+    let in_flight = load.org.in_flight().begin(load.id, None);
+    let plan = &load.plan;
+    let submitted = resolve::submit_small(
+        &load.client,
+        &plan.target,
+        &plan.coercion,
+        chunk,
+        may_be_done,
+    );
+    let (running, in_flight) = or_ended(submitted.await, in_flight)?;
+    in_flight.is(running.id());
+    Ok((running, in_flight))
+}
+
+/// A job that is uploaded and then closed, in flight from before its close.
+async fn staged_and_closed<'a>(
+    load: &'a Load,
+    chunk: &Arc<Chunk>,
+    upload_permit: OwnedSemaphorePermit,
+) -> Result<(RunningJob, JobInFlight<'a>), BulkError> {
+    let staged = load.client.stage(&load.plan.target, chunk).await?;
+    if load.stop.is_cancelled() {
+        let id = staged.id().to_owned();
+        if let Err(error) = staged.abort().await {
+            tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
+        }
+        return Err(BulkError::Stopped {
+            action: format!("closing job {id}"),
+        });
+    }
+    let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
+    drop(upload_permit);
+    or_ended(staged.close().await, in_flight)
+}
+
+/// After an error that leaves none of its rows in doubt a job is in flight no more.
+fn or_ended<T>(
+    done: Result<T, BulkError>,
+    in_flight: JobInFlight<'_>,
+) -> Result<(T, JobInFlight<'_>), BulkError> {
+    match done {
+        Ok(done) => Ok((done, in_flight)),
+        Err(error) => {
+            if !error.leaves_rows_in_doubt() {
+                in_flight.ended();
+            }
+            Err(error)
+        }
+    }
 }
 
 /// A job is closed: its cells go, and the source rows of a chunk may be packed.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use crate::bulk::testing::*;
 use crate::bulk::{BulkError, Client, EndedJob, JobState, RunningJob};
 use crate::error::ErrorKind;
@@ -45,6 +47,10 @@ async fn odd_answers_to_polls_are_asked_again() {
         reply(403, "<html>"),
         reply(400, "<html>"),
         reply(405, ""),
+        reply(413, "<html>"),
+        reply(501, "<html>"),
+        api_error(400, "QUERY_TIMEOUT", "?"),
+        api_error(400, "TXN_SECURITY_METERING_ERROR", "?"),
         with_header(302, "Location", "https://elsewhere.example/x", ""),
         reply(307, ""),
         reply(420, ""),
@@ -110,7 +116,7 @@ async fn when_patience_runs_out_the_job_goes_on() {
             10 * MINUTE
         };
         assert!(
-            waited(&client) + MINUTE / 60 >= least,
+            waited(&client) + MINUTE / 4 >= least,
             "{odd:?}: {:?}",
             waited(&client)
         );
@@ -141,7 +147,7 @@ async fn a_daily_limit_is_waited_for_while_a_job_is_in_flight() {
     assert_eq!(error.kind(), ErrorKind::Transient);
     let hour = 60 * MINUTE;
     assert!(
-        (hour..hour * 2).contains(&waited(&client)),
+        (hour - MINUTE..hour * 2).contains(&waited(&client)),
         "{:?}",
         waited(&client)
     );
@@ -197,6 +203,62 @@ async fn a_job_that_never_ends_is_an_error_after_its_time() {
 }
 
 #[tokio::test]
+async fn a_close_that_was_confirmed_and_not_done_is_repeated() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let job = closed(&server, &client).await;
+    let mut states = vec![job_info("Open"); 30];
+    states.push(job_info("JobComplete"));
+    server.on(JOB, states);
+    // Whatever the answer is, the state of the job decides.
+    let refused = api_error(400, "INVALIDJOBSTATE", "it is closed");
+    server.on(PATCH, [reply(503, ""), refused, job_info("UploadComplete")]);
+    let ended = job.finished().await.unwrap();
+    assert_eq!(ended.state, JobState::JobComplete);
+    let closes = server.seen(PATCH);
+    assert!((5..30).contains(&closes.len()), "{}", closes.len());
+    for close in closes {
+        assert_eq!(close.text(), r#"{"state":"UploadComplete"}"#);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_stays_open_whatever_is_confirmed_is_aborted() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let job = closed(&server, &client).await;
+    server.on(JOB, [job_info("Open")]);
+    let error = job.finished().await.unwrap_err();
+    assert!(waited(&client) >= 10 * MINUTE, "{:?}", waited(&client));
+    let last = server.seen(PATCH).pop().unwrap();
+    assert_eq!(last.text(), r#"{"state":"Aborted"}"#);
+    // The server does not do that either.
+    assert!(error.leaves_rows_in_doubt());
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    insta::assert_snapshot!(error, @"job 750A was still Open 10 min after Salesforce had confirmed its close, more than once; its rows may be loaded yet: look at Setup > Bulk Data Load Jobs before they are sent again");
+}
+
+#[tokio::test]
+async fn a_login_that_fails_for_good_answers_all_who_wait_for_it() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    server.on(TOKEN, [reply(503, "<html>")]);
+    server.on(JOB, [expired()]);
+    let calls = join_all((0..8).map(|_| client.job("750A"))).await;
+    for call in calls {
+        let error = call.unwrap_err();
+        assert!(matches!(error, BulkError::NoSession { .. }), "{error}");
+    }
+    let logins = server.seen(TOKEN).len();
+    assert!((20..80).contains(&logins), "one patience: {logins}");
+    // Who comes later tries again.
+    server.on(TOKEN, [server.token("T2")]);
+    server.on(JOB, [job_info("InProgress")]);
+    *server.dead.lock() = "Bearer T1".to_owned();
+    let _job = client.job("750A").await.unwrap();
+}
+
+#[tokio::test]
 async fn each_step_before_the_close_is_as_patient() {
     let server = Server::start().await;
     let client = server.client().await;
@@ -210,17 +272,12 @@ async fn each_step_before_the_close_is_as_patient() {
     creations.push(job_info("Open"));
     server.on(CREATE, creations);
     let mut uploads = vec![reply(429, ""); 12];
-    uploads.extend([
-        reply(403, "<html>"),
-        reply(302, ""),
-        expired(),
-        reply(201, ""),
-    ]);
+    uploads.extend([reply(302, ""), expired(), reply(201, "")]);
     server.on(UPLOAD, uploads);
     let staged = client.stage(&target(), &few()).await.unwrap();
     assert!(server.seen(PATCH).is_empty(), "no upload may have arrived");
     let mut closes = vec![reply(429, ""); 12];
-    closes.extend([reply(403, "<html>"), reply(302, ""), expired()]);
+    closes.extend([reply(302, ""), expired()]);
     closes.push(job_info("UploadComplete"));
     server.on(PATCH, closes);
     let _running = staged.close().await.unwrap();

@@ -259,3 +259,52 @@ async fn results_of_a_deleted_job() {
     let error = job.failed_results().await.err().unwrap();
     assert!(matches!(error, BulkError::JobGone { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_file_that_is_missing_is_believed_after_a_while_and_then_asked_for_once() {
+    let server = Server::start().await;
+    let job = ended(&server).await;
+    server.on(FAILED, [api_error(404, "NOT_FOUND", "gone")]);
+    job.failed_results().await.err().unwrap();
+    let first = server.seen(FAILED).len();
+    assert!((5..15).contains(&first), "{first}");
+    let job = job.read_again().await.unwrap();
+    for more in 1..4 {
+        let error = job.failed_results().await.err().unwrap();
+        assert!(matches!(error, BulkError::JobGone { .. }), "{error}");
+        assert_eq!(server.seen(FAILED).len(), first + more);
+    }
+    // An outage is waited for, and the file may come.
+    server.on(FAILED, [reply(503, ""), reply(200, file(&["a"]))]);
+    let rows = job.failed_results().await.unwrap();
+    let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+    assert_eq!(cells(&rows, "LastName"), some(&["a"]));
+}
+
+#[tokio::test]
+async fn pages_without_end_are_an_error() {
+    for rows in [&["a"][..], &[]] {
+        let server = Server::start().await;
+        server.on(CREATE, [job_info("Open")]);
+        server.on(UPLOAD, [reply(201, "")]);
+        server.on(PATCH, [job_info("UploadComplete")]);
+        server.on(JOB, [job_info("JobComplete")]);
+        let client = server.client().await;
+        let job = client.stage(&target(), &few()).await.unwrap();
+        let job = job.close().await.unwrap().finished().await.unwrap();
+        let page = |next: u32| {
+            let next = next.to_string();
+            [with_header(200, "Sforce-Locator", &next, &file(rows))]
+        };
+        server.on(FAILED, page(0));
+        for locator in 0..1_000 {
+            server.on(&format!("{FAILED}?locator={locator}"), page(locator + 1));
+        }
+        let read = job.failed_results().await.unwrap();
+        let error = read.try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(matches!(error, BulkError::ResultsUnread { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("job 750A "), "{text}");
+        assert!(text.ends_with("its pages have no end"), "{text}");
+    }
+}

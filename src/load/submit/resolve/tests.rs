@@ -91,7 +91,8 @@ fn with_results(server: &Server, id: &str, successes: &str, failures: &str) {
 
 async fn submit(client: &Client) -> Result<RunningJob> {
     let (coercion, chunk) = few();
-    submit_small(client, &upsert(), &coercion, &chunk, &mut false).await
+    let running = submit_small(client, &upsert(), &coercion, &chunk, &mut false).await?;
+    Ok(running)
 }
 
 /// The job that a lost call is taken for, if the only one in the list has these results.

@@ -314,9 +314,9 @@ fn stopped_by_signal(jobs: &[String]) -> Error {
         format!("the sync was stopped by a signal, and jobs in flight came to their end. {then}")
     } else {
         format!(
-            "the sync was stopped by a signal, and these jobs had not ended within \
-             stop_grace_seconds: {}. They go on in Salesforce, so their records may be loaded, and \
-             the next sync sends them again. {then}",
+            "the sync was stopped by a signal, and what became of the records of these jobs was not \
+             known within stop_grace_seconds: {}. They may go on in Salesforce, so their records may \
+             be loaded, and the next sync sends them again. {then}",
             jobs.join(", ")
         )
     })
