@@ -235,7 +235,7 @@ impl Drop for Handle {
 impl Shared {
     /// Writes lines as they come.
     fn write(&self, writer: impl Write) {
-        let mut writer = BufWriter::new(writer);
+        let mut writer = BufWriter::with_capacity(ROOM, writer);
         loop {
             let lines = {
                 let mut queue = self.queue.lock();
