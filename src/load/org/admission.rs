@@ -428,6 +428,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_asks_for_much_is_not_overtaken_by_who_asks_for_little() {
+        let admission = admission(1);
+        let load = member(&admission);
+        let most = 4 * admission.budget().worth_a_job();
+        let (rows, moving) = (
+            admission.budget().reserve(most - (1 << 20)),
+            admission.under_way(),
+        );
+        assert!(at_once(admission.memory(1, &load)).await, "there is some");
+        let (waiting, own) = (Arc::clone(&admission), Arc::clone(&load));
+        let much = tokio::spawn(async move { waiting.memory(8 << 20, &own).await.map(drop) });
+        tokio::task::yield_now().await;
+        assert!(!at_once(admission.memory(1, &load)).await);
+        drop((rows, moving));
+        much.await.unwrap().unwrap();
+        assert!(at_once(admission.memory(1, &load)).await);
+    }
+
+    #[tokio::test]
     async fn chunks_that_wait_for_memory_do_not_wait_for_each_other() {
         let admission = admission(1);
         let _all = used_up(&admission);
