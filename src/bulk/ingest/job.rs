@@ -205,7 +205,8 @@ impl StagedJob {
             let Err(error) = patched.await else {
                 return Ok(self.running());
             };
-            if !error.not_done() || error.is_state_conflict() {
+            let was_closed = maybe_closed || !error.not_done();
+            if was_closed || error.is_state_conflict() {
                 tracing::debug!(job_id = self.id, %error, "the close is unclear, reading the job");
                 maybe_closed = true;
             }
@@ -213,6 +214,8 @@ impl StagedJob {
             if maybe_closed {
                 match self.ingest.read_job(&self.id, Policy::InFlight).await {
                     Ok((JobState::Open, _)) => {}
+                    // Between a close of ours and the abort, rows may have been processed.
+                    Ok((JobState::Aborted, _)) if was_closed => return Err(self.unclear(error)),
                     Ok((JobState::Aborted, _)) => return Err(self.not_closed("Aborted")),
                     Ok((state, info)) => return Ok(self.running().read(state, info)),
                     Err(read) => return Err(self.unclear(read)),

@@ -1,5 +1,6 @@
 //! Batches in, closed chunks out: what one load reads, coerces, and holds back.
 
+mod aside;
 mod lane;
 mod ready;
 
@@ -15,7 +16,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use crate::chunk::{Chunk, RowOrdinals};
-use crate::coerce::Reason;
+use crate::coerce::{Cells, Reason};
 use crate::error::{Error, Result};
 use crate::object::Operation;
 use crate::options::NullHandling;
@@ -28,6 +29,7 @@ use super::event::EventSender;
 use super::feed::{FeedBatch, FeedMessage};
 use super::memory::{batch_bytes, rebuilt_bytes};
 use super::org::{IntakeWaits, Reservation, UnderWay};
+use super::plan::Plan;
 use super::state::Load;
 use super::submit::submit;
 use lane::{Departing, Lane, LaneId, Lanes};
@@ -142,7 +144,7 @@ impl Intake {
                 biased;
                 () = load.stop.cancelled() => return Ok(None),
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
-                () = load.member.should_close() => self.close_largest().await?,
+                pressure = load.member.pressure() => self.give_way(pressure).await?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
@@ -169,7 +171,7 @@ impl Intake {
                 biased;
                 () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
-                () = load.member.should_close() => self.close_largest().await?,
+                pressure = load.member.pressure() => self.give_way(pressure).await?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
@@ -183,6 +185,14 @@ impl Intake {
         let rows = batch.num_rows();
         let first = self.load.ledger.read(rows, bytes, &checkpoints);
         let mut rows_memory = memory.split(batch_bytes(&batch));
+        if rows > 0 && self.lane(LaneId::ALL)?.has_aside() {
+            if self.load.org.admission().can_set_aside() {
+                drop(memory);
+                let id = LaneId::ALL;
+                return self.set_aside(id, first, batch, rows_memory).await;
+            }
+            self.bring_back(LaneId::ALL).await?;
+        }
         let mut from = 0;
         while from < rows {
             // Rows that waited for a key are older.
@@ -205,7 +215,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes rows into their lane, closing chunks as they fill. Their cells take of `for_cells`.
+    /// Takes rows into the row store and, as cells, into their lane. The cells take of `for_cells`.
     async fn rows(
         &mut self,
         first: u64,
@@ -214,11 +224,17 @@ impl Intake {
         for_cells: &mut Reservation,
     ) -> Result<()> {
         let coerced = self.load.plan.coercion.apply(&batch)?;
-        let rows = batch.num_rows();
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
         let mut cells = for_cells.split(new_bytes);
         cells.resize(new_bytes);
         self.load.ledger.rows().push(first, batch, memory);
+        self.cells(first, coerced, cells).await
+    }
+
+    /// Takes cells, which take `memory`, into their lane, closing chunks as they fill.
+    async fn cells(&mut self, first: u64, coerced: Cells, memory: Reservation) -> Result<()> {
+        let load = Arc::clone(&self.load);
+        let rows = coerced.batch.num_rows();
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
         let lane = self.lane(LaneId::ALL)?;
         let pushed = lane.push(&coerced.batch, RowOrdinals::From(first), skip)?;
@@ -235,11 +251,13 @@ impl Intake {
             })
             .collect();
         rejects.sort_by_key(|row| row.ordinal);
-        let nulls = self.nulls_left(&coerced.batch, first, &rejects);
-        self.load.ledger.nulls_left(nulls);
-        let fresh = RowSet::from(first..first + rows as u64);
-        self.lane(LaneId::ALL)?.note(&fresh, rejects);
-        self.pushed(LaneId::ALL, pushed.closed, cells).await
+        // Of rows that were set aside and came back they are counted already.
+        if first >= lane.noted() {
+            let nulls = nulls_left(&load.plan, &coerced.batch, first, &rejects);
+            load.ledger.nulls_left(nulls);
+        }
+        lane.note(first..first + rows as u64, rejects);
+        self.pushed(LaneId::ALL, pushed.closed, memory).await
     }
 
     /// Submits the chunks that rows closed as they came; `cells` is the memory of those rows' cells.
@@ -253,30 +271,16 @@ impl Intake {
         lane.keep(cells);
         let full = lane.is_full();
         self.lanes.report();
-        if full { self.close(id).await } else { Ok(()) }
+        if full {
+            self.close_open(id).await
+        } else {
+            Ok(())
+        }
     }
 
     fn lane(&mut self, id: LaneId) -> Result<&mut Lane> {
         let lane = self.lanes.get_mut(id);
         lane.ok_or_else(|| Error::system("a lane of the load is gone; please report this"))
-    }
-
-    /// Nulls of the rows that are sent, where they leave what a record has.
-    fn nulls_left(&self, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
-        let plan = &self.load.plan;
-        let changes = matches!(
-            plan.target.operation,
-            Operation::Update | Operation::Upsert { .. }
-        );
-        if !changes || plan.values.null_handling != NullHandling::Leave {
-            return 0;
-        }
-        let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
-        let nulls = cells.columns().iter().map(|column| {
-            let rejected = rejected.clone().filter(|row| column.is_null(*row));
-            column.null_count() - rejected.count()
-        });
-        nulls.sum::<usize>() as u64
     }
 
     async fn close_all(&mut self) -> Result<()> {
@@ -293,15 +297,14 @@ impl Intake {
         Ok(())
     }
 
-    async fn close_largest(&mut self) -> Result<()> {
-        match self.lanes.largest() {
-            Some(id) => self.close(id).await,
-            None => Ok(()),
-        }
+    /// Closes the chunk of a lane, with the rows that are set aside, if there are any.
+    async fn close(&mut self, id: LaneId) -> Result<()> {
+        self.bring_back(id).await?;
+        self.close_open(id).await
     }
 
     /// Closes the open chunk of a lane, if there is one.
-    async fn close(&mut self, id: LaneId) -> Result<()> {
+    async fn close_open(&mut self, id: LaneId) -> Result<()> {
         let under_way = self.load.org.admission().under_way();
         let departing = self.lane(id)?.close();
         self.lanes.report();
@@ -400,4 +403,21 @@ fn skip_mask(rows: usize, skipped: impl Iterator<Item = usize>) -> Option<Boolea
         mask.set_bit(row, true);
     }
     Some(mask.finish())
+}
+
+/// Nulls of the rows that are sent, where they leave what a record has.
+fn nulls_left(plan: &Plan, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
+    let changes = matches!(
+        plan.target.operation,
+        Operation::Update | Operation::Upsert { .. }
+    );
+    if !changes || plan.values.null_handling != NullHandling::Leave {
+        return 0;
+    }
+    let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
+    let nulls = cells.columns().iter().map(|column| {
+        let rejected = rejected.clone().filter(|row| column.is_null(*row));
+        column.null_count() - rejected.count()
+    });
+    nulls.sum::<usize>() as u64
 }

@@ -100,25 +100,39 @@ async fn submitted<'a>(
     Ok((running, in_flight))
 }
 
+/// Jobs that others may take away before they are closed, one after the other, until that is an error.
+const MOST_TAKEN: u32 = 3;
+
 /// A job that is uploaded and then closed, in flight from before its close.
 async fn staged_and_closed<'a>(
     load: &'a Load,
     chunk: &Arc<Chunk>,
     upload_permit: OwnedSemaphorePermit,
 ) -> Result<(RunningJob, JobInFlight<'a>), BulkError> {
-    let staged = load.client.stage(&load.plan.target, chunk).await?;
-    if load.stop.is_cancelled() {
-        let id = staged.id().to_owned();
-        if let Err(error) = staged.abort().await {
-            tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
+    let mut upload_permit = Some(upload_permit);
+    let mut jobs = 0;
+    loop {
+        let staged = load.client.stage(&load.plan.target, chunk).await?;
+        if load.stop.is_cancelled() {
+            let id = staged.id().to_owned();
+            if let Err(error) = staged.abort().await {
+                tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
+            }
+            return Err(BulkError::Stopped {
+                action: format!("closing job {id}"),
+            });
         }
-        return Err(BulkError::Stopped {
-            action: format!("closing job {id}"),
-        });
+        let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
+        upload_permit.take();
+        jobs += 1;
+        match or_ended(staged.close().await, in_flight) {
+            // Someone else has aborted it before it was closed: nothing of it was processed.
+            Err(error @ BulkError::WrongState { .. }) if jobs < MOST_TAKEN => {
+                tracing::warn!(%error, "its rows go into another job");
+            }
+            closed => return closed,
+        }
     }
-    let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
-    drop(upload_permit);
-    or_ended(staged.close().await, in_flight)
 }
 
 /// After an error that leaves none of its rows in doubt a job is in flight no more.

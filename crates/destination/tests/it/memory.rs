@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::sim::{TestSim, jobs_in_state};
 use testkit::{KEY, rejected};
 
-use crate::harness::lines::Stream;
+use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::{Job, Output, Running};
 
 const RECORDS: usize = 3_000;
@@ -73,6 +73,64 @@ async fn rows_that_wait_go_to_disk_and_come_back() {
         .collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..RECORDS).step_by(BAD).collect::<Vec<_>>());
+}
+
+/// Many streams, each with a small part of the memory: their rows are set aside until they are worth
+/// a job, and come to it as they came to the process.
+#[tokio::test]
+async fn many_streams_make_no_small_jobs_when_memory_is_short() {
+    const STREAMS: usize = 30;
+    const EACH: usize = 90;
+    /// A later record of a key overwrites the one so many records before.
+    const KEYS: usize = 70;
+    let sim = TestSim::start().await;
+    let columns = [KEY, "LastName", "FirstName", "Birthdate", "Description"];
+    let streams: Vec<Stream> = (0..STREAMS)
+        .map(|number| Stream::new(&format!("s{number}"), "Contact", &columns))
+        .collect();
+    let mut catalog = catalog(&streams.iter().collect::<Vec<_>>());
+    for stream in catalog["streams"].as_array_mut().unwrap() {
+        stream["destination_sync_mode"] = json!("append_dedup");
+        stream["primary_key"] = json!([[KEY]]);
+    }
+    let job = Job::with_catalog(&sim, catalog)
+        .set("memory_limit_bytes", 128 << 20)
+        .rejects_to_folder();
+    let text = "x".repeat(TEXT);
+    let mut lines = Vec::new();
+    for number in 0..EACH {
+        for stream in &streams {
+            let birthdate = if number == 7 { "no date" } else { "2001-02-03" };
+            lines.push(stream.record(&json!({
+                KEY: format!("{}-{}", stream.name, number % KEYS), "LastName": "Ng",
+                "FirstName": number.to_string(), "Birthdate": birthdate, "Description": text,
+            })));
+        }
+    }
+    for (id, stream) in streams.iter().enumerate() {
+        lines.push(stream.state(id as u64, EACH));
+        lines.push(stream.complete());
+    }
+
+    let output = job.write(&lines).await.succeeded();
+
+    assert!(spilled(&output) > 0, "nothing went to disk");
+    assert_eq!(sim.jobs().await.len(), STREAMS);
+    let mut names = sim.column("Contact", "FirstName").await;
+    names.sort_unstable();
+    let last: Vec<usize> = (EACH - KEYS..EACH).collect();
+    let mut expected: Vec<String> = last
+        .iter()
+        .flat_map(|number| std::iter::repeat_n(number.to_string(), STREAMS))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    let files = job.reject_files();
+    let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+    assert_eq!(rejected.len(), STREAMS);
+    let mut ids = output.state_ids();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..STREAMS as u64));
 }
 
 /// A state after each record, each far larger than its record: states that wait are memory too.

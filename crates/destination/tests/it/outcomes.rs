@@ -126,6 +126,19 @@ async fn what_was_processed_before_a_job_failed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_job_that_someone_aborts_before_its_close_is_made_anew() {
+    let gone = json!({"status": 400, "code": "INVALIDJOBSTATE", "message": "?"});
+    let aborted = json!({"code": 200, "body": r#"{"id":"?","state":"Aborted"}"#});
+    let faults = [
+        json!({"calls": ["close"], "do": {"api_error": gone}}),
+        json!({"calls": ["poll"], "do": {"status": aborted}}),
+    ];
+    let ran = run(Insert, &faults, &[]).await;
+    ran.loaded_once("aborted").await;
+    assert_eq!(ran.jobs().await, 2);
+}
+
+#[tokio::test]
 async fn a_job_that_fails_each_time_ends_the_load_after_its_attempts_and_blames_no_column() {
     let message = "TooManyLockFailure : Too many lock failure 200 Trying again later";
     let ran = run(Insert, &[failed(message, 0)], &[("max_attempts", json!(3))]).await;

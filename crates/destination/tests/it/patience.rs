@@ -220,7 +220,8 @@ async fn a_job_that_cannot_be_watched_any_longer_goes_on() {
 
 #[tokio::test]
 async fn a_close_that_is_confirmed_and_not_done_is_repeated() {
-    let confirmed = json!({"status": {"code": 200, "body": "{}"}});
+    let job = r#"{"id":"?","state":"UploadComplete"}"#;
+    let confirmed = json!({"status": {"code": 200, "body": job}});
     let fault = json!({"calls": ["close"], "times": 3, "do": confirmed});
     let what = fault.clone();
     Case::run(&[fault], &[]).await.loaded_once(&what).await;

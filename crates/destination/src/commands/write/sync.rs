@@ -200,7 +200,7 @@ impl<'a> Sync<'a> {
                 })?;
                 durable.map_or(Ok(()), |(state, statistics)| {
                     self.compare_counts(&state, &statistics);
-                    self.print_state(&state, &statistics)
+                    self.print_state(state, &statistics)
                 })
             }
             Event::Finished(report) => {
@@ -248,7 +248,7 @@ impl<'a> Sync<'a> {
         self.miscounted += 1;
     }
 
-    fn print_state(&self, state: &State, statistics: &Statistics) -> Result<()> {
+    fn print_state(&self, state: State, statistics: &Statistics) -> Result<()> {
         let state = state.with_statistics(statistics)?;
         self.output.print(&Message::State { state: &state })
     }
