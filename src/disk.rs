@@ -49,11 +49,16 @@ impl Disk {
         }
     }
 
+    /// Whether files can be made, as far as is known.
+    pub(crate) fn is_there(&self) -> bool {
+        let failed = self.state.lock().failed;
+        failed.is_none_or(|failed| failed.elapsed() >= PAUSE)
+    }
+
     /// A new file without a name, so that nothing stays behind however the process ends; none while
     /// there is no disk.
     pub(crate) fn file(&self) -> Option<File> {
-        let failed = self.state.lock().failed;
-        if failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
+        if !self.is_there() {
             return None;
         }
         (self.open)().map_err(|error| self.failed(&error)).ok()

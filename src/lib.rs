@@ -82,6 +82,7 @@ pub mod load;
 mod network;
 pub mod object;
 pub mod options;
+mod pauses;
 pub mod reject;
 pub mod rows;
 pub mod source;

@@ -12,7 +12,6 @@ use reqwest::Response;
 use reqwest::header::DATE;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{Auth, Credentials, OnRotated, Session};
@@ -85,7 +84,7 @@ impl Connection {
         self.login.auth.at_rest().await;
     }
 
-    /// Spends the pause before a call that makes or fills a job is sent once more.
+    /// Spends the pause before a call that makes, fills or closes a job is sent once more.
     ///
     /// # Errors
     /// `error`, if there is to be no other attempt; [`BulkError::Stopped`] as soon as the load is
@@ -193,10 +192,16 @@ impl Connection {
         self.repeat(call, once).await
     }
 
-    /// As [`Connection::read_json`], for a document of any form.
-    pub(super) async fn read_document(&self, call: &Call<'_>) -> Result<Vec<u8>, BulkError> {
-        let document: Box<RawValue> = self.read_json(call).await?;
-        Ok(Box::<str>::from(document).into_string().into_bytes())
+    /// As [`Connection::read_json`], for a document that is handed on as it is, if it has the form `T`.
+    pub(super) async fn read_document<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<Vec<u8>, BulkError> {
+        let understood = |body: &[u8]| {
+            parse_json::<T>(call.action, body)?;
+            Ok(body.to_vec())
+        };
+        self.read_as(call, understood).await
     }
 
     /// Repeats `once`, which sends the call and does something with its answer, as its policy says.
@@ -254,6 +259,7 @@ impl Connection {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer),
             target: redirect_target(&answer),
+            is_upload: call.is_upload(),
             body: &body.unwrap_or_default(),
         })
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 
+mod kind;
 mod passing;
 
 pub(super) use passing::Passing;
@@ -134,8 +135,8 @@ pub enum BulkError {
     /// An allocation of the org is used up for now.
     #[error(
         "{action}: the org's {allocation} are used up ({detail}); each is free again a day after it \
-         was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce \
-         for more"
+         was used: start again later, wait for that by a longer limit_wait_seconds, or ask \
+         Salesforce for more"
     )]
     DailyLimit {
         /// What was being done.
@@ -406,152 +407,6 @@ pub struct LoginRefused {
     pub cure: String,
     /// Whose fault it is.
     pub kind: ErrorKind,
-}
-
-impl BulkError {
-    /// Whose fault it is.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::LoginUrl { .. }
-            | Self::PrivateKey { .. }
-            | Self::LoginRedirect { .. }
-            | Self::Instance { .. }
-            | Self::InstanceHosts { .. }
-            | Self::Environment { .. }
-            | Self::Obstacle { .. }
-            | Self::ObjectNotFound { .. }
-            | Self::Session { .. } => ErrorKind::Config,
-            Self::Login(refused) => refused.kind,
-            Self::Refused { kind, .. } => *kind,
-            // The user's to cure only where the login, or Salesforce in its own words, says so.
-            Self::JobGoesOn { source, .. } | Self::ResultsUnread { source, .. } => {
-                match (source.kind(), source.passing()) {
-                    (ErrorKind::Config, None) => ErrorKind::Config,
-                    _ => ErrorKind::Transient,
-                }
-            }
-            Self::Network { .. }
-            | Self::Unavailable { .. }
-            | Self::Throttled { .. }
-            | Self::DailyLimit { .. }
-            | Self::Moved { .. }
-            | Self::JobTimeout { .. }
-            | Self::StayedOpen { .. }
-            | Self::WrongState { .. }
-            | Self::CloseUnclear { .. }
-            | Self::SubmitUnclear { .. }
-            | Self::Stopped { .. }
-            | Self::NoSession { .. }
-            | Self::JobGone { .. } => ErrorKind::Transient,
-            Self::Answer { .. }
-            | Self::UnknownState { .. }
-            | Self::Results { .. }
-            | Self::Spool { .. }
-            | Self::Serialize { .. }
-            | Self::NotSmall { .. }
-            | Self::NoApiName { .. }
-            | Self::Setup { .. } => ErrorKind::System,
-        }
-    }
-
-    /// Id of the job that failed, where one did.
-    fn job(&self) -> Option<&str> {
-        match self {
-            Self::UnknownState { id, .. }
-            | Self::WrongState { id, .. }
-            | Self::JobGoesOn { id, .. }
-            | Self::JobTimeout { id, .. }
-            | Self::StayedOpen { id, .. }
-            | Self::ResultsUnread { id, .. }
-            | Self::CloseUnclear { id, .. }
-            | Self::JobGone { id } => Some(id),
-            _ => None,
-        }
-    }
-
-    /// The error of a call whose login failed like this. The login had all the patience that there
-    /// is, so that the call has none of its own.
-    pub(super) fn without_session(self, action: &str) -> Self {
-        if self.passing().is_none() {
-            return self;
-        }
-        Self::NoSession {
-            action: action.to_owned(),
-            source: Box::new(self),
-        }
-    }
-
-    /// Whether it is certain that Salesforce has not acted on the call.
-    pub(super) fn not_done(&self) -> bool {
-        match self {
-            Self::Network { unsent, .. } => *unsent,
-            Self::Unavailable { .. }
-            | Self::Answer { .. }
-            | Self::CloseUnclear { .. }
-            | Self::SubmitUnclear { .. }
-            | Self::JobGoesOn { .. }
-            | Self::JobTimeout { .. }
-            | Self::StayedOpen { .. }
-            | Self::ResultsUnread { .. }
-            | Self::JobGone { .. } => false,
-            _ => true,
-        }
-    }
-
-    /// Whether it is about a job whose rows may be loaded, now or later.
-    pub(crate) fn leaves_rows_in_doubt(&self) -> bool {
-        match self {
-            Self::StayedOpen { aborted, .. } => !aborted,
-            Self::CloseUnclear { .. }
-            | Self::SubmitUnclear { .. }
-            | Self::JobGoesOn { .. }
-            | Self::JobTimeout { .. }
-            | Self::JobGone { .. }
-            | Self::ResultsUnread { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// How long Salesforce asks to wait.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Unavailable { retry_after, .. } | Self::Throttled { retry_after, .. } => {
-                *retry_after
-            }
-            _ => None,
-        }
-    }
-
-    /// The error of a call about this job: a resource that is not there is the job.
-    pub(super) fn of_job(self, id: &str) -> Self {
-        match self {
-            Self::Refused {
-                status: 404, code, ..
-            } if !code.is_empty() => Self::JobGone { id: id.to_owned() },
-            other => other,
-        }
-    }
-
-    /// Whether Salesforce said that the job's state does not allow the call.
-    pub(super) fn is_state_conflict(&self) -> bool {
-        matches!(self, Self::Refused { status, code, .. }
-            if *status == 409 || code == "INVALIDJOBSTATE")
-    }
-}
-
-impl From<BulkError> for Error {
-    fn from(error: BulkError) -> Self {
-        let converted = Self::new(error.kind(), error.to_string());
-        let converted = match error.job() {
-            Some(id) => converted.with_context(Self::JOB, id),
-            None => converted,
-        };
-        let converted = match error {
-            BulkError::Stopped { .. } => converted.with_stopped(),
-            _ => converted,
-        };
-        converted.with_source(error)
-    }
 }
 
 #[cfg(test)]

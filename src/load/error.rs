@@ -83,7 +83,7 @@ pub enum LoadError {
         "job {job}: the org's allocation of {allocation} is used up ({message}); {processed} of the \
          {rows} rows of the job were processed, and not all of these may have a result. Use of the \
          last 24 hours counts, so that room comes back by and by: start again when Setup shows some, \
-         with larger jobs, or set limit_wait_seconds, and the load waits for it"
+         with larger jobs, or set a longer limit_wait_seconds, and the load waits for it"
     )]
     Quota {
         /// Id of the job.
@@ -147,8 +147,8 @@ pub enum LoadError {
     /// What is left of a daily limit of the org is left to others.
     #[error(
         "limit_reserve_percent leaves {percent} % of the org's {max} {limit} to others, and {left} are \
-         left; each is free again a day after it was used: start again later, set \
-         limit_wait_seconds to wait for that, or lower limit_reserve_percent"
+         left; each is free again a day after it was used: start again later, wait for that by a \
+         longer limit_wait_seconds, or lower limit_reserve_percent"
     )]
     Reserved {
         /// The limit, in words and by its name in the list of limits.

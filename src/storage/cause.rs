@@ -31,7 +31,7 @@ pub enum Cause {
     Obstacle(String),
     /// A file system refused; with the system's words.
     Files(String),
-    /// Anything else; with the code of the response, if it had one.
+    /// Anything else; with the code of the response, or its status if it had none.
     Other(Option<String>),
 }
 
@@ -98,7 +98,10 @@ impl Cause {
                 Self::AccessDenied(code)
             }
             Store::NotFound { .. } => Self::NotFound,
-            _ => Self::Other(code),
+            _ => {
+                let status = status_and_body(&text).map(|(status, _)| format!("HTTP {status}"));
+                Self::Other(code.or(status))
+            }
         }
     }
 }
@@ -229,7 +232,8 @@ pub(super) fn passes(error: &object_store::Error) -> bool {
     }
     match status_and_body(&text) {
         Some((408 | 420 | 429 | 500 | 502.., _)) => true,
-        Some((501, _)) => false,
+        // S3's own say why.
+        Some((300..=399 | 501, _)) => code.is_none(),
         // S3 says why it refuses; only to a request for the head of an object it says nothing.
         Some((_, body)) => code.is_none() && !body.trim().is_empty(),
         None => !matches!(
@@ -244,10 +248,22 @@ pub(super) fn passes(error: &object_store::Error) -> bool {
     }
 }
 
+/// Whether it is a redirect to no place. At first it says that the bucket is in another region; a bucket
+/// that was reached before does not move.
+pub(super) fn is_bare_redirect(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    text.contains("redirect without LOCATION") && between(&text, "<Code>", "</Code>").is_none()
+}
+
 /// Whether the store says that the credentials of a session have expired.
 pub(super) fn has_expired(error: &object_store::Error) -> bool {
     matches!(Cause::of(error), Cause::AccessDenied(Some(code))
         if ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"].contains(&code.as_str()))
+}
+
+/// A response that was refused, as object_store words it.
+pub(super) fn refused(status: http::StatusCode) -> String {
+    format!("Server returned non-2xx status code: {status}: ")
 }
 
 /// Of a response that was refused, as object_store words it.
@@ -262,7 +278,7 @@ fn status_and_body(text: &str) -> Option<(u16, &str)> {
 mod tests {
     use super::*;
 
-    fn refused(status: &str, body: &str) -> object_store::Error {
+    fn answered(status: &str, body: &str) -> object_store::Error {
         let source = format!(
             "Error performing PUT http://s3/b/k in 1ms - Server returned non-2xx status code: \
              {status}: {body}"
@@ -284,8 +300,12 @@ mod tests {
             ("409 Conflict", code("ConditionalRequestConflict")),
             ("400 Bad Request", code("KMS.ThrottlingException")),
             ("403 Forbidden", "<html>a proxy</html>".to_owned()),
+            ("501 Not Implemented", "<html>a proxy</html>".to_owned()),
+            ("501 Not Implemented", String::new()),
+            ("302 Found", String::new()),
+            ("307 Temporary Redirect", String::new()),
         ] {
-            assert!(passes(&refused(status, &body)), "{status} {body}");
+            assert!(passes(&answered(status, &body)), "{status} {body}");
         }
         for (status, body) in [
             ("403 Forbidden", code("AccessDenied")),
@@ -296,11 +316,16 @@ mod tests {
             ("400 Bad Request", code("KMS.DisabledException")),
             ("501 Not Implemented", code("NotImplemented")),
         ] {
-            assert!(!passes(&refused(status, &body)), "{status} {body}");
+            assert!(!passes(&answered(status, &body)), "{status} {body}");
         }
-        let skewed = refused("403 Forbidden", &code("RequestTimeTooSkewed"));
+        let page = Cause::of(&answered("405 Method Not Allowed", "<html>a proxy</html>"));
+        assert_eq!(
+            page.to_string(),
+            "the store answered with an error (HTTP 405); try again later"
+        );
+        let skewed = answered("403 Forbidden", &code("RequestTimeTooSkewed"));
         assert!(Cause::of(&skewed) == Cause::Clock && !passes(&skewed));
-        let expired = refused("400 Bad Request", &code("ExpiredToken"));
+        let expired = answered("400 Bad Request", &code("ExpiredToken"));
         assert!(has_expired(&expired) && !passes(&expired));
     }
 }

@@ -12,6 +12,7 @@ use object_store::client::{HttpClient, HttpConnector as _, HttpRequest};
 use object_store::path::Path;
 use object_store::signer::Signer as _;
 
+use super::cause::{passes, refused};
 use super::connect::Connector;
 
 /// Any time: what it signs is thrown away.
@@ -39,15 +40,20 @@ impl DeleteOne {
         })
     }
 
-    /// Deletes an object; whether it is gone, as far as the server says.
-    pub(super) async fn delete(&self, key: &Path) -> bool {
-        match self.request(key).await {
-            Ok(request) => {
-                let response = self.http.execute(request).await;
-                response.is_ok_and(|response| response.status().is_success())
-            }
-            Err(_) => false,
-        }
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// What went wrong, if that may pass; `None` if the server does not do it.
+    pub(super) async fn delete(&self, key: &Path) -> Result<(), Option<object_store::Error>> {
+        let request = self.request(key).await.map_err(|_| None)?;
+        let source: Box<dyn Error + Send + Sync> = match self.http.execute(request).await {
+            Ok(response) if response.status().is_success() => return Ok(()),
+            Ok(response) => refused(response.status()).into(),
+            Err(error) => error.into(),
+        };
+        let store = "S3";
+        let error = object_store::Error::Generic { store, source };
+        Err(passes(&error).then_some(error))
     }
 
     /// Signed in the header, as the requests of object_store are: its signed URL has the address.

@@ -199,8 +199,8 @@ impl Storage {
                 return Ok(());
             }
             match &self.s3 {
-                Some(s3) if s3.delete_one.delete(key).await => Ok(()),
-                _ => Err(error),
+                Some(s3) => (s3.delete_one.delete(key).await).map_err(|one| one.unwrap_or(error)),
+                None => Err(error),
             }
         };
         self.request(patience, "delete", key.as_ref(), delete).await

@@ -5,17 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::cause::{Cause, passes};
+use super::cause::{Cause, is_bare_redirect, passes};
 use crate::options::Waits;
-
-/// First pause; each is twice the last one.
-const FIRST_PAUSE: Duration = Duration::from_millis(300);
-
-/// Longest pause before jitter.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-
-/// Time between two warnings about one request.
-const WARNING_EACH: Duration = Duration::from_secs(60);
+use crate::pauses::{Pauses, Warnings};
 
 /// How long a location is tried at first, while somebody waits for the answer.
 const OF_PROOF: Duration = Duration::from_secs(10);
@@ -67,7 +59,8 @@ impl Patience {
     /// Whether what failed is to be waited for. Who offers credentials may be away for a while, but
     /// not before it has offered some.
     fn is_for(&self, error: &object_store::Error) -> bool {
-        passes(error) || !self.is_proof && Cause::of(error) == Cause::NoCredentials
+        let passes_later = || Cause::of(error) == Cause::NoCredentials || is_bare_redirect(error);
+        passes(error) || (!self.is_proof && passes_later())
     }
 
     /// Repeats `once`, which does `action` to an object, until it is done, fails for good, or
@@ -111,7 +104,7 @@ struct Trying {
     failures: u32,
     /// Time so far; pauses count as long as they would be unscaled.
     spent: Duration,
-    warned: Option<Duration>,
+    warnings: Warnings,
 }
 
 impl Trying {
@@ -120,7 +113,7 @@ impl Trying {
             patience,
             failures: 0,
             spent: Duration::ZERO,
-            warned: None,
+            warnings: Warnings::default(),
         }
     }
 
@@ -130,9 +123,7 @@ impl Trying {
         if left.is_zero() {
             return None;
         }
-        let growing = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
-        let pause = growing.min(LONGEST_PAUSE).mul_f64(1.0 + fastrand::f64());
-        let pause = pause.min(left);
+        let pause = Pauses::ORDINARY.after(self.failures).min(left);
         self.failures += 1;
         self.spent += pause;
         Some(pause)
@@ -140,14 +131,7 @@ impl Trying {
 
     /// Whether this failure is to be logged: the second, since one alone is common, and one a minute.
     fn warns(&mut self) -> bool {
-        let due = match self.warned {
-            None => self.failures > 1,
-            Some(warned) => self.spent >= warned + WARNING_EACH,
-        };
-        if due {
-            self.warned = Some(self.spent);
-        }
-        due
+        self.failures > 1 && self.warnings.is_due(self.spent)
     }
 }
 
@@ -156,12 +140,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_redirect_to_no_place_passes_once_the_bucket_was_reached() {
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: "Received redirect without LOCATION, this normally indicates an incorrectly \
+                     configured region"
+                .into(),
+        };
+        let patience = Patience::new(Waits::default());
+        assert!(patience.is_for(&error));
+        assert!(!patience.of_proof().is_for(&error));
+    }
+
+    #[test]
     fn pauses_add_up_to_the_patience_and_are_logged_once_a_minute() {
         let waits = Waits::default().with_patience(Duration::from_secs(600));
         let mut trying = Trying::new(Patience::new(waits));
         let (mut sum, mut warnings) = (Duration::ZERO, 0);
         while let Some(pause) = trying.pause() {
-            assert!(pause <= 2 * LONGEST_PAUSE);
             sum += pause;
             warnings += u32::from(trying.warns());
         }

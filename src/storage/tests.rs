@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use object_store::memory::InMemory;
+use testkit::bucket_faults::{BucketCall, BucketFault, Harm};
 use testkit::s3::{
     ACCESS_KEY, BUCKET, ELSEWHERE_BUCKET, FORBIDDEN_BUCKET, LosingProxy, OLD_BUCKET, S3Server,
     SECRET_KEY, UNLISTED_BUCKET,
@@ -146,6 +147,29 @@ async fn a_server_without_conditional_puts_and_deleting_many() {
     let created = storage.create(&key("a"), Bytes::from_static(b"a")).await;
     assert!(created.unwrap());
     assert_eq!(content(&storage, &key("a")).await, b"a");
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_for_a_reason_that_passes_is_repeated() {
+    for harm in [
+        Harm::Error(503, "SlowDown"),
+        Harm::Error(429, "x"),
+        Harm::Cut,
+    ] {
+        let s3 = S3Server::start().await;
+        s3.set_faults(vec![BucketFault {
+            name: String::new(),
+            call: Some(BucketCall::Delete),
+            // The request to delete many, which this server does not know.
+            skip: 1,
+            times: Some(1),
+            span: None,
+            harm,
+        }]);
+        let storage = open(&s3_location(s3.endpoint(), OLD_BUCKET, SECRET_KEY));
+        prove(&storage).await.unwrap();
+        assert!(storage.list(DIRECTORY).await.unwrap().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -11,9 +11,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::PATIENCE;
+use crate::tls::SIGNER_OF_NOTHING;
 
 /// Starts a program in the root directory, with these variables in its environment and all of its
 /// standard streams as pipes. It is killed when it is dropped.
+///
+/// Unless a variable says otherwise, it trusts no certificate of the system: to read them all takes
+/// a debug build longer than the rest of a small load.
 pub fn spawn<A: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     args: &[A],
@@ -22,6 +26,8 @@ pub fn spawn<A: AsRef<OsStr>>(
     Command::new(program)
         .args(args)
         .current_dir(Path::new("/"))
+        .env("SSL_CERT_FILE", SIGNER_OF_NOTHING)
+        .env_remove("SSL_CERT_DIR")
         .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -16,6 +16,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// The file with the certificate of the authority.
 pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tls/authority.pem");
 
+/// A file with a certificate that has signed no other.
+pub const SIGNER_OF_NOTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tls/server.pem");
+
 const CERTIFICATE: &[u8] = include_bytes!("tls/server.pem");
 const KEY: &[u8] = include_bytes!("tls/server_key.pem");
 

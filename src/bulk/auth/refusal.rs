@@ -79,13 +79,17 @@ fn cure(host: &str, flow: &Flow, error: &str) -> (ErrorKind, String) {
 
 const INACTIVE_USER: &str = "the user is inactive: activate it in Setup > Users";
 
+const UNDER_WAY: &str = "another login of the same token is under way: start again in a moment, and give \
+    each process a token of its own";
+
 /// Parts of Salesforce's words, in lower case, and what they ask for.
-const GRANT_CURES: [(&str, ErrorKind, &str); 7] = [
+const GRANT_CURES: [(&str, ErrorKind, &str); 8] = [
+    ("already being processed", ErrorKind::Transient, UNDER_WAY),
+    // Said of the same since 2024: no flow of this crate has an authorization code.
     (
-        "already being processed",
+        "expired authorization code",
         ErrorKind::Transient,
-        "another login of the same token is under way: start again in a moment, and give each \
-         process a token of its own",
+        UNDER_WAY,
     ),
     (
         "not supported on this domain",

@@ -79,6 +79,16 @@ async fn a_success_that_is_no_answer_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_answer_without_an_end_is_none() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let endless = " ".repeat(33 << 20);
+    server.on(SOBJECTS, [reply(200, endless), reply(200, "{}")]);
+    assert_eq!(client.sobjects().await.unwrap(), b"{}");
+    assert_eq!(server.seen(SOBJECTS).len(), 2);
+}
+
+#[tokio::test]
 async fn the_daily_limit_ends_at_once() {
     let server = Server::start().await;
     let client = server.client().await;

@@ -38,7 +38,7 @@ pub(in crate::bulk) enum Passing {
 
 /// Codes that last, in capitals and without `_` (REST API Developer Guide, "Status Codes and Error
 /// Responses"; Bulk API 2.0 Developer Guide, "Errors").
-const LASTING: [&str; 30] = [
+const LASTING: [&str; 32] = [
     "APIDISABLEDFORORG",
     "APICURRENTLYDISABLED",
     "APIERROR",
@@ -69,6 +69,8 @@ const LASTING: [&str; 30] = [
     "REQUIREDFIELDMISSING",
     "STORAGELIMITEXCEEDED",
     "UNSUPPORTEDAPIVERSION",
+    "UNSUPPORTEDMEDIATYPE",
+    "URITOOLONG",
 ];
 
 /// What a refusal by this status and code says about the next one.
@@ -81,8 +83,6 @@ fn refusal(status: u16, code: &str) -> Option<Passing> {
     match (status, code.as_str()) {
         (409, _) | (_, "INVALIDJOBSTATE") => Some(Passing::Conflict),
         (_, "INVALIDSESSIONID") => Some(Passing::Session),
-        // Too large, or not known to the server.
-        (405 | 413..=415 | 431 | 501, _) => Some(Passing::Unlisted),
         (_, "") => Some(Passing::Odd),
         (_, code) if LASTING.contains(&code) => None,
         (404, _) => Some(Passing::Missing),
@@ -147,7 +147,9 @@ mod tests {
             (400, "INVALIDJOBSTATE", Some(Passing::Conflict)),
             (409, "", Some(Passing::Conflict)),
             (403, "INVALID_SESSION_ID", Some(Passing::Session)),
-            (413, "", Some(Passing::Unlisted)),
+            (405, "", Some(Passing::Odd)),
+            (413, "", Some(Passing::Odd)),
+            (415, "UNSUPPORTED_MEDIA_TYPE", None),
             (400, "SOMETHING_NEW", Some(Passing::Unlisted)),
             (400, "InvalidBatch", None),
             (400, "INVALID_FIELD", None),

@@ -1,6 +1,7 @@
 //! Errors as the rest of the library sees them.
 
 use super::*;
+use crate::error::Error;
 
 #[test]
 fn a_job_is_the_context_of_its_error() {

@@ -110,6 +110,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whether it brings rows along.
+    pub(in crate::bulk) fn is_upload(&self) -> bool {
+        matches!(self.payload, Payload::Csv(_) | Payload::Form(_))
+    }
+
     /// Its address at a host.
     pub(super) fn url(&self, root: &Url) -> Url {
         let mut url = root.clone();

@@ -16,15 +16,21 @@ struct ApiError {
 }
 
 /// Codes that pass, whatever the status is. Whether the call was done is not known.
-const PASSING: [&str; 7] = [
+const PASSING: [&str; 10] = [
     "INTERNAL_SERVER_ERROR",
     "InternalServerError",
+    "QUERY_TIMEOUT",
     "REQUEST_RUNNING_TOO_LONG",
     "SERVER_UNAVAILABLE",
+    "SERVICE_UNAVAILABLE",
+    "TXN_SECURITY_METERING_ERROR",
     "Timeout",
     "UNABLE_TO_LOCK_ROW",
     "UNKNOWN_EXCEPTION",
 ];
+
+/// Begins codes such as `CONCURRENT_BATCH_JOB`: too much runs at once.
+const CONCURRENT: &str = "CONCURRENT";
 
 /// An answer whose status is an error.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ pub(in crate::bulk) struct Failure<'a> {
     pub(in crate::bulk) retry_after: Option<Duration>,
     /// Scheme and host that it redirects to.
     pub(in crate::bulk) target: Option<String>,
+    /// Whether the call brought rows along.
+    pub(in crate::bulk) is_upload: bool,
     /// Body, whatever it is.
     pub(in crate::bulk) body: &'a [u8],
 }
@@ -78,8 +86,9 @@ impl Failure<'_> {
                 retry_after,
             };
         }
-        // 501 is for good: a server that does not know the call.
-        if (status >= 500 && status != 501) || status == 408 || PASSING.contains(&code.as_str()) {
+        // Salesforce's own 501 is for good: it does not know the call.
+        let is_of_server = status >= 500 && (status != 501 || code.is_empty());
+        if is_of_server || status == 408 || passes(&code) {
             return BulkError::Unavailable {
                 action,
                 status,
@@ -87,7 +96,7 @@ impl Failure<'_> {
                 retry_after,
             };
         }
-        let (kind, cure) = cure(status, &code, &detail);
+        let (kind, cure) = cure(status, &code, &detail, self.is_upload);
         BulkError::Refused {
             action,
             status,
@@ -97,6 +106,10 @@ impl Failure<'_> {
             kind,
         }
     }
+}
+
+fn passes(code: &str) -> bool {
+    PASSING.contains(&code) || code.starts_with(CONCURRENT)
 }
 
 /// The daily allocation that is used up, in words and by its name in the list of limits.
@@ -137,7 +150,7 @@ fn parse(body: &[u8]) -> ApiError {
     })
 }
 
-fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
+fn cure(status: u16, code: &str, detail: &str, is_upload: bool) -> (ErrorKind, &'static str) {
     use ErrorKind::{Config, System, Transient};
     if code == "INVALIDENTITY" || detail.contains("is not supported by the Bulk API") {
         return (
@@ -175,10 +188,18 @@ fn cure(status: u16, code: &str, detail: &str) -> (ErrorKind, &'static str) {
              syncs, or ask Salesforce for more",
         ),
         _ => match status {
-            413 => (
+            413 if is_upload => (
                 Config,
                 "Salesforce, or a proxy before it, takes no upload as large as this: lower \
                  max_job_bytes",
+            ),
+            _ if code.is_empty() => (
+                match status {
+                    403 | 404 => Config,
+                    _ => Transient,
+                },
+                "the answer is not of Salesforce's form, so something before it, such as a proxy, \
+                 may have refused the call: check the network and the login URL, then start again",
             ),
             403 => (
                 Config,
@@ -206,6 +227,7 @@ mod tests {
             status,
             retry_after: Some(Duration::from_secs(3)),
             target: Some("https://acme.my.salesforce.com".to_owned()),
+            is_upload: status == 413,
             body: body.as_bytes(),
         }
         .to_error(str::to_owned)
@@ -249,7 +271,7 @@ mod tests {
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
         Config, end: creating a job: Salesforce refused it (HTTP 400 INVALIDENTITY: Entity 'X' is not supported by the Bulk API.); check the object's API name; some objects cannot be loaded with the Bulk API
-        Transient, end: creating a job: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
+        Transient, end: creating a job: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, wait for that by a longer limit_wait_seconds, or ask Salesforce for more
         Transient, again: creating a job: Salesforce takes no more requests for now (HTTP 403: ConcurrentRequests Limit exceeded.); use fewer jobs in flight, or start again later
         Config, end: creating a job: Salesforce refused it (HTTP 403 INSUFFICIENT_ACCESS: no); grant the integration user API Enabled, and the object permissions of the load
         Config, end: creating a job: Salesforce refused it (HTTP 400 FEATURENOTENABLED: no); the edition of the org does not include it: the API is part of the Enterprise, Unlimited, Performance and Developer Editions, others can buy it from Salesforce
@@ -257,7 +279,7 @@ mod tests {
         Config, end: creating a job: Salesforce refused it (HTTP 400 CLIENT_NOT_ACCESSIBLE_FOR_USER: no); the app is not approved for the user: in Setup, give the user's profile or a permission set access to it
         Config, end: creating a job: Salesforce refused it (HTTP 404 NOT_FOUND: It does not exist); the object or job is not there: check the API name; jobs are kept for 7 days
         System, end: creating a job: Salesforce refused it (HTTP 400 JSON_PARSER_ERROR: bad); this should not happen: please report it with this text
-        Transient, end: creating a job: the org's Bulk API batches of 24 hours (DailyBulkApiBatches) are used up (ApiBatchItems Limit exceeded); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
+        Transient, end: creating a job: the org's Bulk API batches of 24 hours (DailyBulkApiBatches) are used up (ApiBatchItems Limit exceeded); each is free again a day after it was used: start again later, wait for that by a longer limit_wait_seconds, or ask Salesforce for more
         Config, end: creating a job: Salesforce refused it (HTTP 413: an HTML or XML page); Salesforce, or a proxy before it, takes no upload as large as this: lower max_job_bytes
         Transient, end: creating a job: Salesforce redirects to https://acme.my.salesforce.com (HTTP 302), after a new login too; the org may be moving to another host: start again later, and check login_url
         Transient, again: creating a job: Salesforce is unavailable (HTTP 400: An unexpected error occurred); start again later

@@ -10,21 +10,13 @@ use std::time::{Duration, Instant};
 use super::clock::{Clock, IDLE_TIMEOUT};
 use crate::bulk::error::{BulkError, Passing};
 use crate::options::{LIMIT_PAUSES, Waits};
+use crate::pauses::{Pauses, Warnings};
 
 /// Longest pause that a `Retry-After` can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
-/// First pause; each is twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 /// How long is waited for the daily limit to roll while a job is in flight, if no wait is set.
 const LIMIT_WAIT: Duration = Duration::from_secs(3_600);
-
-/// Time between two warnings of one call.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// How patient a kind of call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +84,7 @@ impl Policy {
             },
             (Self::Start | Self::Optional | Self::Courtesy, Passing::DailyLimit) => return None,
             (Self::InFlight, Passing::Unlisted) => whole,
-            (_, Passing::Unlisted) => return None,
+            (Self::Start | Self::Optional | Self::Courtesy, Passing::Unlisted) => return None,
             // What a person has named may not exist.
             (Self::Start | Self::Unattended | Self::Optional, Passing::Missing) => return None,
             (Self::Start | Self::Unattended, Passing::LoginMoved) => attempts(2),
@@ -101,7 +93,7 @@ impl Policy {
             (Self::Start | Self::Optional, Passing::Moved | Passing::Calm) => attempts(2),
             (Self::Start | Self::Optional, Passing::Session) => attempts(3),
             (Self::Start | Self::Optional | Self::Courtesy, _) => attempts(6),
-            (_, Passing::Missing | Passing::Calm) => for_seconds(5, 60),
+            (_, Passing::Missing | Passing::Calm | Passing::Unlisted) => for_seconds(5, 60),
             (_, Passing::Session) => for_seconds(3, 30),
             _ => whole,
         })
@@ -126,9 +118,9 @@ pub(in crate::bulk) struct Patience {
     pauses: u32,
     /// When the last attempt began.
     asked: Instant,
-    /// All pauses and the time in calls so far, and when the last warning was.
+    /// All pauses and the time in calls so far.
     waited: Duration,
-    warned: Option<Duration>,
+    warnings: Warnings,
 }
 
 impl Patience {
@@ -140,7 +132,7 @@ impl Patience {
             pauses: 0,
             asked: Instant::now(),
             waited: Duration::ZERO,
-            warned: None,
+            warnings: Warnings::default(),
         }
     }
 
@@ -159,11 +151,10 @@ impl Patience {
         if heard.attempts >= bounds.attempts && heard.time >= bounds.time {
             return None;
         }
-        let mut pause = grown(self.pauses, FIRST_PAUSE, LONGEST_PAUSE);
-        if kind == Passing::DailyLimit {
-            let [first, longest] = LIMIT_PAUSES;
-            pause = grown(heard.attempts - 1, first, longest);
-        }
+        let mut pause = match kind {
+            Passing::DailyLimit => Pauses::between(LIMIT_PAUSES).after(heard.attempts - 1),
+            _ => Pauses::ORDINARY.after(self.pauses),
+        };
         let asked = error.retry_after().unwrap_or_default();
         pause = pause.max(asked.min(LONGEST_RETRY_AFTER));
         // The last attempt is at the end of the patience, not before it.
@@ -208,9 +199,7 @@ impl Patience {
             return false;
         };
         let (pause_ms, waited_s) = (pause.as_millis(), self.waited.as_secs());
-        let due = |warned: Duration| self.waited >= warned + BETWEEN_WARNINGS;
-        if self.warned.is_none_or(due) {
-            self.warned = Some(self.waited);
+        if self.warnings.is_due(self.waited) {
             tracing::warn!(action, %error, pause_ms, waited_s, "call failed, repeating");
         } else {
             tracing::debug!(action, %error, pause_ms, waited_s, "call failed, repeating");
@@ -219,15 +208,6 @@ impl Patience {
         self.asked = Instant::now();
         true
     }
-}
-
-/// The pause after as many others: doubled each time, less up to half of it, so that calls which
-/// failed together do not come back together.
-fn grown(before: u32, first: Duration, longest: Duration) -> Duration {
-    let length = first
-        .saturating_mul(2_u32.saturating_pow(before))
-        .min(longest);
-    length.mul_f64(1.0 - fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -341,11 +321,20 @@ mod tests {
     #[test]
     fn a_code_that_is_not_known_is_waited_out_only_in_flight() {
         let (waits, error) = (Waits::default(), refused(400, "SOMETHING_NEW"));
-        assert_eq!(until_believed(Policy::Load, &waits, &error).0, 1);
+        assert!(until_believed(Policy::Load, &waits, &error).1 <= 2 * MINUTE);
         assert!(until_believed(Policy::InFlight, &waits, &error).1 >= 9 * MINUTE);
-        for too_large in [413, 414, 431, 501] {
-            let error = refused(too_large, "");
-            assert_eq!(until_believed(Policy::Load, &waits, &error).0, 1);
+        assert_eq!(until_believed(Policy::Start, &waits, &error).0, 1);
+    }
+
+    #[test]
+    fn a_page_is_waited_out_whatever_its_status() {
+        let waits = Waits::default();
+        for status in 400..600 {
+            let error = refused(status, "");
+            for policy in [Policy::Load, Policy::InFlight] {
+                let (_, time) = until_believed(policy, &waits, &error);
+                assert!(time >= 9 * MINUTE, "{policy:?} {status}: {time:?}");
+            }
         }
     }
 
@@ -440,15 +429,6 @@ mod tests {
             target: None,
         };
         assert_eq!(of(moved).0, 2);
-    }
-
-    #[test]
-    fn pauses_grow_to_half_a_minute() {
-        for (before, base_ms) in [(0, 500), (1, 1_000), (3, 4_000), (6, 30_000), (90, 30_000)] {
-            let base = Duration::from_millis(base_ms);
-            let pause = grown(before, FIRST_PAUSE, LONGEST_PAUSE);
-            assert!((base / 2..=base).contains(&pause), "{before}: {pause:?}");
-        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::{LOCATION, RETRY_AFTER};
 
@@ -41,18 +42,43 @@ pub(super) async fn within_idle<T>(
     }
 }
 
+/// Longest answer that is read into memory: describes of the largest objects, and lists of all objects
+/// of an org, have a few megabytes.
+const MOST_BYTES: usize = 32 << 20;
+
 /// Reads the body of an answer into memory.
 ///
 /// # Errors
-/// [`BulkError::Network`].
+/// [`BulkError::Network`]; [`BulkError::Answer`] if it is longer than any answer.
 pub(in crate::bulk) async fn read_body(
     action: &str,
     clock: &Clock,
     answer: &mut Response,
 ) -> Result<Vec<u8>, BulkError> {
     let mut body = Vec::new();
-    receive(action, clock, answer, &mut body).await?;
+    while let Some(piece) = next_piece(action, clock, answer).await? {
+        if body.len() + piece.len() > MOST_BYTES {
+            return Err(BulkError::Answer {
+                action: action.to_owned(),
+                reason: format!("it is longer than {} MiB", MOST_BYTES >> 20),
+            });
+        }
+        body.extend_from_slice(&piece);
+    }
     Ok(body)
+}
+
+/// The next piece of a body; none at its end.
+async fn next_piece(
+    action: &str,
+    clock: &Clock,
+    answer: &mut Response,
+) -> Result<Option<Bytes>, BulkError> {
+    let piece = within_idle(clock.idle_timeout(), answer.chunk(), None).await;
+    piece.map_err(|failed| {
+        let host = answer.url().host_str().unwrap_or_default();
+        network_error(action, host, failed)
+    })
 }
 
 /// Writes the body of an answer to `into` as it comes.
@@ -65,16 +91,13 @@ pub(in crate::bulk) async fn receive(
     answer: &mut Response,
     into: &mut impl Write,
 ) -> Result<(), BulkError> {
-    let host = answer.url().host_str().unwrap_or_default().to_owned();
-    loop {
-        let piece = within_idle(clock.idle_timeout(), answer.chunk(), None).await;
-        let piece = piece.map_err(|failed| network_error(action, &host, failed))?;
-        let Some(piece) = piece else { return Ok(()) };
+    while let Some(piece) = next_piece(action, clock, answer).await? {
         into.write_all(&piece).map_err(|source| BulkError::Spool {
             action: action.to_owned(),
             source: Arc::new(source),
         })?;
     }
+    Ok(())
 }
 
 /// How long the answer asks to wait.

@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use reqwest::Method;
 
-use super::Ingest;
 use super::info::{JobInfo, JobState, can_be_one_record};
 use super::results::{self, ResultKind, ResultStream};
 use super::timings::Work;
+use super::{Ingest, Jobs};
 use crate::bulk::error::{BulkError, Passing};
 use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
 
@@ -91,6 +91,8 @@ impl Ingest {
         Ok(state)
     }
 
+    /// Sets the state of a job. That it is set is believed only if the answer shows it: a job that was
+    /// closed may be in a later state already.
     pub(super) async fn patch(
         &self,
         action: &str,
@@ -102,8 +104,18 @@ impl Ingest {
         let path = ["jobs", "ingest", id];
         let mut call = Call::send(action, Method::PATCH, &path, Payload::Json(&body));
         call.policy = policy;
-        self.connection.read(&call).await?;
-        Ok(())
+        let understood = |body: &[u8]| {
+            let (shown, _) = job_in(action, id, body)?;
+            let is_done = match state {
+                JobState::Aborted => shown == JobState::Aborted,
+                _ => shown != JobState::Open,
+            };
+            is_done.then_some(()).ok_or_else(|| BulkError::Answer {
+                action: action.to_owned(),
+                reason: format!("it shows the job as {}", shown.as_str()),
+            })
+        };
+        self.connection.read_as(&call, understood).await
     }
 
     /// What Salesforce says about a job. What cannot be understood is asked for again.
@@ -115,19 +127,37 @@ impl Ingest {
         let action = format!("reading job {id}");
         let path = ["jobs", "ingest", id];
         let call = Call::get(&action, &path, policy);
-        let understood = |body: &[u8]| {
-            let info: JobInfo = parse_json(&action, body)?;
-            if !can_be_one_record(Some(id), Some(&info.id)) {
-                return Err(BulkError::Answer {
-                    action: action.clone(),
-                    reason: "it is about another job".to_owned(),
-                });
-            }
-            Ok((JobState::parse(id, &info.state)?, info))
-        };
+        let understood = |body: &[u8]| job_in(&action, id, body);
         let read = self.connection.read_as(&call, understood).await;
         read.map_err(|error| error.of_job(id))
     }
+}
+
+/// A job whose close is not clear. If it stays so, for whatever reason, whoever ends the process aborts
+/// it.
+struct Unclear {
+    jobs: Option<Arc<Jobs>>,
+    id: String,
+}
+
+impl Drop for Unclear {
+    fn drop(&mut self) {
+        if let Some(jobs) = &self.jobs {
+            jobs.open.lock().insert(std::mem::take(&mut self.id));
+        }
+    }
+}
+
+/// What an answer says about the job of this id.
+fn job_in(action: &str, id: &str, body: &[u8]) -> Result<(JobState, JobInfo), BulkError> {
+    let info: JobInfo = parse_json(action, body)?;
+    if !can_be_one_record(Some(id), Some(&info.id)) {
+        return Err(BulkError::Answer {
+            action: action.to_owned(),
+            reason: "it is about another job".to_owned(),
+        });
+    }
+    Ok((JobState::parse(id, &info.state)?, info))
 }
 
 impl StagedJob {
@@ -153,12 +183,25 @@ impl StagedJob {
     /// # Errors
     /// [`BulkError::CloseUnclear`] if the job may have been closed: its rows must not be sent
     /// again. After every other error none of its rows was processed, and the job has been
-    /// aborted where that was possible.
+    /// aborted where that was possible. [`BulkError::Stopped`] if the load was stopped while the job
+    /// was still open.
     pub async fn close(self) -> Result<RunningJob, BulkError> {
         // From here on, a stop must not abort the job: it may already be running.
         if !self.ingest.jobs.open.lock().remove(&self.id) {
             return Err(self.not_closed("Aborted"));
         }
+        let mut unclear = Unclear {
+            jobs: Some(Arc::clone(&self.ingest.jobs)),
+            id: self.id.clone(),
+        };
+        let closed = self.try_close().await;
+        if !matches!(closed, Err(BulkError::CloseUnclear { .. })) {
+            unclear.jobs = None;
+        }
+        closed
+    }
+
+    async fn try_close(self) -> Result<RunningJob, BulkError> {
         let action = format!("closing job {}", self.id);
         let mut patience = Patience::new(Policy::Load);
         let mut maybe_closed = false;
@@ -168,7 +211,8 @@ impl StagedJob {
             let Err(error) = patched.await else {
                 return Ok(self.running());
             };
-            if !error.not_done() || error.is_state_conflict() {
+            let was_closed = maybe_closed || !error.not_done();
+            if was_closed || error.is_state_conflict() {
                 tracing::debug!(job_id = self.id, %error, "the close is unclear, reading the job");
                 maybe_closed = true;
             }
@@ -176,13 +220,16 @@ impl StagedJob {
             if maybe_closed {
                 match self.ingest.read_job(&self.id, Policy::InFlight).await {
                     Ok((JobState::Open, _)) => {}
+                    // Between a close of ours and the abort, rows may have been processed.
+                    Ok((JobState::Aborted, _)) if was_closed => return Err(self.unclear(error)),
                     Ok((JobState::Aborted, _)) => return Err(self.not_closed("Aborted")),
                     Ok((state, info)) => return Ok(self.running().read(state, info)),
                     Err(read) => return Err(self.unclear(read)),
                 }
             }
-            let clock = self.ingest.connection.clock();
-            if let Err(error) = patience.wait(clock, &action, error).await {
+            let connection = &self.ingest.connection;
+            let waited = connection.wait_before_new(&mut patience, &action, error);
+            if let Err(error) = waited.await {
                 return Err(self.give_up(error, maybe_closed).await);
             }
         }
@@ -194,6 +241,8 @@ impl StagedJob {
 
     /// Aborts a job that cannot be closed, and finds out whether a close arrived late.
     async fn give_up(&self, error: BulkError, maybe_closed: bool) -> BulkError {
+        // Until the abort is done, it is for whoever ends the process too.
+        self.ingest.jobs.open.lock().insert(self.id.clone());
         if !maybe_closed {
             self.ingest.abort_quietly(&self.id).await;
             return match error.passing() {

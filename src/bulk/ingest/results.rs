@@ -30,6 +30,9 @@ pub type ResultStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
 
+/// Bytes of a batch, as far as its rows are as long as the others.
+const BATCH_BYTES: u64 = 4 << 20;
+
 /// Most pages on end without a row.
 const EMPTY_PAGES: u32 = 100;
 
@@ -185,12 +188,13 @@ impl File {
             &mut shape,
         )
         .await?;
+        let batch = batch_rows(shape.bytes(), shape.records());
         let mut spool = shape.end().map_err(|reason| self.none(reason))?;
         spool.rewind().map_err(|source| BulkError::Spool {
             action: call.action.to_owned(),
             source: Arc::new(source),
         })?;
-        let rows = rows(spool).map_err(|error| self.none(error.to_string()))?;
+        let rows = rows(spool, batch).map_err(|error| self.none(error.to_string()))?;
         match &rows {
             Some(rows) if !self.kind.has_header(&rows.schema()) => {
                 Err(self.none("it has another header".to_owned()))
@@ -222,8 +226,8 @@ impl File {
     }
 }
 
-/// A reader of the rows; none without a header line.
-fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
+/// A reader of the rows of a file, so many a batch; none without a header line.
+fn rows<R: Read + Seek>(mut file: R, batch: usize) -> Result<Option<Reader<R>>, ArrowError> {
     let format = Format::default().with_header(true);
     let (header, _) = format.infer_schema(&mut file, Some(0))?;
     if header.fields().is_empty() {
@@ -237,9 +241,15 @@ fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
         .collect();
     let reader = ReaderBuilder::new(Arc::new(Schema::new(columns)))
         .with_format(format)
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(batch)
         .build(file)?;
     Ok(Some(reader))
+}
+
+/// Rows of a batch of a file: fewer where they are long.
+fn batch_rows(bytes: u64, records: u64) -> usize {
+    let length = (bytes / records.max(1)).max(1);
+    usize::try_from(BATCH_BYTES / length).map_or(BATCH_ROWS, |rows| rows.clamp(1, BATCH_ROWS))
 }
 
 /// The rows of the text of a result file, for programs that try arbitrary bytes on it. No part of the
@@ -249,7 +259,7 @@ fn rows<R: Read + Seek>(mut file: R) -> Result<Option<Reader<R>>, ArrowError> {
 /// What is wrong with the text.
 #[doc(hidden)]
 pub fn result_rows(text: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
-    match rows(Cursor::new(text))? {
+    match rows(Cursor::new(text), BATCH_ROWS)? {
         Some(rows) => rows.collect(),
         None => Ok(Vec::new()),
     }
@@ -290,7 +300,7 @@ mod tests {
         let mut spool = tempfile::spooled_tempfile(64);
         spool.write_all(csv).unwrap();
         spool.rewind().unwrap();
-        let batches = rows(spool).unwrap().unwrap();
+        let batches = rows(spool, BATCH_ROWS).unwrap().unwrap();
         let batches = batches.collect::<Result<Vec<_>, _>>().unwrap();
         let of_batch = |batch: &RecordBatch| {
             let text = |name: &str| {
@@ -307,6 +317,19 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         batches.iter().flat_map(of_batch).collect()
+    }
+
+    #[test]
+    fn batches_of_long_rows_have_fewer() {
+        for (bytes, records, expected) in [
+            (1_000, 10, BATCH_ROWS),
+            (0, 0, BATCH_ROWS),
+            (300 << 20, 300, 4),
+            (300_000_000, 30_000, 419),
+            (u64::MAX, 1, 1),
+        ] {
+            assert_eq!(batch_rows(bytes, records), expected, "{bytes} {records}");
+        }
     }
 
     proptest! {

@@ -27,6 +27,7 @@ pub(super) struct Shape<W> {
     records: u64,
     header: u64,
     ragged: Option<u64>,
+    bytes: u64,
 }
 
 impl<W: Write> Shape<W> {
@@ -40,7 +41,18 @@ impl<W: Write> Shape<W> {
             records: 0,
             header: 0,
             ragged: None,
+            bytes: 0,
         }
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Records that have ended, the header among them.
+    pub(super) fn records(&self) -> u64 {
+        self.records
     }
 
     /// What it was written to; or why it is no CSV file.
@@ -98,6 +110,7 @@ impl<W: Write> Shape<W> {
 impl<W: Write> Write for Shape<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.into.write(bytes)?;
+        self.bytes += written as u64;
         bytes[..written].iter().for_each(|byte| self.take(*byte));
         Ok(written)
     }

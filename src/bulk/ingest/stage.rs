@@ -195,7 +195,7 @@ impl Ingest {
             .await;
         match aborted {
             // An earlier attempt has aborted it, and only its answer was lost.
-            Err(error) if error.is_state_conflict() => {
+            Err(error) if error.is_state_conflict() || !error.not_done() => {
                 let (state, _) = self.read_job(id, Policy::Courtesy).await?;
                 if state != JobState::Aborted {
                     return Err(error);

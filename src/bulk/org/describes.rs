@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -39,10 +40,17 @@ struct Part {
     reference_id: String,
 }
 
+/// What each describe has.
+#[derive(Deserialize)]
+struct Describe {
+    #[serde(rename = "fields")]
+    _fields: Vec<IgnoredAny>,
+}
+
 /// See [`Client::sobjects`](crate::bulk::Client::sobjects).
 pub(in crate::bulk) async fn sobjects(connection: &Connection) -> Result<Vec<u8>, BulkError> {
     let call = Call::get("listing the objects", &["sobjects"], Policy::Start);
-    connection.read_document(&call).await
+    connection.read_document::<IgnoredAny>(&call).await
 }
 
 /// See [`Client::describe`](crate::bulk::Client::describe).
@@ -53,7 +61,7 @@ pub(in crate::bulk) async fn describe(
     let action = format!("describing {object}");
     let path = ["sobjects", object, "describe"];
     let call = Call::get(&action, &path, Policy::Start);
-    let described = connection.read_document(&call).await;
+    let described = connection.read_document::<Describe>(&call).await;
     described.map_err(|error| error.of_object(object))
 }
 
@@ -165,6 +173,7 @@ fn describe_of(
         });
     };
     if part.http_status_code == 200 {
+        parse_json::<Describe>(&action, part.body.get().as_bytes())?;
         return Ok(part.body);
     }
     let failure = Failure {
@@ -172,6 +181,7 @@ fn describe_of(
         status: part.http_status_code,
         retry_after: None,
         target: None,
+        is_upload: false,
         body: part.body.get().as_bytes(),
     };
     Err(connection.error_of(&failure).of_object(object))
@@ -200,7 +210,9 @@ impl BulkError {
     /// The error of a describe: what is not there is the object.
     fn of_object(self, object: &str) -> Self {
         match self {
-            Self::Refused { status, code, .. } if status == 404 || code == "NOT_FOUND" => {
+            Self::Refused { status, code, .. }
+                if code == "NOT_FOUND" || status == 404 && !code.is_empty() =>
+            {
                 Self::ObjectNotFound {
                     object: object.to_owned(),
                 }

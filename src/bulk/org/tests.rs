@@ -22,11 +22,30 @@ async fn an_unknown_object_is_a_config_error() {
          the object permission in a profile or permission set of the integration user"
     );
     assert_eq!(error.kind(), ErrorKind::Config);
-    server.on(route, [reply(200, r#"{"name":"X"}"#)]);
+    server.on(route, [reply(200, r#"{"name":"X","fields":[]}"#)]);
     assert_eq!(
         client.describe("Kon/takt").await.unwrap(),
-        br#"{"name":"X"}"#
+        br#"{"name":"X","fields":[]}"#
     );
+}
+
+#[tokio::test]
+async fn what_is_no_describe_is_asked_for_again() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let route = "GET /services/data/v62.0/sobjects/X/describe";
+    let describe = r#"{"name":"X","fields":[]}"#;
+    for odd in [
+        reply(200, "{}"),
+        reply(200, "[]"),
+        reply(200, "null"),
+        api_error(200, "SERVER_UNAVAILABLE", "?"),
+        api_error(400, "QUERY_TIMEOUT", "?"),
+        reply(501, "<html>"),
+    ] {
+        server.on(route, [odd.clone(), odd, reply(200, describe)]);
+        assert_eq!(client.describe("X").await.unwrap(), describe.as_bytes());
+    }
 }
 
 fn composite(parts: &[(usize, u16, &str)]) -> Reply {
@@ -58,11 +77,11 @@ async fn a_describe_that_failed_among_others_is_asked_for_again() {
             composite(&[
                 (2, 503, down),
                 (1, 404, hidden),
-                (0, 200, r#"{"name":"A"}"#),
+                (0, 200, r#"{"name":"A","fields":[]}"#),
             ]),
             reply(503, ""),
             composite(&[(0, 503, down)]),
-            composite(&[(0, 200, r#"{"name":"C"}"#)]),
+            composite(&[(0, 200, r#"{"name":"C","fields":[]}"#)]),
         ],
     );
     let names = ["A", "B", "C"].map(str::to_owned);
@@ -70,10 +89,16 @@ async fn a_describe_that_failed_among_others_is_asked_for_again() {
     let [a, b, c] = &described[..] else {
         panic!("{described:?}")
     };
-    assert_eq!(a.describe.as_ref().unwrap().get(), r#"{"name":"A"}"#);
+    assert_eq!(
+        a.describe.as_ref().unwrap().get(),
+        r#"{"name":"A","fields":[]}"#
+    );
     let error = b.describe.as_ref().unwrap_err();
     assert!(matches!(error, BulkError::ObjectNotFound { object } if object == "B"));
-    assert_eq!(c.describe.as_ref().unwrap().get(), r#"{"name":"C"}"#);
+    assert_eq!(
+        c.describe.as_ref().unwrap().get(),
+        r#"{"name":"C","fields":[]}"#
+    );
     let seen = server.seen(route);
     assert_eq!(seen.len(), 4);
     assert!(seen[1].text().contains("/C/") && !seen[1].text().contains("/A/"));

@@ -40,8 +40,22 @@ pub(super) struct Lane {
     rejects: Vec<RejectedRow>,
     /// Memory of the open chunk's cells, and of why rows are rejected.
     cells: Reservation,
-    /// Since when the chunk is open.
+    /// Rows older than those of the chunk's own batches are in it: they waited for their key.
+    older: bool,
+    /// Rows that go into a chunk before any newer one does.
+    aside: Aside,
+    /// The ordinal behind the last row that was noted.
+    noted: u64,
+    /// Since when the chunk is open, or rows are set aside.
     opened: Option<(Instant, OpenChunk)>,
+}
+
+/// Rows of a lane that are in no chunk: the row store has them, on disk where memory is short.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    rows: RowSet,
+    /// Memory that they take when they are read.
+    bytes: usize,
 }
 
 /// What leaves a lane with a closed chunk.
@@ -54,6 +68,30 @@ pub(super) struct Departing {
     pub(super) cells: Reservation,
 }
 
+impl Aside {
+    /// Rows, which take so many bytes when they are read.
+    pub(super) fn new(rows: RowSet, bytes: usize) -> Self {
+        Self { rows, bytes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn rows(&self) -> &RowSet {
+        &self.rows
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn add(&mut self, rows: &RowSet, bytes: usize) {
+        self.rows.insert_all(rows);
+        self.bytes += bytes;
+    }
+}
+
 impl Lane {
     /// An empty lane; `nothing` is a reservation of no bytes.
     pub(super) fn new(plan: &Arc<Plan>, org: &Org, nothing: Reservation) -> Result<Self> {
@@ -64,13 +102,60 @@ impl Lane {
             rows: RowSet::new(),
             rejects: Vec::new(),
             cells: nothing,
+            older: false,
+            aside: Aside::default(),
+            noted: 0,
             opened: None,
         })
     }
 
-    /// Whether nothing is open.
+    /// Whether no chunk is open.
     pub(super) fn is_empty(&self) -> bool {
         self.chunker.is_empty()
+    }
+
+    /// Whether no chunk is open and no row is set aside.
+    fn has_nothing(&self) -> bool {
+        self.is_empty() && self.aside.is_empty()
+    }
+
+    /// Rows of the open chunk that were in no chunk before.
+    pub(super) fn fresh_rows(&self) -> &RowSet {
+        &self.rows
+    }
+
+    /// Whether rows that were in a chunk before are in the open one.
+    pub(super) fn has_older_rows(&self) -> bool {
+        self.older
+    }
+
+    /// Notes that rows which were in a chunk before are in the open one.
+    pub(super) fn note_older_rows(&mut self) {
+        self.older = true;
+    }
+
+    /// Whether rows are set aside.
+    pub(super) fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
+    /// The rows that are set aside.
+    pub(super) fn aside_mut(&mut self) -> &mut Aside {
+        &mut self.aside
+    }
+
+    /// The ordinal behind the last row that was noted.
+    pub(super) fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    /// Sets all rows of the open chunk aside, which take `bytes`. What is known of them will be found
+    /// out once more.
+    pub(super) fn set_aside(&mut self, bytes: usize) {
+        drop(self.chunker.close());
+        self.rejects.clear();
+        self.cells.shrink_to(0);
+        self.aside = Aside::new(std::mem::take(&mut self.rows), bytes);
     }
 
     /// Whether the open chunk should take no more.
@@ -104,9 +189,10 @@ impl Lane {
         Ok(self.chunker.push(cells, ordinals, skip)?)
     }
 
-    /// Notes what belongs to rows that were pushed: the rows that were in no chunk before, those of
-    /// them that are rejected already, ascending, and the memory of their cells.
-    pub(super) fn note(&mut self, fresh: &RowSet, rejects: Vec<RejectedRow>) {
+    /// Notes what belongs to rows before `end` that were pushed: the rows that were in no chunk before,
+    /// and those of them that are rejected already, ascending.
+    pub(super) fn note(&mut self, fresh: &RowSet, end: u64, rejects: Vec<RejectedRow>) {
+        self.noted = self.noted.max(end);
         self.rows.insert_all(fresh);
         self.cells.grow(rejected_bytes(&rejects));
         self.rejects.extend(rejects);
@@ -130,14 +216,16 @@ impl Lane {
 
     /// Closes the open chunk, if there is one.
     pub(super) fn close(&mut self) -> Option<Departing> {
-        self.opened = None;
         let chunk = self.chunker.close()?;
         Some(self.depart(chunk))
     }
 
     /// What goes with a chunk of this lane that is closed: all that belongs to rows up to its last.
     pub(super) fn depart(&mut self, chunk: Chunk) -> Departing {
-        self.opened = None;
+        if self.aside.is_empty() {
+            self.opened = None;
+        }
+        self.older &= !self.is_empty();
         let end = chunk.span().end;
         let rows = self.rows.within(0..end);
         self.rows.remove_all(&rows);
@@ -181,14 +269,14 @@ impl Lanes {
         self.lanes.get_mut(&id)
     }
 
-    /// Whether no chunk is open.
+    /// Whether no chunk is open and no row is set aside.
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.values().all(Lane::is_empty)
+        self.lanes.values().all(Lane::has_nothing)
     }
 
-    /// Those with an open chunk.
+    /// Those with an open chunk, or rows that are set aside.
     pub(super) fn open(&self) -> Vec<LaneId> {
-        self.that(|lane| !lane.is_empty())
+        self.that(|lane| !lane.has_nothing())
     }
 
     /// Those whose deadline is not after `now`.
@@ -201,15 +289,17 @@ impl Lanes {
         self.lanes.values().filter_map(Lane::deadline).min()
     }
 
-    /// The one with the largest open chunk.
+    /// The one with the largest open chunk; without any, one with rows that are set aside.
     pub(super) fn largest(&self) -> Option<LaneId> {
-        let lanes = self.lanes.iter().filter(|(_, lane)| !lane.is_empty());
+        let lanes = self.lanes.iter().filter(|(_, lane)| !lane.has_nothing());
         let largest = lanes.max_by_key(|(_, lane)| lane.open_bytes());
         largest.map(|(id, _)| *id)
     }
 
-    /// Says how large the largest open chunk is now.
+    /// Says how large the largest open chunk is now, and what is set aside.
     pub(super) fn report(&self) {
+        let aside = self.lanes.values().map(|lane| lane.aside.bytes());
+        self.member.set_aside_bytes(aside.sum());
         let bytes = self.lanes.values().map(Lane::open_bytes).max();
         self.member.set_open_bytes(bytes.unwrap_or_default());
     }
@@ -219,6 +309,7 @@ impl Lanes {
         let mut rows = RowSet::new();
         for lane in std::mem::take(&mut self.lanes).into_values() {
             rows.insert_all(&lane.rows);
+            rows.insert_all(lane.aside.rows());
         }
         self.report();
         rows

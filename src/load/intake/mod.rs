@@ -1,6 +1,7 @@
 //! Batches in, closed chunks out: what one load reads, coerces, and holds back.
 
 mod again;
+mod aside;
 mod lane;
 mod ready;
 
@@ -16,7 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use crate::chunk::{Chunk, RowOrdinals};
-use crate::coerce::Reason;
+use crate::coerce::{Cells, Reason};
 use crate::error::{Error, Result};
 use crate::object::Operation;
 use crate::options::NullHandling;
@@ -29,9 +30,10 @@ use super::event::EventSender;
 use super::feed::{FeedBatch, FeedMessage};
 use super::memory::{batch_bytes, rebuilt_bytes};
 use super::org::{IntakeWaits, Reservation, UnderWay};
+use super::plan::Plan;
 use super::state::Load;
 use super::submit::submit;
-use again::Again;
+use again::{Again, CameAgain};
 use lane::{Departing, Lane, LaneId, Lanes};
 
 /// Rows that are coerced at once: keeps the memory asked for at once small, and gives the worker
@@ -147,7 +149,7 @@ impl Intake {
                 biased;
                 () = load.stop.cancelled() => return Ok(None),
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
-                () = load.member.should_close() => self.close_largest().await?,
+                pressure = load.member.pressure() => self.give_way(pressure).await?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
@@ -174,7 +176,7 @@ impl Intake {
                 biased;
                 () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
                 Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
-                () = load.member.should_close() => self.close_largest().await?,
+                pressure = load.member.pressure() => self.give_way(pressure).await?,
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
@@ -188,6 +190,14 @@ impl Intake {
         let rows = batch.num_rows();
         let first = self.load.ledger.read(rows, bytes, &checkpoints);
         let mut rows_memory = memory.split(batch_bytes(&batch));
+        if rows > 0 && self.lane(LaneId::ALL)?.has_aside() {
+            if self.load.org.admission().can_set_aside() {
+                drop(memory);
+                let id = LaneId::ALL;
+                return self.set_aside(id, first, batch, rows_memory).await;
+            }
+            self.bring_back(LaneId::ALL).await?;
+        }
         let mut from = 0;
         while from < rows {
             // Rows that waited for a key are older.
@@ -210,7 +220,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes rows into their lane, closing chunks as they fill. Their cells take of `for_cells`.
+    /// Takes rows into the row store and, as cells, into their lane. The cells take of `for_cells`.
     async fn rows(
         &mut self,
         first: u64,
@@ -218,27 +228,29 @@ impl Intake {
         memory: Reservation,
         for_cells: &mut Reservation,
     ) -> Result<()> {
-        let mut coerced = self.load.plan.coercion.apply(&batch)?;
-        let rows = batch.num_rows();
+        let coerced = self.load.plan.coercion.apply(&batch)?;
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
         let mut cells = for_cells.split(new_bytes);
         cells.resize(new_bytes);
-        let came_again = match &mut self.again {
-            Some(again) => again.take(&self.load, &coerced, first)?,
-            None => None,
-        };
         self.load.ledger.rows().push(first, batch, memory);
-        let mut fresh = RowSet::from(first..first + rows as u64);
+        self.cells(first, coerced, cells).await
+    }
+
+    /// Takes cells, which take `memory`, into their lane, closing chunks as they fill.
+    async fn cells(&mut self, first: u64, mut coerced: Cells, memory: Reservation) -> Result<()> {
+        let load = Arc::clone(&self.load);
+        let end = first + coerced.batch.num_rows() as u64;
+        let mut fresh = RowSet::from(first..end);
         let mut ordinals = RowOrdinals::From(first);
-        if let Some(came_again) = came_again {
-            came_again.end(&self.load);
-            let percent = self.load.plan.options.max_rejected_percent;
-            self.load.ledger.check_rejected(percent)?;
-            fresh.remove_all(came_again.all());
+        // Of rows that were set aside and came back this is done already.
+        let is_new = first >= self.lane(LaneId::ALL)?.noted();
+        if is_new && let Some(again) = self.came_again(&coerced, first)? {
+            fresh.remove_all(again.all());
             if fresh.is_empty() {
+                self.lane(LaneId::ALL)?.note(&fresh, end, Vec::new());
                 return Ok(());
             }
-            (coerced, ordinals) = came_again.others(coerced, first)?;
+            (coerced, ordinals) = again.others(coerced, first)?;
         }
         let rows = coerced.batch.num_rows();
         let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
@@ -257,10 +269,27 @@ impl Intake {
             })
             .collect();
         rejects.sort_by_key(|row| row.ordinal);
-        let nulls = self.nulls_left(&coerced.batch, first, &rejects);
-        self.load.ledger.nulls_left(nulls);
-        self.lane(LaneId::ALL)?.note(&fresh, rejects);
-        self.pushed(LaneId::ALL, pushed.closed, cells).await
+        if is_new {
+            let nulls = nulls_left(&load.plan, &coerced.batch, first, &rejects);
+            load.ledger.nulls_left(nulls);
+        }
+        lane.note(&fresh, end, rejects);
+        self.pushed(LaneId::ALL, pushed.closed, memory).await
+    }
+
+    /// Those of the rows from `first` on that came again after an older attempt has loaded them: they
+    /// have their end.
+    fn came_again(&mut self, cells: &Cells, first: u64) -> Result<Option<CameAgain>> {
+        let Some(again) = &mut self.again else {
+            return Ok(None);
+        };
+        let came_again = again.take(&self.load, cells, first)?;
+        if let Some(came_again) = &came_again {
+            came_again.end(&self.load);
+            let percent = self.load.plan.options.max_rejected_percent;
+            self.load.ledger.check_rejected(percent)?;
+        }
+        Ok(came_again)
     }
 
     /// Submits the chunks that rows closed as they came; `cells` is the memory of those rows' cells.
@@ -274,30 +303,16 @@ impl Intake {
         lane.keep(cells);
         let full = lane.is_full();
         self.lanes.report();
-        if full { self.close(id).await } else { Ok(()) }
+        if full {
+            self.close_open(id).await
+        } else {
+            Ok(())
+        }
     }
 
     fn lane(&mut self, id: LaneId) -> Result<&mut Lane> {
         let lane = self.lanes.get_mut(id);
         lane.ok_or_else(|| Error::system("a lane of the load is gone; please report this"))
-    }
-
-    /// Nulls of the rows that are sent, where they leave what a record has.
-    fn nulls_left(&self, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
-        let plan = &self.load.plan;
-        let changes = matches!(
-            plan.target.operation,
-            Operation::Update | Operation::Upsert { .. }
-        );
-        if !changes || plan.values.null_handling != NullHandling::Leave {
-            return 0;
-        }
-        let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
-        let nulls = cells.columns().iter().map(|column| {
-            let rejected = rejected.clone().filter(|row| column.is_null(*row));
-            column.null_count() - rejected.count()
-        });
-        nulls.sum::<usize>() as u64
     }
 
     async fn close_all(&mut self) -> Result<()> {
@@ -314,15 +329,14 @@ impl Intake {
         Ok(())
     }
 
-    async fn close_largest(&mut self) -> Result<()> {
-        match self.lanes.largest() {
-            Some(id) => self.close(id).await,
-            None => Ok(()),
-        }
+    /// Closes the chunk of a lane, with the rows that are set aside, if there are any.
+    async fn close(&mut self, id: LaneId) -> Result<()> {
+        self.bring_back(id).await?;
+        self.close_open(id).await
     }
 
     /// Closes the open chunk of a lane, if there is one.
-    async fn close(&mut self, id: LaneId) -> Result<()> {
+    async fn close_open(&mut self, id: LaneId) -> Result<()> {
         let under_way = self.load.org.admission().under_way();
         let departing = self.lane(id)?.close();
         self.lanes.report();
@@ -421,4 +435,21 @@ fn skip_mask(rows: usize, skipped: impl Iterator<Item = usize>) -> Option<Boolea
         mask.set_bit(row, true);
     }
     Some(mask.finish())
+}
+
+/// Nulls of the rows that are sent, where they leave what a record has.
+fn nulls_left(plan: &Plan, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
+    let changes = matches!(
+        plan.target.operation,
+        Operation::Update | Operation::Upsert { .. }
+    );
+    if !changes || plan.values.null_handling != NullHandling::Leave {
+        return 0;
+    }
+    let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
+    let nulls = cells.columns().iter().map(|column| {
+        let rejected = rejected.clone().filter(|row| column.is_null(*row));
+        column.null_count() - rejected.count()
+    });
+    nulls.sum::<usize>() as u64
 }

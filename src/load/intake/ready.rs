@@ -34,7 +34,7 @@ impl Intake {
             if !fits && !lane.is_empty() {
                 // If it filled up in the middle of them, newer rows of a key could go before older
                 // ones. Closed now, it holds its rows of these keys back.
-                self.close(LaneId::ALL).await?;
+                self.close_open(LaneId::ALL).await?;
                 continue;
             }
             load.keys.take(&ready);
@@ -42,7 +42,7 @@ impl Intake {
             drop(let_in);
             self.push_rest(rest, cut).await?;
             if oldest.row < self.flushed {
-                self.close(LaneId::ALL).await?;
+                self.close_open(LaneId::ALL).await?;
             }
         }
     }
@@ -62,7 +62,7 @@ impl Intake {
             rows = later;
         }
         if !rows.is_empty() {
-            self.close(LaneId::ALL).await?;
+            self.close_open(LaneId::ALL).await?;
             load.keys.wait(rows.iter().copied());
         }
         Ok(())
@@ -80,21 +80,23 @@ impl Intake {
                 ));
             }
             closed.extend(pushed.closed);
+            lane.note_older_rows();
         }
         let cut = !closed.is_empty();
         self.pushed(LaneId::ALL, closed, memory).await?;
         Ok(cut || self.lane(LaneId::ALL)?.is_empty())
     }
 
-    /// Memory for waiting rows; none if something else came first that may have changed what to do.
-    async fn memory(&mut self, bytes: usize) -> Result<Option<(Reservation, LetIn)>> {
+    /// Memory for rows that waited or were set aside; none if something else came first that may have
+    /// changed what to do.
+    pub(super) async fn memory(&mut self, bytes: usize) -> Result<Option<(Reservation, LetIn)>> {
         let load = Arc::clone(&self.load);
         let _waits = load.member.wait();
         tokio::select! {
             biased;
             () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
             memory = load.org.admission().memory(bytes, &load.member) => return memory.map(Some),
-            () = load.member.should_close() => self.close_largest().await?,
+            _ = load.member.pressure() => self.make_way().await?,
             Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
         }
         Ok(None)

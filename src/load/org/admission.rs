@@ -3,15 +3,17 @@
 //! # Who waits for memory gets it
 //!
 //! Three ask for memory and wait: a feed for its next batch, an intake for rows whose key became
-//! free, a chunk under way for rows that are sent once more. None of them holds a slot or a permit
-//! while it waits. All others take what they need for what exists already.
+//! free or that it had set aside, a chunk under way for rows that are sent once more. None of them
+//! holds a slot or a permit while it waits. They are granted in the order in which they came. All
+//! others take what they need for what exists already.
 //!
 //! Memory is given back by three kinds of movers, none of which waits for memory:
 //!
 //! * a batch that was let in, until its intake has put it into a chunk ([`LetIn`]), unless that
 //!   intake waits for memory itself, or for chunks of its own to end, which may;
-//! * an open chunk: who waits closes the largest one while no closed chunk is on its way into a job,
-//!   and an intake hears of that whatever it waits for;
+//! * an open chunk: while no closed chunk is on its way into a job, who waits has the largest one
+//!   closed, or set aside where it is too small to be worth a job, and an intake hears of that whatever
+//!   it waits for;
 //! * a closed chunk, until its rows have their end ([`UnderWay`]), but while it waits for memory. It
 //!   waits for slots and for the permit to settle, which other movers hold; for Salesforce and the
 //!   store of rejected records, whose patience ends; and for who reads the events.
@@ -19,12 +21,14 @@
 //! Each mover comes to its end, or becomes one who waits. New ones begin with a grant, or as one of
 //! the others ends. So while nothing is granted, a moment comes at which nothing moves; its last
 //! mover notifies all who wait, and the first to look is granted what it asks for, whatever that is:
-//! one at a time, since that makes it a mover. Memory that no mover holds (states, keys, rows packed
-//! where there is no disk) can delay a grant, never prevent it.
+//! one at a time, since that makes it a mover. Who is not the first waits for it as for a mover, which
+//! it becomes. Memory that no mover holds (states, keys, rows packed where there is no disk) can delay
+//! a grant, never prevent it. Rows set aside are on disk, or about to be.
 //!
 //! Who reads waits for room as well when the states that are kept take half of what rows may
-//! ([`Admission::room`]). It sends on all rows first, so each state's rows are with a mover, and goes
-//! when they have their end and who reads the events takes it.
+//! ([`Admission::room`]). It sends on all rows first, so each state's rows are with a mover, or set
+//! aside, and then those are sent, largest first; it goes when they have their end and who reads the
+//! events takes it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -39,9 +43,10 @@ use crate::load::LoadError;
 use crate::options::OrgOptions;
 
 use super::budget::{Budget, Reservation};
-use super::member::{LetIn, Member};
+use super::member::{LetIn, Member, Pressure};
 use super::rows::{RowStore, RowsError};
 use super::signal::Signal;
+use super::spill::Spill;
 
 /// Uploads at once: more only share the same line and hold more memory.
 const UPLOADS_AT_ONCE: usize = 2;
@@ -63,8 +68,11 @@ pub(crate) struct Admission {
     members: Mutex<Vec<Weak<Member>>>,
     /// Held while a request for memory is weighed.
     granting: Mutex<()>,
+    /// Held by the first of those who wait for memory: who came first is granted first, so that who
+    /// asks for much is not overtaken for ever.
+    first: AsyncMutex<()>,
     /// One at a time makes room.
-    relieving: Arc<AsyncMutex<()>>,
+    relieving: Arc<AsyncMutex<Spill>>,
     disk: Disk,
     spilled: Arc<AtomicU64>,
 }
@@ -72,6 +80,7 @@ pub(crate) struct Admission {
 impl Admission {
     pub(crate) fn new(options: &OrgOptions) -> Self {
         let changed = Signal::default();
+        let disk = Disk::shared();
         Self {
             budget: Budget::new(options.memory_limit_bytes, changed.clone()),
             changed,
@@ -83,8 +92,9 @@ impl Admission {
             under_way: AtomicUsize::new(0),
             members: Mutex::default(),
             granting: Mutex::default(),
-            relieving: Arc::default(),
-            disk: Disk::shared(),
+            first: AsyncMutex::default(),
+            relieving: Arc::new(AsyncMutex::new(Spill::new(disk.clone()))),
+            disk,
             spilled: Arc::default(),
         }
     }
@@ -160,7 +170,12 @@ impl Admission {
     }
 
     async fn granted<T>(&self, bytes: usize, begin: impl Fn() -> T) -> Result<(Reservation, T)> {
-        self.relieved(|| self.grant(bytes, &begin)).await
+        let _first = match bytes {
+            0 => None,
+            _ => Some(self.first.lock().await),
+        };
+        self.relieved(Pressure::Memory, || self.grant(bytes, &begin))
+            .await
     }
 
     /// `bytes`, if they are there or nothing else would free them, for what begins to move by that.
@@ -183,36 +198,36 @@ impl Admission {
 
     /// Waits while the memory budget is used up, and makes room meanwhile.
     pub(crate) async fn room(&self) -> Result<()> {
-        self.relieved(|| (!self.budget.is_full()).then_some(()))
+        self.relieved(Pressure::States, || (!self.budget.is_full()).then_some(()))
             .await
     }
 
     /// Waits for what `wanted` finds once there is memory, and makes room meanwhile.
-    async fn relieved<T>(&self, wanted: impl Fn() -> Option<T>) -> Result<T> {
+    async fn relieved<T>(&self, pressure: Pressure, wanted: impl Fn() -> Option<T>) -> Result<T> {
         loop {
             let changed = self.changed.changed();
             if let Some(found) = wanted() {
                 return Ok(found);
             }
-            if !self.relieve().await? {
+            if !self.relieve(pressure).await? {
                 changed.await;
             }
         }
     }
 
-    /// Makes room: rows of closed jobs go to disk; if there are none and no closed chunk is on its
-    /// way, the largest open chunk is closed. True if room was made already.
-    async fn relieve(&self) -> Result<bool> {
-        let one_at_a_time = Arc::clone(&self.relieving).lock_owned().await;
+    /// Makes room: rows of closed jobs, and those set aside, go to disk; if there are none and no
+    /// closed chunk is on its way, the load with the largest open chunk is pressed for it. True if
+    /// room was made already.
+    async fn relieve(&self, pressure: Pressure) -> Result<bool> {
+        let mut spill = Arc::clone(&self.relieving).lock_owned().await;
         let members = self.members();
         let stores: Vec<_> = members.iter().map(|load| Arc::clone(load.rows())).collect();
-        let (total, disk) = (Arc::clone(&self.spilled), self.disk.clone());
+        let total = Arc::clone(&self.spilled);
         let spilling = tokio::task::spawn_blocking(move || {
-            // Kept here, since this goes on when who waits is cancelled.
-            let _one_at_a_time = one_at_a_time;
+            // The lock is kept here, since this goes on when who waits is cancelled.
             let mut spilled = 0;
             for rows in stores {
-                let bytes = rows.spill(&disk)?;
+                let bytes = rows.spill(&mut spill)?;
                 total.fetch_add(bytes, Ordering::Relaxed);
                 spilled += bytes;
             }
@@ -222,12 +237,19 @@ impl Admission {
             return Ok(true);
         }
         if self.staging.load(Ordering::SeqCst) == 0 {
-            let largest = members.iter().max_by_key(|load| load.open_bytes());
-            if let Some(load) = largest.filter(|load| load.open_bytes() > 0) {
-                load.ask_to_close();
+            let largest = members
+                .iter()
+                .max_by_key(|load| load.pressed_bytes(pressure));
+            if let Some(load) = largest.filter(|load| load.pressed_bytes(pressure) > 0) {
+                load.press(pressure);
             }
         }
         Ok(false)
+    }
+
+    /// Whether rows can be set aside: on disk, they take no memory.
+    pub(crate) fn can_set_aside(&self) -> bool {
+        self.disk.is_there()
     }
 
     fn members(&self) -> Vec<Arc<Member>> {
@@ -368,7 +390,7 @@ mod tests {
         // It finds nothing to close at first.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         load.set_open_bytes(100);
-        load.should_close().await;
+        assert_eq!(load.pressure().await, Pressure::Memory);
         drop((all, moving));
         waiting.await.unwrap().unwrap();
     }
@@ -403,6 +425,25 @@ mod tests {
         assert!(!at_once(ask()).await, "a chunk can be closed");
         two.set_open_bytes(0);
         assert!(at_once(ask()).await);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_much_is_not_overtaken_by_who_asks_for_little() {
+        let admission = admission(1);
+        let load = member(&admission);
+        let most = 4 * admission.budget().worth_a_job();
+        let (rows, moving) = (
+            admission.budget().reserve(most - (1 << 20)),
+            admission.under_way(),
+        );
+        assert!(at_once(admission.memory(1, &load)).await, "there is some");
+        let (waiting, own) = (Arc::clone(&admission), Arc::clone(&load));
+        let much = tokio::spawn(async move { waiting.memory(8 << 20, &own).await.map(drop) });
+        tokio::task::yield_now().await;
+        assert!(!at_once(admission.memory(1, &load)).await);
+        drop((rows, moving));
+        much.await.unwrap().unwrap();
+        assert!(at_once(admission.memory(1, &load)).await);
     }
 
     #[tokio::test]

@@ -32,6 +32,9 @@ const HELD_BY_READERS: usize = 8;
 /// The same in bytes, at most: larger batches are not faster.
 const MOST_HELD_BY_READERS: usize = 64 << 20;
 
+/// Part of what rows may take that those of one job should have where memory is short.
+const WORTH_A_JOB: usize = 4;
+
 #[derive(Debug)]
 pub(crate) struct Budget {
     pool: Arc<dyn MemoryPool>,
@@ -110,6 +113,12 @@ impl Budget {
     /// Bytes of rows that all who read them may hold before they send them on.
     pub(crate) fn held_by_readers(&self) -> usize {
         (self.for_rows / HELD_BY_READERS).min(MOST_HELD_BY_READERS)
+    }
+
+    /// Memory of rows, as they came, that are worth a job of their own where memory is short: rows of
+    /// as many again may be on their way into jobs beside them.
+    pub(crate) fn worth_a_job(&self) -> usize {
+        self.for_rows / WORTH_A_JOB
     }
 
     /// Whether more than half of what rows may take is in use.

@@ -1,12 +1,21 @@
 //! What a load has of the memory, as all loads see it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
 use super::rows::RowStore;
 use super::signal::Signal;
+
+/// Why a load should give memory back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pressure {
+    /// Others wait for memory of rows.
+    Memory,
+    /// States wait for rows to have their end.
+    States,
+}
 
 /// A load among those that share the memory: what it could give, and whether it will by itself.
 #[derive(Debug)]
@@ -14,7 +23,11 @@ pub(crate) struct Member {
     rows: Arc<RowStore>,
     /// Bytes of CSV of its largest open chunk.
     open: AtomicU64,
+    /// Memory of its rows that are set aside, as they came.
+    aside: AtomicUsize,
     close: Notify,
+    /// Those rows should be sent too.
+    send: AtomicBool,
     /// Batches that were let in and are in no chunk yet.
     let_in: AtomicUsize,
     /// Its intake waits for memory or for chunks that may, and those batches with it.
@@ -27,7 +40,9 @@ impl Member {
         Self {
             rows,
             open: AtomicU64::new(0),
+            aside: AtomicUsize::new(0),
             close: Notify::new(),
+            send: AtomicBool::new(false),
             let_in: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             changed,
@@ -41,13 +56,34 @@ impl Member {
         self.changed.notify();
     }
 
-    /// Waits until the largest open chunk should be closed, since memory is short.
-    pub(crate) async fn should_close(&self) {
-        self.close.notified().await;
+    /// Its rows that are set aside took so many bytes of memory when they came.
+    pub(crate) fn set_aside_bytes(&self, bytes: usize) {
+        self.aside.store(bytes, Ordering::SeqCst);
     }
 
-    pub(super) fn ask_to_close(&self) {
+    /// Waits until memory should be given back, and why.
+    pub(crate) async fn pressure(&self) -> Pressure {
+        self.close.notified().await;
+        if self.send.swap(false, Ordering::SeqCst) {
+            Pressure::States
+        } else {
+            Pressure::Memory
+        }
+    }
+
+    pub(super) fn press(&self, pressure: Pressure) {
+        if pressure == Pressure::States {
+            self.send.store(true, Ordering::SeqCst);
+        }
         self.close.notify_one();
+    }
+
+    /// What giving way to this pressure would be about.
+    pub(super) fn pressed_bytes(&self, pressure: Pressure) -> u64 {
+        match pressure {
+            Pressure::Memory => self.open_bytes(),
+            Pressure::States => self.open_bytes() + self.aside.load(Ordering::SeqCst) as u64,
+        }
     }
 
     pub(super) fn open_bytes(&self) -> u64 {

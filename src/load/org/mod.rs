@@ -8,6 +8,7 @@ mod limits;
 mod member;
 mod rows;
 mod signal;
+mod spill;
 
 pub(super) use admission::{Staging, UnderWay};
 pub(super) use budget::Budget;
@@ -16,7 +17,7 @@ pub(super) use flush::OpenChunk;
 pub(super) use in_flight::{JobInFlight, LoadId};
 pub(super) use limits::DailyLimits;
 pub use limits::{Allowance, Allowances};
-pub(super) use member::{IntakeWaits, LetIn, Member};
+pub(super) use member::{IntakeWaits, LetIn, Member, Pressure};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
 

@@ -4,9 +4,9 @@
 //! get to is retried: so source batches stay until all their rows ended. Rows of closed jobs are
 //! only waiting for an answer; when memory is short they are compressed, then moved to a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Cursor, Write as _};
+use std::io::{self, Cursor};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,11 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::disk::{Disk, read_exact_at};
+use crate::disk::read_exact_at;
 use crate::rows::RowSet;
 
 use super::budget::Reservation;
+use super::spill::Spill;
 
 /// Rows could not be packed, or read back.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,16 @@ pub enum RowsError {
 /// All source rows of one stream that have no end yet, by ordinal.
 #[derive(Debug, Default)]
 pub(crate) struct RowStore {
-    batches: Mutex<BTreeMap<u64, Stored>>,
+    batches: Mutex<Batches>,
     spilled: AtomicU64,
+}
+
+/// Batches by the ordinals of their first rows.
+#[derive(Debug, Default)]
+struct Batches {
+    all: BTreeMap<u64, Stored>,
+    /// Those that only wait for an answer and are not on disk: looked for often, and few of all.
+    in_memory: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -79,31 +88,46 @@ impl RowStore {
             form: Form::Plain(batch),
             memory,
         };
-        self.lock().insert(first, stored);
+        self.lock().all.insert(first, stored);
     }
 
     /// Rows of `range` have their end; batches without open rows are dropped.
     pub(crate) fn end(&self, range: Range<u64>) {
         let mut batches = self.lock();
         let mut ended = Vec::new();
-        for (first, stored, overlap) in overlapping(&mut batches, range) {
+        for (first, stored, overlap) in overlapping(&mut batches.all, range) {
             stored.without_end -= overlap;
             if stored.without_end == 0 {
                 ended.push(first);
             }
         }
         for first in ended {
-            batches.remove(&first);
+            batches.all.remove(&first);
+            batches.in_memory.remove(&first);
         }
     }
 
     /// These rows will not be read soon: their job is closed, or they wait for their key. Said once
     /// of each row.
     pub(crate) fn close(&self, rows: &RowSet) {
-        let mut batches = self.lock();
+        let Batches { all, in_memory } = &mut *self.lock();
         for range in rows.ranges() {
-            for (_, stored, overlap) in overlapping(&mut batches, range) {
+            for (first, stored, overlap) in overlapping(all, range) {
                 stored.not_closed = stored.not_closed.saturating_sub(overlap);
+                if stored.not_closed == 0 && !stored.form.is_on_disk() {
+                    in_memory.insert(first);
+                }
+            }
+        }
+    }
+
+    /// These rows, which were said to be closed, are read now; they will be closed once more.
+    pub(crate) fn reopen(&self, rows: &RowSet) {
+        let Batches { all, in_memory } = &mut *self.lock();
+        for range in rows.ranges() {
+            for (first, stored, overlap) in overlapping(all, range) {
+                stored.not_closed += overlap;
+                in_memory.remove(&first);
             }
         }
     }
@@ -114,8 +138,12 @@ impl RowStore {
         for range in unsent.ranges() {
             self.end(range);
         }
-        for stored in self.lock().values_mut() {
+        let Batches { all, in_memory } = &mut *self.lock();
+        for (first, stored) in all {
             stored.not_closed = 0;
+            if !stored.form.is_on_disk() {
+                in_memory.insert(*first);
+            }
         }
     }
 
@@ -124,7 +152,7 @@ impl RowStore {
         let mut batches = self.lock();
         let ranges = rows.ranges();
         let bytes = ranges.map(|range| {
-            let here = overlapping(&mut batches, range);
+            let here = overlapping(&mut batches.all, range);
             here.map(|(_, stored, rows)| {
                 (stored.plain_bytes as u64 * rows).div_ceil(stored.rows.max(1)) as usize
             })
@@ -143,7 +171,7 @@ impl RowStore {
             if range.end <= behind {
                 continue;
             }
-            for (first, stored, _) in overlapping(&mut batches, range) {
+            for (first, stored, _) in overlapping(&mut batches.all, range) {
                 behind = first + stored.rows;
                 if firsts.last() != Some(&first) {
                     firsts.push(first);
@@ -155,7 +183,7 @@ impl RowStore {
 
     /// The batch whose first row has the ordinal `first`, if it is still there.
     pub(crate) fn get(&self, first: u64) -> Option<Result<RecordBatch, RowsError>> {
-        let form = self.lock().get(&first)?.form.clone();
+        let form = self.lock().all.get(&first)?.form.clone();
         Some(form.unpack())
     }
 
@@ -187,44 +215,37 @@ impl RowStore {
         self.spilled.load(Ordering::Relaxed)
     }
 
-    /// Moves what only waits for an answer to a temporary file, as far as the disk takes it; returns
+    /// Moves what only waits for an answer to temporary files, as far as the disk takes it; returns
     /// how many bytes it wrote.
-    pub(crate) fn spill(&self, disk: &Disk) -> Result<u64, RowsError> {
+    pub(crate) fn spill(&self, spill: &mut Spill) -> Result<u64, RowsError> {
         self.pack()?;
         let packed = self.waiting(|form| match form {
             Form::Packed(bytes) => Some(Arc::clone(bytes)),
             Form::Plain(_) | Form::OnDisk { .. } => None,
         });
-        if packed.is_empty() {
-            return Ok(0);
-        }
-        let Some(file) = disk.file() else {
-            return Ok(0);
-        };
-        let file = Arc::new(file);
-        let mut offset = 0;
+        let mut written = 0;
         for (first, bytes) in packed {
-            if let Err(error) = (&*file).write_all(&bytes) {
-                disk.failed(&error);
+            let Some((file, offset)) = spill.write(&bytes) else {
                 break;
-            }
+            };
+            let length = bytes.len();
             let form = Form::OnDisk {
-                file: Arc::clone(&file),
+                file,
                 offset,
-                length: bytes.len(),
+                length,
             };
             self.replace(first, form, 0);
-            offset += bytes.len() as u64;
+            written += length as u64;
         }
-        self.spilled.fetch_add(offset, Ordering::Relaxed);
-        Ok(offset)
+        self.spilled.fetch_add(written, Ordering::Relaxed);
+        Ok(written)
     }
 
     fn waiting<T>(&self, pick: impl Fn(&Form) -> Option<T>) -> Vec<(u64, T)> {
-        self.lock()
-            .iter()
-            .filter(|(_, stored)| stored.not_closed == 0)
-            .filter_map(|(first, stored)| Some((*first, pick(&stored.form)?)))
+        let batches = self.lock();
+        let waiting = batches.in_memory.iter();
+        waiting
+            .filter_map(|first| Some((*first, pick(&batches.all.get(first)?.form)?)))
             .collect()
     }
 
@@ -233,15 +254,19 @@ impl RowStore {
     fn replace(&self, first: u64, form: Form, bytes: usize) {
         let mut batches = self.lock();
         let smaller = batches
+            .all
             .get_mut(&first)
             .filter(|stored| form.is_smaller_than(&stored.form));
         if let Some(stored) = smaller {
             stored.form = form;
             stored.memory.resize(bytes);
+            if stored.form.is_on_disk() {
+                batches.in_memory.remove(&first);
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Stored>> {
+    fn lock(&self) -> MutexGuard<'_, Batches> {
         self.batches.lock()
     }
 }
@@ -265,6 +290,10 @@ fn overlapping(
 }
 
 impl Form {
+    fn is_on_disk(&self) -> bool {
+        matches!(self, Self::OnDisk { .. })
+    }
+
     fn is_smaller_than(&self, other: &Self) -> bool {
         let size = |form: &Self| match form {
             Self::Plain(_) => 2,
@@ -312,7 +341,7 @@ mod tests {
     use super::super::budget::Budget;
     use super::super::signal::Signal;
     use super::*;
-    use crate::disk;
+    use crate::disk::{self, Disk};
     use arrow::array::{Array, ArrayRef, StringArray};
 
     fn batch(range: Range<u64>) -> RecordBatch {
@@ -362,15 +391,15 @@ mod tests {
             "a closed batch takes less once packed"
         );
         assert_eq!(texts(&rows, 0..4000), plain);
-        assert!(rows.spill(&Disk::shared()).unwrap() > 0);
+        assert!(rows.spill(&mut Spill::new(Disk::shared())).unwrap() > 0);
         assert_eq!(texts(&rows, 0..4000), plain);
         assert_eq!(
-            rows.spill(&Disk::shared()).unwrap(),
+            rows.spill(&mut Spill::new(Disk::shared())).unwrap(),
             0,
             "nothing is written twice"
         );
         rows.close(&RowSet::from(1200..4000));
-        assert!(rows.spill(&Disk::shared()).unwrap() > 0);
+        assert!(rows.spill(&mut Spill::new(Disk::shared())).unwrap() > 0);
         assert_eq!(texts(&rows, 0..4000), plain);
         assert_eq!(budget.used(), 0);
     }
@@ -381,9 +410,9 @@ mod tests {
         let rows = store(&budget, &[0..500, 500..1000]);
         rows.close(&RowSet::from(0..1000));
         let late = pack(&batch(0..500)).unwrap();
-        rows.spill(&Disk::shared()).unwrap();
+        rows.spill(&mut Spill::new(Disk::shared())).unwrap();
         rows.replace(0, Form::Packed(late.into()), 100);
-        assert!(matches!(rows.lock()[&0].form, Form::OnDisk { .. }));
+        assert!(matches!(rows.lock().all[&0].form, Form::OnDisk { .. }));
         assert_eq!(budget.used(), 0);
     }
 
@@ -397,7 +426,7 @@ mod tests {
             let rows = store(&budget, &[0..1000, 1000..2000]);
             let plain = texts(&rows, 0..2000);
             rows.close(&RowSet::from(0..2000));
-            assert_eq!(rows.spill(&disk).unwrap(), 0);
+            assert_eq!(rows.spill(&mut Spill::new(disk)).unwrap(), 0);
             assert_eq!(texts(&rows, 0..2000), plain);
             assert!(budget.used() > 0, "they are in memory");
             rows.end(0..2000);
@@ -410,8 +439,8 @@ mod tests {
         let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..1000, 1000..2000]);
         rows.give_up(&RowSet::from(1000..2000));
-        assert_eq!(rows.lock().len(), 1);
-        assert!(rows.spill(&Disk::shared()).unwrap() > 0);
+        assert_eq!(rows.lock().all.len(), 1);
+        assert!(rows.spill(&mut Spill::new(Disk::shared())).unwrap() > 0);
         assert_eq!(budget.used(), 0);
         rows.close(&RowSet::from(0..1000));
         assert_eq!(texts(&rows, 0..2000).len(), 1000);
@@ -423,7 +452,7 @@ mod tests {
         let rows = store(&budget, &[0..1000, 1000..2000]);
         let all = budget.used();
         rows.close(&RowSet::from(0..2000));
-        rows.spill(&Disk::shared()).unwrap();
+        rows.spill(&mut Spill::new(Disk::shared())).unwrap();
         let some = rows.bytes(&RowSet::from(500..1000));
         assert!(some > all / 5 && some < all / 3, "{some} of {all}");
         assert_eq!(rows.bytes(&RowSet::from(0..2000)), all);
@@ -434,11 +463,11 @@ mod tests {
         let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..10, 10..20, 20..30]);
         rows.end(5..15);
-        assert_eq!(rows.lock().len(), 3);
+        assert_eq!(rows.lock().all.len(), 3);
         rows.end(0..5);
         assert_eq!(texts(&rows, 0..30).first().unwrap().0, 10);
         rows.end(15..30);
-        assert_eq!(rows.lock().len(), 0);
+        assert_eq!(rows.lock().all.len(), 0);
         assert_eq!(budget.used(), 0);
     }
 

@@ -8,21 +8,46 @@ use crate::coerce::{Reason, Stage};
 /// Distinct texts that are remembered: texts that hold ids or values are all distinct.
 const TEXTS: usize = 1_024;
 
+/// Longest message that is kept, in characters.
+const LONGEST: usize = 4_000;
+
+/// Bytes of the messages of a job, beyond which longer ones are cut to [`SHORT`] characters: each of
+/// millions of rows may have words of its own.
+const KEPT_WHOLE: usize = 4 << 20;
+const SHORT: usize = 400;
+
 /// Reasons by the text they were read from: rows that fail alike share theirs.
 #[derive(Debug, Default)]
-pub(crate) struct Reasons(HashMap<String, Arc<Reason>>);
+pub(crate) struct Reasons {
+    known: HashMap<String, Arc<Reason>>,
+    /// Bytes of all messages so far.
+    bytes: usize,
+}
 
 impl Reasons {
-    /// The reason that `sf__Error` gives.
+    /// The reason that `sf__Error` gives, cut where it is long.
     pub(crate) fn of(&mut self, text: &str) -> Arc<Reason> {
-        if let Some(reason) = self.0.get(text) {
+        if let Some(reason) = self.known.get(text) {
             return Arc::clone(reason);
         }
-        let reason = Arc::new(parse_reason(text));
-        if self.0.len() < TEXTS {
-            self.0.insert(text.to_owned(), Arc::clone(&reason));
+        let mut reason = parse_reason(text);
+        let is_whole = self.bytes + reason.message.len().min(LONGEST) <= KEPT_WHOLE;
+        cut(&mut reason.message, if is_whole { LONGEST } else { SHORT });
+        self.bytes += reason.message.len();
+        let reason = Arc::new(reason);
+        if self.known.len() < TEXTS && text.len() <= LONGEST {
+            self.known.insert(text.to_owned(), Arc::clone(&reason));
         }
         reason
+    }
+}
+
+/// Leaves so many characters.
+fn cut(message: &mut String, most: usize) {
+    if let Some((end, _)) = message.char_indices().nth(most) {
+        message.truncate(end);
+        message.push('…');
+        message.shrink_to_fit();
     }
 }
 
@@ -205,7 +230,7 @@ mod tests {
             let text = format!("DUPLICATE_VALUE:on record with id {number}:--");
             assert_eq!(*reasons.of(&text), parse_reason(&text));
         }
-        assert_eq!(reasons.0.len(), TEXTS, "what is remembered is bounded");
+        assert_eq!(reasons.known.len(), TEXTS, "what is remembered is bounded");
         assert!(Arc::ptr_eq(&first, &reasons.of("STRING_TOO_LONG:no end")));
     }
 
@@ -227,5 +252,23 @@ mod tests {
             prop_assert!(!parse_reason(&text).message.is_empty());
             prop_assert!(!parse_reason(&odd).message.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_more_so_where_there_is_much() {
+        let mut reasons = Reasons::default();
+        let text = |row: usize| format!("UNABLE_TO_LOCK_ROW:{row:06}{}:--", "é".repeat(9_994));
+        let first = reasons.of(&text(0));
+        assert_eq!(first.message.chars().count(), LONGEST + 1);
+        assert_eq!(first.code, "UNABLE_TO_LOCK_ROW");
+        let (mut bytes, rows) = (0, 20_000);
+        for row in 1..rows {
+            bytes += reasons.of(&text(row)).message.len();
+        }
+        assert!(
+            bytes < KEPT_WHOLE + 2 * LONGEST + rows * (2 * SHORT + 8),
+            "{bytes}"
+        );
+        assert_eq!(reasons.of("NEW_CODE:short:--").message, "short");
     }
 }

@@ -121,7 +121,8 @@ impl Refusal {
         let (code, text) = (reason.code.as_ref(), reason.message.as_str());
         let deletes = matches!(operation, Operation::Delete | Operation::HardDelete);
         let is_gone = code == "ENTITY_IS_DELETED" && *operation == Operation::Delete;
-        if is_gone || (code == "INVALID_CROSS_REFERENCE_KEY" && deletes && may_be_done) {
+        let may_be_gone = ["ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"].contains(&code);
+        if is_gone || (may_be_gone && deletes && may_be_done) {
             return Self::Fulfilled;
         }
         let begins = |begin: &&str| text.starts_with(*begin);
@@ -369,6 +370,7 @@ mod tests {
         assert_eq!(of(&gone, Operation::Update, true), Refusal::Lasting);
         // In the recycle bin it is not yet where a hard delete wants it.
         assert_eq!(of(&gone, Operation::HardDelete, false), Refusal::Lasting);
+        assert_eq!(of(&gone, Operation::HardDelete, true), Refusal::Fulfilled);
         // An Id that never was, or that a job before has deleted.
         let unknown = parse_reason("INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--");
         for operation in [Operation::Delete, Operation::HardDelete] {

@@ -124,7 +124,7 @@ impl Job {
         if unprocessed + passing > 0 {
             tracing::warn!(
                 stream = %self.stream, job = %self.id, attempt = attempt.number, unprocessed, passing,
-                message = self.message.as_deref().unwrap_or_default(),
+                reason = self.message.as_deref().unwrap_or_default(),
                 "rows stayed unprocessed, or were refused for a reason that may pass"
             );
         }

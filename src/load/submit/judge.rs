@@ -18,6 +18,7 @@ use crate::load::settle::{
     Belief, EndState, Ends, JobCounts, JobEnd, JobFault, JoinBack, Needed, Reading,
 };
 use crate::load::state::Load;
+use crate::object::Operation;
 use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
 
@@ -31,6 +32,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// sent again sooner, once nothing changes any more: none of them is doubled.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PATIENCE_WITH_KEY: Duration = Duration::from_secs(60);
+
+/// How long a job that was refused as a whole is to show no row before that is believed: its counts and
+/// files lag alike. Rows that may be written twice without harm are sent again sooner.
+const UNTIL_REFUSED: Duration = Duration::from_secs(15);
 
 /// The permit to settle a job. Who holds it keeps it until the rejected rows are stored, so that one
 /// job's at a time are in memory.
@@ -102,11 +107,11 @@ pub(in crate::load) async fn judge(
         let permit = load.org.admission().settle_permit().await;
         let (mut ends, reading) = match look(load, &ended, fault, sent, &permit).await? {
             Look::Proved(ends) => return Ok(Verdict::Ends(ends, Some(permit))),
-            // Of several batches, one may have been processed, and not be shown yet.
-            Look::Refused if waited.is_zero() && sent.len() > BATCH_RECORDS => {
+            Look::Refused if waited < until_refused(&load.plan.target.operation, sent.rows()) => {
                 drop(permit);
                 sleep(waits.scaled(pause)).await;
                 waited += pause;
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 ended = ended.read_again().await?;
                 continue;
             }
@@ -140,6 +145,16 @@ pub(in crate::load) async fn judge(
         waited += pause;
         pause = (pause * 2).min(LONGEST_PAUSE);
         ended = ended.read_again().await?;
+    }
+}
+
+/// How long a job of these rows is to show none before it counts as refused. Of several batches, one
+/// may have been processed.
+fn until_refused(operation: &Operation, sent: &RowSet) -> Duration {
+    match operation {
+        Operation::Insert | Operation::Delete | Operation::HardDelete => UNTIL_REFUSED,
+        Operation::Update | Operation::Upsert { .. } if sent.len() > BATCH_RECORDS => FIRST_PAUSE,
+        Operation::Update | Operation::Upsert { .. } => Duration::ZERO,
     }
 }
 

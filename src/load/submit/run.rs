@@ -102,6 +102,9 @@ async fn submitted<'a>(
     Ok((running, in_flight))
 }
 
+/// Jobs that others may take away before they are closed, one after the other, until that is an error.
+const MOST_TAKEN: u32 = 3;
+
 /// A job that is uploaded, entered and then closed, in flight from before its close. `None` if the load
 /// was stopped before.
 async fn staged_and_closed<'a>(
@@ -109,12 +112,23 @@ async fn staged_and_closed<'a>(
     chunk: &Arc<Chunk>,
     upload_permit: OwnedSemaphorePermit,
 ) -> Result<Option<(RunningJob, JobInFlight<'a>)>> {
-    let Some(staged) = enter::stage(load, chunk).await? else {
-        return Ok(None);
-    };
-    let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
-    drop(upload_permit);
-    Ok(Some(or_ended(staged.close().await, in_flight)?))
+    let mut upload_permit = Some(upload_permit);
+    let mut jobs = 0;
+    loop {
+        let Some(staged) = enter::stage(load, chunk).await? else {
+            return Ok(None);
+        };
+        let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
+        upload_permit.take();
+        jobs += 1;
+        match or_ended(staged.close().await, in_flight) {
+            // Someone else has aborted it before it was closed: nothing of it was processed.
+            Err(error @ BulkError::WrongState { .. }) if jobs < MOST_TAKEN => {
+                tracing::warn!(%error, "its rows go into another job");
+            }
+            closed => return Ok(Some(closed?)),
+        }
+    }
 }
 
 /// After an error that leaves none of its rows in doubt a job is in flight no more.

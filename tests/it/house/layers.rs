@@ -7,7 +7,9 @@ use super::none_of;
 /// Modules of the library, lowest layer first; a module names modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["disk", "network", "options", "rows", "source", "text"],
+    &[
+        "disk", "network", "options", "pauses", "rows", "source", "text",
+    ],
     &["object", "storage"],
     &["coerce", "ledger"],
     &["chunk"],

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,9 @@ const ROOM: usize = 64 << 10;
 
 /// Bytes beyond which lines of the log are left out.
 const LOG_ROOM: usize = 1 << 20;
+
+/// Bytes of a line that may come behind those for which its memory grew.
+const SPARE: usize = 1 << 10;
 
 /// Lines on their way to stdout, each whole: those of several threads never mix.
 #[derive(Clone)]
@@ -57,6 +60,24 @@ struct Queue {
 struct Line {
     text: Vec<u8>,
     is_log: bool,
+}
+
+/// Bytes that grow by little more than what comes: doubled, a long state would take twice its length.
+#[derive(Default)]
+struct Exact(Vec<u8>);
+
+impl Write for Exact {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            self.0.reserve_exact(bytes.len() + SPARE);
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Output {
@@ -164,10 +185,12 @@ impl Output {
             return;
         }
         // Messages are made of texts, numbers and JSON that was read before.
-        let Ok(mut text) = serde_json::to_vec(message) else {
+        let mut line = Exact::default();
+        if serde_json::to_writer(&mut line, message).is_err() {
             queue.lost |= !is_log;
             return;
-        };
+        }
+        let mut text = line.0;
         text.push(b'\n');
         queue.bytes += text.len();
         queue.lines.push_back(Line { text, is_log });
@@ -232,7 +255,8 @@ impl Drop for Handle {
 
 impl Shared {
     /// Writes lines as they come.
-    fn write(&self, mut writer: impl Write) {
+    fn write(&self, writer: impl Write) {
+        let mut writer = BufWriter::with_capacity(ROOM, writer);
         loop {
             let lines = {
                 let mut queue = self.queue.lock();
@@ -245,10 +269,13 @@ impl Shared {
                 return;
             }
             let has_message = lines.iter().any(|line| !line.is_log);
-            let text: Vec<u8> = lines.into_iter().flat_map(|line| line.text).collect();
-            let written = writer.write_all(&text).and_then(|()| writer.flush());
+            let bytes: usize = lines.iter().map(|line| line.text.len()).sum();
+            let mut lines = lines.into_iter();
+            let written = lines
+                .try_for_each(|line| writer.write_all(&line.text))
+                .and_then(|()| writer.flush());
             let mut queue = self.queue.lock();
-            queue.bytes -= text.len();
+            queue.bytes -= bytes;
             if let Err(error) = written {
                 queue.lost |= has_message || queue.lines.iter().any(|line| !line.is_log);
                 queue.closed = Some(error.to_string());

@@ -96,11 +96,12 @@ impl State {
         BESIDE_THE_TEXT + self.text.len()
     }
 
-    /// The state to print: every member as it came, then the statistics.
+    /// The state to print: every member as it came, then the statistics. It takes the text's place,
+    /// which may be long.
     ///
     /// # Errors
     /// A system error if the text is not the state that [`State::read`] read.
-    pub(crate) fn with_statistics(&self, statistics: &Statistics) -> Result<Box<RawValue>> {
+    pub(crate) fn with_statistics(self, statistics: &Statistics) -> Result<Box<RawValue>> {
         let state: Object<'_> = serde_json::from_str(&self.text).map_err(|_| malformed())?;
         let mut text = String::with_capacity(self.text.len() + 256);
         text.push('{');

@@ -112,7 +112,7 @@ async fn an_org_without_the_api() {
     listing the objects: Salesforce refused it (HTTP 403 API_DISABLED_FOR_ORG: API is not enabled for this Organization or Partner); the API is switched off for the user or the whole org: give the integration user the permission API Enabled, or ask Salesforce to enable the API of the org
     listing the objects: Salesforce refused it (HTTP 403 API_CURRENTLY_DISABLED: API is currently disabled); the API is switched off for the user or the whole org: give the integration user the permission API Enabled, or ask Salesforce to enable the API of the org
     listing the objects: Salesforce refused it (HTTP 403 FUNCTIONALITY_NOT_ENABLED: not enabled for this edition); the edition of the org does not include it: the API is part of the Enterprise, Unlimited, Performance and Developer Editions, others can buy it from Salesforce
-    listing the objects: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or ask Salesforce for more
+    listing the objects: the org's API requests of 24 hours (DailyApiRequests) are used up (TotalRequests Limit exceeded.); each is free again a day after it was used: start again later, wait for that by a longer limit_wait_seconds, or ask Salesforce for more
     ");
 }
 

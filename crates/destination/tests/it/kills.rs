@@ -16,9 +16,9 @@ const KILLS: u64 = 20;
 /// Loads that run at once.
 const AT_ONCE: usize = 4;
 
-const RECORDS: usize = 2_000;
-const RECORDS_A_STATE: usize = 200;
-const RECORDS_A_JOB: usize = 100;
+const RECORDS: usize = 1_000;
+const RECORDS_A_STATE: usize = 100;
+pub(crate) const RECORDS_A_JOB: usize = 50;
 /// What a job takes, so that some are in flight at any moment.
 const JOB_TIME: Duration = Duration::from_millis(400);
 const STREAMS: usize = 2;

@@ -84,7 +84,7 @@ async fn batches_that_are_left_to_others_are_not_used() {
     let job = one_by_one(&sim, &stream).set("limit_reserve_percent", 50);
     let output = job.write(&lines(&stream, 8)).await;
     let message = output.failed("transient_error");
-    insta::assert_snapshot!(message, @"limit_reserve_percent leaves 50 % of the org's 10 Bulk API batches of 24 hours (DailyBulkApiBatches) to others, and 5 are left; each is free again a day after it was used: start again later, set limit_wait_seconds to wait for that, or lower limit_reserve_percent");
+    insta::assert_snapshot!(message, @"limit_reserve_percent leaves 50 % of the org's 10 Bulk API batches of 24 hours (DailyBulkApiBatches) to others, and 5 are left; each is free again a day after it was used: start again later, wait for that by a longer limit_wait_seconds, or lower limit_reserve_percent");
     // What was sent before has its end, whichever records that were.
     assert!(output.states().len() <= 3, "{output:#?}");
     assert_eq!(sim.rows("Contact").await.len(), 3);

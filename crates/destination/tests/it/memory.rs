@@ -1,22 +1,30 @@
 //! Memory that is used up: rows that wait for an answer go to disk, and come back as they were.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 use testkit::sim::{TestSim, jobs_in_state};
 use testkit::{KEY, rejected};
 
-use crate::harness::lines::Stream;
+use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::{Job, Output, Running};
 
-const RECORDS: usize = 6_000;
+const RECORDS: usize = 3_000;
 /// Every so many records lack what the org requires.
 const BAD: usize = 10;
-/// Characters of a record's text: with the records above, several times what rows may take.
+/// Characters of a record's text: with the records above, more than rows may take.
 const TEXT: usize = 25_000;
 
-/// Random text, so that compressing it saves nothing.
+/// Random text that records take theirs from, so that compressing it saves nothing: what comes again
+/// is too far away.
+static RANDOM: LazyLock<String> = LazyLock::new(|| {
+    let mut random = fastrand::Rng::with_seed(11);
+    (0..50 * TEXT).map(|_| random.alphanumeric()).collect()
+});
+
 fn record(number: usize) -> Value {
-    let mut random = fastrand::Rng::with_seed(number as u64);
-    let text: String = (0..TEXT).map(|_| random.alphanumeric()).collect();
+    let from = number * (TEXT + 7) % (RANDOM.len() - TEXT);
+    let text = &RANDOM[from..from + TEXT];
     let name = (!number.is_multiple_of(BAD)).then_some("Ng");
     json!({KEY: format!("M-{number}"), "LastName": name, "Description": text})
 }
@@ -27,7 +35,7 @@ async fn rows_that_wait_go_to_disk_and_come_back() {
     let stream = Stream::new("contacts", "Contact", &[KEY, "LastName", "Description"]);
     let job = Job::new(&sim, &[&stream])
         .set("memory_limit_bytes", 128 << 20)
-        .set("max_job_bytes", 12_000_000)
+        .set("max_job_bytes", 6_000_000)
         .set("max_jobs_in_flight", 8)
         .rejects_to_folder();
     let records: Vec<Value> = (0..RECORDS).map(record).collect();
@@ -67,10 +75,68 @@ async fn rows_that_wait_go_to_disk_and_come_back() {
     assert_eq!(numbers, (0..RECORDS).step_by(BAD).collect::<Vec<_>>());
 }
 
+/// Many streams, each with a small part of the memory: their rows are set aside until they are worth
+/// a job, and come to it as they came to the process.
+#[tokio::test]
+async fn many_streams_make_no_small_jobs_when_memory_is_short() {
+    const STREAMS: usize = 30;
+    const EACH: usize = 90;
+    /// A later record of a key overwrites the one so many records before.
+    const KEYS: usize = 70;
+    let sim = TestSim::start().await;
+    let columns = [KEY, "LastName", "FirstName", "Birthdate", "Description"];
+    let streams: Vec<Stream> = (0..STREAMS)
+        .map(|number| Stream::new(&format!("s{number}"), "Contact", &columns))
+        .collect();
+    let mut catalog = catalog(&streams.iter().collect::<Vec<_>>());
+    for stream in catalog["streams"].as_array_mut().unwrap() {
+        stream["destination_sync_mode"] = json!("append_dedup");
+        stream["primary_key"] = json!([[KEY]]);
+    }
+    let job = Job::with_catalog(&sim, catalog)
+        .set("memory_limit_bytes", 128 << 20)
+        .rejects_to_folder();
+    let text = "x".repeat(TEXT);
+    let mut lines = Vec::new();
+    for number in 0..EACH {
+        for stream in &streams {
+            let birthdate = if number == 7 { "no date" } else { "2001-02-03" };
+            lines.push(stream.record(&json!({
+                KEY: format!("{}-{}", stream.name, number % KEYS), "LastName": "Ng",
+                "FirstName": number.to_string(), "Birthdate": birthdate, "Description": text,
+            })));
+        }
+    }
+    for (id, stream) in streams.iter().enumerate() {
+        lines.push(stream.state(id as u64, EACH));
+        lines.push(stream.complete());
+    }
+
+    let output = job.write(&lines).await.succeeded();
+
+    assert!(spilled(&output) > 0, "nothing went to disk");
+    assert_eq!(sim.jobs().await.len(), STREAMS);
+    let mut names = sim.column("Contact", "FirstName").await;
+    names.sort_unstable();
+    let last: Vec<usize> = (EACH - KEYS..EACH).collect();
+    let mut expected: Vec<String> = last
+        .iter()
+        .flat_map(|number| std::iter::repeat_n(number.to_string(), STREAMS))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    let files = job.reject_files();
+    let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
+    assert_eq!(rejected.len(), STREAMS);
+    let mut ids = output.state_ids();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..STREAMS as u64));
+}
+
 /// A state after each record, each far larger than its record: states that wait are memory too.
 #[tokio::test]
 async fn states_that_wait_close_jobs_early() {
-    const STATES: usize = 3_000;
+    const STATES: usize = 1_500;
     let sim = TestSim::start().await;
     let stream = Stream::new("contacts", "Contact", &[KEY, "LastName"]);
     let job = Job::new(&sim, &[&stream]).set("memory_limit_bytes", 128 << 20);
@@ -87,7 +153,7 @@ async fn states_that_wait_close_jobs_early() {
     assert!(output.state_ids().into_iter().eq(0..STATES as u64));
     assert_eq!(sim.column("Contact", KEY).await.len(), STATES);
     let jobs = sim.jobs().await.len();
-    assert!(jobs > 1, "150 MB of states waited for one job");
+    assert!(jobs > 1, "75 MB of states waited for one job");
 }
 
 /// 60 MiB of states, more than rows and states may take together.
@@ -115,35 +181,38 @@ async fn states_that_take_more_than_the_memory_go_through() {
             r#"{{"type":"STATE","state":{{"type":"GLOBAL","global":{{"shared_state":{blob},"stream_states":[]}},"id":{id}}}}}"#
         ),
     };
-    for kind in ["STREAM", "GLOBAL", "LEGACY"] {
-        // Between the records, and all of them before the first.
-        for first in [false, true] {
-            let job = Job::new(&sim, &streams.each_ref()).set("memory_limit_bytes", 128 << 20);
-            let (mut records, mut states) = (Vec::new(), Vec::new());
-            for id in 0..BLOBS {
-                let stream = &streams[id as usize % streams.len()];
-                records.push(stream.record(&name(id)));
-                states.push(match kind {
-                    "STREAM" => stream.state_text(id, 1, &blob),
-                    kind => of_all(kind, id),
-                });
-            }
-            let mut lines: Vec<String> = if first {
-                states.into_iter().chain(records).collect()
-            } else {
-                let both = records.into_iter().zip(states);
-                both.flat_map(|(record, state)| [record, state]).collect()
-            };
-            lines.extend(streams.iter().map(Stream::complete));
-
-            let output = job.write(&lines).await.succeeded();
-
-            let mut ids = output.state_ids();
-            if kind == "STREAM" {
-                ids.sort_unstable();
-            }
-            assert!(ids.into_iter().eq(0..BLOBS), "{kind} {first}");
+    // Between the records, or all of them before the first.
+    for (kind, first) in [
+        ("STREAM", false),
+        ("STREAM", true),
+        ("GLOBAL", true),
+        ("LEGACY", false),
+    ] {
+        let job = Job::new(&sim, &streams.each_ref()).set("memory_limit_bytes", 128 << 20);
+        let (mut records, mut states) = (Vec::new(), Vec::new());
+        for id in 0..BLOBS {
+            let stream = &streams[id as usize % streams.len()];
+            records.push(stream.record(&name(id)));
+            states.push(match kind {
+                "STREAM" => stream.state_text(id, 1, &blob),
+                kind => of_all(kind, id),
+            });
         }
+        let mut lines: Vec<String> = if first {
+            states.into_iter().chain(records).collect()
+        } else {
+            let both = records.into_iter().zip(states);
+            both.flat_map(|(record, state)| [record, state]).collect()
+        };
+        lines.extend(streams.iter().map(Stream::complete));
+
+        let output = job.write(&lines).await.succeeded();
+
+        let mut ids = output.state_ids();
+        if kind == "STREAM" {
+            ids.sort_unstable();
+        }
+        assert!(ids.into_iter().eq(0..BLOBS), "{kind} {first}");
     }
 }
 
@@ -193,7 +262,7 @@ async fn a_missing_directory_for_temporary_files_is_a_warning() {
     let stream = Stream::new("contacts", "Contact", &[KEY, "LastName", "Description"]);
     let job = Job::new(&sim, &[&stream])
         .set("memory_limit_bytes", 128 << 20)
-        .set("max_job_bytes", 12_000_000)
+        .set("max_job_bytes", 6_000_000)
         .rejects_to_folder();
     let mut lines: Vec<String> = (0..RECORDS)
         .map(|number| stream.record(&record(number)))

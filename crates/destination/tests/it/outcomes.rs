@@ -7,6 +7,7 @@ use testkit::KEY;
 use testkit::rejected::{self, codes};
 use testkit::sim::TestSim;
 
+use crate::harness::few_at_once;
 use crate::harness::lines::{Stream, catalog, contact, contacts};
 use crate::harness::process::{Job, Output};
 
@@ -91,7 +92,7 @@ fn failed(message: &str, times: u32) -> Value {
 
 #[tokio::test]
 async fn jobs_that_failed_for_a_reason_that_passes_are_made_again() {
-    for message in [
+    let messages = [
         "TooManyLockFailure : Too many lock failure 200 Trying again later",
         "Too many lock failure 200 Trying again later",
         "ApiUnavailable : try later",
@@ -99,13 +100,17 @@ async fn jobs_that_failed_for_a_reason_that_passes_are_made_again() {
         "Timeout : a batch took too long",
         "Unknown : ?",
         "nobody knows this one",
-    ] {
-        for load in [Insert, Upsert] {
+    ];
+    let cases = messages.map(|message| [(message, Insert), (message, Upsert)]);
+    let cases = cases
+        .into_iter()
+        .flatten()
+        .map(|(message, load)| async move {
             let ran = run(load, &[failed(message, 3)], &[]).await;
             ran.loaded_once(message).await;
             assert_eq!(ran.jobs().await, 4, "{message}");
-        }
-    }
+        });
+    few_at_once(cases).await;
 }
 
 #[tokio::test]
@@ -118,6 +123,19 @@ async fn what_was_processed_before_a_job_failed_is_not_sent_again() {
             assert_eq!(ran.jobs().await, 3, "{state}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_job_that_someone_aborts_before_its_close_is_made_anew() {
+    let gone = json!({"status": 400, "code": "INVALIDJOBSTATE", "message": "?"});
+    let aborted = json!({"code": 200, "body": r#"{"id":"?","state":"Aborted"}"#});
+    let faults = [
+        json!({"calls": ["close"], "do": {"api_error": gone}}),
+        json!({"calls": ["poll"], "do": {"status": aborted}}),
+    ];
+    let ran = run(Insert, &faults, &[]).await;
+    ran.loaded_once("aborted").await;
+    assert_eq!(ran.jobs().await, 2);
 }
 
 #[tokio::test]
@@ -155,15 +173,16 @@ async fn an_allocation_of_the_day_ends_the_load_at_once_or_is_waited_for() {
     }
     assert_eq!(ran.jobs().await, 1);
 
-    let waits = [
-        ("limit_wait_seconds", json!(7_200)),
-        ("max_attempts", json!(1)),
-    ];
-    for load in [Insert, Upsert] {
+    few_at_once([Insert, Upsert].map(|load| async move {
+        let waits = [
+            ("limit_wait_seconds", json!(7_200)),
+            ("max_attempts", json!(1)),
+        ];
         let ran = run(load, &[fault(3)], &waits).await;
         ran.loaded_once("quota").await;
         assert_eq!(ran.jobs().await, 4);
-    }
+    }))
+    .await;
     let ran = run(Insert, &[fault(0)], &[("limit_wait_seconds", json!(1_000))]).await;
     ran.output.failed("transient_error");
     assert!(ran.jobs().await > 1, "it was waited for");
@@ -208,8 +227,12 @@ async fn a_lock_in_a_trigger_or_a_flow_goes_round_again() {
 #[tokio::test]
 async fn counts_that_lag_double_nothing() {
     let slower = [("wait_permille", json!(100))];
-    for state in ["failed", "aborted"] {
-        for (late, lag) in [(0, 900), (7, 900), (7, 0), (13, 300)] {
+    let lags = [(0, 900), (7, 900), (7, 0), (13, 300)];
+    let cases = lags.map(|lag| [("failed", lag), ("aborted", lag)]);
+    let cases = cases
+        .into_iter()
+        .flatten()
+        .map(async |(state, (late, lag))| {
             let faults = [
                 json!({"do": {"end_job": {"state": state, "after_rows": 9}}}),
                 json!({"do": {"late_rows": {"count": late, "ms": 200}}}),
@@ -219,8 +242,8 @@ async fn counts_that_lag_double_nothing() {
             let ran = run(Insert, &faults, &slower).await;
             ran.loaded_once(&case).await;
             assert_eq!(ran.jobs().await, 2, "{case}");
-        }
-    }
+        });
+    few_at_once(cases).await;
     let faults = [json!({"do": {"lag_counts": {"ms": 900}}})];
     let ran = run(Insert, &faults, &slower).await;
     ran.loaded_once("complete").await;
@@ -228,12 +251,29 @@ async fn counts_that_lag_double_nothing() {
 }
 
 #[tokio::test]
+async fn a_refused_job_whose_counts_and_files_lag_doubles_nothing() {
+    let slower = [("wait_permille", json!(100))];
+    for message in ["InvalidBatch : Failed to parse CSV", "ClientInputError : ?"] {
+        let faults = [
+            json!({"do": {"end_job": {"state": "failed", "after_rows": 9, "message": message}}}),
+            json!({"do": {"lag_counts": {"ms": 900}}}),
+            json!({"do": {"lag_results": {"ms": 900}}}),
+        ];
+        let ran = run(Insert, &faults, &slower).await;
+        let keys = ran.sim.column("Contact", KEY).await;
+        let distinct: BTreeSet<&String> = keys.iter().collect();
+        assert_eq!((keys.len(), distinct.len()), (27, 27), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn results_that_lag_are_asked_for_again() {
-    for lag in [
+    let lags = [
         json!({"readings": 2, "share": 0.5}),
         json!({"readings": 1, "result": "failed"}),
         json!({"readings": 3, "result": "successful"}),
-    ] {
+    ];
+    few_at_once(lags.iter().map(async |lag| {
         for counts in [json!({"wrong_counts": {}}), json!({"no_counts": {}})] {
             let faults = [
                 json!({"times": 0, "do": {"lag_results": lag}}),
@@ -246,7 +286,8 @@ async fn results_that_lag_are_asked_for_again() {
                 assert!(load == Upsert || ran.jobs().await == 1, "{case}");
             }
         }
-    }
+    }))
+    .await;
 }
 
 fn withheld(result: &str) -> [Value; 2] {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use testkit::KEY;
 use testkit::sim::{TestSim, jobs_in_state};
 
+use crate::harness::few_at_once;
 use crate::harness::lines::{contact, contacts};
 use crate::harness::process::{Job, Output};
 
@@ -80,10 +81,11 @@ const CALLS: [&str; 5] = ["create", "upload", "close", "poll", "failed_results"]
 
 #[tokio::test]
 async fn each_call_of_a_job_goes_wrong_three_times() {
-    for way in ways() {
+    few_at_once(ways().iter().map(async |way| {
         let faults = CALLS.map(|call| json!({"calls": [call], "times": 3, "do": way}));
-        Case::run(&faults, &[]).await.loaded_once(&way).await;
-    }
+        Case::run(&faults, &[]).await.loaded_once(way).await;
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -119,33 +121,37 @@ async fn what_is_no_result_file_is_asked_for_again() {
 async fn sessions_that_end_and_logins_that_fail_in_mid_load() {
     let expired = json!({"calls": ["create", "poll", "failed_results"], "times": 5,
         "do": {"expire_tokens": {}}});
-    for way in [
+    let ways = [
         json!({"status": {"code": 503}}),
         json!({"page": {"code": 404}}),
         json!({"page": {}}),
         json!({"redirect": {}}),
         json!({"close": {}}),
-    ] {
+    ];
+    few_at_once(ways.iter().map(async |way| {
         let login = json!({"calls": ["token"], "skip": 1, "times": 8, "do": way});
         let case = Case::run(&[expired.clone(), login], &[]).await;
-        case.loaded_once(&way).await;
-    }
+        case.loaded_once(way).await;
+    }))
+    .await;
 }
 
 #[tokio::test]
 async fn the_start_of_a_load_is_as_patient() {
-    for way in [
+    let ways = [
         json!({"status": {"code": 503}}),
         json!({"page": {"code": 403}}),
         json!({"status": {"code": 420}}),
         json!({"close": {}}),
-    ] {
+    ];
+    few_at_once(ways.iter().map(async |way| {
         let mut faults = vec![json!({"calls": ["describe"], "times": 4, "do": way})];
         if way["page"].is_null() {
             faults.push(json!({"calls": ["token"], "times": 8, "do": {"status": {"code": 503}}}));
         }
-        Case::run(&faults, &[]).await.loaded_once(&way).await;
-    }
+        Case::run(&faults, &[]).await.loaded_once(way).await;
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -165,15 +171,17 @@ fn used_up() -> Value {
 
 #[tokio::test]
 async fn a_daily_limit_is_waited_for_while_a_job_is_in_flight() {
-    for call in ["poll", "failed_results"] {
+    let calls = [
+        ("poll", None),
+        ("failed_results", None),
+        ("create", Some(("limit_wait_seconds", json!(7_200)))),
+    ];
+    few_at_once(calls.into_iter().map(async |(call, setting)| {
         let fault = json!({"calls": [call], "times": 4, "do": used_up()});
-        let what = fault.clone();
-        Case::run(&[fault], &[]).await.loaded_once(&what).await;
-    }
-    let fault = json!({"calls": ["create"], "times": 4, "do": used_up()});
-    let what = fault.clone();
-    let case = Case::run(&[fault], &[("limit_wait_seconds", json!(7_200))]).await;
-    case.loaded_once(&what).await;
+        let case = Case::run(std::slice::from_ref(&fault), setting.as_slice()).await;
+        case.loaded_once(&fault).await;
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -212,7 +220,8 @@ async fn a_job_that_cannot_be_watched_any_longer_goes_on() {
 
 #[tokio::test]
 async fn a_close_that_is_confirmed_and_not_done_is_repeated() {
-    let confirmed = json!({"status": {"code": 200, "body": "{}"}});
+    let job = r#"{"id":"?","state":"UploadComplete"}"#;
+    let confirmed = json!({"status": {"code": 200, "body": job}});
     let fault = json!({"calls": ["close"], "times": 3, "do": confirmed});
     let what = fault.clone();
     Case::run(&[fault], &[]).await.loaded_once(&what).await;

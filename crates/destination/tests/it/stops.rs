@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::lines::{Stream, catalog, contact, contacts};
 use crate::harness::process::{BINARY, Job, Output, Running, storage};
-use crate::kills::{Load, Progress, seeds};
+use crate::kills::{Load, Progress, RECORDS_A_JOB, seeds};
 use crate::storage::mixed;
 
 /// Random moments of an ordinary run.
@@ -70,7 +70,8 @@ async fn after_the_end_of_the_input_nothing_is_begun() {
         .set("max_job_rows", 10)
         .set("max_jobs_in_flight", 2);
     let mut running = job.start_write();
-    running.feed(lines(&stream, 400, 10));
+    // 400 jobs, two a second.
+    running.feed(lines(&stream, 4_000, 10));
     running.wait_for_states(2).await;
 
     let output = stopped(running, &sim, Duration::from_secs(20)).await;
@@ -79,7 +80,7 @@ async fn after_the_end_of_the_input_nothing_is_begun() {
     insta::assert_snapshot!(message, @"the sync was stopped by a signal, and jobs in flight came to their end. Every state that became durable was printed, and the next sync starts at the last");
     let org = sim.state().await;
     let jobs = org["jobs"].as_array().unwrap().len();
-    assert!(jobs < 20, "{jobs} jobs: {output:#?}");
+    assert!(jobs < 200, "{jobs} jobs: {output:#?}");
     assert_eq!(
         jobs_in_state(&org, "JobComplete") + jobs_in_state(&org, "Aborted"),
         jobs
@@ -359,7 +360,7 @@ async fn stop_and_rerun(seed: u64) -> End {
     let load = Load::new(seed);
     let (seconds, time) = grace(random.u64(2..6));
     let job = Job::new(&sim, &load.streams())
-        .set("max_job_rows", 100)
+        .set("max_job_rows", RECORDS_A_JOB)
         .set("max_jobs_in_flight", random.u64(1..8))
         .set("stop_grace_seconds", seconds)
         .set("wait_permille", 50)

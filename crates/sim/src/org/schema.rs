@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ impl Object {
 }
 
 /// All objects of an org, in the order of its description.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Schema {
     pub(crate) objects: Vec<Arc<Object>>,
 }
@@ -146,8 +146,19 @@ impl Schema {
     pub(crate) fn load(path: Option<&Path>, extra_objects: usize) -> io::Result<Schema> {
         match path {
             Some(path) => Schema::parse(&std::fs::read_to_string(path)?, extra_objects),
-            None => Schema::parse(EMBEDDED, extra_objects),
+            None if extra_objects > 0 => Schema::parse(EMBEDDED, extra_objects),
+            None => Schema::embedded(),
         }
+    }
+
+    /// The embedded org as it is, read once in a process.
+    fn embedded() -> io::Result<Schema> {
+        static READ: OnceLock<Schema> = OnceLock::new();
+        if let Some(read) = READ.get() {
+            return Ok(read.clone());
+        }
+        let read = Schema::parse(EMBEDDED, 0)?;
+        Ok(READ.get_or_init(|| read).clone())
     }
 
     fn parse(text: &str, extra_objects: usize) -> io::Result<Schema> {

@@ -91,16 +91,19 @@ async fn a_login_under_way_elsewhere_is_waited_for() {
     let server = Server::start().await;
     let busy = r#"{"error":"invalid_grant",
         "error_description":"token request is already being processed"}"#;
+    let expired = r#"{"error":"invalid_grant",
+        "error_description":"expired authorization code"}"#;
     let replies = [
         reply(400, busy),
+        reply(400, expired),
         reply(503, "<html>"),
         Reply::Lost,
         server.token("T9"),
     ];
     server.on(TOKEN, replies);
     let client = server.client().await;
-    assert_eq!(server.seen(TOKEN).len(), 4);
-    assert_eq!(pauses(&client).len(), 3);
+    assert_eq!(server.seen(TOKEN).len(), 5);
+    assert_eq!(pauses(&client).len(), 4);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::bulk::testing::*;
 use crate::bulk::{BulkError, Client, JobState, StagedJob};
 use crate::error::ErrorKind;
 
-async fn staged(server: &Server) -> (Client, StagedJob) {
+pub(super) async fn staged(server: &Server) -> (Client, StagedJob) {
     staged_by(server, server.client().await).await
 }
 
@@ -180,16 +180,22 @@ async fn an_unclear_close_is_resolved_by_reading() {
         reply(409, "[]"),
         done,
         Reply::Cut("{".to_owned()),
+        reply(200, ""),
+        reply(204, ""),
+        reply(200, "{}"),
+        reply(200, "[]"),
+        job_info("Open"),
+        reply(501, "<html>"),
+        reply(403, "<html>"),
     ];
-    for reply in unclear {
-        for state in ["UploadComplete", "InProgress", "JobComplete", "Failed"] {
-            let server = Server::start().await;
-            let (_, job) = staged(&server).await;
-            server.on(PATCH, [reply.clone()]);
-            server.on(JOB, [job_info(state)]);
-            let _running = job.close().await.unwrap();
-            assert_eq!(server.log(), [CLOSE, "GET /750A"], "{reply:?}");
-        }
+    let states = ["UploadComplete", "InProgress", "JobComplete", "Failed"];
+    for (reply, state) in unclear.into_iter().zip(states.into_iter().cycle()) {
+        let server = Server::start().await;
+        let (_, job) = staged(&server).await;
+        server.on(PATCH, [reply.clone()]);
+        server.on(JOB, [job_info(state)]);
+        let _running = job.close().await.unwrap();
+        assert_eq!(server.log(), [CLOSE, "GET /750A"], "{reply:?}");
     }
 }
 

@@ -1,3 +1,4 @@
+mod close;
 mod jobs;
 mod lost;
 mod multipart;

@@ -47,6 +47,10 @@ async fn odd_answers_to_polls_are_asked_again() {
         reply(403, "<html>"),
         reply(400, "<html>"),
         reply(405, ""),
+        reply(413, "<html>"),
+        reply(501, "<html>"),
+        api_error(400, "QUERY_TIMEOUT", "?"),
+        api_error(400, "TXN_SECURITY_METERING_ERROR", "?"),
         with_header(302, "Location", "https://elsewhere.example/x", ""),
         reply(307, ""),
         reply(420, ""),
@@ -112,7 +116,7 @@ async fn when_patience_runs_out_the_job_goes_on() {
             10 * MINUTE
         };
         assert!(
-            waited(&client) + MINUTE / 60 >= least,
+            waited(&client) + MINUTE / 4 >= least,
             "{odd:?}: {:?}",
             waited(&client)
         );
@@ -143,7 +147,7 @@ async fn a_daily_limit_is_waited_for_while_a_job_is_in_flight() {
     assert_eq!(error.kind(), ErrorKind::Transient);
     let hour = 60 * MINUTE;
     assert!(
-        (hour..hour * 2).contains(&waited(&client)),
+        (hour - MINUTE..hour * 2).contains(&waited(&client)),
         "{:?}",
         waited(&client)
     );
@@ -268,17 +272,12 @@ async fn each_step_before_the_close_is_as_patient() {
     creations.push(job_info("Open"));
     server.on(CREATE, creations);
     let mut uploads = vec![reply(429, ""); 12];
-    uploads.extend([
-        reply(403, "<html>"),
-        reply(302, ""),
-        expired(),
-        reply(201, ""),
-    ]);
+    uploads.extend([reply(302, ""), expired(), reply(201, "")]);
     server.on(UPLOAD, uploads);
     let staged = client.stage(&target(), &few()).await.unwrap();
     assert!(server.seen(PATCH).is_empty(), "no upload may have arrived");
     let mut closes = vec![reply(429, ""); 12];
-    closes.extend([reply(403, "<html>"), reply(302, ""), expired()]);
+    closes.extend([reply(302, ""), expired()]);
     closes.push(job_info("UploadComplete"));
     server.on(PATCH, closes);
     let _running = staged.close().await.unwrap();

@@ -158,7 +158,7 @@ impl<'a> Sync<'a> {
                 }
                 (states, covered) = covered => {
                     covering = None;
-                    self.covered(&states, covered).err().map(Failure::from)
+                    self.covered(states, covered).err().map(Failure::from)
                 }
                 ended = input.ended(), if input_ended.is_none() => match ended {
                     Ok(ended) => {
@@ -241,7 +241,7 @@ impl<'a> Sync<'a> {
                     self.due.push(due);
                     return Ok(());
                 }
-                self.print_state(&due)
+                self.print_state(due)
             }
             Event::Finished(report) => {
                 let stream = &mut self.streams[index];
@@ -303,15 +303,17 @@ impl<'a> Sync<'a> {
     }
 
     /// States were covered: now they are printed.
-    fn covered(&mut self, states: &[DueState], covered: Result<()>) -> Result<()> {
+    fn covered(&mut self, states: Vec<DueState>, covered: Result<()>) -> Result<()> {
         if covered.is_err() {
             self.uncovered = true;
         }
         covered?;
-        states.iter().try_for_each(|state| self.print_state(state))
+        states
+            .into_iter()
+            .try_for_each(|state| self.print_state(state))
     }
 
-    fn print_state(&self, due: &DueState) -> Result<()> {
+    fn print_state(&self, due: DueState) -> Result<()> {
         let state = due.state.with_statistics(&due.statistics)?;
         self.output.print(&Message::State { state: &state })
     }

@@ -3,3 +3,11 @@
 
 pub(crate) mod lines;
 pub(crate) mod process;
+
+use futures::{StreamExt as _, stream};
+
+/// Runs cases that wait most of their time, a few at once.
+pub(crate) async fn few_at_once(cases: impl IntoIterator<Item = impl Future<Output = ()>>) {
+    let cases = stream::iter(cases).buffer_unordered(4);
+    cases.collect::<Vec<()>>().await;
+}

@@ -79,7 +79,7 @@ pub(super) fn draw(
         }
     }
     match random.u8(..12) {
-        0 => drawn.lasting(random, bucket),
+        0 if drawn.fate == Fate::Passes => drawn.lasting(random, bucket),
         1 => drawn.odd(random, streams),
         2 => drawn.refused_rows(random, streams),
         _ => {}

@@ -26,7 +26,7 @@ use run::Ran;
 /// The first of the seeds that the suite runs.
 const FIRST: u64 = 100;
 /// How many it runs.
-const SEEDS: u64 = 80;
+const SEEDS: u64 = 60;
 /// How many it stops, each by SIGKILL and by SIGTERM.
 const STOPS: u64 = 16;
 /// Seeds that run at once.

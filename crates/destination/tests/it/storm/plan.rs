@@ -227,8 +227,7 @@ impl Plan {
             bucket_faults: drawn.bucket,
             fate: drawn.fate,
             ending: match ending(random, rows) {
-                // What is stopped early makes few calls.
-                _ if turn.round.is_multiple_of(2) => Ending::Itself,
+                _ if turn.is_whole => Ending::Itself,
                 ending => ending,
             },
             reader: match random.u8(..10) {

@@ -12,7 +12,7 @@ pub(super) enum Course {
 }
 
 /// A kind of fault: its name in the table, and what happens.
-pub(super) const FAULTS: [(&str, &str); 31] = [
+pub(super) const FAULTS: [(&str, &str); 33] = [
     ("refused", "connections refused"),
     ("cut", "cut before the answer, nothing done"),
     ("cut_body", "cut within the answer"),
@@ -34,10 +34,12 @@ pub(super) const FAULTS: [(&str, &str); 31] = [
     ("404_page", "404, a page"),
     ("408", "408"),
     ("409", "409"),
+    ("413_page", "413, a page"),
     ("420", "420"),
     ("429", "429"),
     ("429_wait", "429 with `Retry-After`"),
     ("500", "500 `UNKNOWN_EXCEPTION`"),
+    ("501_page", "501, a page"),
     ("502_page", "502, a page"),
     ("503_page", "503, a page"),
     ("504_page", "504, a page"),

@@ -26,8 +26,8 @@ struct Step {
     course: Course,
 }
 
-/// Faults that are taken for what another one is, and one that takes its time whatever the scale of
-/// the waits: they are not walked as lasting ones.
+/// Faults that are taken for what another one is, and those that take their time whatever the scale
+/// of the waits: they are walked for one operation of each call, and only as passing ones.
 const ALIKE: [&str; 7] = [
     "no_answer",
     "301",
@@ -45,7 +45,12 @@ fn walk() -> Vec<Step> {
         let is_first = !scenario.keyed || matches!(scenario.call, "create_multipart" | "list");
         for (fault, _) in FAULTS {
             for course in [Course::Lasts, Course::Passes] {
-                if course == Course::Passes || (is_first && !ALIKE.contains(&fault)) {
+                let passes = course == Course::Passes;
+                let is_walked = match ALIKE.contains(&fault) {
+                    true => passes && is_first,
+                    false => passes || is_first,
+                };
+                if is_walked {
                     steps.push(Step {
                         scenario,
                         fault,
