@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::bulk::{BulkError, EndedJob, JobState};
 use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{
     Entry, EntryName, LedgerError, LeftEnd, LeftoversBuilder, LoadLedger, OlderCursors, Origin,
     SentColumn,
@@ -83,6 +83,7 @@ pub(super) async fn recover(
         rows: LeftoversBuilder::new(Disk::shared()),
         accepted: BTreeMap::new(),
         found: Recovered::default(),
+        samples: older != Older::Trust,
         sample: Sample::default(),
     };
     let (mut needless, mut said) = (Vec::new(), HashSet::new());
@@ -106,9 +107,7 @@ pub(super) async fn recover(
         ..
     } = finding;
     ledger.forget(&needless).await?;
-    if older != Older::Trust {
-        sample.compare(load).await?;
-    }
+    sample.compare(load).await?;
     let rows = spawn_blocking(move || rows.build()).await;
     let rows = rows
         .map_err(LoadError::from)?
@@ -130,6 +129,8 @@ struct Finding<'a> {
     /// Rows of each attempt that have an end: a row may stand in several of its entries.
     accepted: BTreeMap<String, RowSet>,
     found: Recovered,
+    /// Whether records are looked for in the org.
+    samples: bool,
     sample: Sample,
 }
 
@@ -204,15 +205,16 @@ impl Finding<'_> {
         let failed = ended.state != JobState::JobComplete;
         let message = ended.message.as_deref().filter(|_| failed);
         let fault = JobFault::of(message, &columns);
-        let again = ended.read_again().await.map_err(crate::error::Error::from);
         let sent = SentIn::Entry(Arc::clone(entry));
         let mut ends = match judge(self.load, ended, fault, &sent).await? {
             Verdict::Refused => return Ok(RowSet::new()),
             Verdict::Ends(ends, _) => ends,
         };
-        let ended = again?;
-        if ends.unknown == entry.rows && never_closed(&ended).await? {
-            return Ok(RowSet::new());
+        if ends.unknown == entry.rows {
+            let ended = self.load.client.job(&head.job).await?.finished().await?;
+            if never_closed(&ended).await? {
+                return Ok(RowSet::new());
+            }
         }
         let open_of = |rows: &RowSet| open.iter().filter(|row| rows.contains(*row)).collect();
         let unknown: RowSet = open_of(&ends.unknown);
@@ -220,7 +222,8 @@ impl Finding<'_> {
             return Err(LedgerError::unclear(head, unknown.len()).into());
         }
         ends.accepted = open_of(&ends.accepted);
-        if !ends.accepted.is_empty() {
+        if self.samples && !ends.accepted.is_empty() {
+            let ended = self.load.client.job(&head.job).await?.finished().await?;
             self.sample
                 .add(self.load, &ended, entry, &ends.accepted)
                 .await?;
@@ -287,7 +290,7 @@ async fn never_closed(ended: &EndedJob) -> Result<bool> {
 }
 
 /// Whether Salesforce has nothing to say of a job any more.
-fn is_gone(error: &crate::error::Error) -> bool {
+fn is_gone(error: &Error) -> bool {
     use std::error::Error as _;
     let source = error.source().and_then(|source| source.downcast_ref());
     matches!(source, Some(BulkError::JobGone { .. }))
@@ -381,7 +384,8 @@ impl Sample {
         let object = &load.plan.target.object;
         let found = match load.client.records_by_id(object, &self.ids).await {
             Ok(found) => found,
-            Err(error @ BulkError::Refused { .. }) => {
+            // Not each object can be queried, and not by each user.
+            Err(error) if error.kind() != ErrorKind::Transient => {
                 tracing::warn!(
                     stream = %load.plan.name, %error,
                     "whether records of earlier attempts are still in the org cannot be asked"
@@ -404,6 +408,3 @@ impl Sample {
         Err(error.into())
     }
 }
-
-#[cfg(test)]
-mod tests;
