@@ -69,7 +69,7 @@ impl Ledger {
         Ok(place.into_storage())
     }
 
-    /// An id for an attempt: the time, and what tells attempts of the same moment apart.
+    /// An id for an attempt: the time, and what distinguishes attempts of the same moment.
     pub fn new_attempt() -> String {
         let time = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
         format!("{time}-{:08x}", fastrand::u32(..))

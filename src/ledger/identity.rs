@@ -23,7 +23,7 @@ pub struct LoadIdentity {
     /// Generation of the stream's data: another one is a new load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// Tells equal streams of different connections apart.
+    /// Distinguishes equal streams of different connections.
     pub ledger_id: String,
 }
 

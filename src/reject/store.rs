@@ -90,6 +90,12 @@ impl RejectStore {
         })
     }
 
+    /// The store itself, with a prefix beside that of the rejected records ([`Storage::beside`]).
+    #[must_use]
+    pub fn beside(&self, suffix: &str) -> Storage {
+        self.storage.beside(suffix)
+    }
+
     /// Nobody waits for [`RejectStore::prove`]: it repeats what fails for a reason that passes as long
     /// as [`Waits::patience`], not 10 seconds.
     #[must_use]

@@ -47,7 +47,7 @@ use crate::options::Waits;
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     /// S3 alone.
-    s3: Option<S3>,
+    s3: Option<Arc<S3>>,
     /// What keys are shown after: `s3://bucket`, or a URL without secrets.
     root: String,
     prefix: String,
@@ -83,7 +83,7 @@ impl Storage {
     ) -> Self {
         Self {
             store,
-            s3,
+            s3: s3.map(Arc::new),
             root: root.into(),
             prefix: prefix.into(),
             patience: Patience::new(Waits::default()),
@@ -100,13 +100,19 @@ impl Storage {
         self
     }
 
-    /// The same store with another prefix: `<prefix without its last slash><suffix>/`, beside this one
-    /// and never under it.
+    /// The same store, by the same client, with another prefix: `<prefix without its last
+    /// slash><suffix>/`, beside this one and never under it.
     #[must_use]
-    pub fn beside(mut self, suffix: &str) -> Self {
+    pub fn beside(&self, suffix: &str) -> Self {
         let parts: Vec<&str> = self.parts().collect();
-        self.prefix = format!("{}{suffix}/", parts.join("/"));
-        self
+        Self {
+            store: Arc::clone(&self.store),
+            s3: self.s3.clone(),
+            root: self.root.clone(),
+            prefix: format!("{}{suffix}/", parts.join("/")),
+            patience: self.patience,
+            unconditional: AtomicBool::default(),
+        }
     }
 
     /// What keys begin with: nothing, or names that each end with a slash.

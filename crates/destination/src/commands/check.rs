@@ -37,11 +37,12 @@ async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
         .await?
         .map_err(Error::from)?;
     stop.unless_asked(org(&config, &client)).await??;
-    if let Some(store) = config.reject_store()? {
+    let store = config.reject_store()?;
+    if let Some(store) = &store {
         stop.unless_asked_for_long(store.prove()).await??;
     }
-    stop.unless_asked_for_long(proof::ledger_storage(&config, false))
-        .await??;
+    let ledger = proof::ledger_storage(&config, store.as_ref(), false);
+    stop.unless_asked_for_long(ledger).await??;
     Ok(())
 }
 

@@ -57,7 +57,8 @@ pub(super) async fn run(path: &Path, task: LedgerTask, output: &Output, stop: &S
 }
 
 fn storage(config: &Config) -> Result<Storage> {
-    config.ledger_storage()?.ok_or_else(|| {
+    let rejects = config.reject_store()?;
+    config.ledger_storage(rejects.as_ref())?.ok_or_else(|| {
         Error::config(
             "the config has no ledger: it needs object_storage_config, rejected_records_url or \
              ledger_url, and ledger must not be off",

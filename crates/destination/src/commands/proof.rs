@@ -3,6 +3,7 @@
 use crate::config::Config;
 use arrow_salesforce::error::Result;
 use arrow_salesforce::ledger::Ledger;
+use arrow_salesforce::reject::RejectStore;
 use arrow_salesforce::storage::Storage;
 
 /// The place of the ledger, proved; `None` without one. Where nobody waits for the answer, what passes
@@ -10,8 +11,12 @@ use arrow_salesforce::storage::Storage;
 ///
 /// # Errors
 /// If it refuses, though `ledger_url` names it. Otherwise that is a warning.
-pub(super) async fn ledger_storage(config: &Config, unattended: bool) -> Result<Option<Storage>> {
-    let Some(storage) = config.ledger_storage()? else {
+pub(super) async fn ledger_storage(
+    config: &Config,
+    rejects: Option<&RejectStore>,
+    unattended: bool,
+) -> Result<Option<Storage>> {
+    let Some(storage) = config.ledger_storage(rejects)? else {
         return Ok(None);
     };
     let storage = if unattended {

@@ -74,7 +74,7 @@ pub(super) async fn run(
     let attempt = Ledger::new_attempt();
     let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref(), &attempt);
     let loaders = stop.unless_asked(loaders).await??;
-    let ledger = SyncLedger::begin(&org, &config, &catalog, &attempt);
+    let ledger = SyncLedger::begin(&org, &config, &catalog, store.as_deref(), &attempt);
     let ledger = stop.unless_asked_for_long(ledger).await??;
     let older = config.ledger.older.unwrap_or_default();
     let recovering = stop.unless_asked(ledger.recover(loaders, &catalog, older));

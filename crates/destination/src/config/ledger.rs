@@ -6,6 +6,7 @@ use url::Url;
 use super::{Config, absent_if_empty, parse_url};
 use arrow_salesforce::error::Result;
 use arrow_salesforce::load::Older;
+use arrow_salesforce::reject::RejectStore;
 use arrow_salesforce::storage::{Encryption, Location, Storage};
 
 /// What the default place of the ledger adds to the prefix of the rejected records.
@@ -18,7 +19,7 @@ pub(crate) struct LedgerConfig {
     pub(crate) older: Option<Older>,
     /// Its place, if that is not beside the rejected records.
     pub(crate) url: Option<Url>,
-    /// What tells this connection from others with equal streams.
+    /// What distinguishes this connection from others with equal streams.
     pub(crate) id: Option<String>,
 }
 
@@ -50,29 +51,23 @@ impl LedgerConfig {
 }
 
 impl Config {
-    /// Opens the place of the ledger, if there is one; nothing is sent yet.
+    /// The place of the ledger, if there is one: beside the rejected records, or that of `ledger_url`;
+    /// nothing is sent yet.
     ///
     /// # Errors
     /// A config error if it is no location.
-    pub(crate) fn ledger_storage(&self) -> Result<Option<Storage>> {
+    pub(crate) fn ledger_storage(&self, rejects: Option<&RejectStore>) -> Result<Option<Storage>> {
         if self.ledger.older.is_none() {
             return Ok(None);
         }
-        let storage = match (&self.ledger.url, &self.rejects) {
-            (Some(url), _) => {
-                let rejects = self
-                    .rejects
-                    .as_ref()
-                    .filter(|_| url.scheme().starts_with("s3"));
-                let encryption =
-                    rejects.map_or(Encryption::default(), |rejects| rejects.encryption.clone());
-                Storage::open(&Location::Url(url.clone()), &encryption)?
-            }
-            (None, Some(rejects)) => {
-                Storage::open(&rejects.location, &rejects.encryption)?.beside(BESIDE)
-            }
-            (None, None) => return Ok(None),
+        let Some(url) = &self.ledger.url else {
+            return Ok(rejects.map(|rejects| rejects.beside(BESIDE)));
         };
+        let encryption = match &self.rejects {
+            Some(rejects) if url.scheme().starts_with("s3") => rejects.encryption.clone(),
+            _ => Encryption::default(),
+        };
+        let storage = Storage::open(&Location::Url(url.clone()), &encryption)?;
         Ok(Some(storage.with_waits(self.org.waits)))
     }
 }

@@ -156,7 +156,7 @@ fn check(configured: ConfiguredStream, digest: String) -> Result<CatalogStream, 
 }
 
 /// A digest of a stream's JSON, whatever the order of its keys, without what changes from sync to sync.
-/// The generation is told apart by itself.
+/// The generation is a part of its own.
 fn digest(mut stream: Value) -> String {
     if let Some(stream) = stream.as_object_mut() {
         for key in ["sync_id", "generation_id", "minimum_generation_id"] {

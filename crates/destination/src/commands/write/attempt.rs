@@ -12,6 +12,7 @@ use arrow_salesforce::error::Result;
 use arrow_salesforce::ledger::{Covered, Ledger, LoadIdentity};
 use arrow_salesforce::load::{Loader, Older, Org};
 use arrow_salesforce::object::Operation;
+use arrow_salesforce::reject::RejectStore;
 
 /// The ledger of a sync, if it has one.
 #[derive(Debug, Clone, Default)]
@@ -30,13 +31,14 @@ impl SyncLedger {
         org: &Org,
         config: &Config,
         catalog: &[CatalogStream],
+        rejects: Option<&RejectStore>,
         attempt: &str,
     ) -> Result<Self> {
         let inserts = |stream: &CatalogStream| stream.operation == Operation::Insert;
         if !catalog.iter().any(inserts) {
             return Ok(Self::default());
         }
-        let Some(storage) = proof::ledger_storage(config, true).await? else {
+        let Some(storage) = proof::ledger_storage(config, rejects, true).await? else {
             tracing::info!(
                 "without a ledger append is at-least-once: a sync that ends early and is repeated may \
                  insert records twice"

@@ -20,7 +20,7 @@ async fn org(job_time: Duration) -> TestSim {
     sim
 }
 
-/// Contacts that nothing tells apart but their names, of which some are equal.
+/// Contacts that nothing distinguishes but their names, of which some are equal.
 fn people() -> Stream {
     Stream::new("people", "Contact", &["LastName", "FirstName"])
 }
