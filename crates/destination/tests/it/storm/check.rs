@@ -88,14 +88,17 @@ pub(super) fn rerun(plan: &Plan, input: &Input, found: &Found, violations: &mut 
 }
 
 /// The rejected records that count after two attempts: of the first those that its states cover, of
-/// the second all, by their numbers in the whole input.
+/// the second all, by their numbers in the whole input. Of inserts, those of the first count as well
+/// that the second has not stored again: they were not sent again.
 pub(super) fn after_both(
+    plan: &Plan,
     earlier: Option<Vec<Vec<Rejected>>>,
     all: Option<Vec<Vec<Rejected>>>,
     covered: &[usize],
 ) -> Option<Vec<Vec<Rejected>>> {
     let streams = earlier?.into_iter().zip(all?).zip(covered);
-    let counting = streams.map(|((mut earlier, mut all), covered)| {
+    let streams = streams.zip(&plan.streams);
+    let counting = streams.map(|(((mut earlier, mut all), covered), stream)| {
         let id = |reject: &Rejected| reject.envelope["_airbyte_raw_id"].to_string();
         let known: BTreeSet<String> = earlier.iter().map(id).collect();
         all.retain(|reject| !known.contains(&id(reject)));
@@ -103,7 +106,12 @@ pub(super) fn after_both(
             let number = ordinal(reject) + covered;
             reject.envelope["_airbyte_meta"]["rejected"]["ordinal"] = number.into();
         }
-        earlier.retain(|reject| ordinal(reject) < *covered);
+        let again: BTreeSet<usize> = all.iter().map(ordinal).collect();
+        let inserts = !stream.operation.is_keyed();
+        earlier.retain(|reject| {
+            let number = ordinal(reject);
+            number < *covered || inserts && !again.contains(&number)
+        });
         earlier.extend(all);
         earlier
     });
