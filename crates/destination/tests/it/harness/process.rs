@@ -96,7 +96,10 @@ impl Job {
 
     /// Names of the objects of the ledger, which is below the reject folder.
     pub(crate) fn ledger(&self) -> Vec<String> {
-        names(&self.reject_folder().join("_ledger"))
+        let mut names = names(&self.reject_folder().join("_ledger"));
+        // A killed process leaves what it had not renamed to its final name yet.
+        names.retain(|name| !name.contains('#'));
+        names
     }
 
     /// No ledger can be written.
