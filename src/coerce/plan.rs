@@ -1,9 +1,10 @@
 //! The expressions of a coercion, from the schema of its source and the header of its jobs.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
 use datafusion::common::DFSchema;
+use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -150,6 +151,10 @@ fn explicit_null_of(source: &Schema, column: &str) -> Option<usize> {
 }
 
 fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, CoerceError> {
+    // Without options of its own, each function would get a set of all defaults: some 2 KB.
+    static OPTIONS: LazyLock<Arc<ConfigOptions>> = LazyLock::new(Arc::default);
     let context = PhysicalPlanningContext::default();
-    create_physical_expr(expr, schema, &ExecutionProps::new(), &context).map_err(CoerceError::Plan)
+    let mut properties = ExecutionProps::new();
+    properties.config_options = Some(Arc::clone(&OPTIONS));
+    create_physical_expr(expr, schema, &properties, &context).map_err(CoerceError::Plan)
 }

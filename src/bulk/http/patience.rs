@@ -38,6 +38,9 @@ pub(in crate::bulk) enum Policy {
     InFlight,
     /// As [`Policy::InFlight`], for what was missing that long before: it is asked for once.
     MissingBefore,
+    /// As [`Policy::InFlight`], where others have waited that long for the same, and in vain: a few
+    /// times. Who waits one after the other would else wait as often as they are many.
+    InVainBefore,
 }
 
 /// What is to be heard before an error is believed.
@@ -73,7 +76,11 @@ impl Policy {
         let some = |time: Duration| (!time.is_zero()).then_some(time);
         Some(match (self, kind) {
             (Self::Once, _) | (Self::MissingBefore, Passing::Missing) => return None,
-            (Self::MissingBefore, kind) => return Self::InFlight.bounds(kind, waits),
+            (Self::MissingBefore, kind)
+            | (
+                Self::InVainBefore,
+                kind @ (Passing::Missing | Passing::Calm | Passing::Unlisted | Passing::Session),
+            ) => return Self::InFlight.bounds(kind, waits),
             (Self::InFlight, Passing::DailyLimit) => Bounds {
                 attempts: 2,
                 time: some(waits.limit_wait.unwrap_or(LIMIT_WAIT))?,
@@ -92,7 +99,7 @@ impl Policy {
             (Self::Start | Self::Optional | Self::Courtesy, Passing::Conflict) => return None,
             (Self::Start | Self::Optional, Passing::Moved | Passing::Calm) => attempts(2),
             (Self::Start | Self::Optional, Passing::Session) => attempts(3),
-            (Self::Start | Self::Optional | Self::Courtesy, _) => attempts(6),
+            (Self::Start | Self::Optional | Self::Courtesy | Self::InVainBefore, _) => attempts(6),
             (_, Passing::Missing | Passing::Calm | Passing::Unlisted) => for_seconds(5, 60),
             (_, Passing::Session) => for_seconds(3, 30),
             _ => whole,
@@ -102,7 +109,9 @@ impl Policy {
     /// The policy of a login that this call needs.
     pub(in crate::bulk) fn of_login(self) -> Self {
         match self {
-            Self::Once | Self::Load | Self::InFlight | Self::MissingBefore => Self::Load,
+            Self::Once | Self::Load | Self::InFlight | Self::MissingBefore | Self::InVainBefore => {
+                Self::Load
+            }
             Self::Unattended => Self::Unattended,
             Self::Start | Self::Optional | Self::Courtesy => Self::Start,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -449,17 +450,28 @@ impl EndedJob {
     }
 
     /// Opens a result file. One that was missing once, and that for long, may come yet, but is asked
-    /// for once each time.
+    /// for once each time; and jobs do not wait for the same outage one after the other.
     async fn file(&self, kind: ResultKind) -> Result<ResultStream, BulkError> {
         let name = kind.name();
-        let policy = match self.missing.lock().contains(name) {
-            true => Policy::MissingBefore,
-            false => Policy::InFlight,
+        let files_unread = &self.ingest.jobs.files_unread;
+        let policy = if self.missing.lock().contains(name) {
+            Policy::MissingBefore
+        } else if files_unread.load(Ordering::Relaxed) {
+            Policy::InVainBefore
+        } else {
+            Policy::InFlight
         };
         let rows = self.work.as_ref().map(Work::rows);
         let file = results::read(&self.ingest, &self.id, kind, rows, policy).await;
-        if let Err(BulkError::JobGone { .. }) = &file {
-            self.missing.lock().insert(name);
+        match &file {
+            Ok(_) => files_unread.store(false, Ordering::Relaxed),
+            Err(BulkError::JobGone { .. }) => {
+                self.missing.lock().insert(name);
+            }
+            Err(BulkError::ResultsUnread { source, .. }) if source.passing().is_some() => {
+                files_unread.store(true, Ordering::Relaxed);
+            }
+            Err(_) => {}
         }
         file
     }

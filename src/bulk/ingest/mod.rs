@@ -19,6 +19,7 @@ pub use results::{ResultStream, result_rows};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
@@ -45,6 +46,8 @@ struct Jobs {
     /// The calls among them that are on their way.
     creating: TaskTracker,
     timings: Timings,
+    /// The last result file that was asked for could not be read, however long it was waited for.
+    files_unread: AtomicBool,
 }
 
 impl Jobs {

@@ -282,6 +282,28 @@ async fn a_file_that_is_missing_is_believed_after_a_while_and_then_asked_for_onc
 }
 
 #[tokio::test]
+async fn jobs_do_not_wait_for_one_outage_one_after_the_other() {
+    let server = Server::start().await;
+    let job = ended(&server).await;
+    server.on(FAILED, [reply(503, "")]);
+    let mut attempts = Vec::new();
+    for _ in 0..3 {
+        let before = server.seen(FAILED).len();
+        let error = job.failed_results().await.err().unwrap();
+        assert!(matches!(error, BulkError::ResultsUnread { .. }), "{error}");
+        attempts.push(server.seen(FAILED).len() - before);
+    }
+    assert!(attempts[0] > 20, "{attempts:?}");
+    assert_eq!(attempts[1..], [6, 6]);
+    // Once a file is read, the next one is waited for again.
+    server.on(FAILED, [reply(200, file(&["a"])), reply(503, "")]);
+    drop(job.failed_results().await.unwrap());
+    let before = server.seen(FAILED).len();
+    job.failed_results().await.err().unwrap();
+    assert!(server.seen(FAILED).len() - before > 20);
+}
+
+#[tokio::test]
 async fn pages_without_end_are_an_error() {
     for rows in [&["a"][..], &[]] {
         let server = Server::start().await;
