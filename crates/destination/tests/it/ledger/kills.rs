@@ -136,7 +136,8 @@ async fn kill_and_repeat(seed: u64) -> bool {
         let mut running = job.start_write();
         running.feed(source.lines(done, &mut random));
         let states = if source.of_all { 3 } else { 6 };
-        if random.bool() {
+        // Near the end, few states are left to wait for.
+        if random.bool() && done == [0; 2] {
             running.wait_for_states(random.usize(1..=states)).await;
         } else {
             running.wait_for_log("the org is ready").await;
@@ -156,7 +157,10 @@ async fn kill_and_repeat(seed: u64) -> bool {
             .await
             .succeeded();
     }
-    assert!(job.ledger().is_empty(), "seed {seed}: {:?}", job.ledger());
+    // The sign of life of an attempt that was killed before it claimed anything stays for a week.
+    let mut left = job.ledger();
+    left.retain(|name| !name.starts_with("attempts/"));
+    assert!(left.is_empty(), "seed {seed}: {left:?}");
 
     let files = job.reject_files();
     let rejected = rejected::read_all(files.iter().map(|(name, content)| (name, content)));
