@@ -197,11 +197,12 @@ impl Connection {
         &self,
         call: &Call<'_>,
     ) -> Result<Vec<u8>, BulkError> {
-        let understood = |body: &[u8]| {
-            parse_json::<T>(call.action, body)?;
-            Ok(body.to_vec())
+        let once = || async {
+            let body = self.read_once(call).await?;
+            parse_json::<T>(call.action, &body)?;
+            Ok(body)
         };
-        self.read_as(call, understood).await
+        self.repeat(call, once).await
     }
 
     /// Repeats `once`, which sends the call and does something with its answer, as its policy says.

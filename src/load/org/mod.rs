@@ -144,8 +144,8 @@ impl Org {
         self.inner.stop.is_cancelled()
     }
 
-    /// The jobs that are closed and whose rows have no end yet, by their Ids, and those that the end
-    /// of the grace left so. Their rows may be in Salesforce, now or later.
+    /// The jobs that may be processed and whose rows have no end yet, those of failed loads included: by
+    /// their Ids, or as `one without an answer`. Their rows may be in Salesforce, now or later.
     pub fn jobs_in_flight(&self) -> Vec<String> {
         self.inner.in_flight.all()
     }
