@@ -1,5 +1,6 @@
 //! The engine: rows in, jobs out, ends proved.
 
+mod books;
 mod checkpoint;
 mod closed;
 mod describe;
@@ -8,7 +9,6 @@ mod event;
 mod feed;
 mod intake;
 mod keys;
-mod ledger;
 mod loader;
 mod memory;
 mod org;

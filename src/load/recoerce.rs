@@ -25,7 +25,7 @@ pub(super) fn recoerced<'a>(
     load: &'a Load,
     rows: &'a RowSet,
 ) -> impl Iterator<Item = Result<Recoerced>> + 'a {
-    load.ledger.rows().read(rows).map(|read| {
+    load.books.rows().read(rows).map(|read| {
         let (first, batch) = read?;
         let (batch, ordinals) = picked(first, &batch, rows)?;
         let cells = load.plan.coercion.apply(&batch)?.batch;

@@ -44,17 +44,17 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
     if outcome.is_err() {
         load.stop.cancel();
     }
-    load.ledger.close();
+    load.books.close();
     let acknowledged = acknowledging
         .await
         .map_err(|error| LoadError::from(error).into());
     let last = outcome
         .and(acknowledged)
-        .and_then(|()| load.ledger.report(&load.plan, load.client.usage()))
+        .and_then(|()| load.books.report(&load.plan, load.client.usage()))
         .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))
         .map_err(|error| {
-            let seconds = load.ledger.elapsed().as_secs();
+            let seconds = load.books.elapsed().as_secs();
             error
                 .with_context(Error::STREAM, &load.plan.name)
                 .with_context(Error::ELAPSED, &seconds)
@@ -95,7 +95,7 @@ fn cut_off(load: &Load) -> Error {
 async fn acknowledge(load: Arc<Load>, events: EventSender) {
     // A load whose checkpoints nobody acknowledges any more is to end.
     let stop = load.stop.clone().drop_guard();
-    while let Some(due) = load.ledger.next_due().await {
+    while let Some(due) = load.books.next_due().await {
         let event = Event::Durable {
             checkpoint: due.id,
             counts: due.counts,

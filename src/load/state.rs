@@ -9,8 +9,8 @@ use crate::bulk::Client;
 use crate::ledger::LoadLedger;
 
 use super::Org;
+use super::books::Books;
 use super::keys::Keys;
-use super::ledger::Ledger;
 use super::org::{LoadId, Member};
 use super::plan::Plan;
 
@@ -23,9 +23,9 @@ pub(super) struct Load {
     /// Counts the calls of this load beside those of the org.
     pub(super) client: Client,
     pub(super) plan: Arc<Plan>,
-    pub(super) ledger: Ledger,
+    pub(super) books: Books,
     /// Where the rows of its jobs are entered before they are closed.
-    pub(super) entries: Option<LoadLedger>,
+    pub(super) ledger: Option<LoadLedger>,
     pub(super) keys: Keys,
     /// A job was processed, so that its columns, which all jobs have, are not at fault.
     pub(super) has_loaded: AtomicBool,
@@ -40,18 +40,18 @@ impl Load {
         org: &Org,
         plan: Arc<Plan>,
         stop: CancellationToken,
-        entries: Option<LoadLedger>,
+        ledger: Option<LoadLedger>,
     ) -> Self {
-        let ledger = Ledger::new();
+        let books = Books::new();
         Self {
             client: org.client().scoped_until(stop.clone()),
             keys: Keys::new(org.budget()),
-            member: org.admission().register(ledger.rows()),
+            member: org.admission().register(books.rows()),
             id: org.in_flight().new_load(),
             org: org.clone(),
             plan,
-            entries,
             ledger,
+            books,
             has_loaded: AtomicBool::new(false),
             stop,
         }

@@ -32,7 +32,7 @@ pub(super) struct CameAgain {
 impl Again {
     /// None if nothing is expected.
     pub(super) fn of(load: &Load) -> Option<Self> {
-        let ledger = load.entries.as_ref().filter(|ledger| ledger.left() > 0)?;
+        let ledger = load.ledger.as_ref().filter(|ledger| ledger.left() > 0)?;
         Some(Self {
             ledger: ledger.clone(),
             memory: load.org.budget().reserve(ledger.memory()),
@@ -108,14 +108,14 @@ impl CameAgain {
 
     /// They have their end: they are in Salesforce, or stored as rejected.
     pub(super) fn end(&self, load: &Load) {
-        load.ledger.rows().close(&self.all);
-        load.ledger.came_again(self.all.len());
+        load.books.rows().close(&self.all);
+        load.books.came_again(self.all.len());
         for (end, rows) in &self.rows {
             let end = match end {
                 LeftEnd::Accepted => End::Accepted,
                 LeftEnd::Rejected => End::Rejected,
             };
-            load.ledger.end(rows.ranges(), end);
+            load.books.end(rows.ranges(), end);
         }
     }
 }

@@ -48,13 +48,13 @@ impl Intake {
             return Ok(());
         }
         let rows = lane.fresh_rows();
-        let bytes = load.ledger.rows().bytes(rows);
+        let bytes = load.books.rows().bytes(rows);
         // Rows that are set aside go before newer ones, of which none is in a chunk then.
         let small = !lane.has_older_rows() && bytes < worth;
         if !small || !load.org.admission().can_set_aside() {
             return self.close_open(id).await;
         }
-        load.ledger.rows().close(rows);
+        load.books.rows().close(rows);
         lane.set_aside(bytes);
         self.lanes.report();
         Ok(())
@@ -71,7 +71,7 @@ impl Intake {
     ) -> Result<()> {
         let rows = RowSet::from(first..first + batch.num_rows() as u64);
         let bytes = memory.bytes();
-        let store = self.load.ledger.rows();
+        let store = self.load.books.rows();
         store.push(first, batch, memory);
         store.close(&rows);
         let worth = self.worth_a_job();
@@ -107,7 +107,7 @@ impl Intake {
             let lane = self.lane(id)?;
             let (aside, noted) = (std::mem::take(lane.aside_mut()), lane.noted());
             self.lanes.report();
-            load.ledger.rows().reopen(aside.rows());
+            load.books.rows().reopen(aside.rows());
             let reading = Arc::clone(&load);
             let back = spawn_blocking(move || brought_back(&reading, &aside, noted));
             for Back {
@@ -131,7 +131,7 @@ fn brought_back(load: &Load, aside: &Aside, noted: u64) -> Result<Vec<Back>> {
     let mut back = Vec::new();
     let mut run: Vec<RecordBatch> = Vec::new();
     let mut range: Range<u64> = 0..0;
-    for read in load.ledger.rows().read(aside.rows()) {
+    for read in load.books.rows().read(aside.rows()) {
         let (first, batch) = read?;
         let here = aside.rows().within(first..first + batch.num_rows() as u64);
         for rows in here.ranges() {

@@ -84,7 +84,7 @@ impl Intake {
             self.load.stop.cancel();
             // Other loads need the memory while the jobs of this one come to their end.
             let unsent = self.lanes.give_up();
-            self.load.ledger.rows().give_up(&unsent);
+            self.load.books.rows().give_up(&unsent);
         }
         while let Some(ended) = self.jobs.join_next().await {
             let ended = job_outcome(ended);
@@ -96,7 +96,7 @@ impl Intake {
                 }
             }
         }
-        if self.load.stop.is_cancelled() && self.load.ledger.is_open() {
+        if self.load.stop.is_cancelled() && self.load.books.is_open() {
             // Jobs that were to go on were given up.
             outcome = outcome.and(Err(LoadError::Stopped.into()));
         }
@@ -115,7 +115,7 @@ impl Intake {
                     drop(let_in);
                 }
                 Some(FeedMessage::Flush) => {
-                    self.flushed = self.load.ledger.next_ordinal();
+                    self.flushed = self.load.books.next_ordinal();
                     self.close_all().await?;
                 }
                 Some(FeedMessage::End) => return self.finish().await,
@@ -188,7 +188,7 @@ impl Intake {
     async fn batch(&mut self, batch: FeedBatch, mut memory: Reservation) -> Result<()> {
         let (batch, bytes, checkpoints) = batch.into_parts();
         let rows = batch.num_rows();
-        let first = self.load.ledger.read(rows, bytes, &checkpoints);
+        let first = self.load.books.read(rows, bytes, &checkpoints);
         let mut rows_memory = memory.split(batch_bytes(&batch));
         if rows > 0 && self.lane(LaneId::ALL)?.has_aside() {
             if self.load.org.admission().can_set_aside() {
@@ -232,7 +232,7 @@ impl Intake {
         let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
         let mut cells = for_cells.split(new_bytes);
         cells.resize(new_bytes);
-        self.load.ledger.rows().push(first, batch, memory);
+        self.load.books.rows().push(first, batch, memory);
         self.cells(first, coerced, cells).await
     }
 
@@ -271,7 +271,7 @@ impl Intake {
         rejects.sort_by_key(|row| row.ordinal);
         if is_new {
             let nulls = nulls_left(&load.plan, &coerced.batch, first, &rejects);
-            load.ledger.nulls_left(nulls);
+            load.books.nulls_left(nulls);
         }
         lane.note(&fresh, end, rejects);
         self.pushed(LaneId::ALL, pushed.closed, memory).await
@@ -287,7 +287,7 @@ impl Intake {
         if let Some(came_again) = &came_again {
             came_again.end(&self.load);
             let percent = self.load.plan.options.max_rejected_percent;
-            self.load.ledger.check_rejected(percent)?;
+            self.load.books.check_rejected(percent)?;
         }
         Ok(came_again)
     }
@@ -403,7 +403,7 @@ fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {
     let waiting = merged.waiting.iter().map(|waiting| waiting.row);
     // Each row is said to be closed once.
     let waiting: RowSet = waiting.filter(|row| closed.rows.contains(*row)).collect();
-    load.ledger.rows().close(&waiting);
+    load.books.rows().close(&waiting);
     closed.rows.remove_all(&waiting);
     // Rows too long to be merged into one wait for a row that is sent now.
     closed.keys = Some(load.keys.send(merged.keys));

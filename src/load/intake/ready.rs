@@ -114,7 +114,7 @@ async fn coerced(load: &Arc<Load>, rows: &[WaitingRow]) -> Result<Vec<Recoerced>
 /// Memory that waiting rows and their cells may take.
 fn memory_for(load: &Load, rows: &[WaitingRow]) -> usize {
     let rows: RowSet = rows.iter().map(|waiting| waiting.row).collect();
-    2 * load.ledger.rows().bytes(&rows)
+    2 * load.books.rows().bytes(&rows)
 }
 
 fn memory_of(rows: &[Recoerced]) -> usize {

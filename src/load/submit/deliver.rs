@@ -111,15 +111,15 @@ async fn deliver(load: &Arc<Load>, rejects: Vec<RejectedRow>, events: &EventSend
     mark(load, &rejects).await?;
     let reasons = rejects.iter().map(|row| &row.reason);
     let keep_message = load.plan.options.log_values;
-    load.ledger.rejected(reasons, keep_message);
+    load.books.rejected(reasons, keep_message);
     let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
-    load.ledger.end(rows.ranges(), End::Rejected);
+    load.books.end(rows.ranges(), End::Rejected);
     Ok(())
 }
 
 /// Notes in the ledger that the rows are stored: a later attempt does not send equal ones again.
 async fn mark(load: &Load, rejects: &[RejectedRow]) -> Result<()> {
-    let (Some(ledger), Rejects::Store { .. }) = (&load.entries, &load.plan.rejects) else {
+    let (Some(ledger), Rejects::Store { .. }) = (&load.ledger, &load.plan.rejects) else {
         return Ok(());
     };
     let mut of_jobs = BTreeMap::<&str, RowSet>::new();
@@ -155,7 +155,7 @@ fn records(
     let reading = Reading {
         load: Arc::clone(load),
         rejects: Arc::clone(rejects),
-        batches: load.ledger.rows().firsts(&rows).into_iter(),
+        batches: load.books.rows().firsts(&rows).into_iter(),
         read: 0,
         memory: load.org.budget().reserve(0),
     };
@@ -175,7 +175,7 @@ fn records(
 
 /// Those of `rejects`, which ascend, that are in the batch whose first row has the ordinal `first`.
 fn rejected_of(load: &Load, first: u64, rejects: &[RejectedRow]) -> Result<RecordBatch> {
-    let batch = load.ledger.rows().get(first);
+    let batch = load.books.rows().get(first);
     let batch =
         batch.ok_or_else(|| Error::system("rejected rows are gone; please report this"))??;
     let end = first + batch.num_rows() as u64;
@@ -206,7 +206,7 @@ async fn hand_on(
         }
         Rejects::Store { store, stream } => {
             let path = store.write_stream(stream, records(load, rejects)).await?;
-            path.into_iter().for_each(|path| load.ledger.stored(path));
+            path.into_iter().for_each(|path| load.books.stored(path));
             Ok(())
         }
     }

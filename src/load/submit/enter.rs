@@ -27,7 +27,7 @@ struct Entered {
 /// Those of staging and of the ledger. Then no job stays open either.
 pub(super) async fn stage(load: &Arc<Load>, chunk: &Arc<Chunk>) -> Result<Option<StagedJob>> {
     let (client, target) = (&load.client, &load.plan.target);
-    let Some(ledger) = &load.entries else {
+    let Some(ledger) = &load.ledger else {
         let staged = client.stage(target, chunk).await;
         return unless_stopped(load, staged, Ok(())).await;
     };

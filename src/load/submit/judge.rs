@@ -302,7 +302,7 @@ async fn join(
         SentIn::Load(sent) => {
             let (load, sent) = (Arc::clone(load), sent.clone());
             tokio::task::spawn_blocking(move || {
-                let sources = load.ledger.rows().read(&sent);
+                let sources = load.books.rows().read(&sent);
                 results.join(&sent, sources.map(|read| Ok(read?)), counts)
             })
         }

@@ -136,7 +136,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     // Rows that waited for these keys may go now.
     drop(keys);
     drop(under_way);
-    load.ledger
+    load.books
         .check_rejected(load.plan.options.max_rejected_percent)
 }
 
@@ -156,7 +156,7 @@ impl Submission {
             if !retry.due(&self.load).await {
                 return Ok(false);
             }
-            let bytes = 2 * self.load.ledger.rows().bytes(&retry.rows);
+            let bytes = 2 * self.load.books.rows().bytes(&retry.rows);
             let memory = tokio::select! {
                 biased;
                 () = self.load.stop.cancelled() => return Ok(false),
@@ -381,6 +381,6 @@ impl Submission {
 fn accept(load: &Load, accepted: &RowSet, merged: &[MergedRow]) {
     let parts = merged.iter().filter(|row| accepted.contains(row.into));
     let parts: RowSet = parts.map(|merged| merged.row).collect();
-    load.ledger.end(parts.ranges(), End::Merged);
-    load.ledger.end(accepted.ranges(), End::Accepted);
+    load.books.end(parts.ranges(), End::Merged);
+    load.books.end(accepted.ranges(), End::Accepted);
 }

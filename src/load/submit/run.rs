@@ -34,7 +34,7 @@ impl UntilClosed {
     /// No row of the chunk is to be sent.
     pub(super) fn nothing_to_send(self, load: &Load) {
         if let Some(first) = self.first {
-            load.ledger.rows().close(&first.rows);
+            load.books.rows().close(&first.rows);
         }
     }
 }
@@ -77,7 +77,7 @@ pub(super) async fn run<'a>(
     let (ended, in_flight) = or_ended(running.finished().await, in_flight)?;
     drop((job_permit, job_batches));
     load.org.job_ended(batches);
-    load.ledger.job_ended(batches, bytes);
+    load.books.job_ended(batches, bytes);
     Ok(Some((ended, in_flight)))
 }
 
@@ -153,11 +153,11 @@ async fn release(load: &Arc<Load>, until_closed: UntilClosed) -> Result<()> {
     let Some(first) = first else {
         return Ok(());
     };
-    load.ledger.rows().close(&first.rows);
+    load.books.rows().close(&first.rows);
     drop(cells);
     if load.org.budget().is_tight() {
         let load = Arc::clone(load);
-        let packed = tokio::task::spawn_blocking(move || load.ledger.rows().pack());
+        let packed = tokio::task::spawn_blocking(move || load.books.rows().pack());
         packed.await.map_err(LoadError::from)??;
     }
     drop(first.staging);

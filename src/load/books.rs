@@ -26,7 +26,7 @@ const TOP_REASONS: usize = 3;
 
 /// Where each row is entered when it is read and crossed out when it ends.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct Books {
     rows: Arc<RowStore>,
     checkpoints: Mutex<Checkpoints>,
     tally: Mutex<Tally>,
@@ -47,7 +47,7 @@ struct Tally {
     came_again: u64,
 }
 
-impl Ledger {
+impl Books {
     pub(super) fn new() -> Self {
         Self {
             rows: Arc::default(),
@@ -101,7 +101,7 @@ impl Ledger {
         totals.read > totals.ended()
     }
 
-    /// The next checkpoint, once it is due; none once the ledger is closed. For one to ask at a
+    /// The next checkpoint, once it is due; none once the books are closed. For one to ask at a
     /// time.
     pub(super) async fn next_due(&self) -> Option<Due> {
         loop {
