@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::entry::EntryHead;
+use super::entry::{EntryHead, LIFE_OF_RESULTS};
 use super::format::FormatError;
-use super::sweep::LIFE_OF_RESULTS;
 use crate::error::{Error, ErrorKind};
 use crate::storage::StorageError;
 
