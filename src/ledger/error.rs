@@ -109,12 +109,9 @@ pub enum LedgerError {
     /// A temporary file cannot be written or read.
     #[error(
         "rows of an earlier attempt do not fit in memory, and cannot be kept in a temporary file: \
-         {reason}; give the directory of TMPDIR more space, or raise memory_limit_bytes"
+         {0}; give the directory of TMPDIR more space, or raise memory_limit_bytes"
     )]
-    Disk {
-        /// What the system says.
-        reason: String,
-    },
+    Disk(std::io::Error),
 }
 
 impl LedgerError {
@@ -147,13 +144,6 @@ impl LedgerError {
         now - head.written > LIFE_OF_RESULTS
     }
 
-    /// A temporary file failed.
-    pub(crate) fn of_disk(error: std::io::Error) -> Self {
-        Self::Disk {
-            reason: error.to_string(),
-        }
-    }
-
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -163,7 +153,7 @@ impl LedgerError {
             | Self::Gone { .. }
             | Self::Unclear { .. }
             | Self::CleanedUp { .. } => ErrorKind::Config,
-            Self::Taken { .. } | Self::Busy { .. } | Self::Lost | Self::Disk { .. } => {
+            Self::Taken { .. } | Self::Busy { .. } | Self::Lost | Self::Disk(_) => {
                 ErrorKind::Transient
             }
         }

@@ -94,9 +94,7 @@ pub(super) async fn recover(
     ledger.forget(&needless).await?;
     sample.compare(load).await?;
     let rows = spawn_blocking(move || rows.build()).await;
-    let rows = rows
-        .map_err(LoadError::from)?
-        .map_err(LedgerError::of_disk)?;
+    let rows = rows.map_err(LoadError::from)?.map_err(LedgerError::Disk)?;
     ledger.expect(names, rows)?;
     tracing::info!(
         stream = %load.plan.name, accepted = found.accepted, rejected = found.rejected,
@@ -161,9 +159,7 @@ impl Finding<'_> {
                 row,
                 end,
             };
-            self.rows
-                .add(*digest, origin)
-                .map_err(LedgerError::of_disk)?;
+            self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
         }
         Ok(!(accepted.is_empty() && rejected.is_empty()))
     }
