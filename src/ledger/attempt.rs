@@ -15,8 +15,8 @@ use super::LedgerError;
 use super::cursor::Cursor;
 use super::expected::Expected;
 use super::identity::LoadIdentity;
-use super::owner::{self, BEAT_EACH, Claim, SILENCE};
-use super::place::{AT_ONCE, EntryName, Place};
+use super::owner::{self, BEAT_EACH, SILENCE};
+use super::place::{AT_ONCE, Claim, EntryName, Place};
 use super::sweep;
 use crate::options::Waits;
 use crate::storage::Storage;
@@ -225,6 +225,13 @@ impl Attempt {
             );
         }
         self.release().await?;
+        if left > 0 {
+            tracing::warn!(
+                rows = left,
+                "records that earlier attempts have loaded did not come again; they are in Salesforce, \
+                 or among the rejected records, all the same"
+            );
+        }
         Ok(left)
     }
 

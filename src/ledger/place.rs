@@ -9,7 +9,6 @@ use super::LedgerError;
 use super::cursor::Cursor;
 use super::entry::Entry;
 use super::format::FormatError;
-use super::owner::Claim;
 use crate::rows::RowSet;
 use crate::storage::{Storage, StorageError, key_in};
 
@@ -28,6 +27,13 @@ pub(super) struct Place {
     storage: Storage,
     /// What its keys begin with.
     root: String,
+}
+
+/// A claim of a load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) number: u64,
+    pub(super) attempt: String,
 }
 
 /// An entry by its name: `<load>/<attempt>.<job>`.

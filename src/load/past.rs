@@ -18,6 +18,7 @@ use crate::ledger::{
     SentColumn,
 };
 use crate::object::RecordId;
+use crate::options::Older;
 use crate::rows::{KeyDigest, KeySet, RowSet};
 
 use super::LoadError;
@@ -30,22 +31,6 @@ const SAMPLE: usize = 200;
 
 /// Rows of a job's successful results that are read for the sample.
 const SAMPLED_FROM: u64 = 100_000;
-
-/// What is done about older attempts.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Older {
-    /// Their rows are not sent again, if a sample of their records is still in the org.
-    #[default]
-    Expect,
-    /// The same without the sample.
-    Trust,
-    /// Nothing is known of them any more: all rows are sent again.
-    Forget,
-}
 
 /// What older attempts left behind, in numbers of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,9 +94,7 @@ pub(super) async fn recover(
     ledger.forget(&needless).await?;
     sample.compare(load).await?;
     let rows = spawn_blocking(move || rows.build()).await;
-    let rows = rows
-        .map_err(LoadError::from)?
-        .map_err(LedgerError::of_disk)?;
+    let rows = rows.map_err(LoadError::from)?.map_err(LedgerError::Disk)?;
     ledger.expect(names, rows)?;
     tracing::info!(
         stream = %load.plan.name, accepted = found.accepted, rejected = found.rejected,
@@ -185,9 +168,7 @@ impl Finding<'_> {
                 row,
                 end,
             };
-            self.rows
-                .add(*digest, origin)
-                .map_err(LedgerError::of_disk)?;
+            self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
         }
         Ok(!(accepted.is_empty() && rejected.is_empty()))
     }
