@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bisect;
+mod contention;
 mod deliver;
 mod ended;
 mod enter;
@@ -297,7 +298,7 @@ impl Submission {
         let sent = chunk.sent();
         let load = Arc::clone(&self.load);
         let done = &mut attempt.may_be_done;
-        let Some((ended, in_flight)) = run(&load, chunk, until_closed, done).await? else {
+        let Some((ended, in_flight, slot)) = run(&load, chunk, until_closed, done).await? else {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);
@@ -327,6 +328,7 @@ impl Submission {
             ends.unknown.remove_all(&found);
             ends.accepted.insert_all(&found);
         }
+        contention::note(&load, &slot, &job, &ends, sent.len());
         let whole = ends.unprocessed.is_empty() && ends.unknown.is_empty();
         if whole {
             load.has_loaded.store(true, Ordering::Relaxed);
