@@ -1,8 +1,9 @@
 //! Loads that run side by side, of which some load the parents of others' rows.
 //!
 //! A row may name a parent that another load brings later, or a later row of its own load. Refused, it
-//! is held; when the loads of its parents have settled, it is sent once more. Loads whose rows name
-//! each other's settle together: they send what they hold in turns as long as one of them got rows in.
+//! is held; when the loads of its parents have ended, it is sent once more. Loads whose rows name
+//! each other's wait until all are at rest, and send what they hold in turns as long as one of them gets
+//! rows in.
 
 use std::collections::BTreeSet;
 use std::future;
@@ -32,8 +33,8 @@ pub(super) enum Phase {
     /// More rows come, or some that came have no end and are not held.
     Loading,
     /// All its rows that are not held have their end, and no more come.
-    Settled,
-    /// As settled, and it holds none.
+    AtRest,
+    /// At rest, and it holds none.
     Ended,
     /// It ended early.
     Failed,

@@ -228,8 +228,8 @@ impl Feed {
         Ok(())
     }
 
-    /// No more rows will come, only checkpoints may: what is open is submitted, and the load settles,
-    /// for which others of its [`Family`](super::Family) may wait. If rows come all the same, others do
+    /// No more rows will come, only checkpoints may: what is open is submitted, and when it has
+    /// its end, others of its [`Family`](super::Family) wait for the load no longer. If rows come all the same, others do
     /// not wait for them.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Rows that are held until the loads of their parents have settled.
+//! Rows that are held until their parents may be there.
 //!
 //! The keys of a load have them, as they have rows that wait for their key: a later row of the key of
 //! one that is held waits too. The row store has their columns.

@@ -80,7 +80,7 @@ pub struct LoadReport {
     /// and could not say so. They are accepted or rejected all the same.
     pub came_again: u64,
     /// Rows that were refused since their parent was not there, and were sent again after other loads
-    /// of the [`Family`](super::Family), or the rest of this one, had settled.
+    /// of the [`Family`](super::Family), or the rest of this one, had come in.
     pub held: u64,
     /// Those of them that are in Salesforce now.
     pub held_accepted: u64,

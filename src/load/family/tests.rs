@@ -26,7 +26,7 @@ impl Loads {
     }
 }
 
-use Phase::{Ended, Loading, Settled};
+use Phase::{AtRest, Ended, Loading};
 use Turn::{Last, Never, Send, Wait};
 
 #[test]
@@ -38,7 +38,7 @@ fn children_wait_until_each_load_of_their_parents_has_ended() {
         ("Account", &[]),
     ];
     let mut loads = Loads::new(&objects);
-    loads.is(0, Settled, 5);
+    loads.is(0, AtRest, 5);
     assert_eq!(loads.turn(0), Wait);
     loads.is(2, Ended, 9);
     assert_eq!(loads.turn(1), Wait, "there are two streams of accounts");
@@ -70,7 +70,7 @@ fn rows_whose_parents_load_fails_wait_for_nothing() {
         ("Account", &[]),
     ];
     let mut loads = Loads::new(&objects);
-    loads.is(1, Settled, 3);
+    loads.is(1, AtRest, 3);
     drop(loads.standings.pop());
     assert_eq!((loads.turn(0), loads.turn(1)), (Never, Never));
     drop(loads.standings.pop());
@@ -82,11 +82,11 @@ fn rows_of_one_load_are_sent_as_long_as_some_get_in() {
     let mut loads = Loads::new(&[("Account", &["Account"])]);
     assert_eq!(loads.turn(0), Wait);
     for accepted in [10, 11, 12] {
-        loads.is(0, Settled, accepted);
+        loads.is(0, AtRest, accepted);
         assert_eq!(loads.turn(0), Send);
         assert_eq!(loads.turn(0), Wait, "they are on their way");
     }
-    loads.is(0, Settled, 12);
+    loads.is(0, AtRest, 12);
     assert_eq!(loads.turn(0), Last);
 }
 
@@ -94,7 +94,7 @@ fn rows_of_one_load_are_sent_as_long_as_some_get_in() {
 fn the_turns_of_a_load_are_bounded() {
     let mut loads = Loads::new(&[("Account", &["Account"])]);
     let turns = (0..1_000).map(|accepted| {
-        loads.is(0, Settled, accepted);
+        loads.is(0, AtRest, accepted);
         loads.turn(0)
     });
     let turns: Vec<Turn> = turns.take_while(|turn| *turn == Send).collect();
@@ -106,19 +106,19 @@ fn the_turns_of_a_load_are_bounded() {
 fn loads_that_wait_for_each_other_take_turns_until_none_gets_a_row_in() {
     let objects: [(&str, &[&str]); 3] = [("A", &["B"]), ("B", &["A", "C"]), ("C", &[])];
     let mut loads = Loads::new(&objects);
-    loads.is(0, Settled, 1);
-    loads.is(1, Settled, 1);
+    loads.is(0, AtRest, 1);
+    loads.is(1, AtRest, 1);
     assert_eq!(loads.turn(0), Wait, "its parents may wait for another load");
     loads.is(2, Ended, 1);
     assert_eq!(loads.turn(0), Send);
     assert_eq!(loads.turn(1), Wait, "the other one moves");
-    loads.is(0, Settled, 2);
+    loads.is(0, AtRest, 2);
     assert_eq!(loads.turn(1), Send);
     assert_eq!(loads.turn(0), Wait);
-    loads.is(1, Settled, 1);
+    loads.is(1, AtRest, 1);
     assert_eq!(loads.turn(1), Wait, "its turn got none in, the other's may");
     assert_eq!(loads.turn(0), Send);
-    loads.is(0, Settled, 2);
+    loads.is(0, AtRest, 2);
     assert_eq!(loads.turn(1), Last);
     loads.is(1, Ended, 1);
     assert_eq!(loads.turn(0), Send, "its parents have ended");

@@ -1,4 +1,4 @@
-//! Rows that are held go on when the loads of their parents have settled.
+//! Rows that are held go on when the loads of their parents have ended, or are at rest.
 
 use crate::error::Result;
 use crate::load::LoadError;
@@ -11,7 +11,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`LoadError::Stopped`] if a load failed that might have brought the parents of what it holds.
-    pub(super) fn let_go_settled(&mut self) -> Result<()> {
+    pub(super) fn let_go_due(&mut self) -> Result<()> {
         let phase = self.phase();
         let Some(standing) = &mut self.standing else {
             return Ok(());
@@ -58,7 +58,7 @@ impl Intake {
         match (all_done, keys.held_rows()) {
             (false, _) => Phase::Loading,
             (true, 0) => Phase::Ended,
-            (true, _) => Phase::Settled,
+            (true, _) => Phase::AtRest,
         }
     }
 }

@@ -152,7 +152,7 @@ impl Intake {
         // channel waits with them.
         let mut waits: Option<IntakeWaits> = None;
         loop {
-            self.let_go_settled()?;
+            self.let_go_due()?;
             self.release().await?;
             self.load.member.has_let_go();
             let load = Arc::clone(&self.load);
@@ -190,7 +190,7 @@ impl Intake {
     async fn finish(&mut self) -> Result<()> {
         self.close_all().await?;
         loop {
-            self.let_go_settled()?;
+            self.let_go_due()?;
             self.release().await?;
             self.load.member.has_let_go();
             let load = Arc::clone(&self.load);

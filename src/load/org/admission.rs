@@ -269,7 +269,7 @@ impl Admission {
     /// How many rows of so many bytes each may be held beside those that are, over all loads.
     pub(crate) fn room_to_hold(&self, bytes: usize) -> u64 {
         let held: usize = self.members().iter().map(|load| load.held()).sum();
-        let most = self.budget.held_until_settled() / bytes.max(1);
+        let most = self.budget.held_for_parents() / bytes.max(1);
         most.saturating_sub(held) as u64
     }
 

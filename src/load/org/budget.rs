@@ -33,7 +33,7 @@ const HELD_BY_READERS: usize = 8;
 const MOST_HELD_BY_READERS: usize = 64 << 20;
 
 /// Part of what rows may take that the numbers and keys of held rows may take.
-const HELD_UNTIL_SETTLED: usize = 4;
+const HELD_FOR_PARENTS: usize = 4;
 
 /// Part of what rows may take that those of one job should have where memory is short.
 const WORTH_A_JOB: usize = 4;
@@ -119,8 +119,8 @@ impl Budget {
     }
 
     /// Bytes that the numbers and keys of rows may take that are held until their parents are there.
-    pub(crate) fn held_until_settled(&self) -> usize {
-        self.for_rows / HELD_UNTIL_SETTLED
+    pub(crate) fn held_for_parents(&self) -> usize {
+        self.for_rows / HELD_FOR_PARENTS
     }
 
     /// Memory of rows, as they came, that are worth a job of their own where memory is short: rows of

@@ -199,7 +199,7 @@ async fn a_record_whose_parent_never_comes_is_sent_once_more() {
     );
     let rejected = output.states().into_iter();
     let rejected = rejected.filter_map(|state| state["rejectedRecordsCount"].as_u64());
-    assert_eq!(rejected.sum::<u64>(), 5, "{output:#?}");
+    assert_eq!(rejected.max(), Some(5), "{output:#?}");
 }
 
 #[tokio::test]
