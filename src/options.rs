@@ -8,14 +8,13 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::FixedOffset;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::storage::Storage;
+use crate::waits::{in_range, seconds};
 
-mod waits;
-
-pub(crate) use waits::LIMIT_PAUSES;
-pub use waits::Waits;
+pub use crate::waits::Waits;
 
 /// Largest upload in bytes: Bulk API 2.0 takes 150 MB after base64, a third more than raw
 /// (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
@@ -243,7 +242,47 @@ pub struct LoadOptions {
     pub held_rows: u64,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
+    /// The ledger by which an insert can be repeated; none by default. No part of the text.
+    #[serde(skip)]
+    pub ledger: Option<LedgerOptions>,
 }
+
+/// What is done about earlier attempts of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Older {
+    /// Their rows are not sent again, if a sample of their records is still in the org.
+    #[default]
+    Expect,
+    /// The same without the sample.
+    Trust,
+    /// Nothing is known of them any more: all rows are sent again.
+    Forget,
+}
+
+/// Where the rows of a load are entered, so that it can be repeated.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LedgerOptions {
+    /// The store; the objects are below its prefix.
+    pub store: Storage,
+    /// What distinguishes the load from others into the same object: the same for each attempt, and
+    /// another one for other rows, such as the name and the day of a nightly load.
+    pub id: String,
+    /// What is done about earlier attempts.
+    pub older: Older,
+}
+
+/// The same id at the same place.
+impl PartialEq for LedgerOptions {
+    fn eq(&self, other: &Self) -> bool {
+        let place = |options: &Self| options.store.url(options.store.prefix());
+        self.id == other.id && self.older == other.older && place(self) == place(other)
+    }
+}
+
+impl Eq for LedgerOptions {}
 
 impl Default for LoadOptions {
     fn default() -> Self {
@@ -256,6 +295,7 @@ impl Default for LoadOptions {
             max_rejected_percent: None,
             held_rows: DEFAULT_HELD_ROWS,
             log_values: false,
+            ledger: None,
         }
     }
 }
@@ -314,6 +354,29 @@ impl LoadOptions {
     #[must_use]
     pub fn with_log_values(mut self, log_values: bool) -> Self {
         self.log_values = log_values;
+        self
+    }
+
+    /// Sets [`LoadOptions::ledger`]: rows that an earlier attempt with the same `id` has inserted, and
+    /// whose end nobody heard of, are not inserted again when they come again.
+    /// [`Loader::load`](crate::load::Loader::load) then does all that is needed;
+    /// [`Loader::begin`](crate::load::Loader::begin) is for who reads events.
+    #[must_use]
+    pub fn with_ledger(mut self, store: Storage, id: impl Into<String>) -> Self {
+        self.ledger = Some(LedgerOptions {
+            store,
+            id: id.into(),
+            older: Older::default(),
+        });
+        self
+    }
+
+    /// Sets [`LedgerOptions::older`], where there is a ledger.
+    #[must_use]
+    pub fn with_older(mut self, older: Older) -> Self {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.older = older;
+        }
         self
     }
 
@@ -391,55 +454,8 @@ impl ValueOptions {
     }
 }
 
-/// A duration as whole seconds.
-mod seconds {
-    use super::{Deserialize, Deserializer, Duration, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        interval: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(interval.as_secs())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_secs)
-    }
-}
-
-/// As [`seconds`], where there may be none.
-mod optional_seconds {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        interval: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        interval
-            .map(|interval| interval.as_secs())
-            .serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
-    }
-}
-
 fn is_id(text: &str) -> bool {
     matches!(text.len(), 15 | 18) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-fn in_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::config(format!(
-        "{name} is {value}; it must be between {least} and {most}"
-    )))
 }
 
 fn default_memory(container: Option<u64>) -> u64 {

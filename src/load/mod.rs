@@ -1,5 +1,6 @@
 //! The engine: rows in, jobs out, ends proved.
 
+mod attempt;
 mod books;
 mod checkpoint;
 mod closed;
@@ -23,6 +24,7 @@ pub mod settle;
 mod state;
 mod submit;
 
+pub use attempt::Attempt;
 pub use checkpoint::Counts;
 pub use error::LoadError;
 pub use event::{Event, Events};
@@ -30,6 +32,6 @@ pub use family::Family;
 pub use feed::{Feed, FeedBatch, FeedPermit};
 pub use loader::{Loaded, Loader, LoaderBuilder};
 pub use org::{Allowance, Allowances, Org, Reservation, RowsError};
-pub use past::{Older, Recovered};
+pub use past::Recovered;
 pub use plan::Rejects;
 pub use report::{LoadReport, RejectCount};

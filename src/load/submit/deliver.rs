@@ -208,7 +208,14 @@ async fn hand_on(
             Ok(())
         }
         Rejects::Store { store, stream } => {
-            let path = store.write_stream(stream, records(load, rejects)).await?;
+            let mut stream = stream.clone();
+            let attempt = || {
+                load.ledger
+                    .as_ref()
+                    .map(|ledger| ledger.attempt().to_owned())
+            };
+            stream.attempt = stream.attempt.or_else(attempt);
+            let path = store.write_stream(&stream, records(load, rejects)).await?;
             path.into_iter().for_each(|path| load.books.stored(path));
             Ok(())
         }

@@ -103,6 +103,7 @@ pub(super) fn load(stream: &StreamDescriptor, report: &LoadReport) {
         "accepted": report.accepted,
         "merged": report.merged,
         "rejected": report.rejected,
+        "came_again": report.came_again,
         "bytes": report.bytes,
         "jobs": report.jobs,
         "batches": report.batches,
