@@ -14,6 +14,7 @@ use crate::error::Result;
 use super::LoadError;
 use super::checkpoint::{Checkpoints, Due, End, Totals};
 use super::feed::Checkpoint;
+use super::held::Held;
 use super::org::{Lowered, RowStore};
 use super::plan::Plan;
 use super::report::{Contention, LoadReport, RejectCounts};
@@ -94,6 +95,11 @@ impl Books {
             self.rows.end(range);
         }
         self.changed.notify_one();
+    }
+
+    /// Rows that are in Salesforce.
+    pub(super) fn accepted(&self) -> u64 {
+        self.checkpoints.lock().totals().accepted
     }
 
     /// Whether rows have no end yet.
@@ -194,7 +200,13 @@ impl Books {
     }
 
     /// The report, once each row has its end.
-    pub(super) fn report(&self, plan: &Plan, usage: Usage, jobs: Lowered) -> Result<LoadReport> {
+    pub(super) fn report(
+        &self,
+        plan: &Plan,
+        usage: Usage,
+        held: Option<&Held>,
+        jobs: Lowered,
+    ) -> Result<LoadReport> {
         let totals = self.checkpoints.lock().totals();
         let Totals {
             read,
@@ -212,6 +224,7 @@ impl Books {
             }
             .into());
         }
+        let (held, held_accepted) = held.map(Held::counts).unwrap_or_default();
         let tally = self.tally.lock();
         Ok(LoadReport {
             name: plan.name.clone(),
@@ -237,6 +250,8 @@ impl Books {
                 lowered: jobs.times,
                 fewest_jobs: jobs.lowest,
             },
+            held,
+            held_accepted,
             reject_files: tally.reject_files.clone(),
         })
     }

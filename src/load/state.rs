@@ -11,6 +11,8 @@ use crate::options::Concurrency;
 
 use super::Org;
 use super::books::Books;
+use super::family::Family;
+use super::held::Held;
 use super::keys::Keys;
 use super::org::{LoadId, Member, ObjectJobs};
 use super::plan::Plan;
@@ -30,6 +32,8 @@ pub(super) struct Load {
     pub(super) keys: Keys,
     /// The jobs into its object, of all loads.
     pub(super) jobs: Arc<ObjectJobs>,
+    /// Whether and how rows wait for their parents, in a family.
+    pub(super) held: Option<Held>,
     /// A job was processed, so that its columns, which all jobs have, are not at fault.
     pub(super) has_loaded: AtomicBool,
     /// What it has of the memory, as all loads see it.
@@ -44,10 +48,16 @@ impl Load {
         plan: Arc<Plan>,
         stop: CancellationToken,
         ledger: Option<LoadLedger>,
+        family: Option<&Family>,
     ) -> Self {
         let books = Books::new();
         let serial = plan.options.concurrency == Concurrency::Serial;
+        let held = family.map(|family| {
+            let (object, most) = (&plan.target.object, plan.options.held_rows);
+            Held::new(family, object, &plan.coercion, most, org.budget())
+        });
         Self {
+            held,
             client: org.client().scoped_until(stop.clone()),
             keys: Keys::new(org.budget()),
             jobs: org.admission().jobs_into(&plan.target.object, serial),
