@@ -26,6 +26,9 @@ pub const MIN_JOB_BYTES_LIMIT: u64 = 10_000;
 /// Size Salesforce advises for an upload, in bytes (same guide, "Upload Job Data").
 pub const DEFAULT_JOB_BYTES: u64 = 100_000_000;
 
+/// Rows of a load that are held at once, by default.
+pub const DEFAULT_HELD_ROWS: u64 = 100_000;
+
 /// Longest value of a field in characters that a job takes (same guide, "Limits"). Salesforce counts
 /// UTF-16 units: an emoji is two.
 pub const MAX_FIELD_CHARS: usize = 131_072;
@@ -232,6 +235,11 @@ pub struct LoadOptions {
     pub max_attempts: u32,
     /// Share of rejected rows in percent, 0 to 100, above which the load stops; none by default.
     pub max_rejected_percent: Option<u8>,
+    /// Most rows of a load that are held at once since Salesforce refused them for a parent that is not
+    /// there and that another load of the [`Family`](crate::load::Family), or the same, may still bring:
+    /// 0 to 10,000,000, 100,000 by default; 0 rejects such rows at once. Each takes some 72 bytes of
+    /// memory, and all together at most a quarter of what rows may take; their columns are on disk.
+    pub held_rows: u64,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
     /// The ledger by which an insert can be repeated; none by default. No part of the text.
@@ -285,6 +293,7 @@ impl Default for LoadOptions {
             assignment_rule_id: None,
             max_attempts: 5,
             max_rejected_percent: None,
+            held_rows: DEFAULT_HELD_ROWS,
             log_values: false,
             ledger: None,
         }
@@ -331,6 +340,13 @@ impl LoadOptions {
     #[must_use]
     pub fn with_max_rejected_percent(mut self, percent: impl Into<Option<u8>>) -> Self {
         self.max_rejected_percent = percent.into();
+        self
+    }
+
+    /// Sets [`LoadOptions::held_rows`].
+    #[must_use]
+    pub fn with_held_rows(mut self, rows: u64) -> Self {
+        self.held_rows = rows;
         self
     }
 
@@ -382,6 +398,7 @@ impl LoadOptions {
         in_range("max_attempts", self.max_attempts.into(), 1, 20)?;
         let percent = self.max_rejected_percent.unwrap_or_default();
         in_range("max_rejected_percent", percent.into(), 0, 100)?;
+        in_range("held_rows", self.held_rows, 0, 10_000_000)?;
         match &self.assignment_rule_id {
             Some(id) if !is_id(id) => Err(Error::config(
                 "assignment_rule_id is no Id; give the 15 or 18 letters and digits that the URL of \

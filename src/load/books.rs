@@ -14,6 +14,7 @@ use crate::error::Result;
 use super::LoadError;
 use super::checkpoint::{Checkpoints, Due, End, Totals};
 use super::feed::Checkpoint;
+use super::held::Held;
 use super::org::RowStore;
 use super::plan::Plan;
 use super::report::{LoadReport, RejectCounts};
@@ -93,6 +94,11 @@ impl Books {
             self.rows.end(range);
         }
         self.changed.notify_one();
+    }
+
+    /// Rows that are in Salesforce.
+    pub(super) fn accepted(&self) -> u64 {
+        self.checkpoints.lock().totals().accepted
     }
 
     /// Whether rows have no end yet.
@@ -188,7 +194,12 @@ impl Books {
     }
 
     /// The report, once each row has its end.
-    pub(super) fn report(&self, plan: &Plan, usage: Usage) -> Result<LoadReport> {
+    pub(super) fn report(
+        &self,
+        plan: &Plan,
+        usage: Usage,
+        held: Option<&Held>,
+    ) -> Result<LoadReport> {
         let totals = self.checkpoints.lock().totals();
         let Totals {
             read,
@@ -206,6 +217,7 @@ impl Books {
             }
             .into());
         }
+        let (held, held_accepted) = held.map(Held::counts).unwrap_or_default();
         let tally = self.tally.lock();
         Ok(LoadReport {
             name: plan.name.clone(),
@@ -225,6 +237,8 @@ impl Books {
             rejects: tally.rejects.ranked(),
             nulls_left: tally.nulls_left,
             came_again: tally.came_again,
+            held,
+            held_accepted,
             reject_files: tally.reject_files.clone(),
         })
     }

@@ -111,6 +111,8 @@ pub(super) fn load(stream: &StreamDescriptor, report: &LoadReport) {
         "polls": report.polls,
         "uploaded": report.uploaded,
         "spilled": report.spilled,
+        "held": report.held,
+        "held_accepted": report.held_accepted,
         "seconds": report.elapsed.as_secs_f64(),
         "records_per_second": report.rows_per_second(),
         "rejects": rejects,
