@@ -16,8 +16,11 @@ use crate::kills::seeds;
 const RECORDS: usize = 120;
 const RECORDS_A_STATE: usize = 40;
 
-/// Moments at which a process stands still for longer than its lease.
-const STANDS: [(&str, Side, fn(&Seen<'_>) -> bool); 6] = [
+/// A moment in the life of a process: a side of a request.
+type Moment = (&'static str, Side, fn(&Seen<'_>) -> bool);
+
+/// Those at which one stands still for longer than its lease.
+const STANDS: [Moment; 6] = [
     ("before its entry is stored", Side::Before, is_entry),
     (
         "before it knows that its entry is stored",
@@ -104,8 +107,15 @@ async fn stand_still(seed: u64, moment: &str, halt: Halt) {
     assert_eq!(closed(&world.sim.jobs().await), closed(&jobs), "{moment}");
     let judged = source.judge(&world.sim).await;
     // What was covered and not printed is doubled.
-    let most = if moment.contains("cursor") { STREAMS * RECORDS_A_STATE } else { 0 };
-    assert!(judged.lost == 0 && judged.doubled <= most, "{moment}: {judged:?}");
+    let most = if moment.contains("cursor") {
+        STREAMS * RECORDS_A_STATE
+    } else {
+        0
+    };
+    assert!(
+        judged.lost == 0 && judged.doubled <= most,
+        "{moment}: {judged:?}"
+    );
     // What it has written since, the next sync finds: no entry is of a job that was closed.
     let nothing = source.lines([RECORDS; STREAMS], random);
     job.write(&nothing).await.succeeded();

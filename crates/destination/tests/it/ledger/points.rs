@@ -12,8 +12,8 @@ use super::source::{Done, STREAMS, Source};
 use super::world::{World, ended, has, is_named, other_jobs};
 use crate::harness::process::{Job, Output, Running};
 
-const RECORDS: usize = 200;
-const RECORDS_A_STATE: usize = 40;
+const RECORDS: usize = 120;
+const RECORDS_A_STATE: usize = 30;
 /// Loads that run at once.
 const AT_ONCE: usize = 2;
 
