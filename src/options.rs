@@ -235,6 +235,8 @@ pub struct LoadOptions {
     pub max_rejected_percent: Option<u8>,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
+    /// Columns of the source that receipts show, by name; the key by default.
+    pub receipt_columns: Vec<String>,
 }
 
 impl Default for LoadOptions {
@@ -247,6 +249,7 @@ impl Default for LoadOptions {
             max_attempts: 5,
             max_rejected_percent: None,
             log_values: false,
+            receipt_columns: Vec::new(),
         }
     }
 }
@@ -298,6 +301,13 @@ impl LoadOptions {
     #[must_use]
     pub fn with_log_values(mut self, log_values: bool) -> Self {
         self.log_values = log_values;
+        self
+    }
+
+    /// Sets [`LoadOptions::receipt_columns`].
+    #[must_use]
+    pub fn with_receipt_columns(mut self, columns: Vec<String>) -> Self {
+        self.receipt_columns = columns;
         self
     }
 

@@ -12,7 +12,7 @@ use crate::coerce::Reason;
 use crate::error::Result;
 
 use super::LoadError;
-use super::checkpoint::{Checkpoints, Due, End, Totals};
+use super::checkpoint::{Checkpoints, Counts, Due, End, Totals};
 use super::feed::Checkpoint;
 use super::org::RowStore;
 use super::plan::Plan;
@@ -45,6 +45,8 @@ struct Tally {
     reject_files: Vec<String>,
     nulls_left: u64,
     came_again: u64,
+    receipts: u64,
+    without_id: u64,
 }
 
 impl Books {
@@ -143,6 +145,18 @@ impl Books {
         self.tally.lock().came_again += rows;
     }
 
+    /// Receipts of rows were made, some without an Id.
+    pub(super) fn receipts(&self, rows: u64, without_id: u64) {
+        let mut tally = self.tally.lock();
+        tally.receipts += rows;
+        tally.without_id += without_id;
+    }
+
+    /// Rows up to the last checkpoint that was due.
+    pub(super) fn acknowledged(&self) -> Counts {
+        self.checkpoints.lock().acknowledged()
+    }
+
     /// Counts rejected rows by their reasons.
     pub(super) fn rejected<'a>(
         &self,
@@ -189,15 +203,15 @@ impl Books {
 
     /// The report, once each row has its end.
     pub(super) fn report(&self, plan: &Plan, usage: Usage) -> Result<LoadReport> {
-        let totals = self.checkpoints.lock().totals();
-        let Totals {
+        let report = self.so_far(plan, usage);
+        let LoadReport {
             read,
-            bytes,
             accepted,
             merged,
             rejected,
-        } = totals;
-        if read != totals.ended() {
+            ..
+        } = report;
+        if read != accepted + merged + rejected {
             return Err(LoadError::Accounting {
                 read,
                 accepted,
@@ -206,8 +220,20 @@ impl Books {
             }
             .into());
         }
+        Ok(report)
+    }
+
+    /// What a report would say now.
+    pub(super) fn so_far(&self, plan: &Plan, usage: Usage) -> LoadReport {
+        let Totals {
+            read,
+            bytes,
+            accepted,
+            merged,
+            rejected,
+        } = self.checkpoints.lock().totals();
         let tally = self.tally.lock();
-        Ok(LoadReport {
+        LoadReport {
             name: plan.name.clone(),
             object: plan.target.object.clone(),
             read,
@@ -225,7 +251,9 @@ impl Books {
             rejects: tally.rejects.ranked(),
             nulls_left: tally.nulls_left,
             came_again: tally.came_again,
+            receipts: tally.receipts,
+            receipts_without_id: tally.without_id,
             reject_files: tally.reject_files.clone(),
-        })
+        }
     }
 }

@@ -194,7 +194,7 @@ impl Finding<'_> {
             Err(error) if is_gone(&error) => return Err(gone().into()),
             ended => ended?,
         };
-        let Some(ended) = ended else {
+        let Some(mut ended) = ended else {
             return Ok(RowSet::new());
         };
         let columns: Vec<String> = head
@@ -206,7 +206,7 @@ impl Finding<'_> {
         let message = ended.message.as_deref().filter(|_| failed);
         let fault = JobFault::of(message, &columns);
         let sent = SentIn::Entry(Arc::clone(entry));
-        let mut ends = match judge(self.load, ended, fault, &sent).await? {
+        let mut ends = match judge(self.load, &mut ended, fault, &sent).await? {
             Verdict::Refused => return Ok(RowSet::new()),
             Verdict::Ends(ends, _) => ends,
         };

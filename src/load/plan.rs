@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bulk::JobTarget;
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::ledger::SentColumn;
 use crate::object::ObjectSchema;
 use crate::options::{LoadOptions, ValueOptions};
+use crate::receipt::{ReceiptColumns, ReceiptError, ReceiptFile, ReceiptStore, ReceiptStream};
 use crate::reject::{RejectStore, RejectStream};
 
 /// Where rejected records go.
@@ -32,6 +34,59 @@ pub enum Rejects {
     Count,
 }
 
+/// Where receipts of accepted rows go: which record each became.
+///
+/// Of inserts and upserts this takes the results of all jobs; all else is read as without.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Receipts {
+    /// Nowhere.
+    #[default]
+    None,
+    /// Into the load's [`Events`](super::Events), before the checkpoint behind them is acknowledged.
+    Events,
+    /// Into files of a store, with a report at the end; checkpoints wait until they are written.
+    Store {
+        /// The store.
+        store: Arc<ReceiptStore>,
+        /// The load that the files belong to.
+        stream: ReceiptStream,
+    },
+}
+
+/// Receipts that are wanted.
+#[derive(Debug)]
+pub(super) struct ReceiptsPlan {
+    pub(super) to: Receipts,
+    pub(super) columns: ReceiptColumns,
+}
+
+impl ReceiptsPlan {
+    /// The plan of receipts; none where they are not wanted.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] if the source lacks a column that is asked for, or Parquet its type.
+    pub(super) fn of(
+        to: Receipts,
+        source: &Schema,
+        asked: &[String],
+        coercion: &Coercion,
+    ) -> Result<Option<Self>, ReceiptError> {
+        if matches!(to, Receipts::None) {
+            return Ok(None);
+        }
+        let key = coercion
+            .key()
+            .map(|key| &coercion.header().columns[key.column]);
+        let columns = ReceiptColumns::of(source, asked, key.map(|key| key.source))?;
+        if matches!(to, Receipts::Store { .. }) {
+            // What is wrong with a column is said now, rather than when the first job has ended.
+            ReceiptFile::try_columns(&columns)?;
+        }
+        Ok(Some(Self { to, columns }))
+    }
+}
+
 /// How the rows of one schema go into one object by one operation.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -44,6 +99,7 @@ pub(super) struct Plan {
     /// Where the cells have an external ID of the object.
     pub(super) external_id: Option<ExternalId>,
     pub(super) rejects: Rejects,
+    pub(super) receipts: Option<ReceiptsPlan>,
     pub(super) options: LoadOptions,
     pub(super) values: ValueOptions,
 }

@@ -11,5 +11,6 @@ mod house;
 mod keys;
 mod library;
 mod lookups;
+mod receipts;
 mod small;
 mod values;

@@ -27,6 +27,7 @@ mod network;
 mod outcomes;
 mod patience;
 mod protocol;
+mod receipts;
 mod rejects;
 mod results;
 mod retries;

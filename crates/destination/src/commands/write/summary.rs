@@ -112,6 +112,7 @@ pub(super) fn load(stream: &StreamDescriptor, report: &LoadReport) {
         "spilled": report.spilled,
         "seconds": report.elapsed.as_secs_f64(),
         "records_per_second": report.rows_per_second(),
+        "receipts": report.receipts,
         "rejects": rejects,
     });
     tracing::info!("{line}");
