@@ -89,6 +89,7 @@ pub mod rows;
 pub mod source;
 pub mod storage;
 mod text;
+mod waits;
 
 pub use arrow;
 pub use bulk::Credentials;

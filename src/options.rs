@@ -8,14 +8,13 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::FixedOffset;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::storage::Storage;
+use crate::waits::{in_range, seconds};
 
-mod waits;
-
-pub(crate) use waits::LIMIT_PAUSES;
-pub use waits::Waits;
+pub use crate::waits::Waits;
 
 /// Largest upload in bytes: Bulk API 2.0 takes 150 MB after base64, a third more than raw
 /// (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
@@ -26,6 +25,9 @@ pub const MIN_JOB_BYTES_LIMIT: u64 = 10_000;
 
 /// Size Salesforce advises for an upload, in bytes (same guide, "Upload Job Data").
 pub const DEFAULT_JOB_BYTES: u64 = 100_000_000;
+
+/// Rows of a load that are held at once, by default.
+pub const DEFAULT_HELD_ROWS: u64 = 100_000;
 
 /// Longest value of a field in characters that a job takes (same guide, "Limits"). Salesforce counts
 /// UTF-16 units: an emoji is two.
@@ -233,11 +235,56 @@ pub struct LoadOptions {
     pub max_attempts: u32,
     /// Share of rejected rows in percent, 0 to 100, above which the load stops; none by default.
     pub max_rejected_percent: Option<u8>,
+    /// Most rows of a load that are held at once since Salesforce refused them for a parent that is not
+    /// there and that another load of the [`Family`](crate::load::Family), or the same, may still bring:
+    /// 0 to 10,000,000, 100,000 by default; 0 rejects such rows at once. Each takes some 72 bytes of
+    /// memory, and all together at most a quarter of what rows may take; their columns are on disk.
+    pub held_rows: u64,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
     /// Columns of the source that receipts show, by name; the key by default.
     pub receipt_columns: Vec<String>,
+    /// The ledger by which an insert can be repeated; none by default. No part of the text.
+    #[serde(skip)]
+    pub ledger: Option<LedgerOptions>,
 }
+
+/// What is done about earlier attempts of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Older {
+    /// Their rows are not sent again, if a sample of their records is still in the org.
+    #[default]
+    Expect,
+    /// The same without the sample.
+    Trust,
+    /// Nothing is known of them any more: all rows are sent again.
+    Forget,
+}
+
+/// Where the rows of a load are entered, so that it can be repeated.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LedgerOptions {
+    /// The store; the objects are below its prefix.
+    pub store: Storage,
+    /// What distinguishes the load from others into the same object: the same for each attempt, and
+    /// another one for other rows, such as the name and the day of a nightly load.
+    pub id: String,
+    /// What is done about earlier attempts.
+    pub older: Older,
+}
+
+/// The same id at the same place.
+impl PartialEq for LedgerOptions {
+    fn eq(&self, other: &Self) -> bool {
+        let place = |options: &Self| options.store.url(options.store.prefix());
+        self.id == other.id && self.older == other.older && place(self) == place(other)
+    }
+}
+
+impl Eq for LedgerOptions {}
 
 impl Default for LoadOptions {
     fn default() -> Self {
@@ -248,8 +295,10 @@ impl Default for LoadOptions {
             assignment_rule_id: None,
             max_attempts: 5,
             max_rejected_percent: None,
+            held_rows: DEFAULT_HELD_ROWS,
             log_values: false,
             receipt_columns: Vec::new(),
+            ledger: None,
         }
     }
 }
@@ -297,6 +346,13 @@ impl LoadOptions {
         self
     }
 
+    /// Sets [`LoadOptions::held_rows`].
+    #[must_use]
+    pub fn with_held_rows(mut self, rows: u64) -> Self {
+        self.held_rows = rows;
+        self
+    }
+
     /// Sets [`LoadOptions::log_values`].
     #[must_use]
     pub fn with_log_values(mut self, log_values: bool) -> Self {
@@ -308,6 +364,29 @@ impl LoadOptions {
     #[must_use]
     pub fn with_receipt_columns(mut self, columns: Vec<String>) -> Self {
         self.receipt_columns = columns;
+        self
+    }
+
+    /// Sets [`LoadOptions::ledger`]: rows that an earlier attempt with the same `id` has inserted, and
+    /// whose end nobody heard of, are not inserted again when they come again.
+    /// [`Loader::load`](crate::load::Loader::load) then does all that is needed;
+    /// [`Loader::begin`](crate::load::Loader::begin) is for who reads events.
+    #[must_use]
+    pub fn with_ledger(mut self, store: Storage, id: impl Into<String>) -> Self {
+        self.ledger = Some(LedgerOptions {
+            store,
+            id: id.into(),
+            older: Older::default(),
+        });
+        self
+    }
+
+    /// Sets [`LedgerOptions::older`], where there is a ledger.
+    #[must_use]
+    pub fn with_older(mut self, older: Older) -> Self {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.older = older;
+        }
         self
     }
 
@@ -329,6 +408,7 @@ impl LoadOptions {
         in_range("max_attempts", self.max_attempts.into(), 1, 20)?;
         let percent = self.max_rejected_percent.unwrap_or_default();
         in_range("max_rejected_percent", percent.into(), 0, 100)?;
+        in_range("held_rows", self.held_rows, 0, 10_000_000)?;
         match &self.assignment_rule_id {
             Some(id) if !is_id(id) => Err(Error::config(
                 "assignment_rule_id is no Id; give the 15 or 18 letters and digits that the URL of \
@@ -384,55 +464,8 @@ impl ValueOptions {
     }
 }
 
-/// A duration as whole seconds.
-mod seconds {
-    use super::{Deserialize, Deserializer, Duration, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        interval: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(interval.as_secs())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_secs)
-    }
-}
-
-/// As [`seconds`], where there may be none.
-mod optional_seconds {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        interval: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        interval
-            .map(|interval| interval.as_secs())
-            .serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
-    }
-}
-
 fn is_id(text: &str) -> bool {
     matches!(text.len(), 15 | 18) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-fn in_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::config(format!(
-        "{name} is {value}; it must be between {least} and {most}"
-    )))
 }
 
 fn default_memory(container: Option<u64>) -> u64 {

@@ -98,7 +98,7 @@ impl RowSet {
     }
 
     /// Those of its rows from `row` on.
-    pub(crate) fn from_row(&self, row: u64) -> Self {
+    pub(crate) fn at_or_after(&self, row: u64) -> Self {
         let behind = self.ranges().filter(|range| range.end > row);
         behind
             .map(|range| range.start.max(row)..range.end)

@@ -15,8 +15,8 @@ use super::LedgerError;
 use super::cursor::Cursor;
 use super::expected::Expected;
 use super::identity::LoadIdentity;
-use super::owner::{self, BEAT_EACH, Claim, SILENCE};
-use super::place::{AT_ONCE, EntryName, Place};
+use super::owner::{self, BEAT_EACH, SILENCE};
+use super::place::{AT_ONCE, Claim, EntryName, Place};
 use super::sweep;
 use crate::options::Waits;
 use crate::storage::Storage;
@@ -225,6 +225,13 @@ impl Attempt {
             );
         }
         self.release().await?;
+        if left > 0 {
+            tracing::warn!(
+                rows = left,
+                "records that earlier attempts have loaded did not come again; they are in Salesforce, \
+                 or among the rejected records, all the same"
+            );
+        }
         Ok(left)
     }
 
@@ -261,7 +268,7 @@ impl Drop for Attempt {
     }
 }
 
-/// When the attempt has last shown a sign of life: by the clock that stands still with the machine,
+/// When the attempt has last shown a sign of life in time: by the clock that stands still with the machine,
 /// and by the one that does not.
 #[derive(Debug)]
 struct Life(Mutex<(Instant, SystemTime)>);
@@ -273,8 +280,12 @@ impl Default for Life {
 }
 
 impl Life {
-    fn shown(&self) {
-        *self.0.lock() = (Instant::now(), SystemTime::now());
+    /// A sign of life was shown. One that comes too late takes no doubt away: others may have taken
+    /// over before it.
+    fn shown(&self, waits: &Waits) {
+        if !self.is_in_doubt(waits) {
+            *self.0.lock() = (Instant::now(), SystemTime::now());
+        }
     }
 
     /// Whether others may take the attempt for one that has ended.
@@ -291,7 +302,7 @@ async fn beat(place: Arc<Place>, attempt: String, waits: Waits, life: Arc<Life>)
     for beat in 1.. {
         sleep(waits.scaled(BEAT_EACH)).await;
         match place.put_beat(&attempt, beat).await {
-            Ok(()) => life.shown(),
+            Ok(()) => life.shown(&waits),
             Err(error) => {
                 tracing::warn!(%error, "the attempt could not show that it is at work");
             }

@@ -1,6 +1,6 @@
 //! An entry: the rows that a job was given.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::format::{
@@ -8,6 +8,9 @@ use super::format::{
 };
 use super::identity::LoadIdentity;
 use crate::rows::{KeyDigest, RowSet};
+
+/// Salesforce keeps the results of a job so long (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
+pub(super) const LIFE_OF_RESULTS: TimeDelta = TimeDelta::days(7);
 
 const DIGEST_BYTES: usize = 16;
 

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::entry::EntryHead;
+use super::entry::{EntryHead, LIFE_OF_RESULTS};
 use super::format::FormatError;
-use super::sweep::LIFE_OF_RESULTS;
 use crate::error::{Error, ErrorKind};
 use crate::storage::StorageError;
 
@@ -110,12 +109,9 @@ pub enum LedgerError {
     /// A temporary file cannot be written or read.
     #[error(
         "rows of an earlier attempt do not fit in memory, and cannot be kept in a temporary file: \
-         {reason}; give the directory of TMPDIR more space, or raise memory_limit_bytes"
+         {0}; give the directory of TMPDIR more space, or raise memory_limit_bytes"
     )]
-    Disk {
-        /// What the system says.
-        reason: String,
-    },
+    Disk(std::io::Error),
 }
 
 impl LedgerError {
@@ -148,13 +144,6 @@ impl LedgerError {
         now - head.written > LIFE_OF_RESULTS
     }
 
-    /// A temporary file failed.
-    pub(crate) fn of_disk(error: std::io::Error) -> Self {
-        Self::Disk {
-            reason: error.to_string(),
-        }
-    }
-
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -164,7 +153,7 @@ impl LedgerError {
             | Self::Gone { .. }
             | Self::Unclear { .. }
             | Self::CleanedUp { .. } => ErrorKind::Config,
-            Self::Taken { .. } | Self::Busy { .. } | Self::Lost | Self::Disk { .. } => {
+            Self::Taken { .. } | Self::Busy { .. } | Self::Lost | Self::Disk(_) => {
                 ErrorKind::Transient
             }
         }

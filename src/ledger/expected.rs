@@ -60,12 +60,12 @@ impl Expected {
         let Some(rows) = &mut self.rows else {
             return Ok(None);
         };
-        let Some(origin) = rows.take(digest).map_err(LedgerError::of_disk)? else {
+        let Some(origin) = rows.take(digest).map_err(LedgerError::Disk)? else {
             return Ok(None);
         };
         self.consumed
             .add(ordinal, origin)
-            .map_err(LedgerError::of_disk)?;
+            .map_err(LedgerError::Disk)?;
         Ok(Some(origin.end))
     }
 
@@ -80,7 +80,7 @@ impl Expected {
         let taken: BTreeMap<u32, RowSet> = self
             .consumed
             .take_before(ordinal)
-            .map_err(LedgerError::of_disk)?;
+            .map_err(LedgerError::Disk)?;
         let named = taken.into_iter().filter_map(|(number, rows)| {
             let entry = self.entries.get(number as usize)?;
             Some((entry.clone(), rows))

@@ -220,7 +220,7 @@ impl OlderCursors {
         {
             return RowSet::new();
         }
-        let mut open = rows.from_row(self.covered(name.attempt()));
+        let mut open = rows.at_or_after(self.covered(name.attempt()));
         for cursor in self.cursors.values() {
             if let Some(consumed) = cursor.consumed.get(name.as_str()) {
                 open.remove_all(consumed);

@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::{Instant, sleep};
 
 use super::LedgerError;
-use super::place::Place;
+use super::place::{Claim, Place};
 use crate::options::Waits;
 
 /// Time between two signs of life.
@@ -25,13 +25,6 @@ const LOOK_EACH: Duration = Duration::from_secs(5);
 
 /// Loads that are claimed at the same time.
 const AT_ONCE: usize = 16;
-
-/// The last claim of a load.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claim {
-    pub(super) number: u64,
-    pub(super) attempt: String,
-}
 
 /// Claims loads for `attempt`, once no other attempt is at work on any of them.
 ///
@@ -112,10 +105,11 @@ async fn take(
             attempt: "another one that began at the same time".to_owned(),
         });
     }
-    if let Some(last) = last {
-        place.delete_claim(load, last.number).await?;
-        // It has shown no sign of life, or has said that it ended.
-        place.delete_beat(&last.attempt).await?;
+    for before in place.claims_before(load, claim.number).await? {
+        // It has shown no sign of life, or has said that it ended. Its claim goes last: by that another
+        // attempt finds both, should this one be killed in between.
+        place.delete_beat(&before.attempt).await?;
+        place.delete_claim(load, before.number).await?;
     }
     Ok(claim)
 }

@@ -3,14 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::LedgerError;
+use super::entry::LIFE_OF_RESULTS;
 use super::place::{AT_ONCE, EntryName, Place};
-
-/// Salesforce keeps the results of a job so long (Bulk API 2.0 and Bulk API Developer Guide, "Limits").
-pub(super) const LIFE_OF_RESULTS: TimeDelta = TimeDelta::days(7);
 
 /// Deletes what nobody needs any more, whosever it is, but for what belongs to `attempt`.
 pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerError> {

@@ -14,6 +14,7 @@ use crate::error::Result;
 use super::LoadError;
 use super::checkpoint::{Checkpoints, Counts, Due, End, Totals};
 use super::feed::Checkpoint;
+use super::held::Held;
 use super::org::RowStore;
 use super::plan::Plan;
 use super::report::{LoadReport, RejectCounts};
@@ -95,6 +96,11 @@ impl Books {
             self.rows.end(range);
         }
         self.changed.notify_one();
+    }
+
+    /// Rows that are in Salesforce.
+    pub(super) fn accepted(&self) -> u64 {
+        self.checkpoints.lock().totals().accepted
     }
 
     /// Whether rows have no end yet.
@@ -202,8 +208,13 @@ impl Books {
     }
 
     /// The report, once each row has its end.
-    pub(super) fn report(&self, plan: &Plan, usage: Usage) -> Result<LoadReport> {
-        let report = self.so_far(plan, usage);
+    pub(super) fn report(
+        &self,
+        plan: &Plan,
+        usage: Usage,
+        held: Option<&Held>,
+    ) -> Result<LoadReport> {
+        let report = self.so_far(plan, usage, held);
         let LoadReport {
             read,
             accepted,
@@ -224,7 +235,7 @@ impl Books {
     }
 
     /// What a report would say now.
-    pub(super) fn so_far(&self, plan: &Plan, usage: Usage) -> LoadReport {
+    pub(super) fn so_far(&self, plan: &Plan, usage: Usage, held: Option<&Held>) -> LoadReport {
         let Totals {
             read,
             bytes,
@@ -232,6 +243,7 @@ impl Books {
             merged,
             rejected,
         } = self.checkpoints.lock().totals();
+        let (held, held_accepted) = held.map(Held::counts).unwrap_or_default();
         let tally = self.tally.lock();
         LoadReport {
             name: plan.name.clone(),
@@ -253,6 +265,8 @@ impl Books {
             came_again: tally.came_again,
             receipts: tally.receipts,
             receipts_without_id: tally.without_id,
+            held,
+            held_accepted,
             reject_files: tally.reject_files.clone(),
         }
     }

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use futures::Stream;
 use tokio::sync::mpsc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::checkpoint::Counts;
 use super::report::LoadReport;
@@ -52,6 +52,12 @@ pub(super) type EventSender = mpsc::Sender<Result<Event>>;
 pub(super) fn channel() -> (EventSender, Events) {
     let (sender, events) = mpsc::channel(EVENTS);
     (sender, Events { events })
+}
+
+/// A load that cannot start: says why.
+pub(super) async fn refuse(events: EventSender, error: Error) {
+    // Nobody may be listening any more.
+    let _ = events.send(Err(error)).await;
 }
 
 impl Events {

@@ -11,11 +11,12 @@ use crate::coerce::Coercion;
 use crate::error::{Error, Result};
 use crate::ledger::LoadLedger;
 use crate::object::{Header, ObjectSchema, Operation, RelatedObjects};
-use crate::options::{LoadOptions, ValueOptions};
+use crate::options::{LedgerOptions, LoadOptions, Older, ValueOptions};
 
 use super::event::{self, Event, Events};
+use super::family::Family;
 use super::feed::Feed;
-use super::past::{self, Older, Recovered};
+use super::past::{self, Recovered};
 use super::plan::{ExternalId, Plan, Receipts, ReceiptsPlan, Rejects, sent_columns};
 use super::report::LoadReport;
 use super::state::Load;
@@ -33,6 +34,7 @@ pub struct LoaderBuilder {
     receipts: Receipts,
     options: LoadOptions,
     values: ValueOptions,
+    family: Option<Family>,
 }
 
 impl LoaderBuilder {
@@ -93,6 +95,14 @@ impl LoaderBuilder {
         self
     }
 
+    /// The loads that its own runs beside, of which some may bring the parents of its rows; none by
+    /// default, and then a row whose parent is not there is rejected at once.
+    #[must_use]
+    pub fn family(mut self, family: &Family) -> Self {
+        self.family = Some(family.clone());
+        self
+    }
+
     /// Reads the describe of the object, and of those that its relationship columns point to, and
     /// plans how each column becomes a cell.
     ///
@@ -150,6 +160,7 @@ impl LoaderBuilder {
             schema,
             plan: Arc::new(plan),
             ledger: None,
+            family: self.family,
         })
     }
 }
@@ -178,6 +189,7 @@ pub struct Loader {
     schema: SchemaRef,
     plan: Arc<Plan>,
     ledger: Option<LoadLedger>,
+    family: Option<Family>,
 }
 
 impl Loader {
@@ -193,6 +205,7 @@ impl Loader {
             receipts: Receipts::None,
             options: LoadOptions::default(),
             values: ValueOptions::default(),
+            family: None,
         }
     }
 
@@ -207,9 +220,28 @@ impl Loader {
         &self.plan.coercion.header().missing_required
     }
 
-    /// Lets the rows of its load be entered in a ledger, so that an attempt which ends early can be
-    /// repeated without doubling rows: the ledger is of one load, and so is the loader then. Only
-    /// inserts need one; others ignore it.
+    pub(super) fn org(&self) -> &Org {
+        &self.org
+    }
+
+    pub(super) fn object(&self) -> &str {
+        &self.plan.target.object
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// The ledger of its options, which it claims itself; only inserts need one.
+    pub(super) fn own_ledger(&self) -> Option<&LedgerOptions> {
+        let inserts = self.plan.target.operation == Operation::Insert;
+        let own = self.plan.options.ledger.as_ref();
+        own.filter(|_| inserts && self.ledger.is_none())
+    }
+
+    /// Lets the rows of its load be entered in a ledger that several loads share, as one attempt with
+    /// one cursor; [`LoadOptions::ledger`] is for a load of its own. The ledger is of one load, and so
+    /// is the loader then. Only inserts need one; others ignore it.
     ///
     /// Call [`Loader::recover`] before [`Loader::start`].
     #[must_use]
@@ -231,11 +263,18 @@ impl Loader {
             return Ok(Recovered::default());
         };
         let stop = self.org.stopping().child_token();
-        let load = Arc::new(Load::new(&self.org, Arc::clone(&self.plan), stop, None));
+        let load = Arc::new(Load::new(
+            &self.org,
+            Arc::clone(&self.plan),
+            stop,
+            None,
+            None,
+        ));
         past::recover(&load, ledger, older).await
     }
 
-    /// Starts a load. Read the [`Events`] while feeding: when nobody reads them, the feed waits.
+    /// Starts a load. Read the [`Events`] while feeding: when nobody reads them, the feed waits. With
+    /// [`LoadOptions::ledger`] it is [`Loader::begin`] that starts an insert; here it ends with an error.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -244,13 +283,19 @@ impl Loader {
         let (sender, events) = event::channel();
         let schema = Arc::clone(&self.schema);
         let ledger = self.ledger.clone();
-        let load = Load::new(&self.org, Arc::clone(&self.plan), stop.clone(), ledger);
+        let (plan, family) = (Arc::clone(&self.plan), self.family.as_ref());
+        let load = Load::new(&self.org, plan, stop.clone(), ledger, family);
         let (feed, messages) = Feed::new(self.org.clone(), Arc::clone(&load.member), schema, stop);
-        tokio::spawn(run::run(Arc::new(load), messages, sender));
+        if self.own_ledger().is_some() {
+            tokio::spawn(event::refuse(sender, not_begun()));
+        } else {
+            tokio::spawn(run::run(Arc::new(load), messages, sender));
+        }
         (feed, events)
     }
 
-    /// Loads a whole stream of batches and waits for its end.
+    /// Loads a whole stream of batches and waits for its end. With [`LoadOptions::ledger`] an insert
+    /// that ended early can be repeated, with the same rows, without inserting any of them twice.
     ///
     /// With [`Rejects::Events`] the rejected records are kept in memory until then; where they may
     /// be many, let them go to a store, or [start](Loader::start) the load and take them as they
@@ -271,7 +316,7 @@ impl Loader {
                  or use start() if the counts are enough",
             ));
         }
-        let (mut feed, mut events) = self.start();
+        let (mut feed, mut events, attempt) = self.begin().await?;
         let feeding = async move {
             let mut batches = std::pin::pin!(batches);
             // A stream that pauses must not hold a load that has ended.
@@ -291,7 +336,7 @@ impl Loader {
                     Event::Accepted(receipts) => accepted.push(receipts),
                     Event::Durable { .. } => {}
                     Event::Finished(report) => {
-                        return Ok(Loaded {
+                        return Ok::<_, Error>(Loaded {
                             report: *report,
                             rejected,
                             accepted,
@@ -303,13 +348,27 @@ impl Loader {
         };
         // The load's own error explains why the feed closed, so it is the one returned.
         let (sent, loaded) = tokio::join!(feeding, reading);
-        match (sent, loaded) {
+        let loaded: Result<Loaded> = match (sent, loaded) {
             (Ok(()), loaded) => loaded,
             (Err(sent), Err(loaded)) if loaded.is_stopped() => Err(sent),
             (Err(_), Err(loaded)) => Err(loaded),
             (Err(sent), Ok(_)) => Err(sent),
+        };
+        match loaded {
+            Ok(loaded) => attempt.finish().await.map(|_| loaded),
+            Err(error) => {
+                attempt.release().await;
+                Err(error)
+            }
         }
     }
+}
+
+fn not_begun() -> Error {
+    Error::config(
+        "a loader with LoadOptions::ledger is started by begin(), or by load(): start() cannot wait for \
+         what earlier attempts left behind",
+    )
 }
 
 /// What [`Loader::load`] returns.

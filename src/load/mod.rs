@@ -1,12 +1,15 @@
 //! The engine: rows in, jobs out, ends proved.
 
+mod attempt;
 mod books;
 mod checkpoint;
 mod closed;
 mod describe;
 mod error;
 mod event;
+mod family;
 mod feed;
+mod held;
 mod intake;
 mod keys;
 mod loader;
@@ -22,12 +25,14 @@ pub mod settle;
 mod state;
 mod submit;
 
+pub use attempt::Attempt;
 pub use checkpoint::Counts;
 pub use error::LoadError;
 pub use event::{Event, Events};
+pub use family::Family;
 pub use feed::{Feed, FeedBatch, FeedPermit};
 pub use loader::{Loaded, Loader, LoaderBuilder};
 pub use org::{Allowance, Allowances, Org, Reservation, RowsError};
-pub use past::{Older, Recovered};
+pub use past::Recovered;
 pub use plan::{Receipts, Rejects};
 pub use report::{LoadReport, RejectCount};

@@ -18,6 +18,7 @@ use crate::ledger::{
     SentColumn,
 };
 use crate::object::RecordId;
+use crate::options::Older;
 use crate::rows::{KeyDigest, KeySet, RowSet};
 
 use super::LoadError;
@@ -30,22 +31,6 @@ const SAMPLE: usize = 200;
 
 /// Rows of a job's successful results that are read for the sample.
 const SAMPLED_FROM: u64 = 100_000;
-
-/// What is done about older attempts.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Older {
-    /// Their rows are not sent again, if a sample of their records is still in the org.
-    #[default]
-    Expect,
-    /// The same without the sample.
-    Trust,
-    /// Nothing is known of them any more: all rows are sent again.
-    Forget,
-}
 
 /// What older attempts left behind, in numbers of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,9 +94,7 @@ pub(super) async fn recover(
     ledger.forget(&needless).await?;
     sample.compare(load).await?;
     let rows = spawn_blocking(move || rows.build()).await;
-    let rows = rows
-        .map_err(LoadError::from)?
-        .map_err(LedgerError::of_disk)?;
+    let rows = rows.map_err(LoadError::from)?.map_err(LedgerError::Disk)?;
     ledger.expect(names, rows)?;
     tracing::info!(
         stream = %load.plan.name, accepted = found.accepted, rejected = found.rejected,
@@ -153,7 +136,9 @@ impl Finding<'_> {
         }
         same_columns(&self.load.plan.sent_columns, &entry)?;
         let entry = Arc::new(entry);
-        let mut accepted = self.accepted_of(&entry, &open).await?;
+        let Some(mut accepted) = self.accepted_of(&entry, &open).await? else {
+            return Ok(false);
+        };
         let known = self.accepted.entry(name.attempt().to_owned()).or_default();
         accepted.remove_all(known);
         known.insert_all(&accepted);
@@ -161,6 +146,13 @@ impl Finding<'_> {
         rejected = open.iter().filter(|row| rejected.contains(*row)).collect();
         rejected.remove_all(known);
         known.insert_all(&rejected);
+        if open.iter().any(|row| !known.contains(row)) {
+            tracing::info!(
+                stream = %self.load.plan.name, attempt = name.attempt(), job = entry.head.job,
+                "rejected records of a job of an earlier attempt that no state covers may be stored, \
+                 without a mark that says so: they are sent again when they come, and stored again"
+            );
+        }
         self.found.accepted += accepted.len();
         self.found.rejected += rejected.len();
         for (row, digest) in entry.rows.iter().zip(&entry.digests) {
@@ -176,15 +168,13 @@ impl Finding<'_> {
                 row,
                 end,
             };
-            self.rows
-                .add(*digest, origin)
-                .map_err(LedgerError::of_disk)?;
+            self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
         }
         Ok(!(accepted.is_empty() && rejected.is_empty()))
     }
 
-    /// Those of the open rows of an entry that its job wrote.
-    async fn accepted_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<RowSet> {
+    /// Those of the open rows of an entry that its job wrote; `None` if it has processed none at all.
+    async fn accepted_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<Option<RowSet>> {
         let head = &entry.head;
         let gone = || LedgerError::gone(head, open.len());
         if LedgerError::is_old(head, Utc::now()) {
@@ -195,7 +185,7 @@ impl Finding<'_> {
             ended => ended?,
         };
         let Some(mut ended) = ended else {
-            return Ok(RowSet::new());
+            return Ok(None);
         };
         let columns: Vec<String> = head
             .columns
@@ -207,13 +197,13 @@ impl Finding<'_> {
         let fault = JobFault::of(message, &columns);
         let sent = SentIn::Entry(Arc::clone(entry));
         let mut ends = match judge(self.load, &mut ended, fault, &sent).await? {
-            Verdict::Refused => return Ok(RowSet::new()),
+            Verdict::Refused => return Ok(None),
             Verdict::Ends(ends, _) => ends,
         };
         if ends.unknown == entry.rows {
             let ended = self.load.client.job(&head.job).await?.finished().await?;
             if never_closed(&ended).await? {
-                return Ok(RowSet::new());
+                return Ok(None);
             }
         }
         let open_of = |rows: &RowSet| open.iter().filter(|row| rows.contains(*row)).collect();
@@ -228,7 +218,7 @@ impl Finding<'_> {
                 .add(self.load, &ended, entry, &ends.accepted)
                 .await?;
         }
-        Ok(ends.accepted)
+        Ok(Some(ends.accepted))
     }
 
     /// A job of an older attempt, at its end. `None` if it never was closed: then it holds nothing.

@@ -83,6 +83,11 @@ pub struct LoadReport {
     pub receipts: u64,
     /// Of these, receipts without an Id: the results of their job do not show which record is theirs.
     pub receipts_without_id: u64,
+    /// Rows that were refused since their parent was not there, and were sent again after other loads
+    /// of the [`Family`](super::Family), or the rest of this one, had come in.
+    pub held: u64,
+    /// Those of them that are in Salesforce now.
+    pub held_accepted: u64,
 }
 
 impl LoadReport {

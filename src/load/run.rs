@@ -49,13 +49,15 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
     let acknowledged = acknowledging
         .await
         .map_err(|error| LoadError::from(error).into());
-    let ended = outcome
-        .and(acknowledged)
-        .and_then(|()| load.books.report(&load.plan, load.client.usage()));
+    let ended = outcome.and(acknowledged).and_then(|()| {
+        let held = load.held.as_ref();
+        load.books.report(&load.plan, load.client.usage(), held)
+    });
     match &ended {
         Ok(report) => report_file::store(&load, report, None).await,
         Err(error) => {
-            let report = load.books.so_far(&load.plan, load.client.usage());
+            let held = load.held.as_ref();
+            let report = load.books.so_far(&load.plan, load.client.usage(), held);
             report_file::store(&load, &report, Some(error)).await;
         }
     }

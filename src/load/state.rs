@@ -10,6 +10,8 @@ use crate::ledger::LoadLedger;
 
 use super::Org;
 use super::books::Books;
+use super::family::Family;
+use super::held::Held;
 use super::keys::Keys;
 use super::org::{LoadId, Member};
 use super::plan::Plan;
@@ -27,6 +29,8 @@ pub(super) struct Load {
     /// Where the rows of its jobs are entered before they are closed.
     pub(super) ledger: Option<LoadLedger>,
     pub(super) keys: Keys,
+    /// Whether and how rows wait for their parents, in a family.
+    pub(super) held: Option<Held>,
     /// A job was processed, so that its columns, which all jobs have, are not at fault.
     pub(super) has_loaded: AtomicBool,
     /// What it has of the memory, as all loads see it.
@@ -41,9 +45,15 @@ impl Load {
         plan: Arc<Plan>,
         stop: CancellationToken,
         ledger: Option<LoadLedger>,
+        family: Option<&Family>,
     ) -> Self {
         let books = Books::new();
+        let held = family.map(|family| {
+            let (object, most) = (&plan.target.object, plan.options.held_rows);
+            Held::new(family, object, &plan.coercion, most, org.budget())
+        });
         Self {
+            held,
             client: org.client().scoped_until(stop.clone()),
             keys: Keys::new(org.budget()),
             member: org.admission().register(books.rows()),

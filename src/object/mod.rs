@@ -58,6 +58,11 @@ impl Operation {
             Self::Upsert { external_id } => Some(external_id),
         }
     }
+
+    /// Whether it writes the fields of records.
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self, Self::Delete | Self::HardDelete)
+    }
 }
 
 /// The type of a field, as describe names it.

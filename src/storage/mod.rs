@@ -42,9 +42,10 @@ use fingerprint::Fingerprint;
 use patience::Patience;
 use role::AssumedRole;
 
-use crate::options::Waits;
+use crate::waits::Waits;
 
-/// An opened [`Location`].
+/// An opened [`Location`]. Clones are the same.
+#[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     /// S3 alone.
@@ -54,7 +55,7 @@ pub struct Storage {
     prefix: String,
     patience: Patience,
     /// The server has said that it cannot put on condition.
-    unconditional: AtomicBool,
+    unconditional: Arc<AtomicBool>,
 }
 
 /// What S3 has beside what every store has.
@@ -88,7 +89,7 @@ impl Storage {
             root: root.into(),
             prefix: prefix.into(),
             patience: Patience::new(Waits::default()),
-            unconditional: AtomicBool::default(),
+            unconditional: Arc::default(),
         }
     }
 
@@ -112,7 +113,7 @@ impl Storage {
             root: self.root.clone(),
             prefix: format!("{}{suffix}/", parts.join("/")),
             patience: self.patience,
-            unconditional: AtomicBool::default(),
+            unconditional: Arc::default(),
         }
     }
 

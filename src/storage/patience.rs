@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::cause::{Cause, is_bare_redirect, passes};
-use crate::options::Waits;
 use crate::pauses::{Pauses, Warnings};
+use crate::waits::Waits;
 
 /// How long a location is tried at first, while somebody waits for the answer.
 const OF_PROOF: Duration = Duration::from_secs(10);

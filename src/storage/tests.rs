@@ -11,7 +11,7 @@ use url::Url;
 use super::testing::s3_location;
 use super::*;
 use crate::error::ErrorKind;
-use crate::options::Waits;
+use crate::waits::Waits;
 
 const DIRECTORY: &str = "rejected/1/";
 const NAME: &str = "_test";

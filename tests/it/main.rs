@@ -12,5 +12,6 @@ mod keys;
 mod library;
 mod lookups;
 mod receipts;
+mod repeated;
 mod small;
 mod values;

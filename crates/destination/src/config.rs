@@ -194,6 +194,8 @@ struct ConfigFile {
     hard_delete: Option<bool>,
     #[serde(default, deserialize_with = "whole")]
     max_rejected_percent: Option<u8>,
+    #[serde(default, deserialize_with = "whole")]
+    held_rows: Option<u64>,
     log_values: Option<bool>,
     discover_system_objects: Option<bool>,
     #[serde(default, deserialize_with = "empty_is_default")]
@@ -254,6 +256,9 @@ impl ConfigFile {
         }
         if let Some(seconds) = self.flush_interval_seconds {
             load.flush_interval = Duration::from_secs(seconds);
+        }
+        if let Some(rows) = self.held_rows {
+            load.held_rows = rows;
         }
         load.assignment_rule_id = absent_if_empty(self.assignment_rule_id.clone());
         load.validate()?;

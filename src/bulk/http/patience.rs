@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::clock::{Clock, IDLE_TIMEOUT};
 use crate::bulk::error::{BulkError, Passing};
-use crate::options::{LIMIT_PAUSES, Waits};
 use crate::pauses::{Pauses, Warnings};
+use crate::waits::{LIMIT_PAUSES, Waits};
 
 /// Longest pause that a `Retry-After` can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);

@@ -28,7 +28,9 @@
 //! Who reads waits for room as well when the states that are kept take half of what rows may
 //! ([`Admission::room`]). It sends on all rows first, so each state's rows are with a mover, or set
 //! aside, and then those are sent, largest first; it goes when they have their end and who reads the
-//! events takes it.
+//! events takes it. Rows that are held until their parents are there are with no mover: when nothing
+//! moves any more, nothing is there to be sent and there still is no room, they are let go, those of
+//! the load that holds most first. Where there is no disk, who waits for memory has them let go too.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -186,7 +188,16 @@ impl Admission {
             0 => Some(budget.reserve(0)),
             bytes => budget.try_reserve(bytes),
         };
-        let memory = there.or_else(|| self.nothing_moves().then(|| budget.reserve(bytes)))?;
+        let beyond = || {
+            if !self.nothing_moves() {
+                return None;
+            }
+            if !self.disk.is_there() {
+                self.press(Pressure::Held, &self.members());
+            }
+            Some(budget.reserve(bytes))
+        };
+        let memory = there.or_else(beyond)?;
         Some((memory, begin()))
     }
 
@@ -236,15 +247,30 @@ impl Admission {
         if spilling.await.map_err(LoadError::from)?? > 0 {
             return Ok(true);
         }
-        if self.staging.load(Ordering::SeqCst) == 0 {
-            let largest = members
-                .iter()
-                .max_by_key(|load| load.pressed_bytes(pressure));
-            if let Some(load) = largest.filter(|load| load.pressed_bytes(pressure) > 0) {
-                load.press(pressure);
-            }
+        if self.staging.load(Ordering::SeqCst) == 0
+            && !self.press(pressure, &members)
+            && pressure == Pressure::States
+            && self.nothing_moves()
+        {
+            self.press(Pressure::Held, &members);
         }
         Ok(false)
+    }
+
+    /// Presses the load that can give most; false if none can give anything.
+    fn press(&self, pressure: Pressure, members: &[Arc<Member>]) -> bool {
+        let largest = members
+            .iter()
+            .max_by_key(|load| load.pressed_bytes(pressure));
+        let largest = largest.filter(|load| load.pressed_bytes(pressure) > 0);
+        largest.inspect(|load| load.press(pressure)).is_some()
+    }
+
+    /// How many rows of so many bytes each may be held beside those that are, over all loads.
+    pub(crate) fn room_to_hold(&self, bytes: usize) -> u64 {
+        let held: usize = self.members().iter().map(|load| load.held()).sum();
+        let most = self.budget.held_for_parents() / bytes.max(1);
+        most.saturating_sub(held) as u64
     }
 
     /// Whether rows can be set aside: on disk, they take no memory.

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::bulk::{ApiUsage, Client, Limit, Usage};
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::options::{BATCHES_A_DAY, LIMIT_PAUSES, OrgOptions, Waits};
+use crate::options::{BATCHES_A_DAY, OrgOptions};
+use crate::waits::{LIMIT_PAUSES, Waits};
 
 use super::flush::{OpenChunks, flush_interval};
 

@@ -118,6 +118,9 @@ async fn deliver(load: &Arc<Load>, rejects: Vec<RejectedRow>, events: &EventSend
     let keep_message = load.plan.options.log_values;
     load.books.rejected(reasons, keep_message);
     let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
+    if let Some(held) = &load.held {
+        held.end(&rows, false);
+    }
     load.books.end(rows.ranges(), End::Rejected);
     Ok(())
 }
@@ -210,7 +213,14 @@ async fn hand_on(
             Ok(())
         }
         Rejects::Store { store, stream } => {
-            let path = store.write_stream(stream, records(load, rejects)).await?;
+            let mut stream = stream.clone();
+            let attempt = || {
+                load.ledger
+                    .as_ref()
+                    .map(|ledger| ledger.attempt().to_owned())
+            };
+            stream.attempt = stream.attempt.or_else(attempt);
+            let path = store.write_stream(&stream, records(load, rejects)).await?;
             path.into_iter().for_each(|path| load.books.stored(path));
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::bulk::{BulkError, StagedJob};
@@ -31,7 +31,7 @@ pub(super) async fn stage(load: &Arc<Load>, chunk: &Arc<Chunk>) -> Result<Option
         let staged = client.stage(target, chunk).await;
         return unless_stopped(load, staged, Ok(())).await;
     };
-    let (created, jobs) = unbounded_channel();
+    let (created, jobs) = watch::channel(String::new());
     let staging = async move {
         let note = move |id: &str| {
             // Nobody enters any more after an error, which ends the load.
@@ -65,12 +65,13 @@ async fn unless_stopped(
     }
 }
 
-/// Enters the rows of a chunk for each job that is created for it.
+/// Enters the rows of a chunk for the job that was created for it, and for another one that takes its
+/// place: one that was replaced before it was entered is never closed.
 async fn enter(
     load: &Arc<Load>,
     ledger: &LoadLedger,
     chunk: &Arc<Chunk>,
-    mut jobs: UnboundedReceiver<String>,
+    mut jobs: watch::Receiver<String>,
 ) -> Result<()> {
     let entering = async {
         // Of the object that is written, and of the digests.
@@ -79,7 +80,8 @@ async fn enter(
         let (of_task, of_chunk) = (Arc::clone(load), Arc::clone(chunk));
         let entered = spawn_blocking(move || entered(&of_task, &of_chunk));
         let entered = entered.await.map_err(LoadError::from)??;
-        while let Some(job) = jobs.recv().await {
+        while jobs.changed().await.is_ok() {
+            let job = jobs.borrow_and_update().clone();
             let Entered { rows, digests } = &entered;
             let columns = &load.plan.sent_columns;
             ledger.enter(&job, columns, rows, digests).await?;

@@ -8,9 +8,10 @@ use super::none_of;
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &[
-        "disk", "network", "options", "pauses", "rows", "source", "text",
+        "disk", "network", "pauses", "rows", "source", "text", "waits",
     ],
     &["object", "storage"],
+    &["options"],
     &["coerce", "ledger"],
     &["chunk"],
     &["bulk", "receipt", "reject"],

@@ -26,7 +26,7 @@ use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::ledger::Ledger;
-use arrow_salesforce::load::{Loader, Org, Receipts, Rejects};
+use arrow_salesforce::load::{Family, Loader, Org, Receipts, Rejects};
 use arrow_salesforce::options::{LoadOptions, NullHandling};
 use arrow_salesforce::receipt::{ReceiptStore, ReceiptStream};
 use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
@@ -273,6 +273,8 @@ async fn loaders(
     columns: &[Vec<String>],
     stores: Stores<'_>,
 ) -> Result<Vec<Loader>, Failure> {
+    // Streams may load the parents of each other's records.
+    let family = &Family::new();
     let builds =
         catalog
             .iter()
@@ -280,7 +282,7 @@ async fn loaders(
             .zip(columns)
             .map(|((stream, schema), columns)| async move {
                 let options = config.load.clone().with_receipt_columns(columns.clone());
-                let loader = loader(org, config, stream, schema, options, stores).await;
+                let loader = loader(org, family, config, stream, schema, options, stores).await;
                 loader.map_err(|error| Failure::of(error, &stream.descriptor))
             });
     let mut built = stream::iter(builds).buffered(DESCRIBES);
@@ -304,6 +306,7 @@ async fn loaders(
 
 async fn loader(
     org: &Org,
+    family: &Family,
     config: &Config,
     stream: &CatalogStream,
     schema: &StreamSchema,
@@ -316,6 +319,7 @@ async fn loader(
         .schema(Arc::clone(schema.schema()))
         .options(options)
         .values(config.values)
+        .family(family)
         .rejects(stores.rejects(stream))
         .receipts(stores.receipts(stream))
         .name(stream.descriptor.to_string())

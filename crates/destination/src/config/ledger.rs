@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{Config, absent_if_empty, parse_url};
 use arrow_salesforce::error::Result;
-use arrow_salesforce::load::Older;
+use arrow_salesforce::options::Older;
 use arrow_salesforce::reject::RejectStore;
 use arrow_salesforce::storage::{Location, Storage};
 

@@ -10,8 +10,9 @@ use crate::failure::Failure;
 use crate::protocol::catalog::CatalogStream;
 use arrow_salesforce::error::Result;
 use arrow_salesforce::ledger::{Covered, Ledger, LoadIdentity};
-use arrow_salesforce::load::{Loader, Older, Org};
+use arrow_salesforce::load::{Loader, Org};
 use arrow_salesforce::object::Operation;
+use arrow_salesforce::options::Older;
 use arrow_salesforce::reject::RejectStore;
 
 /// The ledger of a sync, if it has one.
@@ -119,16 +120,8 @@ impl SyncLedger {
     /// # Errors
     /// If that could not be noted.
     pub(super) async fn finish(&self) -> Result<()> {
-        let Some(ledger) = &self.ledger else {
-            return Ok(());
-        };
-        let left = ledger.finish().await?;
-        if left > 0 {
-            tracing::warn!(
-                records = left,
-                "records that earlier attempts have loaded did not come again; they are in Salesforce, \
-                 or among the rejected records, all the same"
-            );
+        if let Some(ledger) = &self.ledger {
+            ledger.finish().await?;
         }
         Ok(())
     }

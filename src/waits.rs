@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{in_range, optional_seconds, seconds};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// First pause while a daily limit of the org is used up, and the longest: to ask for it is a request.
 pub(crate) const LIMIT_PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
@@ -109,6 +108,57 @@ impl Waits {
         )?;
         in_range("stop_grace_seconds", self.stop_grace.as_secs(), 0, 3_600)
     }
+}
+
+/// A duration as whole seconds.
+pub(crate) mod seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        interval: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(interval.as_secs())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+/// As [`seconds`], where there may be none.
+mod optional_seconds {
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        interval: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        interval
+            .map(|interval| interval.as_secs())
+            .serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
+    }
+}
+
+/// Checks the range of an option.
+///
+/// # Errors
+/// A config error that names it, its value and what is allowed.
+pub(crate) fn in_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{name} is {value}; it must be between {least} and {most}"
+    )))
 }
 
 #[cfg(test)]
