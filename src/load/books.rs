@@ -15,9 +15,9 @@ use super::LoadError;
 use super::checkpoint::{Checkpoints, Counts, Due, End, Totals};
 use super::feed::Checkpoint;
 use super::held::Held;
-use super::org::RowStore;
+use super::org::{Lowered, RowStore};
 use super::plan::Plan;
-use super::report::{LoadReport, RejectCounts};
+use super::report::{Contention, LoadReport, RejectCounts};
 
 /// Rows that have their end before their rejected share is judged.
 const ROWS_FOR_SHARE: u64 = 100;
@@ -48,6 +48,7 @@ struct Tally {
     came_again: u64,
     receipts: u64,
     without_id: u64,
+    lock_errors: u64,
 }
 
 impl Books {
@@ -146,6 +147,11 @@ impl Books {
         self.tally.lock().nulls_left += nulls;
     }
 
+    /// Rows were refused for locks.
+    pub(super) fn lock_errors(&self, rows: u64) {
+        self.tally.lock().lock_errors += rows;
+    }
+
     /// Rows came again that an older attempt has loaded.
     pub(super) fn came_again(&self, rows: u64) {
         self.tally.lock().came_again += rows;
@@ -213,8 +219,9 @@ impl Books {
         plan: &Plan,
         usage: Usage,
         held: Option<&Held>,
+        jobs: Lowered,
     ) -> Result<LoadReport> {
-        let report = self.so_far(plan, usage, held);
+        let report = self.so_far(plan, usage, held, jobs);
         let LoadReport {
             read,
             accepted,
@@ -235,7 +242,13 @@ impl Books {
     }
 
     /// What a report would say now.
-    pub(super) fn so_far(&self, plan: &Plan, usage: Usage, held: Option<&Held>) -> LoadReport {
+    pub(super) fn so_far(
+        &self,
+        plan: &Plan,
+        usage: Usage,
+        held: Option<&Held>,
+        jobs: Lowered,
+    ) -> LoadReport {
         let Totals {
             read,
             bytes,
@@ -265,6 +278,12 @@ impl Books {
             came_again: tally.came_again,
             receipts: tally.receipts,
             receipts_without_id: tally.without_id,
+            contention: Contention {
+                grouped_by: plan.grouped_by(),
+                lock_errors: tally.lock_errors,
+                lowered: jobs.times,
+                fewest_jobs: jobs.lowest,
+            },
             held,
             held_accepted,
             reject_files: tally.reject_files.clone(),

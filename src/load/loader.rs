@@ -16,6 +16,7 @@ use crate::options::{LedgerOptions, LoadOptions, Older, ValueOptions};
 use super::event::{self, Event, Events};
 use super::family::Family;
 use super::feed::Feed;
+use super::grouping::grouping;
 use super::past::{self, Recovered};
 use super::plan::{ExternalId, Plan, Receipts, ReceiptsPlan, Rejects, sent_columns};
 use super::report::LoadReport;
@@ -135,8 +136,10 @@ impl LoaderBuilder {
         let external_id = ExternalId::of(&coercion, &object);
         let asked = &options.receipt_columns;
         let receipts = ReceiptsPlan::of(self.receipts, &schema, asked, &coercion)?;
+        let grouping = grouping(&coercion, &object.name, options.group_by.as_deref())?;
         let plan = Plan {
             external_id,
+            grouping,
             sent_columns: sent_columns(&coercion),
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {

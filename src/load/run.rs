@@ -49,15 +49,14 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
     let acknowledged = acknowledging
         .await
         .map_err(|error| LoadError::from(error).into());
-    let ended = outcome.and(acknowledged).and_then(|()| {
-        let held = load.held.as_ref();
-        load.books.report(&load.plan, load.client.usage(), held)
-    });
+    let (usage, held, jobs) = (load.client.usage(), load.held.as_ref(), load.jobs.lowered());
+    let ended = outcome
+        .and(acknowledged)
+        .and_then(|()| load.books.report(&load.plan, usage, held, jobs));
     match &ended {
         Ok(report) => report_file::store(&load, report, None).await,
         Err(error) => {
-            let held = load.held.as_ref();
-            let report = load.books.so_far(&load.plan, load.client.usage(), held);
+            let report = load.books.so_far(&load.plan, usage, held, jobs);
             report_file::store(&load, &report, Some(error)).await;
         }
     }

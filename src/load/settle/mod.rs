@@ -29,5 +29,5 @@ pub(crate) use join::Records;
 pub(crate) use message::{Blame, JobFault, as_reason};
 pub(crate) use record_ids::RecordIds;
 pub(crate) use record_log::{PartRecords, RowRecord};
-pub(crate) use retryable::{Refusal, RetryCause};
+pub(crate) use retryable::{Refusal, RetryCause, found_lock};
 pub(crate) use verdict::{Belief, EndState, JobEnd, Needed, Reading};

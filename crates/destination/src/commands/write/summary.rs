@@ -117,6 +117,10 @@ pub(super) fn load(stream: &StreamDescriptor, report: &LoadReport) {
         "records_per_second": report.rows_per_second(),
         "receipts": report.receipts,
         "rejects": rejects,
+        "grouped_by": report.contention.grouped_by,
+        "lock_errors": report.contention.lock_errors,
+        "jobs_at_once_lowered": report.contention.lowered,
+        "fewest_jobs_at_once": report.contention.fewest_jobs,
     });
     tracing::info!("{line}");
 }
