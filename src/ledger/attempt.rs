@@ -268,7 +268,7 @@ impl Drop for Attempt {
     }
 }
 
-/// When the attempt has last shown a sign of life: by the clock that stands still with the machine,
+/// When the attempt has last shown a sign of life in time: by the clock that stands still with the machine,
 /// and by the one that does not.
 #[derive(Debug)]
 struct Life(Mutex<(Instant, SystemTime)>);
@@ -280,8 +280,12 @@ impl Default for Life {
 }
 
 impl Life {
-    fn shown(&self) {
-        *self.0.lock() = (Instant::now(), SystemTime::now());
+    /// A sign of life was shown. One that comes too late takes no doubt away: others may have taken
+    /// over before it.
+    fn shown(&self, waits: &Waits) {
+        if !self.is_in_doubt(waits) {
+            *self.0.lock() = (Instant::now(), SystemTime::now());
+        }
     }
 
     /// Whether others may take the attempt for one that has ended.
@@ -298,7 +302,7 @@ async fn beat(place: Arc<Place>, attempt: String, waits: Waits, life: Arc<Life>)
     for beat in 1.. {
         sleep(waits.scaled(BEAT_EACH)).await;
         match place.put_beat(&attempt, beat).await {
-            Ok(()) => life.shown(),
+            Ok(()) => life.shown(&waits),
             Err(error) => {
                 tracing::warn!(%error, "the attempt could not show that it is at work");
             }

@@ -112,10 +112,11 @@ async fn take(
             attempt: "another one that began at the same time".to_owned(),
         });
     }
-    if let Some(last) = last {
-        place.delete_claim(load, last.number).await?;
-        // It has shown no sign of life, or has said that it ended.
-        place.delete_beat(&last.attempt).await?;
+    for before in place.claims_before(load, claim.number).await? {
+        // It has shown no sign of life, or has said that it ended. Its claim goes last: by that another
+        // attempt finds both, should this one be killed in between.
+        place.delete_beat(&before.attempt).await?;
+        place.delete_claim(load, before.number).await?;
     }
     Ok(claim)
 }

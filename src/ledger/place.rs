@@ -277,23 +277,46 @@ impl Place {
 
     /// The last claim of a load, if it was ever claimed.
     pub(super) async fn last_claim(&self, load: &str) -> Result<Option<Claim>, LedgerError> {
-        let directory = format!("owners/{load}");
         loop {
-            let names = self.storage.list(&self.directory(&directory)).await?;
-            let Some(number) = names
-                .iter()
-                .filter_map(|name| name.parse::<u64>().ok())
-                .max()
-            else {
+            let Some(number) = self.claims(load).await?.into_iter().max() else {
                 return Ok(None);
             };
-            let content = self.storage.content(&self.claim_key(load, number)?).await?;
             // One that is gone meanwhile was deleted for a later one.
-            if let Some(attempt) = content {
-                let attempt = String::from_utf8_lossy(&attempt).into_owned();
-                return Ok(Some(Claim { number, attempt }));
+            if let Some(claim) = self.claim(load, number).await? {
+                return Ok(Some(claim));
             }
         }
+    }
+
+    /// The claims of a load before one: that of the attempt before, and those of earlier ones that an
+    /// attempt may have left which was killed.
+    pub(super) async fn claims_before(
+        &self,
+        load: &str,
+        number: u64,
+    ) -> Result<Vec<Claim>, LedgerError> {
+        let mut found = Vec::new();
+        for before in self.claims(load).await? {
+            if before < number {
+                found.extend(self.claim(load, before).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The numbers of the claims of a load.
+    async fn claims(&self, load: &str) -> Result<Vec<u64>, LedgerError> {
+        let directory = self.directory(&format!("owners/{load}"));
+        let names = self.storage.list(&directory).await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    async fn claim(&self, load: &str, number: u64) -> Result<Option<Claim>, LedgerError> {
+        let attempt = self.claimed(load, number).await?;
+        Ok(attempt.map(|attempt| Claim {
+            number,
+            attempt: String::from_utf8_lossy(&attempt).into_owned(),
+        }))
     }
 
     fn claim_key(&self, load: &str, number: u64) -> Result<Path, StorageError> {

@@ -187,7 +187,9 @@ impl Finding<'_> {
         }
         same_columns(&self.load.plan.sent_columns, &entry)?;
         let entry = Arc::new(entry);
-        let mut accepted = self.accepted_of(&entry, &open).await?;
+        let Some(mut accepted) = self.accepted_of(&entry, &open).await? else {
+            return Ok(false);
+        };
         let known = self.accepted.entry(name.attempt().to_owned()).or_default();
         accepted.remove_all(known);
         known.insert_all(&accepted);
@@ -195,6 +197,13 @@ impl Finding<'_> {
         rejected = open.iter().filter(|row| rejected.contains(*row)).collect();
         rejected.remove_all(known);
         known.insert_all(&rejected);
+        if open.iter().any(|row| !known.contains(row)) {
+            tracing::info!(
+                stream = %self.load.plan.name, attempt = name.attempt(), job = entry.head.job,
+                "rejected records of a job of an earlier attempt that no state covers may be stored, \
+                 without a mark that says so: they are sent again when they come, and stored again"
+            );
+        }
         self.found.accepted += accepted.len();
         self.found.rejected += rejected.len();
         for (row, digest) in entry.rows.iter().zip(&entry.digests) {
@@ -215,8 +224,8 @@ impl Finding<'_> {
         Ok(!(accepted.is_empty() && rejected.is_empty()))
     }
 
-    /// Those of the open rows of an entry that its job wrote.
-    async fn accepted_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<RowSet> {
+    /// Those of the open rows of an entry that its job wrote; `None` if it has processed none at all.
+    async fn accepted_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<Option<RowSet>> {
         let head = &entry.head;
         let gone = || LedgerError::gone(head, open.len());
         if LedgerError::is_old(head, Utc::now()) {
@@ -227,7 +236,7 @@ impl Finding<'_> {
             ended => ended?,
         };
         let Some(ended) = ended else {
-            return Ok(RowSet::new());
+            return Ok(None);
         };
         let columns: Vec<String> = head
             .columns
@@ -239,13 +248,13 @@ impl Finding<'_> {
         let fault = JobFault::of(message, &columns);
         let sent = SentIn::Entry(Arc::clone(entry));
         let mut ends = match judge(self.load, ended, fault, &sent).await? {
-            Verdict::Refused => return Ok(RowSet::new()),
+            Verdict::Refused => return Ok(None),
             Verdict::Ends(ends, _) => ends,
         };
         if ends.unknown == entry.rows {
             let ended = self.load.client.job(&head.job).await?.finished().await?;
             if never_closed(&ended).await? {
-                return Ok(RowSet::new());
+                return Ok(None);
             }
         }
         let open_of = |rows: &RowSet| open.iter().filter(|row| rows.contains(*row)).collect();
@@ -260,7 +269,7 @@ impl Finding<'_> {
                 .add(self.load, &ended, entry, &ends.accepted)
                 .await?;
         }
-        Ok(ends.accepted)
+        Ok(Some(ends.accepted))
     }
 
     /// A job of an older attempt, at its end. `None` if it never was closed: then it holds nothing.

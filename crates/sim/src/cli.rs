@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::{Fault, Sim, SimOptions};
+use crate::{Contention, Fault, Sim, SimOptions};
 
 /// What the simulated Salesforce is like.
 #[derive(Debug, Args)]
@@ -36,6 +36,24 @@ pub struct Simulate {
     /// Generated objects besides those that it always has
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_objects: usize,
+    /// Jobs lock the parents of their rows and fight over them, in simulated time
+    #[arg(long)]
+    contention: bool,
+    /// Batches that run at once in an org with contention
+    #[arg(long, value_name = "COUNT", requires = "contention")]
+    slots: Option<usize>,
+    /// Simulated seconds of a transaction of up to 200 records, besides its records
+    #[arg(long, value_name = "SECONDS", requires = "contention", value_parser = seconds)]
+    chunk_seconds: Option<Duration>,
+    /// Simulated seconds of each record
+    #[arg(long, value_name = "SECONDS", requires = "contention", value_parser = seconds)]
+    row_seconds: Option<Duration>,
+    /// Object with a trigger: a few bad records make the good ones of their transaction fail
+    #[arg(long, value_name = "OBJECT", requires = "contention")]
+    trigger: Vec<String>,
+    /// Simulated seconds in a real one, at most; as fast as clients allow by default
+    #[arg(long, value_name = "SECONDS", requires = "contention", value_parser = speed)]
+    speed: Option<f64>,
     /// File of the org's objects, in place of its own
     #[arg(long, value_name = "FILE")]
     org: Option<PathBuf>,
@@ -51,6 +69,7 @@ struct Faults(Vec<Fault>);
 impl From<Simulate> for SimOptions {
     fn from(options: Simulate) -> Self {
         Self {
+            contention: options.contention(),
             org: options.org,
             faults: options.faults.map(|faults| faults.0).unwrap_or_default(),
             listen: (Ipv4Addr::LOCALHOST, options.port).into(),
@@ -76,6 +95,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if speed > 0.0 && speed.is_finite() {
+        Ok(speed)
+    } else {
+        Err("must be more than 0".to_owned())
+    }
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&share) {
@@ -86,6 +114,18 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Simulate {
+    fn contention(&self) -> Option<Contention> {
+        let usual = Contention::default();
+        self.contention.then(|| Contention {
+            slots: self.slots.unwrap_or(usual.slots),
+            chunk_time: self.chunk_seconds.unwrap_or(usual.chunk_time),
+            row_time: self.row_seconds.unwrap_or(usual.row_time),
+            triggers: self.trigger.clone(),
+            speed: self.speed,
+            ..usual
+        })
+    }
+
     /// Serves a simulated Salesforce until ctrl-c. The first line of stdout is its address, and
     /// stderr has a config for it.
     pub async fn run(self) -> ExitCode {
@@ -133,6 +173,14 @@ mod tests {
         assert_eq!((options.listen.port(), options.seed), (0, 7));
         assert_eq!(options.job_time, Duration::from_millis(1500));
         assert_eq!((options.forget, options.extra_objects), (true, 1200));
+        assert!(options.contention.is_none());
+        let line = "sim --contention --slots 3 --chunk-seconds 2 --trigger Contact --speed 60";
+        let options = SimOptions::from(read(line).unwrap().simulate);
+        let contention = options.contention.unwrap();
+        assert_eq!((contention.slots, contention.speed), (3, Some(60.0)));
+        assert_eq!(contention.chunk_time, Duration::from_secs(2));
+        assert_eq!(contention.row_time, Duration::from_millis(5));
+        assert_eq!(contention.triggers, ["Contact"]);
         let file = std::env::temp_dir().join(format!("faults-{}.json", std::process::id()));
         std::fs::write(&file, r#"[{"calls":["poll"],"do":{"close":{}}}]"#).unwrap();
         let line = format!("sim --org x.json --faults {}", file.display());
@@ -146,6 +194,8 @@ mod tests {
             "sim --job-seconds -1",
             "sim --fail-rate 5",
             "sim --faults /none",
+            "sim --slots 3",
+            "sim --contention --speed 0",
         ] {
             assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");
         }

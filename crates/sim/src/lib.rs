@@ -23,12 +23,14 @@
 //! * [`SimOptions`]: how the org behaves. [`Sim`]: a running simulator.
 //! * [`Fault`]: what goes wrong, which requests ([`Call`]) or jobs it hits, and how often.
 //!   [`Action`]: all kinds of faults.
+//! * [`Contention`]: jobs that lock the same records fight over them, in simulated time.
+//!   [`ContentionCounts`]: what came of it.
 //! * [`describe`]: the describe response of an object of the embedded org, without a server.
 //! * [`cli`]: the command line of the binary `salesforce-sim`.
 //!
 //! Inside, each layer knows those after it alone: `http` (requests and responses), `jobs` (ingest
 //! jobs and their rows), `org` (objects and records). `http` and `jobs` ask `faults` what goes
-//! wrong.
+//! wrong. `contention` is the clock of an org whose jobs fight over records; `jobs` does their work.
 //!
 //! # Inspection API
 //! It needs no session and is not counted as API calls.
@@ -51,6 +53,7 @@
 //! be changed.
 
 pub mod cli;
+mod contention;
 mod csv;
 mod error;
 mod faults;
@@ -64,6 +67,7 @@ mod share;
 mod tests;
 mod usage;
 
+pub use contention::{Contention, ContentionCounts};
 pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, ResultFile};
 pub use options::SimOptions;
 pub use org::describe;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::contention::Contention;
 use crate::faults::Fault;
 
 /// How a simulator behaves.
@@ -94,6 +95,9 @@ pub struct SimOptions {
     /// How many generated objects the org has besides its own. Half of them are histories, shares,
     /// feeds and change events of the others.
     pub extra_objects: usize,
+    /// Jobs lock the parents of their rows and fight over them, in simulated time; absent, rows
+    /// lock nothing and jobs take real time. Jobs that are closed later follow a change of it.
+    pub contention: Option<Contention>,
     /// Faults that are there from the start.
     pub faults: Vec<Fault>,
 }
@@ -135,6 +139,7 @@ impl Default for SimOptions {
             sandbox: false,
             writable_objects: None,
             extra_objects: 0,
+            contention: None,
             faults: Vec::new(),
         }
     }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::SimOptions;
 use crate::http::{self, App, Door};
+use crate::{ContentionCounts, SimOptions};
 
 /// A running simulator. It stops when dropped.
 #[derive(Debug)]
 pub struct Sim {
     address: SocketAddr,
+    app: Arc<App>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
@@ -29,9 +30,10 @@ impl Sim {
         let (stop, stopped) = watch::channel(false);
         let url = format!("http://{address}");
         let app = Arc::new(App::new(options, url, door, stopped.clone())?);
-        let server = tokio::spawn(http::serve(app, listener, stopped));
+        let server = tokio::spawn(http::serve(Arc::clone(&app), listener, stopped));
         Ok(Sim {
             address,
+            app,
             stop,
             server,
         })
@@ -45,6 +47,11 @@ impl Sim {
     /// The login URL for clients: `http://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What happened so far in an org with [`SimOptions::contention`]; nothing but zeros in another.
+    pub fn contention(&self) -> ContentionCounts {
+        self.app.contention()
     }
 
     /// Waits until it stops by itself, which happens only on an error.

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub mod bucket_faults;
 pub mod forward;
+pub mod gate;
 pub mod process;
 pub mod rejected;
 pub mod s3;

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::memory::InMemory;
 
@@ -14,6 +15,7 @@ use crate::rows::{KeyDigest, RowSet};
 fn waits() -> Waits {
     Waits {
         wait_permille: 1,
+        patience: Duration::from_secs(10),
         ..Waits::default()
     }
 }
@@ -215,6 +217,51 @@ async fn who_is_at_work_is_not_disturbed_and_who_is_silent_is_replaced() {
     sleep(waits().scaled(SILENCE)).await;
     let covering = first.cover(&[covered]).await;
     assert!(matches!(covering, Err(LedgerError::Lost)), "{covering:?}");
+}
+
+#[tokio::test]
+async fn who_was_silent_once_asks_before_it_covers_anything() {
+    let (_, store) = store();
+    let first = begin(&store, "a1", &[contacts()]).await;
+    first.0.beating.abort();
+    begin(&store, "a2", &[contacts()]).await;
+    // It goes on after a while in which it stood still, and shows that it lives.
+    sleep(waits().scaled(SILENCE)).await;
+    first.0.place.put_beat("a1", 7).await.unwrap();
+    first.0.life.shown(&waits());
+    let load = contacts();
+    let covered = Covered {
+        load: &load,
+        rows: 1,
+    };
+    let covering = first.cover(&[covered]).await;
+    assert!(matches!(covering, Err(LedgerError::Lost)), "{covering:?}");
+}
+
+/// Of three attempts the first stands still, and the second ends while it claims the load, after each
+/// change that it makes.
+#[tokio::test]
+async fn a_claim_is_lost_whoever_was_cut_in_between() {
+    for changes in 0..5 {
+        let (memory, store) = store();
+        let first = begin(&store, "a1", &[contacts()]).await;
+        first.0.beating.abort();
+        store.end_after(changes);
+        let second = begin_at(&store, "a2", &[contacts()]).await;
+        drop(second);
+        let store = EndingStore::new(Arc::clone(&memory));
+        let third = begin(&store, "a3", &[contacts()]).await;
+        let of_first = first.load(&contacts()).unwrap().check_held().await;
+        assert!(
+            matches!(of_first, Err(LedgerError::Lost)),
+            "after {changes} changes: {of_first:?}"
+        );
+        third.finish().await.unwrap();
+        let mut left = objects(&memory);
+        // What has shown that it lives, and claimed nothing, is found after a week.
+        left.retain(|name| !name.ends_with("attempts/a2"));
+        assert_eq!(left, Vec::<String>::new(), "after {changes} changes");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Whether the place of the ledger takes one.
 
 use crate::config::Config;
-use arrow_salesforce::error::Result;
+use arrow_salesforce::error::{ErrorKind, Result};
 use arrow_salesforce::ledger::Ledger;
 use arrow_salesforce::reject::RejectStore;
 use arrow_salesforce::storage::Storage;
@@ -10,7 +10,8 @@ use arrow_salesforce::storage::Storage;
 /// is waited for.
 ///
 /// # Errors
-/// If it refuses, though `ledger_url` names it. Otherwise that is a warning.
+/// If it refuses, though `ledger_url` names it; otherwise that is a warning. If it cannot be reached:
+/// an earlier attempt may have reached it, and without what that has entered rows would be sent twice.
 pub(super) async fn ledger_storage(
     config: &Config,
     rejects: Option<&RejectStore>,
@@ -26,7 +27,7 @@ pub(super) async fn ledger_storage(
     };
     match Ledger::prove(storage).await {
         Ok(storage) => Ok(Some(storage)),
-        Err(error) if config.ledger.url.is_none() => {
+        Err(error) if config.ledger.url.is_none() && error.kind() == ErrorKind::Config => {
             tracing::warn!(
                 %error,
                 "the place of the ledger, beside that of the rejected records, cannot be used: a sync \

@@ -58,6 +58,22 @@ impl Call {
         }
     }
 
+    /// Whether it changes jobs or reads what became of them, unlike a client that waits.
+    pub(crate) fn acts_on_jobs(self) -> bool {
+        matches!(
+            self,
+            Call::Create
+                | Call::CreateMultipart
+                | Call::Upload
+                | Call::Close
+                | Call::Abort
+                | Call::SuccessfulResults
+                | Call::FailedResults
+                | Call::UnprocessedRecords
+                | Call::Query
+        )
+    }
+
     fn of_data(method: &str, path: &[&str], body: &Content) -> Call {
         match (method, path) {
             ("GET", ["limits"]) => Call::Limits,

@@ -43,6 +43,7 @@ pub(super) async fn gate(
         Ok(read) => read,
         Err(error) => return error.into_response(),
     };
+    let _acting = asked.call.acts_on_jobs().then(|| app.jobs.clock.act());
     *app.requests.lock().entry(asked.call).or_default() += 1;
     if app.door.is_closed() {
         connection.cut();

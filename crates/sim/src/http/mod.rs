@@ -29,6 +29,7 @@ use tokio::sync::watch;
 
 use self::session::Sessions;
 use crate::SimOptions;
+use crate::contention::ContentionCounts;
 use crate::error::ApiError;
 use crate::faults::Call;
 use crate::jobs::Jobs;
@@ -88,6 +89,11 @@ impl App {
 
     fn org(&self) -> &Org {
         &self.jobs.org
+    }
+
+    /// What happened so far under contention.
+    pub(crate) fn contention(&self) -> ContentionCounts {
+        self.jobs.clock.counts()
     }
 
     /// The `instance_url` of logins.

@@ -88,7 +88,13 @@ impl Jobs {
     pub(crate) fn info(&self, job_id: &str) -> Result<Value, ApiError> {
         let mut state = self.state();
         let job = state.jobs.get_mut(job_id);
-        Ok(job.ok_or_else(ApiError::not_found)?.info())
+        let job = job.ok_or_else(ApiError::not_found)?;
+        let (info, has_ended) = (job.info(), job.state.is_terminal());
+        drop(state);
+        if has_ended {
+            self.clock.see(process::number(job_id));
+        }
+        Ok(info)
     }
 
     /// A page of the list of jobs, in no order. Returns the jobs, and the locator of the next page.
@@ -131,11 +137,11 @@ impl Jobs {
 
     /// Counters and all jobs, for the inspection API.
     pub(crate) fn inspected(&self) -> Value {
-        let held = self.is_held();
+        let (held, contention) = (self.is_held(), self.clock.counts());
         let state = self.state();
         json!({
             "batches": state.batches.total(), "max_in_flight": state.max_in_flight,
-            "max_uploads": state.max_uploads, "held": held,
+            "max_uploads": state.max_uploads, "held": held, "contention": contention,
             "jobs": state.jobs.values().map(Job::inspected).collect::<Vec<_>>(),
         })
     }

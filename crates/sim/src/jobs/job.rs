@@ -169,6 +169,10 @@ pub(crate) struct Job {
     /// How often each result file was read.
     pub(crate) readings: [u32; 3],
     pub(crate) milliseconds: u64,
+    /// Under contention: when it began and ended by the org's clock.
+    pub(crate) org_times: (Option<Duration>, Option<Duration>),
+    /// How often one of its batches was put back.
+    pub(crate) put_back: u32,
 }
 
 impl Job {
@@ -199,6 +203,8 @@ impl Job {
             polled: 0,
             readings: [0; 3],
             milliseconds: 0,
+            org_times: (None, None),
+            put_back: 0,
         }
     }
 
@@ -215,7 +221,11 @@ impl Job {
             self.ended_at = Some(self.modified);
         }
         if let (true, Some(closed)) = (state.is_terminal(), self.closed) {
-            self.milliseconds = u64::try_from(closed.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let took = match self.org_times {
+                (Some(begun), Some(ended)) => ended.saturating_sub(begun),
+                _ => closed.elapsed(),
+            };
+            self.milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         }
     }
 
@@ -287,7 +297,7 @@ impl Job {
     pub(crate) fn info(&mut self) -> Value {
         self.polled += u32::from(self.ended.is_some());
         let mut info = self.created();
-        info["retries"] = json!(0);
+        info["retries"] = json!(self.put_back);
         info["totalProcessingTime"] = json!(self.milliseconds);
         info["apiActiveProcessingTime"] = json!(self.milliseconds);
         info["apexProcessingTime"] = json!(0);
@@ -344,7 +354,9 @@ impl Job {
             "created_ms": self.created.timestamp_millis(),
             "closed_ms": self.closed_at.map(|time| time.timestamp_millis()),
             "ended_ms": self.ended_at.map(|time| time.timestamp_millis()),
-            "requests": self.requests,
+            "begun_at": self.org_times.0.map(|time| time.as_secs_f64()),
+            "ended_at": self.org_times.1.map(|time| time.as_secs_f64()),
+            "put_back": self.put_back, "requests": self.requests,
         })
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::job::{Data, Job, JobState};
 use crate::SimOptions;
+use crate::contention::Clock;
 use crate::faults::{Action, Faults};
 use crate::options::Current;
 use crate::org::Org;
@@ -23,6 +24,8 @@ pub(crate) struct Jobs {
     pub(crate) options: Current,
     pub(crate) org: Org,
     pub(crate) faults: Faults,
+    /// The org's time under contention.
+    pub(crate) clock: Arc<Clock>,
     /// Jobs stay InProgress while this is true.
     hold: watch::Sender<bool>,
     /// How often rows were tried that a fault lets fail in a number of jobs.
@@ -84,6 +87,7 @@ impl Jobs {
             )?,
             faults: Faults::new(&options.faults, options.seed),
             options: Current::new(options),
+            clock: Arc::default(),
             hold: watch::Sender::new(false),
             attempts: Mutex::default(),
             state: Mutex::default(),
@@ -141,9 +145,14 @@ impl Jobs {
         *self.hold.borrow()
     }
 
+    /// Whether jobs are held, as it changes.
+    pub(super) fn holds(&self) -> watch::Receiver<bool> {
+        self.hold.subscribe()
+    }
+
     /// Waits until jobs are not held.
     pub(super) async fn released(&self) {
-        let mut hold = self.hold.subscribe();
+        let mut hold = self.holds();
         // The sender lives as long as `self`, so this ends only when released.
         let _ = hold.wait_for(|held| !held).await;
     }
@@ -159,6 +168,7 @@ impl Jobs {
         drop(state);
         self.faults.clear();
         self.attempts.lock().clear();
+        self.clock.reset();
         self.hold(false);
         self.org.reset()
     }

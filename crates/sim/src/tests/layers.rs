@@ -33,6 +33,17 @@ fn layers_know_those_below_alone() {
         "SimOptions",
     ];
     knows_none(&src.join("org"), &above_org);
+    let above_contention = [
+        "http",
+        "jobs",
+        "org",
+        "faults",
+        "options",
+        "server",
+        "cli",
+        "SimOptions",
+    ];
+    knows_none(&src.join("contention"), &above_contention);
     let above_faults = [
         "http",
         "jobs",

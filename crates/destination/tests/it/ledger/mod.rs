@@ -2,7 +2,9 @@
 
 mod kills;
 mod leftovers;
+mod points;
 mod refusals;
+mod source;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

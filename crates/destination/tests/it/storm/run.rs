@@ -180,6 +180,7 @@ impl Storm {
             let last: Vec<&String> = lines.iter().rev().take(5).rev().collect();
             ran.violations
                 .push(format!("hangs; the last lines: {last:#?}"));
+            self.keep(plan, &running.kill().await);
             return None;
         }
         let created = self.sim.jobs().await.len();
@@ -206,14 +207,16 @@ impl Storm {
             .as_u64()
             .unwrap_or_default();
         let obeys = Duration::from_secs(grace) + OBEYS_AFTER;
-        let (mut asked, mut moved) = (0, Instant::now());
+        let (mut asked, mut moved) = (None, Instant::now());
         let mut looked = Instant::now();
         while !running.has_ended() && moved.elapsed() < HANGS_AFTER {
             if looked.elapsed() > Duration::from_secs(2) {
                 looked = Instant::now();
+                // What a fault hits is not counted as a call.
                 let calls = self.sim.state().await["api_calls"].as_u64();
-                if calls != Some(asked) {
-                    (asked, moved) = (calls.unwrap_or_default(), looked);
+                let now = Some((calls, self.hits().await));
+                if now != asked {
+                    (asked, moved) = (now, looked);
                 }
             }
             match plan.reader {

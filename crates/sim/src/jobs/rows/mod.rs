@@ -2,6 +2,7 @@
 
 mod cells;
 mod keys;
+mod locks;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -55,6 +56,8 @@ pub(crate) struct Rules {
     /// The share of failed rows, whose record is known, that show its Id.
     failed_with_id: f64,
     task: Task,
+    /// Lookups whose parents are locked, by their index in the object.
+    locking: Vec<usize>,
     /// Digests of the rows inserted so far, to recognise identical ones.
     inserted: Mutex<HashSet<u64>>,
 }
@@ -80,6 +83,15 @@ impl Checked {
     /// Whether it fails whatever the org holds.
     pub(crate) fn is_bad(&self) -> bool {
         self.error.is_some() || (self.missing.is_some() && matches!(self.key, Key::None))
+    }
+
+    /// Makes it fail because the records of some Ids stayed locked.
+    pub(crate) fn fail_for_locks(&mut self, ids: &[String]) {
+        let (count, ids) = (ids.len(), ids.join(","));
+        self.error = Some(format!(
+            "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record or {count} \
+             records: {ids}:--"
+        ));
     }
 
     /// Makes it fail, if it is good, because of bad rows in its transaction.
@@ -111,6 +123,10 @@ impl Rules {
             upload: Arc::clone(upload),
             upload_number,
             failed_with_id: failed_with_id.unwrap_or(FAILED_WITH_ID),
+            locking: match &task.options.contention {
+                Some(settings) => locks::lookups(object, &settings.locking_lookups),
+                None => Vec::new(),
+            },
             task,
             inserted: Mutex::default(),
         }

@@ -1,6 +1,8 @@
 //! The processing of a closed job: its file is read, then its rows are checked and written in
 //! internal batches.
 
+mod contended;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,10 +16,13 @@ use super::read;
 use super::rows::{Checked, Rules, TRANSACTION_ROWS, Task};
 use super::store::Jobs;
 use crate::SimOptions;
+use crate::contention::Contention;
 use crate::csv::Refused;
 use crate::faults::{Action, End};
 use crate::org::USER_ID;
 use crate::org::table::{Stamp, Upload};
+
+pub(super) use self::contended::number;
 
 /// Records of an internal batch.
 const BATCH_ROWS: usize = 10_000;
@@ -27,6 +32,7 @@ pub(crate) async fn run(jobs: Arc<Jobs>, id: String) {
     let Some(raw) = begin(&jobs, &id) else {
         return;
     };
+    let acting = jobs.clock.act();
     let faults = jobs.faults_of(&id);
     tokio::time::sleep(job_time(&jobs.options(), &id) + slow(&faults)).await;
     jobs.released().await;
@@ -36,6 +42,11 @@ pub(crate) async fn run(jobs: Arc<Jobs>, id: String) {
     let prepared = Arc::new(prepared);
     let mut batches = Batches::new(&prepared);
     let early = Early::of(&faults, prepared.upload.file.rows());
+    if let (None, Some(settings)) = (&early, &prepared.contention) {
+        contended::begin(&jobs, &id, &prepared, batches, settings);
+        return;
+    }
+    drop(acting);
     let mut left = early.as_ref().map_or(usize::MAX, |early| early.after_rows);
     loop {
         jobs.released().await;
@@ -243,6 +254,7 @@ fn finish(jobs: &Jobs, id: &str, end: JobState, message: Option<String>) {
 }
 
 /// A job whose file was read.
+#[derive(Debug)]
 struct Prepared {
     upload: Arc<Upload>,
     rules: Rules,
@@ -250,6 +262,8 @@ struct Prepared {
     generation: u64,
     /// The seed of the order of processing; absent if that is the order of the upload.
     seed: Option<u64>,
+    /// How the org behaves, if its jobs fight over records.
+    contention: Option<Contention>,
 }
 
 impl Prepared {
@@ -328,6 +342,7 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     })?;
     let options = jobs.options();
     let seed = order_seed(&options, id);
+    let contention = options.contention.clone();
     let task = Task {
         job_id: id.to_owned(),
         settings,
@@ -339,6 +354,7 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
         upload,
         generation,
         seed,
+        contention,
     })
 }
 
