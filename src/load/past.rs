@@ -22,6 +22,7 @@ use crate::options::Older;
 use crate::rows::{KeyDigest, KeySet, RowSet};
 
 use super::LoadError;
+use super::org::Reservation;
 use super::settle::{JobFault, row_digests};
 use super::state::Load;
 use super::submit::{SentIn, Verdict, judge, wrote_nothing};
@@ -67,6 +68,7 @@ pub(super) async fn recover(
         load,
         ledger,
         rows: LeftoversBuilder::new(Disk::shared()),
+        memory: load.org.budget().reserve(0),
         accepted: BTreeMap::new(),
         found: Recovered::default(),
         samples: older != Older::Trust,
@@ -88,6 +90,7 @@ pub(super) async fn recover(
     }
     let Finding {
         rows,
+        memory: _memory,
         found,
         sample,
         ..
@@ -160,6 +163,8 @@ struct Finding<'a> {
     load: &'a Arc<Load>,
     ledger: &'a LoadLedger,
     rows: LeftoversBuilder,
+    /// Of these rows, as far as they are not on disk.
+    memory: Reservation,
     /// Rows of each attempt that have an end: a row may stand in several of its entries.
     accepted: BTreeMap<String, RowSet>,
     found: Recovered,
@@ -221,6 +226,7 @@ impl Finding<'_> {
             };
             self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
         }
+        self.memory.resize(self.rows.memory());
         Ok(!(accepted.is_empty() && rejected.is_empty()))
     }
 
