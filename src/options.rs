@@ -26,6 +26,9 @@ pub const MIN_JOB_BYTES_LIMIT: u64 = 10_000;
 /// Size Salesforce advises for an upload, in bytes (same guide, "Upload Job Data").
 pub const DEFAULT_JOB_BYTES: u64 = 100_000_000;
 
+/// Rows of a load that are held at once, by default.
+pub const DEFAULT_HELD_ROWS: u64 = 100_000;
+
 /// Longest value of a field in characters that a job takes (same guide, "Limits"). Salesforce counts
 /// UTF-16 units: an emoji is two.
 pub const MAX_FIELD_CHARS: usize = 131_072;
@@ -35,6 +38,9 @@ pub const MAX_RECORD_CHARS: usize = 400_000;
 
 /// Records in one internal batch of a job (same guide).
 pub const BATCH_RECORDS: u64 = 10_000;
+
+/// Records that Salesforce saves in one transaction of a batch (same guide).
+pub const TRANSACTION_RECORDS: u64 = 200;
 
 /// Internal batches of an org in 24 hours, shared by all its Bulk API loads (same guide).
 pub const BATCHES_A_DAY: u64 = 15_000;
@@ -78,6 +84,19 @@ pub enum Validate {
     /// Also lengths of texts, required fields of inserts, and restricted picklists, as the object's
     /// describe states them.
     Strict,
+}
+
+/// How many jobs into an object are in flight at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Concurrency {
+    /// As many as [`OrgOptions::max_jobs_in_flight`], and fewer while rows of the object are refused
+    /// for locks.
+    #[default]
+    Adaptive,
+    /// One, of at most [`BATCH_RECORDS`] rows.
+    Serial,
 }
 
 /// A time zone: a name such as `Europe/Berlin`, or an offset such as `+05:30`.
@@ -230,8 +249,19 @@ pub struct LoadOptions {
     pub assignment_rule_id: Option<String>,
     /// Jobs that a row may be in while it is refused for reasons that pass: 1 to 20, 5 by default.
     pub max_attempts: u32,
+    /// The lookup field whose rows stand together in a job, since they lock one parent: a field, also
+    /// as `Contact.AccountId` for loads of that object alone, or `none`; several with commas between
+    /// them. By default the field that locks most, if the load has one.
+    pub group_by: Option<String>,
+    /// How many jobs into the object are in flight at once; [`Concurrency::Adaptive`] by default.
+    pub concurrency: Concurrency,
     /// Share of rejected rows in percent, 0 to 100, above which the load stops; none by default.
     pub max_rejected_percent: Option<u8>,
+    /// Most rows of a load that are held at once since Salesforce refused them for a parent that is not
+    /// there and that another load of the [`Family`](crate::load::Family), or the same, may still bring:
+    /// 0 to 10,000,000, 100,000 by default; 0 rejects such rows at once. Each takes some 72 bytes of
+    /// memory, and all together at most a quarter of what rows may take; their columns are on disk.
+    pub held_rows: u64,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
     /// The ledger by which an insert can be repeated; none by default. No part of the text.
@@ -284,7 +314,10 @@ impl Default for LoadOptions {
             flush_interval: Duration::from_secs(300),
             assignment_rule_id: None,
             max_attempts: 5,
+            group_by: None,
+            concurrency: Concurrency::default(),
             max_rejected_percent: None,
+            held_rows: DEFAULT_HELD_ROWS,
             log_values: false,
             ledger: None,
         }
@@ -327,10 +360,39 @@ impl LoadOptions {
         self
     }
 
+    /// Sets [`LoadOptions::group_by`].
+    #[must_use]
+    pub fn with_group_by(mut self, field: impl Into<Option<String>>) -> Self {
+        self.group_by = field.into();
+        self
+    }
+
+    /// Sets [`LoadOptions::concurrency`].
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Most rows of a job: its own bound, and that of [`Concurrency::Serial`].
+    pub(crate) fn most_rows(&self) -> Option<u64> {
+        match (self.concurrency, self.max_job_rows) {
+            (Concurrency::Serial, rows) => Some(rows.unwrap_or(BATCH_RECORDS).min(BATCH_RECORDS)),
+            (Concurrency::Adaptive, rows) => rows,
+        }
+    }
+
     /// Sets [`LoadOptions::max_rejected_percent`].
     #[must_use]
     pub fn with_max_rejected_percent(mut self, percent: impl Into<Option<u8>>) -> Self {
         self.max_rejected_percent = percent.into();
+        self
+    }
+
+    /// Sets [`LoadOptions::held_rows`].
+    #[must_use]
+    pub fn with_held_rows(mut self, rows: u64) -> Self {
+        self.held_rows = rows;
         self
     }
 
@@ -382,6 +444,7 @@ impl LoadOptions {
         in_range("max_attempts", self.max_attempts.into(), 1, 20)?;
         let percent = self.max_rejected_percent.unwrap_or_default();
         in_range("max_rejected_percent", percent.into(), 0, 100)?;
+        in_range("held_rows", self.held_rows, 0, 10_000_000)?;
         match &self.assignment_rule_id {
             Some(id) if !is_id(id) => Err(Error::config(
                 "assignment_rule_id is no Id; give the 15 or 18 letters and digits that the URL of \

@@ -14,9 +14,10 @@ use crate::error::Result;
 use super::LoadError;
 use super::checkpoint::{Checkpoints, Due, End, Totals};
 use super::feed::Checkpoint;
-use super::org::RowStore;
+use super::held::Held;
+use super::org::{Lowered, RowStore};
 use super::plan::Plan;
-use super::report::{LoadReport, RejectCounts};
+use super::report::{Contention, LoadReport, RejectCounts};
 
 /// Rows that have their end before their rejected share is judged.
 const ROWS_FOR_SHARE: u64 = 100;
@@ -45,6 +46,7 @@ struct Tally {
     reject_files: Vec<String>,
     nulls_left: u64,
     came_again: u64,
+    lock_errors: u64,
 }
 
 impl Books {
@@ -95,6 +97,11 @@ impl Books {
         self.changed.notify_one();
     }
 
+    /// Rows that are in Salesforce.
+    pub(super) fn accepted(&self) -> u64 {
+        self.checkpoints.lock().totals().accepted
+    }
+
     /// Whether rows have no end yet.
     pub(super) fn is_open(&self) -> bool {
         let totals = self.checkpoints.lock().totals();
@@ -136,6 +143,11 @@ impl Books {
     /// Nulls of rows that are sent leave what a record has.
     pub(super) fn nulls_left(&self, nulls: u64) {
         self.tally.lock().nulls_left += nulls;
+    }
+
+    /// Rows were refused for locks.
+    pub(super) fn lock_errors(&self, rows: u64) {
+        self.tally.lock().lock_errors += rows;
     }
 
     /// Rows came again that an older attempt has loaded.
@@ -188,7 +200,13 @@ impl Books {
     }
 
     /// The report, once each row has its end.
-    pub(super) fn report(&self, plan: &Plan, usage: Usage) -> Result<LoadReport> {
+    pub(super) fn report(
+        &self,
+        plan: &Plan,
+        usage: Usage,
+        held: Option<&Held>,
+        jobs: Lowered,
+    ) -> Result<LoadReport> {
         let totals = self.checkpoints.lock().totals();
         let Totals {
             read,
@@ -206,6 +224,7 @@ impl Books {
             }
             .into());
         }
+        let (held, held_accepted) = held.map(Held::counts).unwrap_or_default();
         let tally = self.tally.lock();
         Ok(LoadReport {
             name: plan.name.clone(),
@@ -225,6 +244,14 @@ impl Books {
             rejects: tally.rejects.ranked(),
             nulls_left: tally.nulls_left,
             came_again: tally.came_again,
+            contention: Contention {
+                grouped_by: plan.grouped_by(),
+                lock_errors: tally.lock_errors,
+                lowered: jobs.times,
+                fewest_jobs: jobs.lowest,
+            },
+            held,
+            held_accepted,
             reject_files: tally.reject_files.clone(),
         })
     }

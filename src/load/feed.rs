@@ -106,6 +106,8 @@ pub(super) enum FeedMessage {
         let_in: LetIn,
     },
     Flush,
+    /// No more rows come, checkpoints may.
+    Complete,
     End,
 }
 
@@ -223,6 +225,17 @@ impl Feed {
     /// As [`Feed::ready`].
     pub async fn flush(&mut self) -> Result<()> {
         self.slot().await?.send(FeedMessage::Flush);
+        Ok(())
+    }
+
+    /// No more rows will come, only checkpoints may: what is open is submitted, and when it has
+    /// its end, others of its [`Family`](super::Family) wait for the load no longer. If rows come all the same, others do
+    /// not wait for them.
+    ///
+    /// # Errors
+    /// As [`Feed::ready`].
+    pub async fn complete(&mut self) -> Result<()> {
+        self.slot().await?.send(FeedMessage::Complete);
         Ok(())
     }
 

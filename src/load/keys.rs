@@ -2,7 +2,8 @@
 //!
 //! A key is in flight from the closing of the chunk that holds it until all rows of that chunk have
 //! their end. Rows of the key that come meanwhile wait, by ordinal only: the row store has them.
-//! A key that rows wait for is in flight or ready.
+//! A key that rows wait for is in flight or ready, or that of a row which is held until its parents
+//! are there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::chunk::KeyedChunk;
 use crate::load::org::{Budget, Reservation};
-use crate::rows::{KeyDigest, KeyMap, KeySet, WaitingRow};
+use crate::rows::{KeyDigest, KeyMap, KeySet, RowSet, WaitingRow};
 
 /// Memory that a key in flight takes, in the set of all and in the list of its chunk.
 const KEY_BYTES: usize = 56;
@@ -19,10 +20,16 @@ const KEY_BYTES: usize = 56;
 /// Memory that a waiting row takes.
 const WAITING_BYTES: usize = 64;
 
+/// Memory that a held row takes, with its key.
+pub(in crate::load) const HELD_BYTES: usize = 72;
+
 /// The keys of one load that are in flight, and the rows that wait for them.
 #[derive(Debug, Default)]
 struct KeyTable {
     in_flight: KeySet,
+    /// Rows that are held, and their keys.
+    held: Vec<WaitingRow>,
+    held_keys: KeySet,
     waiting: KeyMap<Vec<u64>>,
     /// How many rows wait.
     rows: usize,
@@ -33,7 +40,12 @@ struct KeyTable {
 impl KeyTable {
     /// Whether a row of this key must wait.
     fn is_blocked(&self, key: KeyDigest) -> bool {
-        self.in_flight.contains(&key) || self.has_waiting(key)
+        self.is_taken(key) || self.has_waiting(key)
+    }
+
+    /// Whether rows that wait for this key cannot go.
+    fn is_taken(&self, key: KeyDigest) -> bool {
+        self.in_flight.contains(&key) || self.held_keys.contains(&key)
     }
 
     /// Whether rows wait for this key.
@@ -44,8 +56,9 @@ impl KeyTable {
     /// These rows wait from now on.
     fn wait(&mut self, rows: impl IntoIterator<Item = WaitingRow>) {
         for WaitingRow { key, row } in rows {
+            let taken = self.is_taken(key);
             let waiting = self.waiting.entry(key).or_default();
-            if waiting.is_empty() && !self.in_flight.contains(&key) {
+            if waiting.is_empty() && !taken {
                 self.ready.push_back(key);
             }
             waiting.push(row);
@@ -93,16 +106,39 @@ impl KeyTable {
 
     fn free(&mut self, keys: &[KeyDigest]) {
         for key in keys {
-            if self.in_flight.remove(key) && self.waiting.contains_key(key) {
+            let is_free = self.in_flight.remove(key) && !self.held_keys.contains(key);
+            if is_free && self.waiting.contains_key(key) {
                 self.ready.push_back(*key);
             }
         }
         self.account();
     }
 
+    /// These rows are held from now on.
+    fn hold(&mut self, rows: Vec<WaitingRow>) {
+        self.held_keys.extend(rows.iter().map(|held| held.key));
+        self.held.extend(rows);
+        self.account();
+    }
+
+    /// The rows that are held only wait for their keys from now on.
+    fn let_go(&mut self) -> RowSet {
+        let held = std::mem::take(&mut self.held);
+        for key in std::mem::take(&mut self.held_keys) {
+            if !self.in_flight.contains(&key) && self.has_waiting(key) {
+                self.ready.push_back(key);
+            }
+        }
+        let rows = held.iter().map(|held| held.row).collect();
+        self.wait(held);
+        rows
+    }
+
     /// Reserves what keys in flight and waiting rows take.
     fn account(&mut self) {
-        let bytes = self.in_flight.len() * KEY_BYTES + self.rows * WAITING_BYTES;
+        let bytes = self.in_flight.len() * KEY_BYTES
+            + self.rows * WAITING_BYTES
+            + self.held.len() * HELD_BYTES;
         if let Some(memory) = &mut self.memory {
             memory.resize(bytes);
         }
@@ -157,6 +193,26 @@ impl Keys {
     /// How many rows wait.
     pub(in crate::load) fn waiting_rows(&self) -> usize {
         self.table.lock().rows
+    }
+
+    /// These rows are held: they, and later rows of their keys, do not go before [`Keys::let_go`].
+    pub(in crate::load) fn hold(&self, rows: Vec<WaitingRow>) {
+        self.table.lock().hold(rows);
+    }
+
+    /// How many rows are held.
+    pub(in crate::load) fn held_rows(&self) -> usize {
+        self.table.lock().held.len()
+    }
+
+    /// The rows that are held, which are returned, only wait for their keys from now on.
+    pub(in crate::load) fn let_go(&self) -> RowSet {
+        self.table.lock().let_go()
+    }
+
+    /// Whether a row waits whose key is free.
+    pub(in crate::load) fn has_ready(&self) -> bool {
+        !self.table.lock().ready.is_empty()
     }
 
     /// Rows whose key is free, those of at least one key and of no more keys than it takes for
@@ -229,6 +285,36 @@ mod tests {
         assert_eq!(keys.ready(100), rows([(1, 3), (1, 5)]));
         keys.take(&keys.ready(100));
         assert_eq!(keys.ready(100), []);
+    }
+
+    #[test]
+    fn a_later_row_does_not_overtake_one_that_is_held() {
+        let mut keys = KeyTable::default();
+        keys.send(&[key(1), key(2), key(3)]);
+        keys.hold(rows([(1, 10), (2, 11)]).to_vec());
+        keys.wait(rows([(1, 12)]));
+        keys.free(&[key(1), key(2), key(3)]);
+        keys.wait(rows([(2, 13), (3, 14)]));
+        assert_eq!(keys.ready(100), rows([(3, 14)]));
+        keys.take(&keys.ready(100));
+        assert!(keys.is_blocked(key(1)) && keys.is_blocked(key(2)));
+        assert_eq!(keys.let_go(), RowSet::from(10..12));
+        let ready = rows([(1, 10), (2, 11), (1, 12), (2, 13)]);
+        assert_eq!(keys.ready(100), ready);
+        keys.take(&ready);
+        assert_eq!((keys.rows, keys.ready(100)), (0, Vec::new()));
+        assert!(!keys.is_blocked(key(1)));
+    }
+
+    #[test]
+    fn a_held_row_that_is_let_go_waits_for_the_rest_of_its_job() {
+        let mut keys = KeyTable::default();
+        keys.send(&[key(1)]);
+        keys.hold(rows([(1, 10)]).to_vec());
+        keys.let_go();
+        assert_eq!(keys.ready(100), []);
+        keys.free(&[key(1)]);
+        assert_eq!(keys.ready(100), rows([(1, 10)]));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::object::{Header, ObjectSchema, Operation, RelatedObjects};
 use crate::options::{LedgerOptions, LoadOptions, Older, ValueOptions};
 
 use super::event::{self, Event, Events};
+use super::family::Family;
 use super::feed::Feed;
+use super::grouping::grouping;
 use super::past::{self, Recovered};
 use super::plan::{ExternalId, Plan, Rejects, sent_columns};
 use super::report::LoadReport;
@@ -32,6 +34,7 @@ pub struct LoaderBuilder {
     rejects: Rejects,
     options: LoadOptions,
     values: ValueOptions,
+    family: Option<Family>,
 }
 
 impl LoaderBuilder {
@@ -84,6 +87,14 @@ impl LoaderBuilder {
         self
     }
 
+    /// The loads that its own runs beside, of which some may bring the parents of its rows; none by
+    /// default, and then a row whose parent is not there is rejected at once.
+    #[must_use]
+    pub fn family(mut self, family: &Family) -> Self {
+        self.family = Some(family.clone());
+        self
+    }
+
     /// Reads the describe of the object, and of those that its relationship columns point to, and
     /// plans how each column becomes a cell.
     ///
@@ -114,8 +125,10 @@ impl LoaderBuilder {
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
         let external_id = ExternalId::of(&coercion, &object);
+        let grouping = grouping(&coercion, &object.name, options.group_by.as_deref())?;
         let plan = Plan {
             external_id,
+            grouping,
             sent_columns: sent_columns(&coercion),
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {
@@ -138,6 +151,7 @@ impl LoaderBuilder {
             schema,
             plan: Arc::new(plan),
             ledger: None,
+            family: self.family,
         })
     }
 }
@@ -166,6 +180,7 @@ pub struct Loader {
     schema: SchemaRef,
     plan: Arc<Plan>,
     ledger: Option<LoadLedger>,
+    family: Option<Family>,
 }
 
 impl Loader {
@@ -180,6 +195,7 @@ impl Loader {
             rejects: Rejects::Events,
             options: LoadOptions::default(),
             values: ValueOptions::default(),
+            family: None,
         }
     }
 
@@ -237,7 +253,13 @@ impl Loader {
             return Ok(Recovered::default());
         };
         let stop = self.org.stopping().child_token();
-        let load = Arc::new(Load::new(&self.org, Arc::clone(&self.plan), stop, None));
+        let load = Arc::new(Load::new(
+            &self.org,
+            Arc::clone(&self.plan),
+            stop,
+            None,
+            None,
+        ));
         past::recover(&load, ledger, older).await
     }
 
@@ -251,7 +273,8 @@ impl Loader {
         let (sender, events) = event::channel();
         let schema = Arc::clone(&self.schema);
         let ledger = self.ledger.clone();
-        let load = Load::new(&self.org, Arc::clone(&self.plan), stop.clone(), ledger);
+        let (plan, family) = (Arc::clone(&self.plan), self.family.as_ref());
+        let load = Load::new(&self.org, plan, stop.clone(), ledger, family);
         let (feed, messages) = Feed::new(self.org.clone(), Arc::clone(&load.member), schema, stop);
         if self.own_ledger().is_some() {
             tokio::spawn(event::refuse(sender, not_begun()));

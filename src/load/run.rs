@@ -50,7 +50,11 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
         .map_err(|error| LoadError::from(error).into());
     let last = outcome
         .and(acknowledged)
-        .and_then(|()| load.books.report(&load.plan, load.client.usage()))
+        .and_then(|()| {
+            let (held, jobs) = (load.held.as_ref(), load.jobs.lowered());
+            load.books
+                .report(&load.plan, load.client.usage(), held, jobs)
+        })
         .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))
         .map_err(|error| {

@@ -32,6 +32,17 @@ impl HeaderColumn {
         self.lookup.as_deref().unwrap_or(&self.field)
     }
 
+    /// Objects whose records the values may name; none for a field of the object's own.
+    pub(crate) fn refers_to(&self) -> Vec<String> {
+        let Some(lookup) = self.lookup.as_ref().filter(|_| self.record_types.is_none()) else {
+            return Vec::new();
+        };
+        match self.name.split_once(':') {
+            Some((object, _)) => vec![object.to_owned()],
+            None => lookup.reference_to.clone(),
+        }
+    }
+
     /// Whether the values are those of the object's own field.
     pub(crate) fn holds(&self, field: &Field) -> bool {
         self.lookup.is_none() && self.field.name == field.name

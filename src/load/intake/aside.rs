@@ -31,6 +31,10 @@ impl Intake {
     /// Gives way to pressure.
     pub(super) async fn give_way(&mut self, pressure: Pressure) -> Result<()> {
         match (pressure, self.lanes.largest()) {
+            (Pressure::Held, _) => {
+                self.let_go_for_good();
+                Ok(())
+            }
             (Pressure::States, Some(id)) => self.close(id).await,
             _ => self.make_way().await,
         }

@@ -2,6 +2,7 @@
 
 mod again;
 mod aside;
+mod held;
 mod lane;
 mod ready;
 
@@ -27,7 +28,9 @@ use crate::rows::RowSet;
 use super::LoadError;
 use super::closed::Closed;
 use super::event::EventSender;
+use super::family::Standing;
 use super::feed::{FeedBatch, FeedMessage};
+use super::held::Held;
 use super::memory::{batch_bytes, rebuilt_bytes};
 use super::org::{IntakeWaits, Reservation, UnderWay};
 use super::plan::Plan;
@@ -54,6 +57,10 @@ pub(super) struct Intake {
     lanes: Lanes,
     /// Rows before this ordinal are submitted as soon as their keys allow.
     flushed: u64,
+    /// No more rows come.
+    complete: bool,
+    /// How the family learns how far the load is.
+    standing: Option<Standing>,
     /// Rows of older attempts that may come again.
     again: Option<Again>,
     jobs: JoinSet<Result<()>>,
@@ -61,9 +68,13 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(load: Arc<Load>, events: EventSender) -> Result<Self> {
+        // First, so that others do not wait for a load that cannot begin.
+        let standing = load.held.as_ref().map(Held::standing);
         let lane = Lane::new(&load.plan, &load.org, load.org.budget().reserve(0))?;
         let lanes = Lanes::new(lane, Arc::clone(&load.member));
         Ok(Self {
+            standing,
+            complete: false,
             again: Again::of(&load),
             load,
             events,
@@ -118,7 +129,15 @@ impl Intake {
                     self.flushed = self.load.books.next_ordinal();
                     self.close_all().await?;
                 }
-                Some(FeedMessage::End) => return self.finish().await,
+                Some(FeedMessage::Complete) => {
+                    self.flushed = self.load.books.next_ordinal();
+                    self.complete = true;
+                    self.close_all().await?;
+                }
+                Some(FeedMessage::End) => {
+                    self.complete = true;
+                    return self.finish().await;
+                }
                 None => return Err(LoadError::Stopped.into()),
             }
         }
@@ -133,12 +152,20 @@ impl Intake {
         // channel waits with them.
         let mut waits: Option<IntakeWaits> = None;
         loop {
+            self.let_go_due()?;
             self.release().await?;
+            self.load.member.has_let_go();
             let load = Arc::clone(&self.load);
             let changed = load.org.admission().changed().changed();
-            let crowded = load.org.admission().is_crowded()
+            let many_wait = load.keys.waiting_rows() >= WAITING_ROWS;
+            if many_wait && self.jobs.is_empty() && load.keys.held_rows() > 0 {
+                // Most of them wait for the keys of rows that are held.
+                self.let_go_for_good();
+                continue;
+            }
+            let crowded = load.org.admission().is_crowded(&load.jobs)
                 || self.jobs.len() >= TASKS
-                || load.keys.waiting_rows() >= WAITING_ROWS;
+                || many_wait;
             if crowded {
                 waits.get_or_insert_with(|| load.member.wait());
             } else {
@@ -155,6 +182,7 @@ impl Intake {
                 }
                 message = messages.recv(), if !crowded => return Ok(message),
                 () = changed, if crowded => {}
+                () = Standing::changed(&mut self.standing) => {}
             }
         }
     }
@@ -163,12 +191,16 @@ impl Intake {
     async fn finish(&mut self) -> Result<()> {
         self.close_all().await?;
         loop {
+            self.let_go_due()?;
             self.release().await?;
+            self.load.member.has_let_go();
             let load = Arc::clone(&self.load);
             if self.jobs.is_empty() || load.keys.waiting_rows() == 0 {
                 self.close_all().await?;
             }
-            if self.lanes.is_empty() && load.keys.waiting_rows() == 0 {
+            let more_held = self.standing.is_some() && !self.jobs.is_empty();
+            let waits = load.keys.waiting_rows() + load.keys.held_rows() > 0;
+            if self.lanes.is_empty() && !waits && !more_held {
                 return Ok(());
             }
             let deadline = self.lanes.deadline();
@@ -180,6 +212,7 @@ impl Intake {
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.close_overdue().await?;
                 }
+                () = Standing::changed(&mut self.standing) => {}
             }
         }
     }
@@ -188,6 +221,7 @@ impl Intake {
     async fn batch(&mut self, batch: FeedBatch, mut memory: Reservation) -> Result<()> {
         let (batch, bytes, checkpoints) = batch.into_parts();
         let rows = batch.num_rows();
+        self.complete &= rows == 0;
         let first = self.load.books.read(rows, bytes, &checkpoints);
         let mut rows_memory = memory.split(batch_bytes(&batch));
         if rows > 0 && self.lane(LaneId::ALL)?.has_aside() {
@@ -365,7 +399,7 @@ impl Intake {
             staging,
             under_way,
         };
-        let closed = merge(&self.load, closed).await?;
+        let closed = prepare(&self.load, closed).await?;
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
         let mut sending = Box::pin(submit(load, closed, events));
         // Chunks stand in line for a job in the order of their rows, whichever task runs first: the
@@ -381,16 +415,23 @@ impl Intake {
     }
 }
 
-/// Merges the rows of each key into one, and holds those back whose key is in flight. The work is
-/// done aside, as it takes long for a full chunk, and no lock is held meanwhile: only this load
-/// sends keys, and a key that becomes free frees the rows that wait for it.
-async fn merge(load: &Arc<Load>, closed: Closed) -> Result<Closed> {
-    if load.plan.coercion.key().is_none() {
+/// Merges the rows of each key into one, holds those back whose key is in flight, and orders the rows
+/// that are sent. The work is done aside, as it takes long for a full chunk, and no lock is held
+/// meanwhile: only this load sends keys, and a key that becomes free frees the rows that wait for it.
+async fn prepare(load: &Arc<Load>, closed: Closed) -> Result<Closed> {
+    if load.plan.coercion.key().is_none() && load.plan.grouping.is_none() {
         return Ok(closed);
     }
     let load = Arc::clone(load);
-    let merging = spawn_blocking(move || merged(&load, closed));
-    merging.await.map_err(LoadError::from)?
+    let preparing = spawn_blocking(move || {
+        let mut closed = merged(&load, closed)?;
+        let bytes = load.plan.ordering_bytes(closed.chunk.rows());
+        let _memory = load.org.budget().reserve(bytes);
+        closed.chunk = load.plan.ordered(closed.chunk)?;
+        closed.cells.grow(closed.chunk.order_memory());
+        Ok(closed)
+    });
+    preparing.await.map_err(LoadError::from)?
 }
 
 fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {

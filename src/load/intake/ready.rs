@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::load::LoadError;
-use crate::load::org::{LetIn, Reservation};
+use crate::load::org::{LetIn, Pressure, Reservation};
 use crate::load::recoerce::{Recoerced, recoerced};
 use crate::load::state::Load;
 use crate::rows::{RowSet, WaitingRow};
@@ -18,10 +18,15 @@ impl Intake {
     /// Puts waiting rows whose key is free into the open chunk.
     pub(super) async fn release(&mut self) -> Result<()> {
         let load = Arc::clone(&self.load);
+        let mut due = false;
         loop {
             let ready = load.keys.ready(ROWS_AT_ONCE);
             let Some(oldest) = ready.first() else {
-                return Ok(());
+                return if due {
+                    self.close_open(LaneId::ALL).await
+                } else {
+                    Ok(())
+                };
             };
             let (first, rest) = ready.split_at(ROWS_AT_ONCE.min(ready.len()));
             let Some((mut memory, let_in)) = self.memory(memory_for(&load, first)).await? else {
@@ -41,9 +46,7 @@ impl Intake {
             let cut = self.push_ready(cells, memory).await?;
             drop(let_in);
             self.push_rest(rest, cut).await?;
-            if oldest.row < self.flushed {
-                self.close_open(LaneId::ALL).await?;
-            }
+            due |= oldest.row < self.flushed;
         }
     }
 
@@ -96,7 +99,10 @@ impl Intake {
             biased;
             () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
             memory = load.org.admission().memory(bytes, &load.member) => return memory.map(Some),
-            _ = load.member.pressure() => self.make_way().await?,
+            pressure = load.member.pressure() => match pressure {
+                Pressure::Held => self.let_go_for_good(),
+                Pressure::Memory | Pressure::States => self.make_way().await?,
+            },
             Some(ended) = self.jobs.join_next() => job_outcome(ended)?,
         }
         Ok(None)

@@ -32,6 +32,9 @@ const HELD_BY_READERS: usize = 8;
 /// The same in bytes, at most: larger batches are not faster.
 const MOST_HELD_BY_READERS: usize = 64 << 20;
 
+/// Part of what rows may take that the numbers and keys of held rows may take.
+const HELD_FOR_PARENTS: usize = 4;
+
 /// Part of what rows may take that those of one job should have where memory is short.
 const WORTH_A_JOB: usize = 4;
 
@@ -113,6 +116,11 @@ impl Budget {
     /// Bytes of rows that all who read them may hold before they send them on.
     pub(crate) fn held_by_readers(&self) -> usize {
         (self.for_rows / HELD_BY_READERS).min(MOST_HELD_BY_READERS)
+    }
+
+    /// Bytes that the numbers and keys of rows may take that are held until their parents are there.
+    pub(crate) fn held_for_parents(&self) -> usize {
+        self.for_rows / HELD_FOR_PARENTS
     }
 
     /// Memory of rows, as they came, that are worth a job of their own where memory is short: rows of

@@ -15,6 +15,8 @@ pub(crate) enum Pressure {
     Memory,
     /// States wait for rows to have their end.
     States,
+    /// As these, and nothing moves any more but rows that are held.
+    Held,
 }
 
 /// A load among those that share the memory: what it could give, and whether it will by itself.
@@ -28,6 +30,12 @@ pub(crate) struct Member {
     close: Notify,
     /// Those rows should be sent too.
     send: AtomicBool,
+    /// Rows that are held until their parents are there.
+    held: AtomicUsize,
+    /// Those rows should be let go.
+    let_go: AtomicBool,
+    /// They are let go, and are in no chunk yet.
+    letting_go: AtomicBool,
     /// Batches that were let in and are in no chunk yet.
     let_in: AtomicUsize,
     /// Its intake waits for memory or for chunks that may, and those batches with it.
@@ -43,6 +51,9 @@ impl Member {
             aside: AtomicUsize::new(0),
             close: Notify::new(),
             send: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+            let_go: AtomicBool::new(false),
+            letting_go: AtomicBool::new(false),
             let_in: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             changed,
@@ -61,10 +72,32 @@ impl Member {
         self.aside.store(bytes, Ordering::SeqCst);
     }
 
+    /// It holds so many rows now.
+    pub(crate) fn set_held(&self, rows: usize) {
+        self.held.store(rows, Ordering::SeqCst);
+        self.changed.notify();
+    }
+
+    /// Rows that it let go are in chunks now, if they are not in one that left.
+    pub(crate) fn has_let_go(&self) {
+        if self.letting_go.swap(false, Ordering::SeqCst) {
+            self.changed.notify();
+        }
+    }
+
+    /// How many rows it holds.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
     /// Waits until memory should be given back, and why.
     pub(crate) async fn pressure(&self) -> Pressure {
         self.close.notified().await;
-        if self.send.swap(false, Ordering::SeqCst) {
+        if self.let_go.load(Ordering::SeqCst) {
+            self.letting_go.store(true, Ordering::SeqCst);
+            self.let_go.store(false, Ordering::SeqCst);
+            Pressure::Held
+        } else if self.send.swap(false, Ordering::SeqCst) {
             Pressure::States
         } else {
             Pressure::Memory
@@ -72,8 +105,10 @@ impl Member {
     }
 
     pub(super) fn press(&self, pressure: Pressure) {
-        if pressure == Pressure::States {
-            self.send.store(true, Ordering::SeqCst);
+        match pressure {
+            Pressure::Memory => {}
+            Pressure::States => self.send.store(true, Ordering::SeqCst),
+            Pressure::Held => self.let_go.store(true, Ordering::SeqCst),
         }
         self.close.notify_one();
     }
@@ -83,6 +118,7 @@ impl Member {
         match pressure {
             Pressure::Memory => self.open_bytes(),
             Pressure::States => self.open_bytes() + self.aside.load(Ordering::SeqCst) as u64,
+            Pressure::Held => self.held() as u64,
         }
     }
 
@@ -97,7 +133,10 @@ impl Member {
     /// Whether it gives memory back by itself, or once its open chunk is closed.
     pub(super) fn moves(&self) -> bool {
         let taken_in = || self.waiting.load(Ordering::SeqCst) == 0;
-        self.open_bytes() > 0 || (self.let_in.load(Ordering::SeqCst) > 0 && taken_in())
+        let goes = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        let let_in = || self.let_in.load(Ordering::SeqCst) > 0;
+        let comes = || let_in() || goes(&self.let_go) || goes(&self.letting_go);
+        self.open_bytes() > 0 || (comes() && taken_in())
     }
 
     /// A batch is let in.

@@ -113,6 +113,9 @@ async fn deliver(load: &Arc<Load>, rejects: Vec<RejectedRow>, events: &EventSend
     let keep_message = load.plan.options.log_values;
     load.books.rejected(reasons, keep_message);
     let rows: RowSet = rejects.iter().map(|row| row.ordinal).collect();
+    if let Some(held) = &load.held {
+        held.end(&rows, false);
+    }
     load.books.end(rows.ranges(), End::Rejected);
     Ok(())
 }

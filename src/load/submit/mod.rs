@@ -2,9 +2,11 @@
 
 mod attempt;
 mod bisect;
+mod contention;
 mod deliver;
 mod ended;
 mod enter;
+mod hold;
 mod judge;
 mod outcomes;
 mod proof;
@@ -26,6 +28,7 @@ use crate::rows::{MergedRow, RowSet};
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
+use super::held::Held;
 use super::org::{Reservation, UnderWay};
 use super::settle::JobFault;
 use super::state::Load;
@@ -33,6 +36,7 @@ use attempt::Attempt;
 use bisect::{Bisection, Outcome, Step};
 use deliver::{Rejected, refused};
 use ended::Job;
+use hold::hold;
 use judge::SettlePermit;
 pub(super) use judge::{SentIn, Verdict, judge, wrote_nothing};
 use outcomes::RowOutcomes;
@@ -296,8 +300,10 @@ impl Submission {
         } = rows;
         let sent = chunk.sent();
         let load = Arc::clone(&self.load);
+        // Parents that come while it goes on may come too late for it.
+        let may_hold = load.held.as_ref().is_some_and(Held::may_hold);
         let done = &mut attempt.may_be_done;
-        let Some((ended, in_flight)) = run(&load, chunk, until_closed, done).await? else {
+        let Some((ended, in_flight, slot)) = run(&load, chunk, until_closed, done).await? else {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);
@@ -327,6 +333,7 @@ impl Submission {
             ends.unknown.remove_all(&found);
             ends.accepted.insert_all(&found);
         }
+        contention::note(&load, &slot, &job, &ends, sent.len());
         let whole = ends.unprocessed.is_empty() && ends.unknown.is_empty();
         if whole {
             load.has_loaded.store(true, Ordering::Relaxed);
@@ -358,8 +365,11 @@ impl Submission {
             }
         }
         self.retries.extend(retries);
-        self.rejected
-            .extend(refused(outcomes.rejected, &merged, &job.id));
+        let mut rejected = outcomes.rejected;
+        if may_hold {
+            rejected = hold(&load, &job.id, rejected, &merged).await?;
+        }
+        self.rejected.extend(refused(rejected, &merged, &job.id));
         Ok(Sent::Settled { whole })
     }
 
@@ -381,6 +391,10 @@ impl Submission {
 fn accept(load: &Load, accepted: &RowSet, merged: &[MergedRow]) {
     let parts = merged.iter().filter(|row| accepted.contains(row.into));
     let parts: RowSet = parts.map(|merged| merged.row).collect();
+    if let Some(held) = &load.held {
+        held.end(&parts, true);
+        held.end(accepted, true);
+    }
     load.books.end(parts.ranges(), End::Merged);
     load.books.end(accepted.ranges(), End::Accepted);
 }

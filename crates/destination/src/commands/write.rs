@@ -26,7 +26,7 @@ use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::ledger::Ledger;
-use arrow_salesforce::load::{Loader, Org, Rejects};
+use arrow_salesforce::load::{Family, Loader, Org, Rejects};
 use arrow_salesforce::options::NullHandling;
 use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
 use attempt::SyncLedger;
@@ -198,11 +198,13 @@ async fn loaders(
     store: Option<&Arc<RejectStore>>,
     attempt: &str,
 ) -> Result<Vec<Loader>, Failure> {
+    // Streams may load the parents of each other's records.
+    let family = &Family::new();
     let builds = catalog
         .iter()
         .zip(schemas)
         .map(|(stream, schema)| async move {
-            let loader = loader(org, config, stream, schema, store, attempt).await;
+            let loader = loader(org, family, config, stream, schema, store, attempt).await;
             loader.map_err(|error| Failure::of(error, &stream.descriptor))
         });
     let mut built = stream::iter(builds).buffered(DESCRIBES);
@@ -226,6 +228,7 @@ async fn loaders(
 
 async fn loader(
     org: &Org,
+    family: &Family,
     config: &Config,
     stream: &CatalogStream,
     schema: &StreamSchema,
@@ -247,6 +250,7 @@ async fn loader(
         .schema(Arc::clone(schema.schema()))
         .options(config.load.clone())
         .values(config.values)
+        .family(family)
         .rejects(rejects)
         .name(stream.descriptor.to_string())
         .build()

@@ -424,8 +424,9 @@ impl Router {
         let Some(feed) = &mut stream.feed else {
             return Ok(());
         };
-        let flushing = feed.flush();
-        self.runtime.block_on(self.reading.unless_stopped(flushing))
+        let completing = feed.complete();
+        self.runtime
+            .block_on(self.reading.unless_stopped(completing))
     }
 
     /// A healthy source says of each stream how it ended.

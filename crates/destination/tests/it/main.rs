@@ -25,6 +25,7 @@ mod limits;
 mod memory;
 mod network;
 mod outcomes;
+mod parents;
 mod patience;
 mod protocol;
 mod rejects;
