@@ -39,6 +39,9 @@ pub const MAX_RECORD_CHARS: usize = 400_000;
 /// Records in one internal batch of a job (same guide).
 pub const BATCH_RECORDS: u64 = 10_000;
 
+/// Records that Salesforce saves in one transaction of a batch (same guide).
+pub const TRANSACTION_RECORDS: u64 = 200;
+
 /// Internal batches of an org in 24 hours, shared by all its Bulk API loads (same guide).
 pub const BATCHES_A_DAY: u64 = 15_000;
 
@@ -81,6 +84,19 @@ pub enum Validate {
     /// Also lengths of texts, required fields of inserts, and restricted picklists, as the object's
     /// describe states them.
     Strict,
+}
+
+/// How many jobs into an object are in flight at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Concurrency {
+    /// As many as [`OrgOptions::max_jobs_in_flight`], and fewer while rows of the object are refused
+    /// for locks.
+    #[default]
+    Adaptive,
+    /// One, of at most [`BATCH_RECORDS`] rows.
+    Serial,
 }
 
 /// A time zone: a name such as `Europe/Berlin`, or an offset such as `+05:30`.
@@ -233,6 +249,12 @@ pub struct LoadOptions {
     pub assignment_rule_id: Option<String>,
     /// Jobs that a row may be in while it is refused for reasons that pass: 1 to 20, 5 by default.
     pub max_attempts: u32,
+    /// The lookup field whose rows stand together in a job, since they lock one parent: a field, also
+    /// as `Contact.AccountId` for loads of that object alone, or `none`; several with commas between
+    /// them. By default the field that locks most, if the load has one.
+    pub group_by: Option<String>,
+    /// How many jobs into the object are in flight at once; [`Concurrency::Adaptive`] by default.
+    pub concurrency: Concurrency,
     /// Share of rejected rows in percent, 0 to 100, above which the load stops; none by default.
     pub max_rejected_percent: Option<u8>,
     /// Most rows of a load that are held at once since Salesforce refused them for a parent that is not
@@ -292,6 +314,8 @@ impl Default for LoadOptions {
             flush_interval: Duration::from_secs(300),
             assignment_rule_id: None,
             max_attempts: 5,
+            group_by: None,
+            concurrency: Concurrency::default(),
             max_rejected_percent: None,
             held_rows: DEFAULT_HELD_ROWS,
             log_values: false,
@@ -334,6 +358,28 @@ impl LoadOptions {
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
+    }
+
+    /// Sets [`LoadOptions::group_by`].
+    #[must_use]
+    pub fn with_group_by(mut self, field: impl Into<Option<String>>) -> Self {
+        self.group_by = field.into();
+        self
+    }
+
+    /// Sets [`LoadOptions::concurrency`].
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Most rows of a job: its own bound, and that of [`Concurrency::Serial`].
+    pub(crate) fn most_rows(&self) -> Option<u64> {
+        match (self.concurrency, self.max_job_rows) {
+            (Concurrency::Serial, rows) => Some(rows.unwrap_or(BATCH_RECORDS).min(BATCH_RECORDS)),
+            (Concurrency::Adaptive, rows) => rows,
+        }
     }
 
     /// Sets [`LoadOptions::max_rejected_percent`].

@@ -5,7 +5,8 @@ use arrow::buffer::BooleanBuffer;
 use arrow_csv::WriterBuilder;
 use bytes::Bytes;
 
-use super::{ChunkError, Part};
+use super::order::{Order, gather, within};
+use super::{ChunkError, Part, RowOrdinals};
 
 /// Bytes after which a piece is handed on.
 const PIECE_BYTES: usize = 1 << 20;
@@ -26,38 +27,82 @@ pub(super) fn header(cells: &RecordBatch) -> Result<Bytes, ChunkError> {
 /// Pieces of about 1 MiB, the header line first; owns what it reads (shared buffers, no copies).
 pub(super) struct Pieces {
     header: Option<Bytes>,
-    parts: std::vec::IntoIter<Part>,
-    rest: Option<Part>,
+    rows: Rows,
     /// Bytes that are still to be written.
     bytes_left: u64,
 }
 
+/// The rows to write, in one of two orders.
+enum Rows {
+    /// As they stand in the parts.
+    AsParts {
+        parts: std::vec::IntoIter<Part>,
+        rest: Option<Part>,
+    },
+    /// As a chunk has ordered them; those before `next` are written.
+    Ordered {
+        parts: Vec<Part>,
+        order: Order,
+        next: usize,
+    },
+}
+
 impl Pieces {
     /// `bytes` is the length of all of it.
-    pub(super) fn new(header: Bytes, parts: Vec<Part>, bytes: u64) -> Self {
+    pub(super) fn new(header: Bytes, parts: Vec<Part>, order: Option<Order>, bytes: u64) -> Self {
+        let rows = match order {
+            None => Rows::AsParts {
+                parts: parts.into_iter(),
+                rest: None,
+            },
+            Some(order) => Rows::Ordered {
+                parts,
+                order,
+                next: 0,
+            },
+        };
         Self {
             header: Some(header),
-            parts: parts.into_iter(),
-            rest: None,
+            rows,
             bytes_left: bytes,
         }
     }
+}
 
+impl Rows {
     /// The next rows to write, few enough to keep the piece near its size.
-    fn next_slice(&mut self) -> Option<Part> {
-        let part = match self.rest.take() {
-            Some(part) => part,
-            None => self.parts.next()?,
-        };
-        let mut rows = part.cells.num_rows().min(SLICE_ROWS);
-        while rows > 1 && text_bytes(&part.cells, rows) > PIECE_BYTES {
-            rows /= 2;
+    fn next_slice(&mut self) -> Result<Option<Part>, ChunkError> {
+        match self {
+            Self::AsParts { parts, rest } => {
+                let Some(part) = rest.take().or_else(|| parts.next()) else {
+                    return Ok(None);
+                };
+                let mut rows = part.cells.num_rows().min(SLICE_ROWS);
+                while rows > 1 && text_bytes(&part.cells, rows) > PIECE_BYTES {
+                    rows /= 2;
+                }
+                if rows < part.cells.num_rows() {
+                    *rest = Some(part.slice(rows, part.cells.num_rows() - rows));
+                    return Ok(Some(part.slice(0, rows)));
+                }
+                Ok(Some(part))
+            }
+            Self::Ordered { parts, order, next } => {
+                let left = order.get(*next..).unwrap_or_default();
+                let few = &left[..left.len().min(SLICE_ROWS)];
+                if few.is_empty() {
+                    return Ok(None);
+                }
+                let rows = within(parts, few, PIECE_BYTES);
+                *next += rows;
+                Ok(Some(Part {
+                    cells: gather(parts, &few[..rows])?,
+                    // Nobody asks who the rows are once they are written.
+                    ordinals: RowOrdinals::From(0),
+                    skip: None,
+                }))
+            }
         }
-        if rows < part.cells.num_rows() {
-            self.rest = Some(part.slice(rows, part.cells.num_rows() - rows));
-            return Some(part.slice(0, rows));
-        }
-        Some(part)
     }
 }
 
@@ -70,8 +115,10 @@ impl Iterator for Pieces {
         let mut piece = Vec::with_capacity(room);
         piece.extend_from_slice(&self.header.take().unwrap_or_default());
         while piece.len() < PIECE_BYTES {
-            let Some(slice) = self.next_slice() else {
-                break;
+            let slice = match self.rows.next_slice() {
+                Ok(Some(slice)) => slice,
+                Ok(None) => break,
+                Err(error) => return Some(Err(error)),
             };
             if let Err(error) = write(&slice, &mut piece) {
                 return Some(Err(error));

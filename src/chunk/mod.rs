@@ -6,11 +6,15 @@
 
 mod csv;
 mod error;
+mod group;
 mod merge;
+mod order;
+mod pack;
 mod part;
 mod size;
 
 pub use error::ChunkError;
+pub use group::Grouping;
 pub use merge::{KeyedChunk, Merged};
 pub use part::{Part, RowOrdinals};
 pub use size::row_sizes;
@@ -38,16 +42,24 @@ pub struct Chunk {
     names: Arc<[String]>,
     header: Bytes,
     parts: Vec<Part>,
+    /// The order in which its rows are sent, where it is not that of the parts.
+    order: Option<order::Order>,
     rows: u64,
     bytes: u64,
 }
 
 impl Chunk {
-    /// The CSV: the header line, then every row that is sent, in order, in pieces of about 1 MiB.
+    /// The CSV: the header line, then every row that is sent, in pieces of about 1 MiB: in the order of
+    /// the parts, or as [`Chunk::grouped`] has ordered them.
     ///
     /// Each call starts anew. A piece is an error only by a defect of this crate.
     pub fn csv(&self) -> impl Iterator<Item = Result<Bytes, ChunkError>> + Send + use<> {
-        csv::Pieces::new(self.header.clone(), self.parts.clone(), self.bytes)
+        csv::Pieces::new(
+            self.header.clone(),
+            self.parts.clone(),
+            self.order.clone(),
+            self.bytes,
+        )
     }
 
     /// Rows that are sent. Zero if all are skipped: such a chunk makes no job.
@@ -95,6 +107,11 @@ impl Chunk {
     /// Memory of the cells in bytes: text, offsets and validity.
     pub fn memory(&self) -> usize {
         self.parts.iter().map(|part| memory(&part.cells)).sum()
+    }
+
+    /// Memory of the order of the rows in bytes.
+    pub fn order_memory(&self) -> usize {
+        self.order.as_deref().map_or(0, size_of_val)
     }
 }
 
@@ -161,6 +178,7 @@ impl Chunker {
                 schema: SchemaRef::clone(schema),
                 header,
                 parts: Vec::new(),
+                order: None,
                 rows: 0,
                 bytes,
             },
@@ -242,6 +260,7 @@ impl Chunker {
             names: Arc::clone(&self.open.names),
             header: self.open.header.clone(),
             parts: Vec::new(),
+            order: None,
             rows: 0,
             bytes: self.open.header.len() as u64,
         };

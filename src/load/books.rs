@@ -15,9 +15,9 @@ use super::LoadError;
 use super::checkpoint::{Checkpoints, Due, End, Totals};
 use super::feed::Checkpoint;
 use super::held::Held;
-use super::org::RowStore;
+use super::org::{Lowered, RowStore};
 use super::plan::Plan;
-use super::report::{LoadReport, RejectCounts};
+use super::report::{Contention, LoadReport, RejectCounts};
 
 /// Rows that have their end before their rejected share is judged.
 const ROWS_FOR_SHARE: u64 = 100;
@@ -46,6 +46,7 @@ struct Tally {
     reject_files: Vec<String>,
     nulls_left: u64,
     came_again: u64,
+    lock_errors: u64,
 }
 
 impl Books {
@@ -144,6 +145,11 @@ impl Books {
         self.tally.lock().nulls_left += nulls;
     }
 
+    /// Rows were refused for locks.
+    pub(super) fn lock_errors(&self, rows: u64) {
+        self.tally.lock().lock_errors += rows;
+    }
+
     /// Rows came again that an older attempt has loaded.
     pub(super) fn came_again(&self, rows: u64) {
         self.tally.lock().came_again += rows;
@@ -199,6 +205,7 @@ impl Books {
         plan: &Plan,
         usage: Usage,
         held: Option<&Held>,
+        jobs: Lowered,
     ) -> Result<LoadReport> {
         let totals = self.checkpoints.lock().totals();
         let Totals {
@@ -237,6 +244,12 @@ impl Books {
             rejects: tally.rejects.ranked(),
             nulls_left: tally.nulls_left,
             came_again: tally.came_again,
+            contention: Contention {
+                grouped_by: plan.grouped_by(),
+                lock_errors: tally.lock_errors,
+                lowered: jobs.times,
+                fewest_jobs: jobs.lowest,
+            },
             held,
             held_accepted,
             reject_files: tally.reject_files.clone(),

@@ -16,6 +16,7 @@ use crate::options::{LedgerOptions, LoadOptions, Older, ValueOptions};
 use super::event::{self, Event, Events};
 use super::family::Family;
 use super::feed::Feed;
+use super::grouping::grouping;
 use super::past::{self, Recovered};
 use super::plan::{ExternalId, Plan, Rejects, sent_columns};
 use super::report::LoadReport;
@@ -124,8 +125,10 @@ impl LoaderBuilder {
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
         let external_id = ExternalId::of(&coercion, &object);
+        let grouping = grouping(&coercion, &object.name, options.group_by.as_deref())?;
         let plan = Plan {
             external_id,
+            grouping,
             sent_columns: sent_columns(&coercion),
             name: self.name.unwrap_or_else(|| object.name.clone()),
             target: JobTarget {

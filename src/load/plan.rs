@@ -6,7 +6,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bulk::JobTarget;
-use crate::chunk::Chunker;
+use crate::chunk::{Chunk, Chunker, Grouping};
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
 use crate::ledger::SentColumn;
@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) sent_columns: Vec<SentColumn>,
     /// Where the cells have an external ID of the object.
     pub(super) external_id: Option<ExternalId>,
+    /// What groups its rows, if anything does.
+    pub(super) grouping: Option<Grouping>,
     pub(super) rejects: Rejects,
     pub(super) options: LoadOptions,
     pub(super) values: ValueOptions,
@@ -88,9 +90,32 @@ pub(super) fn sent_columns(coercion: &Coercion) -> Vec<SentColumn> {
 }
 
 impl Plan {
+    /// The column that groups the rows.
+    pub(super) fn grouped_by(&self) -> Option<String> {
+        let column = self.grouping.as_ref()?.by.column;
+        let field = self.coercion.cells_schema().fields().get(column)?;
+        Some(field.name().clone())
+    }
+
+    /// The rows of a chunk in the order in which they are sent. Takes long for many rows.
+    pub(super) fn ordered(&self, chunk: Chunk) -> Result<Chunk> {
+        match &self.grouping {
+            Some(grouping) => Ok(chunk.grouped(grouping)?),
+            None => Ok(chunk),
+        }
+    }
+
+    /// Memory that ordering the rows of a chunk takes for a while.
+    pub(super) fn ordering_bytes(&self, rows: u64) -> usize {
+        match &self.grouping {
+            Some(_) => rows as usize * Grouping::ROW_BYTES,
+            None => 0,
+        }
+    }
+
     /// A chunker of this load's cells.
     pub(super) fn chunker(&self) -> Result<Chunker> {
-        let (bytes, rows) = (self.options.max_job_bytes, self.options.max_job_rows);
+        let (bytes, rows) = (self.options.max_job_bytes, self.options.most_rows());
         Ok(Chunker::new(self.coercion.cells_schema(), bytes, rows)?)
     }
 }

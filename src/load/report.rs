@@ -84,6 +84,40 @@ pub struct LoadReport {
     pub held: u64,
     /// Those of them that are in Salesforce now.
     pub held_accepted: u64,
+    /// What it met of locks.
+    pub contention: Contention,
+}
+
+/// What a load met of locks, and what was done about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Contention {
+    /// The column whose equal values stand together in a job, if there is one.
+    pub grouped_by: Option<String>,
+    /// How often a row was refused, or not processed, since a record that it needs was locked: each
+    /// attempt of each row counts.
+    pub lock_errors: u64,
+    /// How often fewer jobs into the object went at once from then on, over all loads into it.
+    pub lowered: u64,
+    /// The fewest that could be in flight at once.
+    pub fewest_jobs: usize,
+}
+
+impl fmt::Display for Contention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lock_errors == 0 {
+            return Ok(());
+        }
+        write!(f, "; {} refusals for locks", self.lock_errors)?;
+        if self.lowered > 0 {
+            let (times, fewest) = (self.lowered, self.fewest_jobs);
+            write!(
+                f,
+                ", so the jobs at once were lowered {times} times, to {fewest} at least"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 impl LoadReport {
@@ -110,7 +144,7 @@ impl fmt::Display for LoadReport {
         write!(
             f,
             "{}: {} records read, {} accepted, {} merged, {} rejected, {} bytes; {} jobs, {} batches, \
-             {} API calls ({} polls); {:.1} s, {:.0} records/s",
+             {} API calls ({} polls); {:.1} s, {:.0} records/s{}",
             self.name,
             self.read,
             self.accepted,
@@ -123,6 +157,7 @@ impl fmt::Display for LoadReport {
             self.polls,
             self.elapsed.as_secs_f64(),
             self.rows_per_second(),
+            self.contention,
         )?;
         for reject in &self.rejects {
             write!(f, "\n  {reject}")?;

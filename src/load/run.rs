@@ -51,8 +51,9 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
     let last = outcome
         .and(acknowledged)
         .and_then(|()| {
-            let held = load.held.as_ref();
-            load.books.report(&load.plan, load.client.usage(), held)
+            let (held, jobs) = (load.held.as_ref(), load.jobs.lowered());
+            load.books
+                .report(&load.plan, load.client.usage(), held, jobs)
         })
         .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))

@@ -7,13 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Client;
 use crate::ledger::LoadLedger;
+use crate::options::Concurrency;
 
 use super::Org;
 use super::books::Books;
 use super::family::Family;
 use super::held::Held;
 use super::keys::Keys;
-use super::org::{LoadId, Member};
+use super::org::{LoadId, Member, ObjectJobs};
 use super::plan::Plan;
 
 /// The parts of a running load, one for each concern.
@@ -29,6 +30,8 @@ pub(super) struct Load {
     /// Where the rows of its jobs are entered before they are closed.
     pub(super) ledger: Option<LoadLedger>,
     pub(super) keys: Keys,
+    /// The jobs into its object, of all loads.
+    pub(super) jobs: Arc<ObjectJobs>,
     /// Whether and how rows wait for their parents, in a family.
     pub(super) held: Option<Held>,
     /// A job was processed, so that its columns, which all jobs have, are not at fault.
@@ -48,6 +51,7 @@ impl Load {
         family: Option<&Family>,
     ) -> Self {
         let books = Books::new();
+        let serial = plan.options.concurrency == Concurrency::Serial;
         let held = family.map(|family| {
             let (object, most) = (&plan.target.object, plan.options.held_rows);
             Held::new(family, object, &plan.coercion, most, org.budget())
@@ -56,6 +60,7 @@ impl Load {
             held,
             client: org.client().scoped_until(stop.clone()),
             keys: Keys::new(org.budget()),
+            jobs: org.admission().jobs_into(&plan.target.object, serial),
             member: org.admission().register(books.rows()),
             id: org.in_flight().new_load(),
             org: org.clone(),

@@ -279,6 +279,9 @@ fn name_field(name: &str, lookup: &Field) -> Field {
         field_type: FieldType::String,
         length: 0,
         reference_to: Vec::new(),
+        master_detail: None,
+        cascade_delete: false,
+        restricted_delete: false,
         relationship_name: None,
         ..lookup.clone()
     }

@@ -6,6 +6,7 @@ mod header;
 mod id;
 mod list;
 mod lookup;
+mod parents;
 mod record_type;
 mod related;
 
@@ -131,6 +132,12 @@ pub struct Field {
     pub case_sensitive: bool,
     /// Objects that a reference may point to.
     pub reference_to: Vec<String>,
+    /// Of a master-detail field: 0 for the first master of the object, 1 for the second.
+    pub master_detail: Option<u32>,
+    /// A record goes with the record that it refers to.
+    pub cascade_delete: bool,
+    /// A record that is referred to cannot be deleted.
+    pub restricted_delete: bool,
     /// Name of the relationship, for columns such as `Account.Ext__c`.
     pub relationship_name: Option<String>,
     /// Only values of the picklist are accepted.

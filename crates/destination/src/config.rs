@@ -19,7 +19,8 @@ use crate::platform::{null_is_default, read_file};
 use arrow_salesforce::bulk::Credentials;
 use arrow_salesforce::error::{Error, Result};
 use arrow_salesforce::options::{
-    LoadOptions, NullHandling, OnTooLong, OrgOptions, Timezone, Validate, ValueOptions, Waits,
+    Concurrency, LoadOptions, NullHandling, OnTooLong, OrgOptions, Timezone, Validate,
+    ValueOptions, Waits,
 };
 use arrow_salesforce::reject::{RejectConfig, RejectStore};
 use arrow_salesforce::storage::Location;
@@ -173,6 +174,9 @@ struct ConfigFile {
     validate: Validate,
     #[serde(default, deserialize_with = "whole")]
     max_attempts: Option<u32>,
+    group_by: Option<String>,
+    #[serde(default, deserialize_with = "empty_is_default")]
+    concurrency: Concurrency,
     #[serde(default, deserialize_with = "whole")]
     patience_seconds: Option<u64>,
     #[serde(default, deserialize_with = "whole")]
@@ -237,6 +241,8 @@ impl ConfigFile {
         let mut load = LoadOptions::default()
             .with_max_job_rows(self.max_job_rows)
             .with_max_rejected_percent(self.max_rejected_percent)
+            .with_group_by(absent_if_empty(self.group_by.clone()))
+            .with_concurrency(self.concurrency)
             .with_log_values(self.log_values.unwrap_or_default());
         if let Some(bytes) = self.max_job_bytes {
             load.max_job_bytes = bytes;

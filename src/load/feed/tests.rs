@@ -196,14 +196,18 @@ async fn a_feed_dropped_stops_its_load_though_it_is_crowded() {
     let sim = sim().await;
     let one = OrgOptions::default().with_max_jobs_in_flight(1);
     let org = org(&sim, one).await;
-    let slot = org.admission().job_slot(&CancellationToken::new()).await;
+    let jobs = org.admission().jobs_into("Contact", false);
+    let slot = org
+        .admission()
+        .job_slot(&jobs, &CancellationToken::new())
+        .await;
     let options = LoadOptions::default().with_max_job_rows(1);
     let loader = builder(&org).options(options).build().await.unwrap();
     let (mut feed, events) = loader.start();
     for name in ["A", "B", "C"] {
         feed.send(contacts(&[name])).await.unwrap();
     }
-    while !org.admission().is_crowded() {
+    while !org.admission().is_crowded(&jobs) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 

@@ -160,7 +160,7 @@ impl Lane {
 
     /// Whether the open chunk should take no more.
     pub(super) fn is_full(&self) -> bool {
-        let rows = Some(self.chunker.open_rows()) == self.plan.options.max_job_rows;
+        let rows = Some(self.chunker.open_rows()) == self.plan.options.most_rows();
         rows || self.rejects.len() >= LOCAL_REJECTS
     }
 
@@ -174,7 +174,7 @@ impl Lane {
             count += sizes.len() as u64;
         }
         let options = &self.plan.options;
-        let few = options.max_job_rows.is_none_or(|most| count <= most);
+        let few = options.most_rows().is_none_or(|most| count <= most);
         Ok(few && bytes <= options.max_job_bytes)
     }
 

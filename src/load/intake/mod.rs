@@ -163,8 +163,9 @@ impl Intake {
                 self.let_go_for_good();
                 continue;
             }
-            let crowded =
-                load.org.admission().is_crowded() || self.jobs.len() >= TASKS || many_wait;
+            let crowded = load.org.admission().is_crowded(&load.jobs)
+                || self.jobs.len() >= TASKS
+                || many_wait;
             if crowded {
                 waits.get_or_insert_with(|| load.member.wait());
             } else {
@@ -398,7 +399,7 @@ impl Intake {
             staging,
             under_way,
         };
-        let closed = merge(&self.load, closed).await?;
+        let closed = prepare(&self.load, closed).await?;
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
         let mut sending = Box::pin(submit(load, closed, events));
         // Chunks stand in line for a job in the order of their rows, whichever task runs first: the
@@ -414,16 +415,23 @@ impl Intake {
     }
 }
 
-/// Merges the rows of each key into one, and holds those back whose key is in flight. The work is
-/// done aside, as it takes long for a full chunk, and no lock is held meanwhile: only this load
-/// sends keys, and a key that becomes free frees the rows that wait for it.
-async fn merge(load: &Arc<Load>, closed: Closed) -> Result<Closed> {
-    if load.plan.coercion.key().is_none() {
+/// Merges the rows of each key into one, holds those back whose key is in flight, and orders the rows
+/// that are sent. The work is done aside, as it takes long for a full chunk, and no lock is held
+/// meanwhile: only this load sends keys, and a key that becomes free frees the rows that wait for it.
+async fn prepare(load: &Arc<Load>, closed: Closed) -> Result<Closed> {
+    if load.plan.coercion.key().is_none() && load.plan.grouping.is_none() {
         return Ok(closed);
     }
     let load = Arc::clone(load);
-    let merging = spawn_blocking(move || merged(&load, closed));
-    merging.await.map_err(LoadError::from)?
+    let preparing = spawn_blocking(move || {
+        let mut closed = merged(&load, closed)?;
+        let bytes = load.plan.ordering_bytes(closed.chunk.rows());
+        let _memory = load.org.budget().reserve(bytes);
+        closed.chunk = load.plan.ordered(closed.chunk)?;
+        closed.cells.grow(closed.chunk.order_memory());
+        Ok(closed)
+    });
+    preparing.await.map_err(LoadError::from)?
 }
 
 fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {

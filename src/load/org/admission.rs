@@ -46,6 +46,7 @@ use crate::options::OrgOptions;
 
 use super::budget::{Budget, Reservation};
 use super::member::{LetIn, Member, Pressure};
+use super::object_jobs::{ObjectJobs, ObjectSlot, Objects};
 use super::rows::{RowStore, RowsError};
 use super::signal::Signal;
 use super::spill::Spill;
@@ -59,6 +60,7 @@ pub(crate) struct Admission {
     budget: Budget,
     changed: Signal,
     job_slots: Arc<Semaphore>,
+    objects: Objects,
     upload_slots: Arc<Semaphore>,
     settling: Arc<AsyncMutex<()>>,
     /// Closed chunks whose job is not closed: they give memory back by themselves.
@@ -85,8 +87,8 @@ impl Admission {
         let disk = Disk::shared();
         Self {
             budget: Budget::new(options.memory_limit_bytes, changed.clone()),
-            changed,
             job_slots: Arc::new(Semaphore::new(options.max_jobs_in_flight)),
+            objects: Objects::new(options.max_jobs_in_flight, changed.clone()),
             upload_slots: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             settling: Arc::default(),
             staging: AtomicUsize::new(0),
@@ -98,6 +100,7 @@ impl Admission {
             relieving: Arc::new(AsyncMutex::new(Spill::new(disk.clone()))),
             disk,
             spilled: Arc::default(),
+            changed,
         }
     }
 
@@ -124,10 +127,21 @@ impl Admission {
         member
     }
 
-    /// A permit for one job; `None` if `stop` comes first.
-    pub(crate) async fn job_slot(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    /// The jobs into an object, which all loads into it share; one that is `serial` makes them so.
+    pub(crate) fn jobs_into(&self, object: &str, serial: bool) -> Arc<ObjectJobs> {
+        self.objects.of(object, serial)
+    }
+
+    /// A permit for one job into an object; `None` if `stop` comes first.
+    pub(crate) async fn job_slot(
+        &self,
+        jobs: &Arc<ObjectJobs>,
+        stop: &CancellationToken,
+    ) -> Option<JobSlot> {
+        let object = jobs.slot(stop).await?;
         let _waiting = Waiting::new(self);
-        permit(&self.job_slots, stop).await
+        let org = permit(&self.job_slots, stop).await?;
+        Some(JobSlot { org, object })
     }
 
     /// A permit for one upload; `None` if `stop` comes first.
@@ -138,9 +152,10 @@ impl Admission {
         permit(&self.upload_slots, stop).await
     }
 
-    /// Whether a chunk waits for a job slot: reading further would only fill memory.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+    /// Whether a chunk waits for a slot of the org, or for one of this object: reading further would
+    /// only fill memory.
+    pub(crate) fn is_crowded(&self, jobs: &ObjectJobs) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || jobs.is_crowded()
     }
 
     /// The permit to join a job's results back to its rows and to store those rejected: what that
@@ -292,6 +307,23 @@ async fn permit(slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Owne
     }
 }
 
+/// A permit for one job, of the org and of the object.
+#[derive(Debug)]
+pub(crate) struct JobSlot {
+    org: OwnedSemaphorePermit,
+    object: ObjectSlot,
+}
+
+impl JobSlot {
+    /// The job has ended: what is left can say what became of its rows.
+    pub(crate) fn free(self) -> ObjectSlot {
+        let Self { org, mut object } = self;
+        object.free();
+        drop(org);
+        object
+    }
+}
+
 /// While it lives, a chunk waits for a job slot.
 struct Waiting<'a>(&'a Admission);
 
@@ -384,14 +416,15 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_slot_and_is_cancelled_crowds_no_longer() {
         let (admission, stop) = (admission(1), CancellationToken::new());
-        let slot = admission.job_slot(&stop).await;
-        assert!(!admission.is_crowded());
-        let mut waiting = Box::pin(admission.job_slot(&stop));
+        let [contacts, accounts] = ["Contact", "Account"].map(|of| admission.jobs_into(of, false));
+        let slot = admission.job_slot(&contacts, &stop).await;
+        assert!(!admission.is_crowded(&contacts));
+        let mut waiting = Box::pin(admission.job_slot(&accounts, &stop));
         assert!(waiting.as_mut().now_or_never().is_none());
-        assert!(admission.is_crowded());
+        assert!(admission.is_crowded(&contacts) && admission.is_crowded(&accounts));
         let changed = admission.changed().changed();
         drop(waiting);
-        assert!(!admission.is_crowded());
+        assert!(!admission.is_crowded(&contacts));
         changed.await;
         drop(slot);
     }

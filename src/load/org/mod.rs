@@ -6,6 +6,7 @@ mod flush;
 mod in_flight;
 mod limits;
 mod member;
+mod object_jobs;
 mod rows;
 mod signal;
 mod spill;
@@ -18,6 +19,7 @@ pub(super) use in_flight::{JobInFlight, LoadId};
 pub(super) use limits::DailyLimits;
 pub use limits::{Allowance, Allowances};
 pub(super) use member::{IntakeWaits, LetIn, Member, Pressure};
+pub(super) use object_jobs::{Lowered, ObjectJobs, ObjectSlot};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
 

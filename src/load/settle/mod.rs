@@ -23,5 +23,5 @@ pub use ends::{Ends, JobCounts};
 pub(crate) use identity::{chunk_digests, row_digests};
 pub use join::JoinBack;
 pub(crate) use message::{Blame, JobFault, as_reason};
-pub(crate) use retryable::{Refusal, RetryCause};
+pub(crate) use retryable::{Refusal, RetryCause, found_lock};
 pub(crate) use verdict::{Belief, EndState, JobEnd, Needed, Reading};

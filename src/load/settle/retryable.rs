@@ -114,6 +114,22 @@ const BARE_TEXTS: [&str; 3] = [
     "Row was retrieved via a query locator",
 ];
 
+/// What texts hold that say a record was locked.
+const LOCK_TEXTS: [&str; 3] = [
+    "UNABLE_TO_LOCK_ROW",
+    "TooManyLockFailure",
+    "Record Currently Unavailable",
+];
+
+/// Whether a row was refused since a record that it needs was locked.
+pub(crate) fn found_lock(reason: &Reason, operation: &Operation) -> bool {
+    let code = reason.code.as_ref();
+    let says = |text: &str| LOCK_TEXTS.iter().any(|lock| text.contains(lock));
+    code == LOCK_TEXTS[0]
+        || Refusal::of(reason, operation, false) == Refusal::Retryable(Busy)
+            && (says(&reason.message) || reason.fields.iter().any(|name| says(name)))
+}
+
 impl Refusal {
     /// What it means that a row was refused for this reason. `may_be_done` says that a job before may
     /// have done what the row asks for.
@@ -280,6 +296,9 @@ mod tests {
                 expected,
                 "{text}"
             );
+            let locked = expected == Refusal::Retryable(Busy)
+                && (text.contains("LOCK") || text.contains("Lock"));
+            assert_eq!(found_lock(&reason, &Operation::Insert), locked, "{text}");
         }
     }
 

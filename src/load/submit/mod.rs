@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bisect;
+mod contention;
 mod deliver;
 mod ended;
 mod enter;
@@ -302,7 +303,7 @@ impl Submission {
         // Parents that come while it goes on may come too late for it.
         let may_hold = load.held.as_ref().is_some_and(Held::may_hold);
         let done = &mut attempt.may_be_done;
-        let Some((ended, in_flight)) = run(&load, chunk, until_closed, done).await? else {
+        let Some((ended, in_flight, slot)) = run(&load, chunk, until_closed, done).await? else {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);
@@ -332,6 +333,7 @@ impl Submission {
             ends.unknown.remove_all(&found);
             ends.accepted.insert_all(&found);
         }
+        contention::note(&load, &slot, &job, &ends, sent.len());
         let whole = ends.unprocessed.is_empty() && ends.unknown.is_empty();
         if whole {
             load.has_loaded.store(true, Ordering::Relaxed);

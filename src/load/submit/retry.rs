@@ -208,7 +208,7 @@ fn rebuild_now(load: &Load, rows: &RowSet, mut cells: Reservation) -> Result<Reb
         .ok_or_else(|| Error::system("rows to send again are gone"))?;
     let Some(key) = load.plan.coercion.key() else {
         return Ok(Rebuilt {
-            chunk,
+            chunk: load.plan.ordered(chunk)?,
             merged: Vec::new(),
             cells,
         });
@@ -218,7 +218,7 @@ fn rebuild_now(load: &Load, rows: &RowSet, mut cells: Reservation) -> Result<Reb
     let merged = keyed.merge(&awaited)?;
     load.keys.wait(merged.waiting);
     Ok(Rebuilt {
-        chunk: merged.chunk,
+        chunk: load.plan.ordered(merged.chunk)?,
         merged: merged.merged,
         cells,
     })

@@ -8,7 +8,7 @@ use crate::bulk::{BulkError, EndedJob, RunningJob};
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::load::org::{JobInFlight, Reservation, Staging};
+use crate::load::org::{JobInFlight, ObjectSlot, Reservation, Staging};
 use crate::load::state::Load;
 use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
@@ -46,10 +46,10 @@ pub(super) async fn run<'a>(
     chunk: Chunk,
     until_closed: UntilClosed,
     may_be_done: &mut bool,
-) -> Result<Option<(EndedJob, JobInFlight<'a>)>> {
+) -> Result<Option<(EndedJob, JobInFlight<'a>, ObjectSlot)>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let admission = load.org.admission();
-    let Some(job_permit) = admission.job_slot(&load.stop).await else {
+    let Some(job_permit) = admission.job_slot(&load.jobs, &load.stop).await else {
         return Ok(None);
     };
     let batches = rows.div_ceil(BATCH_RECORDS);
@@ -75,10 +75,11 @@ pub(super) async fn run<'a>(
     drop(chunk);
     release(load, until_closed).await?;
     let (ended, in_flight) = or_ended(running.finished().await, in_flight)?;
-    drop((job_permit, job_batches));
+    let slot = job_permit.free();
+    drop(job_batches);
     load.org.job_ended(batches);
     load.books.job_ended(batches, bytes);
-    Ok(Some((ended, in_flight)))
+    Ok(Some((ended, in_flight, slot)))
 }
 
 /// A job that one call makes, in flight from before the call.

@@ -116,6 +116,10 @@ pub(super) fn load(stream: &StreamDescriptor, report: &LoadReport) {
         "seconds": report.elapsed.as_secs_f64(),
         "records_per_second": report.rows_per_second(),
         "rejects": rejects,
+        "grouped_by": report.contention.grouped_by,
+        "lock_errors": report.contention.lock_errors,
+        "jobs_at_once_lowered": report.contention.lowered,
+        "fewest_jobs_at_once": report.contention.fewest_jobs,
     });
     tracing::info!("{line}");
 }
