@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bulk::JobTarget;
 use crate::chunk::{Chunk, Chunker, Grouping};
@@ -136,9 +135,9 @@ impl ExternalId {
 
 /// The columns of the cells, in the order of their names.
 pub(super) fn sent_columns(coercion: &Coercion) -> Vec<SentColumn> {
-    let columns = coercion.written().map(|(name, written)| SentColumn {
+    let columns = coercion.forms().map(|(name, form)| SentColumn {
         name: name.to_owned(),
-        form: format!("{:016x}", xxh3_64(written.as_bytes())),
+        form: form.to_owned(),
     });
     let mut columns: Vec<SentColumn> = columns.collect();
     columns.sort();
