@@ -1,6 +1,7 @@
 //! Append that ends early and is repeated: no row is lost, none is doubled.
 
 mod attempts;
+mod blocked;
 mod kills;
 mod leftovers;
 mod points;
