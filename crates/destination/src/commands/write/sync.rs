@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::attempt::SyncLedger;
 use super::summary::{self, Totals};
@@ -28,8 +28,14 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
 /// States that may wait to be covered before more events are read.
 const MOST_DUE: usize = 1_000;
 
-/// States that are being covered, and how that ended.
-type Covering = BoxFuture<'static, (Vec<DueState>, Result<()>)>;
+/// Between two writes that cover states pass so many times the time that a write takes, and no more
+/// than [`LONGEST_REST`]. A process that is killed between a write and its states lets their records be
+/// sent again: so it is seldom there, and states that come one after the other share a write.
+const RESTS: u32 = 20;
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// States that are being covered, and how that ended, and how long it took.
+type Covering = BoxFuture<'static, (Vec<DueState>, Result<()>, Duration)>;
 
 /// An event and the stream that it is of; none behind the last.
 pub(super) type Numbered = (usize, Option<Result<Event>>);
@@ -69,6 +75,8 @@ pub(super) struct Sync<'a> {
     ledger: SyncLedger,
     /// States that are to be covered next, and then printed.
     due: Vec<DueState>,
+    /// Before that they wait for others, unless nothing else is to come.
+    cover_at: Instant,
     /// States could not be covered: none is printed any more.
     uncovered: bool,
     /// Records in the last line about progress.
@@ -100,6 +108,7 @@ impl<'a> Sync<'a> {
             streams,
             ledger,
             due: Vec::new(),
+            cover_at: started,
             uncovered: false,
             logged: 0,
             logged_at: started,
@@ -127,9 +136,10 @@ impl<'a> Sync<'a> {
         let mut covering: Option<Covering> = None;
         loop {
             if covering.is_none() {
-                covering = self.cover_due();
+                covering = self.cover_due(asked || !loading);
             }
-            let printed = covering.is_none();
+            let (rests, cover_at) = (covering.is_none() && !self.due.is_empty(), self.cover_at);
+            let printed = covering.is_none() && !rests;
             match input_ended.take() {
                 Some(ended) if !loading && printed => return ended,
                 ended => input_ended = ended,
@@ -156,10 +166,12 @@ impl<'a> Sync<'a> {
                     loading = event.is_some();
                     event.and_then(|(index, event)| self.event(index, event).err())
                 }
-                (states, covered) = covered => {
+                (states, covered, took) = covered => {
                     covering = None;
+                    self.cover_at = Instant::now() + (took * RESTS).min(LONGEST_REST);
                     self.covered(states, covered).err().map(Failure::from)
                 }
+                () = sleep_until(cover_at), if rests => None,
                 ended = input.ended(), if input_ended.is_none() => match ended {
                     Ok(ended) => {
                         input_ended = Some(ended);
@@ -291,16 +303,21 @@ impl<'a> Sync<'a> {
         self.miscounted += 1;
     }
 
-    /// Covers the states that are due, all in one write; `None` if there are none.
-    fn cover_due(&mut self) -> Option<Covering> {
-        let states = std::mem::take(&mut self.due);
-        if states.is_empty() || self.uncovered {
+    /// Covers the states that are due, all in one write; `None` if there are none, or if they are to
+    /// wait for others.
+    fn cover_due(&mut self, at_once: bool) -> Option<Covering> {
+        if self.uncovered {
+            self.due.clear();
+        }
+        let rests = self.due.len() < MOST_DUE && Instant::now() < self.cover_at;
+        if self.due.is_empty() || rests && !at_once {
             return None;
         }
-        let ledger = self.ledger.clone();
+        let (ledger, states) = (self.ledger.clone(), std::mem::take(&mut self.due));
         let covering = async move {
+            let began = Instant::now();
             let covered = ledger.cover(&states).await;
-            (states, covered)
+            (states, covered, began.elapsed())
         };
         Some(covering.boxed())
     }

@@ -244,7 +244,7 @@ async fn a_ledger_that_cannot_be_reached_is_waited_for() {
         .write(&anew(&stream, PEOPLE))
         .await
         .failed("transient_error");
-    assert!(message.contains(".entry"), "{message}");
+    assert!(message.contains("rejected_records_ledger/"), "{message}");
     assert!(sim.column("Contact", "LastName").await.is_empty());
     // What passes is waited for.
     s3.set_faults(vec![busy(4, Some(3))]);

@@ -30,7 +30,7 @@ async fn a_killed_append_that_is_repeated_loses_and_doubles_nothing() {
     let count = doubled.iter().filter(|doubled| **doubled > 0).count();
     println!("{kills} kills in {seeds} runs: {count} fell between the cursor and the print");
     assert!(
-        count as u64 <= 1 + seeds / 20,
+        count as u64 <= 1 + seeds / 4,
         "{count} of {seeds} doubled rows: {doubled:?}"
     );
 }
@@ -42,7 +42,7 @@ async fn kill_and_repeat(seed: u64) -> (usize, usize) {
     let source = Source::new(seed % 2 == 1, RECORDS, RECORDS_A_STATE);
     let mut job = world.job(&source);
     let mut done: Done = [0; STREAMS];
-    let (mut outputs, mut kills) = (Vec::new(), 0);
+    let (mut outputs, mut dones, mut kills) = (Vec::new(), Vec::new(), 0);
     let mut ended = false;
     for number in 0..1 + usize::from(seed.is_multiple_of(3)) {
         job = other_jobs(job, &mut random);
@@ -52,6 +52,7 @@ async fn kill_and_repeat(seed: u64) -> (usize, usize) {
         if random.bool() && number == 0 {
             let states = random.usize(1..=RECORDS / RECORDS_A_STATE / 2);
             running.wait_for_states(states).await;
+            tokio::time::sleep(Duration::from_millis(random.u64(0..300))).await;
         } else {
             running.wait_for_log("the org is ready").await;
             tokio::time::sleep(Duration::from_millis(random.u64(0..2_000))).await;
@@ -62,6 +63,7 @@ async fn kill_and_repeat(seed: u64) -> (usize, usize) {
         kills += usize::from(!ended);
         done = source.done(&killed, done);
         outputs.push(killed);
+        dones.push(done);
         if ended {
             break;
         }
@@ -80,9 +82,10 @@ async fn kill_and_repeat(seed: u64) -> (usize, usize) {
     let (all, by_rule) = source.judge_rejects(&world.s3.objects(), &outputs);
     assert_eq!(judged.lost, 0, "seed {seed}");
     assert_eq!((all.lost, by_rule.lost), (0, 0), "seed {seed}");
+    let most = source.covered_and_not_printed(&outputs, &dones);
     assert!(
-        judged.doubled <= STREAMS * RECORDS_A_STATE && (by_rule.doubled == 0 || judged.doubled > 0),
-        "seed {seed}: {judged:?}, rejected ones {by_rule:?}"
+        judged.doubled + by_rule.doubled <= most,
+        "seed {seed}: {judged:?}, rejected ones {by_rule:?}, {most} were covered and not printed"
     );
     if judged.doubled > 0 {
         println!("seed {seed}: {} rows are doubled", judged.doubled);
