@@ -59,7 +59,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         if self.headers.get("x-amz-decoded-content-length"):
             body = body.split(b"\r\n", 1)[1][: int(self.headers["x-amz-decoded-content-length"])]
         path, _, query = self.path.partition("?")
-        key, query = urllib.parse.unquote(path).lstrip("/").partition("/")[2], urllib.parse.parse_qs(query)
+        key, query = urllib.parse.unquote(path).lstrip("/").partition("/")[2], urllib.parse.parse_qs(query, True)
         ledger = "_ledger" in key or "_ledger" in query.get("prefix", [""])[0]
         kind = "list" if "list-type" in query else self.command.lower()
         self.calls[("ledger " if ledger else "other ") + kind] += 1
@@ -143,7 +143,7 @@ class Org:
             return json.load(answer)
 
     def loaded(self):
-        return sum(job.get("numberRecordsProcessed") or 0 for job in self.state()["jobs"])
+        return sum(job["processed"] for job in self.state()["jobs"])
 
     def __enter__(self):
         return self

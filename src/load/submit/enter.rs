@@ -74,8 +74,9 @@ async fn enter(
     mut jobs: watch::Receiver<String>,
 ) -> Result<()> {
     let entering = async {
-        // Of the object that is written, and of the digests.
-        let bytes = 2 * chunk.rows() as usize * size_of::<KeyDigest>();
+        // Of the digests with their rows, of the digests alone, and of the object that is written.
+        let of_row = size_of::<(u64, KeyDigest)>() + size_of::<KeyDigest>();
+        let bytes = chunk.rows() as usize * of_row;
         let _memory = load.org.budget().reserve(bytes);
         let (of_task, of_chunk) = (Arc::clone(load), Arc::clone(chunk));
         let entered = spawn_blocking(move || entered(&of_task, &of_chunk));
