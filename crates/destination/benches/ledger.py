@@ -237,7 +237,8 @@ def pour(lines, process):
 
 def repeat(args, folder, bucket):
     with Org(args.binaries, args.port) as org:
-        process = start(args.binaries, folder, org, bucket, True, flush_interval_seconds=5)
+        settings = {"memory_limit_bytes": args.limit, "flush_interval_seconds": 5}
+        process = start(args.binaries, folder, org, bucket, True, **settings)
         thread = reading(process, [])
         feed(process, records(args.rows, True, False))
         while org.loaded() < args.rows:
@@ -280,7 +281,7 @@ def main():
     parser.add_argument("what", choices=["cost", "repeat"])
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=128 << 20, help="memory_limit_bytes of the repetition")
+    parser.add_argument("--limit", type=int, default=128 << 20, help="memory_limit_bytes of `repeat`")
     parser.add_argument("--port", type=int, default=8095)
     args = parser.parse_args()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
