@@ -27,6 +27,9 @@ struct Back {
     bytes: usize,
 }
 
+/// A load whose chunk has this part of what rows may take shares the memory with few.
+const FEW_LOADS: usize = 3;
+
 impl Intake {
     /// Gives way to pressure.
     pub(super) async fn give_way(&mut self, pressure: Pressure) -> Result<()> {
@@ -53,14 +56,34 @@ impl Intake {
         }
         let rows = lane.fresh_rows();
         let bytes = load.books.rows().bytes(rows);
-        // Rows that are set aside go before newer ones, of which none is in a chunk then.
-        let small = !lane.has_older_rows() && bytes < worth;
-        if !small || !load.org.admission().can_set_aside() {
-            return self.close_open(id).await;
+        let (csv, older) = (lane.open_bytes(), lane.has_older_rows());
+        if let Some(lanes) = self.lanes.spread_over() {
+            return self.close_spread(id, bytes < worth / lanes).await;
         }
-        load.books.rows().close(rows);
+        // Rows that are set aside go before newer ones, of which none is in a chunk then.
+        let small = !older && bytes < worth;
+        if !small || !load.org.admission().can_set_aside() {
+            self.close_open(id).await?;
+            if bytes >= load.org.budget().for_rows() / FEW_LOADS {
+                self.is_over(id, csv);
+            }
+            return Ok(());
+        }
+        let lane = self.lane(id)?;
+        load.books.rows().close(lane.fresh_rows());
         lane.set_aside(bytes);
         self.lanes.report();
+        Ok(())
+    }
+
+    /// Gives the memory of the largest lane back. If that is `small`, others need the memory, and rows
+    /// that can be set aside take one lane.
+    async fn close_spread(&mut self, largest: LaneId, small: bool) -> Result<()> {
+        if !small {
+            return self.close_open(largest).await;
+        }
+        self.close_all_open().await?;
+        self.lanes.unite();
         Ok(())
     }
 
