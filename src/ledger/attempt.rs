@@ -37,7 +37,7 @@ pub(super) struct Attempt {
     cursor: AsyncMutex<Cursor>,
     life: Arc<Life>,
     beating: JoinHandle<()>,
-    waits: Waits,
+    pub(super) waits: Waits,
 }
 
 /// A load that belongs to this attempt.

@@ -132,6 +132,13 @@ impl Place {
         parents_ended(&self.family.loads.borrow(), self.number)
     }
 
+    /// Whether the parents of its rows are rows of its own, or of loads that have ended.
+    pub(super) fn waits_for_itself_alone(&self) -> bool {
+        let loads = self.family.loads.borrow();
+        parents(&loads, self.number)
+            .all(|parent| parent == self.number || loads[parent].phase == Phase::Ended)
+    }
+
     /// What says to its family how far the load is.
     pub(super) fn standing(&self) -> Standing {
         Standing {

@@ -34,6 +34,8 @@ struct Lookup {
 struct Rows {
     /// Held rows that were sent again and have no end yet.
     again: RowSet,
+    /// Rows of the load have come in since they were sent.
+    some_came_in: bool,
     memory: Reservation,
     /// Rows before this ordinal are held no more.
     let_go: u64,
@@ -43,6 +45,15 @@ struct Rows {
     accepted: u64,
     /// The log says that there are more.
     too_many: bool,
+}
+
+/// Rows that were held and are refused once more.
+#[derive(Debug)]
+pub(super) struct CameBack {
+    pub(super) rows: RowSet,
+    /// They are the last of their turn, which got none in, and no other load would: sent again, they
+    /// would be refused again.
+    pub(super) in_vain: bool,
 }
 
 impl Held {
@@ -69,6 +80,7 @@ impl Held {
             most,
             rows: Mutex::new(Rows {
                 again: RowSet::new(),
+                some_came_in: false,
                 memory: budget.reserve(0),
                 let_go: 0,
                 total: 0,
@@ -106,18 +118,29 @@ impl Held {
         self.rows.lock().let_go
     }
 
-    /// These rows are held from now on.
-    pub(super) fn hold(&self, held: &RowSet) {
+    /// Of these rows, which were refused, those that were held before.
+    pub(super) fn came_back(&self, refused: &RowSet) -> CameBack {
         let mut rows = self.rows.lock();
-        let before = rows.again.len();
-        rows.again.remove_all(held);
-        rows.total += held.len() - (before - rows.again.len());
+        let mut back = rows.again.clone();
+        rows.again.remove_all(refused);
+        back.remove_all(&rows.again);
         rows.account();
+        let none_came_in = rows.again.is_empty() && !rows.some_came_in;
+        CameBack {
+            in_vain: none_came_in && back == *refused && self.place.waits_for_itself_alone(),
+            rows: back,
+        }
+    }
+
+    /// So many rows are held for the first time.
+    pub(super) fn count(&self, rows: u64) {
+        self.rows.lock().total += rows;
     }
 
     /// These rows, which were held, are sent again.
     pub(super) fn send(&self, held: &RowSet) {
         let mut rows = self.rows.lock();
+        rows.some_came_in &= !rows.again.is_empty();
         rows.again.insert_all(held);
         rows.account();
     }
@@ -137,6 +160,7 @@ impl Held {
         rows.again.remove_all(ended);
         if accepted {
             rows.accepted += before - rows.again.len();
+            rows.some_came_in |= !ended.is_empty();
         }
         rows.account();
     }

@@ -23,6 +23,9 @@ use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Parents that are added to the org at once.
+const PARENTS_A_REQUEST: usize = 20_000;
+
 /// Measures what fights over parents cost a load and the org.
 #[derive(Debug, Clone, Parser)]
 struct Options {
@@ -245,13 +248,15 @@ fn org(options: &Options) -> SimOptions {
 }
 
 async fn add_parents(sim: &Sim, count: usize) -> Result<()> {
-    let mut csv = "Name,Ext_Id__c\n".to_owned();
-    for parent in 0..count {
-        csv.push_str(&format!("Parent {parent},P{parent}\n"));
-    }
     let url = format!("{}/sim/objects/Account/rows", sim.url());
-    let added = reqwest::Client::new().post(url).body(csv).send().await?;
-    added.error_for_status()?;
+    let client = reqwest::Client::new();
+    for first in (0..count).step_by(PARENTS_A_REQUEST) {
+        let parents = first..count.min(first + PARENTS_A_REQUEST);
+        let rows = parents.map(|parent| format!("Parent {parent},P{parent}\n"));
+        let csv = format!("Name,Ext_Id__c\n{}", rows.collect::<String>());
+        let added = client.post(&url).body(csv).send().await?;
+        added.error_for_status()?;
+    }
     Ok(())
 }
 

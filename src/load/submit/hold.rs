@@ -52,33 +52,25 @@ pub(super) async fn hold(
     let refused = rejected.iter();
     let refused = refused.filter(|(row, reason)| *row >= from && reason.code == NO_PARENT);
     let mut left: RowSet = refused.map(|(row, _)| *row).collect();
-    let (mut all, mut too_many) = (RowSet::new(), false);
-    while !left.is_empty() {
-        let room = room(load, held);
-        if room == 0 {
-            too_many = true;
-            break;
-        }
-        let piece: RowSet = left.iter().take(room.min(AT_ONCE) as usize).collect();
-        left.remove_all(&piece);
-        let (of_task, rows) = (Arc::clone(load), with_merged(piece, merged));
-        let _memory = load.org.budget().reserve(load.books.rows().bytes(&rows));
-        let found = spawn_blocking(move || referring(&of_task, &rows));
-        let found = found.await.map_err(LoadError::from)??;
-        let rows: RowSet = found.iter().map(|held| held.row).collect();
-        held.hold(&rows);
-        load.keys.hold(found);
-        load.member.set_held(load.keys.held_rows());
-        all.insert_all(&rows);
+    if left.is_empty() {
+        return Ok(rejected);
     }
-    if !all.is_empty() {
+    let back = held.came_back(&with_merged(left.clone(), merged));
+    if back.in_vain {
+        return Ok(rejected);
+    }
+    let rows = hold_referring(load, held, &mut left, merged).await?;
+    let mut first = rows.clone();
+    first.remove_all(&back.rows);
+    held.count(first.len());
+    if !rows.is_empty() {
         tracing::info!(
-            stream = %load.plan.name, job, rows = all.len(),
+            stream = %load.plan.name, job, rows = rows.len(),
             "records name parents that are not there yet and that this sync loads too: they are held"
         );
-        rejected.retain(|(row, _)| !all.contains(*row));
+        rejected.retain(|(row, _)| !rows.contains(*row));
     }
-    if too_many && held.are_too_many() {
+    if !left.is_empty() && held.are_too_many() {
         tracing::warn!(
             stream = %load.plan.name, job, held_rows = load.plan.options.held_rows,
             "more records than may be held name parents that are not there yet: the others are \
@@ -88,10 +80,32 @@ pub(super) async fn hold(
     Ok(rejected)
 }
 
-/// How many rows may be held now, by the setting and by the memory.
-fn room(load: &Load, held: &Held) -> u64 {
-    let by_memory = load.org.admission().room_to_hold(HELD_BYTES);
-    held.room(load.keys.held_rows() as u64).min(by_memory)
+/// Holds those of the rows that name a parent which may come, with all that was merged into them, and
+/// returns them. What there is no room for is left.
+async fn hold_referring(
+    load: &Arc<Load>,
+    held: &Held,
+    left: &mut RowSet,
+    merged: &[MergedRow],
+) -> Result<RowSet> {
+    let mut all = RowSet::new();
+    while !left.is_empty() {
+        let by_memory = load.org.admission().room_to_hold(HELD_BYTES);
+        let room = held.room(load.keys.held_rows() as u64).min(by_memory);
+        if room == 0 {
+            break;
+        }
+        let piece: RowSet = left.iter().take(room.min(AT_ONCE) as usize).collect();
+        left.remove_all(&piece);
+        let (of_task, rows) = (Arc::clone(load), with_merged(piece, merged));
+        let _memory = load.org.budget().reserve(load.books.rows().bytes(&rows));
+        let found = spawn_blocking(move || referring(&of_task, &rows));
+        let found = found.await.map_err(LoadError::from)??;
+        all.extend(found.iter().map(|held| held.row));
+        load.keys.hold(found);
+        load.member.set_held(load.keys.held_rows());
+    }
+    Ok(all)
 }
 
 /// Those of the rows, with what stands for their keys, that name a parent which may come.

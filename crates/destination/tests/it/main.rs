@@ -28,6 +28,7 @@ mod outcomes;
 mod parents;
 mod patience;
 mod protocol;
+mod receipts;
 mod rejects;
 mod results;
 mod retries;

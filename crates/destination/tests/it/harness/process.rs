@@ -76,6 +76,16 @@ impl Job {
         self.set("rejected_records_url", url)
     }
 
+    /// Receipts go to files below this job's directory.
+    pub(crate) fn receipts_to_folder(self) -> Self {
+        let url = format!("file://{}", self.receipt_folder().display());
+        self.set("receipts_url", url)
+    }
+
+    pub(crate) fn receipt_folder(&self) -> PathBuf {
+        self.directory.path().join("receipts")
+    }
+
     fn reject_folder(&self) -> PathBuf {
         self.directory.path().join("rejected")
     }

@@ -1,5 +1,6 @@
 //! Append that ends early and is repeated: no row is lost, none is doubled.
 
+mod blocked;
 mod kills;
 mod leftovers;
 mod points;

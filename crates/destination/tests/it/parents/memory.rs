@@ -1,0 +1,72 @@
+//! Records that are held while memory is short.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::sim::TestSim;
+
+use super::{account, accounts, configured, contact, contacts, lines, naming, rejects, report};
+use crate::harness::process::Job;
+
+/// States that wait for records which are held take all memory, and no parent can be read.
+#[tokio::test]
+async fn held_records_give_way_where_reading_would_stand_still() {
+    let sim = TestSim::start().await;
+    let (contacts, accounts) = (contacts(), accounts());
+    let catalog = configured(&[&contacts, &accounts], false);
+    let job = Job::with_catalog(&sim, catalog)
+        .set("memory_limit_bytes", 128 << 20)
+        .rejects_to_folder();
+    let blob = json!({"cursor": "x".repeat(1 << 20)}).to_string();
+    let states = 32;
+    let mut all: Vec<String> = (0..states)
+        .flat_map(|number| {
+            let record = contacts.record(&contact(number, number));
+            [record, contacts.state_text(number as u64 + 1, 1, &blob)]
+        })
+        .collect();
+    all.push(contacts.complete());
+    all.extend(lines(
+        &accounts,
+        (0..states).map(|number| account(number, None)),
+    ));
+    let mut running = job.start_write();
+    running.feed(all);
+
+    let output = tokio::time::timeout(Duration::from_secs(120), running.finish()).await;
+
+    let output = output.expect("it stands still").succeeded();
+    let rejected = rejects(&job).len();
+    assert!((1..states).contains(&rejected), "{rejected} rejected");
+    assert_eq!(
+        naming(&sim, "Contact", "AccountId").await,
+        states - rejected
+    );
+    assert_eq!(output.states().len(), states + states.div_ceil(10));
+}
+
+#[tokio::test]
+async fn many_records_are_held_in_little_memory() {
+    const CHILDREN: usize = 10_000;
+    let sim = TestSim::start().await;
+    let (contacts, accounts) = (contacts(), accounts());
+    let catalog = configured(&[&contacts, &accounts], false);
+    let job = Job::with_catalog(&sim, catalog)
+        .set("memory_limit_bytes", 128 << 20)
+        .rejects_to_folder();
+    let mut all = lines(
+        &contacts,
+        (0..CHILDREN).map(|number| contact(number, number % 100)),
+    );
+    let mut running = job.start_write();
+    running.send(&all).await;
+    running.wait_for_log("they are held").await;
+    all = lines(&accounts, (0..100).map(|number| account(number, None)));
+    running.feed(all);
+
+    let output = running.finish().await.succeeded();
+
+    assert_eq!(rejects(&job).len(), 0);
+    assert_eq!(naming(&sim, "Contact", "AccountId").await, CHILDREN);
+    assert_eq!(report(&output, "contacts")["held_accepted"], CHILDREN);
+}
