@@ -16,7 +16,8 @@ use crate::load::org::{Pressure, Reservation};
 use crate::load::state::Load;
 use crate::rows::RowSet;
 
-use super::lane::{Aside, LaneId};
+use super::lane::Aside;
+use super::lane_id::LaneId;
 use super::{Intake, ROWS_AT_ONCE};
 
 /// Consecutive rows that were set aside, with the cells that they become.

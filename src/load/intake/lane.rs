@@ -17,36 +17,11 @@ use crate::options::LoadOptions;
 use crate::reject::RejectedRow;
 use crate::rows::RowSet;
 
+use super::lane_id::LaneId;
 use super::spread::{Incoming, Share, Spread};
 
 /// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
 const LOCAL_REJECTS: usize = 100_000;
-
-/// Names a lane of a load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LaneId(u32);
-
-impl LaneId {
-    /// The one that takes all rows.
-    pub(super) const ALL: Self = Self(0);
-
-    /// One of those that rows are spread over, counted from 1.
-    pub(super) fn numbered(number: u32) -> Self {
-        Self(number)
-    }
-
-    pub(super) fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The parents that belong to it.
-    pub(super) fn parents(self) -> Parents {
-        match self.0 {
-            0 => ANY,
-            number => 1 << (number - 1),
-        }
-    }
-}
 
 /// An open chunk and all that belongs to it.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod again;
 mod aside;
 mod held;
 mod lane;
+mod lane_id;
 mod put;
 mod ready;
 mod spread;
@@ -32,7 +33,8 @@ use super::state::Load;
 use super::submit::submit;
 use super::turns::Turns;
 use again::Again;
-use lane::{Departing, Lane, LaneId, Lanes};
+use lane::{Departing, Lane, Lanes};
+use lane_id::LaneId;
 
 /// Rows that are coerced at once: keeps the memory asked for at once small, and gives the worker
 /// back to others in between.

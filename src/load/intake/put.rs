@@ -18,7 +18,8 @@ use crate::rows::RowSet;
 
 use super::Intake;
 use super::again::CameAgain;
-use super::lane::{Departing, Lane, LaneId};
+use super::lane::{Departing, Lane};
+use super::lane_id::LaneId;
 use super::spread::{Incoming, Share, Spread};
 
 /// Most lanes that rows are spread over.

@@ -14,7 +14,7 @@ use crate::load::recoerce::{Recoerced, recoerced};
 use crate::load::state::Load;
 use crate::rows::{RowSet, WaitingRow};
 
-use super::lane::LaneId;
+use super::lane_id::LaneId;
 use super::spread::{Incoming, Share};
 use super::{Intake, ROWS_AT_ONCE, job_outcome};
 

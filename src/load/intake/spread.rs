@@ -23,7 +23,7 @@ use crate::load::turns::Parents;
 use crate::reject::RejectedRow;
 use crate::rows::{DigestHasher, RowSet};
 
-use super::lane::LaneId;
+use super::lane_id::LaneId;
 
 /// Memory that the lane of a key takes.
 const KEY_BYTES: usize = 2 * size_of::<(u64, LaneId)>();
@@ -171,5 +171,138 @@ impl Spread {
                 .extend(keys.into_iter().flatten().map(|key| (key, lane)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+
+    use super::*;
+    use crate::coerce::KeyForm;
+    use crate::load::org::{Budget, Signal};
+
+    fn column(column: usize) -> Key {
+        Key {
+            column,
+            form: KeyForm::Text { ignore_case: false },
+        }
+    }
+
+    fn spread(with_key: bool) -> Spread {
+        let grouping = Grouping {
+            by: column(1),
+            then: Vec::new(),
+        };
+        let budget = Budget::new(1 << 30, Signal::default());
+        let key = with_key.then(|| column(0));
+        Spread::new(grouping, key, 4, budget.reserve(0))
+    }
+
+    /// Rows of a key and a parent, from an ordinal on; every fifth is not sent.
+    fn rows(first: u64, rows: &[(&str, Option<&str>)]) -> Incoming {
+        let keys = StringArray::from_iter_values(rows.iter().map(|(key, _)| key));
+        let parents: StringArray = rows.iter().map(|(_, parent)| *parent).collect();
+        let columns = [("K", Arc::new(keys) as ArrayRef), ("P", Arc::new(parents))];
+        let skip = (0..rows.len()).map(|row| row % 5 == 4);
+        Incoming {
+            cells: RecordBatch::try_from_iter(columns).unwrap(),
+            ordinals: RowOrdinals::From(first),
+            skip: Some(BooleanBuffer::from_iter(skip)),
+            fresh: RowSet::from(first..first + rows.len() as u64),
+            rejects: Vec::new(),
+            end: first + rows.len() as u64,
+        }
+    }
+
+    fn lane_of(shares: &[Share], ordinal: u64) -> LaneId {
+        let mut with = shares
+            .iter()
+            .filter(|share| share.rows.fresh.contains(ordinal));
+        with.next().unwrap().lane
+    }
+
+    #[test]
+    fn rows_are_shared_out_by_their_parents() {
+        let names: Vec<String> = (0..500).map(|row| format!("P{}", row * 7 % 40)).collect();
+        let all: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(row, name)| ("k", (row % 9 > 0).then_some(name.as_str())))
+            .collect();
+        let spare = LaneId::numbered(3);
+        let shares = spread(false).shares(rows(100, &all), spare).unwrap();
+        let mut lanes: BTreeMap<&str, BTreeSet<LaneId>> = BTreeMap::new();
+        let mut seen = RowSet::new();
+        for Share {
+            lane,
+            rows,
+            parents,
+        } in &shares
+        {
+            assert_eq!(*parents & !lane.parents(), 0, "no other lane's parents");
+            assert_eq!(rows.fresh.len(), rows.cells.num_rows() as u64);
+            let skip = rows.skip.as_ref().unwrap();
+            for row in 0..rows.cells.num_rows() {
+                let ordinal = rows.ordinals.of(row);
+                let (_, parent) = all[(ordinal - 100) as usize];
+                assert_eq!(skip.value(row), (ordinal - 100) % 5 == 4);
+                match parent {
+                    Some(parent) => _ = lanes.entry(parent).or_default().insert(*lane),
+                    None => assert_eq!(*lane, spare),
+                }
+            }
+            assert!(seen.is_disjoint(&rows.fresh));
+            seen.insert_all(&rows.fresh);
+        }
+        assert_eq!(seen, RowSet::from(100..600));
+        assert!(lanes.values().all(|lanes| lanes.len() == 1));
+        assert_eq!(shares.len(), 4, "each lane has some of forty parents");
+    }
+
+    #[test]
+    fn rows_of_a_key_stay_in_one_lane_until_its_chunk_is_closed() {
+        let mut spread = spread(true);
+        let spare = LaneId::numbered(1);
+        let parents = ["A", "B", "C", "D", "E", "F", "G"];
+        let alone = |spread: &mut Spread, parent| {
+            let share = spread.shares(rows(0, &[("other", Some(parent))]), spare);
+            let lane = share.unwrap()[0].lane;
+            spread.closed(lane, std::iter::empty()).unwrap();
+            lane
+        };
+        let homes = parents.map(|parent| alone(&mut spread, parent));
+        let elsewhere = homes.iter().position(|home| *home != homes[0]).unwrap();
+        let versions = [
+            ("k", Some(parents[0])),
+            ("k", Some(parents[elsewhere])),
+            ("k", None),
+            ("k", Some(parents[0])),
+        ];
+        let shares = spread.shares(rows(0, &versions), spare).unwrap();
+        let [share] = shares.as_slice() else {
+            panic!("{shares:?}");
+        };
+        assert_eq!(share.lane, homes[0]);
+        assert_eq!(
+            share.parents,
+            homes[0].parents() | homes[elsewhere].parents()
+        );
+        let next = [("k", Some(parents[elsewhere])), ("l", Some(parents[0]))];
+        let shares = spread.shares(rows(9, &next), spare).unwrap();
+        assert_eq!(lane_of(&shares, 9), homes[0]);
+        // Some of its rows are in the next chunk already.
+        let left = rows(9, &next[1..]).cells;
+        spread.closed(homes[0], [&left].into_iter()).unwrap();
+        let later = [
+            ("k", Some(parents[elsewhere])),
+            ("l", Some(parents[elsewhere])),
+        ];
+        let shares = spread.shares(rows(20, &later), spare).unwrap();
+        assert_eq!(lane_of(&shares, 20), homes[elsewhere]);
+        assert_eq!(lane_of(&shares, 21), homes[0]);
     }
 }

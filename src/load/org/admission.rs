@@ -14,7 +14,8 @@
 //! * an open chunk: while no closed chunk is on its way into a job, who waits has the largest one
 //!   closed, or set aside where it is too small to be worth a job, and an intake hears of that whatever
 //!   it waits for;
-//! * a closed chunk, until its rows have their end ([`UnderWay`]), but while it waits for memory. It
+//! * a closed chunk, until its rows have their end ([`UnderWay`]), but while it waits for memory, or for
+//!   its turn behind chunks with the same parents: one of these may wait for memory itself. It
 //!   waits for slots and for the permit to settle, which other movers hold; for Salesforce and the
 //!   store of rejected records, whose patience ends; and for who reads the events.
 //!
