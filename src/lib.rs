@@ -83,6 +83,7 @@ mod network;
 pub mod object;
 pub mod options;
 mod pauses;
+pub mod receipt;
 pub mod reject;
 pub mod rows;
 pub mod source;
@@ -93,7 +94,9 @@ mod waits;
 pub use arrow;
 pub use bulk::Credentials;
 pub use error::{Error, ErrorKind, Result};
-pub use load::{Event, Events, Feed, FeedBatch, LoadReport, Loader, LoaderBuilder, Org, Rejects};
+pub use load::{
+    Event, Events, Feed, FeedBatch, LoadReport, Loader, LoaderBuilder, Org, Receipts, Rejects,
+};
 pub use object::Operation;
 pub use object_store;
 pub use options::{LoadOptions, OrgOptions, ValueOptions};

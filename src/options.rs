@@ -264,6 +264,8 @@ pub struct LoadOptions {
     pub held_rows: u64,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
+    /// Columns of the source that receipts show, by name; the key by default.
+    pub receipt_columns: Vec<String>,
     /// The ledger by which an insert can be repeated; none by default. No part of the text.
     #[serde(skip)]
     pub ledger: Option<LedgerOptions>,
@@ -319,6 +321,7 @@ impl Default for LoadOptions {
             max_rejected_percent: None,
             held_rows: DEFAULT_HELD_ROWS,
             log_values: false,
+            receipt_columns: Vec::new(),
             ledger: None,
         }
     }
@@ -400,6 +403,13 @@ impl LoadOptions {
     #[must_use]
     pub fn with_log_values(mut self, log_values: bool) -> Self {
         self.log_values = log_values;
+        self
+    }
+
+    /// Sets [`LoadOptions::receipt_columns`].
+    #[must_use]
+    pub fn with_receipt_columns(mut self, columns: Vec<String>) -> Self {
+        self.receipt_columns = columns;
         self
     }
 

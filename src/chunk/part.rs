@@ -36,7 +36,8 @@ impl RowOrdinals {
         }
     }
 
-    fn slice(&self, start: usize, rows: usize) -> Self {
+    /// Those of `rows` rows from `start` on.
+    pub(crate) fn slice(&self, start: usize, rows: usize) -> Self {
         match self {
             Self::From(first) => Self::From(first + start as u64),
             Self::Listed(ordinals) => Self::Listed(ordinals.slice(start, rows)),

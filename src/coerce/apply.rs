@@ -52,6 +52,18 @@ impl Coercion {
         })
     }
 
+    /// The cells of the key alone; `None` if the operation has no key.
+    ///
+    /// # Errors
+    /// As [`Coercion::apply`].
+    pub(crate) fn key_cells(&self, source: &RecordBatch) -> Result<Option<ArrayRef>, CoerceError> {
+        let key = self.key.as_ref();
+        let column = key.and_then(|key| self.columns.get(key.column));
+        column
+            .map(|column| evaluate(&column.cell, source))
+            .transpose()
+    }
+
     /// The canonical form of cells, or of their echo in a job's results: equal texts for values
     /// that Salesforce holds equal. Takes Utf8 columns, named as the header is in any letter case;
     /// leaves out those that the header lacks, and returns the rest in the header's order.

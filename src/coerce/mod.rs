@@ -11,6 +11,7 @@
 mod apply;
 mod canonical;
 mod error;
+mod form;
 mod function;
 mod json;
 mod key;
@@ -59,6 +60,8 @@ struct Column {
     source: usize,
     name: String,
     target: Target,
+    /// How its values are written, for a later attempt.
+    form: String,
     record_types: Option<Arc<RecordTypes>>,
     /// The source's flag column that says which nulls of this one are stated; all are without it.
     explicit_null: Option<usize>,
@@ -80,11 +83,9 @@ impl Coercion {
     }
 
     /// The columns of the cells: the name of each, and how its values are written.
-    pub(crate) fn written(&self) -> impl Iterator<Item = (&str, String)> {
-        self.columns.iter().map(|column| {
-            let cell = fmt_sql(column.cell.as_ref());
-            (column.name.as_str(), format!("{cell}{}", column.target))
-        })
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (&str, &str)> {
+        let columns = self.columns.iter();
+        columns.map(|column| (column.name.as_str(), column.form.as_str()))
     }
 
     /// Schema of the cells: nullable Utf8 columns, named as the header is.

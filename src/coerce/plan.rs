@@ -10,6 +10,7 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
+use super::form::form;
 use super::target::{Part, Required, Target};
 use super::{CoerceError, Coercion, Column, Key, KeyForm, record_type, rules, text_field};
 use crate::error::Result;
@@ -133,6 +134,7 @@ fn plan_columns(
             record_types: column.record_types.clone(),
             canonical: physical(&rules::canonical(field), &own)?,
             explicit_null,
+            form: form(from, &target, column.record_types.is_some()),
             target,
         });
     }

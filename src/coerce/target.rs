@@ -147,6 +147,11 @@ impl Target {
         self.clears
     }
 
+    /// How values are written, beside the type.
+    pub(super) fn form(&self) -> Form<'_> {
+        Form(self)
+    }
+
     /// What is wrong with a row without a value, if something is.
     pub(super) fn needed(&self) -> Option<Problem> {
         self.needed
@@ -241,6 +246,42 @@ fn choices(field: &Field) -> Option<Arc<BTreeSet<String>>> {
                 .collect(),
         )
     })
+}
+
+/// What the options add to the type, but for what an administrator may change between two attempts:
+/// the choices of a picklist, and the lengths that are only judged by.
+pub(super) struct Form<'a>(&'a Target);
+
+impl fmt::Display for Form<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Target {
+            literal_type,
+            zone,
+            limit,
+            choices,
+            needed,
+            clears,
+            trims,
+            sees_blanks: _,
+        } = self.0;
+        if matches!(literal_type, LiteralType::Date | LiteralType::DateTime) {
+            write!(f, ", in {zone}")?;
+        }
+        if let Some(Limit::Cut(most)) = limit {
+            write!(f, ", cut to {most} characters")?;
+        }
+        let judged = matches!(limit, Some(Limit::Refuse(_)))
+            || choices.is_some()
+            || *needed == Some(Problem::Required);
+        for (holds, words) in [
+            (judged, ", judged"),
+            (*clears, ", nulls clear it"),
+            (*trims, ", trimmed"),
+        ] {
+            f.write_str(if holds { words } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 /// What the type alone does not say: `, cut to 80 characters, nulls clear it`.

@@ -41,7 +41,7 @@ pub(crate) struct EntryHead {
 pub(crate) struct SentColumn {
     /// Its API name.
     pub(crate) name: String,
-    /// A digest of how its values are written.
+    /// How its values are written.
     pub(crate) form: String,
 }
 

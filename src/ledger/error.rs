@@ -54,7 +54,8 @@ pub enum LedgerError {
         "{load}: an earlier attempt that ended early has sent {columns} in another way, and rows \
          of its job {job} may be in Salesforce: going on would insert them twice. Set the \
          mapping and the settings of values back to what they were, or set ledger: forget to \
-         send all again"
+         send all again. If that was another connection with a stream of this name, give each of \
+         them a ledger_id"
     )]
     Columns {
         /// The load.

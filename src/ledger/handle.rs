@@ -14,6 +14,7 @@ use super::entry::{Entry, EntryHead, SentColumn};
 use super::expected::Expected;
 use super::identity::LoadIdentity;
 use super::leftover::{LeftEnd, Leftovers};
+use super::owner;
 use super::place::{AT_ONCE, EntryName};
 use crate::rows::{KeyDigest, RowSet};
 
@@ -24,12 +25,9 @@ pub struct LoadLedger {
     directory: String,
 }
 
-/// What older attempts have covered, as far as one load goes.
+/// What older attempts have covered.
 #[derive(Debug, Default)]
-pub(crate) struct OlderCursors {
-    cursors: BTreeMap<String, Cursor>,
-    load: String,
-}
+pub(crate) struct OlderCursors(BTreeMap<String, Cursor>);
 
 impl Ledger {
     /// The ledger of one of its loads; `None` for others.
@@ -130,7 +128,33 @@ impl LoadLedger {
             .buffered(AT_ONCE)
             .try_collect::<BTreeMap<_, _>>()
             .await?;
-        Ok(OlderCursors::new(&cursors, &self.directory))
+        Ok(OlderCursors::new(cursors))
+    }
+
+    /// Entries of loads like this one, but for a `ledger_id` that nobody chose: an earlier attempt by
+    /// another mapping may have written them, or another connection. Sorted.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub(crate) async fn alike(&self) -> Result<Vec<EntryName>, LedgerError> {
+        let Some(alike) = self.identity()?.alike() else {
+            return Ok(Vec::new());
+        };
+        let mut entries = self.attempt.place.all_entries().await?;
+        let is_other = |load: &str| load.starts_with(&alike) && load != self.directory;
+        entries.retain(|entry| is_other(entry.load()));
+        Ok(entries)
+    }
+
+    /// Whether another attempt has ended: if it has not said so, by its signs of life.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub(crate) async fn has_ended(&self, attempt: &str) -> Result<bool, LedgerError> {
+        match owner::until_silent(&self.attempt.place, attempt, &self.attempt.waits).await {
+            Err(LedgerError::Busy { .. }) => Ok(false),
+            ended => ended.map(|()| true),
+        }
     }
 
     /// An older entry; `None` if it was deleted meanwhile.
@@ -203,25 +227,22 @@ impl LoadLedger {
 }
 
 impl OlderCursors {
-    /// Those of some attempts, as far as the load with this directory goes.
-    pub(super) fn new(cursors: &BTreeMap<String, Cursor>, load: &str) -> Self {
-        Self {
-            cursors: cursors.clone(),
-            load: load.to_owned(),
-        }
+    /// Those of some attempts.
+    pub(super) fn new(cursors: BTreeMap<String, Cursor>) -> Self {
+        Self(cursors)
     }
 
     /// The rows of an entry whose states were not printed, and in whose place none was covered.
     pub(crate) fn open_rows(&self, name: &EntryName, rows: &RowSet) -> RowSet {
         if self
-            .cursors
+            .0
             .values()
             .any(|cursor| cursor.finished.contains(name.as_str()))
         {
             return RowSet::new();
         }
-        let mut open = rows.at_or_after(self.covered(name.attempt()));
-        for cursor in self.cursors.values() {
+        let mut open = rows.at_or_after(self.covered(name));
+        for cursor in self.0.values() {
             if let Some(consumed) = cursor.consumed.get(name.as_str()) {
                 open.remove_all(consumed);
             }
@@ -229,10 +250,10 @@ impl OlderCursors {
         open
     }
 
-    /// How many rows of the load an attempt has covered.
-    pub(crate) fn covered(&self, attempt: &str) -> u64 {
-        let cursor = self.cursors.get(attempt);
-        let covered = cursor.and_then(|cursor| cursor.covered.get(&self.load));
+    /// How many rows of the entry's load its attempt has covered.
+    pub(crate) fn covered(&self, name: &EntryName) -> u64 {
+        let cursor = self.0.get(name.attempt());
+        let covered = cursor.and_then(|cursor| cursor.covered.get(name.load()));
         covered.copied().unwrap_or(0)
     }
 }

@@ -25,6 +25,10 @@ pub struct LoadIdentity {
     pub generation: Option<i64>,
     /// Distinguishes equal streams of different connections.
     pub ledger_id: String,
+    /// Nobody chose `ledger_id`: it was made of all that is known of the stream, its columns included,
+    /// so that with another mapping it is another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub derived: bool,
 }
 
 impl LoadIdentity {
@@ -43,7 +47,15 @@ impl LoadIdentity {
             stream: stream.into(),
             generation: None,
             ledger_id: ledger_id.into(),
+            derived: false,
         }
+    }
+
+    /// Sets [`LoadIdentity::derived`].
+    #[must_use]
+    pub fn with_derived(mut self, derived: bool) -> Self {
+        self.derived = derived;
+        self
     }
 
     /// Sets [`LoadIdentity::namespace`].
@@ -65,8 +77,23 @@ impl LoadIdentity {
         format!("{:032x}", xxh3_128(text.as_bytes()))
     }
 
-    /// The name of the directory of its entries: 32 hexadecimal digits.
+    /// The name of the directory of its entries: 32 hexadecimal digits, or twice that with a line
+    /// between for a derived `ledger_id`.
     pub fn directory(&self) -> String {
+        if self.derived {
+            let ledger_id = Self::id_of(&self.ledger_id);
+            format!("{}-{ledger_id}", self.digest(None))
+        } else {
+            self.digest(Some(&self.ledger_id))
+        }
+    }
+
+    /// What the directories of the same stream begin with, whatever its derived `ledger_id`.
+    pub(super) fn alike(&self) -> Option<String> {
+        self.derived.then(|| format!("{}-", self.digest(None)))
+    }
+
+    fn digest(&self, ledger_id: Option<&str>) -> String {
         let mut framed = Vec::new();
         let generation = self.generation.map(|generation| generation.to_string());
         let parts = [
@@ -76,7 +103,7 @@ impl LoadIdentity {
             self.namespace.as_deref(),
             Some(self.stream.as_str()),
             generation.as_deref(),
-            Some(self.ledger_id.as_str()),
+            ledger_id,
         ];
         for part in parts {
             // An absent part is no empty one.
@@ -116,9 +143,18 @@ mod tests {
         ];
         let mut directories: Vec<String> = others.iter().map(LoadIdentity::directory).collect();
         directories.push(load.directory());
+        let derived = |id| LoadIdentity::new("00D1", "Contact", "people", id).with_derived(true);
+        for id in ["a", "b"] {
+            let directory = derived(id).directory();
+            assert!(
+                directory.starts_with(&derived("c").alike().unwrap()),
+                "{directory}"
+            );
+            directories.push(directory);
+        }
         directories.sort();
         directories.dedup();
-        assert_eq!(directories.len(), 9);
+        assert_eq!(directories.len(), 11);
         assert_eq!(load.directory(), load.clone().directory());
         assert_eq!(load.directory().len(), 32);
     }

@@ -117,6 +117,11 @@ impl LeftoversBuilder {
         Ok(())
     }
 
+    /// Memory that they take, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.rows.capacity() * size_of::<Record>()
+    }
+
     /// Moves the rows in memory to the disk. Without one they stay.
     fn write_run(&mut self) -> io::Result<()> {
         if self.runs.is_none() {

@@ -9,7 +9,7 @@ use super::attempt::Ledger;
 use super::cursor::Cursor;
 use super::handle::OlderCursors;
 use super::identity::LoadIdentity;
-use super::place::{EntryName, Place};
+use super::place::Place;
 use crate::storage::Storage;
 
 /// An entry: the rows that a job was given.
@@ -49,19 +49,13 @@ impl Ledger {
             cursors.insert(attempt, cursor);
         }
         let all = place.all().await?;
-        let is_entry = |name: &&(String, _)| name.0.ends_with(".entry");
-        let mut names: Vec<EntryName> = all
-            .iter()
-            .filter(is_entry)
-            .filter_map(|(name, _)| EntryName::of_object(name))
-            .collect();
-        names.sort();
+        let names = place.all_entries().await?;
+        let older = OlderCursors::new(cursors);
         let mut listed = Vec::with_capacity(names.len());
         for name in names {
             let Some(entry) = place.entry(&name).await? else {
                 continue;
             };
-            let older = OlderCursors::new(&cursors, name.load());
             let open = older.open_rows(&name, &entry.rows);
             let stored = place.rejected(&name).await?;
             let beat = format!("attempts/{}", name.attempt());
@@ -72,7 +66,7 @@ impl Ledger {
                 rows: entry.rows.len(),
                 open: open.len(),
                 rejected: open.iter().filter(|row| stored.contains(*row)).count() as u64,
-                covered: older.covered(name.attempt()),
+                covered: older.covered(&name),
                 at_work: all.iter().any(|(name, _)| *name == beat),
                 load: entry.head.load,
             });

@@ -60,7 +60,14 @@ pub(super) async fn claim(
 }
 
 /// Waits until an attempt has ended, or shows no sign of life.
-async fn until_silent(place: &Place, attempt: &str, waits: &Waits) -> Result<(), LedgerError> {
+///
+/// # Errors
+/// [`LedgerError::Busy`] if it shows one.
+pub(super) async fn until_silent(
+    place: &Place,
+    attempt: &str,
+    waits: &Waits,
+) -> Result<(), LedgerError> {
     let Some(first) = place.beat(attempt).await? else {
         return Ok(());
     };

@@ -64,7 +64,7 @@ impl EntryName {
     }
 
     /// The directory of its load.
-    pub(super) fn load(&self) -> &str {
+    pub(crate) fn load(&self) -> &str {
         self.parts().map_or("", |[load, ..]| load)
     }
 
@@ -174,6 +174,17 @@ impl Place {
         let entries = names.iter().filter_map(|name| name.strip_suffix(ENTRY));
         let mut entries: Vec<_> = entries
             .map(|name| EntryName(format!("{load}/{name}")))
+            .collect();
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// Names of the entries of all loads, sorted.
+    pub(super) async fn all_entries(&self) -> Result<Vec<EntryName>, LedgerError> {
+        let all = self.all().await?;
+        let entries = all.iter().filter(|(name, _)| name.ends_with(ENTRY));
+        let mut entries: Vec<_> = entries
+            .filter_map(|(name, _)| EntryName::of_object(name))
             .collect();
         entries.sort();
         Ok(entries)

@@ -12,7 +12,7 @@ use crate::coerce::Reason;
 use crate::error::Result;
 
 use super::LoadError;
-use super::checkpoint::{Checkpoints, Due, End, Totals};
+use super::checkpoint::{Checkpoints, Counts, Due, End, Totals};
 use super::feed::Checkpoint;
 use super::held::Held;
 use super::org::{Lowered, RowStore};
@@ -46,6 +46,8 @@ struct Tally {
     reject_files: Vec<String>,
     nulls_left: u64,
     came_again: u64,
+    receipts: u64,
+    without_id: u64,
     lock_errors: u64,
 }
 
@@ -155,6 +157,18 @@ impl Books {
         self.tally.lock().came_again += rows;
     }
 
+    /// Receipts of rows were made, some without an Id.
+    pub(super) fn receipts(&self, rows: u64, without_id: u64) {
+        let mut tally = self.tally.lock();
+        tally.receipts += rows;
+        tally.without_id += without_id;
+    }
+
+    /// Rows up to the last checkpoint that was due.
+    pub(super) fn acknowledged(&self) -> Counts {
+        self.checkpoints.lock().acknowledged()
+    }
+
     /// Counts rejected rows by their reasons.
     pub(super) fn rejected<'a>(
         &self,
@@ -207,15 +221,15 @@ impl Books {
         held: Option<&Held>,
         jobs: Lowered,
     ) -> Result<LoadReport> {
-        let totals = self.checkpoints.lock().totals();
-        let Totals {
+        let report = self.so_far(plan, usage, held, jobs);
+        let LoadReport {
             read,
-            bytes,
             accepted,
             merged,
             rejected,
-        } = totals;
-        if read != totals.ended() {
+            ..
+        } = report;
+        if read != accepted + merged + rejected {
             return Err(LoadError::Accounting {
                 read,
                 accepted,
@@ -224,9 +238,27 @@ impl Books {
             }
             .into());
         }
+        Ok(report)
+    }
+
+    /// What a report would say now.
+    pub(super) fn so_far(
+        &self,
+        plan: &Plan,
+        usage: Usage,
+        held: Option<&Held>,
+        jobs: Lowered,
+    ) -> LoadReport {
+        let Totals {
+            read,
+            bytes,
+            accepted,
+            merged,
+            rejected,
+        } = self.checkpoints.lock().totals();
         let (held, held_accepted) = held.map(Held::counts).unwrap_or_default();
         let tally = self.tally.lock();
-        Ok(LoadReport {
+        LoadReport {
             name: plan.name.clone(),
             object: plan.target.object.clone(),
             read,
@@ -244,6 +276,8 @@ impl Books {
             rejects: tally.rejects.ranked(),
             nulls_left: tally.nulls_left,
             came_again: tally.came_again,
+            receipts: tally.receipts,
+            receipts_without_id: tally.without_id,
             contention: Contention {
                 grouped_by: plan.grouped_by(),
                 lock_errors: tally.lock_errors,
@@ -253,6 +287,6 @@ impl Books {
             held,
             held_accepted,
             reject_files: tally.reject_files.clone(),
-        })
+        }
     }
 }

@@ -163,6 +163,11 @@ impl Checkpoints {
         self.closed
     }
 
+    /// Rows up to the last checkpoint that was taken.
+    pub(crate) fn acknowledged(&self) -> Counts {
+        self.acknowledged
+    }
+
     /// What was counted so far.
     pub(crate) fn totals(&self) -> Totals {
         self.totals

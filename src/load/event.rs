@@ -22,6 +22,10 @@ pub enum Event {
     /// Records that were rejected, with their columns as they came and the reason
     /// ([`crate::reject`] names the columns). Only with [`Rejects::Events`](super::Rejects::Events).
     Rejected(RecordBatch),
+    /// Receipts of records that were accepted: the record that each became
+    /// ([`crate::receipt`] names the columns). Only with [`Receipts::Events`](super::Receipts::Events),
+    /// and before the checkpoint behind them is durable.
+    Accepted(RecordBatch),
     /// All rows before a checkpoint are in Salesforce or rejected, and the rejected ones stored.
     Durable {
         /// The checkpoint.

@@ -18,7 +18,7 @@ use super::family::Family;
 use super::feed::Feed;
 use super::grouping::grouping;
 use super::past::{self, Recovered};
-use super::plan::{ExternalId, Plan, Rejects, sent_columns};
+use super::plan::{ExternalId, Plan, Receipts, ReceiptsPlan, Rejects, sent_columns};
 use super::report::LoadReport;
 use super::state::Load;
 use super::{LoadError, Org, describe, run};
@@ -32,6 +32,7 @@ pub struct LoaderBuilder {
     schema: Option<SchemaRef>,
     name: Option<String>,
     rejects: Rejects,
+    receipts: Receipts,
     options: LoadOptions,
     values: ValueOptions,
     family: Option<Family>,
@@ -70,6 +71,14 @@ impl LoaderBuilder {
     #[must_use]
     pub fn rejects(mut self, rejects: Rejects) -> Self {
         self.rejects = rejects;
+        self
+    }
+
+    /// Where receipts of accepted rows go: nowhere by default. [`LoadOptions::receipt_columns`] says
+    /// with which columns.
+    #[must_use]
+    pub fn receipts(mut self, receipts: Receipts) -> Self {
+        self.receipts = receipts;
         self
     }
 
@@ -125,6 +134,8 @@ impl LoaderBuilder {
         let operation = &self.operation;
         let coercion = Coercion::plan(&schema, &object, operation, &related, self.values)?;
         let external_id = ExternalId::of(&coercion, &object);
+        let asked = &options.receipt_columns;
+        let receipts = ReceiptsPlan::of(self.receipts, &schema, asked, &coercion)?;
         let grouping = grouping(&coercion, &object.name, options.group_by.as_deref())?;
         let plan = Plan {
             external_id,
@@ -141,6 +152,7 @@ impl LoaderBuilder {
             },
             coercion: Arc::new(coercion),
             rejects: self.rejects,
+            receipts,
             options,
             values: self.values,
         };
@@ -193,6 +205,7 @@ impl Loader {
             schema: None,
             name: None,
             rejects: Rejects::Events,
+            receipts: Receipts::None,
             options: LoadOptions::default(),
             values: ValueOptions::default(),
             family: None,
@@ -319,14 +332,18 @@ impl Loader {
             feed.finish().await
         };
         let reading = async move {
-            let mut rejected = Vec::new();
+            let (mut rejected, mut accepted) = (Vec::new(), Vec::new());
             while let Some(event) = events.next().await {
                 match event? {
                     Event::Rejected(records) => rejected.push(records),
+                    Event::Accepted(receipts) => accepted.push(receipts),
                     Event::Durable { .. } => {}
                     Event::Finished(report) => {
-                        let report = *report;
-                        return Ok::<_, Error>(Loaded { report, rejected });
+                        return Ok::<_, Error>(Loaded {
+                            report: *report,
+                            rejected,
+                            accepted,
+                        });
                     }
                 }
             }
@@ -366,4 +383,7 @@ pub struct Loaded {
     /// The rejected records, with their columns as they came and the reason ([`crate::reject`]
     /// names the columns). Empty with [`Rejects::Store`]: the report names the files.
     pub rejected: Vec<RecordBatch>,
+    /// The record that each accepted row became ([`crate::receipt`] names the columns). Only with
+    /// [`Receipts::Events`].
+    pub accepted: Vec<RecordBatch>,
 }

@@ -22,6 +22,7 @@ use crate::options::Older;
 use crate::rows::{KeyDigest, KeySet, RowSet};
 
 use super::LoadError;
+use super::org::Reservation;
 use super::settle::{JobFault, row_digests};
 use super::state::Load;
 use super::submit::{SentIn, Verdict, judge, wrote_nothing};
@@ -48,6 +49,7 @@ pub(super) async fn recover(
     ledger: &LoadLedger,
     older: Older,
 ) -> Result<Recovered> {
+    alike(load, ledger, older).await?;
     let names = ledger.older().await?;
     if names.is_empty() {
         return Ok(Recovered::default());
@@ -66,6 +68,7 @@ pub(super) async fn recover(
         load,
         ledger,
         rows: LeftoversBuilder::new(Disk::shared()),
+        memory: load.org.budget().reserve(0),
         accepted: BTreeMap::new(),
         found: Recovered::default(),
         samples: older != Older::Trust,
@@ -76,7 +79,7 @@ pub(super) async fn recover(
         let attempt = name.attempt();
         if said.insert(attempt) {
             tracing::info!(
-                stream = %load.plan.name, attempt, covered = cursors.covered(attempt),
+                stream = %load.plan.name, attempt, covered = cursors.covered(name),
                 "an earlier attempt ended early: its states cover so many records, and what its \
                  jobs did beyond is found out first"
             );
@@ -87,6 +90,7 @@ pub(super) async fn recover(
     }
     let Finding {
         rows,
+        memory: _memory,
         found,
         sample,
         ..
@@ -104,11 +108,63 @@ pub(super) async fn recover(
     Ok(found)
 }
 
+/// Loads like this one by another catalog are either those of another connection, or earlier attempts
+/// of this one by another mapping. Only the columns can show the latter.
+async fn alike(load: &Load, ledger: &LoadLedger, older: Older) -> Result<()> {
+    let names = ledger.alike().await?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let cursors = ledger.older_cursors().await?;
+    for of_load in names.chunk_by(|one, other| one.load() == other.load()) {
+        let Some(error) = other_columns(load, ledger, &cursors, of_load).await? else {
+            continue;
+        };
+        if older != Older::Forget {
+            return Err(error.into());
+        }
+        ledger.forget(of_load).await?;
+        tracing::warn!(
+            stream = %load.plan.name, jobs = of_load.len(),
+            "an earlier attempt that has sent its columns in another way is forgotten, as ledger: \
+             forget asks"
+        );
+    }
+    Ok(())
+}
+
+/// How an attempt that ended early has sent its columns in another way, if one has.
+async fn other_columns(
+    load: &Load,
+    ledger: &LoadLedger,
+    cursors: &OlderCursors,
+    names: &[EntryName],
+) -> Result<Option<LedgerError>> {
+    for name in names {
+        let Some(entry) = ledger.entry(name).await? else {
+            continue;
+        };
+        let is_over = LedgerError::is_old(&entry.head, Utc::now());
+        if is_over || cursors.open_rows(name, &entry.rows).is_empty() {
+            continue;
+        }
+        let Err(error) = same_columns(&load.plan.sent_columns, &entry) else {
+            return Ok(None);
+        };
+        if ledger.has_ended(name.attempt()).await? {
+            return Ok(Some(error));
+        }
+    }
+    Ok(None)
+}
+
 /// What is found of older attempts, one job after the other.
 struct Finding<'a> {
     load: &'a Arc<Load>,
     ledger: &'a LoadLedger,
     rows: LeftoversBuilder,
+    /// Of these rows, as far as they are not on disk.
+    memory: Reservation,
     /// Rows of each attempt that have an end: a row may stand in several of its entries.
     accepted: BTreeMap<String, RowSet>,
     found: Recovered,
@@ -170,6 +226,7 @@ impl Finding<'_> {
             };
             self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
         }
+        self.memory.resize(self.rows.memory());
         Ok(!(accepted.is_empty() && rejected.is_empty()))
     }
 
@@ -184,7 +241,7 @@ impl Finding<'_> {
             Err(error) if is_gone(&error) => return Err(gone().into()),
             ended => ended?,
         };
-        let Some(ended) = ended else {
+        let Some(mut ended) = ended else {
             return Ok(None);
         };
         let columns: Vec<String> = head
@@ -196,7 +253,7 @@ impl Finding<'_> {
         let message = ended.message.as_deref().filter(|_| failed);
         let fault = JobFault::of(message, &columns);
         let sent = SentIn::Entry(Arc::clone(entry));
-        let mut ends = match judge(self.load, ended, fault, &sent).await? {
+        let mut ends = match judge(self.load, &mut ended, fault, &sent).await? {
             Verdict::Refused => return Ok(None),
             Verdict::Ends(ends, _) => ends,
         };

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use arrow::datatypes::Schema;
 
 use crate::bulk::JobTarget;
 use crate::chunk::{Chunk, Chunker, Grouping};
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::ledger::SentColumn;
 use crate::object::ObjectSchema;
 use crate::options::{LoadOptions, ValueOptions};
+use crate::receipt::{ReceiptColumns, ReceiptError, ReceiptFile, ReceiptStore, ReceiptStream};
 use crate::reject::{RejectStore, RejectStream};
 
 /// Where rejected records go.
@@ -32,6 +33,59 @@ pub enum Rejects {
     Count,
 }
 
+/// Where receipts of accepted rows go: which record each became.
+///
+/// Of inserts and upserts this takes the results of all jobs; all else is read as without.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Receipts {
+    /// Nowhere.
+    #[default]
+    None,
+    /// Into the load's [`Events`](super::Events), before the checkpoint behind them is acknowledged.
+    Events,
+    /// Into files of a store, with a report at the end; checkpoints wait until they are written.
+    Store {
+        /// The store.
+        store: Arc<ReceiptStore>,
+        /// The load that the files belong to.
+        stream: ReceiptStream,
+    },
+}
+
+/// Receipts that are wanted.
+#[derive(Debug)]
+pub(super) struct ReceiptsPlan {
+    pub(super) to: Receipts,
+    pub(super) columns: ReceiptColumns,
+}
+
+impl ReceiptsPlan {
+    /// The plan of receipts; none where they are not wanted.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] if the source lacks a column that is asked for, or Parquet its type.
+    pub(super) fn of(
+        to: Receipts,
+        source: &Schema,
+        asked: &[String],
+        coercion: &Coercion,
+    ) -> Result<Option<Self>, ReceiptError> {
+        if matches!(to, Receipts::None) {
+            return Ok(None);
+        }
+        let key = coercion
+            .key()
+            .map(|key| &coercion.header().columns[key.column]);
+        let columns = ReceiptColumns::of(source, asked, key.map(|key| key.source))?;
+        if matches!(to, Receipts::Store { .. }) {
+            // What is wrong with a column is said now, rather than when the first job has ended.
+            ReceiptFile::try_columns(&columns)?;
+        }
+        Ok(Some(Self { to, columns }))
+    }
+}
+
 /// How the rows of one schema go into one object by one operation.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -46,6 +100,7 @@ pub(super) struct Plan {
     /// What groups its rows, if anything does.
     pub(super) grouping: Option<Grouping>,
     pub(super) rejects: Rejects,
+    pub(super) receipts: Option<ReceiptsPlan>,
     pub(super) options: LoadOptions,
     pub(super) values: ValueOptions,
 }
@@ -80,9 +135,9 @@ impl ExternalId {
 
 /// The columns of the cells, in the order of their names.
 pub(super) fn sent_columns(coercion: &Coercion) -> Vec<SentColumn> {
-    let columns = coercion.written().map(|(name, written)| SentColumn {
+    let columns = coercion.forms().map(|(name, form)| SentColumn {
         name: name.to_owned(),
-        form: format!("{:016x}", xxh3_64(written.as_bytes())),
+        form: form.to_owned(),
     });
     let mut columns: Vec<SentColumn> = columns.collect();
     columns.sort();

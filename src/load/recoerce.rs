@@ -38,7 +38,11 @@ pub(super) fn recoerced<'a>(
 }
 
 /// Those rows of a batch that are in `rows`; its first row has the ordinal `first`.
-fn picked(first: u64, batch: &RecordBatch, rows: &RowSet) -> Result<(RecordBatch, RowOrdinals)> {
+pub(super) fn picked(
+    first: u64,
+    batch: &RecordBatch,
+    rows: &RowSet,
+) -> Result<(RecordBatch, RowOrdinals)> {
     let here = rows.within(first..first + batch.num_rows() as u64);
     let run = here.ranges().next().unwrap_or(first..first);
     if run.end - run.start == here.len() {

@@ -79,6 +79,10 @@ pub struct LoadReport {
     /// Rows that were not sent, since an earlier attempt has loaded them, or stored them as rejected,
     /// and could not say so. They are accepted or rejected all the same.
     pub came_again: u64,
+    /// Receipts that were handed on.
+    pub receipts: u64,
+    /// Of these, receipts without an Id: the results of their job do not show which record is theirs.
+    pub receipts_without_id: u64,
     /// Rows that were refused since their parent was not there, and were sent again after other loads
     /// of the [`Family`](super::Family), or the rest of this one, had come in.
     pub held: u64,

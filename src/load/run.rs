@@ -14,6 +14,7 @@ use super::event::{Event, EventSender};
 use super::feed::FeedMessage;
 use super::intake::Intake;
 use super::report::LoadReport;
+use super::report_file;
 use super::state::Load;
 
 /// A load from its first row to its last event, which comes even if a part of it panics.
@@ -48,13 +49,18 @@ async fn to_its_end(load: Arc<Load>, messages: mpsc::Receiver<FeedMessage>, even
     let acknowledged = acknowledging
         .await
         .map_err(|error| LoadError::from(error).into());
-    let last = outcome
+    let (usage, held, jobs) = (load.client.usage(), load.held.as_ref(), load.jobs.lowered());
+    let ended = outcome
         .and(acknowledged)
-        .and_then(|()| {
-            let (held, jobs) = (load.held.as_ref(), load.jobs.lowered());
-            load.books
-                .report(&load.plan, load.client.usage(), held, jobs)
-        })
+        .and_then(|()| load.books.report(&load.plan, usage, held, jobs));
+    match &ended {
+        Ok(report) => report_file::store(&load, report, None).await,
+        Err(error) => {
+            let report = load.books.so_far(&load.plan, usage, held, jobs);
+            report_file::store(&load, &report, Some(error)).await;
+        }
+    }
+    let last = ended
         .inspect(LoadReport::warn)
         .map(|report| Event::Finished(Box::new(report)))
         .map_err(|error| {

@@ -39,6 +39,18 @@ impl RecordId {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The checksum that makes them 18.
+    pub(crate) fn checksum(&self) -> [u8; LENGTH / GROUP] {
+        const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+        std::array::from_fn(|group| {
+            let group = &self.0[group * GROUP..][..GROUP];
+            let bits = group.iter().rev().fold(0, |bits, character| {
+                bits << 1 | usize::from(character.is_ascii_uppercase())
+            });
+            DIGITS[bits]
+        })
+    }
 }
 
 /// The characters in the letter case of the checksum; `None` if it calls a digit upper case.

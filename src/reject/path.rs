@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Local, Utc};
-use icu_normalizer::DecomposingNormalizerBorrowed;
-use icu_properties::CodePointMapData;
-use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::{RejectError, RejectFormat};
+use crate::storage::names::{not_relative, safe};
 
 /// Name of an object where `file_name_format` is absent.
 pub const DEFAULT_FILE_NAME_FORMAT: &str = "{date}_{timestamp}_{part_number}{format_extension}";
@@ -121,8 +119,8 @@ impl Layout {
     ) -> Result<String, RejectError> {
         let start = self.start;
         let path = expand(&self.path, stream, |name| match name {
-            "namespace" => s3_safe(stream.namespace.as_deref().unwrap_or_default()),
-            "stream_name" => s3_safe(&stream.name),
+            "namespace" => safe(stream.namespace.as_deref().unwrap_or_default()),
+            "stream_name" => safe(&stream.name),
             "year" => start.format("%-Y").to_string(),
             "month" => start.format("%m").to_string(),
             "day" => start.format("%d").to_string(),
@@ -252,30 +250,6 @@ fn part_number(pieces: &[Piece], extensions: &[&str], name: &str) -> Option<Opti
     }
 }
 
-/// A segment that no store takes for this or the parent directory.
-fn not_relative(segment: &str) -> String {
-    match segment {
-        "." | ".." => segment.replace('.', "_"),
-        _ => segment.to_owned(),
-    }
-}
-
-/// Text that is safe in an S3 key: compatibility decomposition (NFKD), marks removed, and `_` for
-/// what is neither an ASCII letter or digit nor harmless punctuation.
-fn s3_safe(text: &str) -> String {
-    let categories = CodePointMapData::<GeneralCategory>::new();
-    let is_mark = |c: &char| GeneralCategoryGroup::Mark.contains(categories.get(*c));
-    DecomposingNormalizerBorrowed::new_nfkd()
-        .normalize_iter(text.chars())
-        .filter(|c| !is_mark(c))
-        .map(|c| if is_safe(c) { c } else { '_' })
-        .collect()
-}
-
-fn is_safe(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "/!_.*')(&$@=;:+,?-".contains(character)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,25 +340,6 @@ mod tests {
         let tight = layout(None, Some("{date:yyyy_MM}{part_number}x{sync_id}"));
         assert_eq!(tight.part_number("2025_01204x7"), Some(204));
         assert_eq!(layout(None, Some("all")).part_number("all"), None);
-    }
-
-    #[test]
-    fn names_safe_for_s3() {
-        for (name, safe) in [
-            ("Café_Ñandú-ż", "Cafe_Nandu-z"),
-            ("Cafe\u{301}", "Cafe"),
-            ("a b#c\"d", "a_b_c_d"),
-            ("/!_.*')(&$@=;:+,?-", "/!_.*')(&$@=;:+,?-"),
-            ("Straße Øl", "Stra_e__l"),
-            ("ｆｕｌｌ　＃", "full__"),
-            ("ﬁn ½ 한", "fin_1_2____"),
-            ("客户", "__"),
-            ("ǆ ㏒ ㎏ ⑳ 𝐁𝟗 ﷺ", "dz_log_kg_20_B9___________________"),
-            ("한글 हिन्दी", "__________"),
-            ("①ﬃⅣ℡", "1ffiIVTEL"),
-        ] {
-            assert_eq!(s3_safe(name), safe, "{name}");
-        }
     }
 
     #[test]

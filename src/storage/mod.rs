@@ -13,6 +13,7 @@ mod delete;
 mod error;
 mod fingerprint;
 mod location;
+pub(crate) mod names;
 mod patience;
 mod role;
 mod time_limit;

@@ -12,6 +12,7 @@ mod house;
 mod keys;
 mod library;
 mod lookups;
+mod receipts;
 mod repeated;
 mod small;
 mod values;

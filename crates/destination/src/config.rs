@@ -27,9 +27,11 @@ use arrow_salesforce::storage::Location;
 
 mod ledger;
 mod login;
+mod receipts;
 mod storage;
 
 use ledger::{LedgerConfig, LedgerFile};
+use receipts::ReceiptsConfig;
 use storage::{encryption, storage};
 
 /// A config that has been checked.
@@ -53,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) rejects: Option<RejectConfig>,
     /// Where rows that are inserted are noted, so that an attempt can be repeated.
     pub(crate) ledger: LedgerConfig,
+    /// Where receipts of accepted records go.
+    pub(crate) receipts: ReceiptsConfig,
     /// The text of the file.
     pub(crate) text: ConfigText,
 }
@@ -90,6 +94,8 @@ impl Config {
             file.rejected_records_kms_key_id.take(),
         )?;
         let ledger = LedgerConfig::of(file.ledger, file.ledger_url.take(), file.ledger_id.take())?;
+        let columns = std::mem::take(&mut file.receipt_columns);
+        let receipts = ReceiptsConfig::of(file.receipts_url.take(), columns)?;
         let credentials = login::credentials(&mut file)?;
         let rejects = match absent_if_empty(file.rejected_records_url) {
             Some(url) => {
@@ -113,6 +119,7 @@ impl Config {
             discover_system_objects: file.discover_system_objects.unwrap_or_default(),
             rejects,
             ledger,
+            receipts,
             text: ConfigText(String::from_utf8_lossy(json).into_owned().into()),
         })
     }
@@ -199,6 +206,9 @@ struct ConfigFile {
     ledger: LedgerFile,
     ledger_url: Option<String>,
     ledger_id: Option<String>,
+    receipts_url: Option<String>,
+    #[serde(default, deserialize_with = "listed")]
+    receipt_columns: Vec<String>,
     rejected_records_encryption: Option<String>,
     rejected_records_kms_key_id: Option<String>,
     username: Option<String>,

@@ -543,4 +543,16 @@ fn the_plan_shows_what_settings_add() {
     Birthdate: sf_date(Birthdate), in +05:30, nulls clear it
     Color__c: sf_text(Color__c), at most 255 characters, of 2 choices, nulls clear it
     ");
+    let plan = plan(&Operation::Insert);
+    let forms: Vec<String> = plan
+        .forms()
+        .map(|(name, form)| format!("{name}: {form}"))
+        .collect();
+    insta::assert_snapshot!(forms.join("\n"), @r"
+    Key__c: text as text, cut to 4 characters, nulls clear it
+    LastName: text as text, cut to 4 characters, judged
+    Title: text as text, cut to 4 characters, nulls clear it
+    Birthdate: text as date, in +05:30, nulls clear it
+    Color__c: text as text, judged, nulls clear it
+    ");
 }

@@ -114,6 +114,17 @@ fn objects(memory: &InMemory) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_place_that_lets_nothing_be_deleted_takes_no_ledger() {
+    let (_, store) = store();
+    let storage = || Storage::of(Arc::new(store.clone()), "ledger");
+    Ledger::prove(storage()).await.unwrap();
+    store.end_after(1);
+    let error = Ledger::prove(storage()).await.unwrap_err();
+    assert_eq!(error.kind(), crate::error::ErrorKind::Config);
+    assert!(error.to_string().contains("delete"), "{error}");
+}
+
+#[tokio::test]
 async fn a_later_attempt_sees_what_was_not_covered() {
     let (memory, store) = store();
     let first = begin(&store, "a1", &[contacts()]).await;

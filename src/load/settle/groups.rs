@@ -6,6 +6,8 @@ use std::mem::size_of;
 use arrow::array::UInt64Array;
 use datafusion::execution::memory_pool::MemoryReservation;
 
+use super::record_ids::RecordIds;
+use super::record_log::RowRecord;
 use crate::rows::{KeyDigest, KeyMap, RowSet};
 
 /// Rows that were sent, in their order: an ordinal and a digest each.
@@ -23,7 +25,7 @@ pub(super) enum ResultRow {
     /// With the index of its reason.
     Failed(u32),
     Unprocessed,
-    /// With a digest of the record's Id; 0 if it has none.
+    /// With the number of the record's Id; 0 if it has none.
     Succeeded(u64),
 }
 
@@ -35,6 +37,16 @@ impl ResultRow {
 
     pub(super) fn is_success(self) -> bool {
         matches!(self, Self::Succeeded(_))
+    }
+
+    /// The record that was written.
+    pub(super) fn record(self) -> RowRecord {
+        match self {
+            Self::Succeeded(number) if RecordIds::without_created(number) > 0 => {
+                RowRecord::Known(number)
+            }
+            _ => RowRecord::NoResult,
+        }
     }
 }
 
@@ -290,7 +302,10 @@ fn drop_repeated(results: &mut Vec<ResultRow>) {
     }
     let mut ids = HashSet::new();
     results.retain(|result| match result {
-        ResultRow::Succeeded(id) if *id != 0 => ids.insert(*id),
+        ResultRow::Succeeded(number) => {
+            let id = RecordIds::without_created(*number);
+            id == 0 || ids.insert(id)
+        }
         _ => true,
     });
 }

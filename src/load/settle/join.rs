@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
 use datafusion::execution::TaskContext;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::ends::{Ends, JobCounts};
 use super::groups::SentRows;
 use super::identity::Identity;
 use super::reason::Reasons;
+use super::record_ids::RecordIds;
+use super::record_log::RecordLog;
 use super::settlement::Settlement;
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
@@ -31,6 +32,15 @@ pub struct JoinBack {
     identity: Identity,
     rows: Settlement,
     reasons: Reasons,
+    ids: RecordIds,
+}
+
+/// Which record each row became.
+#[derive(Debug)]
+pub(crate) struct Records {
+    pub(crate) log: RecordLog,
+    /// The Ids of the numbers in it.
+    pub(crate) ids: RecordIds,
 }
 
 impl JoinBack {
@@ -44,12 +54,19 @@ impl JoinBack {
         firsts: &[RecordBatch],
         context: &TaskContext,
     ) -> Result<Self> {
-        Ok(Self {
-            identity: Identity::of(&coercion, firsts)?,
+        let identity = Identity::of(&coercion, firsts)?;
+        Ok(Self::by(identity, coercion, context))
+    }
+
+    fn by(identity: Identity, coercion: Arc<Coercion>, context: &TaskContext) -> Self {
+        let rows = Settlement::new(context);
+        Self {
+            identity,
             coercion,
-            rows: Settlement::new(context),
+            ids: RecordIds::new(rows.memory()),
+            rows,
             reasons: Reasons::default(),
-        })
+        }
     }
 
     /// As [`JoinBack::new`], for rows of which the digests of all cells are known and nothing else.
@@ -63,12 +80,7 @@ impl JoinBack {
         context: &TaskContext,
     ) -> Result<Option<Self>> {
         let identity = Identity::of_all_cells(&coercion, firsts)?;
-        Ok(identity.map(|identity| Self {
-            identity,
-            coercion,
-            rows: Settlement::new(context),
-            reasons: Reasons::default(),
-        }))
+        Ok(identity.map(|identity| Self::by(identity, coercion, context)))
     }
 
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
@@ -103,7 +115,7 @@ impl JoinBack {
     /// As [`JoinBack::failed`].
     pub fn succeeded(&mut self, rows: &RecordBatch) -> Result<()> {
         let digests = self.identity.of_results(&self.coercion, rows)?;
-        self.rows.succeeded(&digests, &records(rows));
+        self.rows.succeeded(&digests, &records(rows, &mut self.ids));
         Ok(())
     }
 
@@ -135,6 +147,33 @@ impl JoinBack {
 }
 
 impl JoinBack {
+    /// Which record each of the rows `written` became, by the successful rows, which alone were added.
+    /// `sources` are as for [`JoinBack::join`].
+    ///
+    /// # Errors
+    /// As [`JoinBack::join`].
+    pub(crate) fn records(
+        self,
+        written: &RowSet,
+        sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
+    ) -> Result<Records> {
+        let Self {
+            coercion,
+            identity,
+            rows,
+            ids,
+            ..
+        } = self;
+        let sources = sources.into_iter().map(|source| {
+            let (first, batch) = source?;
+            sent_rows(&coercion, &identity, first, &batch, written)
+        });
+        let log = rows.join(sources)?.records(written)?;
+        Ok(Records { log, ids })
+    }
+}
+
+impl JoinBack {
     /// As [`JoinBack::join`], for rows of which the digests of all cells are known: one for each of
     /// `sent`, in their order.
     ///
@@ -162,14 +201,23 @@ impl JoinBack {
     }
 }
 
-/// A digest of the Id of each record that was written, 0 where there is none.
-fn records(succeeded: &RecordBatch) -> Vec<u64> {
-    let ids = succeeded.column_by_name("sf__Id");
-    let Some(ids) = ids.map(AsArray::as_string::<i32>) else {
-        return vec![0; succeeded.num_rows()];
+/// The number of the Id of each record that was written, 0 where there is none.
+fn records(succeeded: &RecordBatch, ids: &mut RecordIds) -> Vec<u64> {
+    let texts = |name| {
+        succeeded
+            .column_by_name(name)
+            .map(AsArray::as_string::<i32>)
     };
-    let digest = |id: Option<&str>| id.map_or(0, |id| xxh3_64(id.as_bytes()));
-    ids.iter().map(digest).collect()
+    let (records, created) = (texts("sf__Id"), texts("sf__Created"));
+    let number = |row| {
+        let id = records.filter(|ids| ids.is_valid(row))?.value(row);
+        let created = created.filter(|created| created.is_valid(row));
+        let created =
+            created.is_some_and(|created| created.value(row).eq_ignore_ascii_case("true"));
+        Some(ids.number(id, created))
+    };
+    let numbers = (0..succeeded.num_rows()).map(number);
+    numbers.map(Option::unwrap_or_default).collect()
 }
 
 /// The reason of each failed row, in Salesforce's words.

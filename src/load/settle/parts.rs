@@ -2,24 +2,17 @@
 //! joined one after the other, and kept in a temporary file until then. Where there is no disk they
 //! stay in memory, in less of it than groups take.
 
-use std::fs::File;
-use std::io::Write as _;
-
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::defect::defect;
 use super::groups::{Groups, ResultRow, SentRow, SentRows};
-use crate::disk::{Disk, read_exact_at};
+use super::log::{BLOCK_BYTES, Log};
+use crate::disk::Disk;
 use crate::error::Result;
-use crate::load::LoadError;
-use crate::load::org::RowsError;
 use crate::rows::{KeyDigest, RowSet};
 
 /// Parts of a job's rows: of 4 million rows, groups of one take about 8 MiB.
 const PARTS: usize = 64;
-
-/// Bytes of a part that are put away at once.
-const BLOCK_BYTES: usize = 16 << 10;
 
 /// Bytes of a result row: its digest, its kind, its value.
 const RESULT_BYTES: usize = 16 + 1 + 8;
@@ -42,8 +35,8 @@ impl Parts {
     pub(super) fn new(disk: &Disk, memory: MemoryReservation, without_result: RowSet) -> Self {
         let empty = memory.new_empty();
         Self {
-            results: Log::new(disk, memory),
-            sent: Log::new(disk, empty),
+            results: Log::new(disk, memory, PARTS, PARTS * BLOCK_BYTES),
+            sent: Log::new(disk, empty, PARTS, PARTS * BLOCK_BYTES),
             without_result,
         }
     }
@@ -150,94 +143,6 @@ fn sent(record: &[u8]) -> Result<SentRow> {
 fn bytes<const N: usize>(record: &[u8], from: usize) -> Result<[u8; N]> {
     let bytes = record.get(from..).and_then(<[u8]>::first_chunk);
     bytes.copied().ok_or_else(|| defect("a row was kept short"))
-}
-
-/// Bytes that are added to parts in turn, and read back a part at a time.
-#[derive(Debug)]
-struct Log {
-    parts: Vec<Part>,
-    disk: Disk,
-    file: Option<File>,
-    /// Bytes in the file; none if no more goes there.
-    end: Option<u64>,
-    memory: MemoryReservation,
-}
-
-#[derive(Debug, Default)]
-struct Part {
-    kept: Vec<Block>,
-    open: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Block {
-    OnDisk { offset: u64, length: usize },
-    InMemory(Vec<u8>),
-}
-
-impl Log {
-    fn new(disk: &Disk, memory: MemoryReservation) -> Self {
-        memory.grow(PARTS * BLOCK_BYTES);
-        let file = disk.file();
-        Self {
-            parts: (0..PARTS).map(|_| Part::default()).collect(),
-            disk: disk.clone(),
-            end: file.is_some().then_some(0),
-            file,
-            memory,
-        }
-    }
-
-    fn push(&mut self, part: usize, record: &[u8]) {
-        let open = &mut self.parts[part].open;
-        open.extend_from_slice(record);
-        if open.len() + record.len() > BLOCK_BYTES {
-            let block = std::mem::replace(open, Vec::with_capacity(BLOCK_BYTES));
-            let block = match self.write(&block) {
-                Some(offset) => Block::OnDisk {
-                    offset,
-                    length: block.len(),
-                },
-                None => {
-                    self.memory.grow(block.len());
-                    Block::InMemory(block)
-                }
-            };
-            self.parts[part].kept.push(block);
-        }
-    }
-
-    /// Where in the file the block is; none if it cannot be there.
-    fn write(&mut self, block: &[u8]) -> Option<u64> {
-        let (offset, mut file) = (self.end?, self.file.as_ref()?);
-        if let Err(error) = file.write_all(block) {
-            self.disk.failed(&error);
-            self.end = None;
-            return None;
-        }
-        self.end = Some(offset + block.len() as u64);
-        Some(offset)
-    }
-
-    fn read(&self, part: usize) -> Result<Vec<u8>> {
-        let part = &self.parts[part];
-        let mut bytes = Vec::new();
-        for block in &part.kept {
-            match block {
-                Block::InMemory(block) => bytes.extend_from_slice(block),
-                Block::OnDisk { offset, length } => {
-                    let from = bytes.len();
-                    bytes.resize(from + length, 0);
-                    if let Some(file) = &self.file {
-                        let read = read_exact_at(file, &mut bytes[from..], *offset);
-                        read.map_err(|error| LoadError::from(RowsError::from(error)))?;
-                    }
-                }
-            }
-        }
-        bytes.extend_from_slice(&part.open);
-        Ok(bytes)
-    }
 }
 
 #[cfg(test)]

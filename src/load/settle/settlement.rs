@@ -10,6 +10,7 @@ use super::defect::defect;
 use super::ends::{Ends, JobCounts};
 use super::groups::{Group, Groups, ResultRow, SentRows};
 use super::parts::Parts;
+use super::record_log::{RecordLog, RowRecord};
 use crate::coerce::Reason;
 use crate::disk::Disk;
 use crate::error::Result;
@@ -101,7 +102,12 @@ impl Settlement {
         self.successes_read = true;
     }
 
-    /// Adds rows that were written, each with a digest of its record's Id, or 0.
+    /// An empty reservation of the same memory.
+    pub(super) fn memory(&self) -> MemoryReservation {
+        consumer(&self.pool)
+    }
+
+    /// Adds rows that were written, each with the number of its record's Id, or 0.
     pub(super) fn succeeded(&mut self, digests: &[KeyDigest], records: &[u64]) {
         self.expect_successes();
         let records = records.iter().copied().map(ResultRow::Succeeded);
@@ -220,6 +226,32 @@ impl Settled {
         let mut ends = finding.ends;
         ends.rejected.sort_unstable_by_key(|(row, _)| *row);
         Ok(Some(ends))
+    }
+
+    /// Which record each row that was sent became. Of the results, the successes alone are there, and
+    /// of the rows those that were written: equal rows have an Id each, rows that differ in what did
+    /// not come back have none.
+    ///
+    /// # Errors
+    /// As [`Settled::ends`].
+    pub(super) fn records(mut self, sent: &RowSet) -> Result<RecordLog> {
+        let mut records = RecordLog::new(sent, &Disk::shared(), &self.pool);
+        self.rows.for_each_part(&self.pool, |groups| {
+            groups.for_each(|group| {
+                let (sent, results) = (group.sent, group.results);
+                if group.differs || results.len() > sent.len() {
+                    for row in sent {
+                        records.push(*row, RowRecord::Indistinct);
+                    }
+                } else {
+                    for (row, result) in sent.iter().zip(results) {
+                        records.push(*row, result.record());
+                    }
+                }
+            });
+            true
+        })?;
+        Ok(records)
     }
 }
 

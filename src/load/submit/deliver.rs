@@ -44,6 +44,11 @@ impl Rejected {
         rejected
     }
 
+    /// Where they go if they become events.
+    pub(super) fn events(&self) -> &EventSender {
+        &self.events
+    }
+
     pub(super) fn extend(&mut self, rows: impl Iterator<Item = RejectedRow>) {
         self.rows.extend(rows);
         self.account();

@@ -88,11 +88,11 @@ enum Look {
 /// Any of reading the job and its files, and of joining them back.
 pub(in crate::load) async fn judge(
     load: &Arc<Load>,
-    mut ended: EndedJob,
+    ended: &mut EndedJob,
     fault: JobFault,
     sent: &SentIn,
 ) -> Result<Verdict> {
-    if job_end(&ended).needs(sent.len()) == Needed::Nothing {
+    if job_end(ended).needs(sent.len()) == Needed::Nothing {
         let ends = Ends {
             accepted: sent.rows().clone(),
             ..Ends::default()
@@ -105,14 +105,14 @@ pub(in crate::load) async fn judge(
     let mut before = None;
     loop {
         let permit = load.org.admission().settle_permit().await;
-        let (mut ends, reading) = match look(load, &ended, fault, sent, &permit).await? {
+        let (mut ends, reading) = match look(load, ended, fault, sent, &permit).await? {
             Look::Proved(ends) => return Ok(Verdict::Ends(ends, Some(permit))),
             Look::Refused if waited < until_refused(&load.plan.target.operation, sent.rows()) => {
                 drop(permit);
                 sleep(waits.scaled(pause)).await;
                 waited += pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                ended = ended.read_again().await?;
+                *ended = ended.read_again().await?;
                 continue;
             }
             Look::Refused => return Ok(Verdict::Refused),
@@ -144,7 +144,7 @@ pub(in crate::load) async fn judge(
         sleep(waits.scaled(pause)).await;
         waited += pause;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        ended = ended.read_again().await?;
+        *ended = ended.read_again().await?;
     }
 }
 
@@ -194,7 +194,10 @@ pub(in crate::load) async fn wrote_nothing(ended: &EndedJob) -> Result<bool> {
 }
 
 /// The rows of a file. That it is not there, though its job is, says as much as an empty one.
-async fn opened(ended: &EndedJob, file: Result<ResultStream, BulkError>) -> Result<ResultStream> {
+pub(super) async fn opened(
+    ended: &EndedJob,
+    file: Result<ResultStream, BulkError>,
+) -> Result<ResultStream> {
     match file {
         Err(BulkError::JobGone { .. }) => {
             ended.read_again().await?;
@@ -254,7 +257,7 @@ async fn read_all(load: &Load, ended: &EndedJob, sent: &SentIn) -> Result<(JoinB
     Ok((join, reading))
 }
 
-async fn begin<'a>(
+pub(super) async fn begin<'a>(
     load: &Load,
     sent: &SentIn,
     files: impl IntoIterator<Item = &'a mut Peekable<ResultStream>>,
@@ -277,7 +280,7 @@ async fn begin<'a>(
 }
 
 /// Adds the rows of a file; returns how many there are.
-async fn add(
+pub(super) async fn add(
     file: &mut Peekable<ResultStream>,
     mut add: impl FnMut(&RecordBatch) -> Result<()>,
 ) -> Result<u64> {

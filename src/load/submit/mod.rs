@@ -10,6 +10,8 @@ mod hold;
 mod judge;
 mod outcomes;
 mod proof;
+mod receipts;
+mod records;
 mod resolve;
 mod retry;
 mod run;
@@ -303,29 +305,31 @@ impl Submission {
         // Parents that come while it goes on may come too late for it.
         let may_hold = load.held.as_ref().is_some_and(Held::may_hold);
         let done = &mut attempt.may_be_done;
-        let Some((ended, in_flight, slot)) = run(&load, chunk, until_closed, done).await? else {
+        let Some((mut ended, in_flight, slot)) = run(&load, chunk, until_closed, done).await?
+        else {
             return Ok(Sent::Stopped);
         };
         let job = Job::of(&load, &ended);
         if job.fault == JobFault::Quota && ended.processed != Some(sent.len()) {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
-        let mut ends = match judge(&load, ended, job.fault, &SentIn::Load(sent.clone())).await? {
-            Verdict::Refused => {
-                in_flight.ended();
-                let refused = Refused {
-                    job,
-                    rows: sent,
-                    merged,
-                    attempt,
-                };
-                return Ok(Sent::Refused(Box::new(refused)));
-            }
-            Verdict::Ends(ends, permit) => {
-                self.settle_permit = permit;
-                ends
-            }
-        };
+        let mut ends =
+            match judge(&load, &mut ended, job.fault, &SentIn::Load(sent.clone())).await? {
+                Verdict::Refused => {
+                    in_flight.ended();
+                    let refused = Refused {
+                        job,
+                        rows: sent,
+                        merged,
+                        attempt,
+                    };
+                    return Ok(Sent::Refused(Box::new(refused)));
+                }
+                Verdict::Ends(ends, permit) => {
+                    self.settle_permit = permit;
+                    ends
+                }
+            };
         if load.plan.coercion.key().is_none() && !ends.unknown.is_empty() {
             // Salesforce may be asked for long.
             self.settle_permit = None;
@@ -340,13 +344,15 @@ impl Submission {
         }
         let outcomes = RowOutcomes::of(ends, &load.plan.target.operation, attempt);
         outcomes.check(&sent)?;
-        accept(&load, &outcomes.accepted, &merged);
         job.warn(&outcomes, attempt);
         let checked = job.check_ends(&outcomes, attempt);
         // Rows whose end is not known and that are not sent again may be loaded.
         if checked.is_ok() || outcomes.unknown.is_empty() {
             in_flight.ended();
         }
+        self.deliver_receipts(&mut ended, &outcomes.accepted)
+            .await?;
+        accept(&load, &outcomes.accepted, &merged);
         checked?;
         let mut retries = retries(
             &load,
@@ -371,6 +377,12 @@ impl Submission {
         }
         self.rejected.extend(refused(rejected, &merged, &job.id));
         Ok(Sent::Settled { whole })
+    }
+
+    /// Hands on the receipts of the accepted rows of a job.
+    async fn deliver_receipts(&mut self, ended: &mut EndedJob, accepted: &RowSet) -> Result<()> {
+        let (permit, events) = (&mut self.settle_permit, self.rejected.events());
+        receipts::deliver(&self.load, ended, accepted, permit, events).await
     }
 
     /// Fails if rows of a job that an allocation of the day was used up for are to wait no longer.

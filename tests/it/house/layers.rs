@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["options"],
     &["coerce", "ledger"],
     &["chunk"],
-    &["bulk", "reject"],
+    &["bulk", "receipt", "reject"],
     &["load"],
 ];
 
@@ -22,7 +22,11 @@ const LAYERS: &[&[&str]] = &[
 const IO_CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["bulk"]),
     ("tokio", &["bulk", "ledger", "storage", "reject", "load"]),
-    ("object_store", &["ledger", "storage", "reject", "load"]),
+    (
+        "object_store",
+        &["ledger", "storage", "receipt", "reject", "load"],
+    ),
+    ("parquet", &["receipt"]),
 ];
 
 /// Where the library knows Airbyte: one format of rejected records, and the names that the columns

@@ -27,7 +27,7 @@ pub(super) async fn run(path: &Path, output: &Output, stop: &Stop) -> Result<()>
     output.print(&Message::ConnectionStatus { connection_status })
 }
 
-/// Salesforce first, the location of rejected records second. Anyone who may use the API can list
+/// Salesforce first, the locations of rejected records, of the ledger and of receipts second. Anyone who may use the API can list
 /// the objects; the other questions are left out where the user may not ask them.
 async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     let config = Config::read(path)?;
@@ -43,6 +43,8 @@ async fn attempt(path: &Path, output: &Output, stop: &Stop) -> Result<()> {
     }
     let ledger = proof::ledger_storage(&config, store.as_ref(), false);
     stop.unless_asked_for_long(ledger).await??;
+    let receipts = proof::receipt_store(&config, false);
+    stop.unless_asked_for_long(receipts).await??;
     Ok(())
 }
 

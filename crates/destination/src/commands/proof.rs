@@ -1,8 +1,9 @@
-//! Whether the place of the ledger takes one.
+//! Whether the places of the ledger and of receipts take them.
 
 use crate::config::Config;
 use arrow_salesforce::error::{ErrorKind, Result};
 use arrow_salesforce::ledger::Ledger;
+use arrow_salesforce::receipt::ReceiptStore;
 use arrow_salesforce::reject::RejectStore;
 use arrow_salesforce::storage::Storage;
 
@@ -38,4 +39,20 @@ pub(super) async fn ledger_storage(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The store of receipts, proved; `None` without one. Where nobody waits for the answer, what passes
+/// is waited for.
+///
+/// # Errors
+/// If it refuses.
+pub(super) async fn receipt_store(
+    config: &Config,
+    unattended: bool,
+) -> Result<Option<ReceiptStore>> {
+    let store = config.receipt_store(unattended)?;
+    if let Some(store) = &store {
+        store.prove().await?;
+    }
+    Ok(store)
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
-use super::rotation;
 use super::stop::Stop;
+use super::{proof, rotation};
 use crate::config::Config;
 use crate::failure::{Failure, Failures};
 use crate::input::{Input, InputStream, Reading};
@@ -26,8 +26,9 @@ use crate::protocol::{MessageDecoder, StreamDescriptor, StreamSchema};
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::error::{Error, ErrorKind, Result};
 use arrow_salesforce::ledger::Ledger;
-use arrow_salesforce::load::{Family, Loader, Org, Rejects};
-use arrow_salesforce::options::NullHandling;
+use arrow_salesforce::load::{Family, Loader, Org, Receipts, Rejects};
+use arrow_salesforce::options::{LoadOptions, NullHandling};
+use arrow_salesforce::receipt::{ReceiptStore, ReceiptStream};
 use arrow_salesforce::reject::{RejectStore, RejectStream, airbyte};
 use attempt::SyncLedger;
 use sync::{Stream, Sync, numbered};
@@ -71,8 +72,16 @@ pub(super) async fn run(
         proved.map_err(Error::from)?;
     }
     let store = store.map(Arc::new);
+    let receipts = proof::receipt_store(&config, true);
+    let receipts = stop.unless_asked_for_long(receipts).await??.map(Arc::new);
     let attempt = Ledger::new_attempt();
-    let loaders = loaders(&org, &config, &catalog, &schemas, store.as_ref(), &attempt);
+    let columns = receipt_columns(&config, &schemas)?;
+    let stores = Stores {
+        rejects: store.as_ref(),
+        receipts: receipts.as_ref(),
+        attempt: &attempt,
+    };
+    let loaders = loaders(&org, &config, &catalog, &schemas, &columns, stores);
     let loaders = stop.unless_asked(loaders).await??;
     let ledger = SyncLedger::begin(&org, &config, &catalog, store.as_deref(), &attempt);
     let ledger = stop.unless_asked_for_long(ledger).await??;
@@ -188,6 +197,72 @@ fn schema(stream: &CatalogStream, nulls: NullHandling) -> Result<StreamSchema, F
     })
 }
 
+/// The columns of each stream that its receipts show, of those asked for: a stream without any has its
+/// key.
+///
+/// # Errors
+/// A config error for columns that no stream has.
+fn receipt_columns(config: &Config, schemas: &[StreamSchema]) -> Result<Vec<Vec<String>>> {
+    let asked = &config.receipts.columns;
+    let has = |schema: &StreamSchema, name: &str| {
+        let mut fields = schema.schema().fields().iter();
+        fields.any(|field| field.name().eq_ignore_ascii_case(name))
+    };
+    let unknown: Vec<&str> = asked
+        .iter()
+        .filter(|name| !schemas.iter().any(|schema| has(schema, name)))
+        .map(String::as_str)
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Error::config(format!(
+            "receipt_columns names columns that no stream has: {}; correct the names, or leave \
+             receipt_columns out to have the key of each record",
+            unknown.join(", ")
+        )));
+    }
+    let of_stream = |schema| {
+        let own = asked.iter().filter(|name| has(schema, name));
+        own.cloned().collect()
+    };
+    Ok(schemas.iter().map(of_stream).collect())
+}
+
+/// Where what is said of records goes.
+#[derive(Clone, Copy)]
+struct Stores<'a> {
+    rejects: Option<&'a Arc<RejectStore>>,
+    receipts: Option<&'a Arc<ReceiptStore>>,
+    /// Id of the attempt.
+    attempt: &'a str,
+}
+
+impl Stores<'_> {
+    fn rejects(&self, stream: &CatalogStream) -> Rejects {
+        self.rejects.map_or(Rejects::Count, |store| Rejects::Store {
+            store: Arc::clone(store),
+            stream: RejectStream {
+                name: stream.descriptor.name.clone(),
+                namespace: stream.descriptor.namespace.clone(),
+                labels: airbyte::labels(stream.sync_id, stream.generation_id),
+                attempt: Some(self.attempt.to_owned()),
+            },
+        })
+    }
+
+    fn receipts(&self, stream: &CatalogStream) -> Receipts {
+        self.receipts
+            .map_or(Receipts::None, |store| Receipts::Store {
+                store: Arc::clone(store),
+                stream: ReceiptStream {
+                    run: Some(stream.sync_id.to_string()),
+                    namespace: stream.descriptor.namespace.clone(),
+                    name: stream.descriptor.name.clone(),
+                    attempt: Some(self.attempt.to_owned()),
+                },
+            })
+    }
+}
+
 /// One loader a stream, in the catalog's order, each with its object described and its columns
 /// planned.
 async fn loaders(
@@ -195,18 +270,21 @@ async fn loaders(
     config: &Config,
     catalog: &[CatalogStream],
     schemas: &[StreamSchema],
-    store: Option<&Arc<RejectStore>>,
-    attempt: &str,
+    columns: &[Vec<String>],
+    stores: Stores<'_>,
 ) -> Result<Vec<Loader>, Failure> {
     // Streams may load the parents of each other's records.
     let family = &Family::new();
-    let builds = catalog
-        .iter()
-        .zip(schemas)
-        .map(|(stream, schema)| async move {
-            let loader = loader(org, family, config, stream, schema, store, attempt).await;
-            loader.map_err(|error| Failure::of(error, &stream.descriptor))
-        });
+    let builds =
+        catalog
+            .iter()
+            .zip(schemas)
+            .zip(columns)
+            .map(|((stream, schema), columns)| async move {
+                let options = config.load.clone().with_receipt_columns(columns.clone());
+                let loader = loader(org, family, config, stream, schema, options, stores).await;
+                loader.map_err(|error| Failure::of(error, &stream.descriptor))
+            });
     let mut built = stream::iter(builds).buffered(DESCRIBES);
     let mut loaders = Vec::with_capacity(catalog.len());
     let mut failures = Failures::default();
@@ -232,26 +310,18 @@ async fn loader(
     config: &Config,
     stream: &CatalogStream,
     schema: &StreamSchema,
-    store: Option<&Arc<RejectStore>>,
-    attempt: &str,
+    options: LoadOptions,
+    stores: Stores<'_>,
 ) -> Result<Loader> {
-    let rejects = store.map_or(Rejects::Count, |store| Rejects::Store {
-        store: Arc::clone(store),
-        stream: RejectStream {
-            name: stream.descriptor.name.clone(),
-            namespace: stream.descriptor.namespace.clone(),
-            labels: airbyte::labels(stream.sync_id, stream.generation_id),
-            attempt: Some(attempt.to_owned()),
-        },
-    });
     let loader = Loader::builder(org)
         .object(&stream.object)
         .operation(stream.operation.clone())
         .schema(Arc::clone(schema.schema()))
-        .options(config.load.clone())
+        .options(options)
         .values(config.values)
         .family(family)
-        .rejects(rejects)
+        .rejects(stores.rejects(stream))
+        .receipts(stores.receipts(stream))
         .name(stream.descriptor.to_string())
         .build()
         .await?;

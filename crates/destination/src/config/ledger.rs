@@ -7,7 +7,7 @@ use super::{Config, absent_if_empty, parse_url};
 use arrow_salesforce::error::Result;
 use arrow_salesforce::options::Older;
 use arrow_salesforce::reject::RejectStore;
-use arrow_salesforce::storage::{Encryption, Location, Storage};
+use arrow_salesforce::storage::{Location, Storage};
 
 /// What the default place of the ledger adds to the prefix of the rejected records.
 const BESIDE: &str = "_ledger";
@@ -63,11 +63,7 @@ impl Config {
         let Some(url) = &self.ledger.url else {
             return Ok(rejects.map(|rejects| rejects.beside(BESIDE)));
         };
-        let encryption = match &self.rejects {
-            Some(rejects) if url.scheme().starts_with("s3") => rejects.encryption.clone(),
-            _ => Encryption::default(),
-        };
-        let storage = Storage::open(&Location::Url(url.clone()), &encryption)?;
+        let storage = Storage::open(&Location::Url(url.clone()), &self.encryption_at(url))?;
         Ok(Some(storage.with_waits(self.org.waits)))
     }
 }

@@ -11,6 +11,7 @@
 mod alike;
 mod bisect;
 mod check;
+mod contention;
 mod corpus;
 mod data;
 mod discover;
@@ -28,6 +29,7 @@ mod outcomes;
 mod parents;
 mod patience;
 mod protocol;
+mod receipts;
 mod rejects;
 mod results;
 mod retries;

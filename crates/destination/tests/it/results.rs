@@ -1,6 +1,6 @@
 //! Results in any shape that an org gives them: each record still has one end, and it is its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use testkit::sim::TestSim;
 
 use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::{Job, Output};
+use crate::harness::receipts::receipts;
 use crate::rejects::as_texts;
 
 const OBJECT: &str = "Everything__c";
@@ -165,7 +166,9 @@ async fn run(load: Load, faults: &[Value], always: bool) -> Ran {
     let mut lines: Vec<String> = records.collect();
     lines.push(stream.state(1, sent.len()));
     lines.push(stream.complete());
-    let job = Job::with_catalog(&sim, load.catalog(&stream)).rejects_to_folder();
+    let job = Job::with_catalog(&sim, load.catalog(&stream))
+        .rejects_to_folder()
+        .receipts_to_folder();
     let output = job.write(&lines).await;
     let jobs = sim.jobs().await.len() - before;
     Ran {
@@ -245,6 +248,7 @@ impl Ran {
         }
         let rejected = self.rejected();
         let held = self.held().await;
+        self.check_receipts(end).await;
         for number in 0..RECORDS {
             let refused = rejected.get(&number).copied().unwrap_or_default();
             let found = held.get(&number).copied().unwrap_or_default();
@@ -305,6 +309,51 @@ impl Ran {
         if code != "INVALID_CROSS_REFERENCE_KEY" {
             let own = format!(" {number}");
             assert!(message.ends_with(&own), "{case}: {number} {reason}");
+        }
+    }
+
+    /// The Id that a record is sent with.
+    fn id(&self, number: usize) -> String {
+        let record = self.load.record(number, &self.ids);
+        record["Id"].as_str().unwrap().to_owned()
+    }
+
+    /// Each accepted record has one receipt, and the Id in it is its own.
+    async fn check_receipts(&self, end: End) {
+        let (case, numbers) = (&self.case, self.load.numbers());
+        let receipts = receipts(&self.job);
+        let ordinals: BTreeSet<usize> = receipts.iter().map(|receipt| receipt.ordinal).collect();
+        assert_eq!(ordinals.len(), receipts.len(), "{case}");
+        let accepted = &self.output.states()[0]["committedRecordsCount"];
+        assert_eq!(*accepted, receipts.len(), "{case}");
+        let rows = self.sim.rows(OBJECT).await.into_iter();
+        let names: BTreeMap<String, Value> = rows
+            .map(|row| (row["Id"].as_str().unwrap().to_owned(), row["Name"].clone()))
+            .collect();
+        let mut ids = BTreeSet::new();
+        for receipt in &receipts {
+            let number = numbers[receipt.ordinal];
+            let Some(id) = &receipt.id else {
+                assert!(receipt.mark.is_some(), "{case}: {receipt:?}");
+                continue;
+            };
+            assert_eq!(receipt.mark, None, "{case}");
+            assert!(ids.insert(id.clone()), "{case}: {id} comes twice");
+            match self.load {
+                Delete => assert_eq!(id[..15], self.id(number)[..15], "{case}"),
+                _ => assert_eq!(names[id], format!("T{number}"), "{case}: {receipt:?}"),
+            }
+            let action = match self.load {
+                Insert => "created",
+                Update => "updated",
+                Delete => "deleted",
+                _ if !number.is_multiple_of(2) => "created",
+                _ => "updated",
+            };
+            // A job whose results did not say so may have created it before.
+            if end == End::Known || matches!(self.load, Insert | Update | Delete) {
+                assert_eq!(receipt.action.as_deref(), Some(action), "{case}");
+            }
         }
     }
 

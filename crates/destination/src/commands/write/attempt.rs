@@ -143,4 +143,5 @@ fn identity(stream: &CatalogStream, config: &Config, org: &str) -> LoadIdentity 
     LoadIdentity::new(org, &stream.object, &stream.descriptor.name, id)
         .with_namespace(stream.descriptor.namespace.clone())
         .with_generation(stream.generation_id)
+        .with_derived(config.ledger.id.is_none())
 }

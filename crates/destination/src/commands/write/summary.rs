@@ -115,6 +115,7 @@ pub(super) fn load(stream: &StreamDescriptor, report: &LoadReport) {
         "held_accepted": report.held_accepted,
         "seconds": report.elapsed.as_secs_f64(),
         "records_per_second": report.rows_per_second(),
+        "receipts": report.receipts,
         "rejects": rejects,
         "grouped_by": report.contention.grouped_by,
         "lock_errors": report.contention.lock_errors,

@@ -211,7 +211,10 @@ impl<'a> Sync<'a> {
         let stream = &mut self.streams[index];
         let printed = match event {
             Some(event) => {
-                stream.ended |= !matches!(event, Ok(Event::Durable { .. } | Event::Rejected(_)));
+                stream.ended |= !matches!(
+                    event,
+                    Ok(Event::Durable { .. } | Event::Rejected(_) | Event::Accepted(_))
+                );
                 event.and_then(|event| self.print_event(index, event))
             }
             None if stream.ended => Ok(()),

@@ -3,6 +3,7 @@
 
 pub(crate) mod lines;
 pub(crate) mod process;
+pub(crate) mod receipts;
 
 use futures::{StreamExt as _, stream};
 

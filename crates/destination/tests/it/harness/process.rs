@@ -76,6 +76,16 @@ impl Job {
         self.set("rejected_records_url", url)
     }
 
+    /// Receipts go to files below this job's directory.
+    pub(crate) fn receipts_to_folder(self) -> Self {
+        let url = format!("file://{}", self.receipt_folder().display());
+        self.set("receipts_url", url)
+    }
+
+    pub(crate) fn receipt_folder(&self) -> PathBuf {
+        self.directory.path().join("receipts")
+    }
+
     fn reject_folder(&self) -> PathBuf {
         self.directory.path().join("rejected")
     }
@@ -176,6 +186,16 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// What a process that has not ended has printed.
+    pub(crate) fn printed(lines: Vec<String>) -> Self {
+        Self {
+            messages: lines.iter().map(|line| message(line)).collect(),
+            lines,
+            stderr: String::new(),
+            code: None,
+        }
+    }
+
     /// Messages of a type.
     pub(crate) fn of(&self, kind: &str) -> Vec<&Value> {
         let messages = self.messages.iter();

@@ -41,7 +41,7 @@ async fn another_mapping_is_refused_until_all_is_sent_again() {
         .write(&anew(&stream, PEOPLE))
         .await
         .failed("config_error");
-    assert_snapshot!(without_job(&message), @"people into Contact: an earlier attempt that ended early has sent FirstName, LastName in another way, and rows of its job 750… may be in Salesforce: going on would insert them twice. Set the mapping and the settings of values back to what they were, or set ledger: forget to send all again");
+    assert_snapshot!(without_job(&message), @"people into Contact: an earlier attempt that ended early has sent FirstName, LastName in another way, and rows of its job 750… may be in Salesforce: going on would insert them twice. Set the mapping and the settings of values back to what they were, or set ledger: forget to send all again. If that was another connection with a stream of this name, give each of them a ledger_id");
     assert_eq!(
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 1)
