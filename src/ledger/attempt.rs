@@ -193,12 +193,20 @@ impl Attempt {
             let before = cursor.covered.entry(directory).or_default();
             *before = (*before).max(*rows);
         }
+        self.check_doubt(covered).await?;
+        self.place.put_cursor(&self.id, &cursor).await?;
+        // It may have stood still meanwhile: states that it prints now are no longer its own.
+        self.check_doubt(covered).await
+    }
+
+    /// Fails if another attempt has taken one of the loads; asks only if that may be.
+    async fn check_doubt(&self, loads: &[Covered<'_>]) -> Result<(), LedgerError> {
         if self.life.is_in_doubt(&self.waits) {
-            for Covered { load, .. } in covered {
+            for Covered { load, .. } in loads {
                 self.check_held(&load.directory()).await?;
             }
         }
-        self.place.put_cursor(&self.id, &cursor).await
+        Ok(())
     }
 
     async fn finish(&self) -> Result<u64, LedgerError> {

@@ -58,35 +58,63 @@ pub struct Halts(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     armed: Mutex<Option<Halt>>,
-    halted: watch::Sender<bool>,
+    passing: watch::Sender<Passage>,
+}
+
+/// Whether requests pass, since the last time that halts were armed.
+#[derive(Debug, Clone, Copy)]
+struct Passage {
+    armed: u64,
+    halted: bool,
 }
 
 impl Default for Halts {
     fn default() -> Self {
+        let (armed, halted) = (0, false);
         Self(Arc::new(Shared {
             armed: Mutex::default(),
-            halted: watch::Sender::new(false),
+            passing: watch::Sender::new(Passage { armed, halted }),
         }))
     }
 }
 
 impl Halts {
-    /// Everything passes until the next request that this is for.
+    /// Everything passes until the next request that this is for. What was held never goes on: whoever
+    /// asked for it is gone.
     pub fn arm(&self, halt: Option<Halt>) {
         *self.0.armed.lock().unwrap() = halt;
-        self.0.halted.send_replace(false);
+        self.0.passing.send_modify(|passage| {
+            passage.armed += 1;
+            passage.halted = false;
+        });
+    }
+
+    /// What is held goes on.
+    pub fn go_on(&self) {
+        self.0.passing.send_modify(|passage| passage.halted = false);
     }
 
     /// Whether the request was hit.
     pub fn are_hit(&self) -> bool {
-        *self.0.halted.borrow()
+        self.0.passing.borrow().halted
     }
 
     /// Waits until the request is hit.
     pub async fn hit(&self) {
-        let mut halted = self.0.halted.subscribe();
+        let mut passing = self.0.passing.subscribe();
         // The sender is in `self`.
-        let _ = halted.wait_for(|halted| *halted).await;
+        let _ = passing.wait_for(|passage| passage.halted).await;
+    }
+
+    /// Waits while nothing passes.
+    async fn pass(&self) {
+        let mut passing = self.0.passing.subscribe();
+        let armed = passing.borrow().armed;
+        let over = passing.wait_for(|passage| !passage.halted || passage.armed != armed);
+        let goes_on = over.await.is_ok_and(|passage| passage.armed == armed);
+        if !goes_on {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The side on which this request is hit, if it is.
@@ -103,7 +131,7 @@ impl Halts {
     }
 
     fn halt(&self) {
-        self.0.halted.send_replace(true);
+        self.0.passing.send_modify(|passage| passage.halted = true);
     }
 }
 
@@ -153,8 +181,7 @@ struct Passing {
 }
 
 impl Passing {
-    /// Passes a request on, and its answer back. What a halt holds never goes on: whoever asked for it
-    /// is gone.
+    /// Passes a request on, and its answer back.
     async fn pass(self, request: Request) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -164,24 +191,18 @@ impl Passing {
             path,
             body: &body,
         };
-        self.unless_halted().await;
+        self.halts.pass().await;
         let side = self.halts.side(&seen);
         if side == Some(Side::Before) {
             self.halts.halt();
         }
-        self.unless_halted().await;
+        self.halts.pass().await;
         let answer = self.answer(&parts.method, path, parts.headers, body).await;
         if side == Some(Side::After) {
             self.halts.halt();
         }
-        self.unless_halted().await;
+        self.halts.pass().await;
         answer
-    }
-
-    async fn unless_halted(&self) {
-        if self.halts.are_hit() {
-            std::future::pending::<()>().await;
-        }
     }
 
     async fn answer(

@@ -11,6 +11,7 @@
 mod alike;
 mod bisect;
 mod check;
+mod contention;
 mod corpus;
 mod data;
 mod discover;

@@ -186,6 +186,16 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// What a process that has not ended has printed.
+    pub(crate) fn printed(lines: Vec<String>) -> Self {
+        Self {
+            messages: lines.iter().map(|line| message(line)).collect(),
+            lines,
+            stderr: String::new(),
+            code: None,
+        }
+    }
+
     /// Messages of a type.
     pub(crate) fn of(&self, kind: &str) -> Vec<&Value> {
         let messages = self.messages.iter();

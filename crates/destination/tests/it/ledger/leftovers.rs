@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{anew, expected, interrupted, job, names, org, people};
-use crate::harness::lines::catalog;
+use crate::harness::lines::{Stream, catalog};
+use crate::harness::process::Job;
 
 const PEOPLE: usize = 60;
 
@@ -121,6 +122,73 @@ async fn a_stream_that_is_not_complete_keeps_what_no_state_covers() {
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 1)
     );
+    assert!(job.ledger().is_empty(), "{:?}", job.ledger());
+}
+
+#[tokio::test]
+async fn of_what_goes_on_after_an_incomplete_sync_only_repetitions_are_known_again() {
+    let sim = org(Duration::ZERO).await;
+    let stream = people();
+    let job = job(&sim, &stream, PEOPLE);
+    let mut lines = super::records(&stream, 0..PEOPLE);
+    lines.insert(20, stream.state(20, 20));
+    lines.push(stream.status("INCOMPLETE"));
+    job.write(&lines).await.succeeded();
+
+    // Those before the state come again as others, and those behind it once as themselves.
+    let mut lines = super::records(&stream, 0..20);
+    lines.extend(super::records(&stream, 20..PEOPLE));
+    lines.extend(super::records(&stream, 40..PEOPLE));
+    lines.push(stream.complete());
+    job.write(&lines).await.succeeded();
+    let mut all = expected(0..PEOPLE, 1);
+    for range in [0..20, 40..PEOPLE] {
+        for (name, times) in expected(range, 1) {
+            *all.entry(name).or_default() += times;
+        }
+    }
+    assert_eq!(names(&sim, "Contact", "LastName").await, all);
+    assert!(job.ledger().is_empty(), "{:?}", job.ledger());
+}
+
+/// A connection whose catalog loses a stream and gets it back: what was covered of it stays so.
+#[tokio::test]
+async fn what_was_covered_of_a_stream_that_is_left_out_stays_so() {
+    let sim = org(Duration::ZERO).await;
+    let streams = [people(), Stream::new("others", "Contact", &["LastName"])];
+    let other = |number| streams[1].record(&json!({"LastName": format!("Other {number}")}));
+    let mut job = Job::new(&sim, &[&streams[0], &streams[1]])
+        .set("max_job_rows", 10)
+        .rejects_to_folder();
+    let mut running = job.start_write();
+    let mut lines: Vec<String> = (0..20).map(other).collect();
+    lines.push(streams[1].state(1, 20));
+    lines.extend((20..40).map(other));
+    lines.extend(super::records(&streams[0], 0..PEOPLE));
+    running.send(&lines).await;
+    let loaded = async {
+        while sim.column("Contact", "LastName").await.len() < PEOPLE + 40 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), loaded)
+        .await
+        .unwrap();
+    running.wait_for_states(1).await;
+    running.kill().await;
+
+    job.set_catalog(catalog(&[&streams[0]]));
+    job.write(&anew(&streams[0], PEOPLE)).await.succeeded();
+    job.set_catalog(catalog(&[&streams[0], &streams[1]]));
+    // Equal to those that were covered: they are others.
+    let mut lines: Vec<String> = (0..40).map(other).collect();
+    lines.extend(streams.iter().map(Stream::complete));
+    job.write(&lines).await.succeeded();
+    let names = names(&sim, "Contact", "LastName").await;
+    for number in 0..40 {
+        let times = if number < 20 { 2 } else { 1 };
+        assert_eq!(names[&format!("Other {number}")], times, "{number}");
+    }
     assert!(job.ledger().is_empty(), "{:?}", job.ledger());
 }
 

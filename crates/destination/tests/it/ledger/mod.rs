@@ -1,11 +1,13 @@
 //! Append that ends early and is repeated: no row is lost, none is doubled.
 
+mod attempts;
 mod blocked;
 mod kills;
 mod leftovers;
 mod points;
 mod refusals;
 mod source;
+mod world;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

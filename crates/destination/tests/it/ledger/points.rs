@@ -6,16 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use testkit::gate::{Gate, Halt, Halts, Seen, Side};
-use testkit::s3::S3Server;
-use testkit::sim::TestSim;
+use testkit::gate::{Halt, Seen, Side};
 
-use super::org;
 use super::source::{Done, STREAMS, Source};
-use crate::harness::process::{Job, Output, Running, storage};
+use super::world::{World, ended, has, is_named, other_jobs};
+use crate::harness::process::{Job, Output, Running};
 
-const RECORDS: usize = 200;
-const RECORDS_A_STATE: usize = 40;
+const RECORDS: usize = 120;
+const RECORDS_A_STATE: usize = 30;
 /// Loads that run at once.
 const AT_ONCE: usize = 2;
 
@@ -106,66 +104,11 @@ fn is_of_results(seen: &Seen<'_>) -> bool {
     seen.method == "GET" && seen.path.contains("Results")
 }
 
-fn is_named(seen: &Seen<'_>, end: &str) -> bool {
-    let path = seen.path.split('?').next().unwrap_or_default();
-    path.ends_with(end)
-}
-
 fn is_deleted(seen: &Seen<'_>, part: &str) -> bool {
     match seen.method {
         "DELETE" => seen.path.contains(part),
         "POST" => seen.path.contains("delete") && has(seen.body, part),
         _ => false,
-    }
-}
-
-fn has(body: &[u8], text: &str) -> bool {
-    body.windows(text.len()).any(|part| part == text.as_bytes())
-}
-
-/// An org and a bucket, each behind a gate.
-struct World {
-    sim: TestSim,
-    s3: S3Server,
-    halts: Halts,
-    gates: [Gate; 2],
-}
-
-impl World {
-    async fn start() -> Self {
-        let sim = org(Duration::from_millis(100)).await;
-        let s3 = S3Server::start().await;
-        let halts = Halts::default();
-        let gates = [
-            Gate::before(sim.url(), &halts).await,
-            Gate::before(s3.endpoint(), &halts).await,
-        ];
-        sim.set(&serde_json::json!({"instance_url": gates[0].url()}))
-            .await;
-        Self {
-            sim,
-            s3,
-            halts,
-            gates,
-        }
-    }
-
-    fn job(&self, source: &Source) -> Job {
-        let mut store = storage(&self.s3);
-        store["s3_endpoint"] = self.gates[1].url().into();
-        Job::new(&self.sim, &source.streams())
-            .set("login_url", self.gates[0].url())
-            .set("object_storage_config", store)
-            .set("max_jobs_in_flight", 4)
-    }
-
-    /// Names of the objects of the ledger, but for signs of life: that of an attempt which was killed
-    /// before it claimed anything stays for a week.
-    fn ledger(&self) -> Vec<String> {
-        let bucket = self.s3.directory(testkit::s3::BUCKET);
-        let mut names = testkit::s3::names(&bucket.join("rejected_records_ledger"));
-        names.retain(|name| !name.starts_with("attempts/") && !name.contains(".tmp."));
-        names
     }
 }
 
@@ -302,17 +245,6 @@ async fn kill_and_repeat(seed: u64, point: Point) -> Run {
     run
 }
 
-/// Jobs of another size.
-fn other_jobs(job: Job, random: &mut fastrand::Rng) -> Job {
-    let rows = if random.bool() {
-        1_000
-    } else {
-        random.u32(8..60)
-    };
-    let bytes = if random.bool() { 100_000_000 } else { 10_000 };
-    job.set("max_job_rows", rows).set("max_job_bytes", bytes)
-}
-
 /// Runs an attempt until it is killed at a point. Returns whether it was.
 async fn until(
     world: &World,
@@ -345,11 +277,5 @@ async fn until(
 async fn printed(running: &Running, states: usize) {
     while running.states() < states {
         tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-async fn ended(running: &Running) {
-    while !running.has_ended() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

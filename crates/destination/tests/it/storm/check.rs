@@ -64,9 +64,14 @@ pub(super) fn attempt(
     covered
 }
 
-/// Checks what is there after a second attempt that went on from the printed states.
-pub(super) fn rerun(plan: &Plan, input: &Input, found: &Found, violations: &mut Vec<String>) {
-    let mut missing = Vec::new();
+/// Checks what is there after the last attempt. Returns how many inserted records are doubled.
+pub(super) fn repeated(
+    plan: &Plan,
+    input: &Input,
+    found: &Found,
+    violations: &mut Vec<String>,
+) -> Vec<String> {
+    let (mut missing, mut doubled) = (Vec::new(), Vec::new());
     for stream in 0..plan.streams.len() {
         let view = model::View {
             plan,
@@ -79,43 +84,42 @@ pub(super) fn rerun(plan: &Plan, input: &Input, found: &Found, violations: &mut 
         if plan.streams[stream].operation.is_keyed() {
             view.is_as_modelled(all, all, &mut missing);
         }
+        doubled.extend(view.doubled());
     }
     violations.extend(
         missing
             .into_iter()
-            .map(|text| format!("after the rerun: {text}")),
+            .map(|text| format!("after the last attempt: {text}")),
     );
+    doubled
 }
 
-/// The rejected records that count after two attempts: of the first those that its states cover, of
-/// the second all, by their numbers in the whole input. Of inserts, those of the first count as well
-/// that the second has not stored again: they were not sent again.
-pub(super) fn after_both(
+/// The rejected records that count after one more attempt, by their numbers in the whole input: those
+/// before `covered`, where it began, and all that it has stored. Of inserts, older ones count as well
+/// that were not stored again: they were not sent again.
+pub(super) fn kept(
     plan: &Plan,
-    earlier: Option<Vec<Vec<Rejected>>>,
-    all: Option<Vec<Vec<Rejected>>>,
+    kept: Vec<Vec<Rejected>>,
+    stored: Vec<Vec<Rejected>>,
     covered: &[usize],
-) -> Option<Vec<Vec<Rejected>>> {
-    let streams = earlier?.into_iter().zip(all?).zip(covered);
+) -> Vec<Vec<Rejected>> {
+    let streams = kept.into_iter().zip(stored).zip(covered);
     let streams = streams.zip(&plan.streams);
-    let counting = streams.map(|(((mut earlier, mut all), covered), stream)| {
-        let id = |reject: &Rejected| reject.envelope["_airbyte_raw_id"].to_string();
-        let known: BTreeSet<String> = earlier.iter().map(id).collect();
-        all.retain(|reject| !known.contains(&id(reject)));
-        for reject in &mut all {
+    let counting = streams.map(|(((mut earlier, mut stored), covered), stream)| {
+        for reject in &mut stored {
             let number = ordinal(reject) + covered;
             reject.envelope["_airbyte_meta"]["rejected"]["ordinal"] = number.into();
         }
-        let again: BTreeSet<usize> = all.iter().map(ordinal).collect();
+        let again: BTreeSet<usize> = stored.iter().map(ordinal).collect();
         let inserts = !stream.operation.is_keyed();
         earlier.retain(|reject| {
             let number = ordinal(reject);
             number < *covered || inserts && !again.contains(&number)
         });
-        earlier.extend(all);
+        earlier.extend(stored);
         earlier
     });
-    Some(counting.collect())
+    counting.collect()
 }
 
 /// Whether a job may still write.

@@ -3,6 +3,7 @@
 //! A seed decides all of it: `STORM_SEED=17 cargo nextest run --test it storm --no-capture` repeats one, and
 //! `STORM_SEEDS=1000` runs so many, from `STORM_FIRST` on.
 
+mod again;
 mod cells;
 mod check;
 mod faults;
@@ -57,6 +58,11 @@ async fn no_state_is_ahead_of_a_stop_at_any_moment() {
     });
     let report = run_all(stopped).await;
     assert!(report.violations.is_empty(), "see the report above");
+    let stops = report.runs;
+    assert!(
+        report.doubled.len() <= 1 + stops / 50,
+        "see the report above"
+    );
 }
 
 /// The seeds that the environment asks for, or the suite's.

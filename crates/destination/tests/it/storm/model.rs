@@ -151,6 +151,25 @@ impl View<'_> {
         self.say(violations, &doubled);
     }
 
+    /// Inserted records that the org holds more often than they came.
+    pub(super) fn doubled(&self) -> Vec<String> {
+        if self.operation() != Operation::Insert {
+            return Vec::new();
+        }
+        let mut came: BTreeMap<&str, usize> = BTreeMap::new();
+        for record in self.records() {
+            *came.entry(&record.identity).or_default() += 1;
+        }
+        let places = self.places();
+        let held = |identity: &str| places.get(identity).map_or(0, |[held, _]| *held);
+        let doubled = came
+            .iter()
+            .filter(|(identity, came)| held(identity) > **came);
+        doubled
+            .map(|(identity, came)| format!("{identity}: {} of {came}", held(identity)))
+            .collect()
+    }
+
     /// The org's records are what the records of the stream make of them: of the first `least` all,
     /// and of those up to `most` the first ones.
     pub(super) fn is_as_modelled(&self, least: usize, most: usize, violations: &mut Vec<String>) {

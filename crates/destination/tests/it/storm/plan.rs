@@ -252,6 +252,12 @@ impl Plan {
     }
 
     /// Whether records of a stream may be refused though nothing is wrong with them.
+    /// The faults of the org, as it is given them.
+    pub(super) fn org_faults(&self) -> Vec<Value> {
+        let faults = self.faults.iter();
+        faults.map(|fault| fault.fault.clone()).collect()
+    }
+
     pub(super) fn may_refuse_good_rows(&self, stream: usize) -> bool {
         let object = self.streams[stream].shape.object;
         let mut faults = self.faults.iter();

@@ -9,7 +9,7 @@ use super::run::Ran;
 /// The sum of all runs.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    runs: usize,
+    pub(super) runs: usize,
     rows: usize,
     seconds: f64,
     passing: usize,
@@ -19,6 +19,10 @@ pub(super) struct Report {
     pub(super) violations: Vec<(u64, String)>,
     /// How often each fault hit.
     hits: BTreeMap<String, u64>,
+    /// Seeds that ended early and were repeated, and all their attempts.
+    repeated: [usize; 2],
+    /// Records that a kill between a cursor and its states has doubled, by seed.
+    pub(super) doubled: Vec<(u64, usize)>,
 }
 
 impl Report {
@@ -32,6 +36,11 @@ impl Report {
             .early_end
             .inspect(|text| println!("seed {seed} ended early: {text:.300}"));
         self.early.extend(early.map(|text| (seed, text)));
+        self.repeated[0] += usize::from(ran.repeated > 0);
+        self.repeated[1] += ran.repeated;
+        if ran.doubled > 0 {
+            self.doubled.push((seed, ran.doubled));
+        }
         let violations = ran.violations.into_iter();
         let violations = violations.inspect(|text| println!("seed {seed}: {text:.300}"));
         self.violations.extend(violations.map(|text| (seed, text)));
@@ -76,6 +85,13 @@ impl fmt::Display for Report {
             f,
             "faults that pass: {ended} of {passing} ended in exit 0 ({:.1} %)",
             self.share() * 100.0
+        )?;
+        let [seeds, attempts] = self.repeated;
+        writeln!(
+            f,
+            "{seeds} ended early and were repeated, by {attempts} attempts; doubled between a cursor \
+             and its states: {:?}",
+            self.doubled
         )?;
         for (cell, count) in &self.hits {
             writeln!(f, "  {count:>6} {cell}")?;

@@ -11,7 +11,7 @@ use testkit::sim::TestSim;
 use super::cells;
 use super::check::{self, Found};
 use super::faults::Fate;
-use super::input::{Input, What};
+use super::input::Input;
 use super::plan::{Ending, Moment, Plan, Reader, RejectsTo};
 use crate::harness::process::{Job, Output, Running, storage};
 
@@ -34,6 +34,10 @@ pub(super) struct Ran {
     pub(super) early_end: Option<String>,
     /// How often each fault hit.
     pub(super) hits: Vec<(String, u64)>,
+    /// How often the sync was repeated.
+    pub(super) repeated: usize,
+    /// Records that are doubled since a kill may have fallen between a cursor and its states.
+    pub(super) doubled: usize,
     pub(super) rows: usize,
     pub(super) seconds: f64,
 }
@@ -81,9 +85,7 @@ pub(super) async fn run(plan: Plan) -> Ran {
         ran.early_end = Some(check::error_of(&output));
     }
     if output.code != Some(0) && ran.violations.is_empty() {
-        storm
-            .rerun(&plan, &output, &covered, &mut ran.violations)
-            .await;
+        storm.repeat(&plan, &output, covered, &mut ran).await;
     }
     if !ran.violations.is_empty() {
         storm.keep(&plan, &output);
@@ -94,17 +96,17 @@ pub(super) async fn run(plan: Plan) -> Ran {
 
 /// What was seen while a process ran.
 #[derive(Debug, Default)]
-struct Followed {
+pub(super) struct Followed {
     violations: Vec<String>,
     /// Jobs that there were some time after a stop.
     jobs_after_a_stop: Option<usize>,
 }
 
-struct Storm {
-    sim: TestSim,
-    bucket: Option<S3Server>,
-    input: Input,
-    job: Job,
+pub(super) struct Storm {
+    pub(super) sim: TestSim,
+    pub(super) bucket: Option<S3Server>,
+    pub(super) input: Input,
+    pub(super) job: Job,
 }
 
 impl Storm {
@@ -115,12 +117,7 @@ impl Storm {
         let ids = existing(&sim, plan).await;
         let input = Input::new(plan, &ids);
         sim.set(&plan.org).await;
-        let faults: Vec<Value> = plan
-            .faults
-            .iter()
-            .map(|fault| fault.fault.clone())
-            .collect();
-        sim.faults(&faults).await;
+        sim.faults(&plan.org_faults()).await;
         let mut job = Job::with_catalog(&sim, input.catalog(plan));
         for (key, value) in &plan.settings {
             job = job.set(key, value.clone());
@@ -198,7 +195,7 @@ impl Storm {
     }
 
     /// Reads, kills and stops as planned, until the process ends or hangs.
-    async fn follow(&self, plan: &Plan, running: &mut Running) -> Followed {
+    pub(super) async fn follow(&self, plan: &Plan, running: &mut Running) -> Followed {
         let started = Instant::now();
         let mut followed = Followed::default();
         let mut stopped: Option<Instant> = None;
@@ -275,7 +272,7 @@ impl Storm {
     }
 
     /// All faults are over, and closed jobs come to their end.
-    async fn calm(&self, plan: &Plan) {
+    pub(super) async fn calm(&self, plan: &Plan) {
         self.sim.clear_faults().await;
         if let Some(bucket) = &self.bucket {
             bucket.set_faults(Vec::new());
@@ -296,7 +293,7 @@ impl Storm {
     }
 
     /// What the org holds, by object.
-    async fn held(&self, plan: &Plan) -> BTreeMap<&'static str, Vec<Value>> {
+    pub(super) async fn held(&self, plan: &Plan) -> BTreeMap<&'static str, Vec<Value>> {
         let mut held = BTreeMap::new();
         for stream in &plan.streams {
             let object = stream.shape.object;
@@ -317,7 +314,11 @@ impl Storm {
     }
 
     /// Rejected records by stream; none if they are only counted.
-    fn rejects(&self, plan: &Plan, violations: &mut Vec<String>) -> Option<Vec<Vec<Rejected>>> {
+    pub(super) fn rejects(
+        &self,
+        plan: &Plan,
+        violations: &mut Vec<String>,
+    ) -> Option<Vec<Vec<Rejected>>> {
         let files = self.reject_files(plan)?;
         let mut rejects: Vec<Vec<Rejected>> = plan.streams.iter().map(|_| Vec::new()).collect();
         for (name, content) in &files {
@@ -334,67 +335,8 @@ impl Storm {
         Some(rejects)
     }
 
-    /// What a platform does after an attempt that failed: it goes on from the printed states, and
-    /// this time nothing fails.
-    async fn rerun(
-        &mut self,
-        plan: &Plan,
-        output: &Output,
-        covered: &[usize],
-        violations: &mut Vec<String>,
-    ) {
-        let printed = check::printed(output);
-        let lines = self.input.lines.iter().filter(|line| match line.what {
-            What::Record(stream, number) => number >= covered[stream],
-            What::State(number) => !printed.contains(&number),
-            What::Status => true,
-        });
-        let lines: Vec<String> = lines.map(|line| line.text.clone()).collect();
-        self.sim
-            .set(&json!({"rotate_refresh_token": false, "token_lifetime": null, "job_time": {"secs": 0, "nanos": 0}}))
-            .await;
-        self.sim
-            .set(&json!({"refresh_token": "5Aep861another!token"}))
-            .await;
-        self.job.change("refresh_token", "5Aep861another!token");
-        let earlier = self.rejects(plan, violations);
-        let calm = Plan {
-            ending: Ending::Itself,
-            reader: Reader::Fast,
-            ..Plan::new(plan.seed)
-        };
-        let mut output;
-        loop {
-            let mut running = self.job.start_write();
-            running.feed(lines.clone());
-            self.follow(&calm, &mut running).await;
-            if !running.has_ended() {
-                violations.push("the rerun hangs".to_owned());
-                return;
-            }
-            output = running.finish().await;
-            // Where results do not say which rows were inserted, the user decides: all is sent again.
-            let blocked = check::error_of(&output).contains("ledger: forget");
-            if !blocked || self.job.config()["ledger"] == "forget" {
-                break;
-            }
-            self.job.change("ledger", "forget");
-        }
-        if output.code != Some(0) {
-            violations.push(format!("the rerun fails: {}", check::error_of(&output)));
-            return;
-        }
-        let found = Found {
-            held: self.held(plan).await,
-            rejects: check::after_both(plan, earlier, self.rejects(plan, violations), covered),
-            jobs: self.sim.jobs().await,
-            within_a_line: false,
-        };
-        check::rerun(plan, &self.input, &found, violations);
-    }
-
     /// Keeps what was printed, beside the plan, where a developer finds it.
-    fn keep(&self, plan: &Plan, output: &Output) {
+    pub(super) fn keep(&self, plan: &Plan, output: &Output) {
         let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("storm");
         let _ = std::fs::create_dir_all(&directory);
         let text = format!(

@@ -1,0 +1,86 @@
+//! An org and a bucket, each behind a gate that halts a process at a chosen request.
+
+use std::time::Duration;
+
+use testkit::gate::{Gate, Halts, Seen};
+use testkit::s3::{BUCKET, S3Server, names};
+use testkit::sim::TestSim;
+
+use super::org;
+use super::source::Source;
+use crate::harness::process::{Job, Running, storage};
+
+/// An org and a bucket, each behind a gate.
+pub(super) struct World {
+    pub(super) sim: TestSim,
+    pub(super) s3: S3Server,
+    pub(super) halts: Halts,
+    gates: [Gate; 2],
+}
+
+impl World {
+    pub(super) async fn start() -> Self {
+        let sim = org(Duration::from_millis(100)).await;
+        let s3 = S3Server::start().await;
+        let halts = Halts::default();
+        let gates = [
+            Gate::before(sim.url(), &halts).await,
+            Gate::before(s3.endpoint(), &halts).await,
+        ];
+        sim.set(&serde_json::json!({"instance_url": gates[0].url()}))
+            .await;
+        Self {
+            sim,
+            s3,
+            halts,
+            gates,
+        }
+    }
+
+    pub(super) fn job(&self, source: &Source) -> Job {
+        let mut store = storage(&self.s3);
+        store["s3_endpoint"] = self.gates[1].url().into();
+        Job::new(&self.sim, &source.streams())
+            .set("login_url", self.gates[0].url())
+            .set("object_storage_config", store)
+            .set("max_jobs_in_flight", 4)
+    }
+
+    /// Names of the objects of the ledger, but for signs of life: that of an attempt which was killed
+    /// before it claimed anything stays for a week.
+    pub(super) fn ledger(&self) -> Vec<String> {
+        let bucket = self.s3.directory(BUCKET);
+        let mut names = names(&bucket.join("rejected_records_ledger"));
+        names.retain(|name| !name.starts_with("attempts/") && !name.contains(".tmp."));
+        names
+    }
+}
+
+/// Jobs of another size.
+pub(super) fn other_jobs(job: Job, random: &mut fastrand::Rng) -> Job {
+    let rows = if random.bool() {
+        1_000
+    } else {
+        random.u32(8..60)
+    };
+    let bytes = if random.bool() { 100_000_000 } else { 10_000 };
+    job.set("max_job_rows", rows).set("max_job_bytes", bytes)
+}
+
+/// Whether the path of a request ends so.
+pub(super) fn is_named(seen: &Seen<'_>, end: &str) -> bool {
+    let path = seen.path.split('?').next().unwrap_or_default();
+    path.ends_with(end)
+}
+
+/// Whether a body holds a text.
+pub(super) fn has(body: &[u8], text: &str) -> bool {
+    body.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// Waits for the end of a process.
+pub(super) async fn ended(running: &Running) {
+    while !running.has_ended() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
