@@ -163,6 +163,13 @@ impl fmt::Display for LoadReport {
             self.rows_per_second(),
             self.contention,
         )?;
+        if self.held > 0 {
+            let (held, accepted) = (self.held, self.held_accepted);
+            write!(
+                f,
+                "\n  {held} held for their parents, {accepted} of them accepted then"
+            )?;
+        }
         for reject in &self.rejects {
             write!(f, "\n  {reject}")?;
         }

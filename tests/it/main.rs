@@ -7,6 +7,7 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod family;
 mod house;
 mod keys;
 mod library;

@@ -45,28 +45,43 @@ async fn held_records_give_way_where_reading_would_stand_still() {
     assert_eq!(output.states().len(), states + states.div_ceil(10));
 }
 
+/// Children that take more memory than rows may.
 #[tokio::test]
-async fn many_records_are_held_in_little_memory() {
-    const CHILDREN: usize = 10_000;
+async fn what_is_held_goes_to_disk() {
+    const CHILDREN: usize = 2_500;
+    const TEXT: usize = 20_000;
+    let mut random = fastrand::Rng::with_seed(5);
+    let texts: String = (0..50 * TEXT).map(|_| random.alphanumeric()).collect();
     let sim = TestSim::start().await;
-    let (contacts, accounts) = (contacts(), accounts());
+    let mut contacts = contacts();
+    let kind = json!({"type": ["null", "string"]});
+    contacts.columns.push(("Description".into(), kind));
+    let accounts = accounts();
     let catalog = configured(&[&contacts, &accounts], false);
     let job = Job::with_catalog(&sim, catalog)
         .set("memory_limit_bytes", 128 << 20)
+        .set("max_job_bytes", 6_000_000)
         .rejects_to_folder();
-    let mut all = lines(
-        &contacts,
-        (0..CHILDREN).map(|number| contact(number, number % 100)),
-    );
+    let children = (0..CHILDREN).map(|number| {
+        let from = number * (TEXT + 7) % (texts.len() - TEXT);
+        let mut contact = contact(number, number % 100);
+        contact["Description"] = json!(texts[from..from + TEXT]);
+        contact
+    });
+    let children = lines(&contacts, children);
     let mut running = job.start_write();
-    running.send(&all).await;
+    running.send(&children).await;
     running.wait_for_log("they are held").await;
-    all = lines(&accounts, (0..100).map(|number| account(number, None)));
-    running.feed(all);
+    running.feed(lines(
+        &accounts,
+        (0..100).map(|number| account(number, None)),
+    ));
 
     let output = running.finish().await.succeeded();
 
     assert_eq!(rejects(&job).len(), 0);
     assert_eq!(naming(&sim, "Contact", "AccountId").await, CHILDREN);
-    assert_eq!(report(&output, "contacts")["held_accepted"], CHILDREN);
+    let report = report(&output, "contacts");
+    assert_eq!(report["held"], report["held_accepted"]);
+    assert!(report["spilled"].as_u64() > Some(0), "{report}");
 }
