@@ -33,14 +33,20 @@ impl Grouping {
     /// Memory that ordering a row takes for a while.
     pub const ROW_BYTES: usize = 2 * size_of::<Row>() + size_of::<Run>();
 
-    /// The parent of each row, as half of its digest; `None` for a row that names none.
+    /// The parent of each row, as [`key_values`] has it.
+    ///
+    /// # Errors
+    /// [`ChunkError::Schema`] if the cells lack the column.
     pub fn parents(&self, cells: &RecordBatch) -> Result<Vec<Option<u64>>, ChunkError> {
-        values(cells, &self.by)
+        key_values(cells, &self.by)
     }
 }
 
-/// The records that the values of a column name, as half of their digests.
-fn values(cells: &RecordBatch, key: &Key) -> Result<Vec<Option<u64>>, ChunkError> {
+/// The record that each row names in a column, as half of its digest; `None` if it names none.
+///
+/// # Errors
+/// [`ChunkError::Schema`] if the cells lack the column.
+pub fn key_values(cells: &RecordBatch, key: &Key) -> Result<Vec<Option<u64>>, ChunkError> {
     let column = cells.columns().get(key.column);
     let column = column
         .and_then(|column| column.as_string_opt::<i32>())
@@ -103,10 +109,10 @@ fn add_rows(
     rows: &mut Vec<Row>,
     loose: &mut Vec<Place>,
 ) -> Result<(), ChunkError> {
-    let parents = values(&part.cells, &grouping.by)?;
+    let parents = key_values(&part.cells, &grouping.by)?;
     let mut then = vec![0; parents.len()];
     for (key, shift) in grouping.then.iter().zip([32, 0]) {
-        for (then, value) in then.iter_mut().zip(values(&part.cells, key)?) {
+        for (then, value) in then.iter_mut().zip(key_values(&part.cells, key)?) {
             *then |= (value.unwrap_or_default() >> 32) << shift;
         }
     }

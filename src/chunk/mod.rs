@@ -14,7 +14,7 @@ mod part;
 mod size;
 
 pub use error::ChunkError;
-pub use group::Grouping;
+pub use group::{Grouping, key_values};
 pub use merge::{KeyedChunk, Merged};
 pub use part::{Part, RowOrdinals};
 pub use size::row_sizes;
@@ -102,6 +102,19 @@ impl Chunk {
         spans
             .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
             .unwrap_or_default()
+    }
+
+    /// Takes the rows of another chunk of the same columns in, behind its own.
+    pub fn join(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes += other.bytes - other.header.len() as u64;
+        self.parts.extend(other.parts);
+        self.order = None;
+    }
+
+    /// Length of the CSV in bytes if it had the rows of another chunk of the same columns too.
+    pub fn joined_bytes(&self, other: &Self) -> u64 {
+        self.bytes + other.bytes - other.header.len() as u64
     }
 
     /// Memory of the cells in bytes: text, offsets and validity.
@@ -280,6 +293,11 @@ impl Chunker {
     /// CSV length of the open chunk in bytes, its header included.
     pub fn open_bytes(&self) -> u64 {
         self.open.bytes
+    }
+
+    /// Rows of the open chunk, skipped ones included.
+    pub fn open_parts(&self) -> &[Part] {
+        &self.open.parts
     }
 
     /// Memory of the open chunk's cells in bytes.

@@ -6,6 +6,7 @@ use crate::rows::{MergedRow, RowSet};
 
 use super::keys::KeysInFlight;
 use super::org::{Reservation, Staging, UnderWay};
+use super::turns::Turn;
 
 /// A closed chunk on its way into a job, with what hangs on it.
 #[derive(Debug)]
@@ -20,7 +21,10 @@ pub(super) struct Closed {
     pub(super) rejects: Vec<RejectedRow>,
     /// Memory of the cells.
     pub(super) cells: Reservation,
-    pub(super) staging: Staging,
+    /// Absent while it waits for its turn.
+    pub(super) staging: Option<Staging>,
+    /// Where chunks that may share a parent go one after the other.
+    pub(super) turn: Option<Turn>,
     /// Kept until its rows have their end.
     pub(super) under_way: UnderWay,
 }

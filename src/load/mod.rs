@@ -25,6 +25,7 @@ mod run;
 pub mod settle;
 mod state;
 mod submit;
+mod turns;
 
 pub use attempt::Attempt;
 pub use checkpoint::Counts;

@@ -16,7 +16,8 @@ use crate::load::org::{Pressure, Reservation};
 use crate::load::state::Load;
 use crate::rows::RowSet;
 
-use super::lane::{Aside, LaneId};
+use super::lane::Aside;
+use super::lane_id::LaneId;
 use super::{Intake, ROWS_AT_ONCE};
 
 /// Consecutive rows that were set aside, with the cells that they become.
@@ -26,6 +27,9 @@ struct Back {
     /// Memory that they take.
     bytes: usize,
 }
+
+/// A load whose chunk has this part of what rows may take shares the memory with few.
+const FEW_LOADS: usize = 3;
 
 impl Intake {
     /// Gives way to pressure.
@@ -53,14 +57,34 @@ impl Intake {
         }
         let rows = lane.fresh_rows();
         let bytes = load.books.rows().bytes(rows);
-        // Rows that are set aside go before newer ones, of which none is in a chunk then.
-        let small = !lane.has_older_rows() && bytes < worth;
-        if !small || !load.org.admission().can_set_aside() {
-            return self.close_open(id).await;
+        let (csv, older) = (lane.open_bytes(), lane.has_older_rows());
+        if let Some(lanes) = self.lanes.spread_over() {
+            return self.close_spread(id, bytes < worth / lanes).await;
         }
-        load.books.rows().close(rows);
+        // Rows that are set aside go before newer ones, of which none is in a chunk then.
+        let small = !older && bytes < worth;
+        if !small || !load.org.admission().can_set_aside() {
+            self.close_open(id).await?;
+            if bytes >= load.org.budget().for_rows() / FEW_LOADS {
+                self.is_over(id, csv);
+            }
+            return Ok(());
+        }
+        let lane = self.lane(id)?;
+        load.books.rows().close(lane.fresh_rows());
         lane.set_aside(bytes);
         self.lanes.report();
+        Ok(())
+    }
+
+    /// Gives the memory of the largest lane back. If that is `small`, others need the memory, and rows
+    /// that can be set aside take one lane.
+    async fn close_spread(&mut self, largest: LaneId, small: bool) -> Result<()> {
+        if !small {
+            return self.close_open(largest).await;
+        }
+        self.close_all_open().await?;
+        self.lanes.unite();
         Ok(())
     }
 

@@ -12,20 +12,16 @@ use crate::error::Result;
 use crate::load::memory::rejected_bytes;
 use crate::load::org::{Member, OpenChunk, Org, Reservation};
 use crate::load::plan::Plan;
+use crate::load::turns::{ANY, Parents};
+use crate::options::LoadOptions;
 use crate::reject::RejectedRow;
 use crate::rows::RowSet;
 
+use super::lane_id::LaneId;
+use super::spread::{Incoming, Share, Spread};
+
 /// Rejected rows that close a chunk, so that reasons waiting to be stored are bounded.
 const LOCAL_REJECTS: usize = 100_000;
-
-/// Names a lane of a load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LaneId(u32);
-
-impl LaneId {
-    /// The one that takes all rows.
-    pub(super) const ALL: Self = Self(0);
-}
 
 /// An open chunk and all that belongs to it.
 #[derive(Debug)]
@@ -46,6 +42,8 @@ pub(super) struct Lane {
     aside: Aside,
     /// The ordinal behind the last row that was noted.
     noted: u64,
+    /// The parents that rows of the open chunk may have.
+    parents: Parents,
     /// Since when the chunk is open, or rows are set aside.
     opened: Option<(Instant, OpenChunk)>,
 }
@@ -66,6 +64,27 @@ pub(super) struct Departing {
     pub(super) rows: RowSet,
     pub(super) rejects: Vec<RejectedRow>,
     pub(super) cells: Reservation,
+    /// The parents that its rows may have.
+    pub(super) parents: Parents,
+}
+
+impl Departing {
+    /// Takes in what leaves another lane.
+    fn join(&mut self, other: Self) {
+        self.chunk.join(other.chunk);
+        self.rows.insert_all(&other.rows);
+        self.rejects.extend(other.rejects);
+        self.rejects.sort_by_key(|row| row.ordinal);
+        self.cells.absorb(other.cells);
+        self.parents |= other.parents;
+    }
+
+    /// Whether a job takes what leaves another lane too.
+    fn takes(&self, other: &Self, options: &LoadOptions) -> bool {
+        let rows = self.chunk.rows() + other.chunk.rows();
+        options.most_rows().is_none_or(|most| rows <= most)
+            && self.chunk.joined_bytes(&other.chunk) <= options.max_job_bytes
+    }
 }
 
 impl Aside {
@@ -94,7 +113,12 @@ impl Aside {
 
 impl Lane {
     /// An empty lane; `nothing` is a reservation of no bytes.
-    pub(super) fn new(plan: &Arc<Plan>, org: &Org, nothing: Reservation) -> Result<Self> {
+    pub(super) fn new(
+        id: LaneId,
+        plan: &Arc<Plan>,
+        org: &Org,
+        nothing: Reservation,
+    ) -> Result<Self> {
         Ok(Self {
             plan: Arc::clone(plan),
             org: org.clone(),
@@ -105,6 +129,10 @@ impl Lane {
             older: false,
             aside: Aside::default(),
             noted: 0,
+            parents: match id {
+                LaneId::ALL => ANY,
+                _ => 0,
+            },
             opened: None,
         })
     }
@@ -158,10 +186,14 @@ impl Lane {
         self.aside = Aside::new(std::mem::take(&mut self.rows), bytes);
     }
 
-    /// Whether the open chunk should take no more.
-    pub(super) fn is_full(&self) -> bool {
-        let rows = Some(self.chunker.open_rows()) == self.plan.options.most_rows();
-        rows || self.rejects.len() >= LOCAL_REJECTS
+    /// Whether the open chunk has as many rows as a job takes.
+    pub(super) fn has_all_rows(&self) -> bool {
+        Some(self.chunker.open_rows()) == self.plan.options.most_rows()
+    }
+
+    /// Whether the open chunk has as many rejected rows as one should.
+    pub(super) fn has_many_rejects(&self) -> bool {
+        self.rejects.len() >= LOCAL_REJECTS
     }
 
     /// Whether the open chunk has room for these cells, all of them.
@@ -198,6 +230,16 @@ impl Lane {
         self.rejects.extend(rejects);
     }
 
+    /// Notes the parents that rows may have which are pushed next.
+    pub(super) fn note_parents(&mut self, parents: Parents) {
+        self.parents |= parents;
+    }
+
+    /// Cells of the open chunk.
+    pub(super) fn open_cells(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.chunker.open_parts().iter().map(|part| &part.cells)
+    }
+
     /// Keeps the memory of cells that were pushed.
     pub(super) fn keep(&mut self, cells: Reservation) {
         self.cells.absorb(cells);
@@ -232,15 +274,20 @@ impl Lane {
         let later = self.rejects.partition_point(|row| row.ordinal < end);
         let later = self.rejects.split_off(later);
         let nothing = self.cells.split(0);
+        let parents = self.parents;
+        if self.is_empty() && parents != ANY {
+            self.parents = 0;
+        }
         Departing {
             chunk,
+            parents,
             rows,
             rejects: std::mem::replace(&mut self.rejects, later),
             cells: std::mem::replace(&mut self.cells, nothing),
         }
     }
 
-    fn open_bytes(&self) -> u64 {
+    pub(super) fn open_bytes(&self) -> u64 {
         if self.is_empty() {
             0
         } else {
@@ -253,6 +300,11 @@ impl Lane {
 #[derive(Debug)]
 pub(super) struct Lanes {
     lanes: BTreeMap<LaneId, Lane>,
+    spread: Option<Spread>,
+    /// Bytes of CSV of a chunk that took all rows and is closed, if more rows are to be spread.
+    over: Option<u64>,
+    /// Chunks that took all rows and are full, whose rows are to be spread too.
+    full: Vec<Chunk>,
     member: Arc<Member>,
 }
 
@@ -261,12 +313,97 @@ impl Lanes {
     pub(super) fn new(lane: Lane, member: Arc<Member>) -> Self {
         Self {
             lanes: BTreeMap::from([(LaneId::ALL, lane)]),
+            spread: None,
+            over: None,
+            full: Vec::new(),
             member,
         }
     }
 
     pub(super) fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
         self.lanes.get_mut(&id)
+    }
+
+    /// More rows are to be spread: a chunk of so many bytes was closed since it was full.
+    pub(super) fn is_over(&mut self, bytes: u64) {
+        self.over = Some(bytes);
+    }
+
+    /// What [`Lanes::is_over`] said, once.
+    pub(super) fn take_over(&mut self) -> Option<u64> {
+        self.over.take().filter(|_| self.spread.is_none())
+    }
+
+    /// These chunks of all rows are full: their rows are to be spread.
+    pub(super) fn is_full(&mut self, chunks: Vec<Chunk>) {
+        self.full = chunks;
+    }
+
+    /// What [`Lanes::is_full`] said, once.
+    pub(super) fn take_full(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// From now on rows are spread over these lanes too.
+    pub(super) fn spread(&mut self, spread: Spread, lanes: Vec<Lane>) {
+        self.lanes.extend(spread.lanes().zip(lanes));
+        self.spread = Some(spread);
+    }
+
+    /// How many lanes rows are spread over.
+    pub(super) fn spread_over(&self) -> Option<usize> {
+        self.spread.as_ref().map(|_| self.lanes.len() - 1)
+    }
+
+    /// Closes all open chunks, and puts small ones together: those of one job need no turn of their own.
+    pub(super) fn close_all(&mut self) -> Result<Vec<Departing>> {
+        let mut all: Vec<Departing> = Vec::new();
+        for id in self.open() {
+            let Some(lane) = self.lanes.get_mut(&id) else {
+                continue;
+            };
+            let Some(departing) = lane.close() else {
+                continue;
+            };
+            let plan = Arc::clone(&lane.plan);
+            self.closed(id)?;
+            let mut others = all.iter_mut();
+            match others.find(|other| other.takes(&departing, &plan.options)) {
+                Some(other) => other.join(departing),
+                None => all.push(departing),
+            }
+        }
+        self.report();
+        Ok(all)
+    }
+
+    /// One lane takes all rows again. All others are empty.
+    pub(super) fn unite(&mut self) {
+        (self.spread, self.over) = (None, None);
+        self.lanes.retain(|id, _| *id == LaneId::ALL);
+    }
+
+    /// The rows by the lanes that they go into.
+    pub(super) fn shares(&mut self, rows: Incoming) -> Result<Vec<Share>> {
+        let spread_lanes = self.lanes.iter().filter(|(id, _)| **id != LaneId::ALL);
+        let spare = spread_lanes.min_by_key(|(_, lane)| lane.open_bytes());
+        let spare = spare.map(|(id, _)| *id);
+        match (&mut self.spread, spare) {
+            (Some(spread), Some(spare)) => spread.shares(rows, spare),
+            _ => Ok(vec![Share {
+                lane: LaneId::ALL,
+                rows,
+                parents: ANY,
+            }]),
+        }
+    }
+
+    /// A chunk of this lane was closed.
+    pub(super) fn closed(&mut self, id: LaneId) -> Result<()> {
+        match (&mut self.spread, self.lanes.get(&id)) {
+            (Some(spread), Some(lane)) => spread.closed(id, lane.open_cells()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether no chunk is open and no row is set aside.
@@ -276,12 +413,14 @@ impl Lanes {
 
     /// Those with an open chunk, or rows that are set aside.
     pub(super) fn open(&self) -> Vec<LaneId> {
-        self.that(|lane| !lane.has_nothing())
+        let lanes = self.lanes.iter();
+        let open = lanes.filter(|(_, lane)| !lane.has_nothing());
+        open.map(|(id, _)| *id).collect()
     }
 
-    /// Those whose deadline is not after `now`.
-    pub(super) fn overdue(&self, now: Instant) -> Vec<LaneId> {
-        self.that(|lane| lane.deadline().is_some_and(|deadline| deadline <= now))
+    /// Whether one has a deadline that is not after `now`.
+    pub(super) fn overdue(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// The first deadline.
@@ -313,10 +452,5 @@ impl Lanes {
         }
         self.report();
         rows
-    }
-
-    fn that(&self, wanted: impl Fn(&Lane) -> bool) -> Vec<LaneId> {
-        let lanes = self.lanes.iter().filter(|(_, lane)| wanted(lane));
-        lanes.map(|(id, _)| *id).collect()
     }
 }

@@ -4,25 +4,21 @@ mod again;
 mod aside;
 mod held;
 mod lane;
+mod lane_id;
+mod put;
 mod ready;
+mod spread;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 
-use arrow::array::{Array, BooleanBufferBuilder, RecordBatch};
-use arrow::buffer::BooleanBuffer;
 use futures::{FutureExt, poll};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
-use crate::chunk::{Chunk, RowOrdinals};
-use crate::coerce::{Cells, Reason};
 use crate::error::{Error, Result};
-use crate::object::Operation;
-use crate::options::NullHandling;
-use crate::reject::RejectedRow;
 use crate::rows::RowSet;
 
 use super::LoadError;
@@ -31,13 +27,14 @@ use super::event::EventSender;
 use super::family::Standing;
 use super::feed::{FeedBatch, FeedMessage};
 use super::held::Held;
-use super::memory::{batch_bytes, rebuilt_bytes};
+use super::memory::batch_bytes;
 use super::org::{IntakeWaits, Reservation, UnderWay};
-use super::plan::Plan;
 use super::state::Load;
 use super::submit::submit;
-use again::{Again, CameAgain};
-use lane::{Departing, Lane, LaneId, Lanes};
+use super::turns::Turns;
+use again::Again;
+use lane::{Departing, Lane, Lanes};
+use lane_id::LaneId;
 
 /// Rows that are coerced at once: keeps the memory asked for at once small, and gives the worker
 /// back to others in between.
@@ -55,6 +52,8 @@ pub(super) struct Intake {
     load: Arc<Load>,
     events: EventSender,
     lanes: Lanes,
+    /// The line of its chunks, where no parent may stand in two jobs at once and jobs go side by side.
+    turns: Option<Arc<Turns>>,
     /// Rows before this ordinal are submitted as soon as their keys allow.
     flushed: u64,
     /// No more rows come.
@@ -70,10 +69,19 @@ impl Intake {
     pub(super) fn new(load: Arc<Load>, events: EventSender) -> Result<Self> {
         // First, so that others do not wait for a load that cannot begin.
         let standing = load.held.as_ref().map(Held::standing);
-        let lane = Lane::new(&load.plan, &load.org, load.org.budget().reserve(0))?;
+        let lane = Lane::new(
+            LaneId::ALL,
+            &load.plan,
+            &load.org,
+            load.org.budget().reserve(0),
+        )?;
+        let many = load.plan.grouping.is_some() && load.jobs.most() > 1;
+        let changed = load.org.admission().changed().clone();
+        let turns = many.then(|| Arc::new(Turns::new(changed)));
         let lanes = Lanes::new(lane, Arc::clone(&load.member));
         Ok(Self {
             standing,
+            turns,
             complete: false,
             again: Again::of(&load),
             load,
@@ -128,11 +136,13 @@ impl Intake {
                 Some(FeedMessage::Flush) => {
                     self.flushed = self.load.books.next_ordinal();
                     self.close_all().await?;
+                    self.lanes.unite();
                 }
                 Some(FeedMessage::Complete) => {
                     self.flushed = self.load.books.next_ordinal();
                     self.complete = true;
                     self.close_all().await?;
+                    self.lanes.unite();
                 }
                 Some(FeedMessage::End) => {
                     self.complete = true;
@@ -164,6 +174,7 @@ impl Intake {
                 continue;
             }
             let crowded = load.org.admission().is_crowded(&load.jobs)
+                || self.turns.as_ref().is_some_and(|turns| turns.is_crowded())
                 || self.jobs.len() >= TASKS
                 || many_wait;
             if crowded {
@@ -254,111 +265,32 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes rows into the row store and, as cells, into their lane. The cells take of `for_cells`.
-    async fn rows(
-        &mut self,
-        first: u64,
-        batch: RecordBatch,
-        memory: Reservation,
-        for_cells: &mut Reservation,
-    ) -> Result<()> {
-        let coerced = self.load.plan.coercion.apply(&batch)?;
-        let new_bytes = rebuilt_bytes(&batch, &coerced.batch);
-        let mut cells = for_cells.split(new_bytes);
-        cells.resize(new_bytes);
-        self.load.books.rows().push(first, batch, memory);
-        self.cells(first, coerced, cells).await
-    }
-
-    /// Takes cells, which take `memory`, into their lane, closing chunks as they fill.
-    async fn cells(&mut self, first: u64, mut coerced: Cells, memory: Reservation) -> Result<()> {
-        let load = Arc::clone(&self.load);
-        let end = first + coerced.batch.num_rows() as u64;
-        let mut fresh = RowSet::from(first..end);
-        let mut ordinals = RowOrdinals::From(first);
-        // Of rows that were set aside and came back this is done already.
-        let is_new = first >= self.lane(LaneId::ALL)?.noted();
-        if is_new && let Some(again) = self.came_again(&coerced, first)? {
-            fresh.remove_all(again.all());
-            if fresh.is_empty() {
-                self.lane(LaneId::ALL)?.note(&fresh, end, Vec::new());
-                return Ok(());
-            }
-            (coerced, ordinals) = again.others(coerced, first)?;
-        }
-        let rows = coerced.batch.num_rows();
-        let skip = skip_mask(rows, coerced.rejects.iter().map(|(row, _)| *row));
-        let lane = self.lane(LaneId::ALL)?;
-        let pushed = lane.push(&coerced.batch, ordinals.clone(), skip)?;
-        let oversized = pushed.oversized;
-        let mut known: Option<Arc<Reason>> = None;
-        let mut rejects: Vec<RejectedRow> = coerced
-            .rejects
-            .into_iter()
-            .chain(oversized)
-            .map(|(row, reason)| RejectedRow {
-                ordinal: ordinals.of(row),
-                reason: shared(&mut known, reason),
-                job_id: None,
-            })
-            .collect();
-        rejects.sort_by_key(|row| row.ordinal);
-        if is_new {
-            let nulls = nulls_left(&load.plan, &coerced.batch, first, &rejects);
-            load.books.nulls_left(nulls);
-        }
-        lane.note(&fresh, end, rejects);
-        self.pushed(LaneId::ALL, pushed.closed, memory).await
-    }
-
-    /// Those of the rows from `first` on that came again after an older attempt has loaded them: they
-    /// have their end.
-    fn came_again(&mut self, cells: &Cells, first: u64) -> Result<Option<CameAgain>> {
-        let Some(again) = &mut self.again else {
-            return Ok(None);
-        };
-        let came_again = again.take(&self.load, cells, first)?;
-        if let Some(came_again) = &came_again {
-            came_again.end(&self.load);
-            let percent = self.load.plan.options.max_rejected_percent;
-            self.load.books.check_rejected(percent)?;
-        }
-        Ok(came_again)
-    }
-
-    /// Submits the chunks that rows closed as they came; `cells` is the memory of those rows' cells.
-    async fn pushed(&mut self, id: LaneId, closed: Vec<Chunk>, cells: Reservation) -> Result<()> {
-        for chunk in closed {
-            let departing = self.lane(id)?.depart(chunk);
-            let under_way = self.load.org.admission().under_way();
-            self.submit(departing, under_way).await?;
-        }
-        let lane = self.lane(id)?;
-        lane.keep(cells);
-        let full = lane.is_full();
-        self.lanes.report();
-        if full {
-            self.close_open(id).await
-        } else {
-            Ok(())
-        }
-    }
-
     fn lane(&mut self, id: LaneId) -> Result<&mut Lane> {
         let lane = self.lanes.get_mut(id);
         lane.ok_or_else(|| Error::system("a lane of the load is gone; please report this"))
     }
 
     async fn close_all(&mut self) -> Result<()> {
-        for id in self.lanes.open() {
-            self.close(id).await?;
+        self.bring_back(LaneId::ALL).await?;
+        self.close_all_open().await
+    }
+
+    /// Closes all open chunks, in as few jobs as take them.
+    async fn close_all_open(&mut self) -> Result<()> {
+        let under_way = self.load.org.admission().under_way();
+        for departing in self.lanes.close_all()? {
+            let under_way = under_way.one_more();
+            self.submit(departing, under_way).await?;
         }
         Ok(())
     }
 
+    /// Closes what is open too long. Rows that come so slowly need one lane, which they have from then
+    /// on.
     async fn close_overdue(&mut self) -> Result<()> {
-        for id in self.lanes.overdue(Instant::now()) {
-            self.close(id).await?;
+        if self.lanes.overdue(Instant::now()) {
+            self.close_all().await?;
+            self.lanes.unite();
         }
         Ok(())
     }
@@ -373,6 +305,7 @@ impl Intake {
     async fn close_open(&mut self, id: LaneId) -> Result<()> {
         let under_way = self.load.org.admission().under_way();
         let departing = self.lane(id)?.close();
+        self.lanes.closed(id)?;
         self.lanes.report();
         match departing {
             Some(departing) => self.submit(departing, under_way).await,
@@ -388,7 +321,9 @@ impl Intake {
             rows,
             rejects,
             cells,
+            parents,
         } = departing;
+        let turn = self.turns.as_ref().map(|turns| turns.take(parents));
         let closed = Closed {
             chunk,
             merged: Vec::new(),
@@ -396,12 +331,13 @@ impl Intake {
             rows,
             rejects,
             cells,
-            staging,
+            staging: Some(staging),
+            turn,
             under_way,
         };
         let closed = prepare(&self.load, closed).await?;
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
-        let mut sending = Box::pin(submit(load, closed, events));
+        let mut sending = Box::pin(in_turn(load, closed, events));
         // Chunks stand in line for a job in the order of their rows, whichever task runs first: the
         // oldest checkpoint becomes due first.
         let in_line = poll!(&mut sending);
@@ -454,43 +390,22 @@ fn merged(load: &Load, mut closed: Closed) -> Result<Closed> {
     Ok(closed)
 }
 
+/// Submits a chunk once none that may share a parent with it is on its way.
+async fn in_turn(load: Arc<Load>, mut closed: Closed, events: EventSender) -> Result<()> {
+    if let Some(turn) = closed.turn.as_ref().filter(|turn| !turn.has_come()) {
+        // That may take long, and others may need what it can give before.
+        closed.staging = None;
+        load.books.rows().close(&std::mem::take(&mut closed.rows));
+        tokio::select! {
+            biased;
+            () = load.stop.cancelled() => {}
+            () = closed.under_way.idle(turn.come()) => {}
+        }
+        closed.staging = Some(load.org.admission().staging());
+    }
+    submit(load, closed, events).await
+}
+
 fn job_outcome(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(LoadError::from(error).into()))
-}
-
-/// The reason, in the memory of the last one if they are equal: rows are often rejected alike.
-fn shared(known: &mut Option<Arc<Reason>>, reason: Reason) -> Arc<Reason> {
-    match known {
-        Some(known) if **known == reason => Arc::clone(known),
-        _ => Arc::clone(known.insert(Arc::new(reason))),
-    }
-}
-
-/// True for the rows that are not sent; `None` if all are.
-fn skip_mask(rows: usize, skipped: impl Iterator<Item = usize>) -> Option<BooleanBuffer> {
-    let mut skipped = skipped.peekable();
-    skipped.peek()?;
-    let mut mask = BooleanBufferBuilder::new(rows);
-    mask.append_n(rows, false);
-    for row in skipped {
-        mask.set_bit(row, true);
-    }
-    Some(mask.finish())
-}
-
-/// Nulls of the rows that are sent, where they leave what a record has.
-fn nulls_left(plan: &Plan, cells: &RecordBatch, first: u64, rejects: &[RejectedRow]) -> u64 {
-    let changes = matches!(
-        plan.target.operation,
-        Operation::Update | Operation::Upsert { .. }
-    );
-    if !changes || plan.values.null_handling != NullHandling::Leave {
-        return 0;
-    }
-    let rejected = rejects.iter().map(|row| (row.ordinal - first) as usize);
-    let nulls = cells.columns().iter().map(|column| {
-        let rejected = rejected.clone().filter(|row| column.is_null(*row));
-        column.null_count() - rejected.count()
-    });
-    nulls.sum::<usize>() as u64
 }

@@ -1,82 +1,128 @@
 //! Rows that waited for a key in flight go on when it is free.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::load::LoadError;
+use crate::load::memory::batch_bytes;
 use crate::load::org::{LetIn, Pressure, Reservation};
 use crate::load::recoerce::{Recoerced, recoerced};
 use crate::load::state::Load;
 use crate::rows::{RowSet, WaitingRow};
 
-use super::lane::LaneId;
+use super::lane_id::LaneId;
+use super::spread::{Incoming, Share};
 use super::{Intake, ROWS_AT_ONCE, job_outcome};
 
 impl Intake {
-    /// Puts waiting rows whose key is free into the open chunk.
+    /// Puts waiting rows whose key is free into open chunks.
     pub(super) async fn release(&mut self) -> Result<()> {
         let load = Arc::clone(&self.load);
-        let mut due = false;
+        let mut due = BTreeSet::new();
         loop {
             let ready = load.keys.ready(ROWS_AT_ONCE);
             let Some(oldest) = ready.first() else {
-                return if due {
-                    self.close_open(LaneId::ALL).await
-                } else {
-                    Ok(())
-                };
+                for id in due {
+                    self.close_open(id).await?;
+                }
+                return Ok(());
             };
             let (first, rest) = ready.split_at(ROWS_AT_ONCE.min(ready.len()));
             let Some((mut memory, let_in)) = self.memory(memory_for(&load, first)).await? else {
                 continue;
             };
-            let cells = coerced(&load, first).await?;
-            memory.resize(memory_of(&cells));
-            let lane = self.lane(LaneId::ALL)?;
-            let fits = rest.is_empty() && lane.fits(cells.iter().map(|rows| &rows.cells))?;
-            if !fits && !lane.is_empty() {
+            let shares = self.ready_shares(coerced(&load, first).await?)?;
+            memory.resize(memory_of(&shares));
+            if let Some(id) = self.has_no_room(&shares, rest.is_empty())? {
                 // If it filled up in the middle of them, newer rows of a key could go before older
                 // ones. Closed now, it holds its rows of these keys back.
-                self.close_open(LaneId::ALL).await?;
+                self.close_open(id).await?;
                 continue;
             }
             load.keys.take(&ready);
-            let cut = self.push_ready(cells, memory).await?;
+            if oldest.row < self.flushed {
+                due.extend(shares.iter().map(|share| share.lane));
+            }
+            let home = shares.first().map_or(LaneId::ALL, |share| share.lane);
+            let cut = self.push_ready(shares, memory).await?;
             drop(let_in);
-            self.push_rest(rest, cut).await?;
-            due |= oldest.row < self.flushed;
+            self.push_rest(rest, home, cut).await?;
         }
     }
 
-    /// Puts the rest of the rows of one key into the open chunk, as far as there is room. What is
-    /// left waits once more, for the job that takes the first of them.
-    async fn push_rest(&mut self, mut rows: &[WaitingRow], mut cut: bool) -> Result<()> {
+    /// Puts the rest of the rows of one key into the open chunk of their lane, as far as there is room.
+    /// What is left waits once more, for the job that takes the first of them.
+    async fn push_rest(
+        &mut self,
+        mut rows: &[WaitingRow],
+        lane: LaneId,
+        mut cut: bool,
+    ) -> Result<()> {
         let load = Arc::clone(&self.load);
         while !rows.is_empty() && !cut {
             let (next, later) = rows.split_at(ROWS_AT_ONCE.min(rows.len()));
             let Some(mut memory) = load.org.budget().try_reserve(memory_for(&load, next)) else {
                 break;
             };
-            let cells = coerced(&load, next).await?;
-            memory.resize(memory_of(&cells));
-            cut = self.push_ready(cells, memory).await?;
+            let shares = self.ready_shares(coerced(&load, next).await?)?;
+            memory.resize(memory_of(&shares));
+            cut = self.push_ready(shares, memory).await?;
             rows = later;
         }
         if !rows.is_empty() {
-            self.close_open(LaneId::ALL).await?;
+            self.close_open(lane).await?;
             load.keys.wait(rows.iter().copied());
         }
         Ok(())
     }
 
-    /// Puts rows into the open chunk that were in one before; returns whether a chunk was closed.
-    async fn push_ready(&mut self, rows: Vec<Recoerced>, memory: Reservation) -> Result<bool> {
-        let lane = self.lane(LaneId::ALL)?;
-        let mut closed = Vec::new();
-        for rows in rows {
-            let pushed = lane.push(&rows.cells, rows.ordinals, None)?;
+    /// The lanes that rows go into which were in a chunk before: those of one key into the same.
+    fn ready_shares(&mut self, rows: Vec<Recoerced>) -> Result<Vec<Share>> {
+        let mut shares = Vec::new();
+        for Recoerced {
+            cells, ordinals, ..
+        } in rows
+        {
+            shares.extend(self.lanes.shares(Incoming {
+                cells,
+                ordinals,
+                skip: None,
+                fresh: RowSet::new(),
+                rejects: Vec::new(),
+                end: 0,
+            })?);
+        }
+        Ok(shares)
+    }
+
+    /// A lane with an open chunk that has no room for its share, or, if these are not `all`, that has
+    /// one of them.
+    fn has_no_room(&mut self, shares: &[Share], all: bool) -> Result<Option<LaneId>> {
+        let lanes: BTreeSet<LaneId> = shares.iter().map(|share| share.lane).collect();
+        for id in lanes {
+            let lane = self.lane(id)?;
+            let of_lane = shares.iter().filter(|share| share.lane == id);
+            let fits = all && lane.fits(of_lane.map(|share| &share.rows.cells))?;
+            if !fits && !lane.is_empty() {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts rows into open chunks that were in one before; returns whether a chunk was closed.
+    async fn push_ready(&mut self, shares: Vec<Share>, mut memory: Reservation) -> Result<bool> {
+        let mut lanes: BTreeMap<LaneId, (Vec<Chunk>, usize)> = BTreeMap::new();
+        for share in shares {
+            let (closed, bytes) = lanes.entry(share.lane).or_default();
+            let lane = self.lane(share.lane)?;
+            lane.note_parents(share.parents);
+            *bytes += batch_bytes(&share.rows.cells);
+            let pushed = lane.push(&share.rows.cells, share.rows.ordinals, None)?;
             if !pushed.oversized.is_empty() {
                 return Err(Error::system(
                     "rows that fitted into a job do not fit again",
@@ -85,9 +131,14 @@ impl Intake {
             closed.extend(pushed.closed);
             lane.note_older_rows();
         }
-        let cut = !closed.is_empty();
-        self.pushed(LaneId::ALL, closed, memory).await?;
-        Ok(cut || self.lane(LaneId::ALL)?.is_empty())
+        let mut cut = false;
+        for (id, (closed, bytes)) in lanes {
+            let was_closed = !closed.is_empty();
+            let of_lane = memory.split(bytes);
+            self.pushed(id, closed, of_lane).await?;
+            cut |= was_closed || self.lane(id)?.is_empty();
+        }
+        Ok(cut)
     }
 
     /// Memory for rows that waited or were set aside; none if something else came first that may have
@@ -123,6 +174,8 @@ fn memory_for(load: &Load, rows: &[WaitingRow]) -> usize {
     2 * load.books.rows().bytes(&rows)
 }
 
-fn memory_of(rows: &[Recoerced]) -> usize {
-    rows.iter().map(|rows| rows.bytes).sum()
+/// Memory of the rows of all shares.
+fn memory_of(shares: &[Share]) -> usize {
+    let cells = shares.iter().map(|share| batch_bytes(&share.rows.cells));
+    cells.sum()
 }

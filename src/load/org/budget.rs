@@ -123,6 +123,11 @@ impl Budget {
         self.for_rows / HELD_FOR_PARENTS
     }
 
+    /// Memory that rows may take.
+    pub(crate) fn for_rows(&self) -> usize {
+        self.for_rows
+    }
+
     /// Memory of rows, as they came, that are worth a job of their own where memory is short: rows of
     /// as many again may be on their way into jobs beside them.
     pub(crate) fn worth_a_job(&self) -> usize {

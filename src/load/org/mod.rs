@@ -22,6 +22,7 @@ pub(super) use member::{IntakeWaits, LetIn, Member, Pressure};
 pub(super) use object_jobs::{Lowered, ObjectJobs, ObjectSlot};
 pub(super) use rows::RowStore;
 pub use rows::RowsError;
+pub(super) use signal::Signal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

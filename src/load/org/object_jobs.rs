@@ -130,6 +130,11 @@ impl ObjectJobs {
         }
     }
 
+    /// The most jobs that go at once.
+    pub(crate) fn most(&self) -> usize {
+        self.limit.lock().most
+    }
+
     fn at_most(&self, most: usize) {
         let mut limit = self.limit.lock();
         limit.most = limit.most.min(most);

@@ -43,6 +43,8 @@ use judge::SettlePermit;
 pub(super) use judge::{SentIn, Verdict, judge, wrote_nothing};
 use outcomes::RowOutcomes;
 use proof::found_in_org;
+pub(super) use receipts::deliver_known;
+pub(super) use records::records_of_entry;
 use retry::{Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
 use run::{FirstJob, UntilClosed, run};
 
@@ -104,6 +106,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         rejects,
         cells,
         staging,
+        turn,
         under_way,
     } = closed;
     let until_closed = UntilClosed {
@@ -141,6 +144,8 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     stop.disarm();
     // Rows that waited for these keys may go now.
     drop(keys);
+    // Who has the next turn moves before this one moves no more.
+    drop(turn);
     drop(under_way);
     load.books
         .check_rejected(load.plan.options.max_rejected_percent)

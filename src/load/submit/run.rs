@@ -27,7 +27,7 @@ pub(super) struct UntilClosed {
 pub(super) struct FirstJob {
     /// The rows that are closed with it.
     pub(super) rows: RowSet,
-    pub(super) staging: Staging,
+    pub(super) staging: Option<Staging>,
 }
 
 impl UntilClosed {

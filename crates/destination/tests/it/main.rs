@@ -19,6 +19,7 @@ mod durability;
 mod errors;
 mod faults;
 mod flow;
+mod grouping;
 mod harness;
 mod kills;
 mod ledger;
