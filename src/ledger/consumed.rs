@@ -179,7 +179,12 @@ mod tests {
 
     fn origin(entry: u32, row: u64) -> Origin {
         let end = LeftEnd::Accepted;
-        Origin { entry, row, end }
+        Origin {
+            entry,
+            row,
+            end,
+            record: 0,
+        }
     }
 
     #[test]

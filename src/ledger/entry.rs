@@ -51,7 +51,9 @@ impl Entry {
         let mut bytes = begin(digests.len() * DIGEST_BYTES + 4_096);
         put_json(&mut bytes, head);
         put_rows(&mut bytes, rows);
-        bytes.extend(digests.iter().flat_map(|digest| digest.to_bytes()));
+        for digest in digests {
+            bytes.extend_from_slice(&digest.to_bytes());
+        }
         end(bytes)
     }
 

@@ -172,3 +172,29 @@ impl From<LedgerError> for Error {
         .with_source(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::ledger::identity::LoadIdentity;
+
+    #[test]
+    fn results_are_there_for_seven_days() {
+        let written = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let head = EntryHead {
+            load: LoadIdentity::new("00D1", "Contact", "people", "a"),
+            attempt: "a1".to_owned(),
+            job: "7505g00000000AAA".to_owned(),
+            written,
+            columns: Vec::new(),
+        };
+        let week = written + TimeDelta::days(7);
+        assert!(!LedgerError::is_old(&head, week));
+        assert!(LedgerError::is_old(&head, week + TimeDelta::seconds(1)));
+        let error = LedgerError::gone(&head, 3);
+        assert_eq!(error.kind(), ErrorKind::Config);
+        insta::assert_snapshot!(error, @"people into Contact: Salesforce has no results of job 7505g00000000AAA of an earlier attempt any more, which it keeps for 7 days, so it is not known which of 3 rows were inserted. Compare the org with the source, and then set ledger: forget to send all again");
+    }
+}

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::LedgerError;
 use super::consumed::Consumed;
-use super::leftover::{LeftEnd, Leftovers};
+use super::leftover::{Leftovers, Origin};
 use super::place::EntryName;
 use crate::disk::Disk;
+use crate::object::RecordIds;
 use crate::rows::{KeyDigest, RowSet};
 
 /// What is expected of the older attempts of a load.
@@ -15,6 +16,8 @@ pub(super) struct Expected {
     /// Their entries, by their numbers.
     entries: Vec<EntryName>,
     rows: Option<Leftovers>,
+    /// The Ids of the records that they have numbers of.
+    ids: RecordIds,
     consumed: Consumed,
 }
 
@@ -23,6 +26,7 @@ impl Default for Expected {
         Self {
             entries: Vec::new(),
             rows: None,
+            ids: RecordIds::default(),
             consumed: Consumed::new(Disk::shared()),
         }
     }
@@ -30,10 +34,11 @@ impl Default for Expected {
 
 impl Expected {
     /// Expects these rows of these entries.
-    pub(super) fn new(entries: Vec<EntryName>, rows: Leftovers) -> Self {
+    pub(super) fn new(entries: Vec<EntryName>, rows: Leftovers, ids: RecordIds) -> Self {
         Self {
             entries,
             rows: Some(rows),
+            ids,
             ..Self::default()
         }
     }
@@ -45,10 +50,11 @@ impl Expected {
 
     /// Memory that they take, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.rows.as_ref().map_or(0, Leftovers::memory) + self.consumed.memory()
+        let rows = self.rows.as_ref().map_or(0, Leftovers::memory);
+        rows + self.ids.memory() + self.consumed.memory()
     }
 
-    /// The row `ordinal` came: takes an equal one of an older attempt, and says what became of that.
+    /// The row `ordinal` came: takes an equal one of an older attempt, if there is one.
     ///
     /// # Errors
     /// [`LedgerError::Disk`].
@@ -56,7 +62,7 @@ impl Expected {
         &mut self,
         ordinal: u64,
         digest: KeyDigest,
-    ) -> Result<Option<LeftEnd>, LedgerError> {
+    ) -> Result<Option<Origin>, LedgerError> {
         let Some(rows) = &mut self.rows else {
             return Ok(None);
         };
@@ -66,7 +72,15 @@ impl Expected {
         self.consumed
             .add(ordinal, origin)
             .map_err(LedgerError::Disk)?;
-        Ok(Some(origin.end))
+        Ok(Some(origin))
+    }
+
+    /// The job that has written such a row, and the Id of its record, if that is known.
+    pub(super) fn record(&self, origin: &Origin) -> Option<(&str, Option<String>)> {
+        let entry = self.entries.get(origin.entry as usize)?;
+        let mut id = String::new();
+        let known = self.ids.write(origin.record, &mut id);
+        Some((entry.job(), known.then_some(id)))
     }
 
     /// Takes what came before the row `ordinal`: rows of older entries.

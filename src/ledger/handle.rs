@@ -16,6 +16,7 @@ use super::identity::LoadIdentity;
 use super::leftover::{LeftEnd, Leftovers};
 use super::owner;
 use super::place::{AT_ONCE, EntryName};
+use crate::object::RecordIds;
 use crate::rows::{KeyDigest, RowSet};
 
 /// The ledger of one load of an attempt. Clones are the same.
@@ -23,6 +24,15 @@ use crate::rows::{KeyDigest, RowSet};
 pub struct LoadLedger {
     attempt: Arc<Attempt>,
     directory: String,
+}
+
+/// Rows that came in the place of some of older attempts.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// By what became of the older ones.
+    pub(crate) rows: BTreeMap<LeftEnd, RowSet>,
+    /// By the jobs that wrote the older ones: of each row the Id of its record, if that is known.
+    pub(crate) records: BTreeMap<String, BTreeMap<u64, Option<String>>>,
 }
 
 /// What older attempts have covered.
@@ -181,7 +191,8 @@ impl LoadLedger {
         self.attempt.place.delete_entries(entries).await
     }
 
-    /// From now on, these rows of older entries are expected to come again.
+    /// From now on, these rows of older entries are expected to come again. `ids` are those of the
+    /// numbers that they have.
     ///
     /// # Errors
     /// [`LedgerError::Lost`], only by a defect of this crate.
@@ -189,8 +200,9 @@ impl LoadLedger {
         &self,
         entries: Vec<EntryName>,
         rows: Leftovers,
+        ids: RecordIds,
     ) -> Result<(), LedgerError> {
-        *self.load()?.expected.lock() = Expected::new(entries, rows);
+        *self.load()?.expected.lock() = Expected::new(entries, rows, ids);
         Ok(())
     }
 
@@ -205,7 +217,7 @@ impl LoadLedger {
     }
 
     /// Rows came, from the ordinal `first` on: each takes an equal one of an older attempt, if there
-    /// is one. Returns those that did, by what became of the older ones.
+    /// is one. Those that did are returned, with the records of the older ones if `records` are asked for.
     ///
     /// # Errors
     /// [`LedgerError::Disk`].
@@ -213,13 +225,26 @@ impl LoadLedger {
         &self,
         first: u64,
         digests: &[(usize, KeyDigest)],
-    ) -> Result<BTreeMap<LeftEnd, RowSet>, LedgerError> {
+        records: bool,
+    ) -> Result<Taken, LedgerError> {
         let mut expected = self.load()?.expected.lock();
-        let mut taken = BTreeMap::<LeftEnd, RowSet>::new();
+        let mut taken = Taken::default();
         for (row, digest) in digests {
             let ordinal = first + *row as u64;
-            if let Some(end) = expected.take(ordinal, *digest)? {
-                taken.entry(end).or_default().insert(ordinal);
+            let Some(origin) = expected.take(ordinal, *digest)? else {
+                continue;
+            };
+            taken.rows.entry(origin.end).or_default().insert(ordinal);
+            if records
+                && origin.end == LeftEnd::Accepted
+                && let Some((job, id)) = expected.record(&origin)
+            {
+                if !taken.records.contains_key(job) {
+                    taken.records.insert(job.to_owned(), BTreeMap::new());
+                }
+                if let Some(records) = taken.records.get_mut(job) {
+                    records.insert(ordinal, id);
+                }
             }
         }
         Ok(taken)

@@ -20,7 +20,7 @@ const RUN_ROWS: usize = 8 * 1024 * 1024 / RECORD_BYTES;
 /// Rows of a block: 4 KiB, which is read at once.
 const BLOCK_ROWS: usize = 128;
 
-const RECORD_BYTES: usize = 32;
+const RECORD_BYTES: usize = 40;
 
 /// What became of a row of an older attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,8 @@ pub(crate) struct Origin {
     /// Its ordinal in its attempt.
     pub(crate) row: u64,
     pub(crate) end: LeftEnd,
+    /// The number of its record, if it was asked for; else 0.
+    pub(crate) record: u64,
 }
 
 /// A row and its digest. Ordered by the digest, and rows that are equal by where they come from, so
@@ -55,6 +57,7 @@ impl Record {
         bytes[16..20].copy_from_slice(&self.origin.entry.to_le_bytes());
         bytes[20..28].copy_from_slice(&self.origin.row.to_le_bytes());
         bytes[28] = u8::from(self.origin.end == LeftEnd::Rejected);
+        bytes[32..].copy_from_slice(&self.origin.record.to_le_bytes());
         bytes
     }
 
@@ -69,6 +72,7 @@ impl Record {
                 } else {
                     LeftEnd::Rejected
                 },
+                record: u64::from_le_bytes(array(bytes, 32)),
             },
         }
     }
@@ -414,6 +418,7 @@ mod tests {
     fn origin(row: u64) -> Origin {
         Origin {
             entry: (row % 3) as u32,
+            record: row << 40 | row,
             row,
             end: if row.is_multiple_of(5) {
                 LeftEnd::Rejected

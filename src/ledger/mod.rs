@@ -35,7 +35,7 @@ pub(crate) use entry::{Entry, SentColumn};
 pub use error::LedgerError;
 pub use format::FormatError;
 pub use handle::LoadLedger;
-pub(crate) use handle::OlderCursors;
+pub(crate) use handle::{OlderCursors, Taken};
 pub use identity::LoadIdentity;
 pub(crate) use leftover::{LeftEnd, LeftoversBuilder, Origin};
 pub use listing::Listed;

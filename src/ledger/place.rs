@@ -63,6 +63,11 @@ impl EntryName {
         Some([load, attempt])
     }
 
+    /// The job that it is of.
+    pub(crate) fn job(&self) -> &str {
+        self.0.rsplit_once('.').map_or("", |(_, job)| job)
+    }
+
     /// The directory of its load.
     pub(crate) fn load(&self) -> &str {
         self.parts().map_or("", |[load, ..]| load)

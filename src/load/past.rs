@@ -17,15 +17,15 @@ use crate::ledger::{
     Entry, EntryName, LedgerError, LeftEnd, LeftoversBuilder, LoadLedger, OlderCursors, Origin,
     SentColumn,
 };
-use crate::object::RecordId;
+use crate::object::{RecordId, RecordIds};
 use crate::options::Older;
 use crate::rows::{KeyDigest, KeySet, RowSet};
 
 use super::LoadError;
 use super::org::Reservation;
-use super::settle::{JobFault, row_digests};
+use super::settle::{JobFault, RecordLog, row_digests};
 use super::state::Load;
-use super::submit::{SentIn, Verdict, judge, wrote_nothing};
+use super::submit::{SentIn, Verdict, judge, records_of_entry, wrote_nothing};
 
 /// Records of older attempts that are looked for in the org, of all jobs together.
 const SAMPLE: usize = 200;
@@ -73,6 +73,7 @@ pub(super) async fn recover(
         found: Recovered::default(),
         samples: older != Older::Trust,
         sample: Sample::default(),
+        ids: RecordIds::default(),
     };
     let (mut needless, mut said) = (Vec::new(), HashSet::new());
     for (number, name) in names.iter().enumerate() {
@@ -93,13 +94,14 @@ pub(super) async fn recover(
         memory: _memory,
         found,
         sample,
+        ids,
         ..
     } = finding;
     ledger.forget(&needless).await?;
     sample.compare(load).await?;
     let rows = spawn_blocking(move || rows.build()).await;
     let rows = rows.map_err(LoadError::from)?.map_err(LedgerError::Disk)?;
-    ledger.expect(names, rows)?;
+    ledger.expect(names, rows, ids)?;
     tracing::info!(
         stream = %load.plan.name, accepted = found.accepted, rejected = found.rejected,
         "records of earlier attempts that are in Salesforce, or stored as rejected, and that no \
@@ -171,6 +173,16 @@ struct Finding<'a> {
     /// Whether records are looked for in the org.
     samples: bool,
     sample: Sample,
+    /// Of records that receipts are to show.
+    ids: RecordIds,
+}
+
+/// What a job of an older attempt wrote.
+struct Written {
+    /// Open rows.
+    rows: RowSet,
+    /// The records of all rows that it wrote, if receipts are to show them.
+    records: Option<RecordLog>,
 }
 
 impl Finding<'_> {
@@ -192,9 +204,10 @@ impl Finding<'_> {
         }
         same_columns(&self.load.plan.sent_columns, &entry)?;
         let entry = Arc::new(entry);
-        let Some(mut accepted) = self.accepted_of(&entry, &open).await? else {
+        let Some(written) = self.written_of(&entry, &open).await? else {
             return Ok(false);
         };
+        let (mut accepted, records) = (written.rows, written.records);
         let known = self.accepted.entry(name.attempt().to_owned()).or_default();
         accepted.remove_all(known);
         known.insert_all(&accepted);
@@ -211,6 +224,7 @@ impl Finding<'_> {
         }
         self.found.accepted += accepted.len();
         self.found.rejected += rejected.len();
+        let mut part = None;
         for (row, digest) in entry.rows.iter().zip(&entry.digests) {
             let end = if accepted.contains(row) {
                 LeftEnd::Accepted
@@ -219,10 +233,15 @@ impl Finding<'_> {
             } else {
                 continue;
             };
+            let record = match (&records, end) {
+                (Some(records), LeftEnd::Accepted) => records.number_of(row, &mut part)?,
+                _ => 0,
+            };
             let origin = Origin {
                 entry: number,
                 row,
                 end,
+                record,
             };
             self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
         }
@@ -231,7 +250,7 @@ impl Finding<'_> {
     }
 
     /// Those of the open rows of an entry that its job wrote; `None` if it has processed none at all.
-    async fn accepted_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<Option<RowSet>> {
+    async fn written_of(&mut self, entry: &Arc<Entry>, open: &RowSet) -> Result<Option<Written>> {
         let head = &entry.head;
         let gone = || LedgerError::gone(head, open.len());
         if LedgerError::is_old(head, Utc::now()) {
@@ -268,14 +287,24 @@ impl Finding<'_> {
         if !unknown.is_empty() {
             return Err(LedgerError::unclear(head, unknown.len()).into());
         }
-        ends.accepted = open_of(&ends.accepted);
+        let mut records = None;
+        let rows: RowSet = open_of(&ends.accepted);
+        if self.load.plan.receipts.is_some() && !rows.is_empty() {
+            // Of all rows, as the older attempt has paired them: equal ones have their Ids in this order.
+            let (load, written, ids) = (self.load, &ends.accepted, &mut self.ids);
+            records = records_of_entry(load, &mut ended, entry, written, ids).await?;
+        }
+        ends.accepted = rows;
         if self.samples && !ends.accepted.is_empty() {
             let ended = self.load.client.job(&head.job).await?.finished().await?;
             self.sample
                 .add(self.load, &ended, entry, &ends.accepted)
                 .await?;
         }
-        Ok(Some(ends.accepted))
+        Ok(Some(Written {
+            rows: ends.accepted,
+            records,
+        }))
     }
 
     /// A job of an older attempt, at its end. `None` if it never was closed: then it holds nothing.

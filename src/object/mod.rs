@@ -7,6 +7,7 @@ mod id;
 mod list;
 mod lookup;
 mod parents;
+mod record_ids;
 mod record_type;
 mod related;
 
@@ -14,6 +15,7 @@ pub use error::ObjectError;
 pub use header::{Header, HeaderColumn};
 pub use id::RecordId;
 pub use list::{ListedObject, list};
+pub(crate) use record_ids::RecordIds;
 pub use record_type::{RecordType, RecordTypes};
 pub use related::RelatedObjects;
 

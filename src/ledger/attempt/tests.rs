@@ -9,6 +9,7 @@ use crate::ledger::entry::SentColumn;
 use crate::ledger::handle::LoadLedger;
 use crate::ledger::leftover::{LeftEnd, LeftoversBuilder, Origin};
 use crate::ledger::testing::EndingStore;
+use crate::object::RecordIds;
 use crate::rows::{KeyDigest, RowSet};
 
 /// A thousandth of the real times: a minute of silence is 60 ms, a sign of life comes each 15 ms.
@@ -92,12 +93,14 @@ async fn expect(ledger: &LoadLedger) {
                     entry: number as u32,
                     row,
                     end: LeftEnd::Accepted,
+                    record: 0,
                 };
                 rows.add(*digest, origin).unwrap();
             }
         }
     }
-    ledger.expect(names, rows.build().unwrap()).unwrap();
+    let ids = RecordIds::default();
+    ledger.expect(names, rows.build().unwrap(), ids).unwrap();
 }
 
 fn objects(memory: &InMemory) -> Vec<String> {
@@ -182,8 +185,8 @@ async fn a_third_attempt_starts_from_the_truth() {
         (2, digest(7)),
         (3, digest(8)),
     ];
-    let taken = load.take(0, &came).unwrap();
-    assert_eq!(taken[&LeftEnd::Accepted], RowSet::from(1..4));
+    let taken = load.take(0, &came, false).unwrap();
+    assert_eq!(taken.rows[&LeftEnd::Accepted], RowSet::from(1..4));
     assert_eq!(load.left(), 7);
     assert!(load.memory() > 0);
     let covered = Covered {
@@ -198,8 +201,8 @@ async fn a_third_attempt_starts_from_the_truth() {
     assert_eq!(open(&load).await, 8, "row 8 was not covered");
     expect(&load).await;
     for (row, found) in [(3, false), (7, false), (8, true), (0, true)] {
-        let taken = load.take(0, &[(0, digest(row))]).unwrap();
-        assert_eq!(!taken.is_empty(), found, "row {row}");
+        let taken = load.take(0, &[(0, digest(row))], false).unwrap();
+        assert_eq!(!taken.rows.is_empty(), found, "row {row}");
     }
 }
 
@@ -340,7 +343,7 @@ async fn the_end_is_one_step_wherever_it_is_cut() {
         let second = begin(&store, "a2", &[contacts()]).await;
         let load = second.load(&contacts()).unwrap();
         expect(&load).await;
-        load.take(0, &[(0, digest(3))]).unwrap();
+        load.take(0, &[(0, digest(3))], false).unwrap();
         enter(&load, "750C", 1..6).await;
         second.0.beating.abort();
         store.end_after(changes);

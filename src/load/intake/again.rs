@@ -1,6 +1,7 @@
 //! Rows that come again, after an older attempt has loaded them and could not say so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -8,12 +9,14 @@ use arrow::compute::filter_record_batch;
 use crate::chunk::RowOrdinals;
 use crate::coerce::Cells;
 use crate::error::Result;
-use crate::ledger::{LeftEnd, LoadLedger};
+use crate::ledger::{LeftEnd, LoadLedger, Taken};
 use crate::load::LoadError;
 use crate::load::checkpoint::End;
+use crate::load::event::EventSender;
 use crate::load::org::Reservation;
 use crate::load::settle::row_digests;
 use crate::load::state::Load;
+use crate::load::submit::deliver_known;
 use crate::rows::RowSet;
 
 /// What is expected of older attempts.
@@ -25,7 +28,7 @@ pub(super) struct Again {
 
 /// Rows that came again.
 pub(super) struct CameAgain {
-    rows: BTreeMap<LeftEnd, RowSet>,
+    taken: Taken,
     all: RowSet,
 }
 
@@ -57,14 +60,15 @@ impl Again {
             .enumerate()
             .filter(|(row, _)| !rejected.contains(row))
             .collect();
-        let rows = self.ledger.take(first, &digests)?;
+        let records = load.plan.receipts.is_some();
+        let taken = self.ledger.take(first, &digests, records)?;
         self.memory.resize(self.ledger.memory());
-        if rows.is_empty() {
+        if taken.rows.is_empty() {
             return Ok(None);
         }
         let mut all = RowSet::new();
-        rows.values().for_each(|rows| all.insert_all(rows));
-        Ok(Some(CameAgain { rows, all }))
+        taken.rows.values().for_each(|rows| all.insert_all(rows));
+        Ok(Some(CameAgain { taken, all }))
     }
 }
 
@@ -106,16 +110,24 @@ impl CameAgain {
         Ok((others, RowOrdinals::Listed(ordinals.into())))
     }
 
-    /// They have their end: they are in Salesforce, or stored as rejected.
-    pub(super) fn end(&self, load: &Load) {
+    /// They have their end: they are in Salesforce, or stored as rejected. The receipts of the former
+    /// are handed on before.
+    ///
+    /// # Errors
+    /// Those of handing the receipts on.
+    pub(super) async fn end(&mut self, load: &Arc<Load>, events: &EventSender) -> Result<()> {
+        for (job, records) in std::mem::take(&mut self.taken.records) {
+            deliver_known(load, &job, records, events).await?;
+        }
         load.books.rows().close(&self.all);
         load.books.came_again(self.all.len());
-        for (end, rows) in &self.rows {
+        for (end, rows) in &self.taken.rows {
             let end = match end {
                 LeftEnd::Accepted => End::Accepted,
                 LeftEnd::Rejected => End::Rejected,
             };
             load.books.end(rows.ranges(), end);
         }
+        Ok(())
     }
 }

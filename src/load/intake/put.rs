@@ -54,7 +54,7 @@ impl Intake {
         let mut ordinals = RowOrdinals::From(first);
         // Of rows that were set aside and came back this is done already.
         let is_new = first >= self.lane(LaneId::ALL)?.noted();
-        if is_new && let Some(again) = self.came_again(&coerced, first)? {
+        if is_new && let Some(again) = self.came_again(&coerced, first).await? {
             fresh.remove_all(again.all());
             if fresh.is_empty() {
                 self.lane(LaneId::ALL)?.note(&fresh, end, Vec::new());
@@ -134,13 +134,13 @@ impl Intake {
 
     /// Those of the rows from `first` on that came again after an older attempt has loaded them: they
     /// have their end.
-    fn came_again(&mut self, cells: &Cells, first: u64) -> Result<Option<CameAgain>> {
+    async fn came_again(&mut self, cells: &Cells, first: u64) -> Result<Option<CameAgain>> {
         let Some(again) = &mut self.again else {
             return Ok(None);
         };
-        let came_again = again.take(&self.load, cells, first)?;
-        if let Some(came_again) = &came_again {
-            came_again.end(&self.load);
+        let mut came_again = again.take(&self.load, cells, first)?;
+        if let Some(came_again) = &mut came_again {
+            came_again.end(&self.load, &self.events).await?;
             let percent = self.load.plan.options.max_rejected_percent;
             self.load.books.check_rejected(percent)?;
         }

@@ -6,8 +6,8 @@ use std::mem::size_of;
 use arrow::array::UInt64Array;
 use datafusion::execution::memory_pool::MemoryReservation;
 
-use super::record_ids::RecordIds;
 use super::record_log::RowRecord;
+use crate::object::RecordIds;
 use crate::rows::{KeyDigest, KeyMap, RowSet};
 
 /// Rows that were sent, in their order: an ordinal and a digest each.

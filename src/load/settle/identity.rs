@@ -176,15 +176,20 @@ pub(crate) fn row_digests(
     cell_digests(&Compared::by_name(&cells.schema()), &cells).map(Some)
 }
 
-/// The rows of a chunk that are sent, each with the digest of all its cells.
+/// The ordinals of the rows of a chunk that are sent, and the digests of all their cells.
 ///
 /// # Errors
 /// A system error if the rows have no canonical form.
-pub(crate) fn chunk_digests(coercion: &Coercion, chunk: &Chunk) -> Result<Vec<(u64, KeyDigest)>> {
-    let mut all = Vec::with_capacity(chunk.rows() as usize);
+pub(crate) fn chunk_digests(
+    coercion: &Coercion,
+    chunk: &Chunk,
+) -> Result<(Vec<u64>, Vec<KeyDigest>)> {
+    let rows = chunk.rows() as usize;
+    let mut all = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     for part in chunk.parts() {
         let is_sent = |row: &usize| part.skip.as_ref().is_none_or(|skip| !skip.value(*row));
-        let sent: Vec<usize> = (0..part.cells.num_rows()).filter(is_sent).collect();
+        let sent = (0..part.cells.num_rows()).filter(is_sent);
+        all.0.extend(sent.map(|row| part.ordinals.of(row)));
         let cells = match &part.skip {
             Some(skip) => {
                 let sent = BooleanArray::new(!skip, None);
@@ -192,9 +197,8 @@ pub(crate) fn chunk_digests(coercion: &Coercion, chunk: &Chunk) -> Result<Vec<(u
             }
             None => part.cells.clone(),
         };
-        let digests = row_digests(coercion, &cells)?.unwrap_or_default();
-        let ordinals = sent.into_iter().map(|row| part.ordinals.of(row));
-        all.extend(ordinals.zip(digests));
+        all.1
+            .extend(row_digests(coercion, &cells)?.unwrap_or_default());
     }
     Ok(all)
 }
@@ -275,8 +279,8 @@ fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> K
     for (number, column) in columns {
         if column.is_valid(row) {
             let cell = column.value(row);
-            frame.extend_from_slice(&number.to_le_bytes());
-            frame.extend_from_slice(&(cell.len() as u32).to_le_bytes());
+            let head = u64::from(*number) | (cell.len() as u64) << 32;
+            frame.extend_from_slice(&head.to_le_bytes());
             frame.extend_from_slice(cell.as_bytes());
         }
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::ends::{Ends, JobCounts};
 use super::groups::SentRows;
 use super::identity::Identity;
 use super::reason::Reasons;
-use super::record_ids::RecordIds;
 use super::record_log::RecordLog;
 use super::settlement::Settlement;
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
 use crate::load::LoadError;
+use crate::object::RecordIds;
 use crate::rows::{KeyDigest, RowSet};
 
 /// Digests of rows sent that are joined at once.
@@ -33,6 +34,7 @@ pub struct JoinBack {
     rows: Settlement,
     reasons: Reasons,
     ids: RecordIds,
+    ids_memory: MemoryReservation,
 }
 
 /// Which record each row became.
@@ -63,7 +65,8 @@ impl JoinBack {
         Self {
             identity,
             coercion,
-            ids: RecordIds::new(rows.memory()),
+            ids: RecordIds::default(),
+            ids_memory: rows.memory(),
             rows,
             reasons: Reasons::default(),
         }
@@ -116,6 +119,7 @@ impl JoinBack {
     pub fn succeeded(&mut self, rows: &RecordBatch) -> Result<()> {
         let digests = self.identity.of_results(&self.coercion, rows)?;
         self.rows.succeeded(&digests, &records(rows, &mut self.ids));
+        self.ids_memory.resize(self.ids.memory());
         Ok(())
     }
 
@@ -147,6 +151,40 @@ impl JoinBack {
 }
 
 impl JoinBack {
+    /// Goes on with the Ids of another job: numbers are of both.
+    #[must_use]
+    pub(crate) fn with_ids(mut self, ids: RecordIds) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// As [`JoinBack::records`], for rows of which the digests of all cells are known: those of `sent`,
+    /// of which some were `written`, one for each in their order.
+    ///
+    /// # Errors
+    /// As [`JoinBack::join`].
+    pub(crate) fn records_of_digests(
+        self,
+        sent: &RowSet,
+        digests: &[KeyDigest],
+        written: &RowSet,
+    ) -> Result<Records> {
+        let rows = sent.iter().zip(digests);
+        let mut rows = rows.filter(|(row, _)| written.contains(*row)).peekable();
+        let parts = std::iter::from_fn(|| {
+            rows.peek()?;
+            let rows = rows.by_ref().take(DIGESTS_AT_ONCE);
+            let (ordinals, digests): (Vec<u64>, Vec<KeyDigest>) = rows.unzip();
+            Some(Ok(SentRows {
+                ordinals: ordinals.into(),
+                digests,
+                wholes: None,
+            }))
+        });
+        let log = self.rows.join(parts)?.records(written)?;
+        Ok(Records { log, ids: self.ids })
+    }
+
     /// Which record each of the rows `written` became, by the successful rows, which alone were added.
     /// `sources` are as for [`JoinBack::join`].
     ///

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 
 use super::log::Log;
-use super::record_ids::RecordIds;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::object::RecordIds;
 use crate::rows::RowSet;
 
 /// Rows of a part: those of which the ordinals differ in their last 16 bits only.
@@ -97,6 +97,30 @@ impl RecordLog {
         }
         let first = row >> PART_BITS << PART_BITS;
         Ok(Some(PartRecords { first, numbers }))
+    }
+
+    /// The number of the record of a row, 0 if it is not known. `part` is the part that was read last.
+    ///
+    /// # Errors
+    /// As [`RecordLog::part_of`].
+    pub(crate) fn number_of(&self, row: u64, part: &mut Option<PartRecords>) -> Result<u64> {
+        Ok(match self.record_of(row, part)? {
+            RowRecord::Known(number) => number,
+            RowRecord::Indistinct | RowRecord::NoResult => 0,
+        })
+    }
+
+    /// The record of a row. `part` is the part that was read last.
+    ///
+    /// # Errors
+    /// As [`RecordLog::part_of`].
+    pub(crate) fn record_of(&self, row: u64, part: &mut Option<PartRecords>) -> Result<RowRecord> {
+        if let Some(record) = part.as_ref().and_then(|part| part.of(row)) {
+            return Ok(record);
+        }
+        *part = self.part_of(row)?;
+        let record = part.as_ref().and_then(|part| part.of(row));
+        Ok(record.unwrap_or(RowRecord::NoResult))
     }
 }
 

@@ -414,4 +414,6 @@ impl Finding {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod tests;

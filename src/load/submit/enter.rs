@@ -74,8 +74,9 @@ async fn enter(
     mut jobs: watch::Receiver<String>,
 ) -> Result<()> {
     let entering = async {
-        // Of the object that is written, and of the digests.
-        let bytes = 2 * chunk.rows() as usize * size_of::<KeyDigest>();
+        // Of the digests with their rows, of the digests alone, and of the object that is written.
+        let of_row = size_of::<(u64, KeyDigest)>() + size_of::<KeyDigest>();
+        let bytes = chunk.rows() as usize * of_row;
         let _memory = load.org.budget().reserve(bytes);
         let (of_task, of_chunk) = (Arc::clone(load), Arc::clone(chunk));
         let entered = spawn_blocking(move || entered(&of_task, &of_chunk));
@@ -100,14 +101,16 @@ async fn enter(
 /// The rows of a chunk that are sent. A chunk of rows that came in another order is entered in the
 /// order of their ordinals.
 fn entered(load: &Load, chunk: &Chunk) -> Result<Entered, Error> {
-    let mut all = chunk_digests(&load.plan.coercion, chunk)?;
-    if !all.is_sorted_by_key(|(row, _)| *row) {
-        all.sort_unstable_by_key(|(row, _)| *row);
+    let (ordinals, mut digests) = chunk_digests(&load.plan.coercion, chunk)?;
+    let rows: RowSet = ordinals.iter().copied().collect();
+    let all = ordinals.len();
+    if rows.len() != all as u64 || digests.len() != all {
+        return Err(defect("a row is in a chunk twice, or has no digest"));
     }
-    let rows: RowSet = all.iter().map(|(row, _)| *row).collect();
-    if rows.len() != all.len() as u64 {
-        return Err(defect("a row is in a chunk twice"));
+    if !ordinals.is_sorted() {
+        let mut sorted: Vec<_> = ordinals.into_iter().zip(digests).collect();
+        sorted.sort_unstable_by_key(|(row, _)| *row);
+        digests = sorted.into_iter().map(|(_, digest)| digest).collect();
     }
-    let digests = all.into_iter().map(|(_, digest)| digest).collect();
     Ok(Entered { rows, digests })
 }

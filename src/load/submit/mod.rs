@@ -43,6 +43,8 @@ use judge::SettlePermit;
 pub(super) use judge::{SentIn, Verdict, judge, wrote_nothing};
 use outcomes::RowOutcomes;
 use proof::found_in_org;
+pub(super) use receipts::deliver_known;
+pub(super) use records::records_of_entry;
 use retry::{Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
 use run::{FirstJob, UntilClosed, run};
 

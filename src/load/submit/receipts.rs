@@ -1,5 +1,6 @@
 //! Receipts of accepted rows: to the store or the events, before the rows count as ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
@@ -18,9 +19,9 @@ use crate::load::event::{Event, EventSender};
 use crate::load::org::Reservation;
 use crate::load::plan::{Receipts, ReceiptsPlan};
 use crate::load::recoerce::picked;
-use crate::load::settle::{PartRecords, RecordIds, Records, RowRecord};
+use crate::load::settle::{PartRecords, Records, RowRecord};
 use crate::load::state::Load;
-use crate::object::{Operation, RecordId};
+use crate::object::{Operation, RecordId, RecordIds};
 use crate::receipt::{Action, FILE_BYTES, Mark, ReceiptFile, ReceiptRows};
 use crate::rows::RowSet;
 
@@ -51,17 +52,48 @@ pub(super) async fn deliver(
     }
     let of = match load.plan.target.operation {
         Operation::Insert | Operation::Upsert { .. } => {
-            RecordsOf::Results(records(load, ended, accepted, permit).await?)
+            RecordsOf::Results(Box::new(records(load, ended, accepted, permit).await?))
         }
         Operation::Update | Operation::Delete | Operation::HardDelete => RecordsOf::Keys,
     };
-    let job = ended.id.as_str();
-    let receipts = receipts(load, plan, of, accepted, job);
+    hand_on(load, plan, of, accepted, [&ended.id, &ended.id], events).await
+}
+
+/// Hands on the receipts of rows that came again after a job of an older attempt had written them: the
+/// Id of each, if it is known.
+///
+/// # Errors
+/// As [`deliver`].
+pub(in crate::load) async fn deliver_known(
+    load: &Arc<Load>,
+    job: &str,
+    records: BTreeMap<u64, Option<String>>,
+    events: &EventSender,
+) -> Result<()> {
+    let Some((plan, (first, _))) = load.plan.receipts.as_ref().zip(records.first_key_value())
+    else {
+        return Ok(());
+    };
+    let (name, rows) = (format!("{job}-{first}"), records.keys().copied().collect());
+    let of = RecordsOf::Older(records);
+    hand_on(load, plan, of, &rows, [job, &name], events).await
+}
+
+/// Hands on the receipts of rows; `job` is the Id of their job, and the name of their file.
+async fn hand_on(
+    load: &Arc<Load>,
+    plan: &ReceiptsPlan,
+    of: RecordsOf,
+    rows: &RowSet,
+    [job, name]: [&str; 2],
+    events: &EventSender,
+) -> Result<()> {
+    let receipts = receipts(load, plan, of, rows, job);
     match &plan.to {
         Receipts::Store { store, stream } => {
             let _memory = load.org.budget().reserve(FILE_BYTES);
             let file = ReceiptFile::new(&plan.columns)?;
-            store.write_job(stream, job, encoded(file, receipts)).await
+            store.write_job(stream, name, encoded(file, receipts)).await
         }
         _ => {
             let mut receipts = std::pin::pin!(receipts);
@@ -77,9 +109,11 @@ pub(super) async fn deliver(
 /// Where the records of rows are known from.
 enum RecordsOf {
     /// The results of the job.
-    Results(Records),
+    Results(Box<Records>),
     /// The key of each row is the Id of its record.
     Keys,
+    /// An older attempt has written them.
+    Older(BTreeMap<u64, Option<String>>),
 }
 
 /// Receipts that are made some rows at a time.
@@ -181,8 +215,12 @@ impl Making {
                     let known = key(rows.keys.as_ref(), row, &mut id);
                     receipts.push(ordinal, known.map(|()| id.as_str()), self.action(None));
                 }
+                RecordsOf::Older(records) => {
+                    let known = records.get(&ordinal).and_then(Option::as_deref);
+                    receipts.push(ordinal, known.ok_or(Mark::NoResult), self.action(None));
+                }
                 RecordsOf::Results(records) => {
-                    let record = record_of(records, &mut self.part, ordinal)?;
+                    let record = records.log.record_of(ordinal, &mut self.part)?;
                     let number = match record {
                         RowRecord::Known(number) => Ok(number),
                         RowRecord::Indistinct => Err(Mark::Indistinct),
@@ -210,7 +248,7 @@ impl Making {
 
     fn next_rows(&mut self) -> Result<Option<Rows>> {
         match &mut self.left {
-            RowsLeft::Ordinals(sets) => Ok(sets.next().map(Rows::of_ordinals)),
+            RowsLeft::Ordinals(sets) => Ok(sets.next().as_ref().map(Rows::of_ordinals)),
             RowsLeft::Batches(firsts, read) => {
                 while read.as_ref().is_none_or(|read| read.rows == 0) {
                     let Some(first) = firsts.next() else {
@@ -238,7 +276,7 @@ impl Making {
 }
 
 impl Rows {
-    fn of_ordinals(set: RowSet) -> Self {
+    fn of_ordinals(set: &RowSet) -> Self {
         let ordinals: Vec<u64> = set.iter().collect();
         Self {
             rows: ordinals.len(),
@@ -282,16 +320,6 @@ fn read_rows(load: &Load, first: u64, accepted: &RowSet) -> Result<Option<Rows>>
         keys,
         rows: batch.num_rows(),
     }))
-}
-
-/// The record of a row, by the part of the records that has it.
-fn record_of(records: &Records, part: &mut Option<PartRecords>, ordinal: u64) -> Result<RowRecord> {
-    if let Some(record) = part.as_ref().and_then(|part| part.of(ordinal)) {
-        return Ok(record);
-    }
-    *part = records.log.part_of(ordinal)?;
-    let record = part.as_ref().and_then(|part| part.of(ordinal));
-    Ok(record.unwrap_or(RowRecord::NoResult))
 }
 
 /// Writes the Id that a row came with, in its long form.

@@ -9,9 +9,11 @@ use tokio::time::sleep;
 use super::judge::{SentIn, SettlePermit, add, begin, opened};
 use crate::bulk::EndedJob;
 use crate::error::Result;
+use crate::ledger::Entry;
 use crate::load::LoadError;
-use crate::load::settle::Records;
+use crate::load::settle::{RecordLog, Records};
 use crate::load::state::Load;
+use crate::object::RecordIds;
 use crate::rows::RowSet;
 
 /// Pause before the results are read for the second time. Later ones are longer.
@@ -67,4 +69,35 @@ pub(super) async fn records(
         pause = (pause * 2).min(LONGEST_PAUSE);
         *ended = ended.read_again().await?;
     }
+}
+
+/// Which records the rows `written` of an entry of an older attempt became; none if its results have not
+/// all columns. Their numbers go on from those of `ids`.
+///
+/// # Errors
+/// As [`records`].
+pub(in crate::load) async fn records_of_entry(
+    load: &Arc<Load>,
+    ended: &mut EndedJob,
+    entry: &Arc<Entry>,
+    written: &RowSet,
+    ids: &mut RecordIds,
+) -> Result<Option<RecordLog>> {
+    let _permit = load.org.admission().settle_permit().await;
+    let results = opened(ended, ended.successful_results().await).await?;
+    let mut results = results.peekable();
+    let sent = SentIn::Entry(Arc::clone(entry));
+    let Ok(join) = begin(load, &sent, [&mut results]).await else {
+        return Ok(None);
+    };
+    let mut join = join.with_ids(std::mem::take(ids));
+    join.expect_successes();
+    add(&mut results, |rows| join.succeeded(rows)).await?;
+    let (entry, written) = (Arc::clone(entry), written.clone());
+    let joined = tokio::task::spawn_blocking(move || {
+        join.records_of_digests(&entry.rows, &entry.digests, &written)
+    });
+    let Records { log, ids: known } = joined.await.map_err(LoadError::from)??;
+    *ids = known;
+    Ok(Some(log))
 }

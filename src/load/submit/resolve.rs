@@ -81,7 +81,7 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn of(coercion: &'a Coercion, chunk: &Chunk) -> Result<Self> {
         let mut left = KeyMap::default();
-        for (_, digest) in chunk_digests(coercion, chunk)? {
+        for digest in chunk_digests(coercion, chunk)?.1 {
             *left.entry(digest).or_default() += 1;
         }
         Ok(Self { coercion, left })

@@ -209,3 +209,73 @@ async fn a_place_that_refuses_is_a_config_error() {
     }
     assert!(sim.jobs().await.is_empty());
 }
+
+#[tokio::test]
+async fn rows_that_come_again_have_the_receipt_of_the_job_that_wrote_them() {
+    let sim = TestSim::start().await;
+    sim.set(&json!({"refuse_duplicates": false})).await;
+    let stream = Stream::typed(
+        "people",
+        "Contact",
+        [("LastName", "string"), ("FirstName", "string")],
+    );
+    // Each third is equal to the one before.
+    let row = |number: usize| {
+        let name = number - usize::from(number % 3 == 2);
+        json!({"LastName": format!("Ng {name}"), "FirstName": "Ada"})
+    };
+    let rows: Vec<Value> = (0..90).map(row).collect();
+    let mut job = Job::new(&sim, &[&stream])
+        .set("max_job_rows", 30)
+        .set("receipt_columns", "LastName")
+        .rejects_to_folder()
+        .receipts_to_folder();
+    let mut running = job.start_write();
+    let all = lines(&stream, &rows);
+    running.send(&all[..41]).await;
+    running.send(&[stream.state(1, 41)]).await;
+    running.send(&all[41..90]).await;
+    running.wait_for_states(1).await;
+    let waiting = async {
+        while sim.column("Contact", "LastName").await.len() < rows.len() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
+    let killed = running.kill().await;
+    assert!(waited.is_ok() && killed.state_ids() == [1], "{killed:#?}");
+    let first = receipts(&job);
+
+    job.change("max_job_rows", 7);
+    let mut again = rows[41..].to_vec();
+    again.reverse();
+    job.write(&lines(&stream, &again)).await.succeeded();
+    assert_eq!(sim.column("Contact", "LastName").await.len(), rows.len());
+    let attempts: BTreeSet<_> = first
+        .iter()
+        .map(|receipt| receipt.attempt.clone())
+        .collect();
+    let second: Vec<Receipt> = receipts(&job)
+        .into_iter()
+        .filter(|receipt| !attempts.contains(&receipt.attempt))
+        .collect();
+    let ordinals: Vec<usize> = second.iter().map(|receipt| receipt.ordinal).collect();
+    assert_eq!(ordinals, (0..49).collect::<Vec<_>>());
+    are_of(&sim, "Contact", "LastName", &second, &again).await;
+    for receipt in &second {
+        let name = again[receipt.ordinal]["LastName"].as_str().unwrap();
+        assert_eq!(receipt.columns["LastName"].as_deref(), Some(name));
+    }
+    let ids = |receipts: &[Receipt]| -> BTreeSet<String> {
+        receipts
+            .iter()
+            .filter_map(|receipt| receipt.id.clone())
+            .collect()
+    };
+    let (covered, later) = (ids(&first[..41]), ids(&second));
+    assert!(covered.is_disjoint(&later), "a record is of one row");
+    assert_eq!(covered.len() + later.len(), rows.len());
+    let report = reports(&job).pop().unwrap();
+    assert_eq!(report["came_again"], 49, "{report:#}");
+    assert_eq!(report["receipts_without_id"], 0);
+}

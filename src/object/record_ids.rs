@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::mem::size_of;
 
-use datafusion::execution::memory_pool::MemoryReservation;
-
-use crate::object::RecordId;
+use super::RecordId;
 
 /// Characters of an Id that few Ids of a job differ in: the object, and where the record was made.
 const PREFIX: usize = 6;
@@ -41,7 +39,7 @@ enum Checksum {
 
 /// Numbers of the Ids of a job: equal if and only if the Ids are, but for the bit that says whether the
 /// record was created. 0 is none.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RecordIds {
     forms: Vec<Form>,
     numbers: HashMap<Form, u64>,
@@ -49,24 +47,18 @@ pub(crate) struct RecordIds {
     last: Option<(Form, u64)>,
     others: Vec<Box<str>>,
     numbers_of_others: HashMap<Box<str>, u64>,
-    memory: MemoryReservation,
+    /// Bytes that these take.
+    others_bytes: usize,
 }
 
 impl RecordIds {
-    /// None yet. Those that make no number take `memory`, which is empty, whether or not there is room.
-    pub(super) fn new(memory: MemoryReservation) -> Self {
-        Self {
-            forms: Vec::new(),
-            numbers: HashMap::new(),
-            last: None,
-            others: Vec::new(),
-            numbers_of_others: HashMap::new(),
-            memory,
-        }
+    /// Memory that the Ids take that make no number, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.others_bytes
     }
 
     /// The number of an Id.
-    pub(super) fn number(&mut self, id: &str, created: bool) -> u64 {
+    pub(crate) fn number(&mut self, id: &str, created: bool) -> u64 {
         if id.is_empty() {
             return 0;
         }
@@ -75,7 +67,7 @@ impl RecordIds {
     }
 
     /// The same Id, whether or not it was created.
-    pub(super) fn without_created(number: u64) -> u64 {
+    pub(crate) fn without_created(number: u64) -> u64 {
         number & !1
     }
 
@@ -176,7 +168,7 @@ impl RecordIds {
             let number = self.others.len() as u64;
             let id: Box<str> = id.into();
             let entry = size_of::<(Box<str>, u64)>() * 8 / 7 + 1;
-            self.memory.grow(2 * id.len() + 3 * entry);
+            self.others_bytes += 2 * id.len() + 3 * entry;
             self.others.push(id.clone());
             self.numbers_of_others.insert(id, number);
             number
@@ -197,17 +189,9 @@ fn digit(character: u8) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
     use proptest::prelude::*;
 
     use super::*;
-
-    fn ids() -> RecordIds {
-        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-        RecordIds::new(MemoryConsumer::new("test").register(&pool))
-    }
 
     fn id(ids: &RecordIds, number: u64) -> Option<String> {
         let mut text = String::new();
@@ -216,7 +200,7 @@ mod tests {
 
     #[test]
     fn ids_come_back_as_they_came() {
-        let mut ids = ids();
+        let mut ids = RecordIds::default();
         let all = [
             "00130000000xyzA",
             "00130000000xyzAAAQ",
@@ -243,7 +227,7 @@ mod tests {
 
     #[test]
     fn forms_that_are_too_many_are_kept_whole() {
-        let mut ids = ids();
+        let mut ids = RecordIds::default();
         let texts: Vec<String> = (0..600).map(|form| format!("{form:06}AbCdEfGhI")).collect();
         let numbers: Vec<u64> = texts.iter().map(|id| ids.number(id, true)).collect();
         for (text, number) in texts.iter().zip(numbers) {
@@ -254,13 +238,13 @@ mod tests {
             (ids.forms.len(), ids.others.len()),
             (MOST_FORMS, 600 - MOST_FORMS)
         );
-        assert!(ids.memory.size() > 0);
+        assert!(ids.memory() > 0);
     }
 
     proptest! {
         #[test]
         fn any_text_comes_back(texts in prop::collection::vec("[0-9A-Za-z]{15}([0-9A-Za-z]{3})?|.{1,20}", 1..40)) {
-            let mut ids = ids();
+            let mut ids = RecordIds::default();
             for text in &texts {
                 let number = ids.number(text, false);
                 let back = id(&ids, number);
