@@ -1,5 +1,6 @@
 //! An entry: the rows that a job was given.
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,24 @@ pub(crate) struct Entry {
     /// Ordinals of the rows in their attempt.
     pub(crate) rows: RowSet,
     /// One for each of the rows, in the order of their ordinals.
-    pub(crate) digests: Vec<KeyDigest>,
+    pub(crate) digests: Digests,
+}
+
+/// Digests as they are in the object: where they are many, a copy would take as much once more.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Digests(Bytes);
+
+impl Digests {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() / DIGEST_BYTES
+    }
+
+    /// One after the other.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = KeyDigest> {
+        let (digests, _) = self.0.as_chunks::<DIGEST_BYTES>();
+        digests.iter().copied().map(KeyDigest::from_bytes)
+    }
 }
 
 /// What an entry says beside its rows.
@@ -61,21 +79,18 @@ impl Entry {
     ///
     /// # Errors
     /// [`FormatError`] if it is none, or not as it was written.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+    pub(crate) fn from_bytes(bytes: &Bytes) -> Result<Self, FormatError> {
         let mut rest = content(bytes)?;
         let head = take_json(&mut rest, "its head")?;
         let rows = take_rows(&mut rest, "its rows")?;
-        let (digests, []) = rest.as_chunks::<DIGEST_BYTES>() else {
-            return Err(damaged("its digests"));
-        };
-        if digests.len() as u64 != rows.len() {
+        if rest.len() as u64 != rows.len() * DIGEST_BYTES as u64 {
             return Err(damaged("its digests"));
         }
-        let digests = digests.iter().copied().map(KeyDigest::from_bytes);
+        let digests = Digests(bytes.slice_ref(rest));
         Ok(Self {
             head,
             rows,
-            digests: digests.collect(),
+            digests,
         })
     }
 }
@@ -115,13 +130,18 @@ mod tests {
                     })
                     .to_vec(),
             },
-            digests: digests.collect(),
+            digests: Digests(digests.flat_map(KeyDigest::to_bytes).collect()),
             rows,
         }
     }
 
     fn bytes_of(entry: &Entry) -> Vec<u8> {
-        Entry::bytes_of(&entry.head, &entry.rows, &entry.digests)
+        let digests: Vec<KeyDigest> = entry.digests.iter().collect();
+        Entry::bytes_of(&entry.head, &entry.rows, &digests)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Entry, FormatError> {
+        Entry::from_bytes(&Bytes::copy_from_slice(bytes))
     }
 
     #[test]
@@ -130,15 +150,15 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x40;
-            assert!(Entry::from_bytes(&changed).is_err(), "byte {at}");
-            assert!(Entry::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+            assert!(read(&changed).is_err(), "byte {at}");
+            assert!(read(&bytes[..at]).is_err(), "cut at {at}");
         }
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(Entry::from_bytes(&longer).is_err());
+        assert!(read(&longer).is_err());
         let mut later = bytes;
         later[4] = 2;
-        let error = Entry::from_bytes(&later).unwrap_err();
+        let error = read(&later).unwrap_err();
         insta::assert_snapshot!(error, @"it has version 2, and this software reads version 1: update it");
     }
 
@@ -146,12 +166,12 @@ mod tests {
         #[test]
         fn an_entry_comes_back_as_it_was(ordinals in prop::collection::btree_set(any::<u64>(), 0..50)) {
             let entry = entry(&ordinals.into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(Entry::from_bytes(&bytes_of(&entry)).unwrap(), entry);
+            prop_assert_eq!(read(&bytes_of(&entry)).unwrap(), entry);
         }
 
         #[test]
         fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(Entry::from_bytes(&bytes).is_err());
+            prop_assert!(read(&bytes).is_err());
         }
     }
 }

@@ -225,7 +225,7 @@ impl Finding<'_> {
         self.found.accepted += accepted.len();
         self.found.rejected += rejected.len();
         let mut part = None;
-        for (row, digest) in entry.rows.iter().zip(&entry.digests) {
+        for (row, digest) in entry.rows.iter().zip(entry.digests.iter()) {
             let end = if accepted.contains(row) {
                 LeftEnd::Accepted
             } else if rejected.contains(row) {
@@ -243,7 +243,7 @@ impl Finding<'_> {
                 end,
                 record,
             };
-            self.rows.add(*digest, origin).map_err(LedgerError::Disk)?;
+            self.rows.add(digest, origin).map_err(LedgerError::Disk)?;
         }
         self.memory.resize(self.rows.memory());
         Ok(!(accepted.is_empty() && rejected.is_empty()))
@@ -405,9 +405,9 @@ impl Sample {
         open: &RowSet,
     ) -> Result<()> {
         let wanted: Option<KeySet> = (open.len() < entry.rows.len()).then(|| {
-            let rows = entry.rows.iter().zip(&entry.digests);
+            let rows = entry.rows.iter().zip(entry.digests.iter());
             let open = rows.filter(|(row, _)| open.contains(*row));
-            open.map(|(_, digest)| *digest).collect()
+            open.map(|(_, digest)| digest).collect()
         });
         let mut read = 0;
         let mut results = ended.successful_results().await?;

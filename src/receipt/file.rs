@@ -50,7 +50,7 @@ impl ReceiptFile {
             .set_column_dictionary_enabled(ColumnPath::from(RECEIPT_ORDINAL), false)
             .build();
         let writer = ArrowWriter::try_new(Vec::new(), SchemaRef::clone(schema), Some(properties));
-        let writer = writer.map_err(refused)?;
+        let writer = writer.map_err(|error| refused(&error))?;
         Ok(Self { writer })
     }
 
@@ -65,7 +65,8 @@ impl ReceiptFile {
         let fields = columns.source_fields();
         let nulls = fields.map(|field| new_null_array(field.data_type(), 1));
         let row = row.finish(columns.schema(), nulls.collect(), "", None, Utc::now())?;
-        file.writer.write(&row).map_err(refused)
+        let written = file.writer.write(&row);
+        written.map_err(|error| refused(&error))
     }
 
     /// Adds receipts; returns what is to be sent next, perhaps nothing.
@@ -94,7 +95,7 @@ impl ReceiptFile {
     }
 }
 
-fn refused(error: ParquetError) -> ReceiptError {
+fn refused(error: &ParquetError) -> ReceiptError {
     ReceiptError::Type {
         reason: error.to_string(),
     }

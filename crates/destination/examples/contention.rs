@@ -64,7 +64,7 @@ struct Options {
     #[arg(long)]
     trigger: bool,
     /// Real milliseconds without a request that acts before the org's clock moves on.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 1_000)]
     quiet_ms: u64,
     /// Seed of the order of children, and of the org.
     #[arg(long, default_value_t = 1)]

@@ -87,7 +87,7 @@ async fn expect(ledger: &LoadLedger) {
     for (number, name) in names.iter().enumerate() {
         let entry = ledger.entry(name).await.unwrap().unwrap();
         let open = cursors.open_rows(name, &entry.rows);
-        for (row, digest) in entry.rows.iter().zip(&entry.digests) {
+        for (row, digest) in entry.rows.iter().zip(entry.digests.iter()) {
             if open.contains(row) {
                 let origin = Origin {
                     entry: number as u32,
@@ -95,7 +95,7 @@ async fn expect(ledger: &LoadLedger) {
                     end: LeftEnd::Accepted,
                     record: 0,
                 };
-                rows.add(*digest, origin).unwrap();
+                rows.add(digest, origin).unwrap();
             }
         }
     }

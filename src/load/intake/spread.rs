@@ -25,6 +25,9 @@ use crate::rows::{DigestHasher, RowSet};
 
 use super::lane_id::LaneId;
 
+/// Parents whose lanes are kept; what they take is small.
+const MOST_HOMES: usize = 10_000;
+
 /// Memory that the lane of a key takes.
 const KEY_BYTES: usize = 2 * size_of::<(u64, LaneId)>();
 
@@ -85,6 +88,10 @@ pub(super) struct Spread {
     grouping: Grouping,
     key: Option<Key>,
     lanes: u32,
+    /// The lanes of the parents that came first, which most rows have where few have many.
+    homes: HashMap<u64, LaneId, BuildHasherDefault<DigestHasher>>,
+    /// How many rows with a parent each lane got so far.
+    rows: Vec<u64>,
     /// The lane whose open chunk has rows of a key.
     keys: HashMap<u64, LaneId, BuildHasherDefault<DigestHasher>>,
     memory: Reservation,
@@ -101,6 +108,8 @@ impl Spread {
             grouping,
             key,
             lanes,
+            homes: HashMap::default(),
+            rows: vec![0; lanes as usize],
             keys: HashMap::default(),
             memory,
         }
@@ -109,6 +118,25 @@ impl Spread {
     /// The lanes.
     pub(super) fn lanes(&self) -> impl Iterator<Item = LaneId> + use<> {
         (1..=self.lanes).map(LaneId::numbered)
+    }
+
+    /// The lane of a parent, which gets one more row: one that comes early has that which had the fewest
+    /// rows then, so that a few large parents are shared out evenly; others go by their digest.
+    fn home(&mut self, parent: u64) -> LaneId {
+        let lane = match self.homes.get(&parent) {
+            Some(lane) => *lane,
+            None if self.homes.len() < MOST_HOMES => {
+                let emptiest = (1..).zip(&self.rows).min_by_key(|(_, rows)| **rows);
+                let lane = LaneId::numbered(emptiest.map_or(1, |(lane, _)| lane));
+                self.homes.insert(parent, lane);
+                lane
+            }
+            None => LaneId::numbered(1 + (parent % u64::from(self.lanes)) as u32),
+        };
+        if let Some(rows) = self.rows.get_mut(lane.index() - 1) {
+            *rows += 1;
+        }
+        lane
     }
 
     /// The rows by lane, in their order; those without a parent go into the lane `spare`.
@@ -121,8 +149,7 @@ impl Spread {
         let mut shares: Vec<(Vec<u32>, Parents)> =
             vec![Default::default(); self.lanes as usize + 1];
         for (row, parent) in parents.iter().enumerate() {
-            let own =
-                parent.map(|parent| LaneId::numbered(1 + (parent % u64::from(self.lanes)) as u32));
+            let own = parent.map(|parent| self.home(parent));
             let lane = own.unwrap_or(spare);
             let lane = match keys.get(row).copied().flatten() {
                 Some(key) => *self.keys.entry(key).or_insert(lane),
@@ -132,7 +159,8 @@ impl Spread {
             share.0.push(row as u32);
             share.1 |= own.map_or(0, LaneId::parents);
         }
-        self.memory.resize(self.keys.capacity() * KEY_BYTES);
+        let entries = self.keys.capacity() + self.homes.capacity();
+        self.memory.resize(entries * KEY_BYTES);
         let all = rows.cells.num_rows();
         let shares = shares.into_iter().zip(0..);
         let mut shares: Vec<_> = shares.filter(|((rows, _), _)| !rows.is_empty()).collect();
@@ -261,6 +289,20 @@ mod tests {
         assert_eq!(seen, RowSet::from(100..600));
         assert!(lanes.values().all(|lanes| lanes.len() == 1));
         assert_eq!(shares.len(), 4, "each lane has some of forty parents");
+    }
+
+    #[test]
+    fn lanes_get_as_many_rows_of_a_few_large_parents() {
+        let names: Vec<String> = (0..2_000).map(|row| format!("P{}", row * 7 % 20)).collect();
+        let all: Vec<_> = names
+            .iter()
+            .map(|name| ("k", Some(name.as_str())))
+            .collect();
+        let shares = spread(false)
+            .shares(rows(0, &all), LaneId::numbered(1))
+            .unwrap();
+        let sizes = shares.iter().map(|share| share.rows.fresh.len());
+        assert_eq!(sizes.collect::<Vec<_>>(), [500; 4]);
     }
 
     #[test]

@@ -166,21 +166,11 @@ impl JoinBack {
     pub(crate) fn records_of_digests(
         self,
         sent: &RowSet,
-        digests: &[KeyDigest],
+        digests: impl Iterator<Item = KeyDigest>,
         written: &RowSet,
     ) -> Result<Records> {
         let rows = sent.iter().zip(digests);
-        let mut rows = rows.filter(|(row, _)| written.contains(*row)).peekable();
-        let parts = std::iter::from_fn(|| {
-            rows.peek()?;
-            let rows = rows.by_ref().take(DIGESTS_AT_ONCE);
-            let (ordinals, digests): (Vec<u64>, Vec<KeyDigest>) = rows.unzip();
-            Some(Ok(SentRows {
-                ordinals: ordinals.into(),
-                digests,
-                wholes: None,
-            }))
-        });
+        let parts = parts_of(rows.filter(|(row, _)| written.contains(*row)));
         let log = self.rows.join(parts)?.records(written)?;
         Ok(Records { log, ids: self.ids })
     }
@@ -220,23 +210,29 @@ impl JoinBack {
     pub(crate) fn join_digests(
         self,
         sent: &RowSet,
-        digests: &[KeyDigest],
+        digests: impl Iterator<Item = KeyDigest>,
         counts: Option<JobCounts>,
     ) -> Result<Option<Ends>> {
-        let mut ordinals = sent.iter();
-        let parts = digests.chunks(DIGESTS_AT_ONCE).map(|digests| {
-            Ok(SentRows {
-                ordinals: ordinals
-                    .by_ref()
-                    .take(digests.len())
-                    .collect::<Vec<_>>()
-                    .into(),
-                digests: digests.to_vec(),
-                wholes: None,
-            })
-        });
+        let parts = parts_of(sent.iter().zip(digests));
         self.rows.join(parts)?.ends(counts)
     }
+}
+
+/// Rows by their ordinals and digests, so many at once.
+fn parts_of(
+    rows: impl Iterator<Item = (u64, KeyDigest)>,
+) -> impl Iterator<Item = Result<SentRows>> {
+    let mut rows = rows.peekable();
+    std::iter::from_fn(move || {
+        rows.peek()?;
+        let rows = rows.by_ref().take(DIGESTS_AT_ONCE);
+        let (ordinals, digests): (Vec<u64>, Vec<KeyDigest>) = rows.unzip();
+        Some(Ok(SentRows {
+            ordinals: ordinals.into(),
+            digests,
+            wholes: None,
+        }))
+    })
 }
 
 /// The number of the Id of each record that was written, 0 where there is none.

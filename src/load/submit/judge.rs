@@ -312,7 +312,7 @@ async fn join(
         SentIn::Entry(entry) => {
             let entry = Arc::clone(entry);
             tokio::task::spawn_blocking(move || {
-                results.join_digests(&entry.rows, &entry.digests, counts)
+                results.join_digests(&entry.rows, entry.digests.iter(), counts)
             })
         }
     };

@@ -52,7 +52,7 @@ pub(super) async fn deliver(
     }
     let of = match load.plan.target.operation {
         Operation::Insert | Operation::Upsert { .. } => {
-            RecordsOf::Results(records(load, ended, accepted, permit).await?)
+            RecordsOf::Results(Box::new(records(load, ended, accepted, permit).await?))
         }
         Operation::Update | Operation::Delete | Operation::HardDelete => RecordsOf::Keys,
     };
@@ -109,7 +109,7 @@ async fn hand_on(
 /// Where the records of rows are known from.
 enum RecordsOf {
     /// The results of the job.
-    Results(Records),
+    Results(Box<Records>),
     /// The key of each row is the Id of its record.
     Keys,
     /// An older attempt has written them.
@@ -248,7 +248,7 @@ impl Making {
 
     fn next_rows(&mut self) -> Result<Option<Rows>> {
         match &mut self.left {
-            RowsLeft::Ordinals(sets) => Ok(sets.next().map(Rows::of_ordinals)),
+            RowsLeft::Ordinals(sets) => Ok(sets.next().as_ref().map(Rows::of_ordinals)),
             RowsLeft::Batches(firsts, read) => {
                 while read.as_ref().is_none_or(|read| read.rows == 0) {
                     let Some(first) = firsts.next() else {
@@ -276,7 +276,7 @@ impl Making {
 }
 
 impl Rows {
-    fn of_ordinals(set: RowSet) -> Self {
+    fn of_ordinals(set: &RowSet) -> Self {
         let ordinals: Vec<u64> = set.iter().collect();
         Self {
             rows: ordinals.len(),

@@ -95,7 +95,7 @@ pub(in crate::load) async fn records_of_entry(
     add(&mut results, |rows| join.succeeded(rows)).await?;
     let (entry, written) = (Arc::clone(entry), written.clone());
     let joined = tokio::task::spawn_blocking(move || {
-        join.records_of_digests(&entry.rows, &entry.digests, &written)
+        join.records_of_digests(&entry.rows, entry.digests.iter(), &written)
     });
     let Records { log, ids: known } = joined.await.map_err(LoadError::from)??;
     *ids = known;

@@ -273,7 +273,7 @@ async fn many_parents_go_through_little_memory() {
 
     assert_eq!(output.state_ids(), [1]);
     assert_eq!(sim.column("Contact", KEY).await.len(), RECORDS);
-    assert!(sim.most_jobs_at_once().await > 1);
+    assert!(sim.jobs().await.len() > 3, "memory was never short");
 }
 
 #[tokio::test]

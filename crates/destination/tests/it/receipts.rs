@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use testkit::KEY;
+use testkit::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
 use testkit::sim::TestSim;
 
 use crate::harness::lines::{Stream, catalog, contact, contacts};
-use crate::harness::process::{Job, run};
-use crate::harness::receipts::{Receipt, receipts, reports};
+use crate::harness::process::{Job, Running, run};
+use crate::harness::receipts::{Receipt, receipts, receipts_below, reports};
 
 /// Fails unless each receipt has the Id of the record whose `field` is as in the row, each record once.
 async fn are_of(sim: &TestSim, object: &str, field: &str, receipts: &[Receipt], rows: &[Value]) {
@@ -278,4 +279,32 @@ async fn rows_that_come_again_have_the_receipt_of_the_job_that_wrote_them() {
     let report = reports(&job).pop().unwrap();
     assert_eq!(report["came_again"], 49, "{report:#}");
     assert_eq!(report["receipts_without_id"], 0);
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_busy_is_waited_for() {
+    let (sim, s3, stream) = (TestSim::start().await, S3Server::start().await, contacts());
+    let rows: Vec<Value> = (0..20).map(contact).collect();
+    let job = Job::new(&sim, &[&stream]).set("receipts_url", format!("s3://{BUCKET}/receipts"));
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", s3.endpoint()),
+        ("AWS_ALLOW_HTTP", "true"),
+    ];
+    sim.hold().await;
+    let mut running = Running::start_in(&job.write_args(), &environment);
+    running.feed(lines(&stream, &rows));
+    sim.wait_for("a job", |org| !org["jobs"].as_array().unwrap().is_empty())
+        .await;
+    s3.be_busy(7);
+    sim.release().await;
+    let output = running.finish().await.succeeded();
+    assert_eq!(s3.busy(), 0);
+    assert_eq!(output.state_ids(), [1]);
+    let receipts = receipts_below(&s3.directory(BUCKET).join("receipts"));
+    assert_eq!(receipts.len(), rows.len());
+    are_of(&sim, "Contact", KEY, &receipts, &rows).await;
+    output.keeps_secret(&[SECRET_KEY]);
 }

@@ -39,14 +39,18 @@ const OWN: [&str; 7] = [
 
 /// The receipts of a job that stores them in its folder, in the order of attempts and ordinals.
 pub(crate) fn receipts(job: &Job) -> Vec<Receipt> {
-    let folder = job.receipt_folder();
+    receipts_below(&job.receipt_folder())
+}
+
+/// The receipts below a folder, in the same order.
+pub(crate) fn receipts_below(folder: &Path) -> Vec<Receipt> {
     let mut all = Vec::new();
-    for file in paths(&folder) {
+    for file in paths(folder) {
         if file
             .extension()
             .is_some_and(|extension| extension == "parquet")
         {
-            all.extend(read(&folder, &file));
+            all.extend(read(folder, &file));
         }
     }
     all.sort_by(|a, b| (&a.attempt, a.ordinal).cmp(&(&b.attempt, b.ordinal)));

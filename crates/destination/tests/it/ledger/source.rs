@@ -12,7 +12,7 @@ use crate::harness::process::Output;
 /// Streams of append: two into one object, with equal records.
 pub(super) const STREAMS: usize = 3;
 
-/// Field that tells records apart, by stream.
+/// Field that distinguishes records, by stream.
 const FIELDS: [&str; STREAMS] = ["LastName", "LastName", "Name"];
 const OBJECTS: [&str; STREAMS] = ["Contact", "Contact", "Account"];
 

@@ -320,6 +320,33 @@ async fn a_stop_leaves_what_is_held_to_the_next_sync() {
     assert_eq!(sim.rows("Contact").await.len(), 10);
 }
 
+/// The ledger knows of each job that held records were in.
+#[tokio::test]
+async fn a_killed_sync_is_repeated_and_doubles_nothing() {
+    let sim = TestSim::start().await;
+    let (contacts, accounts) = (contacts(), accounts());
+    let catalog = configured(&[&contacts, &accounts], false);
+    let job = Job::with_catalog(&sim, catalog).rejects_to_folder();
+    let children = lines(&contacts, (0..20).map(|number| contact(number, number)));
+    let parents = lines(&accounts, (0..15).map(|number| account(number, None)));
+    let mut running = job.start_write();
+    running.send(&children).await;
+    running.wait_for_log("they are held").await;
+    running.send(&parents).await;
+    running.wait_for_log("held are sent again").await;
+    running.kill().await;
+
+    let output = job.write(&[children, parents].concat()).await.succeeded();
+
+    let rejects = rejects(&job);
+    assert_eq!(codes(&rejects), [(NO_PARENT, 5)].into(), "{output:#?}");
+    assert_eq!(sim.rows("Account").await.len(), 15);
+    let mut keys = sim.column("Contact", KEY).await;
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!((keys.len(), sim.rows("Contact").await.len()), (15, 15));
+}
+
 /// Of one stream, whose records could name each other, those that find no parent go twice.
 #[tokio::test]
 async fn a_turn_that_gets_no_record_in_is_the_last() {
