@@ -29,6 +29,7 @@ mod place;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod unused;
 
 pub use attempt::{Covered, Ledger};
 pub(crate) use entry::{Entry, SentColumn};
@@ -40,3 +41,4 @@ pub use identity::LoadIdentity;
 pub(crate) use leftover::{LeftEnd, LeftoversBuilder, Origin};
 pub use listing::Listed;
 pub(crate) use place::EntryName;
+pub use unused::UnusedEntries;

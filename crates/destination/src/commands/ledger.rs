@@ -61,7 +61,7 @@ fn storage(config: &Config) -> Result<Storage> {
     config.ledger_storage(rejects.as_ref())?.ok_or_else(|| {
         Error::config(
             "the config has no ledger: it needs object_storage_config, rejected_records_url or \
-             ledger_url, and ledger must not be off",
+             ledger_url",
         )
     })
 }

@@ -126,6 +126,38 @@ async fn a_stream_that_is_not_complete_keeps_what_no_state_covers() {
 }
 
 #[tokio::test]
+async fn what_is_left_takes_no_row_behind_a_sync_without_a_ledger() {
+    let sim = org(Duration::ZERO).await;
+    let stream = people();
+    let mut job = job(&sim, &stream, PEOPLE);
+    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let lines = anew(&stream, PEOPLE);
+    // One that ends before its state says nothing of the rows: what was entered stays.
+    job.change("ledger", "off");
+    let mut ended_early = super::records(&stream, 0..1);
+    ended_early.push(stream.status("INCOMPLETE"));
+    let output = job.write(&ended_early).await;
+    let warned = |line: &String| line.contains("WARN") && line.contains("is not looked at");
+    assert!(output.lines.iter().any(warned), "{output:#?}");
+    assert!(!entries(&job).is_empty());
+
+    // One that goes on behind a state, or completes, does.
+    job.write(&lines).await.succeeded();
+    assert!(entries(&job).is_empty(), "{:?}", job.ledger());
+    job.change("ledger", "on");
+    job.write(&lines).await.succeeded();
+    let mut all = expected(0..PEOPLE, 3);
+    *all.get_mut("Ng 0").unwrap() += 1;
+    assert_eq!(names(&sim, "Contact", "LastName").await, all);
+}
+
+fn entries(job: &Job) -> Vec<String> {
+    let mut names = job.ledger();
+    names.retain(|name| name.starts_with("entries/"));
+    names
+}
+
+#[tokio::test]
 async fn of_what_goes_on_after_an_incomplete_sync_only_repetitions_are_known_again() {
     let sim = org(Duration::ZERO).await;
     let stream = people();

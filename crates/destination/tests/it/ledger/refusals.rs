@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use serde_json::json;
+use testkit::s3::{S3Server, UNREADABLE_BUCKET};
 use testkit::sim::TestSim;
 
 use super::{anew, expected, interrupted, job, names, org, people};
 use crate::harness::lines::{Stream, catalog};
-use crate::harness::process::{BINARY, Job, run};
+use crate::harness::process::{BINARY, Job, run, storage};
 
 const PEOPLE: usize = 40;
 
@@ -168,6 +169,28 @@ async fn what_is_entered_can_be_read_explained_and_forgotten() {
     assert_eq!(
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 2)
+    );
+}
+
+/// Where objects can be written and not be read, nothing of an earlier attempt could be found out.
+#[tokio::test]
+async fn a_place_that_cannot_be_read_is_a_warning_at_the_start() {
+    let sim = org(Duration::ZERO).await;
+    let s3 = S3Server::start().await;
+    let stream = people();
+    let mut bucket = storage(&s3);
+    bucket["s3_bucket_name"] = json!(UNREADABLE_BUCKET);
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", bucket);
+    let output = job.write(&anew(&stream, PEOPLE)).await.succeeded();
+    let warned = |line: &&String| {
+        line.contains("WARN")
+            && line.contains("cannot read s3://")
+            && line.contains("may put, get, list and delete")
+    };
+    assert_eq!(output.lines.iter().filter(warned).count(), 1, "{output:#?}");
+    assert_eq!(
+        names(&sim, "Contact", "LastName").await,
+        expected(0..PEOPLE, 1)
     );
 }
 
