@@ -36,6 +36,8 @@ struct Rows {
     again: RowSet,
     /// Rows of the load have come in since they were sent.
     some_came_in: bool,
+    /// When they were sent, no other load could bring their parents.
+    alone: bool,
     memory: Reservation,
     /// Rows before this ordinal are held no more.
     let_go: u64,
@@ -45,14 +47,16 @@ struct Rows {
     accepted: u64,
     /// The log says that there are more.
     too_many: bool,
+    /// The log says that rows were let go before their parents came.
+    given_up: bool,
 }
 
 /// Rows that were held and are refused once more.
 #[derive(Debug)]
 pub(super) struct CameBack {
     pub(super) rows: RowSet,
-    /// They are the last of their turn, which got none in, and no other load would: sent again, they
-    /// would be refused again.
+    /// They are the last of their turn, which got none in, and no other load has since they were sent:
+    /// sent again, they would be refused again.
     pub(super) in_vain: bool,
 }
 
@@ -81,11 +85,13 @@ impl Held {
             rows: Mutex::new(Rows {
                 again: RowSet::new(),
                 some_came_in: false,
+                alone: false,
                 memory: budget.reserve(0),
                 let_go: 0,
                 total: 0,
                 accepted: 0,
                 too_many: false,
+                given_up: false,
             }),
         }
     }
@@ -127,7 +133,7 @@ impl Held {
         rows.account();
         let none_came_in = rows.again.is_empty() && !rows.some_came_in;
         CameBack {
-            in_vain: none_came_in && back == *refused && self.place.waits_for_itself_alone(),
+            in_vain: none_came_in && back == *refused && rows.alone,
             rows: back,
         }
     }
@@ -139,7 +145,9 @@ impl Held {
 
     /// These rows, which were held, are sent again.
     pub(super) fn send(&self, held: &RowSet) {
+        let alone = self.place.waits_for_itself_alone();
         let mut rows = self.rows.lock();
+        rows.alone = alone && (rows.alone || rows.again.is_empty());
         rows.some_came_in &= !rows.again.is_empty();
         rows.again.insert_all(held);
         rows.account();
@@ -170,6 +178,11 @@ impl Held {
         !std::mem::replace(&mut self.rows.lock().too_many, true)
     }
 
+    /// Whether it is the first time that rows are let go before their parents came.
+    pub(super) fn are_given_up(&self) -> bool {
+        !std::mem::replace(&mut self.rows.lock().given_up, true)
+    }
+
     /// Rows that were held so far, and those of them that are in Salesforce now.
     pub(super) fn counts(&self) -> (u64, u64) {
         let rows = self.rows.lock();
@@ -181,5 +194,43 @@ impl Rows {
     /// Reserves what the rows that were sent again take.
     fn account(&mut self) {
         self.memory.resize(self.again.memory());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::family::Phase;
+    use crate::load::org::Signal;
+
+    /// Another load brings the parent while the rows are on their way: refused all the same, they are
+    /// not sent in vain the next time.
+    #[test]
+    fn rows_are_sent_in_vain_only_if_no_parent_came_since() {
+        let family = Family::new();
+        let budget = Budget::new(1 << 30, Signal::default());
+        let children = Held {
+            place: family.join("Child", true, ["Parent".to_owned()].into()),
+            lookups: Vec::new(),
+            most: 10,
+            rows: Mutex::new(Rows {
+                again: RowSet::new(),
+                some_came_in: false,
+                alone: false,
+                memory: budget.reserve(0),
+                let_go: 0,
+                total: 0,
+                accepted: 0,
+                too_many: false,
+                given_up: false,
+            }),
+        };
+        let mut parents = family.join("Parent", true, BTreeSet::new()).standing();
+        let rows = RowSet::from(0..2);
+        children.send(&rows);
+        parents.is(Phase::Ended, 1);
+        assert!(!children.came_back(&rows).in_vain);
+        children.send(&rows);
+        assert!(children.came_back(&rows).in_vain);
     }
 }

@@ -29,11 +29,13 @@ pub(super) async fn run(path: &Path, task: LedgerTask, output: &Output, stop: &S
             let login = rotation::login(&config, output).connect();
             let client = stop.unless_asked_for_long(login).await?;
             let client = client.map_err(Error::from)?;
+            let mut lines = Vec::with_capacity(listed.len());
             for entry in &listed {
                 let said = stop.unless_asked(explained(&client, entry)).await??;
-                output.text(&format!("{}: {said}", shown(entry)))?;
+                lines.push(format!("{}: {said}", shown(entry)));
             }
-            Ok(())
+            // Behind what the log says meanwhile.
+            lines.iter().try_for_each(|line| output.text(line))
         }
         LedgerTask::Forget => {
             let mut loads: Vec<LoadIdentity> = Vec::new();
@@ -102,11 +104,14 @@ async fn explained(client: &Client, entry: &Listed) -> Result<&'static str> {
     Ok(match client.job_state(&entry.job).await {
         Ok(JobState::Open) => "it is open: a new attempt aborts it, and it holds nothing",
         Ok(JobState::JobComplete) => {
-            "it ended: rows that it inserted take the place of equal ones that come"
+            "it ended: rows that it inserted take the place of equal ones that come, if columns are sent \
+             as they were, the results say what became of each row, and the records are still there; \
+             else the new attempt ends with an error that says which"
         }
         Ok(JobState::Failed | JobState::Aborted) => {
             "it ended early: rows that its results show as inserted take the place of equal ones that \
-             come"
+             come, if columns are sent as they were and the records are still there; else the new \
+             attempt ends with an error that says which"
         }
         Ok(_) => "it is in progress: a new attempt waits for it",
         Err(BulkError::JobGone { .. }) => {
