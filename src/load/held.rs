@@ -36,8 +36,8 @@ struct Rows {
     again: RowSet,
     /// Rows of the load have come in since they were sent.
     some_came_in: bool,
-    /// When they were sent, no other load could bring their parents.
-    alone: bool,
+    /// When they were sent, only rows of the load itself could still be their parents.
+    parents_are_own: bool,
     memory: Reservation,
     /// Rows before this ordinal are held no more.
     let_go: u64,
@@ -55,8 +55,8 @@ struct Rows {
 #[derive(Debug)]
 pub(super) struct CameBack {
     pub(super) rows: RowSet,
-    /// They are the last of their turn, which got none in, and no other load has since they were sent:
-    /// sent again, they would be refused again.
+    /// They are the last of their turn, which got none in, and no other load would: sent again, they
+    /// would be refused again.
     pub(super) in_vain: bool,
 }
 
@@ -85,7 +85,7 @@ impl Held {
             rows: Mutex::new(Rows {
                 again: RowSet::new(),
                 some_came_in: false,
-                alone: false,
+                parents_are_own: false,
                 memory: budget.reserve(0),
                 let_go: 0,
                 total: 0,
@@ -133,7 +133,7 @@ impl Held {
         rows.account();
         let none_came_in = rows.again.is_empty() && !rows.some_came_in;
         CameBack {
-            in_vain: none_came_in && back == *refused && rows.alone,
+            in_vain: none_came_in && back == *refused && rows.parents_are_own,
             rows: back,
         }
     }
@@ -145,9 +145,10 @@ impl Held {
 
     /// These rows, which were held, are sent again.
     pub(super) fn send(&self, held: &RowSet) {
-        let alone = self.place.waits_for_itself_alone();
         let mut rows = self.rows.lock();
-        rows.alone = alone && (rows.alone || rows.again.is_empty());
+        // A parent that another load brings from now on may be too late for them.
+        let parents_are_own = self.place.waits_for_itself_alone();
+        rows.parents_are_own = parents_are_own && (rows.again.is_empty() || rows.parents_are_own);
         rows.some_came_in &= !rows.again.is_empty();
         rows.again.insert_all(held);
         rows.account();
@@ -203,20 +204,16 @@ mod tests {
     use crate::load::family::Phase;
     use crate::load::org::Signal;
 
-    /// Another load brings the parent while the rows are on their way: refused all the same, they are
-    /// not sent in vain the next time.
-    #[test]
-    fn rows_are_sent_in_vain_only_if_no_parent_came_since() {
-        let family = Family::new();
+    fn held(family: &Family, object: &str, refers: &str) -> Held {
         let budget = Budget::new(1 << 30, Signal::default());
-        let children = Held {
-            place: family.join("Child", true, ["Parent".to_owned()].into()),
+        Held {
+            place: family.join(object, true, BTreeSet::from([refers.to_owned()])),
             lookups: Vec::new(),
             most: 10,
             rows: Mutex::new(Rows {
                 again: RowSet::new(),
                 some_came_in: false,
-                alone: false,
+                parents_are_own: false,
                 memory: budget.reserve(0),
                 let_go: 0,
                 total: 0,
@@ -224,13 +221,21 @@ mod tests {
                 too_many: false,
                 given_up: false,
             }),
-        };
-        let mut parents = family.join("Parent", true, BTreeSet::new()).standing();
-        let rows = RowSet::from(0..2);
-        children.send(&rows);
-        parents.is(Phase::Ended, 1);
-        assert!(!children.came_back(&rows).in_vain);
-        children.send(&rows);
-        assert!(children.came_back(&rows).in_vain);
+        }
+    }
+
+    #[test]
+    fn a_parent_that_came_while_its_child_was_on_its_way_is_no_proof_against_the_child() {
+        let family = Family::new();
+        let (parent, child) = (
+            held(&family, "Account", "Contact"),
+            held(&family, "Contact", "Account"),
+        );
+        let row = RowSet::from(3..4);
+        child.send(&row);
+        parent.standing().is(Phase::Ended, 1);
+        assert!(!child.came_back(&row).in_vain);
+        child.send(&row);
+        assert!(child.came_back(&row).in_vain);
     }
 }
