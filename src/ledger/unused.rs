@@ -81,7 +81,7 @@ mod tests {
         let unused = Ledger::unused(storage.clone(), &loads[..1]).await.unwrap();
         assert_eq!(unused.count(), 1);
         unused.delete().await.unwrap();
-        let left = Ledger::list(storage).await.unwrap();
+        let left = Ledger::list(storage).await.unwrap().entries;
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].load, loads[1]);
     }

@@ -229,6 +229,9 @@ async fn rejected_rows_are_neither_sent_nor_stored_again() {
     let sim = org(Duration::ZERO).await;
     let stream = people();
     let job = job(&sim, &stream, PEOPLE);
+    // Others of the first job find a lock, and go into another one.
+    sim.fault(&json!({"object": "Contact", "do": {"lock_rows": {"share": 0.3}}}))
+        .await;
     let lines: Vec<String> = (0..PEOPLE)
         .map(|number| match number % 4 {
             0 => stream.record(&json!({"LastName": null, "FirstName": format!("Bad {number}")})),
@@ -261,6 +264,8 @@ async fn rejected_rows_are_neither_sent_nor_stored_again() {
     let output = job.write(&lines).await.succeeded();
     assert_eq!(sim.jobs().await.len(), before, "no job was made");
     assert_eq!(job.reject_files(), stored, "nothing is stored twice");
+    let unmarked = |line: &&String| line.contains("without a mark");
+    assert_eq!(output.lines.iter().find(unmarked), None);
     let state = output.states()[0];
     assert_eq!(
         state["destinationStats"]["rejectedRecordCount"],

@@ -179,6 +179,29 @@ async fn what_is_entered_can_be_read_explained_and_forgotten() {
     );
 }
 
+#[tokio::test]
+async fn what_cannot_be_read_is_named_and_forgotten() {
+    let sim = org(Duration::ZERO).await;
+    let (stream, job) = interrupted_job(&sim).await;
+    let entry = &super::blocked::objects(&job, ".entry")[0];
+    let bytes = std::fs::read(entry).unwrap();
+    std::fs::write(entry, &bytes[..bytes.len() - 5]).unwrap();
+    for task in ["list", "explain"] {
+        let lines = ledger(&job, task).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("people into Contact"), "{lines:?}");
+        assert!(lines[1].contains("cannot be read"), "{lines:?}");
+    }
+    let forgotten = ledger(&job, "forget").await;
+    assert!(forgotten[0].starts_with("2 entries"), "{forgotten:?}");
+    assert!(job.ledger().is_empty(), "{:?}", job.ledger());
+    job.write(&anew(&stream, PEOPLE)).await.succeeded();
+    assert_eq!(
+        names(&sim, "Contact", "LastName").await,
+        expected(0..PEOPLE, 2)
+    );
+}
+
 /// Where objects can be written and not be read, nothing of an earlier attempt could be found out.
 #[tokio::test]
 async fn a_place_that_cannot_be_read_is_a_warning_at_the_start() {
