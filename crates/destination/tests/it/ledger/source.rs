@@ -145,25 +145,6 @@ impl Source {
         judged
     }
 
-    /// How many records killed attempts had covered beyond the states that they printed, as the next one
-    /// says. `done` is how far the states go after each attempt.
-    pub(super) fn covered_and_not_printed(&self, attempts: &[Output], done: &[Done]) -> usize {
-        let mut records = 0;
-        for (index, stream) in self.streams.iter().enumerate() {
-            for next in 1..attempts.len() {
-                let known = Earlier::of(&stream.name, &attempts[..next]).covered;
-                let named = Earlier::of(&stream.name, &attempts[next..=next]).covered;
-                let mut own = named
-                    .iter()
-                    .filter(|(attempt, _)| !known.contains_key(*attempt));
-                let covered = own.next_back().map_or(0, |(_, covered)| *covered as usize);
-                let before = if next > 1 { done[next - 2][index] } else { 0 };
-                records += covered.saturating_sub(done[next - 1][index] - before);
-            }
-        }
-        records
-    }
-
     /// Compares the rejected records with the bad ones: all that are stored, and those that the rule for
     /// readers keeps.
     pub(super) fn judge_rejects(

@@ -1,7 +1,10 @@
 //! An org and a bucket, each behind a gate that halts a process at a chosen request.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize as _;
+use serde_json::Value;
 use testkit::gate::{Gate, Halts, Seen};
 use testkit::s3::{BUCKET, S3Server, names};
 use testkit::sim::TestSim;
@@ -44,6 +47,24 @@ impl World {
             .set("login_url", self.gates[0].url())
             .set("object_storage_config", store)
             .set("max_jobs_in_flight", 4)
+    }
+
+    /// How many records each attempt that has a cursor has covered, of all streams together.
+    pub(super) fn covered(&self) -> BTreeMap<String, u64> {
+        let ledger = self.s3.directory(BUCKET).join("rejected_records_ledger");
+        let cursors = names(&ledger.join("cursors")).into_iter();
+        let read = cursors.filter_map(|name| {
+            let bytes = std::fs::read(ledger.join("cursors").join(&name)).ok()?;
+            // Behind its length stands a head in JSON.
+            let begin = bytes.iter().position(|byte| *byte == b'{')?;
+            let mut head = serde_json::Deserializer::from_slice(&bytes[begin..]);
+            let head = Value::deserialize(&mut head).ok()?;
+            let covered = head["covered"].as_object()?.values();
+            // At its end an attempt covers all there may be: by then its states are printed.
+            let covered = covered.filter_map(Value::as_u64);
+            Some((name, covered.filter(|rows| *rows < u64::MAX).sum()))
+        });
+        read.collect()
     }
 
     /// Names of the objects of the ledger, but for signs of life: that of an attempt which was killed
