@@ -59,7 +59,7 @@ pub struct Covered<'a> {
 }
 
 impl Ledger {
-    /// Proves that a store takes a ledger: an object can be written, listed and deleted.
+    /// Proves that a store takes a ledger: an object can be written, read, listed and deleted.
     ///
     /// # Errors
     /// [`LedgerError::Storage`] with the object, the cause and the cure.

@@ -36,30 +36,53 @@ pub struct Listed {
     pub at_work: bool,
 }
 
+/// What a ledger holds.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// Its entries, of all loads.
+    pub entries: Vec<Listed>,
+    /// Why other objects of it cannot be read.
+    pub unreadable: Vec<LedgerError>,
+}
+
+impl Listing {
+    /// What an object holds; nothing if it cannot be read.
+    fn read<T: Default>(&mut self, content: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        match content {
+            Err(error @ LedgerError::Unreadable { .. }) => {
+                self.unreadable.push(error);
+                Ok(T::default())
+            }
+            content => content,
+        }
+    }
+}
+
 impl Ledger {
-    /// The entries of a ledger, of all loads.
+    /// What a ledger holds of all loads.
     ///
     /// # Errors
-    /// [`LedgerError::Storage`], [`LedgerError::Unreadable`].
-    pub async fn list(storage: Storage) -> Result<Vec<Listed>, LedgerError> {
+    /// [`LedgerError::Storage`].
+    pub async fn list(storage: Storage) -> Result<Listing, LedgerError> {
         let place = Place::new(storage);
+        let mut listing = Listing::default();
         let mut cursors = BTreeMap::<String, Cursor>::new();
         for attempt in place.cursors().await? {
-            let cursor = place.cursor(&attempt).await?;
+            let cursor = listing.read(place.cursor(&attempt).await)?;
             cursors.insert(attempt, cursor);
         }
         let all = place.all().await?;
         let names = place.all_entries().await?;
         let older = OlderCursors::new(cursors);
-        let mut listed = Vec::with_capacity(names.len());
         for name in names {
-            let Some(entry) = place.entry(&name).await? else {
+            let Some(entry) = listing.read(place.entry(&name).await)? else {
                 continue;
             };
             let open = older.open_rows(&name, &entry.rows);
-            let stored = place.rejected(&name).await?;
+            let stored = listing.read(place.rejected(&name).await)?;
             let beat = format!("attempts/{}", name.attempt());
-            listed.push(Listed {
+            listing.entries.push(Listed {
                 attempt: name.attempt().to_owned(),
                 job: entry.head.job,
                 written: entry.head.written,
@@ -71,6 +94,6 @@ impl Ledger {
                 load: entry.head.load,
             });
         }
-        Ok(listed)
+        Ok(listing)
     }
 }

@@ -19,6 +19,7 @@ mod cursor;
 mod entry;
 mod error;
 mod expected;
+mod forget;
 mod format;
 mod handle;
 mod identity;
@@ -29,14 +30,17 @@ mod place;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod unused;
 
 pub use attempt::{Covered, Ledger};
 pub(crate) use entry::{Entry, SentColumn};
 pub use error::LedgerError;
+pub use forget::Forgotten;
 pub use format::FormatError;
 pub use handle::LoadLedger;
 pub(crate) use handle::{OlderCursors, Taken};
 pub use identity::LoadIdentity;
 pub(crate) use leftover::{LeftEnd, LeftoversBuilder, Origin};
-pub use listing::Listed;
+pub use listing::{Listed, Listing};
 pub(crate) use place::EntryName;
+pub use unused::UnusedEntries;

@@ -86,12 +86,15 @@ impl Place {
         Self { storage, root }
     }
 
-    /// Proves that objects can be written, listed and deleted.
+    /// Proves that objects can be written, read, listed and deleted.
     pub(super) async fn prove(&self) -> Result<(), LedgerError> {
         let content = Bytes::from_static(b"test");
         let directory = self.directory("attempts");
         let name = format!("test-{:08x}", fastrand::u32(..));
-        Ok(self.storage.prove(&directory, &name, content).await?)
+        Ok(self
+            .storage
+            .prove_readable(&directory, &name, content)
+            .await?)
     }
 
     /// All objects: each by its name within the ledger, with the time of its last change.
@@ -218,8 +221,8 @@ impl Place {
 
     /// Deletes entries and their markers.
     pub(super) async fn delete_entries(&self, names: &[EntryName]) -> Result<(), LedgerError> {
-        stream::iter(names)
-            .map(|name| self.delete_entry(name))
+        let deletions: Vec<_> = names.iter().map(|name| self.delete_entry(name)).collect();
+        stream::iter(deletions)
             .buffered(AT_ONCE)
             .try_collect()
             .await

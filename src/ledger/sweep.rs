@@ -51,8 +51,8 @@ pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerErro
             }
         }
     }
-    stream::iter(&needless)
-        .map(|name| place.delete(name))
+    let deletions: Vec<_> = needless.iter().map(|name| place.delete(name)).collect();
+    stream::iter(deletions)
         .buffered(AT_ONCE)
         .try_collect()
         .await

@@ -36,6 +36,8 @@ struct Rows {
     again: RowSet,
     /// Rows of the load have come in since they were sent.
     some_came_in: bool,
+    /// When they were sent, only rows of the load itself could still be their parents.
+    parents_are_own: bool,
     memory: Reservation,
     /// Rows before this ordinal are held no more.
     let_go: u64,
@@ -45,6 +47,8 @@ struct Rows {
     accepted: u64,
     /// The log says that there are more.
     too_many: bool,
+    /// The log says that rows were let go before their parents came.
+    given_up: bool,
 }
 
 /// Rows that were held and are refused once more.
@@ -81,11 +85,13 @@ impl Held {
             rows: Mutex::new(Rows {
                 again: RowSet::new(),
                 some_came_in: false,
+                parents_are_own: false,
                 memory: budget.reserve(0),
                 let_go: 0,
                 total: 0,
                 accepted: 0,
                 too_many: false,
+                given_up: false,
             }),
         }
     }
@@ -127,7 +133,7 @@ impl Held {
         rows.account();
         let none_came_in = rows.again.is_empty() && !rows.some_came_in;
         CameBack {
-            in_vain: none_came_in && back == *refused && self.place.waits_for_itself_alone(),
+            in_vain: none_came_in && back == *refused && rows.parents_are_own,
             rows: back,
         }
     }
@@ -140,6 +146,9 @@ impl Held {
     /// These rows, which were held, are sent again.
     pub(super) fn send(&self, held: &RowSet) {
         let mut rows = self.rows.lock();
+        // A parent that another load brings from now on may be too late for them.
+        let parents_are_own = self.place.waits_for_itself_alone();
+        rows.parents_are_own = parents_are_own && (rows.again.is_empty() || rows.parents_are_own);
         rows.some_came_in &= !rows.again.is_empty();
         rows.again.insert_all(held);
         rows.account();
@@ -170,6 +179,11 @@ impl Held {
         !std::mem::replace(&mut self.rows.lock().too_many, true)
     }
 
+    /// Whether it is the first time that rows are let go before their parents came.
+    pub(super) fn are_given_up(&self) -> bool {
+        !std::mem::replace(&mut self.rows.lock().given_up, true)
+    }
+
     /// Rows that were held so far, and those of them that are in Salesforce now.
     pub(super) fn counts(&self) -> (u64, u64) {
         let rows = self.rows.lock();
@@ -181,5 +195,47 @@ impl Rows {
     /// Reserves what the rows that were sent again take.
     fn account(&mut self) {
         self.memory.resize(self.again.memory());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::family::Phase;
+    use crate::load::org::Signal;
+
+    fn held(family: &Family, object: &str, refers: &str) -> Held {
+        let budget = Budget::new(1 << 30, Signal::default());
+        Held {
+            place: family.join(object, true, BTreeSet::from([refers.to_owned()])),
+            lookups: Vec::new(),
+            most: 10,
+            rows: Mutex::new(Rows {
+                again: RowSet::new(),
+                some_came_in: false,
+                parents_are_own: false,
+                memory: budget.reserve(0),
+                let_go: 0,
+                total: 0,
+                accepted: 0,
+                too_many: false,
+                given_up: false,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_parent_that_came_while_its_child_was_on_its_way_is_no_proof_against_the_child() {
+        let family = Family::new();
+        let (parent, child) = (
+            held(&family, "Account", "Contact"),
+            held(&family, "Contact", "Account"),
+        );
+        let row = RowSet::from(3..4);
+        child.send(&row);
+        parent.standing().is(Phase::Ended, 1);
+        assert!(!child.came_back(&row).in_vain);
+        child.send(&row);
+        assert!(child.came_back(&row).in_vain);
     }
 }

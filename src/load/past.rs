@@ -211,11 +211,12 @@ impl Finding<'_> {
         let known = self.accepted.entry(name.attempt().to_owned()).or_default();
         accepted.remove_all(known);
         known.insert_all(&accepted);
-        let mut rejected = self.ledger.stored(name).await?;
-        rejected = open.iter().filter(|row| rejected.contains(*row)).collect();
+        let stored = self.ledger.stored(name).await?;
+        let mut rejected: RowSet = open.iter().filter(|row| stored.contains(*row)).collect();
         rejected.remove_all(known);
         known.insert_all(&rejected);
-        if open.iter().any(|row| !known.contains(row)) {
+        // A mark has all rows that the job refused for good.
+        if stored.is_empty() && open.iter().any(|row| !known.contains(row)) {
             tracing::info!(
                 stream = %self.load.plan.name, attempt = name.attempt(), job = entry.head.job,
                 "rejected records of a job of an earlier attempt that no state covers may be stored, \

@@ -112,7 +112,7 @@ impl fmt::Display for Cause {
             Self::AccessDenied(code) => write!(
                 f,
                 "access denied{}; check access_key_id and secret_access_key, and that the key may \
-                 put, list and delete objects under this prefix",
+                 put, get, list and delete objects under this prefix",
                 Code(code)
             ),
             Self::NoBucket => {

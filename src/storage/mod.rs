@@ -15,6 +15,7 @@ mod fingerprint;
 mod location;
 pub(crate) mod names;
 mod patience;
+mod proof;
 mod role;
 mod time_limit;
 mod upload;
@@ -162,32 +163,6 @@ impl Storage {
     pub fn key_of(&self, url: &str) -> Result<Path, StorageError> {
         let key = url.strip_prefix(&self.root).unwrap_or(url);
         key_in(key.trim_start_matches('/'), "")
-    }
-
-    /// Puts a test object, finds it by listing its directory, deletes it.
-    ///
-    /// # Errors
-    /// [`StorageError::Request`] with the object, the cause and the cure;
-    /// [`StorageError::NotListed`] if the listing lacks the object.
-    pub async fn prove(
-        &self,
-        directory: &str,
-        name: &str,
-        content: Bytes,
-    ) -> Result<(), StorageError> {
-        let patience = self.patience.of_proof();
-        let key = key_in(directory, name)?;
-        let payload = PutPayload::from_bytes(content);
-        let put = || async { self.store.put(&key, payload.clone()).await };
-        self.request(patience, "write", key.as_ref(), put).await?;
-        let names = self.list_for(patience, directory).await;
-        self.delete_for(patience, &key).await?;
-        if names?.iter().any(|listed| listed == name) {
-            return Ok(());
-        }
-        Err(StorageError::NotListed {
-            object: self.url(key.as_ref()),
-        })
     }
 
     /// Deletes an object. One that is not there is no error.
@@ -382,6 +357,14 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Request`] once patience has run out.
     pub(crate) async fn content(&self, key: &Path) -> Result<Option<Bytes>, StorageError> {
+        self.content_for(self.patience, key).await
+    }
+
+    async fn content_for(
+        &self,
+        patience: Patience,
+        key: &Path,
+    ) -> Result<Option<Bytes>, StorageError> {
         let get = || async {
             match self.store.get(key).await {
                 Ok(found) => found.bytes().await.map(Some),
@@ -389,7 +372,7 @@ impl Storage {
                 Err(error) => Err(error),
             }
         };
-        self.request(self.patience, "read", key.as_ref(), get).await
+        self.request(patience, "read", key.as_ref(), get).await
     }
 
     /// Whether an object is there with this content. One that the store does not let be read counts as

@@ -33,6 +33,8 @@ pub const BUCKET: &str = "rejected-records";
 pub const OLD_BUCKET: &str = "old";
 /// A bucket whose objects may not be listed.
 pub const UNLISTED_BUCKET: &str = "unlisted";
+/// A bucket whose objects may not be read.
+pub const UNREADABLE_BUCKET: &str = "unreadable";
 /// A bucket that every call is denied to.
 pub const FORBIDDEN_BUCKET: &str = "forbidden";
 /// A bucket in another region.
@@ -74,7 +76,8 @@ impl S3Access for Access {
             Some(OLD_BUCKET) if header("if-none-match").is_some() => Err(s3_error!(NotImplemented)),
             Some(OLD_BUCKET) if operation == "DeleteObjects" => Err(s3_error!(MethodNotAllowed)),
             Some(UNLISTED_BUCKET) if operation == "ListObjectsV2" => Err(s3_error!(AccessDenied)),
-            Some(BUCKET | OLD_BUCKET | UNLISTED_BUCKET) => Ok(()),
+            Some(UNREADABLE_BUCKET) if operation == "GetObject" => Err(s3_error!(AccessDenied)),
+            Some(BUCKET | OLD_BUCKET | UNLISTED_BUCKET | UNREADABLE_BUCKET) => Ok(()),
             Some(FORBIDDEN_BUCKET) => Err(s3_error!(AccessDenied)),
             Some(ELSEWHERE_BUCKET) => Err(s3_error!(PermanentRedirect)),
             _ => Err(s3_error!(NoSuchBucket)),
@@ -96,7 +99,7 @@ impl S3Server {
     /// Starts a server whose buckets are empty.
     pub async fn start() -> Self {
         let root = TempDir::new().unwrap();
-        for bucket in [BUCKET, OLD_BUCKET, UNLISTED_BUCKET] {
+        for bucket in [BUCKET, OLD_BUCKET, UNLISTED_BUCKET, UNREADABLE_BUCKET] {
             fs::create_dir(root.path().join(bucket)).unwrap();
         }
         let access = Access::default();

@@ -36,7 +36,7 @@ impl Intake {
     pub(super) async fn give_way(&mut self, pressure: Pressure) -> Result<()> {
         match (pressure, self.lanes.largest()) {
             (Pressure::Held, _) => {
-                self.let_go_for_good();
+                self.give_up_held();
                 Ok(())
             }
             (Pressure::States, Some(id)) => self.close(id).await,

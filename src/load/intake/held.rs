@@ -30,8 +30,26 @@ impl Intake {
         Ok(())
     }
 
+    /// What is held, or waits for it, takes too much memory: lets it go, whether or not its parents came.
+    pub(super) fn give_up_held(&mut self) {
+        let load = &self.load;
+        if let Some(held) = &load.held
+            && load.keys.held_rows() > 0
+            && held.are_given_up()
+        {
+            tracing::warn!(
+                stream = %load.plan.name, rows = load.keys.held_rows(),
+                "records that are held until their parents come, and the states and records that wait \
+                 behind them, take too much memory: they are sent at once, for the last time, and \
+                 those whose parents are not there yet are rejected. Send parents before their \
+                 children, or fewer states, or raise the memory limit"
+            );
+        }
+        self.let_go_for_good();
+    }
+
     /// Lets go what is held: sent again, rows that are refused once more are rejected.
-    pub(super) fn let_go_for_good(&mut self) {
+    fn let_go_for_good(&mut self) {
         if let Some(held) = &self.load.held {
             held.let_go(self.load.books.next_ordinal());
             self.let_go();

@@ -170,7 +170,7 @@ impl Intake {
             let many_wait = load.keys.waiting_rows() >= WAITING_ROWS;
             if many_wait && self.jobs.is_empty() && load.keys.held_rows() > 0 {
                 // Most of them wait for the keys of rows that are held.
-                self.let_go_for_good();
+                self.give_up_held();
                 continue;
             }
             let crowded = load.org.admission().is_crowded(&load.jobs)

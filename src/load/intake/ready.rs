@@ -151,7 +151,7 @@ impl Intake {
             () = load.stop.cancelled() => return Err(LoadError::Stopped.into()),
             memory = load.org.admission().memory(bytes, &load.member) => return memory.map(Some),
             pressure = load.member.pressure() => match pressure {
-                Pressure::Held => self.let_go_for_good(),
+                Pressure::Held => self.give_up_held(),
                 Pressure::Memory | Pressure::States => self.make_way().await?,
             },
             Some(ended) = self.jobs.join_next() => job_outcome(ended)?,

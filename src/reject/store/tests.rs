@@ -403,10 +403,10 @@ async fn errors_of_the_store_are_about_rejected_records() {
     let store = RejectStore::open(&s3_config(s3.endpoint(), FORBIDDEN_BUCKET), start()).unwrap();
     let refused = store.prove().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);
-    assert_snapshot!(refused, @"cannot write s3://forbidden/rejected/1/testing/test/_check_test for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
+    assert_snapshot!(refused, @"cannot write s3://forbidden/rejected/1/testing/test/_check_test for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, get, list and delete objects under this prefix");
     let unlisted = RejectStore::open(&s3_config(s3.endpoint(), UNLISTED_BUCKET), start()).unwrap();
     let refused = unlisted.prove().await.unwrap_err();
-    assert_snapshot!(refused, @"cannot list s3://unlisted/rejected/1/testing/test/ for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
+    assert_snapshot!(refused, @"cannot list s3://unlisted/rejected/1/testing/test/ for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, get, list and delete objects under this prefix");
 
     let files = Location::Url(Url::from_file_path(s3.directory(BUCKET)).unwrap());
     let encrypted = RejectConfig {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::protocol::output::Output;
 use arrow_salesforce::bulk::{BulkError, Client, JobState};
 use arrow_salesforce::error::{Error, Result};
-use arrow_salesforce::ledger::{Ledger, Listed, LoadIdentity};
+use arrow_salesforce::ledger::{Ledger, Listed, Listing, LoadIdentity};
 use arrow_salesforce::storage::Storage;
 
 /// Does what `task` says with the ledger of the config at `path`, and prints it as text.
@@ -17,43 +17,54 @@ use arrow_salesforce::storage::Storage;
 /// A config error if there is no ledger; those of reading and deleting it.
 pub(super) async fn run(path: &Path, task: LedgerTask, output: &Output, stop: &Stop) -> Result<()> {
     let config = Config::read(path)?;
-    let listed = stop.unless_asked(Ledger::list(storage(&config)?)).await??;
-    if listed.is_empty() {
+    let storage = storage(&config)?;
+    if task == LedgerTask::Forget {
+        let forgotten = stop
+            .unless_asked(Ledger::forget(storage, config.org.waits))
+            .await??;
+        if forgotten.entries == 0 {
+            return output.text("the ledger has no entries");
+        }
+        return output.text(&format!(
+            "{} entries of {} loads are forgotten: the next syncs send all of their records",
+            forgotten.entries, forgotten.loads
+        ));
+    }
+    let Listing {
+        entries,
+        unreadable,
+        ..
+    } = stop.unless_asked(Ledger::list(storage)).await??;
+    if entries.is_empty() && unreadable.is_empty() {
         return output.text("the ledger has no entries");
     }
-    match task {
-        LedgerTask::List => listed
-            .iter()
-            .try_for_each(|entry| output.text(&shown(entry))),
-        LedgerTask::Explain => {
-            let login = rotation::login(&config, output).connect();
-            let client = stop.unless_asked_for_long(login).await?;
-            let client = client.map_err(Error::from)?;
-            for entry in &listed {
-                let said = stop.unless_asked(explained(&client, entry)).await??;
-                output.text(&format!("{}: {said}", shown(entry)))?;
-            }
-            Ok(())
-        }
-        LedgerTask::Forget => {
-            let mut loads: Vec<LoadIdentity> = Vec::new();
-            for entry in &listed {
-                if !loads.contains(&entry.load) {
-                    loads.push(entry.load.clone());
-                }
-            }
-            let waits = config.org.waits;
-            let attempt = Ledger::new_attempt();
-            let claimed = Ledger::begin(storage(&config)?, attempt, &loads, waits);
-            let claimed = stop.unless_asked(claimed).await??;
-            claimed.finish().await?;
-            output.text(&format!(
-                "{} entries of {} loads are forgotten: the next syncs send all of their records",
-                listed.len(),
-                loads.len()
-            ))
-        }
+    let lines = match task {
+        LedgerTask::Explain => explain(&config, &entries, output, stop).await?,
+        LedgerTask::List | LedgerTask::Forget => entries.iter().map(shown).collect(),
+    };
+    // Behind what the log says meanwhile.
+    lines.iter().try_for_each(|line| output.text(line))?;
+    unreadable
+        .iter()
+        .try_for_each(|error| output.text(&error.to_string()))
+}
+
+/// Entries, and what a new attempt would do about each.
+async fn explain(
+    config: &Config,
+    entries: &[Listed],
+    output: &Output,
+    stop: &Stop,
+) -> Result<Vec<String>> {
+    let login = rotation::login(config, output).connect();
+    let client = stop.unless_asked_for_long(login).await?;
+    let client = client.map_err(Error::from)?;
+    let mut lines = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let said = stop.unless_asked(explained(&client, entry)).await??;
+        lines.push(format!("{}: {said}", shown(entry)));
     }
+    Ok(lines)
 }
 
 fn storage(config: &Config) -> Result<Storage> {
@@ -61,7 +72,7 @@ fn storage(config: &Config) -> Result<Storage> {
     config.ledger_storage(rejects.as_ref())?.ok_or_else(|| {
         Error::config(
             "the config has no ledger: it needs object_storage_config, rejected_records_url or \
-             ledger_url, and ledger must not be off",
+             ledger_url",
         )
     })
 }
@@ -102,11 +113,14 @@ async fn explained(client: &Client, entry: &Listed) -> Result<&'static str> {
     Ok(match client.job_state(&entry.job).await {
         Ok(JobState::Open) => "it is open: a new attempt aborts it, and it holds nothing",
         Ok(JobState::JobComplete) => {
-            "it ended: rows that it inserted take the place of equal ones that come"
+            "it ended: rows that it inserted take the place of equal ones that come, if columns are sent \
+             as they were, the results say what became of each row, and the records are still there; \
+             else the new attempt ends with an error that says which"
         }
         Ok(JobState::Failed | JobState::Aborted) => {
             "it ended early: rows that its results show as inserted take the place of equal ones that \
-             come"
+             come, if columns are sent as they were and the records are still there; else the new \
+             attempt ends with an error that says which"
         }
         Ok(_) => "it is in progress: a new attempt waits for it",
         Err(BulkError::JobGone { .. }) => {

@@ -7,8 +7,18 @@ use arrow_salesforce::receipt::ReceiptStore;
 use arrow_salesforce::reject::RejectStore;
 use arrow_salesforce::storage::Storage;
 
-/// The place of the ledger, proved; `None` without one. Where nobody waits for the answer, what passes
-/// is waited for.
+/// The place of a ledger.
+#[derive(Debug)]
+pub(super) enum LedgerPlace {
+    /// It takes one.
+    Proved(Storage),
+    /// It refuses, or `ledger` is `off`.
+    Unused(Storage),
+    /// There is no store.
+    Absent,
+}
+
+/// The place of the ledger, proved. Where nobody waits for the answer, what passes is waited for.
 ///
 /// # Errors
 /// If it refuses, though `ledger_url` names it; otherwise that is a warning. If it cannot be reached:
@@ -17,17 +27,26 @@ pub(super) async fn ledger_storage(
     config: &Config,
     rejects: Option<&RejectStore>,
     unattended: bool,
-) -> Result<Option<Storage>> {
-    let Some(storage) = config.ledger_storage(rejects)? else {
-        return Ok(None);
+) -> Result<LedgerPlace> {
+    let storage = match config.ledger_storage(rejects) {
+        // A place that cannot be is no error, where it is not used.
+        Err(_) if config.ledger.older.is_none() => None,
+        storage => storage?,
     };
+    let Some(storage) = storage else {
+        return Ok(LedgerPlace::Absent);
+    };
+    if config.ledger.older.is_none() {
+        return Ok(LedgerPlace::Unused(storage));
+    }
+    let unused = storage.clone();
     let storage = if unattended {
         storage.unattended()
     } else {
         storage
     };
     match Ledger::prove(storage).await {
-        Ok(storage) => Ok(Some(storage)),
+        Ok(storage) => Ok(LedgerPlace::Proved(storage)),
         Err(error) if config.ledger.url.is_none() && error.kind() == ErrorKind::Config => {
             tracing::warn!(
                 %error,
@@ -35,7 +54,7 @@ pub(super) async fn ledger_storage(
                  that ends early and is repeated may insert records of append streams twice. Allow \
                  the key to put, get, list and delete objects there, or set ledger_url, or ledger: off"
             );
-            Ok(None)
+            Ok(LedgerPlace::Unused(unused))
         }
         Err(error) => Err(error.into()),
     }

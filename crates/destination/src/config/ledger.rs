@@ -51,15 +51,12 @@ impl LedgerConfig {
 }
 
 impl Config {
-    /// The place of the ledger, if there is one: beside the rejected records, or that of `ledger_url`;
-    /// nothing is sent yet.
+    /// The place of the ledger, if there is one, whether it is used or not: beside the rejected records,
+    /// or that of `ledger_url`; nothing is sent yet.
     ///
     /// # Errors
     /// A config error if it is no location.
     pub(crate) fn ledger_storage(&self, rejects: Option<&RejectStore>) -> Result<Option<Storage>> {
-        if self.ledger.older.is_none() {
-            return Ok(None);
-        }
         let Some(url) = &self.ledger.url else {
             return Ok(rejects.map(|rejects| rejects.beside(BESIDE)));
         };

@@ -226,8 +226,8 @@ async fn buckets() {
     ];
     assert_snapshot!(texts.join("\n"), @"
     cannot write s3://no-such-bucket/rejected_records/1/testing/test/_check_test for rejected records: no such bucket; check s3_bucket_name, or create the bucket
-    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix
-    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix
+    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key, and that the key may put, get, list and delete objects under this prefix
+    cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (AccessDenied); check access_key_id and secret_access_key, and that the key may put, get, list and delete objects under this prefix
     cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: the bucket is in another region; set s3_bucket_region to the bucket's own
     ");
     let works = Job::new(&sim, &[]).set("object_storage_config", storage(&s3));

@@ -79,7 +79,7 @@ async fn keys(sim: &TestSim) -> usize {
 async fn rows_that_lost_a_fight_over_their_parent_are_sent_again() {
     // Four jobs take 6 s a transaction: the third in a row for one account has waited too long.
     let sim = org(4, |contention| {
-        contention.chunk_time = Duration::from_secs(5)
+        contention.chunk_time = Duration::from_secs(5);
     })
     .await;
     let settings = json!({"max_job_rows": 600, "max_jobs_in_flight": 4, "group_by": "none"});
@@ -99,11 +99,11 @@ async fn rows_that_lost_a_fight_over_their_parent_are_sent_again() {
 #[tokio::test]
 async fn good_rows_that_failed_with_bad_ones_are_sent_again() {
     let sim = org(1, |contention| {
-        contention.triggers = vec!["Contact".to_owned()]
+        contention.triggers = vec!["Contact".to_owned()];
     })
     .await;
     // A transaction has 40 bad rows, more than it is saved again without.
-    let bad = |number: usize| (Some("Ng").filter(|_| number % 5 > 0), 0);
+    let bad = |number: usize| (Some("Ng").filter(|_| !number.is_multiple_of(5)), 0);
 
     let (job, output) = load(&sim, 400, bad, &json!({})).await;
 

@@ -58,7 +58,7 @@ async fn a_wrong_key_of_the_bucket() {
     let mut storage = storage(&s3);
     storage["secret_access_key"] = json!(WRONG_SECRET);
     let job = Job::new(&sim, &[&stream]).set("object_storage_config", storage);
-    assert_snapshot!(refused(&sim, &job, &stream).await, @"cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key, and that the key may put, list and delete objects under this prefix");
+    assert_snapshot!(refused(&sim, &job, &stream).await, @"cannot write s3://rejected-records/rejected_records/1/testing/test/_check_test for rejected records: access denied (SignatureDoesNotMatch); check access_key_id and secret_access_key, and that the key may put, get, list and delete objects under this prefix");
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ const MOST_DUE: usize = 1_000;
 /// Between two writes that cover states pass so many times the time that a write takes, and no more
 /// than [`LONGEST_REST`]. A process that is killed between a write and its states lets their records be
 /// sent again: so it is seldom there, and states that come one after the other share a write.
-const RESTS: u32 = 20;
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const RESTS: u32 = 100;
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// States that are being covered, and how that ended, and how long it took.
 type Covering = BoxFuture<'static, (Vec<DueState>, Result<()>, Duration)>;

@@ -62,7 +62,9 @@ fn is_cursor(seen: &Seen<'_>) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_stood_still_for_longer_than_its_lease_does_no_harm() {
     for (seed, (moment, side, at)) in (0..).zip(STANDS) {
-        stand_still(seed, moment, Halt { at, skip: 4, side }).await;
+        // Cursors have long pauses between them: there may be few.
+        let skip = if moment.contains("cursor") { 0 } else { 4 };
+        stand_still(seed, moment, Halt { at, skip, side }).await;
     }
 }
 

@@ -35,7 +35,7 @@ fn place(job: &Job) -> PathBuf {
 }
 
 /// Objects of the ledger that end with a text.
-fn objects(job: &Job, end: &str) -> Vec<PathBuf> {
+pub(super) fn objects(job: &Job, end: &str) -> Vec<PathBuf> {
     let names = job.ledger().into_iter().filter(|name| name.ends_with(end));
     let mut paths: Vec<_> = names.map(|name| place(job).join(name)).collect();
     paths.sort();

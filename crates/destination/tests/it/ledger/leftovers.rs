@@ -126,6 +126,38 @@ async fn a_stream_that_is_not_complete_keeps_what_no_state_covers() {
 }
 
 #[tokio::test]
+async fn what_is_left_takes_no_row_behind_a_sync_without_a_ledger() {
+    let sim = org(Duration::ZERO).await;
+    let stream = people();
+    let mut job = job(&sim, &stream, PEOPLE);
+    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let lines = anew(&stream, PEOPLE);
+    // One that ends before its state says nothing of the rows: what was entered stays.
+    job.change("ledger", "off");
+    let mut ended_early = super::records(&stream, 0..1);
+    ended_early.push(stream.status("INCOMPLETE"));
+    let output = job.write(&ended_early).await;
+    let warned = |line: &String| line.contains("WARN") && line.contains("is not looked at");
+    assert!(output.lines.iter().any(warned), "{output:#?}");
+    assert!(!entries(&job).is_empty());
+
+    // One that goes on behind a state, or completes, does.
+    job.write(&lines).await.succeeded();
+    assert!(entries(&job).is_empty(), "{:?}", job.ledger());
+    job.change("ledger", "on");
+    job.write(&lines).await.succeeded();
+    let mut all = expected(0..PEOPLE, 3);
+    *all.get_mut("Ng 0").unwrap() += 1;
+    assert_eq!(names(&sim, "Contact", "LastName").await, all);
+}
+
+fn entries(job: &Job) -> Vec<String> {
+    let mut names = job.ledger();
+    names.retain(|name| name.starts_with("entries/"));
+    names
+}
+
+#[tokio::test]
 async fn of_what_goes_on_after_an_incomplete_sync_only_repetitions_are_known_again() {
     let sim = org(Duration::ZERO).await;
     let stream = people();
@@ -197,6 +229,9 @@ async fn rejected_rows_are_neither_sent_nor_stored_again() {
     let sim = org(Duration::ZERO).await;
     let stream = people();
     let job = job(&sim, &stream, PEOPLE);
+    // Others of the first job find a lock, and go into another one.
+    sim.fault(&json!({"object": "Contact", "do": {"lock_rows": {"share": 0.3}}}))
+        .await;
     let lines: Vec<String> = (0..PEOPLE)
         .map(|number| match number % 4 {
             0 => stream.record(&json!({"LastName": null, "FirstName": format!("Bad {number}")})),
@@ -229,6 +264,8 @@ async fn rejected_rows_are_neither_sent_nor_stored_again() {
     let output = job.write(&lines).await.succeeded();
     assert_eq!(sim.jobs().await.len(), before, "no job was made");
     assert_eq!(job.reject_files(), stored, "nothing is stored twice");
+    let unmarked = |line: &&String| line.contains("without a mark");
+    assert_eq!(output.lines.iter().find(unmarked), None);
     let state = output.states()[0];
     assert_eq!(
         state["destinationStats"]["rejectedRecordCount"],

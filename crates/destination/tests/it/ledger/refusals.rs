@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use serde_json::json;
+use testkit::s3::{S3Server, UNREADABLE_BUCKET};
 use testkit::sim::TestSim;
 
 use super::{anew, expected, interrupted, job, names, org, people};
 use crate::harness::lines::{Stream, catalog};
-use crate::harness::process::{BINARY, Job, run};
+use crate::harness::process::{BINARY, Job, run, storage};
 
 const PEOPLE: usize = 40;
 
@@ -30,6 +31,23 @@ fn without_job(message: &str) -> String {
         }
     });
     shown.collect::<Vec<_>>().join(" ")
+}
+
+/// What `ledger` prints for people, which no line of the log parts.
+async fn ledger(job: &Job, task: &str) -> Vec<String> {
+    let config = job.check_args().pop().unwrap();
+    let mut command = tokio::process::Command::new(BINARY);
+    let output = command
+        .args(["ledger", task, "--config", &config])
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let is_log = |line: &&str| line.starts_with('{');
+    let lines: Vec<&str> = text.lines().skip_while(is_log).collect();
+    assert!(!lines.iter().any(is_log), "{text}");
+    lines.into_iter().map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -96,6 +114,9 @@ async fn a_job_that_is_gone_is_the_users_choice() {
         .await
         .failed("config_error");
     assert_snapshot!(without_job(&message), @"people into Contact: Salesforce has no results of job 750… of an earlier attempt any more, which it keeps for 7 days, so it is not known which of 20 rows were inserted. Compare the org with the source, and then set ledger: forget to send all again");
+    for line in ledger(&job, "explain").await {
+        assert!(line.contains("Salesforce has no results of it"), "{line}");
+    }
     sim.clear_faults().await;
     job.change("ledger", "forget");
     job.write(&anew(&stream, PEOPLE)).await.succeeded();
@@ -135,39 +156,71 @@ async fn two_attempts_at_once_are_refused() {
 async fn what_is_entered_can_be_read_explained_and_forgotten() {
     let sim = org(Duration::ZERO).await;
     let (stream, job) = interrupted_job(&sim).await;
-    let config = job.check_args().pop().unwrap();
-    let ledger = async |task: &str| {
-        let mut command = tokio::process::Command::new(BINARY);
-        let output = command
-            .args(["ledger", task, "--config", &config])
-            .output()
-            .await
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with('{'));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let listed = ledger("list").await;
+    let listed = ledger(&job, "list").await;
     assert_eq!(listed.len(), 2, "{listed:?}");
     for line in &listed {
         assert!(line.starts_with("people into Contact (org "), "{line}");
         assert!(line.contains("20 rows, 20 of them not covered"), "{line}");
         assert!(!line.contains("Ng"), "{line}");
     }
-    let explained = ledger("explain").await;
+    let explained = ledger(&job, "explain").await;
     assert!(
         explained[1].contains("has not said that it ended"),
         "{explained:?}"
     );
-    let forgotten = ledger("forget").await;
+    let forgotten = ledger(&job, "forget").await;
     assert_snapshot!(forgotten.join("\n"), @"2 entries of 1 loads are forgotten: the next syncs send all of their records");
     assert!(job.ledger().is_empty(), "{:?}", job.ledger());
-    assert_eq!(ledger("list").await, ["the ledger has no entries"]);
+    assert_eq!(ledger(&job, "list").await, ["the ledger has no entries"]);
     job.write(&anew(&stream, PEOPLE)).await.succeeded();
     assert_eq!(
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 2)
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named_and_forgotten() {
+    let sim = org(Duration::ZERO).await;
+    let (stream, job) = interrupted_job(&sim).await;
+    let entry = &super::blocked::objects(&job, ".entry")[0];
+    let bytes = std::fs::read(entry).unwrap();
+    std::fs::write(entry, &bytes[..bytes.len() - 5]).unwrap();
+    for task in ["list", "explain"] {
+        let lines = ledger(&job, task).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("people into Contact"), "{lines:?}");
+        assert!(lines[1].contains("cannot be read"), "{lines:?}");
+    }
+    let forgotten = ledger(&job, "forget").await;
+    assert!(forgotten[0].starts_with("2 entries"), "{forgotten:?}");
+    assert!(job.ledger().is_empty(), "{:?}", job.ledger());
+    job.write(&anew(&stream, PEOPLE)).await.succeeded();
+    assert_eq!(
+        names(&sim, "Contact", "LastName").await,
+        expected(0..PEOPLE, 2)
+    );
+}
+
+/// Where objects can be written and not be read, nothing of an earlier attempt could be found out.
+#[tokio::test]
+async fn a_place_that_cannot_be_read_is_a_warning_at_the_start() {
+    let sim = org(Duration::ZERO).await;
+    let s3 = S3Server::start().await;
+    let stream = people();
+    let mut bucket = storage(&s3);
+    bucket["s3_bucket_name"] = json!(UNREADABLE_BUCKET);
+    let job = Job::new(&sim, &[&stream]).set("object_storage_config", bucket);
+    let output = job.write(&anew(&stream, PEOPLE)).await.succeeded();
+    let warned = |line: &&String| {
+        line.contains("WARN")
+            && line.contains("cannot read s3://")
+            && line.contains("may put, get, list and delete")
+    };
+    assert_eq!(output.lines.iter().filter(warned).count(), 1, "{output:#?}");
+    assert_eq!(
+        names(&sim, "Contact", "LastName").await,
+        expected(0..PEOPLE, 1)
     );
 }
 

@@ -43,6 +43,8 @@ async fn held_records_give_way_where_reading_would_stand_still() {
         states - rejected
     );
     assert_eq!(output.states().len(), states + states.div_ceil(10));
+    let warned = |line: &&String| line.contains("WARN") && line.contains("for the last time");
+    assert_eq!(output.lines.iter().filter(warned).count(), 1);
 }
 
 /// Children that take more memory than rows may.
