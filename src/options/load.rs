@@ -16,7 +16,7 @@ use crate::waits::{in_range, seconds};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Concurrency {
-    /// As many as [`OrgOptions::max_jobs_in_flight`], and fewer while rows of the object are refused
+    /// As many as [`OrgOptions::max_jobs_in_flight`](super::OrgOptions::max_jobs_in_flight), and fewer while rows of the object are refused
     /// for locks.
     #[default]
     Adaptive,
