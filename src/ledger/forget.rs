@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-
 use super::LedgerError;
 use super::attempt::Ledger;
 use super::owner;
-use super::place::{AT_ONCE, Claim, EntryName, Place};
+use super::place::{Claim, EntryName, Place};
 use crate::options::Waits;
 use crate::storage::Storage;
 
@@ -65,9 +63,7 @@ async fn delete(place: &Place, loads: &[String], claims: &[Claim]) -> Result<(),
         attempt.is_some_and(|attempt| !at_work.contains(attempt))
     });
     for needless in [of_loads.collect::<Vec<_>>(), cursors.collect()] {
-        let deletions: Vec<_> = needless.iter().map(|name| place.delete(name)).collect();
-        let deletions = stream::iter(deletions).buffered(AT_ONCE);
-        deletions.try_collect::<()>().await?;
+        place.delete_all(&needless).await?;
     }
     for (load, claim) in loads.iter().zip(claims) {
         place.delete_claim(load, claim.number).await?;

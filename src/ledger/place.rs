@@ -107,8 +107,16 @@ impl Place {
         Ok(named.collect())
     }
 
-    /// Deletes an object by its name within the ledger.
-    pub(super) async fn delete(&self, name: &str) -> Result<(), LedgerError> {
+    /// Deletes objects by their names within the ledger.
+    pub(super) async fn delete_all(&self, names: &[&str]) -> Result<(), LedgerError> {
+        let deletions: Vec<_> = names.iter().map(|name| self.delete(name)).collect();
+        stream::iter(deletions)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), LedgerError> {
         let key = self.key_of(name)?;
         Ok(self.storage.delete(&key).await?)
     }

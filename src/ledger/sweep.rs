@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::LedgerError;
 use super::entry::LIFE_OF_RESULTS;
-use super::place::{AT_ONCE, EntryName, Place};
+use super::place::{EntryName, Place};
 
 /// Deletes what nobody needs any more, whosever it is, but for what belongs to `attempt`.
 pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerError> {
@@ -32,12 +31,12 @@ pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerErro
         .iter()
         .filter_map(|(name, _)| EntryName::of_object(name))
         .collect();
-    let mut needless: Vec<String> = over.into_iter().map(|(name, _)| name.clone()).collect();
+    let mut needless: Vec<&str> = over.into_iter().map(|(name, _)| name.as_str()).collect();
     for (name, changed) in left {
         let cursor = name.strip_prefix("cursors/");
         if let Some(of) = cursor.filter(|of| *of != attempt && !alive.contains(of)) {
             if !is_needed(place, of, &entries).await? {
-                needless.push(name.clone());
+                needless.push(name);
             }
         } else if let Some(claim) = name.strip_prefix("owners/")
             && is_over(*changed, now)
@@ -47,15 +46,11 @@ pub(super) async fn sweep(place: &Place, attempt: &str) -> Result<(), LedgerErro
         {
             let owner = place.claimed(load, number).await?.unwrap_or_default();
             if !alive.contains(String::from_utf8_lossy(&owner).as_ref()) {
-                needless.push(name.clone());
+                needless.push(name);
             }
         }
     }
-    let deletions: Vec<_> = needless.iter().map(|name| place.delete(name)).collect();
-    stream::iter(deletions)
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
+    place.delete_all(&needless).await
 }
 
 /// Whether an entry is left of the attempt, or one that its cursor names.

@@ -82,17 +82,7 @@ impl Held {
             place: family.join(object, header.operation.writes(), refers),
             lookups,
             most,
-            rows: Mutex::new(Rows {
-                again: RowSet::new(),
-                some_came_in: false,
-                parents_are_own: false,
-                memory: budget.reserve(0),
-                let_go: 0,
-                total: 0,
-                accepted: 0,
-                too_many: false,
-                given_up: false,
-            }),
+            rows: Mutex::new(Rows::new(budget)),
         }
     }
 
@@ -192,6 +182,20 @@ impl Held {
 }
 
 impl Rows {
+    fn new(budget: &Budget) -> Self {
+        Self {
+            again: RowSet::new(),
+            some_came_in: false,
+            parents_are_own: false,
+            memory: budget.reserve(0),
+            let_go: 0,
+            total: 0,
+            accepted: 0,
+            too_many: false,
+            given_up: false,
+        }
+    }
+
     /// Reserves what the rows that were sent again take.
     fn account(&mut self) {
         self.memory.resize(self.again.memory());
@@ -210,17 +214,7 @@ mod tests {
             place: family.join(object, true, BTreeSet::from([refers.to_owned()])),
             lookups: Vec::new(),
             most: 10,
-            rows: Mutex::new(Rows {
-                again: RowSet::new(),
-                some_came_in: false,
-                parents_are_own: false,
-                memory: budget.reserve(0),
-                let_go: 0,
-                total: 0,
-                accepted: 0,
-                too_many: false,
-                given_up: false,
-            }),
+            rows: Mutex::new(Rows::new(&budget)),
         }
     }
 
