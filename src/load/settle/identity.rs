@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::Schema;
 
 use super::defect::defect;
+use super::groups::SentRows;
+use super::probe::Probe;
 use crate::chunk::Chunk;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::rows::KeyDigest;
+use crate::rows::{KeyDigest, RowSet};
 
 /// Column of a result file that holds the Id of the record.
 const RECORD_ID: &str = "sf__Id";
@@ -20,10 +22,13 @@ const RECORD_ID: &str = "sf__Id";
 const OWN_COLUMNS: &str = "sf__";
 
 /// How each row of a job becomes a digest.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Identity {
     /// By the canonical form of its cells in these columns.
-    Cells(Vec<Compared>),
+    Cells {
+        columns: Vec<Compared>,
+        probe: Probe,
+    },
     /// By its key alone, in the first of these columns that has it.
     Key { form: KeyForm, columns: Vec<String> },
 }
@@ -76,7 +81,7 @@ impl Identity {
                 return Ok(None);
             }
         }
-        Ok(Some(Self::Cells(Compared::by_name(cells))))
+        Ok(Some(Self::cells(Compared::by_name(cells))))
     }
 
     fn of_cells(schemas: &[&Schema]) -> Self {
@@ -84,7 +89,14 @@ impl Identity {
             name,
             has_values: false,
         };
-        Self::Cells(common_columns(schemas).into_iter().map(compared).collect())
+        Self::cells(common_columns(schemas).into_iter().map(compared).collect())
+    }
+
+    fn cells(columns: Vec<Compared>) -> Self {
+        Self::Cells {
+            columns,
+            probe: Probe::default(),
+        }
     }
 
     /// Rows of a job hold each key once.
@@ -102,7 +114,7 @@ impl Identity {
     /// Whether the key came back.
     fn is_in(&self, rows: &RecordBatch) -> bool {
         match self {
-            Self::Cells(_) => false,
+            Self::Cells { .. } => false,
             Self::Key { columns, .. } => key_columns(columns, rows)
                 .iter()
                 .any(|column| column.null_count() < column.len()),
@@ -119,41 +131,89 @@ impl Identity {
         rows: &RecordBatch,
     ) -> Result<Vec<KeyDigest>> {
         match self {
-            Self::Cells(columns) => {
+            Self::Cells { columns, probe } => {
                 let rows = coercion.canonical(rows)?;
                 for column in columns.iter_mut() {
                     let cells = rows.column_by_name(&column.name);
                     column.has_values |=
                         cells.is_some_and(|cells| cells.null_count() < cells.len());
                 }
+                probe.note(coercion, columns, &rows);
                 cell_digests(columns, &rows)
             }
             Self::Key { form, columns } => Ok(key_digests(form, columns, rows)),
         }
     }
 
-    /// The digest of each row sent; with them those of all cells, where not all are compared.
+    /// The rows that are in `sent` and in this source batch, whose first row has the ordinal `first`;
+    /// apart from them those that can have no result.
     ///
     /// # Errors
     /// A system error if the rows have no canonical form.
-    pub(crate) fn of_sent(
-        &self,
+    pub(crate) fn sent_rows(
+        &mut self,
         coercion: &Coercion,
-        cells: &RecordBatch,
-    ) -> Result<(Vec<KeyDigest>, Option<Vec<KeyDigest>>)> {
-        let columns = match self {
-            Self::Cells(columns) => columns,
-            Self::Key { form, columns } => return Ok((key_digests(form, columns, cells), None)),
-        };
-        let cells = coercion.canonical(cells)?;
-        let compared = columns.iter().filter(|column| column.has_values).count();
-        let wholes = if compared < cells.num_columns() {
-            Some(cell_digests(&Compared::all(&cells.schema()), &cells)?)
-        } else {
-            None
-        };
-        Ok((cell_digests(columns, &cells)?, wholes))
+        first: u64,
+        source: &RecordBatch,
+        sent: &RowSet,
+    ) -> Result<(SentRows, RowSet)> {
+        let mut here = sent.within(first..first + source.num_rows() as u64);
+        match self {
+            Self::Key { form, .. } => {
+                let keys = coercion.key_cells(source)?;
+                let keys = keys.as_ref().and_then(|keys| keys.as_string_opt());
+                let keys = keys.ok_or_else(|| defect("rows have no key"))?;
+                let mut buffer = String::new();
+                let digest = |row: u64| key_digest(form, keys, (row - first) as usize, &mut buffer);
+                let rows = SentRows {
+                    digests: here.iter().map(digest).collect(),
+                    ordinals: UInt64Array::from_iter_values(here.iter()),
+                    wholes: None,
+                };
+                Ok((rows, RowSet::new()))
+            }
+            Self::Cells { columns, probe } => {
+                let rows = probe.candidates(coercion, first, source, &here)?;
+                let source = picked(first, source, &rows)?;
+                let (digests, wholes) = of_sent(columns, coercion, &coercion.cells(&source)?)?;
+                here.remove_all(&rows);
+                let rows = SentRows {
+                    digests,
+                    ordinals: UInt64Array::from_iter_values(rows.iter()),
+                    wholes,
+                };
+                Ok((rows, here))
+            }
+        }
     }
+}
+
+/// Those of the rows of a batch that are in `rows`; its first row has the ordinal `first`.
+fn picked(first: u64, batch: &RecordBatch, rows: &RowSet) -> Result<RecordBatch> {
+    if rows.len() == batch.num_rows() as u64 {
+        return Ok(batch.clone());
+    }
+    let picked = UInt64Array::from_iter_values(rows.iter().map(|row| row - first));
+    Ok(take_record_batch(batch, &picked).map_err(LoadError::from)?)
+}
+
+/// The digest of each row sent; with them those of all cells, where not all are compared.
+///
+/// # Errors
+/// A system error if the rows have no canonical form.
+pub(super) fn of_sent(
+    columns: &[Compared],
+    coercion: &Coercion,
+    cells: &RecordBatch,
+) -> Result<(Vec<KeyDigest>, Option<Vec<KeyDigest>>)> {
+    let cells = coercion.canonical(cells)?;
+    let compared = columns.iter().filter(|column| column.has_values).count();
+    let wholes = if compared < cells.num_columns() {
+        Some(cell_digests(&Compared::all(&cells.schema()), &cells)?)
+    } else {
+        None
+    };
+    Ok((cell_digests(columns, &cells)?, wholes))
 }
 
 /// The digest of all cells of each row, of rows sent or of those of a result file, whatever the order
@@ -204,6 +264,14 @@ pub(crate) fn chunk_digests(
 }
 
 impl Compared {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn has_values(&self) -> bool {
+        self.has_values
+    }
+
     pub(super) fn all(schema: &Schema) -> Vec<Self> {
         let all = schema.fields().iter().map(|field| Self {
             name: field.name().clone(),
@@ -238,10 +306,18 @@ fn key_digests(form: &KeyForm, columns: &[String], rows: &RecordBatch) -> Vec<Ke
     let digests = (0..rows.num_rows()).map(|row| {
         let key = columns.iter().find(|column| column.is_valid(row));
         key.map_or(KeyDigest::NONE, |key| {
-            form.digest(key.value(row), &mut buffer)
+            key_digest(form, key, row, &mut buffer)
         })
     });
     digests.collect()
+}
+
+fn key_digest(form: &KeyForm, keys: &StringArray, row: usize, buffer: &mut String) -> KeyDigest {
+    if keys.is_valid(row) {
+        form.digest(keys.value(row), buffer)
+    } else {
+        KeyDigest::NONE
+    }
 }
 
 /// Names of the columns that all schemas have, in the order of the first.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{filter, filter_record_batch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
 
@@ -12,10 +11,9 @@ use super::groups::SentRows;
 use super::identity::Identity;
 use super::reason::Reasons;
 use super::record_log::RecordLog;
-use super::settlement::Settlement;
+use super::settlement::{Settled, Settlement};
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
-use crate::load::LoadError;
 use crate::object::RecordIds;
 use crate::rows::{KeyDigest, RowSet};
 
@@ -136,17 +134,8 @@ impl JoinBack {
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
         counts: Option<JobCounts>,
     ) -> Result<Option<Ends>> {
-        let Self {
-            coercion,
-            identity,
-            rows,
-            ..
-        } = self;
-        let sources = sources.into_iter().map(|source| {
-            let (first, batch) = source?;
-            sent_rows(&coercion, &identity, first, &batch, sent)
-        });
-        rows.join(sources)?.ends(counts)
+        let (settled, _) = self.settled(sent, sources)?;
+        settled.ends(counts)
     }
 }
 
@@ -185,19 +174,34 @@ impl JoinBack {
         written: &RowSet,
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
     ) -> Result<Records> {
+        let (settled, ids) = self.settled(written, sources)?;
+        let log = settled.records(written)?;
+        Ok(Records { log, ids })
+    }
+
+    /// Joins the results to the rows sent; with them the Ids in the results.
+    fn settled(
+        self,
+        sent: &RowSet,
+        sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
+    ) -> Result<(Settled, RecordIds)> {
         let Self {
             coercion,
-            identity,
+            mut identity,
             rows,
             ids,
             ..
         } = self;
+        let mut without_result = RowSet::new();
         let sources = sources.into_iter().map(|source| {
             let (first, batch) = source?;
-            sent_rows(&coercion, &identity, first, &batch, written)
+            let (rows, others) = identity.sent_rows(&coercion, first, &batch, sent)?;
+            without_result.insert_all(&others);
+            Ok(rows)
         });
-        let log = rows.join(sources)?.records(written)?;
-        Ok(Records { log, ids })
+        let mut settled = rows.join(sources)?;
+        settled.add_without_result(&without_result);
+        Ok((settled, ids))
     }
 }
 
@@ -265,36 +269,4 @@ fn reasons(failed: &RecordBatch, known: &mut Reasons) -> Vec<Arc<Reason>> {
             known.of(error.map_or("", |errors| errors.value(row)))
         })
         .collect()
-}
-
-/// Those rows of a source batch that were sent.
-fn sent_rows(
-    coercion: &Coercion,
-    identity: &Identity,
-    first: u64,
-    batch: &RecordBatch,
-    sent: &RowSet,
-) -> Result<SentRows> {
-    let rows = batch.num_rows();
-    let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
-    let cells = coercion.apply(batch)?.batch;
-    let here = sent.within(first..first + rows as u64);
-    let (ordinals, cells) = if here.len() == rows as u64 {
-        (ordinals, cells)
-    } else {
-        let mut kept = vec![false; rows];
-        for ordinal in here.iter() {
-            kept[(ordinal - first) as usize] = true;
-        }
-        let kept = BooleanArray::from(kept);
-        let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
-        let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
-        (ordinals.as_primitive().clone(), cells)
-    };
-    let (digests, wholes) = identity.of_sent(coercion, &cells)?;
-    Ok(SentRows {
-        ordinals,
-        digests,
-        wholes,
-    })
 }
