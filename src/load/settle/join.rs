@@ -29,6 +29,7 @@ const DIGESTS_AT_ONCE: usize = 8_192;
 pub struct JoinBack {
     coercion: Arc<Coercion>,
     identity: Identity,
+    by_all_cells: bool,
     rows: Settlement,
     reasons: Reasons,
     ids: RecordIds,
@@ -62,6 +63,7 @@ impl JoinBack {
         let rows = Settlement::new(context);
         Self {
             identity,
+            by_all_cells: false,
             coercion,
             ids: RecordIds::default(),
             ids_memory: rows.memory(),
@@ -81,7 +83,16 @@ impl JoinBack {
         context: &TaskContext,
     ) -> Result<Option<Self>> {
         let identity = Identity::of_all_cells(&coercion, firsts)?;
-        Ok(identity.map(|identity| Self::by(identity, coercion, context)))
+        let join = |identity| Self {
+            by_all_cells: true,
+            ..Self::by(identity, coercion, context)
+        };
+        Ok(identity.map(join))
+    }
+
+    /// Whether digests of all cells are what is compared.
+    pub(crate) fn is_by_all_cells(&self) -> bool {
+        self.by_all_cells
     }
 
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
