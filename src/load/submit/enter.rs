@@ -113,7 +113,7 @@ async fn enter(
         ledger.check_held().await?;
         let digests = size_of_val(entered.digests.as_slice());
         entered.memory.shrink_to(digests);
-        Ok((!load.org.budget().is_tight()).then_some(entered))
+        Ok((!load.org.budget().is_full()).then_some(entered))
     };
     tokio::select! {
         biased;
