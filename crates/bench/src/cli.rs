@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use crate::error::Result;
 use crate::input::Form;
 use crate::loaders;
-use crate::org::PROFILES;
+use crate::org::{self, PROFILES};
 use crate::workload::Workload;
 
 /// The referee of loaders into Salesforce: runs any of them against a simulated org, and judges what
@@ -42,7 +42,7 @@ pub(crate) struct Run {
     /// Records: 5000, 300k, 0.3m
     #[arg(long, value_parser = scale, default_value = "10k")]
     pub(crate) scale: u64,
-    /// What the org is like: a name that `list` shows, or a file of the simulator's options as JSON
+    /// What the org is like: a name that `list` shows, or the file of a profile
     #[arg(long, default_value = "null")]
     pub(crate) profile: String,
     /// Seed of the records and of the org
@@ -108,8 +108,10 @@ pub(crate) fn list() -> Result<ExitCode> {
         println!("  {:<14} {}", workload.name(), workload.about());
     }
     println!("\nprofiles");
-    for (name, about) in PROFILES {
-        println!("  {name:<14} {about}");
+    for name in PROFILES {
+        let about = org::profile(name)?.about;
+        let first = about.split(['.', ':']).next().unwrap_or_default();
+        println!("  {name:<14} {first}");
     }
     println!("\nloaders");
     for loader in loaders::known()? {

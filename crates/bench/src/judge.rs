@@ -15,14 +15,21 @@ use crate::watch::State;
 /// Samples of what is wrong that are kept.
 const SAMPLES: usize = 12;
 
-/// What is known of a record of the input.
-#[derive(Debug, Clone, Copy, Default)]
+/// What the org holds of a record of the input.
+#[derive(Debug, Clone, Copy)]
 struct Held {
     times: u8,
-    /// Milliseconds since the start at which it was written first and last, where the org says.
+    /// Milliseconds since the start at which it was created, and written last; of several records
+    /// the earliest.
     first: u32,
     last: u32,
 }
+
+const NOT_HELD: Held = Held {
+    times: 0,
+    first: u32::MAX,
+    last: u32::MAX,
+};
 
 /// Judges one run.
 pub(crate) struct Judge<'a> {
@@ -38,17 +45,13 @@ pub(crate) struct Judge<'a> {
     values: Vec<String>,
 }
 
-/// Names under which the org says when a record was written first and last.
-const FIRST_WRITTEN: &str = "_created_ms";
-const LAST_WRITTEN: &str = "_committed_ms";
-
 impl<'a> Judge<'a> {
     pub(crate) fn new(plan: &'a Plan, rejects: &'a Rejects, began: u64) -> Self {
         let records = usize::try_from(plan.scale).unwrap_or(usize::MAX);
         Self {
             plan,
             rejects,
-            held: vec![Held::default(); records],
+            held: vec![NOT_HELD; records],
             parents: HashMap::new(),
             judged: Judged {
                 records: plan.scale,
@@ -74,7 +77,19 @@ impl<'a> Judge<'a> {
         let object = self.plan.workload.object();
         org.records(object, |row| self.record(row)).await?;
         self.rest();
-        self.states(states);
+        if !states.is_empty() {
+            let (plan, began, known) = (self.plan, self.began, &mut self.held);
+            let since = |at: u64| u32::try_from(at.saturating_sub(began)).unwrap_or(u32::MAX);
+            org.times(object, plan.workload.key(), |value, created, written| {
+                let key = plan.key_of(value).and_then(|key| usize::try_from(key).ok());
+                if let Some(held) = key.and_then(|key| known.get_mut(key)) {
+                    held.first = held.first.min(since(created));
+                    held.last = held.last.min(since(written));
+                }
+            })
+            .await?;
+            self.states(states);
+        }
         Ok(self.judged)
     }
 
@@ -92,12 +107,6 @@ impl<'a> Judge<'a> {
             self.sample(|| format!("a record that nobody sent: {row}"));
             return;
         };
-        let millisecond = |name: &str| {
-            let at = row[name].as_u64()?.saturating_sub(self.began);
-            Some(u32::try_from(at).unwrap_or(u32::MAX))
-        };
-        let (first, last) = (millisecond(FIRST_WRITTEN), millisecond(LAST_WRITTEN));
-        self.judged.states_judged |= last.is_some();
         let Some(held) = usize::try_from(key)
             .ok()
             .and_then(|at| self.held.get_mut(at))
@@ -105,8 +114,6 @@ impl<'a> Judge<'a> {
             return;
         };
         held.times = held.times.saturating_add(1);
-        held.first = first.or(last).unwrap_or_default();
-        held.last = last.unwrap_or_default();
         if held.times > 1 {
             self.judged.doubled += 1;
             self.sample(|| format!("{value} is there once more"));
@@ -205,10 +212,6 @@ impl<'a> Judge<'a> {
     /// Judges the states by the rows before them.
     fn states(&mut self, states: &[State]) {
         self.judged.states = states.len() as u64;
-        self.judged.states_judged |= self.judged.right == 0;
-        if !self.judged.states_judged {
-            return;
-        }
         let mut streams: HashMap<&str, Vec<(u64, u32, bool)>> = HashMap::new();
         for state in states {
             let at = u32::try_from(state.at.saturating_sub(self.began)).unwrap_or(u32::MAX);

@@ -4,10 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
-use salesforce_sim::{Contention, Sim, SimOptions};
+use salesforce_sim::{Profile, Sim, SimOptions};
 use serde_json::{Value, json};
 
 use crate::columns::{wide_name, write_parent};
@@ -20,44 +19,12 @@ const PIECE: usize = 1_000_000;
 /// Generated fields of `Wide__c`.
 const WIDE_FIELDS: usize = 300;
 
-/// Names of profiles, and what they are.
-pub(crate) const PROFILES: &[(&str, &str)] = &[
-    ("null", "takes all, at once"),
-    (
-        "quiet",
-        "2 s a job and 3 s a batch of 10,000, ten at once, in simulated time",
-    ),
-    (
-        "contended",
-        "as quiet, and slower: 1.5 s a transaction; jobs fight over locked parents",
-    ),
-];
+/// Names of the simulator's profiles.
+pub(crate) const PROFILES: &[&str] = &["null", "quiet", "busy", "limited", "flaky", "contended"];
 
-/// The options of an org of this profile: a name, or a file of the simulator's options as JSON.
-pub(crate) fn profile(name: &str) -> Result<SimOptions> {
-    let contended = |row_time: Duration| {
-        Some(Contention {
-            chunk_time: Duration::ZERO,
-            row_time,
-            ..Contention::default()
-        })
-    };
-    let contention = match name {
-        "null" => None,
-        "quiet" => contended(Duration::from_micros(300)),
-        "contended" => contended(Duration::from_micros(7_500)),
-        _ => {
-            let path = Path::new(name);
-            let text = fs::read_to_string(path).at(path)?;
-            return serde_json::from_str(&text).at(path);
-        }
-    };
-    let job_jitter = Duration::ZERO;
-    Ok(SimOptions {
-        contention,
-        job_jitter,
-        ..SimOptions::default()
-    })
+/// The profile of a name, or of a file.
+pub(crate) fn profile(name: &str) -> Result<Profile> {
+    Profile::load(name).map_err(|error| Error::Input(error.to_string()))
 }
 
 /// Serves an org with the options on stdin, until stdin is closed. Its address goes to stdout.
@@ -91,16 +58,14 @@ impl Drop for Org {
 
 impl Org {
     /// Starts an org with the objects of the workloads; `folder` gets its description.
-    pub(crate) fn start(options: SimOptions, seed: u64, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(profile: Profile, seed: u64, folder: &Path) -> Result<Self> {
         let path = folder.join("org.json");
         fs::write(&path, objects().to_string()).at(&path)?;
         let options = SimOptions {
             org: Some(path),
             seed,
             refuse_duplicates: false,
-            max_api_calls: options.max_api_calls.max(10_000_000),
-            max_batches: options.max_batches.max(1_000_000),
-            ..options
+            ..SimOptions::of(profile)
         };
         let no_org = |error: std::io::Error| Error::NoOrg(error.to_string());
         let own = std::env::current_exe().map_err(no_org)?;
@@ -171,6 +136,38 @@ impl Org {
             if rows.len() < PAGE {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// The values of a column, and when the record of each was created and written last, in
+    /// milliseconds since 1970.
+    pub(crate) async fn times(
+        &self,
+        object: &str,
+        field: &str,
+        mut each: impl FnMut(&str, u64, u64),
+    ) -> Result<()> {
+        let path = format!("/sim/objects/{object}/column/{field}?times=true");
+        let request = self.client.get(format!("{}{path}", self.url));
+        let mut response = self.send(request, &path).await?;
+        // A response of many millions of lines is never held as a whole.
+        let mut rest: Vec<u8> = Vec::new();
+        let error = |source| self.error(&path, source);
+        while let Some(piece) = response.chunk().await.map_err(error)? {
+            rest.extend_from_slice(&piece);
+            let end = rest
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
+            for line in rest[..end].split(|byte| *byte == b'\n') {
+                let line: serde_json::Result<(Option<String>, u64, u64)> =
+                    serde_json::from_slice(line);
+                if let Ok((Some(value), created, written)) = line {
+                    each(&value, created, written);
+                }
+            }
+            rest.drain(..end);
         }
         Ok(())
     }
@@ -307,7 +304,7 @@ mod tests {
 
     #[test]
     fn profiles_are_known_by_name() {
-        for (name, _) in PROFILES {
+        for name in PROFILES {
             profile(name).unwrap();
         }
         assert!(profile("no-such").is_err());

@@ -8,34 +8,49 @@ pub(crate) const VERSION: u32 = 1;
 /// A run and its judgement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
+    /// Version of this form.
     pub(crate) version: u32,
+    /// What was run.
     pub(crate) loader: Loader,
+    /// What it was given.
     pub(crate) workload: Name,
+    /// Records, by key.
     pub(crate) scale: u64,
+    /// Seed of the records and of the org.
     pub(crate) seed: u64,
+    /// What the org was like.
     pub(crate) profile: String,
+    /// How it went, in one word.
     pub(crate) outcome: Outcome,
     /// Why it was not run, or how it failed.
     pub(crate) reason: Option<String>,
+    /// Absent after a signal.
     pub(crate) exit_code: Option<i32>,
-    /// Absent where it was not run.
+    /// What became of the records; absent where it was not run.
     pub(crate) judged: Option<Judged>,
+    /// What it cost; absent where it was not run.
     pub(crate) cost: Option<Cost>,
     /// Memory of the loader over time.
     pub(crate) memory: Vec<Point>,
+    /// All ingest jobs, by their creation.
     pub(crate) jobs: Vec<Job>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Loader {
+    /// Its name.
     pub(crate) name: String,
+    /// Its version, where a manifest pins one.
     pub(crate) version: Option<String>,
+    /// The command that ran.
     pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Name {
+    /// Its name on the command line.
     pub(crate) name: String,
+    /// What it is, in a line.
     pub(crate) about: String,
     /// It shows whether a fault is survived.
     pub(crate) fault: bool,
@@ -92,8 +107,6 @@ pub(crate) struct Judged {
     pub(crate) states_ahead: u64,
     /// Rows that were not there yet when a state arrived that covers them.
     pub(crate) rows_ahead: u64,
-    /// Whether states could be judged.
-    pub(crate) states_judged: bool,
     /// Some of what is wrong, in words.
     pub(crate) samples: Vec<String>,
 }
@@ -121,17 +134,21 @@ impl Judged {
 /// What it cost the loader, and the org.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Cost {
+    /// From the start of the command to its end.
     pub(crate) wall_seconds: f64,
+    /// Processor time of the command and all that it started.
     pub(crate) cpu_seconds: f64,
     /// Most memory at once, of all processes.
     pub(crate) peak_memory_bytes: u64,
     /// Processes at once, at most.
     pub(crate) processes: u64,
-    /// Bytes of calls: files and pipes.
+    /// Bytes that calls read: files and pipes.
     pub(crate) read_bytes: u64,
+    /// Bytes that calls wrote: files and pipes.
     pub(crate) written_bytes: u64,
-    /// Bytes of the disk.
+    /// Bytes read from a disk.
     pub(crate) disk_read_bytes: u64,
+    /// Bytes written to a disk.
     pub(crate) disk_written_bytes: u64,
     /// Bytes of the input.
     pub(crate) input_bytes: u64,
@@ -141,33 +158,57 @@ pub(crate) struct Cost {
     pub(crate) calls: u64,
     /// Calls that ask for a job's state, among them.
     pub(crate) polls: u64,
+    /// Access tokens that were given out.
     pub(crate) logins: u64,
+    /// Ingest jobs that were created.
     pub(crate) jobs: u64,
+    /// Internal batches of 10,000 rows.
     pub(crate) batches: u64,
+    /// Jobs between creation and end, at most.
     pub(crate) jobs_at_once: u64,
     /// Rows that were sent, each as often as it was.
     pub(crate) rows_sent: u64,
+    /// Rows that failed with UNABLE_TO_LOCK_ROW.
     pub(crate) lock_errors: u64,
-    /// The org's clock, where it has one of its own.
+    /// How long the org had work, by its own clock; absent in an org that takes no time.
     pub(crate) org_seconds: Option<f64>,
+    /// How long its slots were taken, all together.
+    pub(crate) org_busy_seconds: Option<f64>,
+    /// Batches that run at once.
+    pub(crate) org_slots: Option<u64>,
+    /// Seconds of the org in a real one.
+    pub(crate) org_speed: Option<f64>,
+    /// Real seconds that its clock was behind, at most: if many, this machine is too slow for it.
+    pub(crate) org_late_seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Point {
+    /// Seconds since the start.
     pub(crate) seconds: f64,
+    /// Memory of all processes.
     pub(crate) bytes: u64,
 }
 
 /// A job. Seconds are those since the start of the loader.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
+    /// Where its rows went.
     pub(crate) object: String,
+    /// insert or upsert.
     pub(crate) operation: String,
+    /// Its state at the end.
     pub(crate) state: String,
+    /// Rows of its upload.
     pub(crate) rows: u64,
+    /// Rows that failed.
     pub(crate) failed: u64,
+    /// Bytes of its upload.
     pub(crate) bytes: u64,
+    /// When it was created.
     pub(crate) created: f64,
+    /// When it was closed; absent if it never was.
     pub(crate) closed: Option<f64>,
+    /// When it ended; absent if it had not.
     pub(crate) ended: Option<f64>,
 }

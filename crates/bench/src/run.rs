@@ -301,10 +301,13 @@ impl Bout<'_> {
         let number = |value: &Value| value.as_u64().unwrap_or_default();
         let jobs = state["jobs"].as_array().map_or(&[][..], Vec::as_slice);
         let sum = |key: &str| jobs.iter().map(|job| number(&job[key])).sum();
-        let contention = &state["contention"];
-        let seconds = contention["seconds"]
-            .as_f64()
-            .filter(|seconds| *seconds > 0.0);
+        let org = &state["org"];
+        let clock = |key: &str| {
+            org["slots"]
+                .is_number()
+                .then(|| org[key].as_f64())
+                .flatten()
+        };
         let input = self.entry.stdin.or(self.entry.forms.first().copied());
         let input = input.and_then(|form| fs::metadata(self.input.path(form)).ok());
         Cost {
@@ -326,8 +329,12 @@ impl Bout<'_> {
             batches: number(&state["batches"]),
             jobs_at_once: number(&state["max_in_flight"]),
             rows_sent: sum("rows"),
-            lock_errors: number(&contention["lock_failures"]),
-            org_seconds: seconds,
+            lock_errors: number(&org["lock_errors"]),
+            org_seconds: clock("seconds"),
+            org_busy_seconds: clock("busy_seconds"),
+            org_slots: org["slots"].as_u64(),
+            org_speed: clock("speed"),
+            org_late_seconds: clock("late_seconds"),
         }
     }
 }
