@@ -13,7 +13,7 @@ use crate::chunk::Chunk;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::rows::{KeyDigest, RowSet};
+use crate::rows::{KeyDigest, RowDigests, RowSet};
 
 /// Column of a result file that holds the Id of the record.
 const RECORD_ID: &str = "sf__Id";
@@ -334,33 +334,16 @@ fn common_columns(schemas: &[&Schema]) -> Vec<String> {
 
 /// The digest of the cells of each row in those of the columns that results have values in.
 pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<Vec<KeyDigest>> {
-    let mut compared: Vec<(u32, &StringArray)> = Vec::new();
+    let mut digests = RowDigests::new(cells.num_rows());
     for (column, number) in columns.iter().zip(0..) {
         if column.has_values {
             let values = cells
                 .column_by_name(&column.name)
                 .and_then(|cells| cells.as_string_opt());
-            compared.push((number, values.ok_or_else(|| defect("a column is gone"))?));
+            digests.add(number, values.ok_or_else(|| defect("a column is gone"))?);
         }
     }
-    let mut frame = Vec::new();
-    let rows = 0..cells.num_rows();
-    Ok(rows.map(|row| digest(&compared, row, &mut frame)).collect())
-}
-
-/// Each cell is framed by the number of its column and by its length: `a|b` and `ab|` differ. A null
-/// leaves no trace, so that a column without values can be left out on the other side.
-fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> KeyDigest {
-    frame.clear();
-    for (number, column) in columns {
-        if column.is_valid(row) {
-            let cell = column.value(row);
-            let head = u64::from(*number) | (cell.len() as u64) << 32;
-            frame.extend_from_slice(&head.to_le_bytes());
-            frame.extend_from_slice(cell.as_bytes());
-        }
-    }
-    KeyDigest::of(frame)
+    Ok(digests.all())
 }
 
 #[cfg(test)]
