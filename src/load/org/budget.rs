@@ -134,9 +134,9 @@ impl Budget {
         self.for_rows / WORTH_A_JOB
     }
 
-    /// Whether more than three quarters of what rows may take is in use.
+    /// Whether more than half of what rows may take is in use.
     pub(crate) fn is_tight(&self) -> bool {
-        self.used() > self.for_rows / 4 * 3
+        self.used() > self.for_rows / 2
     }
 }
 
