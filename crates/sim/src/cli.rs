@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::{Contention, Fault, Sim, SimOptions};
+use crate::{Contention, Fault, Profile, Sim, SimOptions};
 
 /// What the simulated Salesforce is like.
 #[derive(Debug, Args)]
@@ -21,6 +21,9 @@ pub struct Simulate {
     /// Seed of everything that looks random
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// What the org is like: null, quiet, busy, limited, flaky, contended, or a file
+    #[arg(long, value_name = "NAME|FILE", value_parser = profile, group = "clock")]
+    profile: Option<Box<Profile>>,
     /// Seconds that each job takes
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     job_seconds: Duration,
@@ -31,28 +34,29 @@ pub struct Simulate {
     #[arg(long)]
     forget: bool,
     /// Share of records that are refused, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    fail_rate: f64,
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    fail_rate: Option<f64>,
     /// Generated objects besides those that it always has
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_objects: usize,
     /// Jobs lock the parents of their rows and fight over them, in simulated time
-    #[arg(long)]
+    #[arg(long, group = "clock")]
     contention: bool,
     /// Batches that run at once in an org with contention
-    #[arg(long, value_name = "COUNT", requires = "contention")]
+    #[arg(long, value_name = "COUNT", requires = "clock")]
     slots: Option<usize>,
     /// Simulated seconds of a transaction of up to 200 records, besides its records
-    #[arg(long, value_name = "SECONDS", requires = "contention", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", requires = "clock", value_parser = seconds)]
     chunk_seconds: Option<Duration>,
     /// Simulated seconds of each record
-    #[arg(long, value_name = "SECONDS", requires = "contention", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", requires = "clock", value_parser = seconds)]
     row_seconds: Option<Duration>,
     /// Object with a trigger: a few bad records make the good ones of their transaction fail
-    #[arg(long, value_name = "OBJECT", requires = "contention")]
+    #[arg(long, value_name = "OBJECT", requires = "clock")]
     trigger: Vec<String>,
-    /// Simulated seconds in a real one, at most; as fast as clients allow by default
-    #[arg(long, value_name = "SECONDS", requires = "contention", value_parser = speed)]
+    /// Simulated seconds in a real one. Without a profile at most so many, and as fast as clients
+    /// allow by default
+    #[arg(long, value_name = "SECONDS", requires = "clock", value_parser = speed)]
     speed: Option<f64>,
     /// File of the org's objects, in place of its own
     #[arg(long, value_name = "FILE")]
@@ -68,20 +72,37 @@ struct Faults(Vec<Fault>);
 
 impl From<Simulate> for SimOptions {
     fn from(options: Simulate) -> Self {
+        let mut made = match options.profile.clone() {
+            Some(profile) => Self::of(Profile {
+                speed: options.speed.or(profile.speed),
+                ..*profile
+            }),
+            None => Self::default(),
+        };
+        if options.changes_clock() {
+            made.contention = Some(options.contention(made.contention.unwrap_or_default()));
+        }
+        if let Some(faults) = options.faults {
+            made.faults.extend(faults.0);
+        }
         Self {
-            contention: options.contention(),
             org: options.org,
-            faults: options.faults.map(|faults| faults.0).unwrap_or_default(),
             listen: (Ipv4Addr::LOCALHOST, options.port).into(),
             seed: options.seed,
             job_time: options.job_seconds,
             batch_time: options.batch_seconds,
             forget: options.forget,
-            fail_rate: options.fail_rate,
+            fail_rate: options.fail_rate.unwrap_or(made.fail_rate),
             extra_objects: options.extra_objects,
-            ..Self::default()
+            ..made
         }
     }
+}
+
+fn profile(name: &str) -> Result<Box<Profile>, String> {
+    Profile::load(name)
+        .map(Box::new)
+        .map_err(|error| error.to_string())
 }
 
 fn faults(path: &str) -> Result<Faults, String> {
@@ -114,16 +135,28 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Simulate {
-    fn contention(&self) -> Option<Contention> {
-        let usual = Contention::default();
-        self.contention.then(|| Contention {
+    /// Whether an option is given that an org without a clock has no use for.
+    fn changes_clock(&self) -> bool {
+        self.contention
+            || self.slots.is_some()
+            || self.chunk_seconds.is_some()
+            || self.row_seconds.is_some()
+            || self.speed.is_some()
+            || !self.trigger.is_empty()
+    }
+
+    /// The clock and locks of the org, with the options that are given in place of the usual ones.
+    fn contention(&self, usual: Contention) -> Contention {
+        let mut triggers = usual.triggers;
+        triggers.extend(self.trigger.iter().cloned());
+        Contention {
             slots: self.slots.unwrap_or(usual.slots),
             chunk_time: self.chunk_seconds.unwrap_or(usual.chunk_time),
             row_time: self.row_seconds.unwrap_or(usual.row_time),
-            triggers: self.trigger.clone(),
-            speed: self.speed,
+            triggers,
+            speed: self.speed.or(usual.speed),
             ..usual
-        })
+        }
     }
 
     /// Serves a simulated Salesforce until ctrl-c. The first line of stdout is its address, and
@@ -181,6 +214,12 @@ mod tests {
         assert_eq!(contention.chunk_time, Duration::from_secs(2));
         assert_eq!(contention.row_time, Duration::from_millis(5));
         assert_eq!(contention.triggers, ["Contact"]);
+        let line = "sim --profile busy --slots 3 --speed 60 --fail-rate 0.5";
+        let options = SimOptions::from(read(line).unwrap().simulate);
+        let contention = options.contention.unwrap();
+        assert_eq!((contention.slots, contention.speed), (3, Some(60.0)));
+        assert!(contention.real_time && contention.chunk_time == Duration::from_secs(1));
+        assert_eq!((options.fail_rate, options.other_batches), (0.5, 5_000));
         let file = std::env::temp_dir().join(format!("faults-{}.json", std::process::id()));
         std::fs::write(&file, r#"[{"calls":["poll"],"do":{"close":{}}}]"#).unwrap();
         let line = format!("sim --org x.json --faults {}", file.display());
@@ -195,6 +234,7 @@ mod tests {
             "sim --fail-rate 5",
             "sim --faults /none",
             "sim --slots 3",
+            "sim --profile none",
             "sim --contention --speed 0",
         ] {
             assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");

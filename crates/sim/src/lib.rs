@@ -26,6 +26,7 @@
 //!   [`Action`]: all kinds of faults.
 //! * [`Contention`]: jobs that lock the same records fight over them, in simulated time.
 //!   [`ContentionCounts`]: what came of it.
+//! * [`Profile`]: what an org is like, as a named file: times, slots, limits, faults.
 //! * [`describe`]: the describe response of an object of the embedded org, without a server.
 //! * [`cli`]: the command line of the binary `salesforce-sim`.
 //!
@@ -44,14 +45,16 @@
 //! | `POST /sim/objects/{object}/rows` | adds records from CSV, as another user |
 //! | `GET /sim/objects/{object}/deleted` | the records in the recycle bin |
 //! | `GET /sim/objects/{object}/column/{field}` | one field of all records, a JSON value per line |
+//! | `GET /sim/log?from=` | when rows were written: a JSON object per transaction |
+//! | `GET /sim/profile` | the [`Profile`] in use |
 //! | `GET /sim/faults` | the [`Fault`]s, and how many matches and hits each had |
 //! | `POST /sim/faults`, `DELETE /sim/faults` | adds a list of faults, or removes all |
 //! | `GET /sim/options`, `POST /sim/options` | shows [`SimOptions`], or changes the keys given |
 //! | `POST /sim/hold` `{"hold":true}` | closed jobs wait until `{"hold":false}` |
 //! | `POST /sim/reset` | forgets jobs, records, faults and counters |
 //!
-//! Options that shape the org when it starts (`listen`, `org`, `extra_objects`, `forget`) cannot
-//! be changed.
+//! Options that shape the org when it starts (`listen`, `org`, `extra_objects`, `forget`, `profile`)
+//! cannot be changed.
 
 pub mod cli;
 mod contention;
@@ -63,6 +66,7 @@ mod http;
 mod jobs;
 mod options;
 mod org;
+mod profile;
 mod server;
 mod share;
 mod soql;
@@ -74,4 +78,5 @@ pub use contention::{Contention, ContentionCounts};
 pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, ResultFile};
 pub use options::SimOptions;
 pub use org::describe;
+pub use profile::{Profile, ProfileError};
 pub use server::Sim;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::contention::Contention;
 use crate::faults::Fault;
+use crate::profile::Profile;
 
 /// How a simulator behaves.
 ///
@@ -100,6 +101,8 @@ pub struct SimOptions {
     /// Jobs lock the parents of their rows and fight over them, in simulated time; absent, rows
     /// lock nothing and jobs take real time. Jobs that are closed later follow a change of it.
     pub contention: Option<Contention>,
+    /// The profile that the options were made of; it changes nothing by itself.
+    pub profile: Option<Profile>,
     /// Faults that are there from the start.
     pub faults: Vec<Fault>,
 }
@@ -143,12 +146,30 @@ impl Default for SimOptions {
             writable_objects: None,
             extra_objects: 0,
             contention: None,
+            profile: None,
             faults: Vec::new(),
         }
     }
 }
 
 impl SimOptions {
+    /// The options of an org as a profile describes it.
+    pub fn of(profile: Profile) -> SimOptions {
+        let usual = SimOptions::default();
+        SimOptions {
+            contention: profile.contention(),
+            faults: profile.faults(),
+            max_api_calls: profile.api_calls.unwrap_or(usual.max_api_calls),
+            other_api_calls: profile.api_calls_used.unwrap_or(usual.other_api_calls),
+            max_batches: profile.batches.unwrap_or(usual.max_batches),
+            other_batches: profile.batches_used.unwrap_or(usual.other_batches),
+            fail_rate: profile.fail_rate.unwrap_or(usual.fail_rate),
+            refuse_duplicates: profile.refuse_duplicates.unwrap_or(usual.refuse_duplicates),
+            profile: Some(profile),
+            ..usual
+        }
+    }
+
     /// Whether the user may write an object that can be written at all.
     pub(crate) fn may_write(&self, object: &str) -> bool {
         let is_object = |known: &String| known.eq_ignore_ascii_case(object);
@@ -173,7 +194,7 @@ impl Current {
     /// Changes the options given by key, as in the JSON of [`SimOptions`]. Those that shaped the
     /// org when it started stay as they are.
     pub(crate) fn change(&self, changes: Map<String, Value>) -> serde_json::Result<()> {
-        const FIXED: [&str; 4] = ["listen", "org", "extra_objects", "forget"];
+        const FIXED: [&str; 5] = ["listen", "org", "extra_objects", "forget", "profile"];
         let mut options = self.0.lock();
         let mut changed = serde_json::to_value(&**options)?;
         for (key, value) in changes {

@@ -5,6 +5,8 @@
 //! been quiet for a while. Then it jumps to the next end of a job. So a client reacts in no
 //! simulated time, however slow the machine is, and jobs that it closes one right after another
 //! begin together.
+//!
+//! In real time it never stands still: so the org works while the client does, and both compete.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -39,6 +41,25 @@ struct State {
     is_driven: bool,
     /// Jobs that ended and were not polled since.
     unseen: HashSet<u32>,
+    /// In real time: the moment that it is.
+    due: Duration,
+    /// When that was looked at.
+    looked: Option<Instant>,
+    /// In real time: how far the clock was behind, at most, in simulated time.
+    late: Duration,
+}
+
+impl State {
+    /// In real time: the moment that it is now.
+    fn due(&mut self) -> Duration {
+        let speed = self.engine.settings.speed.unwrap_or(1.0);
+        let now = Instant::now();
+        let passed = self.looked.map_or(Duration::ZERO, |looked| now - looked);
+        self.looked = Some(now);
+        let passed = Duration::try_from_secs_f64(passed.as_secs_f64() * speed);
+        self.due = self.due.max(self.engine.now()) + passed.unwrap_or_default();
+        self.due
+    }
 }
 
 /// Something that a client does. The clock stands still meanwhile.
@@ -75,11 +96,20 @@ impl Clock {
         self.state.lock().engine.counts()
     }
 
+    /// In real time: how many real seconds the clock was behind, at most.
+    pub(crate) fn late_seconds(&self) -> f64 {
+        let state = self.state.lock();
+        state.late.as_secs_f64() / state.engine.settings.speed.unwrap_or(1.0)
+    }
+
     /// Forgets all jobs and counts.
     pub(crate) fn reset(&self) {
         let mut state = self.state.lock();
-        state.engine = Engine::default();
-        state.unseen.clear();
+        let is_driven = state.is_driven;
+        *state = State {
+            is_driven,
+            ..State::default()
+        };
     }
 
     /// A job begins. The clock stands still while `hold` says so.
@@ -91,6 +121,16 @@ impl Clock {
     ) {
         let mut state = self.state.lock();
         state.engine.settings = settings.clone();
+        if settings.real_time {
+            // No time has passed while there was no work.
+            if !state.is_driven {
+                (state.due, state.looked) = (Duration::ZERO, None);
+            }
+            let due = state.due();
+            if state.engine.next().is_none_or(|next| next > due) {
+                state.engine.wait_until(due);
+            }
+        }
         state.engine.begin(job);
         if !std::mem::replace(&mut state.is_driven, true) {
             tokio::spawn(drive(Arc::clone(self), hold));
@@ -103,6 +143,9 @@ impl Clock {
         loop {
             let (quiet, has_unseen) = {
                 let mut state = self.state.lock();
+                if state.engine.settings.real_time {
+                    return;
+                }
                 if since.elapsed() > UNSEEN {
                     state.unseen.clear();
                 }
@@ -119,7 +162,10 @@ impl Clock {
 
     /// The moment up to which the clock may go in the next turn, and how long a turn takes.
     fn turn(&self) -> (Option<Duration>, Duration) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        if state.engine.settings.real_time {
+            return (Some(state.due()), PAUSE);
+        }
         let Some(speed) = state.engine.settings.speed else {
             return (None, Duration::ZERO);
         };
@@ -136,15 +182,19 @@ impl Clock {
                 state.is_driven = false;
                 return false;
             };
-            if self.acts.load(Ordering::SeqCst) > 0 {
+            let real_time = state.engine.settings.real_time;
+            if self.acts.load(Ordering::SeqCst) > 0 && !real_time {
                 return true;
             }
             if let Some(until) = until.filter(|until| next > *until) {
                 state.engine.wait_until(until);
                 return true;
             }
+            if let (true, Some(until)) = (real_time, until) {
+                state.late = state.late.max(until.saturating_sub(next));
+            }
             let ended = state.engine.step();
-            if !ended.is_empty() {
+            if !ended.is_empty() && !real_time {
                 state.unseen.extend(ended);
                 return true;
             }
@@ -155,8 +205,11 @@ impl Clock {
 /// Moves the clock until no job is left.
 async fn drive(clock: Arc<Clock>, mut hold: watch::Receiver<bool>) {
     loop {
-        // An error means that the org is gone, which holds nothing.
-        let _ = hold.wait_for(|held| !held).await;
+        if *hold.borrow() {
+            // An error means that the org is gone, which holds nothing.
+            let _ = hold.wait_for(|held| !held).await;
+            clock.state.lock().looked = None;
+        }
         clock.client_waits().await;
         let (until, pause) = clock.turn();
         tokio::time::sleep(pause).await;

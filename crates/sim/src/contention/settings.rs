@@ -43,6 +43,9 @@ pub struct Contention {
     /// The most simulated seconds in a real one. Without it, the clock jumps to the next end of a
     /// job.
     pub speed: Option<f64>,
+    /// The clock never stands still for the client: while there is work, `speed` simulated seconds
+    /// pass in each real one, 1 without `speed`.
+    pub real_time: bool,
 }
 
 impl Default for Contention {
@@ -61,6 +64,7 @@ impl Default for Contention {
             locking_lookups: Vec::new(),
             quiet: Duration::from_millis(100),
             speed: None,
+            real_time: false,
         }
     }
 }

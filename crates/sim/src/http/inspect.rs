@@ -31,6 +31,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(faults).post(add_faults).delete(clear_faults),
         )
         .route("/sim/options", get(options).post(change_options))
+        .route("/sim/log", get(log))
+        .route("/sim/profile", get(profile))
         .route("/sim/hold", post(hold))
         .route("/sim/reset", post(reset))
 }
@@ -155,9 +157,17 @@ fn shown(app: &App, object: &Object, records: Records) -> Value {
     rows.collect()
 }
 
+#[derive(Debug, Deserialize)]
+struct Column {
+    /// Each value comes with the moments when its record was created and written last.
+    #[serde(default)]
+    times: bool,
+}
+
 async fn column(
     State(app): State<Arc<App>>,
     Path((name, field)): Path<(String, String)>,
+    Query(Column { times }): Query<Column>,
 ) -> Result<Response, ApiError> {
     let object = known(&app, &name)?;
     let field = object.field(&field).ok_or_else(ApiError::not_found)?;
@@ -173,10 +183,36 @@ async fn column(
         } else {
             table.value(number, field)
         };
-        lines.push_str(&json!(value).to_string());
+        let line = if times {
+            let (created, written) = table.times(number);
+            json!([value, created, written])
+        } else {
+            json!(value)
+        };
+        lines.push_str(&line.to_string());
         lines.push('\n');
     }
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+    Ok(json_lines(lines))
+}
+
+fn json_lines(lines: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct From {
+    #[serde(default)]
+    from: usize,
+}
+
+/// What was written and when, a line per transaction.
+async fn log(State(app): State<Arc<App>>, Query(From { from }): Query<From>) -> Response {
+    json_lines(app.jobs.log.lines(from))
+}
+
+/// The profile in use; null without one.
+async fn profile(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!(app.options().profile))
 }
 
 async fn faults(State(app): State<Arc<App>>) -> Json<Value> {

@@ -134,8 +134,17 @@ impl Jobs {
     /// Counters and all jobs, for the inspection API.
     pub(crate) fn inspected(&self) -> Value {
         let (held, contention) = (self.is_held(), self.clock.counts());
+        let settings = self.options().contention.clone();
+        let real_time = settings.as_ref().filter(|settings| settings.real_time);
+        let org = json!({
+            "seconds": contention.seconds, "busy_seconds": contention.slot_seconds,
+            "slots": settings.as_ref().map(|settings| settings.slots),
+            "speed": real_time.map(|settings| settings.speed.unwrap_or(1.0)),
+            "lock_errors": self.log.lock_errors(), "late_seconds": self.clock.late_seconds(),
+        });
         let state = self.state();
         json!({
+            "org": org,
             "batches": state.batches.total(), "max_in_flight": state.max_in_flight,
             "max_uploads": state.max_uploads, "held": held, "contention": contention,
             "jobs": state.jobs.values().map(Job::inspected).collect::<Vec<_>>(),

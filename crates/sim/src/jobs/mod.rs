@@ -2,6 +2,7 @@
 
 mod calls;
 pub(crate) mod job;
+mod log;
 mod process;
 mod read;
 mod request;

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::job::{Data, Job, JobState};
+use super::log::Log;
 use crate::SimOptions;
 use crate::contention::Clock;
 use crate::faults::{Action, Faults};
@@ -28,6 +29,8 @@ pub(crate) struct Jobs {
     pub(crate) faults: Faults,
     /// The org's time under contention.
     pub(crate) clock: Arc<Clock>,
+    /// What was written.
+    pub(crate) log: Log,
     /// Jobs stay InProgress while this is true.
     hold: watch::Sender<bool>,
     /// How often rows were tried that a fault lets fail in a number of jobs.
@@ -96,6 +99,7 @@ impl Jobs {
             faults: Faults::new(&options.faults, options.seed),
             options: Current::new(options),
             clock: Arc::default(),
+            log: Log::default(),
             hold: watch::Sender::new(false),
             attempts: Mutex::default(),
             state: Mutex::default(),
@@ -182,6 +186,7 @@ impl Jobs {
         self.faults.clear();
         self.attempts.lock().clear();
         self.clock.reset();
+        self.log.clear();
         self.hold(false);
         self.org.reset()
     }

@@ -69,5 +69,5 @@ async fn the_requests_of_the_inspection_api_exist() {
         assert!(response.status().is_success(), "{path}");
         count += 1;
     }
-    assert_eq!(count, 7);
+    assert_eq!(count, 9);
 }

@@ -16,6 +16,7 @@ mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod profiles;
 mod queries;
 mod relations;
 mod results;

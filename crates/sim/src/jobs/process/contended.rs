@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Batches, Prepared, finish, may_continue};
+use super::{Batches, Prepared, finish, may_continue, transaction};
 use crate::contention::{Asked, Contention, End, Fate, Job, Work};
 use crate::jobs::job::JobState;
 use crate::jobs::rows::Checked;
@@ -113,9 +113,9 @@ impl Work for Contended {
                     Fate::Locked(ids) => checked.fail_for_locks(&ids),
                     Fate::FailsWithOthers => checked.fail_with_others(),
                 }
-                (*row, rules.write(&self.jobs.org, &mut table, checked))
+                (*row, checked)
             });
-            written.collect()
+            transaction(&self.jobs, rules, &mut table, written)
         };
         // A job that is gone meanwhile needs no outcomes.
         let _ = self.jobs.with_job(&self.id, |job| job.record(outcomes));

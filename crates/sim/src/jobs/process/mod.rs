@@ -12,6 +12,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::job::{Data, JobState, Outcome};
+use super::log::now_ms;
 use super::read;
 use super::rows::{Checked, Rules, TRANSACTION_ROWS, Task};
 use super::store::Jobs;
@@ -20,7 +21,7 @@ use crate::contention::Contention;
 use crate::csv::Refused;
 use crate::faults::{Action, End};
 use crate::org::USER_ID;
-use crate::org::table::{Stamp, Upload};
+use crate::org::table::{Stamp, Table, Upload};
 
 pub(super) use self::contended::number;
 
@@ -414,10 +415,24 @@ fn batch(jobs: &Jobs, prepared: &Prepared, rows: Range<usize>) -> Vec<(usize, Ou
         else {
             break;
         };
-        let written = rows
-            .iter_mut()
-            .map(|(row, checked)| (*row, rules.write(&jobs.org, &mut table, checked)));
-        outcomes.extend(written);
+        let written = rows.iter_mut().map(|(row, checked)| (*row, checked));
+        outcomes.extend(transaction(jobs, rules, &mut table, written));
     }
+    outcomes
+}
+
+/// Writes the rows of a transaction and notes it in the log.
+fn transaction<'a>(
+    jobs: &Jobs,
+    rules: &Rules,
+    table: &mut Table,
+    rows: impl Iterator<Item = (usize, &'a mut Checked)>,
+) -> Vec<(usize, Outcome)> {
+    let ms = table.enter(now_ms());
+    let outcomes: Vec<(usize, Outcome)> = rows
+        .map(|(row, checked)| (row, rules.write(&jobs.org, table, checked)))
+        .collect();
+    let (job, settings) = rules.job();
+    jobs.log.add(job, settings, ms, &outcomes);
     outcomes
 }

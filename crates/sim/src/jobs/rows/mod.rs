@@ -132,6 +132,11 @@ impl Rules {
         }
     }
 
+    /// The Id of the job, and its settings.
+    pub(crate) fn job(&self) -> (&str, &Settings) {
+        (&self.task.job_id, &self.task.settings)
+    }
+
     /// Whether bad rows make the good rows of their transaction fail.
     pub(crate) fn bad_rows_spread(&self) -> bool {
         self.task.faults.contains(&Action::TooManyRetries {})

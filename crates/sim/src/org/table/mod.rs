@@ -2,6 +2,7 @@
 //! of its values, and indexes of keys.
 
 mod index;
+mod times;
 mod upload;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use self::index::{Index, MAX_RECORDS};
+use self::times::Times;
 use self::upload::{is_key, value_digest};
 use crate::csv::{self, File};
 use crate::org::columns::Column;
@@ -64,6 +66,7 @@ pub(crate) struct Table {
     /// Records deleted for good.
     purged: HashSet<u32>,
     indexes: BTreeMap<usize, Index>,
+    times: Times,
 }
 
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
@@ -92,6 +95,7 @@ impl Table {
             deleted: HashSet::new(),
             purged: HashSet::new(),
             indexes,
+            times: Times::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl Table {
             .collect::<Option<_>>()
             .ok_or("the records of the org have a column that is no field")?;
         let upload = Arc::new(Upload { file, columns });
+        self.enter(Utc::now().timestamp_millis());
         let number = self.add_upload(&upload, stamp);
         let mut values = Vec::new();
         for row in 0..upload.file.rows() {
@@ -117,6 +122,18 @@ impl Table {
             self.insert(&entry)?;
         }
         Ok(())
+    }
+
+    /// What is written from now on is written at a moment, in milliseconds since 1970. Returns it;
+    /// the last one, if that is later.
+    pub(crate) fn enter(&mut self, ms: i64) -> i64 {
+        self.times.enter(ms)
+    }
+
+    /// When a record was created and when it was written last, in milliseconds since 1970. With
+    /// `forget` nothing is known of changes.
+    pub(crate) fn times(&self, number: u32) -> (i64, i64) {
+        self.times.of(number)
     }
 
     /// Differs from that of the table before a reset.
@@ -234,6 +251,7 @@ impl Table {
                 row: entry.row,
             });
         }
+        self.times.create(number);
         self.index(number, entry);
         Ok(number)
     }
@@ -248,6 +266,7 @@ impl Table {
             self.digests[number as usize] = entry.digest;
             return Ok(());
         }
+        self.times.change(number);
         let before = self.values(number);
         for &(field, digest) in &entry.keys {
             let Some(Stored::Text(old)) = before.get(&field) else {
