@@ -151,7 +151,7 @@ impl Query {
         })
     }
 
-    /// Answers the query, with the records in the recycle bin or without.
+    /// Runs the query: returns what it finds, with the records in the recycle bin or without.
     pub(crate) fn run(&self, org: &Org, with_deleted: bool) -> Found {
         let mut rows: Vec<(Vec<Option<Key>>, Record)> = Vec::new();
         let mut total = 0;
