@@ -10,6 +10,7 @@ use super::{Sim, SimOptions};
 mod awkward;
 mod contention;
 mod docs;
+mod exports;
 mod faults;
 mod jobs;
 mod layers;
