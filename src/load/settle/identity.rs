@@ -138,7 +138,8 @@ impl Identity {
                     column.has_values |=
                         cells.is_some_and(|cells| cells.null_count() < cells.len());
                 }
-                probe.note(coercion, columns, &rows);
+                let compared = columns.iter().filter(|column| column.has_values);
+                probe.note(coercion, compared.map(|column| column.name.as_str()), &rows);
                 cell_digests(columns, &rows)
             }
             Self::Key { form, columns } => Ok(key_digests(form, columns, rows)),
@@ -264,14 +265,6 @@ pub(crate) fn chunk_digests(
 }
 
 impl Compared {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn has_values(&self) -> bool {
-        self.has_values
-    }
-
     pub(super) fn all(schema: &Schema) -> Vec<Self> {
         let all = schema.fields().iter().map(|field| Self {
             name: field.name().clone(),

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::identity::Compared;
 use crate::coerce::Coercion;
 use crate::error::Result;
 use crate::rows::RowSet;
@@ -44,12 +43,12 @@ pub(super) struct Filter {
 }
 
 impl Probe {
-    /// Notes the canonical cells of results. Those noted first choose the column: the one of most
-    /// values.
-    pub(super) fn note(
+    /// Notes the canonical cells of results. Those noted first choose the column: of those `compared` that
+    /// have values, the one of most.
+    pub(super) fn note<'a>(
         &mut self,
         coercion: &Coercion,
-        compared: &[Compared],
+        compared: impl Iterator<Item = &'a str>,
         results: &RecordBatch,
     ) {
         if results.num_rows() == 0 {
@@ -99,24 +98,23 @@ impl Probe {
 
 impl Filter {
     /// Of the column that has most values in these results; none if half of its values are repeated.
-    /// A column without values is not compared.
-    fn of(coercion: &Coercion, compared: &[Compared], results: &RecordBatch) -> Option<Self> {
-        let compared = compared.iter().filter(|column| column.has_values());
-        let values = |column: &Compared| {
-            let texts = texts(results, column.name());
+    fn of<'a>(
+        coercion: &Coercion,
+        compared: impl Iterator<Item = &'a str>,
+        results: &RecordBatch,
+    ) -> Option<Self> {
+        let values = |name: &'a str| {
+            let texts = texts(results, name);
             let values: Option<HashSet<&str>> = texts.map(|texts| texts.iter().flatten().collect());
-            (
-                values.map_or(0, |values| values.len()),
-                column.name().to_owned(),
-            )
+            (values.map_or(0, |values| values.len()), name)
         };
         let of_columns = compared.map(values);
         let (values, name) = of_columns.reduce(|a, b| if b.0 > a.0 { b } else { a })?;
         let rows = results.num_rows();
         let bits = (rows * BITS_OF_RESULT).next_power_of_two().min(MOST_BITS);
         (values * 2 > rows).then_some(Self {
-            column: coercion.cells_schema().index_of(&name).ok()?,
-            name,
+            column: coercion.cells_schema().index_of(name).ok()?,
+            name: name.to_owned(),
             bits: vec![0; bits / 64],
             probed: 0,
             found: 0,
@@ -186,12 +184,12 @@ mod tests {
         let coercion = coercion();
         let mut probe = Probe::default();
         let results = coercion.canonical(results).unwrap();
-        probe.note(&coercion, &Compared::all(&results.schema()), &results);
+        probe.note(&coercion, ["Name", "Amount"].into_iter(), &results);
         probe
     }
 
-    fn candidates(probe: &mut Probe, source: &RecordBatch, sent: RowSet) -> Vec<u64> {
-        let found = probe.candidates(&coercion(), 100, source, &sent).unwrap();
+    fn candidates(probe: &mut Probe, source: &RecordBatch, sent: &RowSet) -> Vec<u64> {
+        let found = probe.candidates(&coercion(), 100, source, sent).unwrap();
         found.iter().collect()
     }
 
@@ -203,7 +201,7 @@ mod tests {
         let sent = [Some("1.5"), Some("2"), None, Some("910"), Some("910")];
         let source = batch(&[Some("b"); 5], &sent);
         let all = RowSet::from_iter([100..103, 104..105]);
-        assert_eq!(candidates(&mut probe, &source, all), [100, 102, 104]);
+        assert_eq!(candidates(&mut probe, &source, &all), [100, 102, 104]);
     }
 
     #[test]
@@ -212,7 +210,7 @@ mod tests {
         assert!(matches!(same, Probe::Off));
         let source = batch(&[Some("b")], &[None]);
         assert_eq!(
-            candidates(&mut same, &source, RowSet::from(100..101)),
+            candidates(&mut same, &source, &RowSet::from(100..101)),
             [100]
         );
     }
@@ -223,7 +221,7 @@ mod tests {
         let rows = TRIAL as usize;
         let source = batch(&vec![Some("a"); rows], &vec![None; rows]);
         let all = RowSet::from(100..100 + TRIAL);
-        assert_eq!(candidates(&mut probe, &source, all).len(), rows);
+        assert_eq!(candidates(&mut probe, &source, &all).len(), rows);
         assert!(matches!(probe, Probe::Off));
     }
 }
