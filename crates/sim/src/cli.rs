@@ -1,6 +1,8 @@
 //! The command line of the simulator, for the binary `salesforce-sim` and for others that offer it
 //! as a command.
 
+mod calibrate;
+
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{Contention, Fault, Profile, Sim, SimOptions};
+
+pub use self::calibrate::Calibrate;
 
 /// What the simulated Salesforce is like.
 #[derive(Debug, Args)]
@@ -36,6 +40,9 @@ pub struct Simulate {
     /// Share of records that are refused, 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_rate: Option<f64>,
+    /// The org says that it is a sandbox
+    #[arg(long)]
+    sandbox: bool,
     /// Generated objects besides those that it always has
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_objects: usize,
@@ -94,6 +101,7 @@ impl From<Simulate> for SimOptions {
             forget: options.forget,
             fail_rate: options.fail_rate.unwrap_or(made.fail_rate),
             extra_objects: options.extra_objects,
+            sandbox: options.sandbox,
             ..made
         }
     }
@@ -175,10 +183,11 @@ impl Simulate {
 async fn serve(options: SimOptions) -> io::Result<()> {
     let (id, secret) = (options.client_id.clone(), options.client_secret.clone());
     let token = options.refresh_token.clone();
+    let sandbox = options.sandbox;
     let sim = Sim::start(options).await?;
     writeln!(io::stdout(), "{}", sim.url())?;
     let config = json!({
-        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": false,
+        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": sandbox,
         "login_url": sim.url(),
     });
     eprintln!("A config for it: {config}");
@@ -201,12 +210,12 @@ mod tests {
     fn options_are_read_from_the_command_line() {
         let read = |line: &str| Line::try_parse_from(line.split(' '));
         let line = "sim --port 0 --seed 7 --job-seconds 1.5 --forget --fail-rate 0.05 \
-                    --extra-objects 1200";
+                    --extra-objects 1200 --sandbox";
         let options = SimOptions::from(read(line).unwrap().simulate);
         assert_eq!((options.listen.port(), options.seed), (0, 7));
         assert_eq!(options.job_time, Duration::from_millis(1500));
         assert_eq!((options.forget, options.extra_objects), (true, 1200));
-        assert!(options.contention.is_none());
+        assert!(options.contention.is_none() && options.sandbox);
         let line = "sim --contention --slots 3 --chunk-seconds 2 --trigger Contact --speed 60";
         let options = SimOptions::from(read(line).unwrap().simulate);
         let contention = options.contention.unwrap();
