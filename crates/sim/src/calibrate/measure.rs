@@ -11,9 +11,9 @@ use super::rows::Rows;
 /// Rows of a transaction.
 const CHUNK_ROWS: u32 = 200;
 /// Jobs of one row and of one transaction, each measured so often.
-const REPEATS: usize = 3;
+const REPEATS: usize = 7;
 /// Rows of the job of one long batch.
-const LONG_ROWS: u32 = 5_000 - REPEATS as u32;
+const LONG_ROWS: u32 = 4_193;
 /// Jobs that are closed at the same time, to see how many run at once.
 const TOGETHER: usize = 24;
 /// Rows of each of them: three transactions.
