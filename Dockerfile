@@ -28,6 +28,7 @@ COPY .cargo .cargo
 # reads the manifests of the whole workspace, and refuses one whose examples, benches and tests are
 # not here.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/bench/Cargo.toml crates/bench/
 COPY crates/decode/Cargo.toml crates/decode/
 COPY crates/destination/Cargo.toml crates/destination/
 COPY crates/sim/Cargo.toml crates/sim/

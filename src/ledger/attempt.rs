@@ -1,6 +1,6 @@
 //! An attempt: what it has claimed, what it writes, how far it has covered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -193,20 +193,24 @@ impl Attempt {
             let before = cursor.covered.entry(directory).or_default();
             *before = (*before).max(*rows);
         }
-        self.check_doubt(covered).await?;
-        self.place.put_cursor(&self.id, &cursor).await?;
-        // It may have stood still meanwhile: states that it prints now are no longer its own.
-        self.check_doubt(covered).await
-    }
-
-    /// Fails if another attempt has taken one of the loads; asks only if that may be.
-    async fn check_doubt(&self, loads: &[Covered<'_>]) -> Result<(), LedgerError> {
         if self.life.is_in_doubt(&self.waits) {
-            for Covered { load, .. } in loads {
-                self.check_held(&load.directory()).await?;
-            }
+            self.check_all_held(covered).await?;
+        }
+        let writing = Life::default();
+        self.place.put_cursor(&self.id, &cursor).await?;
+        // Nothing else stands between the cursor and the states. But who stood still meanwhile would
+        // print states that are no longer its own.
+        if writing.is_in_doubt(&self.waits) {
+            self.check_all_held(covered).await?;
         }
         Ok(())
+    }
+
+    /// Fails if another attempt has taken one of the loads.
+    async fn check_all_held(&self, loads: &[Covered<'_>]) -> Result<(), LedgerError> {
+        let loads: BTreeSet<String> = loads.iter().map(|one| one.load.directory()).collect();
+        let checks: Vec<_> = loads.iter().map(|load| self.check_held(load)).collect();
+        stream::iter(checks).buffered(AT_ONCE).try_collect().await
     }
 
     async fn finish(&self) -> Result<u64, LedgerError> {

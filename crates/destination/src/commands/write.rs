@@ -4,6 +4,7 @@
 //! catalog, login, objects and their fields, the location of rejected records.
 
 mod attempt;
+mod due;
 mod summary;
 mod sync;
 

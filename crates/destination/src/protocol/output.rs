@@ -46,6 +46,8 @@ struct Queue {
     lines: VecDeque<Line>,
     /// Bytes of lines that are not written yet, those in hand of the thread included.
     bytes: usize,
+    /// Bytes of all lines that ever came.
+    came: u64,
     /// Lines of the log that were left out since the last one.
     left_out: u64,
     /// Stdout is closed.
@@ -60,6 +62,35 @@ struct Queue {
 struct Line {
     text: Vec<u8>,
     is_log: bool,
+}
+
+/// A message as it is to be printed, made before.
+#[derive(Debug)]
+pub(crate) struct Prepared(Vec<u8>);
+
+impl Prepared {
+    /// # Errors
+    /// A system error if it is no JSON.
+    pub(crate) fn new(message: &Message<'_>) -> Result<Self> {
+        // Messages are made of texts, numbers and JSON that was read before.
+        let mut line = Exact::default();
+        serde_json::to_writer(&mut line, message).map_err(|error| {
+            Error::system("a message could not be printed as JSON").with_source(error)
+        })?;
+        line.0.push(b'\n');
+        Ok(Self(line.0))
+    }
+}
+
+impl Queue {
+    /// Fails if nobody reads stdout any more: what was to be printed now is lost.
+    fn takes_messages(&mut self) -> Result<()> {
+        let Some(reason) = &self.closed else {
+            return Ok(());
+        };
+        self.lost = true;
+        Err(closed(reason))
+    }
 }
 
 /// Bytes that grow by little more than what comes: doubled, a long state would take twice its length.
@@ -125,18 +156,22 @@ impl Output {
     /// As [`Output::print`].
     pub(crate) fn text(&self, line: &str) -> Result<()> {
         let mut queue = self.shared().queue.lock();
-        if let Some(reason) = &queue.closed {
-            let error = closed(reason);
-            queue.lost = true;
-            return Err(error);
-        }
+        queue.takes_messages()?;
         let text = format!("{line}\n").into_bytes();
-        queue.bytes += text.len();
-        queue.lines.push_back(Line {
-            text,
-            is_log: false,
-        });
-        self.shared().filled.notify_one();
+        self.push_line(&mut queue, Prepared(text), false);
+        Ok(())
+    }
+
+    /// Prints messages, one behind the other, soon.
+    ///
+    /// # Errors
+    /// As [`Output::print`].
+    pub(crate) fn print_all(&self, messages: Vec<Prepared>) -> Result<()> {
+        let mut queue = self.shared().queue.lock();
+        queue.takes_messages()?;
+        for message in messages {
+            self.push_line(&mut queue, message, false);
+        }
         Ok(())
     }
 
@@ -149,11 +184,7 @@ impl Output {
     }
 
     fn print_in(&self, queue: &mut Queue, message: &Message<'_>) -> Result<()> {
-        if let Some(reason) = &queue.closed {
-            let error = closed(reason);
-            queue.lost = true;
-            return Err(error);
-        }
+        queue.takes_messages()?;
         self.push(queue, message, false);
         Ok(())
     }
@@ -181,18 +212,18 @@ impl Output {
     }
 
     fn push(&self, queue: &mut Queue, message: &Message<'_>, is_log: bool) {
+        match Prepared::new(message) {
+            Ok(line) => self.push_line(queue, line, is_log),
+            Err(_) => queue.lost |= !is_log,
+        }
+    }
+
+    fn push_line(&self, queue: &mut Queue, Prepared(text): Prepared, is_log: bool) {
         if queue.said {
             return;
         }
-        // Messages are made of texts, numbers and JSON that was read before.
-        let mut line = Exact::default();
-        if serde_json::to_writer(&mut line, message).is_err() {
-            queue.lost |= !is_log;
-            return;
-        }
-        let mut text = line.0;
-        text.push(b'\n');
         queue.bytes += text.len();
+        queue.came += text.len() as u64;
         queue.lines.push_back(Line { text, is_log });
         self.shared().filled.notify_one();
     }
@@ -200,6 +231,18 @@ impl Output {
     /// Waits until few lines wait to be written.
     pub(crate) async fn room(&self) {
         self.until(|queue| queue.bytes <= ROOM).await;
+    }
+
+    /// Waits until all is written that was printed before this was called.
+    ///
+    /// # Errors
+    /// A transient error if nobody reads stdout any more.
+    pub(crate) async fn caught_up(&self) -> Result<()> {
+        let came = self.shared().queue.lock().came;
+        self.until(|queue| queue.came - queue.bytes as u64 >= came)
+            .await;
+        let mut queue = self.shared().queue.lock();
+        queue.takes_messages()
     }
 
     /// Waits until all is written.
@@ -384,6 +427,28 @@ mod tests {
         let output = Output::to(Closed).unwrap();
         output.print(&status()).unwrap();
         output.written().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_was_printed_before_is_waited_for_and_nothing_else() {
+        let (reader, blocked) = std::sync::mpsc::channel();
+        let output = Output::to(Blocked(blocked)).unwrap();
+        let lines = vec![Prepared::new(&status()).unwrap()];
+        output.print_all(lines).unwrap();
+        let caught_up = output.caught_up();
+        tokio::pin!(caught_up);
+        let waited = tokio::time::timeout(Duration::from_millis(20), &mut caught_up).await;
+        waited.unwrap_err();
+        output.log("INFO", "printed later");
+        reader.send(()).unwrap();
+        caught_up.await.unwrap();
+        assert!(output.shared().queue.lock().bytes > 0);
+        drop(reader);
+        output.written().await.unwrap();
+
+        let output = Output::to(Closed).unwrap();
+        output.print(&status()).unwrap();
+        output.caught_up().await.unwrap_err();
     }
 
     #[tokio::test]

@@ -1,12 +1,12 @@
 //! One attempt of a sync: its ledger, from the claim to the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::OnceCell;
 
 use super::DESCRIBES;
-use super::sync::DueState;
 use crate::commands::proof::{self, LedgerPlace};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -158,20 +158,19 @@ impl SyncLedger {
         self.ledger.is_some() || self.unused.is_some()
     }
 
-    /// Notes how far states cover each stream, in one write.
+    /// Notes how many rows of each stream states cover, by the number of the stream, in one write.
     ///
     /// # Errors
     /// Those of the ledger: the states are not to be printed then.
-    pub(super) async fn cover(&self, states: &[DueState]) -> Result<()> {
+    pub(super) async fn cover(&self, covered: &BTreeMap<usize, u64>) -> Result<()> {
         if let Some(unused) = &self.unused {
             unused.delete().await;
         }
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let covered: Vec<Covered<'_>> = states
+        let covered: Vec<Covered<'_>> = covered
             .iter()
-            .flat_map(|state| &state.covered)
             .filter_map(|(stream, rows)| {
                 let load = self.loads.get(*stream)?.as_ref()?;
                 Some(Covered { load, rows: *rows })

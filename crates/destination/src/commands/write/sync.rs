@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::attempt::SyncLedger;
+use super::due::Due;
 use super::summary::{self, Totals};
 use crate::commands::stop::Stop;
 use crate::failure::Failure;
-pub(super) use crate::input::DueState;
 use crate::input::{Input, Reading};
-use crate::protocol::message::Message;
 use crate::protocol::output::Output;
 use crate::protocol::{Scope, State, Statistics, StreamDescriptor};
 use arrow_salesforce::error::{Error, Result};
@@ -24,18 +22,6 @@ const PROGRESS: Duration = Duration::from_secs(10);
 
 /// The same while nothing is read, as during a long job: a minute, as ticks go.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
-
-/// States that may wait to be covered before more events are read.
-const MOST_DUE: usize = 1_000;
-
-/// Between two writes that cover states pass so many times the time that a write takes, and no more
-/// than [`LONGEST_REST`]. A process that is killed between a write and its states lets their records be
-/// sent again: so it is seldom there, and states that come one after the other share a write.
-const RESTS: u32 = 100;
-const LONGEST_REST: Duration = Duration::from_secs(2);
-
-/// States that are being covered, and how that ended, and how long it took.
-type Covering = BoxFuture<'static, (Vec<DueState>, Result<()>, Duration)>;
 
 /// An event and the stream that it is of; none behind the last.
 pub(super) type Numbered = (usize, Option<Result<Event>>);
@@ -72,13 +58,8 @@ pub(super) struct Sync<'a> {
     org: Org,
     reading: Arc<Reading>,
     streams: Vec<Stream>,
-    ledger: SyncLedger,
-    /// States that are to be covered next, and then printed.
-    due: Vec<DueState>,
-    /// Before that they wait for others, unless nothing else is to come.
-    cover_at: Instant,
-    /// States could not be covered: none is printed any more.
-    uncovered: bool,
+    /// States that are to be covered, and then printed.
+    due: Due,
     /// Records in the last line about progress.
     logged: u64,
     /// When that was.
@@ -106,10 +87,7 @@ impl<'a> Sync<'a> {
             org,
             reading,
             streams,
-            ledger,
-            due: Vec::new(),
-            cover_at: started,
-            uncovered: false,
+            due: Due::new(ledger, output.clone()),
             logged: 0,
             logged_at: started,
             miscounted: 0,
@@ -133,13 +111,8 @@ impl<'a> Sync<'a> {
         let mut asked = false;
         let mut loading = true;
         let mut input_ended = None;
-        let mut covering: Option<Covering> = None;
         loop {
-            if covering.is_none() {
-                covering = self.cover_due(asked || !loading);
-            }
-            let (rests, cover_at) = (covering.is_none() && !self.due.is_empty(), self.cover_at);
-            let printed = covering.is_none() && !rests;
+            let printed = self.due.is_empty();
             match input_ended.take() {
                 Some(ended) if !loading && printed => return ended,
                 ended => input_ended = ended,
@@ -147,13 +120,8 @@ impl<'a> Sync<'a> {
             if asked && !loading && printed {
                 return None;
             }
-            let covered = async {
-                match &mut covering {
-                    Some(covering) => covering.await,
-                    None => future::pending().await,
-                }
-            };
             let output = self.output;
+            let may_read = loading && self.due.has_room();
             let event = async {
                 // States that nobody reads hold up the loads, and not the signals.
                 if !asked {
@@ -162,16 +130,14 @@ impl<'a> Sync<'a> {
                 events.next().await
             };
             let failure = tokio::select! {
-                event = event, if loading && self.due.len() < MOST_DUE => {
-                    loading = event.is_some();
-                    event.and_then(|(index, event)| self.event(index, event).err())
+                biased;
+                printed = self.due.print(asked || !loading, stop) => {
+                    printed.err().map(Failure::from)
                 }
-                (states, covered, took) = covered => {
-                    covering = None;
-                    self.cover_at = Instant::now() + (took * RESTS).min(LONGEST_REST);
-                    self.covered(states, covered).err().map(Failure::from)
+                () = stop.asked(), if !asked => {
+                    asked = true;
+                    self.stop(stop.grace())
                 }
-                () = sleep_until(cover_at), if rests => None,
                 ended = input.ended(), if input_ended.is_none() => match ended {
                     Ok(ended) => {
                         input_ended = Some(ended);
@@ -182,13 +148,13 @@ impl<'a> Sync<'a> {
                         Some(died.into())
                     }
                 },
-                () = stop.asked(), if !asked => {
-                    asked = true;
-                    self.stop(stop.grace())
-                }
                 _ = progress.tick() => {
                     self.progress();
                     None
+                }
+                event = event, if may_read => {
+                    loading = event.is_some();
+                    event.and_then(|(index, event)| self.event(index, event).err())
                 }
             };
             if let Some(failure) = failure {
@@ -252,11 +218,7 @@ impl<'a> Sync<'a> {
                     return Ok(());
                 };
                 self.compare_counts(&due.state, &due.statistics);
-                if self.ledger.covers() {
-                    self.due.push(due);
-                    return Ok(());
-                }
-                self.print_state(due)
+                self.due.push(due)
             }
             Event::Finished(report) => {
                 let stream = &mut self.streams[index];
@@ -301,41 +263,6 @@ impl<'a> Sync<'a> {
             );
         }
         self.miscounted += 1;
-    }
-
-    /// Covers the states that are due, all in one write; `None` if there are none, or if they are to
-    /// wait for others.
-    fn cover_due(&mut self, at_once: bool) -> Option<Covering> {
-        if self.uncovered {
-            self.due.clear();
-        }
-        let rests = self.due.len() < MOST_DUE && Instant::now() < self.cover_at;
-        if self.due.is_empty() || rests && !at_once {
-            return None;
-        }
-        let (ledger, states) = (self.ledger.clone(), std::mem::take(&mut self.due));
-        let covering = async move {
-            let began = Instant::now();
-            let covered = ledger.cover(&states).await;
-            (states, covered, began.elapsed())
-        };
-        Some(covering.boxed())
-    }
-
-    /// States were covered: now they are printed.
-    fn covered(&mut self, states: Vec<DueState>, covered: Result<()>) -> Result<()> {
-        if covered.is_err() {
-            self.uncovered = true;
-        }
-        covered?;
-        states
-            .into_iter()
-            .try_for_each(|state| self.print_state(state))
-    }
-
-    fn print_state(&self, due: DueState) -> Result<()> {
-        let state = due.state.with_statistics(&due.statistics)?;
-        self.output.print(&Message::State { state: &state })
     }
 
     fn progress(&mut self) {

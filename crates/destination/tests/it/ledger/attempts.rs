@@ -8,7 +8,7 @@ use testkit::gate::{Halt, Seen, Side};
 use testkit::s3::{OLD_BUCKET, S3Server};
 
 use super::source::{Done, Judged, STREAMS, Source};
-use super::world::{World, ended, has, is_named, other_jobs};
+use super::world::{World, ended, has, is_named, other_jobs, until};
 use super::{anew, expected, names, org, people, records};
 use crate::harness::process::{Job, Output, storage};
 use crate::kills::seeds;
@@ -115,7 +115,7 @@ async fn stand_still(seed: u64, moment: &str, halt: Halt) {
     let judged = source.judge(&world.sim).await;
     // What was covered and not printed is doubled.
     let most = if moment.contains("cursor") {
-        STREAMS * RECORDS_A_STATE
+        STREAMS * RECORDS
     } else {
         0
     };
@@ -260,4 +260,52 @@ async fn a_ledger_that_cannot_be_reached_is_waited_for() {
         names(&sim, "Contact", "LastName").await,
         expected(0..PEOPLE, 1)
     );
+}
+
+/// While nobody reads the states of one cursor, no other is written: a kill then doubles no more than the
+/// rows of one, and a stop none at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn states_that_nobody_reads_hold_up_the_next_cursor() {
+    const ROWS: usize = 10;
+    let world = World::start().await;
+    let stream = people();
+    let job = world
+        .job_of(&[&stream])
+        .set("max_job_rows", ROWS)
+        .set("stop_grace_seconds", 5);
+    // Longer than what a pipe holds.
+    let state = |cursor: usize| {
+        let long = "x".repeat(200_000);
+        let state = json!({"type": "STATE", "state": {"type": "STREAM", "stream": {
+            "stream_descriptor": {"name": "people"},
+            "stream_state": {"cursor": cursor, "long": long}}}});
+        state.to_string()
+    };
+    let interval = |end: usize| {
+        let mut lines = records(&stream, end - ROWS..end);
+        lines.push(state(end));
+        lines
+    };
+    let mut running = job.start_write();
+    running.read_output(false);
+    running.send(&interval(ROWS)).await;
+    let covered = || world.covered().into_values().sum::<u64>();
+    until("the first cursor", async || covered() == ROWS as u64).await;
+    running.send(&interval(2 * ROWS)).await;
+    until("all rows in the org", async || {
+        world.sim.column("Contact", "LastName").await.len() == 2 * ROWS
+    })
+    .await;
+    running.terminate().await;
+    until("the end of the attempt", async || world.is_released()).await;
+    assert_eq!(covered(), ROWS as u64);
+    let stopped = running.finish().await;
+    stopped.failed("transient_error");
+    assert_eq!(stopped.states().len(), 1);
+
+    let mut lines = interval(2 * ROWS);
+    lines.push(stream.complete());
+    job.write(&lines).await.succeeded();
+    let names = names(&world.sim, "Contact", "LastName").await;
+    assert_eq!(names, expected(0..2 * ROWS, 1));
 }

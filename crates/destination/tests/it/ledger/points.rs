@@ -3,14 +3,13 @@
 //! printed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use testkit::gate::{Halt, Seen, Side};
 
 use super::source::{Done, STREAMS, Source};
-use super::world::{World, ended, has, is_named, other_jobs};
-use crate::harness::process::{Job, Output, Running};
+use super::world::{World, ended, has, is_named, other_jobs, printed};
+use crate::harness::process::{Job, Output};
 
 const RECORDS: usize = 120;
 const RECORDS_A_STATE: usize = 30;
@@ -272,10 +271,4 @@ async fn until(
     };
     let hit = hit && output.code.is_none();
     (output, hit)
-}
-
-async fn printed(running: &Running, states: usize) {
-    while running.states() < states {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value;
+use testkit::PATIENCE;
 use testkit::gate::{Gate, Halts, Seen};
 use testkit::s3::{BUCKET, S3Server, names};
 use testkit::sim::TestSim;
 
 use super::org;
 use super::source::Source;
+use crate::harness::lines::Stream;
 use crate::harness::process::{Job, Running, storage};
 
 /// An org and a bucket, each behind a gate.
@@ -41,9 +43,13 @@ impl World {
     }
 
     pub(super) fn job(&self, source: &Source) -> Job {
+        self.job_of(&source.streams())
+    }
+
+    pub(super) fn job_of(&self, streams: &[&Stream]) -> Job {
         let mut store = storage(&self.s3);
         store["s3_endpoint"] = self.gates[1].url().into();
-        Job::new(&self.sim, &source.streams())
+        Job::new(&self.sim, streams)
             .set("login_url", self.gates[0].url())
             .set("object_storage_config", store)
             .set("max_jobs_in_flight", 4)
@@ -65,6 +71,12 @@ impl World {
             Some((name, covered.filter(|rows| *rows < u64::MAX).sum()))
         });
         read.collect()
+    }
+
+    /// Whether no attempt is at work.
+    pub(super) fn is_released(&self) -> bool {
+        let bucket = self.s3.directory(BUCKET);
+        names(&bucket.join("rejected_records_ledger/attempts")).is_empty()
     }
 
     /// Names of the objects of the ledger, but for signs of life: that of an attempt which was killed
@@ -99,9 +111,27 @@ pub(super) fn has(body: &[u8], text: &str) -> bool {
     body.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
+/// Waits until something holds.
+pub(super) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(waited.is_ok(), "waited in vain for {what}");
+}
+
 /// Waits for the end of a process.
 pub(super) async fn ended(running: &Running) {
     while !running.has_ended() {
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until so many states are printed.
+pub(super) async fn printed(running: &Running, states: usize) {
+    while running.states() < states {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
