@@ -10,8 +10,10 @@ use crate::columns::{self, Column};
 pub(crate) enum Workload {
     /// New contacts of 13 columns
     Insert,
-    /// Contacts by external ID; one in 50 comes twice, close by or far off
+    /// Contacts by external ID
     Upsert,
+    /// Upserts of which one in 50 comes twice, soon after or half of the input later
+    Versions,
     /// Upserts of 100 columns
     Wide,
     /// Upserts of three columns
@@ -140,7 +142,7 @@ impl Workload {
     /// the input later.
     pub(crate) fn again(self) -> (f64, f64) {
         match self {
-            Self::Upsert | Self::Bad1 | Self::Streams => (0.01, 0.01),
+            Self::Versions | Self::Streams => (0.01, 0.01),
             _ => (0.0, 0.0),
         }
     }

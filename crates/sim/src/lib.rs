@@ -1,5 +1,6 @@
 //! A simulated Salesforce over real HTTP: OAuth, describe, limits, the life cycle of Bulk API 2.0
-//! ingest jobs with strict CSV and row validation, faults on demand, and an inspection API.
+//! ingest jobs with strict CSV and row validation, queries, faults on demand, and an inspection
+//! API.
 //!
 //! It shares no code with the loader, so that one misreading of Salesforce is not made twice. By
 //! default it is as awkward as the original: concurrent jobs, their batches and rows are processed
@@ -30,9 +31,9 @@
 //! * [`describe`]: the describe response of an object of the embedded org, without a server.
 //! * [`cli`]: the command line of the binary `salesforce-sim`.
 //!
-//! Inside, each layer knows those after it alone: `http` (requests and responses), `jobs` (ingest
-//! jobs and their rows), `org` (objects and records). `http` and `jobs` ask `faults` what goes
-//! wrong. `contention` is the clock of an org whose jobs fight over records; `jobs` does their work.
+//! Inside, each layer knows those after it alone: `http` (requests and responses), `exports` (query
+//! jobs), `jobs` (ingest jobs and their rows), `soql` (queries), `org` (objects and records). `http`
+//! and jobs ask `faults` what goes wrong. `contention` is the clock of an org whose jobs fight over records; `jobs` does their work.
 //!
 //! # Inspection API
 //! It needs no session and is not counted as API calls.
@@ -61,6 +62,7 @@ pub mod cli;
 mod contention;
 mod csv;
 mod error;
+mod exports;
 mod faults;
 mod http;
 mod jobs;
@@ -69,6 +71,7 @@ mod org;
 mod profile;
 mod server;
 mod share;
+mod soql;
 #[cfg(test)]
 mod tests;
 mod usage;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::{App, Connection, answer, body, home};
 use crate::error::ApiError;
 use crate::faults::{Answer, Asked, Call, Content};
+use crate::soql;
 
 /// The longest path with its query, in bytes.
 const MAX_URI: usize = 16_384;
@@ -110,7 +111,7 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     if path.len() + head.uri.query().map_or(0, str::len) > MAX_URI {
         return Err(ApiError::new(414, "URI_TOO_LONG", "The URI is too long"));
     }
-    let for_jobs = path.contains("/jobs/ingest");
+    let for_jobs = path.contains("/jobs/ingest") || path.contains("/jobs/query");
     let (content, named, body) = if for_jobs && ["POST", "PATCH"].contains(&head.method.as_str()) {
         let bytes = body::read(body).await?;
         let content_type = body::header(&head.headers, header::CONTENT_TYPE).unwrap_or_default();
@@ -119,8 +120,8 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     } else {
         (Content::default(), None, body)
     };
-    let mut parts = path.split('/').skip_while(|part| *part != "ingest");
-    let job = parts.nth(1).filter(|_| for_jobs);
+    let mut parts = path.split('/').skip_while(|part| *part != "jobs");
+    let job = parts.nth(2).filter(|_| for_jobs);
     let mut parts = path.split('/').skip_while(|part| *part != "sobjects");
     let described = parts.nth(1).map(str::to_owned);
     let queried = || queried(head.uri.query()?);
@@ -133,7 +134,8 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
         object: named
             .or(described)
             .or_else(queried)
-            .or_else(|| app.jobs.asked(job.unwrap_or_default(), call)),
+            .or_else(|| app.jobs.asked(job?, call))
+            .or_else(|| app.exports.object_of(job?)),
         job: job.map(str::to_owned),
     };
     Ok((Request::from_parts(head, body), asked))
@@ -143,9 +145,7 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
 fn queried(parameters: &str) -> Option<String> {
     let mut parameters = url::form_urlencoded::parse(parameters.as_bytes());
     let (_, soql) = parameters.find(|(name, _)| name == "q")?;
-    let mut words = soql.split_whitespace();
-    words.find(|word| word.eq_ignore_ascii_case("FROM"))?;
-    words.next().map(str::to_owned)
+    soql::object_of(&soql)
 }
 
 fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {

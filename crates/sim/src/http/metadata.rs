@@ -39,6 +39,7 @@ pub(super) async fn resources(Path(version): Path<String>) -> Result<Json<Value>
     Ok(Json(json!({
         "sobjects": format!("{base}/sobjects"), "limits": format!("{base}/limits"),
         "jobs": format!("{base}/jobs"), "query": format!("{base}/query"),
+        "queryAll": format!("{base}/queryAll"),
         "composite": format!("{base}/composite"),
     })))
 }
@@ -47,12 +48,13 @@ pub(super) async fn resources(Path(version): Path<String>) -> Result<Json<Value>
 pub(super) async fn limits(State(app): State<Arc<App>>) -> Json<Value> {
     let options = app.options();
     let (api_calls, batches) = (app.used_calls(), app.jobs.used_batches());
+    let (query_jobs, query_megabytes) = app.exports.used();
     let limit = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
     Json(json!({
         "DailyApiRequests": limit(options.max_api_calls, api_calls),
         "DailyBulkApiBatches": limit(options.max_batches, batches),
-        "DailyBulkV2QueryJobs": limit(10_000, 0),
-        "DailyBulkV2QueryFileStorageMB": limit(976_562, 0),
+        "DailyBulkV2QueryJobs": limit(options.max_query_jobs, query_jobs),
+        "DailyBulkV2QueryFileStorageMB": limit(976_562, query_megabytes),
         "DataStorageMB": limit(10_240, 0),
         "FileStorageMB": limit(10_240, 0),
     }))

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod composite;
+mod exports;
 mod gate;
 mod home;
 mod ingest;
@@ -24,13 +25,13 @@ use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use self::session::Sessions;
 use crate::SimOptions;
 use crate::contention::ContentionCounts;
 use crate::error::ApiError;
+use crate::exports::Exports;
 use crate::faults::Call;
 use crate::jobs::Jobs;
 use crate::org::{ORG_ID, Org, USER_ID};
@@ -49,6 +50,7 @@ pub(crate) struct App {
     /// It listens on all addresses of the machine.
     is_everywhere: bool,
     jobs: Arc<Jobs>,
+    exports: Arc<Exports>,
     sessions: Mutex<Sessions>,
     /// API calls of the day.
     api_calls: Mutex<Usage>,
@@ -60,8 +62,8 @@ pub(crate) struct App {
     /// Set when the simulator stops.
     stopped: watch::Receiver<bool>,
     moved: Mutex<Option<Moved>>,
-    /// The records of each query, for its further pages.
-    cursors: Mutex<Vec<Vec<Value>>>,
+    /// What queries found, for their further pages.
+    cursors: Mutex<query::Cursors>,
 }
 
 impl App {
@@ -71,10 +73,13 @@ impl App {
         door: Door,
         stopped: watch::Receiver<bool>,
     ) -> io::Result<App> {
+        let is_everywhere = options.listen.ip().is_unspecified();
+        let jobs = Arc::new(Jobs::new(options)?);
         Ok(App {
             url,
-            is_everywhere: options.listen.ip().is_unspecified(),
-            jobs: Arc::new(Jobs::new(options)?),
+            is_everywhere,
+            exports: Arc::new(Exports::new(Arc::clone(&jobs))),
+            jobs,
             sessions: Mutex::default(),
             api_calls: Mutex::default(),
             charged: Mutex::default(),
@@ -146,6 +151,7 @@ impl App {
         self.charged.lock().clear();
         self.requests.lock().clear();
         self.cursors.lock().clear();
+        self.exports.reset();
         self.jobs.reset()
     }
 }
@@ -166,6 +172,9 @@ fn router(app: Arc<App>) -> Router {
     let job = get(ingest::info)
         .patch(ingest::patch)
         .delete(ingest::delete);
+    let export = get(exports::info)
+        .patch(exports::patch)
+        .delete(exports::delete);
     let data = Router::new()
         .route("/", get(metadata::resources))
         .route("/limits", get(metadata::limits))
@@ -174,12 +183,18 @@ fn router(app: Arc<App>) -> Router {
         .route("/sobjects/{object}/{id}", get(query::record))
         .route("/query", get(query::query))
         .route("/query/{locator}", get(query::more))
+        .route("/queryAll", get(query::query_all))
+        .route("/queryAll/{locator}", get(query::more))
         .route("/composite", post(composite::composite))
         .route("/composite/batch", post(composite::batch))
         .route("/jobs/ingest", post(ingest::create).get(ingest::list))
         .route("/jobs/ingest/{id}", job)
         .route("/jobs/ingest/{id}/batches", put(ingest::upload))
-        .route("/jobs/ingest/{id}/{result}", get(ingest::result));
+        .route("/jobs/ingest/{id}/{result}", get(ingest::result))
+        .route("/jobs/query", post(exports::create).get(exports::list))
+        .route("/jobs/query/{id}", export)
+        .route("/jobs/query/{id}/results", get(exports::results))
+        .route("/jobs/query/{id}/resultPages", get(exports::pages));
     let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
         .route("/services/oauth2/userinfo", get(oauth::user_info))

@@ -10,10 +10,7 @@ use super::store::Jobs;
 use super::{process, results};
 use crate::error::ApiError;
 use crate::faults::{Call, ResultFile};
-use crate::org::id;
 
-/// Key prefix of the Ids of jobs.
-const JOBS: &str = "750";
 /// Jobs on a page of their list.
 const LIST_JOBS: usize = 1_000;
 
@@ -36,8 +33,7 @@ impl Jobs {
         let settings = request.settings(&self.org.schema, &self.options(), api_version)?;
         let faults = self.faults.of_job(&settings.object.name);
         let mut state = self.state();
-        state.created += 1;
-        let mut job = Job::new(id::make(JOBS, state.created), settings, faults);
+        let mut job = Job::new(state.next_id(), settings, faults);
         let closed = content.is_some();
         if let Some(content) = content {
             job.uploading = true;

@@ -13,9 +13,11 @@ use crate::SimOptions;
 use crate::contention::Clock;
 use crate::faults::{Action, Faults};
 use crate::options::Current;
-use crate::org::Org;
+use crate::org::{Org, id};
 use crate::usage::Usage;
 
+/// Key prefix of the Ids of jobs.
+const JOBS: &str = "750";
 /// With `forget`, this many finished jobs keep their failed and unprocessed rows.
 const REMEMBERED_JOBS: usize = 32;
 
@@ -56,6 +58,12 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The Id of a new job.
+    pub(super) fn next_id(&mut self) -> String {
+        self.created += 1;
+        id::make(JOBS, self.created)
+    }
+
     /// Adds a new job.
     pub(super) fn add_job(&mut self, job: Job) {
         self.jobs.insert(job.id.clone(), job);
@@ -108,6 +116,11 @@ impl Jobs {
         self.state.lock()
     }
 
+    /// The Id of a new job.
+    pub(crate) fn new_id(&self) -> String {
+        self.state().next_id()
+    }
+
     /// How many internal batches count against the limit.
     pub(crate) fn used_batches(&self) -> u64 {
         let options = self.options();
@@ -155,7 +168,7 @@ impl Jobs {
     }
 
     /// Waits until jobs are not held.
-    pub(super) async fn released(&self) {
+    pub(crate) async fn released(&self) {
         let mut hold = self.holds();
         // The sender lives as long as `self`, so this ends only when released.
         let _ = hold.wait_for(|held| !held).await;

@@ -6,6 +6,7 @@ mod generated;
 pub(crate) mod id;
 pub(crate) mod number;
 pub(crate) mod record_type;
+pub(crate) mod records;
 pub(crate) mod reference;
 mod schema;
 pub(crate) mod table;

@@ -90,6 +90,9 @@ pub(crate) struct Field {
     /// The active values of a restricted picklist.
     pub(crate) restricted: Option<HashSet<String>>,
     pub(crate) multiple: bool,
+    /// An address or a location, whose parts are fields of their own.
+    pub(crate) compound: bool,
+    pub(crate) custom: bool,
 }
 
 /// An object of the org.
@@ -280,6 +283,8 @@ fn field(described: &Value) -> Option<Field> {
         to_master: described["relationshipOrder"].is_number(),
         restricted,
         multiple: described["type"] == "multipicklist",
+        compound: described["type"] == "address" || described["type"] == "location",
+        custom: flag("custom"),
     })
 }
 

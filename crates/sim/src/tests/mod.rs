@@ -11,6 +11,7 @@ mod awkward;
 mod calibration;
 mod contention;
 mod docs;
+mod exports;
 mod faults;
 mod jobs;
 mod layers;
