@@ -45,11 +45,11 @@ pub(super) async fn token(
     let checked = match form.field("grant_type") {
         "refresh_token" => refresh(&app, &form).await,
         "client_credentials" => client(&app, &form).map(|()| None),
-        JWT_BEARER => assertion(&app, form.field("assertion")).map(|()| None),
+        JWT_BEARER => assertion(&app, &headers, form.field("assertion")).map(|()| None),
         _ => Err(("unsupported_grant_type", "grant type not supported")),
     };
     match checked {
-        Ok(refresh_token) => issue(&app, refresh_token),
+        Ok(refresh_token) => issue(&app, &headers, refresh_token),
         Err((error, description)) => refused(error, description),
     }
 }
@@ -63,12 +63,12 @@ fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
 }
 
 /// Issues an access token, with the refresh token of a rotation.
-fn issue(app: &App, refresh_token: Option<String>) -> Response {
+fn issue(app: &App, headers: &HeaderMap, refresh_token: Option<String>) -> Response {
     let token = random(&format!("{}!AQ", &ORG_ID[..15]));
     let mut body = json!({
         "access_token": token,
-        "instance_url": app.instance_url(),
-        "id": identity_url(app),
+        "instance_url": app.instance_url(headers),
+        "id": identity_url(app, headers),
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),
         "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
@@ -138,7 +138,7 @@ async fn refresh(app: &App, form: &Form) -> Result<Option<String>, Refusal> {
 }
 
 /// Checks the assertion of a JWT bearer grant.
-fn assertion(app: &App, assertion: &str) -> Result<(), Refusal> {
+fn assertion(app: &App, headers: &HeaderMap, assertion: &str) -> Result<(), Refusal> {
     let options = app.options();
     let key = options.jwt_public_key.as_deref();
     let claims = key
@@ -147,7 +147,7 @@ fn assertion(app: &App, assertion: &str) -> Result<(), Refusal> {
     let left = claims.exp - Utc::now().timestamp();
     if claims.iss != options.client_id {
         Err(("invalid_client_id", "client identifier invalid"))
-    } else if claims.aud != app.url && !AUDIENCES.contains(&claims.aud.as_str()) {
+    } else if claims.aud != app.url_for(headers) && !AUDIENCES.contains(&claims.aud.as_str()) {
         Err(("invalid_grant", "audience is invalid"))
     } else if !(0..=ASSERTION_SECONDS).contains(&left) {
         Err(("invalid_grant", "assertion is expired, or lives too long"))
@@ -191,15 +191,15 @@ pub(super) async fn user_info() -> Json<Value> {
 }
 
 /// `GET /id/{org}/{user}`, which is the `id` of a token's response.
-pub(super) async fn identity(State(app): State<Arc<App>>) -> Json<Value> {
+pub(super) async fn identity(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Value> {
     let (name, email) = USER;
     Json(
-        json!({"id": identity_url(&app), "user_id": USER_ID, "organization_id": ORG_ID,
+        json!({"id": identity_url(&app, &headers), "user_id": USER_ID, "organization_id": ORG_ID,
         "username": email, "display_name": name, "email": email, "active": true,
         "user_type": "STANDARD"}),
     )
 }
 
-fn identity_url(app: &App) -> String {
-    format!("{}/id/{ORG_ID}/{USER_ID}", app.url)
+fn identity_url(app: &App, headers: &HeaderMap) -> String {
+    format!("{}/id/{ORG_ID}/{USER_ID}", app.url_for(headers))
 }
