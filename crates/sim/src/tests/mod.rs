@@ -16,6 +16,7 @@ mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod org_file;
 mod profiles;
 mod queries;
 mod relations;
