@@ -57,7 +57,13 @@ impl Input {
     pub(crate) fn make(plan: &Plan, forms: &[Form], out: &Path) -> Result<Self> {
         let name = format!("{}-{}-{}", plan.workload.name(), plan.scale, plan.seed);
         let folder = out.join("inputs").join(name);
+        // Files of another build may hold other records.
+        let (mark, own) = (folder.join("made-by"), build());
+        if folder.exists() && fs::read_to_string(&mark).ok().as_ref() != Some(&own) {
+            fs::remove_dir_all(&folder).at(&folder)?;
+        }
         fs::create_dir_all(&folder).at(&folder)?;
+        fs::write(&mark, own).at(&mark)?;
         let input = Self { folder };
         for form in forms {
             let path = input.path(*form);
@@ -106,6 +112,13 @@ impl Input {
         }
         out.flush().at(path)
     }
+}
+
+/// What distinguishes this build of the program from others.
+fn build() -> String {
+    let program = std::env::current_exe().and_then(fs::metadata);
+    let of = |file: fs::Metadata| format!("{} bytes, {:?}", file.len(), file.modified().ok());
+    program.map_or_else(|error| error.to_string(), of)
 }
 
 const RECORD: &str = r#"{"type":"RECORD","#;

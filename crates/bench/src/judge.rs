@@ -12,8 +12,8 @@ use crate::rejects::Rejects;
 use crate::result::Judged;
 use crate::watch::State;
 
-/// Samples of what is wrong that are kept.
-const SAMPLES: usize = 12;
+/// Samples that are kept of each thing that is wrong.
+const SAMPLES: u64 = 2;
 
 /// What the org holds of a record of the input.
 #[derive(Debug, Clone, Copy)]
@@ -93,8 +93,9 @@ impl<'a> Judge<'a> {
         Ok(self.judged)
     }
 
-    fn sample(&mut self, what: impl FnOnce() -> String) {
-        if self.judged.samples.len() < SAMPLES {
+    /// Keeps a sample of what has happened `count` times.
+    fn sample(&mut self, count: u64, what: impl FnOnce() -> String) {
+        if count <= SAMPLES {
             self.judged.samples.push(what());
         }
     }
@@ -104,7 +105,9 @@ impl<'a> Judge<'a> {
         let value = row[self.plan.workload.key()].as_str().unwrap_or_default();
         let Some(key) = self.plan.key_of(value) else {
             self.judged.foreign += 1;
-            self.sample(|| format!("a record that nobody sent: {row}"));
+            self.sample(self.judged.foreign, || {
+                format!("a record that nobody sent: {row}")
+            });
             return;
         };
         let Some(held) = usize::try_from(key)
@@ -116,12 +119,16 @@ impl<'a> Judge<'a> {
         held.times = held.times.saturating_add(1);
         if held.times > 1 {
             self.judged.doubled += 1;
-            self.sample(|| format!("{value} is there once more"));
+            self.sample(self.judged.doubled, || {
+                format!("{value} is there once more")
+            });
             return;
         }
         if self.plan.fate(key) == Fate::Rejected {
             self.judged.bad_held += 1;
-            self.sample(|| format!("{value} is bad, and the org holds it: {row}"));
+            self.sample(self.judged.bad_held, || {
+                format!("{value} is bad, and the org holds it: {row}")
+            });
             return;
         }
         let version = self.plan.last_version(key);
@@ -132,11 +139,15 @@ impl<'a> Judge<'a> {
             }
             Some(_) if version > 1 && self.difference(row, Line { key, version: 1 }).is_none() => {
                 self.judged.stale += 1;
-                self.sample(|| format!("{value} has the values of version 1, not of {version}"));
+                self.sample(self.judged.stale, || {
+                    format!("{value} has the values of version 1, not of {version}")
+                });
             }
             Some(difference) => {
                 self.judged.wrong_values += 1;
-                self.sample(|| format!("{value}: {difference}"));
+                self.sample(self.judged.wrong_values, || {
+                    format!("{value}: {difference}")
+                });
             }
         }
     }
@@ -171,18 +182,21 @@ impl<'a> Judge<'a> {
             if let Some(named) = named {
                 self.judged.rejects_without_reason += u64::from(!named.reason);
             }
-            let count = match (self.plan.fate(key), named.is_some()) {
-                (Fate::Held, false) => &mut self.judged.lost,
-                (Fate::Held, true) => &mut self.judged.refused,
+            let (count, what) = match (self.plan.fate(key), named.is_some()) {
+                (Fate::Held, false) => (&mut self.judged.lost, "is neither there nor rejected"),
+                (Fate::Held, true) => (&mut self.judged.refused, "is good, and was rejected"),
                 (Fate::Rejected, true) => {
                     self.judged.rejects_named += 1;
                     continue;
                 }
-                (Fate::Rejected, false) => &mut self.judged.rejects_unnamed,
+                (Fate::Rejected, false) => {
+                    (&mut self.judged.rejects_unnamed, "is bad, and not named")
+                }
             };
             *count += 1;
-            let fate = self.plan.fate(key);
-            self.sample(|| format!("record {key} must be {fate:?}, and is not in the org"));
+            let (count, mut name) = (*count, String::new());
+            self.plan.write_key(key, &mut name);
+            self.sample(count, || format!("{name} {what}"));
         }
     }
 
@@ -249,7 +263,9 @@ impl<'a> Judge<'a> {
         let ahead = streams.values().flatten().filter(|state| state.2);
         self.judged.states_ahead = ahead.count() as u64;
         if rows_ahead > 0 {
-            self.sample(|| format!("{rows_ahead} rows were not there yet when their state came"));
+            self.sample(1, || {
+                format!("{rows_ahead} rows were not there yet when their state came")
+            });
         }
     }
 }

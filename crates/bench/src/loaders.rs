@@ -54,10 +54,44 @@ struct Known {
     files: &'static [(&'static str, &'static str)],
 }
 
-const KNOWN: &[Known] = &[Known {
-    manifest: include_str!("../loaders/destination-salesforce.json"),
-    files: &[],
-}];
+const KNOWN: &[Known] = &[
+    Known {
+        manifest: include_str!("../loaders/destination-salesforce.json"),
+        files: &[],
+    },
+    Known {
+        manifest: include_str!("../loaders/simple-salesforce.json"),
+        files: &[(
+            "simple_salesforce_loader.py",
+            include_str!("../loaders/simple_salesforce_loader.py"),
+        )],
+    },
+    Known {
+        manifest: include_str!("../loaders/jsforce.json"),
+        files: &[(
+            "jsforce_loader.mjs",
+            include_str!("../loaders/jsforce_loader.mjs"),
+        )],
+    },
+    Known {
+        manifest: include_str!("../loaders/sf.json"),
+        files: &[("sf_loader.mjs", include_str!("../loaders/sf_loader.mjs"))],
+    },
+    Known {
+        manifest: include_str!("../loaders/aiosalesforce.json"),
+        files: &[(
+            "aiosalesforce_loader.py",
+            include_str!("../loaders/aiosalesforce_loader.py"),
+        )],
+    },
+    Known {
+        manifest: include_str!("../loaders/kinetic-core.json"),
+        files: &[(
+            "kinetic_core_loader.py",
+            include_str!("../loaders/kinetic_core_loader.py"),
+        )],
+    },
+];
 
 /// All loaders that are known by name.
 pub(crate) fn known() -> Result<Vec<Manifest>> {

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_last_line_of_a_key_has_its_last_version() {
         for workload in [
-            Workload::Upsert,
+            Workload::Versions,
             Workload::Bad1,
             Workload::Updates,
             Workload::Streams,
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn late_lines_come_half_of_the_input_later() {
-        let plan = Plan::new(Workload::Upsert, 2_000, 1);
+        let plan = Plan::new(Workload::Versions, 2_000, 1);
         let lines: Vec<Line> = plan.lines().collect();
         let distance = |line: &Line| {
             let at = |wanted: Line| lines.iter().position(|line| *line == wanted).unwrap();

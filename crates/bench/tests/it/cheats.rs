@@ -56,7 +56,7 @@ fn wrong(result: &Value) -> Vec<&str> {
 #[test]
 fn an_honest_loader_passes() {
     let folder = tempfile::tempdir().unwrap();
-    for workload in ["insert", "upsert", "bad-1", "children"] {
+    for workload in ["insert", "versions", "bad-1", "children"] {
         let result = judged("honest", workload, folder.path());
         assert!(wrong(&result).is_empty(), "{result:#}");
         assert_eq!(result["outcome"], "passed");
@@ -89,7 +89,7 @@ fn doubled_rows_are_counted() {
 #[test]
 fn states_before_their_rows_are_ahead() {
     let folder = tempfile::tempdir().unwrap();
-    let result = judged("early-states", "upsert", folder.path());
+    let result = judged("early-states", "versions", folder.path());
     assert_eq!(wrong(&result), ["states_ahead"], "{result:#}");
     assert_eq!(result["judged"]["states_ahead"], result["judged"]["states"]);
 }
@@ -97,7 +97,7 @@ fn states_before_their_rows_are_ahead() {
 #[test]
 fn rows_in_the_wrong_order_leave_old_values() {
     let folder = tempfile::tempdir().unwrap();
-    let result = judged("wrong-order", "upsert", folder.path());
+    let result = judged("wrong-order", "versions", folder.path());
     // A state that comes with the rows of later ones alone is ahead of those before it.
     assert_eq!(wrong(&result), ["stale", "states_ahead"], "{result:#}");
 }

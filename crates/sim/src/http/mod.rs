@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
@@ -48,6 +48,8 @@ pub(crate) use self::listener::{Connection, CutListener, Door, bind};
 pub(crate) struct App {
     /// The URL for clients, `http://127.0.0.1:<port>`.
     url: String,
+    /// It listens on all addresses of the machine.
+    is_everywhere: bool,
     jobs: Arc<Jobs>,
     exports: Arc<Exports>,
     sessions: Mutex<Sessions>,
@@ -72,9 +74,11 @@ impl App {
         door: Door,
         stopped: watch::Receiver<bool>,
     ) -> io::Result<App> {
+        let is_everywhere = options.listen.ip().is_unspecified();
         let jobs = Arc::new(Jobs::new(options)?);
         Ok(App {
             url,
+            is_everywhere,
             exports: Arc::new(Exports::new(Arc::clone(&jobs))),
             jobs,
             sessions: Mutex::default(),
@@ -106,13 +110,20 @@ impl App {
         self.jobs.clock.counts()
     }
 
+    /// The URL by which a client found the org. One that listens on all addresses has many names,
+    /// such as that of its container, so it takes the one that the client asked for.
+    fn url_for(&self, headers: &HeaderMap) -> String {
+        let host = body::header(headers, header::HOST).filter(|_| self.is_everywhere);
+        host.map_or_else(|| self.url.clone(), |host| format!("http://{host}"))
+    }
+
     /// The `instance_url` of logins.
-    fn instance_url(&self) -> String {
+    fn instance_url(&self, headers: &HeaderMap) -> String {
         if let Some(moved) = self.moved.lock().as_ref() {
             return moved.url.clone();
         }
         let named = self.options().instance_url.clone();
-        named.unwrap_or_else(|| self.url.clone())
+        named.unwrap_or_else(|| self.url_for(headers))
     }
 
     /// How many API calls count against the limit.

@@ -47,11 +47,11 @@ pub(super) async fn token(
     let checked = match form.field("grant_type") {
         "refresh_token" => refresh(&app, &form).await,
         "client_credentials" => client(&app, &form).map(|user| (user, None)),
-        JWT_BEARER => assertion(&app, form.field("assertion")).map(|user| (user, None)),
+        JWT_BEARER => assertion(&app, &headers, form.field("assertion")).map(|user| (user, None)),
         _ => Err(("unsupported_grant_type", "grant type not supported")),
     };
     match checked {
-        Ok((user, refresh_token)) => issue(&app, user, refresh_token),
+        Ok((user, refresh_token)) => issue(&app, &headers, user, refresh_token),
         Err((error, description)) => refused(error, description),
     }
 }
@@ -65,12 +65,17 @@ fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
 }
 
 /// Issues an access token, with the refresh token of a rotation.
-fn issue(app: &App, user: Arc<User>, refresh_token: Option<String>) -> Response {
+fn issue(
+    app: &App,
+    headers: &HeaderMap,
+    user: Arc<User>,
+    refresh_token: Option<String>,
+) -> Response {
     let token = random(&format!("{}!AQ", &ORG_ID[..15]));
     let mut body = json!({
         "access_token": token,
-        "instance_url": app.instance_url(),
-        "id": identity_url(app, &user),
+        "instance_url": app.instance_url(headers),
+        "id": identity_url(app, headers, &user),
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),
         "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
@@ -162,7 +167,7 @@ async fn refresh(app: &App, form: &Form) -> Result<(Arc<User>, Option<String>), 
 }
 
 /// Checks the assertion of a JWT bearer grant.
-fn assertion(app: &App, assertion: &str) -> Result<Arc<User>, Refusal> {
+fn assertion(app: &App, headers: &HeaderMap, assertion: &str) -> Result<Arc<User>, Refusal> {
     let options = app.options();
     let key = options.jwt_public_key.as_deref();
     let claims = key
@@ -175,7 +180,7 @@ fn assertion(app: &App, assertion: &str) -> Result<Arc<User>, Refusal> {
         .map_or(&options.jwt_user, |user| &user.username);
     if claims.iss != options.client_id && other.is_none() {
         Err(("invalid_client_id", "client identifier invalid"))
-    } else if claims.aud != app.url && !AUDIENCES.contains(&claims.aud.as_str()) {
+    } else if claims.aud != app.url_for(headers) && !AUDIENCES.contains(&claims.aud.as_str()) {
         Err(("invalid_grant", "audience is invalid"))
     } else if !(0..=ASSERTION_SECONDS).contains(&left) {
         Err(("invalid_grant", "assertion is expired, or lives too long"))
@@ -222,19 +227,21 @@ pub(super) async fn user_info(State(app): State<Arc<App>>, headers: HeaderMap) -
 pub(super) async fn identity(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let user = app.org().users.iter().find(|user| user.id == id);
     let user = user.ok_or_else(ApiError::not_found)?;
     let User {
         id, username, name, ..
     } = &**user;
+    let url = identity_url(&app, &headers, user);
     Ok(Json(
-        json!({"id": identity_url(&app, user), "user_id": id, "organization_id": ORG_ID,
+        json!({"id": url, "user_id": id, "organization_id": ORG_ID,
         "username": username, "display_name": name, "email": username, "active": true,
         "user_type": "STANDARD"}),
     ))
 }
 
-fn identity_url(app: &App, user: &User) -> String {
-    format!("{}/id/{ORG_ID}/{}", app.url, user.id)
+fn identity_url(app: &App, headers: &HeaderMap, user: &User) -> String {
+    format!("{}/id/{ORG_ID}/{}", app.url_for(headers), user.id)
 }

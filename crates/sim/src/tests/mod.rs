@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Sim, SimOptions};
 
 mod awkward;
+mod calibration;
 mod contention;
 mod docs;
 mod exports;
