@@ -198,6 +198,31 @@ async function refusedAndAbortedJobs(org) {
   assert.equal((await org.get("objects/Contact")).count, 0);
 }
 
+async function queries(org) {
+  const conn = await connection(org);
+  const records = numbers(0, 2300).map(contact);
+  await load(conn, "Contact", "insert", records);
+  const found = await conn.query(`SELECT ${KEY}, Description FROM Contact`, { autoFetch: true });
+  assert.equal(found.records.length, 2300);
+  const texts = new Map(found.records.map((record) => [record[KEY], record.Description]));
+  for (const record of records) {
+    assert.equal(texts.get(record[KEY]), record.Description);
+  }
+  const like = conn.sobject("Contact").find({ LastName: { $like: "Ng 10%" } }, "Id, Name");
+  const names = (await like.sort({ Name: -1 }).limit(2).execute()).map(({ Name }) => Name);
+  assert.deepEqual(names, ["Ng 1099", "Ng 1098"]);
+  assert.equal(await conn.sobject("Contact").count({ [KEY]: ["C-1", "C-2"] }), 2);
+  const soql = `SELECT ${KEY}, Description FROM Contact`;
+  const exported = await (await conn.bulk2.query(soql, POLLING)).toArray();
+  assert.equal(exported.length, 2300);
+  for (const record of exported) {
+    assert.equal(record.Description, texts.get(record[KEY]));
+  }
+  const wrong = conn.query("SELECT Nope FROM Contact");
+  await assert.rejects(wrong, { errorCode: "INVALID_FIELD" });
+  await assert.rejects(conn.bulk2.query("SELECT Nope FROM Contact", POLLING), /No such column 'Nope'/);
+}
+
 const org = await simulatedOrg(process.argv[2]);
 try {
   for (const test of [
@@ -207,6 +232,7 @@ try {
     streams,
     upsertsUpdatesAndDeletes,
     refusedAndAbortedJobs,
+    queries,
   ]) {
     await org.reset();
     await test(org);

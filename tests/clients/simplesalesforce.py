@@ -8,10 +8,11 @@ import io
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import requests
 from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce
+from simple_salesforce import Salesforce, format_soql
 from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
@@ -266,6 +267,46 @@ def refused_jobs(org: Org) -> None:
     assert org.count("Contact") == 0
 
 
+def queries(org: Org) -> None:
+    """SOQL in pages, and exports by query jobs."""
+    sf = client(org)
+    records = [contact(number) for number in range(2300)]
+    sf.bulk2.Contact.insert(records=records, wait=0)
+    found = sf.query_all(f"SELECT {KEY}, Description FROM Contact WHERE CreatedDate = TODAY")
+    texts = {record[KEY]: record["Description"] for record in found["records"]}
+    assert texts == {record[KEY]: record["Description"] for record in records}
+    assert sf.query("SELECT COUNT() FROM Contact")["totalSize"] == 2300
+    soql = format_soql(f"SELECT Name FROM Contact WHERE {KEY} IN {{}} ORDER BY {KEY}", ["C-1", "C-2"])
+    named = [record["Name"] for record in sf.query(soql)["records"]]
+    assert named == [records[1]["LastName"], records[2]["LastName"]]
+
+    gone = [{"Id": record["Id"]} for record in sf.query("SELECT Id FROM Contact LIMIT 300")["records"]]
+    sf.bulk2.Contact.delete(records=gone, wait=0)
+    soql = f"SELECT {KEY}, Description FROM Contact"
+    pages = list(sf.bulk2.Contact.query(soql, max_records=500))
+    exported = [record for page in pages for record in read(page)]
+    assert len(pages) == 4 and len(exported) == 2000
+    assert all(texts[record[KEY]] == record["Description"] for record in exported)
+    everything = list(sf.bulk2.Contact.query_all(soql))
+    assert sum(len(read(page)) for page in everything) == 2300
+    assert sf.query_all("SELECT Id FROM Contact", include_deleted=True)["totalSize"] == 2300
+    with TemporaryDirectory() as directory:
+        files = sf.bulk2.Contact.download(soql, path=directory, max_records=1500)
+        assert [file["number_of_records"] for file in files] == [1500, 500]
+
+    for wrong, code in [
+        ("SELECT Nope FROM Contact", "INVALID_FIELD"),
+        ("SELECT Id FROM Nope", "INVALID_TYPE"),
+        ("SELECT Id FROM", "MALFORMED_QUERY"),
+    ]:
+        try:
+            sf.query(wrong)
+        except SalesforceMalformedRequest as error:
+            assert error.content[0]["errorCode"] == code, error
+        else:
+            raise AssertionError(f"{code} expected")
+
+
 def main(binary: str) -> None:
     binary = str(Path(binary).resolve())
     with simulated_org(binary) as org:
@@ -277,6 +318,7 @@ def main(binary: str) -> None:
             other_csv,
             upserts_updates_and_deletes,
             refused_jobs,
+            queries,
         ]:
             org.reset()
             test(org)

@@ -20,6 +20,11 @@ impl ApiError {
         }
     }
 
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A path, a job or an object that does not exist.
     pub(crate) fn not_found() -> ApiError {
         ApiError::new(404, "NOT_FOUND", "The requested resource does not exist")

@@ -1,5 +1,6 @@
 //! A simulated Salesforce over real HTTP: OAuth, describe, limits, the life cycle of Bulk API 2.0
-//! ingest jobs with strict CSV and row validation, faults on demand, and an inspection API.
+//! ingest jobs with strict CSV and row validation, queries, faults on demand, and an inspection
+//! API.
 //!
 //! It shares no code with the loader, so that one misreading of Salesforce is not made twice. By
 //! default it is as awkward as the original: concurrent jobs, their batches and rows are processed
@@ -26,12 +27,13 @@
 //! * [`Contention`]: jobs that lock the same records fight over them, in simulated time.
 //!   [`ContentionCounts`]: what came of it.
 //! * [`Profile`]: what an org is like, as a named file: times, slots, limits, faults.
+//! * [`Calibration`]: makes a profile of a real sandbox.
 //! * [`describe`]: the describe response of an object of the embedded org, without a server.
 //! * [`cli`]: the command line of the binary `salesforce-sim`.
 //!
-//! Inside, each layer knows those after it alone: `http` (requests and responses), `jobs` (ingest
-//! jobs and their rows), `org` (objects and records). `http` and `jobs` ask `faults` what goes
-//! wrong. `contention` is the clock of an org whose jobs fight over records; `jobs` does their work.
+//! Inside, each layer knows those after it alone: `http` (requests and responses), `exports` (query
+//! jobs), `jobs` (ingest jobs and their rows), `soql` (queries), `org` (objects and records). `http`
+//! and jobs ask `faults` what goes wrong. `contention` is the clock of an org whose jobs fight over records; `jobs` does their work.
 //!
 //! # Inspection API
 //! It needs no session and is not counted as API calls.
@@ -55,10 +57,12 @@
 //! Options that shape the org when it starts (`listen`, `org`, `extra_objects`, `forget`, `profile`)
 //! cannot be changed.
 
+mod calibrate;
 pub mod cli;
 mod contention;
 mod csv;
 mod error;
+mod exports;
 mod faults;
 mod http;
 mod jobs;
@@ -67,10 +71,12 @@ mod org;
 mod profile;
 mod server;
 mod share;
+mod soql;
 #[cfg(test)]
 mod tests;
 mod usage;
 
+pub use calibrate::{Calibration, CalibrationError, Checked, ROWS as CALIBRATION_ROWS};
 pub use contention::{Contention, ContentionCounts};
 pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, ResultFile};
 pub use options::SimOptions;

@@ -21,6 +21,7 @@ const MAY_KNOW: &[(&str, &[&str], &[&str])] = &[
         &["testkit"],
     ),
     ("salesforce-sim", &[], &[]),
+    ("salesforce-bench", &["salesforce-sim"], &[]),
     ("testkit", &["salesforce-sim"], &[]),
 ];
 

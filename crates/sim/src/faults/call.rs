@@ -18,7 +18,7 @@ pub enum Call {
     Describe,
     /// `POST …/composite`.
     Composite,
-    /// `GET …/query` and its further pages.
+    /// `GET …/query` or `GET …/queryAll`, and their further pages.
     Query,
     /// `POST …/jobs/ingest` without data.
     Create,
@@ -42,6 +42,18 @@ pub enum Call {
     UnprocessedRecords,
     /// `DELETE …/jobs/ingest/{id}`.
     Delete,
+    /// `POST …/jobs/query`.
+    QueryCreate,
+    /// `GET …/jobs/query/{id}`.
+    QueryPoll,
+    /// `PATCH …/jobs/query/{id}` to `Aborted`.
+    QueryAbort,
+    /// `GET …/jobs/query`.
+    QueryList,
+    /// `GET …/jobs/query/{id}/results` or `…/resultPages`.
+    QueryResults,
+    /// `DELETE …/jobs/query/{id}`.
+    QueryDelete,
     /// Any other.
     Other,
 }
@@ -71,6 +83,8 @@ impl Call {
                 | Call::FailedResults
                 | Call::UnprocessedRecords
                 | Call::Query
+                | Call::QueryCreate
+                | Call::QueryResults
         )
     }
 
@@ -80,7 +94,13 @@ impl Call {
             ("GET", ["sobjects"]) => Call::Sobjects,
             ("GET", ["sobjects", _, "describe"]) => Call::Describe,
             ("POST", ["composite"]) => Call::Composite,
-            ("GET", ["query", ..]) => Call::Query,
+            ("GET", ["query" | "queryAll", ..]) => Call::Query,
+            ("GET", ["jobs", "query"]) => Call::QueryList,
+            ("POST", ["jobs", "query"]) => Call::QueryCreate,
+            ("GET", ["jobs", "query", _]) => Call::QueryPoll,
+            ("PATCH", ["jobs", "query", _]) => Call::QueryAbort,
+            ("DELETE", ["jobs", "query", _]) => Call::QueryDelete,
+            ("GET", ["jobs", "query", _, "results" | "resultPages"]) => Call::QueryResults,
             ("GET", ["jobs", "ingest"]) => Call::List,
             ("POST", ["jobs", "ingest"]) if body.has_data => Call::CreateMultipart,
             ("POST", ["jobs", "ingest"]) => Call::Create,

@@ -137,10 +137,22 @@ impl Faults {
         })
     }
 
-    /// What happens to a job of an object.
+    /// What happens to an ingest job of an object.
     pub(crate) fn of_job(&self, object: &str) -> Vec<Action> {
-        let hits = self
-            .hits(|fault| fault.action.hits_jobs() && is_or_any(fault.object.as_deref(), object));
+        self.of_any_job(object, false)
+    }
+
+    /// What happens to a query job of an object: by faults that name the call to create it.
+    pub(crate) fn of_export(&self, object: &str) -> Vec<Action> {
+        self.of_any_job(object, true)
+    }
+
+    fn of_any_job(&self, object: &str, is_query: bool) -> Vec<Action> {
+        let hits = self.hits(|fault| {
+            fault.action.hits_jobs()
+                && fault.calls.contains(&Call::QueryCreate) == is_query
+                && is_or_any(fault.object.as_deref(), object)
+        });
         hits.into_iter().map(|(action, _)| action).collect()
     }
 

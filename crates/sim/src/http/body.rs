@@ -1,19 +1,21 @@
 //! Bodies of requests.
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderMap;
+use axum::http::header::AsHeaderName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::faults::Content;
+use crate::soql;
 
 /// The longest JSON or multipart body in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
 /// A header as text.
-pub(super) fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -45,7 +47,9 @@ pub(super) fn content(content_type: &str, body: &[u8]) -> (Content, Option<Strin
         has_data,
         state: text("state"),
     };
-    (content, text("object"))
+    let queried = || soql::object_of(&text("query")?);
+    let object = text("object").or_else(queried);
+    (content, object)
 }
 
 /// Reads JSON.

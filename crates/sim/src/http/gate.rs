@@ -12,6 +12,8 @@ use axum::response::{IntoResponse, Response};
 use super::{App, Connection, answer, body, home};
 use crate::error::ApiError;
 use crate::faults::{Answer, Asked, Call, Content};
+use crate::org::user::User;
+use crate::soql;
 
 /// The longest path with its query, in bytes.
 const MAX_URI: usize = 16_384;
@@ -90,12 +92,19 @@ pub(super) async fn gate(
 /// The response of a handler, if the request has a session and the org allows one more.
 async fn worked(app: &App, request: Request, next: Next, data_call: Option<Call>) -> Response {
     let checked = if let Some(call) = data_call {
-        check_session(app, request.headers()).and_then(|()| app.charge(call, 1))
+        let session = session(app, request.headers());
+        session.and_then(|user| app.charge(call, 1).map(|()| Some(user)))
     } else {
-        Ok(())
+        Ok(None)
     };
     match checked {
-        Ok(()) => next.run(request).await,
+        Ok(user) => {
+            let mut request = request;
+            if let Some(user) = user {
+                request.extensions_mut().insert(user);
+            }
+            next.run(request).await
+        }
         Err(refusal) => {
             body::drain(request.into_body()).await;
             refusal.into_response()
@@ -110,7 +119,7 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     if path.len() + head.uri.query().map_or(0, str::len) > MAX_URI {
         return Err(ApiError::new(414, "URI_TOO_LONG", "The URI is too long"));
     }
-    let for_jobs = path.contains("/jobs/ingest");
+    let for_jobs = path.contains("/jobs/ingest") || path.contains("/jobs/query");
     let (content, named, body) = if for_jobs && ["POST", "PATCH"].contains(&head.method.as_str()) {
         let bytes = body::read(body).await?;
         let content_type = body::header(&head.headers, header::CONTENT_TYPE).unwrap_or_default();
@@ -119,8 +128,8 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
     } else {
         (Content::default(), None, body)
     };
-    let mut parts = path.split('/').skip_while(|part| *part != "ingest");
-    let job = parts.nth(1).filter(|_| for_jobs);
+    let mut parts = path.split('/').skip_while(|part| *part != "jobs");
+    let job = parts.nth(2).filter(|_| for_jobs);
     let mut parts = path.split('/').skip_while(|part| *part != "sobjects");
     let described = parts.nth(1).map(str::to_owned);
     let queried = || queried(head.uri.query()?);
@@ -133,7 +142,8 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
         object: named
             .or(described)
             .or_else(queried)
-            .or_else(|| app.jobs.asked(job.unwrap_or_default(), call)),
+            .or_else(|| app.jobs.asked(job?, call))
+            .or_else(|| app.exports.object_of(job?)),
         job: job.map(str::to_owned),
     };
     Ok((Request::from_parts(head, body), asked))
@@ -143,12 +153,11 @@ async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError>
 fn queried(parameters: &str) -> Option<String> {
     let mut parameters = url::form_urlencoded::parse(parameters.as_bytes());
     let (_, soql) = parameters.find(|(name, _)| name == "q")?;
-    let mut words = soql.split_whitespace();
-    words.find(|word| word.eq_ignore_ascii_case("FROM"))?;
-    words.next().map(str::to_owned)
+    soql::object_of(&soql)
 }
 
-fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+/// The user of the session of a request.
+pub(super) fn session(app: &App, headers: &HeaderMap) -> Result<Arc<User>, ApiError> {
     let value = body::header(headers, header::AUTHORIZATION);
     let token = value.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -158,11 +167,11 @@ fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
             .then_some(token)
     });
     let lifetime = app.options().token_lifetime;
-    if token.is_some_and(|token| app.sessions.lock().is_valid(token, lifetime)) {
-        return Ok(());
-    }
-    let message = "Session expired or invalid";
-    Err(ApiError::new(401, "INVALID_SESSION_ID", message))
+    let user = token.and_then(|token| app.sessions.lock().user(token, lifetime));
+    user.ok_or_else(|| {
+        let message = "Session expired or invalid";
+        ApiError::new(401, "INVALID_SESSION_ID", message)
+    })
 }
 
 /// Adds how many API calls were used.

@@ -39,6 +39,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn state(State(app): State<Arc<App>>) -> Json<Value> {
     let mut state = app.jobs.inspected();
+    state["query_jobs"] = app.exports.inspected();
     state["api_calls"] = json!(app.api_calls.lock().total());
     state["charged"] = json!(*app.charged.lock());
     state["requests"] = json!(*app.requests.lock());

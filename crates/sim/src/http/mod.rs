@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod composite;
+mod exports;
 mod gate;
 mod home;
 mod ingest;
@@ -19,21 +20,22 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use self::session::Sessions;
 use crate::SimOptions;
 use crate::contention::ContentionCounts;
 use crate::error::ApiError;
+use crate::exports::Exports;
 use crate::faults::Call;
 use crate::jobs::Jobs;
-use crate::org::{ORG_ID, Org, USER_ID};
+use crate::org::user::User;
+use crate::org::{ORG_ID, Org};
 use crate::usage::Usage;
 
 use self::home::Moved;
@@ -46,7 +48,10 @@ pub(crate) use self::listener::{Connection, CutListener, Door, bind};
 pub(crate) struct App {
     /// The URL for clients, `http://127.0.0.1:<port>`.
     url: String,
+    /// It listens on all addresses of the machine.
+    is_everywhere: bool,
     jobs: Arc<Jobs>,
+    exports: Arc<Exports>,
     sessions: Mutex<Sessions>,
     /// API calls of the day.
     api_calls: Mutex<Usage>,
@@ -58,8 +63,8 @@ pub(crate) struct App {
     /// Set when the simulator stops.
     stopped: watch::Receiver<bool>,
     moved: Mutex<Option<Moved>>,
-    /// The records of each query, for its further pages.
-    cursors: Mutex<Vec<Vec<Value>>>,
+    /// What queries found, for their further pages.
+    cursors: Mutex<query::Cursors>,
 }
 
 impl App {
@@ -69,9 +74,13 @@ impl App {
         door: Door,
         stopped: watch::Receiver<bool>,
     ) -> io::Result<App> {
+        let is_everywhere = options.listen.ip().is_unspecified();
+        let jobs = Arc::new(Jobs::new(options)?);
         Ok(App {
             url,
-            jobs: Arc::new(Jobs::new(options)?),
+            is_everywhere,
+            exports: Arc::new(Exports::new(Arc::clone(&jobs))),
+            jobs,
             sessions: Mutex::default(),
             api_calls: Mutex::default(),
             charged: Mutex::default(),
@@ -87,6 +96,11 @@ impl App {
         self.jobs.options()
     }
 
+    /// The user that the options log in as.
+    fn first_user(&self) -> Arc<User> {
+        Arc::clone(&self.org().users[0])
+    }
+
     fn org(&self) -> &Org {
         &self.jobs.org
     }
@@ -96,13 +110,20 @@ impl App {
         self.jobs.clock.counts()
     }
 
+    /// The URL by which a client found the org. One that listens on all addresses has many names,
+    /// such as that of its container, so it takes the one that the client asked for.
+    fn url_for(&self, headers: &HeaderMap) -> String {
+        let host = body::header(headers, header::HOST).filter(|_| self.is_everywhere);
+        host.map_or_else(|| self.url.clone(), |host| format!("http://{host}"))
+    }
+
     /// The `instance_url` of logins.
-    fn instance_url(&self) -> String {
+    fn instance_url(&self, headers: &HeaderMap) -> String {
         if let Some(moved) = self.moved.lock().as_ref() {
             return moved.url.clone();
         }
         let named = self.options().instance_url.clone();
-        named.unwrap_or_else(|| self.url.clone())
+        named.unwrap_or_else(|| self.url_for(headers))
     }
 
     /// How many API calls count against the limit.
@@ -136,6 +157,7 @@ impl App {
         self.charged.lock().clear();
         self.requests.lock().clear();
         self.cursors.lock().clear();
+        self.exports.reset();
         self.jobs.reset()
     }
 }
@@ -156,6 +178,9 @@ fn router(app: Arc<App>) -> Router {
     let job = get(ingest::info)
         .patch(ingest::patch)
         .delete(ingest::delete);
+    let export = get(exports::info)
+        .patch(exports::patch)
+        .delete(exports::delete);
     let data = Router::new()
         .route("/", get(metadata::resources))
         .route("/limits", get(metadata::limits))
@@ -164,16 +189,22 @@ fn router(app: Arc<App>) -> Router {
         .route("/sobjects/{object}/{id}", get(query::record))
         .route("/query", get(query::query))
         .route("/query/{locator}", get(query::more))
+        .route("/queryAll", get(query::query_all))
+        .route("/queryAll/{locator}", get(query::more))
         .route("/composite", post(composite::composite))
         .route("/composite/batch", post(composite::batch))
         .route("/jobs/ingest", post(ingest::create).get(ingest::list))
         .route("/jobs/ingest/{id}", job)
         .route("/jobs/ingest/{id}/batches", put(ingest::upload))
-        .route("/jobs/ingest/{id}/{result}", get(ingest::result));
+        .route("/jobs/ingest/{id}/{result}", get(ingest::result))
+        .route("/jobs/query", post(exports::create).get(exports::list))
+        .route("/jobs/query/{id}", export)
+        .route("/jobs/query/{id}/results", get(exports::results))
+        .route("/jobs/query/{id}/resultPages", get(exports::pages));
     let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
         .route("/services/oauth2/userinfo", get(oauth::user_info))
-        .route(&format!("/id/{ORG_ID}/{USER_ID}"), get(oauth::identity))
+        .route(&format!("/id/{ORG_ID}/{{user}}"), get(oauth::identity))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .nest("/services/data/{version}", data)

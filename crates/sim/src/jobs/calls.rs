@@ -10,10 +10,8 @@ use super::store::Jobs;
 use super::{process, results};
 use crate::error::ApiError;
 use crate::faults::{Call, ResultFile};
-use crate::org::id;
+use crate::org::user::User;
 
-/// Key prefix of the Ids of jobs.
-const JOBS: &str = "750";
 /// Jobs on a page of their list.
 const LIST_JOBS: usize = 1_000;
 
@@ -30,14 +28,14 @@ impl Jobs {
     pub(crate) fn create(
         self: &Arc<Jobs>,
         request: Request,
+        user: &User,
         api_version: f64,
         content: Option<String>,
     ) -> Result<Value, ApiError> {
-        let settings = request.settings(&self.org.schema, &self.options(), api_version)?;
+        let settings = request.settings(user, &self.options(), api_version)?;
         let faults = self.faults.of_job(&settings.object.name);
         let mut state = self.state();
-        state.created += 1;
-        let mut job = Job::new(id::make(JOBS, state.created), settings, faults);
+        let mut job = Job::new(state.next_id(), settings, faults);
         let closed = content.is_some();
         if let Some(content) = content {
             job.uploading = true;

@@ -1,4 +1,4 @@
-//! Which layers a layer may know: `http`, then `jobs`, then `org`, with `faults` beside them.
+//! Which layers a layer may know: `http`, `exports`, `jobs`, `soql`, `org`, with `faults` beside them.
 
 use std::fs;
 use std::path::Path;
@@ -22,10 +22,11 @@ fn knows_none(folder: &Path, layers: &[&str]) {
 #[test]
 fn layers_know_those_below_alone() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    knows_none(&src.join("jobs"), &["http", "server", "cli"]);
+    knows_none(&src.join("jobs"), &["http", "exports", "server", "cli"]);
     let above_org = [
         "http",
         "jobs",
+        "soql",
         "faults",
         "options",
         "server",
@@ -33,6 +34,13 @@ fn layers_know_those_below_alone() {
         "SimOptions",
     ];
     knows_none(&src.join("org"), &above_org);
+    let above_soql: Vec<&str> = above_org
+        .iter()
+        .filter(|l| **l != "soql")
+        .copied()
+        .collect();
+    knows_none(&src.join("soql"), &above_soql);
+    knows_none(&src.join("exports"), &["http", "server", "cli"]);
     let above_contention = [
         "http",
         "jobs",

@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use super::{Sim, SimOptions};
 
 mod awkward;
+mod calibration;
 mod contention;
 mod docs;
+mod exports;
 mod faults;
 mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod org_file;
 mod profiles;
 mod queries;
 mod relations;

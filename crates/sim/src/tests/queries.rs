@@ -59,6 +59,19 @@ async fn records_are_found_by_their_values() {
             "NOT (LastName = 'None' OR LastName = 'Theirs')",
             &["B2", "a1"],
         ),
+        ("Ext_Id__c NOT IN ('a1', 'T1')", &["B2", "null"]),
+        ("LastName LIKE 'o_neil%' AND DoNotCall = false", &["a1"]),
+        (
+            "Contact.CreatedDate = TODAY AND LastName LIKE '%LINES'",
+            &["B2"],
+        ),
+        ("Birthdate <= 1999-12-31", &["null"]),
+        (
+            "Birthdate >= LAST_N_YEARS:90 AND Birthdate < 2000-01-31",
+            &["null"],
+        ),
+        ("Birthdate IN (2000-01-31, TODAY)", &["a1"]),
+        ("CreatedDate < TODAY OR Birthdate = TOMORROW", &[]),
     ] {
         assert_eq!(found(&client, condition).await, expected, "{condition}");
     }
@@ -124,6 +137,31 @@ async fn mistakes_have_their_codes() {
             "INVALID_QUERY_FILTER_OPERATOR",
         ),
         ("SELECT Id FROM Nope", 400, "INVALID_TYPE"),
+        ("SELECT Id, id FROM Contact", 400, "INVALID_FIELD"),
+        ("SELECT Account.Name FROM Contact", 400, "INVALID_FIELD"),
+        ("SELECT Nope.Name FROM Contact", 400, "INVALID_FIELD"),
+        (
+            "SELECT Id FROM Contact WHERE Email INCLUDES ('a')",
+            400,
+            "INVALID_FIELD",
+        ),
+        (
+            "SELECT Id FROM Contact WHERE Id LIKE '003%'",
+            400,
+            "INVALID_QUERY_FILTER_OPERATOR",
+        ),
+        (
+            "SELECT Id FROM Contact WHERE CreatedDate > 2020-01-01",
+            400,
+            "INVALID_FIELD",
+        ),
+        ("SELECT FIELDS(ALL) FROM Contact", 400, "MALFORMED_QUERY"),
+        (
+            "SELECT Id FROM Contact OFFSET 2001",
+            400,
+            "NUMBER_OUTSIDE_VALID_RANGE",
+        ),
+        ("", 400, "MALFORMED_QUERY"),
         (&long, 414, "URI_TOO_LONG"),
     ] {
         let (found, body) = query(&client, soql).await;
@@ -172,4 +210,110 @@ async fn records_come_in_pages() {
         query(&client, soql).await.0,
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+/// The values of a field, in the order of the records that a query finds.
+async fn column(client: &Client, field: &str, rest: &str) -> Vec<Value> {
+    let (status, page) = query(client, &format!("SELECT {field} FROM {rest}")).await;
+    assert_eq!(status, StatusCode::OK, "{rest}: {page}");
+    let records = page["records"].as_array().unwrap().clone();
+    records
+        .into_iter()
+        .map(|mut record| record[field].take())
+        .collect()
+}
+
+#[tokio::test]
+async fn records_come_in_the_order_of_fields() {
+    let client = Client::start(SimOptions::default()).await;
+    let csv =
+        "Ext_Id__c,Int__c,Text__c,Multi__c\n1,9,b,Red;Blue\n2,10,B,Red\n3,,a,\n4,-1,,Blue;Green\n";
+    let job = client.insert("Everything__c", csv).await;
+    assert_eq!(job["numberRecordsFailed"], 0, "{job}");
+    for (rest, expected) in [
+        ("ORDER BY Int__c", json!(["3", "4", "1", "2"])),
+        ("ORDER BY Int__c NULLS LAST", json!(["4", "1", "2", "3"])),
+        (
+            "ORDER BY Int__c DESC NULLS LAST",
+            json!(["2", "1", "4", "3"]),
+        ),
+        (
+            "ORDER BY Text__c ASC NULLS LAST, Int__c DESC",
+            json!(["3", "2", "1", "4"]),
+        ),
+        ("ORDER BY Int__c DESC LIMIT 2 OFFSET 1", json!(["2", "1"])),
+        (
+            "WHERE Multi__c INCLUDES ('red;blue', 'Green') ORDER BY Ext_Id__c",
+            json!(["1", "4"]),
+        ),
+        (
+            "WHERE Multi__c EXCLUDES ('Red') ORDER BY Ext_Id__c",
+            json!(["3", "4"]),
+        ),
+        (
+            "WHERE Int__c >= -1.0 AND Int__c < 1e1 ORDER BY Ext_Id__c",
+            json!(["1", "4"]),
+        ),
+        ("LIMIT 0", json!([])),
+    ] {
+        let found = column(&client, "Ext_Id__c", &format!("Everything__c e {rest}")).await;
+        assert_eq!(json!(found), expected, "{rest}");
+    }
+    let soql = "SELECT COUNT(Id), COUNT(Int__c) numbers FROM Everything__c";
+    let (_, counts) = query(&client, soql).await;
+    assert_eq!(
+        counts["records"][0],
+        json!({"attributes": {"type": "AggregateResult"}, "expr0": 4, "numbers": 3})
+    );
+    let soql = "SELECT COUNT() FROM Everything__c WHERE Int__c != null LIMIT 2";
+    assert_eq!(query(&client, soql).await.1["totalSize"], 2);
+    let soql = "SELECT Id, FIELDS(CUSTOM) FROM Everything__c LIMIT 1";
+    let record = query(&client, soql).await.1["records"][0].take();
+    assert_eq!(record["Flag__c"], false);
+    assert!(record.get("OwnerId").is_none() && record["Id"].is_string());
+}
+
+#[tokio::test]
+async fn records_in_the_bin_are_found_by_query_all() {
+    let client = Client::start(SimOptions::default()).await;
+    client.insert("Contact", &many(3)).await;
+    let ids = column(&client, "Id", "Contact").await;
+    let gone = format!("Id\n{}\n", ids[1].as_str().unwrap());
+    let settings = json!({"object": "Contact", "operation": "delete", "lineEnding": "LF"});
+    client.run(&settings, &gone).await;
+    assert_eq!(column(&client, "Id", "Contact").await.len(), 2);
+    let all = client
+        .get("/queryAll?q=SELECT Id, IsDeleted FROM Contact")
+        .await;
+    assert_eq!(all["totalSize"], 3);
+    let is_gone = |record: &&Value| record["IsDeleted"] == true;
+    let records = all["records"].as_array().unwrap();
+    let found: Vec<_> = records.iter().filter(is_gone).collect();
+    assert_eq!((found.len(), &found[0]["Id"]), (1, &ids[1]));
+    let one = client
+        .get(&format!(
+            "/sobjects/Contact/{}?fields=Id,LastName",
+            ids[0].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!((&one["Id"], one.as_object().unwrap().len()), (&ids[0], 3));
+}
+
+#[tokio::test]
+async fn pages_have_the_size_that_is_asked_for() {
+    let client = Client::start(SimOptions::default()).await;
+    client.insert("Contact", &many(450)).await;
+    let call = client.call(Method::GET, "/query?q=SELECT Id FROM Contact");
+    let call = call.header("Sforce-Query-Options", "batchSize=200");
+    let page: Value = call.send().await.unwrap().json().await.unwrap();
+    let next = page["nextRecordsUrl"].as_str().unwrap();
+    assert!(next.ends_with("-200"), "{next}");
+    let path = next.strip_prefix("/services/data/v62.0").unwrap();
+    let second = client.get(path).await;
+    assert_eq!(second["records"].as_array().unwrap().len(), 200);
+    let (good, _) = path.rsplit_once('-').unwrap();
+    for wrong in ["/query/nope", "/query/01g5g000000zzzzAAA-1", good] {
+        let error = client.get(wrong).await;
+        assert_eq!(error[0]["errorCode"], "INVALID_QUERY_LOCATOR", "{wrong}");
+    }
 }

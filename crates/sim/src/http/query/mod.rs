@@ -1,203 +1,122 @@
 //! Queries of one object, and single records.
 
-mod filter;
-mod soql;
+mod cursors;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query as Parameters, State};
+use axum::http::HeaderMap;
 use axum::response::Json;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use self::filter::Record;
-use self::soql::{Select, What};
-use super::App;
+use self::cursors::{Cursor, attributes};
+use super::{App, body};
 use crate::error::ApiError;
-use crate::org::table::{Stamp, Stored};
-use crate::org::{Kind, ORG_ID, Object, reference};
+use crate::org::user::User;
+use crate::org::{ORG_ID, records};
+use crate::soql::{self, Query};
 
-/// Records on a page.
-const PAGE_RECORDS: usize = 2_000;
-/// How the locators of further pages begin.
-const LOCATOR: &str = "01g5g0000000000AAA";
+pub(super) use self::cursors::Cursors;
+
+/// The most and the fewest records on a page, [by the header
+/// `Sforce-Query-Options`](https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/headers_queryoptions.htm).
+const PAGE_RECORDS: (usize, usize) = (200, 2_000);
+
+/// The object of the org itself, which has no table.
+const ORGANIZATION: &str = "Organization";
 
 /// The parameter of a query.
 #[derive(Debug, Deserialize)]
 pub(super) struct Soql {
-    q: String,
+    q: Option<String>,
 }
 
 /// `GET …/query?q=SELECT … FROM …`.
 pub(super) async fn query(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
-    Query(Soql { q }): Query<Soql>,
+    Parameters(Soql { q }): Parameters<Soql>,
+    headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let select = soql::parse(&q)?;
-    let is_of_org = select.object.eq_ignore_ascii_case("Organization");
-    let mut records = if is_of_org {
-        vec![organization_record(&app, &version, &select)?]
-    } else {
-        found(&app, &version, &select)?
-    };
-    records.truncate(select.limit.unwrap_or(usize::MAX));
-    if matches!(select.what, What::Count) {
-        let count = json!({"totalSize": records.len(), "done": true, "records": []});
-        return Ok(Json(count));
-    }
-    let mut cursors = app.cursors.lock();
-    cursors.push(records);
-    let cursor = cursors.len() - 1;
-    Ok(Json(page(&cursors[cursor], &version, cursor, 0)))
+    first_page(app, &user, version, q, &headers, "query").await
 }
 
-/// `GET …/query/{locator}`: a further page.
+/// `GET …/queryAll?q=SELECT … FROM …`: with the records in the recycle bin.
+pub(super) async fn query_all(
+    State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
+    Path(version): Path<String>,
+    Parameters(Soql { q }): Parameters<Soql>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    first_page(app, &user, version, q, &headers, "queryAll").await
+}
+
+async fn first_page(
+    app: Arc<App>,
+    user: &User,
+    version: String,
+    soql: Option<String>,
+    headers: &HeaderMap,
+    resource: &'static str,
+) -> Result<Json<Value>, ApiError> {
+    let soql = soql.unwrap_or_default();
+    if let Some(names) = soql::fields_of(&soql, ORGANIZATION) {
+        let record = organization_record(&app, &version, &names)?;
+        return Ok(Json(
+            json!({"totalSize": 1, "done": true, "records": [record]}),
+        ));
+    }
+    let page = page_records(headers);
+    let query = Query::read(&soql, &user.schema)?;
+    let answered = tokio::task::spawn_blocking(move || {
+        let found = query.run(app.org(), resource == "queryAll");
+        let cursor = Cursor::new(&query, found, version, resource, page);
+        app.cursors.lock().first(cursor)
+    });
+    let page = answered.await;
+    page.map(Json)
+        .map_err(|error| ApiError::new(500, "UNKNOWN_EXCEPTION", &error.to_string()))
+}
+
+/// How many records a page has.
+fn page_records(headers: &HeaderMap) -> usize {
+    let (fewest, most) = PAGE_RECORDS;
+    let options = body::header(headers, "sforce-query-options");
+    let size = options.and_then(|options| {
+        let options = options
+            .split([',', ';'])
+            .filter_map(|part| part.split_once('='));
+        let mut sizes = options.filter(|(name, _)| name.trim().eq_ignore_ascii_case("batchSize"));
+        sizes.next()?.1.trim().parse().ok()
+    });
+    size.map_or(most, |size: usize| size.clamp(fewest, most))
+}
+
+/// `GET …/query/{locator}`, `GET …/queryAll/{locator}`: a further page.
 pub(super) async fn more(
     State(app): State<Arc<App>>,
-    Path((version, locator)): Path<(String, String)>,
+    Path((_, locator)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let invalid = || ApiError::new(400, "INVALID_QUERY_LOCATOR", "invalid query locator");
-    let (cursor, first) = locator
-        .strip_prefix(LOCATOR)
-        .and_then(|locator| locator.split_once('-'))
-        .ok_or_else(invalid)?;
-    let cursor: usize = cursor.parse().map_err(|_| invalid())?;
-    let first = first.parse().map_err(|_| invalid())?;
-    let cursors = app.cursors.lock();
-    let records = cursors.get(cursor).ok_or_else(invalid)?;
-    Ok(Json(page(records, &version, cursor, first)))
-}
-
-/// A page of records, with the address of the next one.
-fn page(records: &[Value], version: &str, cursor: usize, first: usize) -> Value {
-    let end = records.len().min(first + PAGE_RECORDS);
-    let mut page = json!({"totalSize": records.len(), "done": end == records.len(),
-        "records": records[first.min(end)..end]});
-    if end < records.len() {
-        let locator = format!("{LOCATOR}{cursor}-{end}");
-        page["nextRecordsUrl"] = json!(format!("/services/data/{version}/query/{locator}"));
-    }
-    page
-}
-
-fn attributes(version: &str, object: &str, id: &str) -> Value {
-    let url = format!("/services/data/{version}/sobjects/{object}/{id}");
-    json!({"type": object, "url": url})
-}
-
-/// The records that a query asks for.
-fn found(app: &App, version: &str, select: &Select) -> Result<Vec<Value>, ApiError> {
-    let object = app.org().object(&select.object).ok_or_else(|| {
-        let message = format!("sObject type '{}' is not supported.", select.object);
-        ApiError::new(400, "INVALID_TYPE", &message)
-    })?;
-    let fields: Vec<usize> = match &select.what {
-        What::Count => Vec::new(),
-        What::Fields(names) => names
-            .iter()
-            .map(|name| filter::field(object, name))
-            .collect::<Result<_, _>>()?,
-    };
-    let wanted = select
-        .filter
-        .as_ref()
-        .map(|filter| filter::check(object, filter))
-        .transpose()?;
-    let order = select.order.as_ref();
-    let order = order
-        .map(|(name, down)| filter::field(object, name).map(|field| (field, *down)))
-        .transpose()?;
-    let mut records = records(app, object);
-    records.retain(|record| {
-        wanted
-            .as_ref()
-            .is_none_or(|wanted| wanted.holds(object, record))
-    });
-    if let Some((field, down)) = order {
-        records.sort_by(|a, b| a.get(&field).cmp(&b.get(&field)));
-        if down {
-            records.reverse();
-        }
-    }
-    let id = object.field("Id").unwrap_or_default();
-    let shown = |record: Record| {
-        let own = record.get(&id).map_or("", String::as_str);
-        let mut shown = Map::new();
-        shown.insert(
-            "attributes".to_owned(),
-            attributes(version, &object.name, own),
-        );
-        for field in &fields {
-            let described = &object.fields[*field];
-            let value = record.get(field).cloned();
-            let value = value.map_or(Value::Null, |text| typed(described.kind, text));
-            shown.insert(described.name.clone(), value);
-        }
-        Value::Object(shown)
-    };
-    Ok(records.into_iter().map(shown).collect())
-}
-
-/// All records of an object, with the fields that the org itself writes.
-fn records(app: &App, object: &Object) -> Vec<Record> {
-    let Some(table) = app.org().table(&object.name) else {
-        return Vec::new();
-    };
-    let stored: Vec<_> = table
-        .live()
-        .map(|number| {
-            let stamps = table.stamps(number).map(|stamps| stamps.map(Stamp::clone));
-            (table.id(number), table.values(number), stamps)
-        })
-        .collect();
-    // The Ids of parents are looked up without the lock: they may be in the same table.
-    drop(table);
-    let records = stored.into_iter().map(|(id, values, stamps)| {
-        let values = values.into_iter();
-        let mut record: Record = values
-            .filter_map(|(field, stored)| {
-                Some((field, reference::id_of(app.org(), object, &stored)?))
-            })
-            .collect();
-        let mut set = |name: &str, text: String| {
-            if let Some(field) = object.field(name) {
-                record.entry(field).or_insert(text);
-            }
-        };
-        set("Id", id);
-        set("IsDeleted", "false".to_owned());
-        if let Some([created, changed]) = stamps {
-            let moment = |stamp: &Stamp| stamp.at.format("%Y-%m-%dT%H:%M:%S.000+0000").to_string();
-            set("CreatedDate", moment(&created));
-            set("LastModifiedDate", moment(&changed));
-            set("SystemModstamp", moment(&changed));
-            set("CreatedById", created.user);
-            set("LastModifiedById", changed.user);
-        }
-        record
-    });
-    records.collect()
+    app.cursors.lock().more(&locator).map(Json)
 }
 
 /// The record of the org itself.
-fn organization_record(app: &App, version: &str, select: &Select) -> Result<Value, ApiError> {
+fn organization_record(app: &App, version: &str, names: &[String]) -> Result<Value, ApiError> {
     let known = organization(app);
     let mut record = Map::new();
     record.insert(
         "attributes".to_owned(),
-        attributes(version, "Organization", ORG_ID),
+        attributes(version, ORGANIZATION, ORG_ID),
     );
-    let names = match &select.what {
-        What::Count => &[][..],
-        What::Fields(names) => names,
-    };
     for name in names {
         let field = known
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name));
         let (name, value) = field.ok_or_else(|| {
-            let message = format!("No such column '{name}' on entity 'Organization'.");
+            let message = format!("No such column '{name}' on entity '{ORGANIZATION}'.");
             ApiError::new(400, "INVALID_FIELD", &message)
         })?;
         record.insert((*name).to_owned(), value.clone());
@@ -223,43 +142,37 @@ fn organization(app: &App) -> [(&'static str, Value); 7] {
     ]
 }
 
-/// `GET …/sobjects/{object}/{id}`: one record as it is stored, without lookups by other fields.
-pub(super) async fn record(
-    State(app): State<Arc<App>>,
-    Path((version, name, id)): Path<(String, String, String)>,
-) -> Result<Json<Value>, ApiError> {
-    let object = app.org().object(&name).ok_or_else(ApiError::not_found)?;
-    let table = app
-        .org()
-        .table(&object.name)
-        .ok_or_else(ApiError::not_found)?;
-    let number = table.by_id(&id).ok_or_else(ApiError::not_found)?;
-    let id = table.id(number);
-    let url = format!("/services/data/{version}/sobjects/{}/{id}", object.name);
-    let mut record = Map::new();
-    record.insert(
-        "attributes".to_owned(),
-        json!({"type": object.name, "url": url}),
-    );
-    record.insert("Id".to_owned(), json!(id));
-    for (field, stored) in table.values(number) {
-        let value = match stored {
-            Stored::Text(text) => typed(object.fields[field].kind, text),
-            Stored::Null => Value::Null,
-            Stored::Lookup { .. } => continue,
-        };
-        record.insert(object.fields[field].name.clone(), value);
-    }
-    Ok(Json(Value::Object(record)))
+/// The parameter of a record.
+#[derive(Debug, Deserialize)]
+pub(super) struct Fields {
+    fields: Option<String>,
 }
 
-/// A value in JSON, where booleans and numbers are no texts.
-fn typed(kind: Kind, text: String) -> Value {
-    match kind {
-        Kind::Boolean => json!(text.eq_ignore_ascii_case("true") || text == "1"),
-        Kind::Int | Kind::Long | Kind::Double => {
-            serde_json::from_str(&text).unwrap_or(Value::String(text))
+/// `GET …/sobjects/{object}/{id}`: one record, with all fields or those that `fields` names.
+pub(super) async fn record(
+    State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
+    Path((version, name, id)): Path<(String, String, String)>,
+    Parameters(Fields { fields }): Parameters<Fields>,
+) -> Result<Json<Value>, ApiError> {
+    let object = user.schema.object(&name).ok_or_else(ApiError::not_found)?;
+    let record = records::one(app.org(), object, &id).ok_or_else(ApiError::not_found)?;
+    let is_asked = |name: &str| {
+        fields.as_deref().is_none_or(|fields| {
+            let mut fields = fields.split(',');
+            fields.any(|field| field.trim().eq_ignore_ascii_case(name))
+        })
+    };
+    let own = object.field("Id").and_then(|field| record[field].clone());
+    let mut shown = Map::new();
+    let about = attributes(&version, &object.name, &own.unwrap_or_default());
+    shown.insert("attributes".to_owned(), about);
+    for (field, value) in object.fields.iter().zip(&record) {
+        if is_asked(&field.name) && !field.hidden {
+            let value = value.as_deref();
+            let value = value.map_or(Value::Null, |text| records::json(field.kind, text));
+            shown.insert(field.name.clone(), value);
         }
-        _ => json!(text),
     }
+    Ok(Json(Value::Object(shown)))
 }

@@ -168,12 +168,22 @@ impl Table {
 
     /// The numbers of all records, in the order of their insertion.
     pub(crate) fn live(&self) -> impl Iterator<Item = u32> + '_ {
-        let end = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
-        (0..end).filter(|number| self.is_live(*number))
+        (0..self.total()).filter(|number| self.is_live(*number))
     }
 
     fn is_live(&self, number: u32) -> bool {
         !self.deleted.contains(&number) && !self.purged.contains(&number)
+    }
+
+    /// How many records there were ever: the number after the last one's.
+    pub(crate) fn total(&self) -> u32 {
+        u32::try_from(self.digests.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a record is in the recycle bin; nothing if it is gone for good.
+    pub(crate) fn is_in_bin(&self, number: u32) -> Option<bool> {
+        let exists = number < self.total() && !self.purged.contains(&number);
+        exists.then(|| self.deleted.contains(&number))
     }
 
     /// The numbers of the records in the recycle bin, in no order.

@@ -1,0 +1,157 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
+
+use crate::error::Result;
+use crate::input::Form;
+use crate::loaders;
+use crate::org::{self, PROFILES};
+use crate::workload::Workload;
+
+/// The referee of loaders into Salesforce: runs any of them against a simulated org, and judges what
+/// it lost and what it cost
+#[derive(Debug, Parser)]
+#[command(name = "salesforce-bench", version, about, long_about = None)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a loader, and judges it
+    Run(Box<Run>),
+    /// Draws one page of results
+    Report {
+        /// Files of results, and folders that hold some
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// The page
+        #[arg(long, value_name = "FILE", default_value = "report.html")]
+        out: PathBuf,
+    },
+    /// Lists workloads, profiles and loaders
+    List,
+    /// Serves an org for `run`, until stdin is closed
+    #[command(hide = true)]
+    Org,
+}
+
+/// Which loader is given what to do.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Run {
+    /// What is loaded, and what goes wrong
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub(crate) workload: Workload,
+    /// Records: 5000, 300k, 0.3m
+    #[arg(long, value_parser = scale, default_value = "10k")]
+    pub(crate) scale: u64,
+    /// What the org is like: a name that `list` shows, or the file of a profile
+    #[arg(long, default_value = "null")]
+    pub(crate) profile: String,
+    /// Seed of the records and of the org
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// A loader that `list` shows, in place of a command
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) loader: Option<String>,
+    /// The program of a loader that is not installed; that of its name beside this one by default
+    #[arg(long, requires = "loader")]
+    pub(crate) program: Option<PathBuf>,
+    /// What the loader is called in results; the program of the command by default
+    #[arg(long, conflicts_with = "loader")]
+    pub(crate) name: Option<String>,
+    /// Forms of the input that the command needs; all by default
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "loader")]
+    pub(crate) input: Vec<Form>,
+    /// What the command reads on stdin; nothing by default
+    #[arg(long, value_enum, conflicts_with = "loader")]
+    pub(crate) stdin: Option<Form>,
+    /// Seconds after which it is ended
+    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Where input and results go
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    pub(crate) out: PathBuf,
+    /// Where loaders are installed
+    #[arg(long, value_name = "DIR", default_value = "target/bench-loaders")]
+    pub(crate) cache: PathBuf,
+    /// The command and its arguments
+    #[arg(last = true, required_unless_present = "loader")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be a count"
+)]
+fn scale(text: &str) -> std::result::Result<u64, String> {
+    let lower = text.to_lowercase();
+    let (number, unit) = match (lower.strip_suffix('k'), lower.strip_suffix('m')) {
+        (Some(number), _) => (number, 1e3),
+        (_, Some(number)) => (number, 1e6),
+        _ => (lower.as_str(), 1.0),
+    };
+    let records = number.parse::<f64>().map(|number| number * unit);
+    match records {
+        Ok(records) if (1.0..=1e9).contains(&records.round()) => Ok(records.round() as u64),
+        _ => Err("must be a count from 1 to 1000m".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Prints what `run` can be given.
+pub(crate) fn list() -> Result<ExitCode> {
+    println!("workloads");
+    for workload in Workload::value_variants() {
+        println!("  {:<14} {}", workload.name(), workload.about());
+    }
+    println!("\nprofiles");
+    for name in PROFILES {
+        let about = org::profile(name)?.about;
+        let first = about.split(['.', ':']).next().unwrap_or_default();
+        println!("  {name:<14} {first}");
+    }
+    println!("\nloaders");
+    for loader in loaders::known()? {
+        let version = loader.version.unwrap_or_default();
+        let name = format!("{} {version}", loader.name);
+        println!(
+            "  {name:<30} {} ({}, {})",
+            loader.about, loader.licence, loader.home
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn scales_are_read() {
+        assert_eq!(scale("5000"), Ok(5_000));
+        assert_eq!(scale("0.3m"), Ok(300_000));
+        assert_eq!(scale("30M"), Ok(30_000_000));
+        for wrong in ["0", "-1", "x", "1e12", "NaN"] {
+            assert!(scale(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Query jobs of Bulk API 2.0: the calls on them, the running of their queries, and their results.
+//!
+//! What it follows are the pages on query jobs of Salesforce's [Bulk API 2.0
+//! guide](https://developer.salesforce.com/docs/atlas.en-us.api_asynch.meta/api_asynch/queries.htm).
+
+mod job;
+mod results;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::job::{ExportJob, Request};
+use self::results::{Form, Results};
+use crate::error::ApiError;
+use crate::faults::{Action, End};
+use crate::jobs::Jobs;
+use crate::jobs::job::JobState;
+use crate::org::user::User;
+use crate::soql::Query;
+use crate::usage::Usage;
+
+pub(crate) use self::results::Page;
+
+/// Jobs on a page of their list.
+const LIST_JOBS: usize = 1_000;
+/// Bytes of a megabyte, in which the results of a day are limited.
+const MEGABYTE: u64 = 1_000_000;
+
+/// The query jobs of an org.
+#[derive(Debug)]
+pub(crate) struct Exports {
+    jobs: Arc<Jobs>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By Id; Ids count upward.
+    jobs: BTreeMap<String, ExportJob>,
+    created: Usage,
+    /// Bytes of results.
+    written: Usage,
+}
+
+/// Which jobs of the list a client wants.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Listing {
+    query_locator: Option<String>,
+    job_type: Option<String>,
+    is_pk_chunking_enabled: Option<bool>,
+}
+
+impl Exports {
+    /// An org without query jobs.
+    pub(crate) fn new(jobs: Arc<Jobs>) -> Exports {
+        Exports {
+            jobs,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Forgets all query jobs.
+    pub(crate) fn reset(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// How many jobs were created in a day, and how many megabytes of results they made.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        let window = self.jobs.options().batch_window;
+        let state = self.state.lock();
+        let written = state.written.within(window).div_ceil(MEGABYTE);
+        (state.created.within(window), written)
+    }
+
+    /// Creates a job and starts it. Returns the response.
+    ///
+    /// # Errors
+    /// If Salesforce would refuse it.
+    pub(crate) fn create(
+        self: &Arc<Exports>,
+        request: Request,
+        user: &User,
+        api_version: f64,
+    ) -> Result<Value, ApiError> {
+        let options = self.jobs.options();
+        let (query, settings) = request.checked(user, api_version)?;
+        let faults = self.jobs.faults.of_export(&query.object.name);
+        let mut state = self.state.lock();
+        let used = state.created.within(options.batch_window);
+        if used >= options.max_query_jobs {
+            // https://github.com/airbytehq/airbyte/pull/9005
+            let message = format!(
+                "Max bulk v2 query jobs ({}) per 24 hrs has been reached ({})",
+                options.max_query_jobs,
+                used + 1
+            );
+            return Err(ApiError::new(400, "LIMIT_EXCEEDED", &message));
+        }
+        state.created.add(1);
+        let job = ExportJob::new(self.jobs.new_id(), settings);
+        let (id, response) = (job.id.clone(), job.created());
+        state.jobs.insert(id.clone(), job);
+        drop(state);
+        tokio::spawn(run(Arc::clone(self), id, query, faults));
+        Ok(response)
+    }
+
+    /// The information on a job.
+    pub(crate) fn info(&self, id: &str) -> Result<Value, ApiError> {
+        self.with(id, |job| job.info())
+    }
+
+    /// Aborts a job, the only change of its state that there is. Returns the response.
+    pub(crate) fn change_state(&self, id: &str, wanted: &str) -> Result<Value, ApiError> {
+        self.with(id, |job| {
+            job.request_state(wanted)?;
+            Ok(job.created())
+        })?
+    }
+
+    /// Deletes a job.
+    pub(crate) fn delete(&self, id: &str) -> Result<(), ApiError> {
+        if !self.with(id, |job| job.state.is_terminal())? {
+            let message =
+                "Error encountered when deleting the job because the job is not terminated";
+            return Err(ApiError::new(400, "API_ERROR", message));
+        }
+        self.state.lock().jobs.remove(id);
+        Ok(())
+    }
+
+    /// A page of the list of jobs: the response, with `nextRecordsUrl` as a locator.
+    pub(crate) fn list(&self, listing: &Listing) -> Result<(Vec<Value>, Option<String>), ApiError> {
+        let is_empty = listing
+            .job_type
+            .as_deref()
+            .is_some_and(|kind| kind != "V2Query")
+            || listing.is_pk_chunking_enabled == Some(true);
+        let first = results::row_of(listing.query_locator.as_deref())?;
+        let state = self.state.lock();
+        if is_empty {
+            return Ok((Vec::new(), None));
+        }
+        let end = first.saturating_add(LIST_JOBS);
+        let jobs = state.jobs.values().skip(first).take(LIST_JOBS);
+        let next = (end < state.jobs.len()).then(|| results::locator(end));
+        Ok((jobs.map(ExportJob::listed).collect(), next))
+    }
+
+    /// A page of the results of a job; nothing if it has none.
+    ///
+    /// # Errors
+    /// If there is no such job, or the locator is none of it.
+    pub(crate) fn results(
+        &self,
+        id: &str,
+        locator: Option<&str>,
+        most: Option<usize>,
+    ) -> Result<Option<Page>, ApiError> {
+        let results = self.with(id, |job| job.results.clone())?;
+        let first = results::row_of(locator)?;
+        Ok(results.map(|results| results.page(first, most)))
+    }
+
+    /// The locators of the next pages of the results of a job, at most five, and that of the pages
+    /// after them.
+    ///
+    /// # Errors
+    /// If there is no such job, it is not complete, or the locator is none of it.
+    pub(crate) fn pages(
+        &self,
+        id: &str,
+        locator: Option<&str>,
+    ) -> Result<(Vec<String>, Option<String>), ApiError> {
+        let results = self.with(id, |job| job.results.clone())?.ok_or_else(|| {
+            let message = "The job is not complete: its results have no pages yet";
+            ApiError::new(400, "INVALIDJOBSTATE", message)
+        })?;
+        Ok(results.locators(results::row_of(locator)?))
+    }
+
+    /// The name of the object of a job.
+    pub(crate) fn object_of(&self, id: &str) -> Option<String> {
+        let object = self.with(id, |job| job.settings.object.clone());
+        object.ok()
+    }
+
+    /// All jobs, for the inspection API.
+    pub(crate) fn inspected(&self) -> Value {
+        let state = self.state.lock();
+        json!(state.jobs.values().map(ExportJob::info).collect::<Vec<_>>())
+    }
+
+    fn with<T>(&self, id: &str, what: impl FnOnce(&mut ExportJob) -> T) -> Result<T, ApiError> {
+        let mut state = self.state.lock();
+        let job = state.jobs.get_mut(id).ok_or_else(ApiError::not_found)?;
+        Ok(what(job))
+    }
+}
+
+/// Runs the query of a job.
+async fn run(exports: Arc<Exports>, id: String, query: Query, faults: Vec<Action>) {
+    let slow = faults.iter().map(|fault| match fault {
+        Action::SlowJob { ms } => Duration::from_millis(*ms),
+        _ => Duration::ZERO,
+    });
+    let options = exports.jobs.options();
+    let wait = options.job_time + slow.sum::<Duration>();
+    // A job that is gone meanwhile needs no state.
+    let _ = exports.with(&id, |job| job.enter(JobState::InProgress));
+    tokio::time::sleep(wait).await;
+    exports.jobs.released().await;
+    let early = faults.into_iter().find_map(|fault| match fault {
+        Action::EndJob { state, message, .. } => Some((state, message)),
+        _ => None,
+    });
+    match early {
+        Some((End::InProgress, _)) => return,
+        Some((End::Failed, message)) => {
+            let _ = exports.with(&id, |job| job.fail(message));
+            return;
+        }
+        Some((End::Aborted, _)) => {
+            let _ = exports.with(&id, |job| job.enter(JobState::Aborted));
+            return;
+        }
+        None => {}
+    }
+    let Ok(settings) = exports.with(&id, |job| Arc::clone(&job.settings)) else {
+        return;
+    };
+    let form = Form {
+        delimiter: settings.delimiter,
+        crlf: settings.crlf,
+        numbers: options.reformat_numbers,
+    };
+    let jobs = Arc::clone(&exports.jobs);
+    let found = tokio::task::spawn_blocking(move || {
+        let found = query.run(&jobs.org, settings.with_deleted);
+        Results::new(&query, &found, form)
+    });
+    let ended = match found.await {
+        Ok(results) => {
+            exports.state.lock().written.add(results.bytes());
+            exports.with(&id, |job| job.complete(results))
+        }
+        Err(error) => {
+            tracing::error!(job = id, %error, "a simulated query broke");
+            let message = "InternalServerError : the simulator broke".to_owned();
+            exports.with(&id, |job| job.fail(message))
+        }
+    };
+    // A job that was deleted meanwhile has no results.
+    let _ = ended;
+}
+
+pub(crate) use self::job::Request as ExportRequest;

@@ -1,0 +1,155 @@
+//! What queries found, kept for their further pages.
+
+use std::collections::VecDeque;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+use crate::org::records::{self, Record};
+use crate::org::{Kind, Object, id};
+use crate::soql::{Found, Query, What};
+
+/// How many queries with further pages are remembered.
+const KEPT: usize = 100;
+/// Key prefix of the locators.
+const LOCATORS: &str = "01g";
+/// Letters of a locator before the number of the record.
+const LOCATOR_LETTERS: usize = 18;
+
+/// What a query found, as its pages show it.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) version: String,
+    /// `query` or `queryAll`.
+    pub(super) resource: &'static str,
+    /// Records on a page.
+    pub(super) page: usize,
+    object: String,
+    id: Option<usize>,
+    columns: Vec<(String, Kind)>,
+    found: Found,
+}
+
+impl Cursor {
+    pub(super) fn new(
+        query: &Query,
+        found: Found,
+        version: String,
+        resource: &'static str,
+        page: usize,
+    ) -> Cursor {
+        let object: &Object = &query.object;
+        let column = |field: &usize| {
+            (
+                object.fields[*field].name.clone(),
+                object.fields[*field].kind,
+            )
+        };
+        let (object_name, columns, id) = match &query.what {
+            What::Fields(fields) => {
+                // The last value of a row: see `Found::rows`.
+                let id = Some(fields.len());
+                (object.name.clone(), fields.iter().map(column).collect(), id)
+            }
+            What::Count => (object.name.clone(), Vec::new(), None),
+            What::CountsOf(counted) => {
+                let columns = counted.iter().map(|(_, name)| (name.clone(), Kind::Int));
+                ("AggregateResult".to_owned(), columns.collect(), None)
+            }
+        };
+        Cursor {
+            version,
+            resource,
+            page,
+            object: object_name,
+            id,
+            columns,
+            found,
+        }
+    }
+
+    /// The page from a record on, with the locator of the next one.
+    fn page(&self, number: u32, first: usize) -> Value {
+        let rows = &self.found.rows;
+        let end = rows.len().min(first.saturating_add(self.page));
+        let records: Vec<Value> = rows[first.min(end)..end]
+            .iter()
+            .map(|row| self.shown(row))
+            .collect();
+        let done = end == rows.len();
+        let mut page = json!({"totalSize": self.found.total, "done": done, "records": records});
+        if !done {
+            let Cursor {
+                version, resource, ..
+            } = self;
+            let locator = id::make(LOCATORS, number);
+            let next = format!("/services/data/{version}/{resource}/{locator}-{end}");
+            page["nextRecordsUrl"] = json!(next);
+        }
+        page
+    }
+
+    fn shown(&self, row: &Record) -> Value {
+        let own = self.id.and_then(|id| row.get(id)).cloned().flatten();
+        let mut shown = Map::new();
+        let attributes = match own {
+            Some(own) => attributes(&self.version, &self.object, &own),
+            None => json!({"type": self.object}),
+        };
+        shown.insert("attributes".to_owned(), attributes);
+        for ((name, kind), value) in self.columns.iter().zip(row) {
+            let value = value.as_deref();
+            let value = value.map_or(Value::Null, |text| records::json(*kind, text));
+            shown.insert(name.clone(), value);
+        }
+        Value::Object(shown)
+    }
+}
+
+/// What a record says of itself.
+pub(super) fn attributes(version: &str, object: &str, id: &str) -> Value {
+    let url = format!("/services/data/{version}/sobjects/{object}/{id}");
+    json!({"type": object, "url": url})
+}
+
+/// The queries that have further pages: the latest of them, with their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Cursors {
+    made: u32,
+    kept: VecDeque<(u32, Cursor)>,
+}
+
+impl Cursors {
+    /// The first page of what a query found, which is kept if there are more.
+    pub(super) fn first(&mut self, cursor: Cursor) -> Value {
+        self.made += 1;
+        let page = cursor.page(self.made, 0);
+        if page["done"] == false {
+            self.kept.push_back((self.made, cursor));
+        }
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
+        page
+    }
+
+    /// A further page.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY_LOCATOR`.
+    pub(super) fn more(&self, locator: &str) -> Result<Value, ApiError> {
+        let found = || {
+            let (locator, first) = locator.split_once('-')?;
+            let normal = id::normal(locator).filter(|_| locator.len() == LOCATOR_LETTERS)?;
+            let number = id::number(LOCATORS, &normal)?;
+            let kept = self.kept.iter().find(|(known, _)| *known == number)?;
+            Some(kept.1.page(number, first.parse().ok()?))
+        };
+        found().ok_or_else(|| ApiError::new(400, "INVALID_QUERY_LOCATOR", "invalid query locator"))
+    }
+
+    /// Forgets all queries.
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+    }
+}

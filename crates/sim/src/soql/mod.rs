@@ -1,0 +1,389 @@
+//! Queries in SOQL of one object: read, checked against the org, and answered.
+//!
+//! What it follows is Salesforce's [SOQL
+//! reference](https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql.htm).
+
+mod dates;
+mod filter;
+mod parse;
+mod tokens;
+
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use self::filter::{Checked, Key};
+use self::parse::{Item, OrderBy, Place, Select};
+use crate::error::ApiError;
+use crate::org::records::{self, Record};
+use crate::org::{Kind, Object, Org, Schema};
+
+/// The most records that a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
+const MAX_UNBOUNDED: usize = 200;
+/// The largest `OFFSET`.
+const MAX_OFFSET: usize = 2_000;
+
+/// A query that was checked.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) object: Arc<Object>,
+    pub(crate) what: What,
+    filter: Option<Checked>,
+    order: Vec<(usize, bool, bool)>,
+    limit: usize,
+    offset: usize,
+    /// It has `ORDER BY` or `LIMIT`.
+    pub(crate) is_ordered_or_limited: bool,
+    pub(crate) has_offset: bool,
+}
+
+/// What a query asks for.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// Fields, by their index in the object.
+    Fields(Vec<usize>),
+    /// `COUNT()`.
+    Count,
+    /// `COUNT(field)`: each field, and the name of the count.
+    CountsOf(Vec<(usize, String)>),
+}
+
+/// The names of a query: its text, its object, and the name of that within the text.
+struct Names<'a> {
+    query: &'a str,
+    object: &'a Object,
+    alias: Option<&'a str>,
+}
+
+impl Names<'_> {
+    fn error(&self, at: usize, code: &str, message: &str) -> ApiError {
+        tokens::error(self.query, at, code, message)
+    }
+
+    /// Finds a field.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD`.
+    fn field(&self, name: &Place<String>) -> Result<usize, ApiError> {
+        let own = [Some(self.object.name.as_str()), self.alias];
+        let is_own = |prefix: &str| {
+            let mut own = own.iter().flatten();
+            own.any(|known| known.eq_ignore_ascii_case(prefix))
+        };
+        let field = match name.is.split_once('.') {
+            Some((prefix, field)) if is_own(prefix) => field,
+            Some((relation, _)) if self.object.relationship(relation).is_some() => {
+                let message = format!("{}: the simulator queries one object", name.is);
+                return Err(self.error(name.at, "INVALID_FIELD", &message));
+            }
+            Some((relation, _)) => {
+                let message = format!(
+                    "Didn't understand relationship '{relation}' in field path. If you are \
+                     attempting to use a custom relationship, be sure to append the '__r' after \
+                     the custom relationship name. Please reference your WSDL or the describe call \
+                     for the appropriate names."
+                );
+                return Err(self.error(name.at, "INVALID_FIELD", &message));
+            }
+            None => &name.is,
+        };
+        self.object.field(field).ok_or_else(|| {
+            let message = format!(
+                "No such column '{field}' on entity '{}'. If you are attempting to use a custom \
+                 field, be sure to append the '__c' after the custom field name. Please reference \
+                 your WSDL or the describe call for the appropriate names.",
+                self.object.name
+            );
+            self.error(name.at, "INVALID_FIELD", &message)
+        })
+    }
+}
+
+/// What a query found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The values of each record: for `What::Fields` those of its fields and its Id, for
+    /// `What::CountsOf` the counts.
+    pub(crate) rows: Vec<Record>,
+    /// How many records there are.
+    pub(crate) total: usize,
+}
+
+impl Query {
+    /// Reads a query and checks it against the objects that the user sees.
+    ///
+    /// # Errors
+    /// `MALFORMED_QUERY`, `INVALID_TYPE`, `INVALID_FIELD` and others.
+    pub(crate) fn read(text: &str, schema: &Schema) -> Result<Query, ApiError> {
+        let select = parse::parse(text)?;
+        let object = schema.object(&select.object.is).ok_or_else(|| {
+            let message = format!(
+                "sObject type '{}' is not supported. If you are attempting to use a custom \
+                 object, be sure to append the '__c' after the entity name. Please reference your \
+                 WSDL or the describe call for the appropriate names.",
+                select.object.is
+            );
+            tokens::error(text, select.object.at, "INVALID_TYPE", &message)
+        })?;
+        let names = Names {
+            query: text,
+            object,
+            alias: select.alias.as_deref(),
+        };
+        if select.offset.is_some_and(|offset| offset > MAX_OFFSET) {
+            let message = format!("Maximum SOQL offset allowed is {MAX_OFFSET}");
+            return Err(ApiError::new(400, "NUMBER_OUTSIDE_VALID_RANGE", &message));
+        }
+        let order = select.order.iter().map(|order| ordered(&names, order));
+        Ok(Query {
+            what: what(&names, &select)?,
+            filter: select
+                .filter
+                .as_ref()
+                .map(|filter| filter::check(&names, filter))
+                .transpose()?,
+            order: order.collect::<Result<_, _>>()?,
+            limit: select.limit.unwrap_or(usize::MAX),
+            offset: select.offset.unwrap_or(0),
+            is_ordered_or_limited: !select.order.is_empty() || select.limit.is_some(),
+            has_offset: select.offset.is_some(),
+            object: Arc::clone(object),
+        })
+    }
+
+    /// Runs the query: returns what it finds, with the records in the recycle bin or without.
+    pub(crate) fn run(&self, org: &Org, with_deleted: bool) -> Found {
+        let mut rows: Vec<(Vec<Option<Key>>, Record)> = Vec::new();
+        let mut total = 0;
+        let enough = if self.order.is_empty() {
+            self.offset.saturating_add(self.limit)
+        } else {
+            usize::MAX
+        };
+        if enough > 0 {
+            records::read(org, &self.object, with_deleted, |record| {
+                let fields = &self.object.fields;
+                if self
+                    .filter
+                    .as_ref()
+                    .is_some_and(|filter| !filter.holds(fields, &record))
+                {
+                    return ControlFlow::Continue(());
+                }
+                total += 1;
+                if !matches!(self.what, What::Count) {
+                    rows.push((self.keys(&record), self.chosen(record)));
+                }
+                if total >= enough {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+        }
+        if !self.order.is_empty() {
+            rows.sort_by(|(a, _), (b, _)| self.compare(a, b));
+        }
+        let total = total.saturating_sub(self.offset).min(self.limit);
+        let rows = rows.into_iter().skip(self.offset).take(self.limit);
+        let rows = rows.map(|(_, row)| row);
+        if let What::CountsOf(counted) = &self.what {
+            let mut counts = vec![0_usize; counted.len()];
+            for row in rows {
+                for (count, value) in counts.iter_mut().zip(row) {
+                    *count += usize::from(value.is_some());
+                }
+            }
+            let row = counts.iter().map(|count| Some(count.to_string()));
+            return Found {
+                rows: vec![row.collect()],
+                total: 1,
+            };
+        }
+        Found {
+            rows: rows.collect(),
+            total,
+        }
+    }
+
+    /// The values by which a record is ordered.
+    fn keys(&self, record: &Record) -> Vec<Option<Key>> {
+        let keys = self.order.iter().map(|(field, _, _)| {
+            let text = record[*field].as_deref()?;
+            Key::of(&self.object.fields[*field], text)
+        });
+        keys.collect()
+    }
+
+    /// The values of a record that are asked for.
+    fn chosen(&self, mut record: Record) -> Record {
+        match &self.what {
+            What::Fields(fields) => {
+                let id = self.object.field("Id").and_then(|id| record[id].clone());
+                let values = fields.iter().map(|field| record[*field].take());
+                let mut values: Record = values.collect();
+                values.push(id);
+                values
+            }
+            What::CountsOf(counted) => counted
+                .iter()
+                .map(|(field, _)| record[*field].clone())
+                .collect(),
+            What::Count => Vec::new(),
+        }
+    }
+
+    fn compare(&self, a: &[Option<Key>], b: &[Option<Key>]) -> Ordering {
+        let mut compared = self.order.iter().zip(a).zip(b).map(|((order, a), b)| {
+            let (_, down, nulls_last) = *order;
+            match (a, b) {
+                (None, None) => Ordering::Equal,
+                (None, Some(_)) if nulls_last => Ordering::Greater,
+                (None, Some(_)) => Ordering::Less,
+                (Some(_), None) if nulls_last => Ordering::Less,
+                (Some(_), None) => Ordering::Greater,
+                (Some(a), Some(b)) if down => b.compare(a),
+                (Some(a), Some(b)) => a.compare(b),
+            }
+        });
+        compared
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
+}
+
+fn ordered(names: &Names<'_>, order: &OrderBy) -> Result<(usize, bool, bool), ApiError> {
+    let index = names.field(&order.field)?;
+    let field = &names.object.fields[index];
+    if filter::is_long(field) || field.multiple {
+        let message = format!("field '{}' can not be sorted in a query call", field.name);
+        return Err(names.error(order.field.at, "INVALID_FIELD", &message));
+    }
+    Ok((index, order.down, order.nulls_last))
+}
+
+fn what(names: &Names<'_>, select: &Select) -> Result<What, ApiError> {
+    if matches!(select.what[..], [Item::Count]) {
+        return Ok(What::Count);
+    }
+    let mut fields: Vec<usize> = Vec::new();
+    let mut counted = Vec::new();
+    let add = |fields: &mut Vec<usize>, field: usize| {
+        if fields.contains(&field) {
+            let message = format!(
+                "duplicate field selected: {}",
+                names.object.fields[field].name
+            );
+            return Err(ApiError::new(400, "INVALID_FIELD", &message));
+        }
+        fields.push(field);
+        Ok(())
+    };
+    for item in &select.what {
+        match item {
+            Item::Field(name) => add(&mut fields, names.field(name)?)?,
+            Item::Fields(which) => {
+                for field in group(names, which, select.limit)? {
+                    add(&mut fields, field)?;
+                }
+            }
+            Item::CountOf(name, alias) => {
+                let shown = alias.clone();
+                let shown = shown.unwrap_or_else(|| format!("expr{}", counted.len()));
+                counted.push((names.field(name)?, shown));
+            }
+            Item::Count => {
+                let message = "COUNT() must be the only item of the SELECT";
+                return Err(names.error(0, "MALFORMED_QUERY", message));
+            }
+        }
+    }
+    match (fields.is_empty(), counted.is_empty()) {
+        (false, true) => Ok(What::Fields(fields)),
+        (true, false) => Ok(What::CountsOf(counted)),
+        _ => {
+            let message = "Field must be grouped or aggregated: the simulator has no GROUP BY";
+            Err(names.error(0, "MALFORMED_QUERY", message))
+        }
+    }
+}
+
+/// The fields of `FIELDS(…)`, without compound ones, whose parts they are.
+fn group(
+    names: &Names<'_>,
+    which: &Place<String>,
+    limit: Option<usize>,
+) -> Result<Vec<usize>, ApiError> {
+    let is_custom = match which.is.to_ascii_uppercase().as_str() {
+        "ALL" => None,
+        "CUSTOM" => Some(true),
+        "STANDARD" => Some(false),
+        _ => {
+            let message = format!("unexpected token: '{}'", which.is);
+            return Err(names.error(which.at, "MALFORMED_QUERY", &message));
+        }
+    };
+    if is_custom != Some(false) && limit.is_none_or(|limit| limit > MAX_UNBOUNDED) {
+        let message = "The SOQL FIELDS function must have a LIMIT of at most 200";
+        return Err(names.error(which.at, "MALFORMED_QUERY", message));
+    }
+    let fields = names.object.fields.iter().enumerate();
+    let chosen = fields.filter(|(_, field)| {
+        !field.compound && !field.hidden && is_custom.is_none_or(|custom| field.custom == custom)
+    });
+    Ok(chosen.map(|(index, _)| index).collect())
+}
+
+/// Whether a field cannot be in a bulk query, and why.
+pub(crate) fn not_in_bulk(object: &Object, field: usize) -> Option<&'static str> {
+    let field = &object.fields[field];
+    if field.compound {
+        return Some("Selecting compound data not supported in Bulk Query");
+    }
+    (field.kind == Kind::Base64)
+        .then_some("Blob field not supported in Bulk V2 Query with CSV content type")
+}
+
+/// The condition of a query: what stands after `WHERE`.
+#[derive(Debug)]
+pub(crate) struct Condition(Checked);
+
+impl Condition {
+    /// Reads a condition on records of an object.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn read(text: &str, object: &Object) -> Result<Condition, ApiError> {
+        let filter = parse::condition(text)?;
+        let names = Names {
+            query: text,
+            object,
+            alias: None,
+        };
+        filter::check(&names, &filter).map(Condition)
+    }
+
+    /// Whether it is true of a record.
+    pub(crate) fn holds(&self, object: &Object, record: &Record) -> bool {
+        self.0.holds(&object.fields, record)
+    }
+}
+
+/// The fields that a query of an object asks for, by the names it has for them; nothing if it is of
+/// another object, or is no query.
+pub(crate) fn fields_of(text: &str, object: &str) -> Option<Vec<String>> {
+    let select = parse::parse(text).ok()?;
+    let names = select.what.into_iter().map(|item| match item {
+        Item::Field(name) => Some(name.is),
+        _ => None,
+    });
+    let is_of = select.object.is.eq_ignore_ascii_case(object);
+    is_of.then(|| names.flatten().collect())
+}
+
+/// The object that a query names, well-formed or not.
+pub(crate) fn object_of(text: &str) -> Option<String> {
+    let mut words = text.split_whitespace();
+    words.find(|word| word.eq_ignore_ascii_case("FROM"))?;
+    words.next().map(str::to_owned)
+}
