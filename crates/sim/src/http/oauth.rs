@@ -45,6 +45,7 @@ pub(super) async fn token(
     let checked = match form.field("grant_type") {
         "refresh_token" => refresh(&app, &form).await,
         "client_credentials" => client(&app, &form).map(|()| None),
+        "password" => password(&app, &form).map(|()| None),
         JWT_BEARER => assertion(&app, &headers, form.field("assertion")).map(|()| None),
         _ => Err(("unsupported_grant_type", "grant type not supported")),
     };
@@ -64,7 +65,7 @@ fn basic(headers: &HeaderMap) -> Option<[(String, String); 2]> {
 
 /// Issues an access token, with the refresh token of a rotation.
 fn issue(app: &App, headers: &HeaderMap, refresh_token: Option<String>) -> Response {
-    let token = random(&format!("{}!AQ", &ORG_ID[..15]));
+    let token = session(app);
     let mut body = json!({
         "access_token": token,
         "instance_url": app.instance_url(headers),
@@ -77,8 +78,14 @@ fn issue(app: &App, headers: &HeaderMap, refresh_token: Option<String>) -> Respo
     if let Some(refresh_token) = refresh_token {
         body["refresh_token"] = json!(refresh_token);
     }
-    app.sessions.lock().add(token);
     Json(body).into_response()
+}
+
+/// A new session: its access token.
+pub(super) fn session(app: &App) -> String {
+    let token = random(&format!("{}!AQ", &ORG_ID[..15]));
+    app.sessions.lock().add(token.clone());
+    token
 }
 
 /// Checks who the client is.
@@ -91,6 +98,22 @@ fn client(app: &App, form: &Form) -> Result<(), Refusal> {
         return Err(("invalid_client", "invalid client credentials"));
     }
     Ok(())
+}
+
+/// Checks a user's name and password.
+fn password(app: &App, form: &Form) -> Result<(), Refusal> {
+    client(app, form)?;
+    if knows(app, form.field("username"), form.field("password")) {
+        Ok(())
+    } else {
+        Err(("invalid_grant", "authentication failure"))
+    }
+}
+
+/// Whether a user has a name and a password, which the user's security token may follow.
+pub(super) fn knows(app: &App, name: &str, password: &str) -> bool {
+    let options = app.options();
+    name == options.jwt_user && password.starts_with(&options.password)
 }
 
 /// The use of a refresh token, until it is dropped.

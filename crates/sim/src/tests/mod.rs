@@ -19,6 +19,7 @@ mod metadata;
 mod oauth;
 mod profiles;
 mod queries;
+mod records;
 mod relations;
 mod results;
 mod rows;
