@@ -26,6 +26,15 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs a loader, and judges it
     Run(Box<Run>),
+    /// Draws one page of results
+    Report {
+        /// Files of results, and folders that hold some
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// The page
+        #[arg(long, value_name = "FILE", default_value = "report.html")]
+        out: PathBuf,
+    },
     /// Lists workloads, profiles and loaders
     List,
     /// Serves an org for `run`, until stdin is closed

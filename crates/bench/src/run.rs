@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
 use serde_json::Value;
@@ -185,9 +185,9 @@ impl Bout<'_> {
             run.end = second.end;
         }
 
+        let state = self.settled().await?;
         let rejects = Rejects::read(self.plan, &rejects)?;
         let judge = Judge::new(self.plan, &rejects, run.began);
-        let state = self.org.get("/sim/state").await?;
         let mut judged = judge.judge(self.org, &run.states).await?;
         judged
             .samples
@@ -205,6 +205,23 @@ impl Bout<'_> {
         };
         report.judged = Some(judged);
         Ok(())
+    }
+
+    /// What the org says once all jobs that were closed have ended, as they do without the loader.
+    async fn settled(&self) -> Result<Value> {
+        let start = Instant::now();
+        loop {
+            let state = self.org.get("/sim/state").await?;
+            let mut jobs = state["jobs"].as_array().into_iter().flatten();
+            let works = |job: &Value| {
+                let state = job["state"].as_str();
+                matches!(state, Some("UploadComplete" | "InProgress"))
+            };
+            if start.elapsed() > self.timeout || !jobs.any(works) {
+                return Ok(state);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The command with its environment, which docs/benchmarks.md lists.

@@ -36,7 +36,8 @@ use crate::error::ApiError;
 use crate::exports::Exports;
 use crate::faults::Call;
 use crate::jobs::Jobs;
-use crate::org::{ORG_ID, Org, USER_ID};
+use crate::org::user::User;
+use crate::org::{ORG_ID, Org};
 use crate::usage::Usage;
 
 use self::home::Moved;
@@ -95,6 +96,11 @@ impl App {
 
     fn options(&self) -> Arc<SimOptions> {
         self.jobs.options()
+    }
+
+    /// The user that the options log in as.
+    fn first_user(&self) -> Arc<User> {
+        Arc::clone(&self.org().users[0])
     }
 
     fn org(&self) -> &Org {
@@ -219,7 +225,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/services/oauth2/token", post(oauth::token))
         .route("/services/Soap/u/{version}", post(soap::login))
         .route("/services/oauth2/userinfo", get(oauth::user_info))
-        .route(&format!("/id/{ORG_ID}/{USER_ID}"), get(oauth::identity))
+        .route(&format!("/id/{ORG_ID}/{{user}}"), get(oauth::identity))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .nest("/services/data/{version}", data)

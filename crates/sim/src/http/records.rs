@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{App, body, query};
 use crate::error::ApiError;
 use crate::jobs::{Refusal, Saved, Settings};
+use crate::org::user::User;
 use crate::org::{Object, records};
 
 /// Records of a list, [at
@@ -30,59 +31,63 @@ pub(super) struct Asked {
     all_or_none: bool,
 }
 
-fn known<'a>(app: &'a App, name: &str) -> Result<&'a Arc<Object>, ApiError> {
-    app.org().object(name).ok_or_else(ApiError::not_found)
+fn known<'a>(user: &'a User, name: &str) -> Result<&'a Arc<Object>, ApiError> {
+    user.schema.object(name).ok_or_else(ApiError::not_found)
 }
 
 fn settings(
     app: &App,
+    user: &User,
     object: &Object,
     operation: &str,
     external_id: Option<&str>,
 ) -> Result<Arc<Settings>, ApiError> {
-    let settings = app.jobs.may_save(object, operation, external_id);
+    let settings = app.jobs.may_save(user, object, operation, external_id);
     settings.map(Arc::new)
 }
 
 /// `POST …/sobjects/{object}`.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((_, name)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let object = known(&app, &name)?;
+    let object = known(&user, &name)?;
     let record: Map<String, Value> = body::parse(&body::read(body).await?)?;
     let saved = app
         .jobs
-        .save(&settings(&app, object, "insert", None)?, &record)?;
+        .save(&settings(&app, &user, object, "insert", None)?, &record)?;
     single(saved)
 }
 
 /// `PATCH …/sobjects/{object}/{id}`.
 pub(super) async fn update(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((_, name, id)): Path3,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let object = known(&app, &name)?;
+    let object = known(&user, &name)?;
     let mut record: Map<String, Value> = body::parse(&body::read(body).await?)?;
     record.insert("Id".to_owned(), Value::String(id));
     single(
         app.jobs
-            .save(&settings(&app, object, "update", None)?, &record)?,
+            .save(&settings(&app, &user, object, "update", None)?, &record)?,
     )
 }
 
 /// `DELETE …/sobjects/{object}/{id}`.
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((_, name, id)): Path3,
 ) -> Result<Response, ApiError> {
-    let object = known(&app, &name)?;
+    let object = known(&user, &name)?;
     let record = Map::from_iter([("Id".to_owned(), Value::String(id))]);
     single(
         app.jobs
-            .save(&settings(&app, object, "delete", None)?, &record)?,
+            .save(&settings(&app, &user, object, "delete", None)?, &record)?,
     )
 }
 
@@ -120,11 +125,12 @@ fn found(app: &App, object: &Object, field: &str, value: &str) -> Result<Vec<Str
 /// If there are several: as Salesforce does, the answer lists their addresses.
 fn one(
     app: &App,
+    user: &User,
     (version, name): (&str, &str),
     field: &str,
     value: &str,
 ) -> Result<Option<String>, Response> {
-    let object = known(app, name).map_err(IntoResponse::into_response)?;
+    let object = known(user, name).map_err(IntoResponse::into_response)?;
     let mut ids = found(app, object, field, value).map_err(IntoResponse::into_response)?;
     if ids.len() > 1 {
         let address = |id: &String| format!("/services/data/{version}/sobjects/{name}/{id}");
@@ -137,13 +143,14 @@ fn one(
 /// `GET …/sobjects/{object}/{field}/{value}`: a record by an external ID.
 pub(super) async fn read_by_key(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((version, name, field, value)): Path4,
     Query(asked): Query<Asked>,
 ) -> Response {
-    match one(&app, (&version, &name), &field, &value) {
+    match one(&app, &user, (&version, &name), &field, &value) {
         Err(response) => response,
         Ok(None) => ApiError::not_found().into_response(),
-        Ok(Some(id)) => query::shown(&app, &version, &name, &id, asked.fields.as_deref())
+        Ok(Some(id)) => query::shown(&app, &user, &version, &name, &id, asked.fields.as_deref())
             .map(Json)
             .into_response(),
     }
@@ -152,36 +159,44 @@ pub(super) async fn read_by_key(
 /// `PATCH …/sobjects/{object}/{field}/{value}`: an upsert.
 pub(super) async fn upsert(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((version, name, field, value)): Path4,
     body: Body,
 ) -> Response {
     if field.eq_ignore_ascii_case("Id") {
-        return update(State(app), Path((version, name, value)), body)
-            .await
-            .into_response();
+        return update(
+            State(app),
+            Extension(user),
+            Path((version, name, value)),
+            body,
+        )
+        .await
+        .into_response();
     }
-    if let Err(response) = one(&app, (&version, &name), &field, &value) {
+    if let Err(response) = one(&app, &user, (&version, &name), &field, &value) {
         return response;
     }
-    upserted(&app, &name, &field, value, body)
+    upserted(&app, &user, &name, &field, value, body)
         .await
         .into_response()
 }
 
 async fn upserted(
     app: &App,
+    user: &User,
     name: &str,
     field: &str,
     value: String,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let object = known(app, name)?;
+    let object = known(user, name)?;
     let mut record: Map<String, Value> = body::parse(&body::read(body).await?)?;
     record.retain(|key, _| !key.eq_ignore_ascii_case(field));
     record.insert(field.to_owned(), Value::String(value));
-    let saved = app
-        .jobs
-        .save(&settings(app, object, "upsert", Some(field))?, &record)?;
+    let saved = app.jobs.save(
+        &settings(app, user, object, "upsert", Some(field))?,
+        &record,
+    )?;
     Ok(match saved {
         Saved::Changed(id) => {
             let answer = json!({"id": id, "success": true, "errors": [], "created": false});
@@ -198,12 +213,13 @@ async fn upserted(
 /// `DELETE …/sobjects/{object}/{field}/{value}`.
 pub(super) async fn delete_by_key(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((version, name, field, value)): Path4,
 ) -> Response {
-    match one(&app, (&version, &name), &field, &value) {
+    match one(&app, &user, (&version, &name), &field, &value) {
         Err(response) => response,
         Ok(None) => ApiError::not_found().into_response(),
-        Ok(Some(id)) => delete(State(app), Path((version, name, id)))
+        Ok(Some(id)) => delete(State(app), Extension(user), Path((version, name, id)))
             .await
             .into_response(),
     }
@@ -246,30 +262,34 @@ pub(super) struct List {
 /// `POST …/composite/sobjects`.
 pub(super) async fn create_list(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    save_list(&app, body, "insert", None).await
+    save_list(&app, &user, body, "insert", None).await
 }
 
 /// `PATCH …/composite/sobjects`.
 pub(super) async fn update_list(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    save_list(&app, body, "update", None).await
+    save_list(&app, &user, body, "update", None).await
 }
 
 /// `PATCH …/composite/sobjects/{object}/{field}`.
 pub(super) async fn upsert_list(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((_, _, field)): Path3,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    save_list(&app, body, "upsert", Some(field)).await
+    save_list(&app, &user, body, "upsert", Some(field)).await
 }
 
 async fn save_list(
     app: &App,
+    user: &User,
     body: Body,
     operation: &str,
     external_id: Option<String>,
@@ -280,11 +300,11 @@ async fn save_list(
     for mut record in list.records {
         let name = record.get("attributes").map(|about| &about["type"]);
         let name = name.and_then(Value::as_str).unwrap_or_default();
-        let object = known(app, name)?;
+        let object = known(user, name)?;
         if let Some(id) = record.remove("id") {
             record.insert("Id".to_owned(), id);
         }
-        let settings = settings(app, object, operation, external_id.as_deref())?;
+        let settings = settings(app, user, object, operation, external_id.as_deref())?;
         let saved = app.jobs.save(&settings, &record);
         answers.push(listed(saved, external_id.is_some()));
     }
@@ -332,6 +352,7 @@ fn listed(saved: Result<Saved, ApiError>, says_created: bool) -> Value {
 /// `DELETE …/composite/sobjects?ids=`.
 pub(super) async fn delete_list(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, ApiError> {
     let ids = asked.ids.unwrap_or_default();
@@ -339,12 +360,12 @@ pub(super) async fn delete_list(
     check_list(ids.len(), asked.all_or_none)?;
     let mut answers = Vec::new();
     for id in ids {
-        let mut objects = app.org().schema.objects.iter();
+        let mut objects = user.schema.objects.iter();
         let object = objects.find(|object| id.starts_with(&object.key_prefix));
         let record = Map::from_iter([("Id".to_owned(), json!(id))]);
         let saved = object
             .ok_or_else(ApiError::not_found)
-            .and_then(|object| settings(&app, object, "delete", None))
+            .and_then(|object| settings(&app, &user, object, "delete", None))
             .and_then(|settings| app.jobs.save(&settings, &record));
         answers.push(listed(saved, false));
     }
@@ -354,12 +375,13 @@ pub(super) async fn delete_list(
 /// `GET …/composite/sobjects/{object}?ids=&fields=`.
 pub(super) async fn read_list(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((version, name)): Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, ApiError> {
     let ids = asked.ids.unwrap_or_default();
     let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();
-    shown_list(&app, &version, &name, &ids, asked.fields.as_deref())
+    shown_list(&app, &user, &version, &name, &ids, asked.fields.as_deref())
 }
 
 /// Which records are read.
@@ -372,25 +394,27 @@ pub(super) struct Which {
 /// `POST …/composite/sobjects/{object}`, with Ids and fields in the body.
 pub(super) async fn read_list_by_body(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((version, name)): Path<(String, String)>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let Which { ids, fields } = body::parse(&body::read(body).await?)?;
-    shown_list(&app, &version, &name, &ids, Some(&fields.join(",")))
+    shown_list(&app, &user, &version, &name, &ids, Some(&fields.join(",")))
 }
 
 /// Records by their Ids; null for one that does not exist.
 fn shown_list(
     app: &App,
+    user: &User,
     version: &str,
     name: &str,
     ids: &[String],
     fields: Option<&str>,
 ) -> Result<Json<Value>, ApiError> {
-    let object = known(app, name)?;
+    let object = known(user, name)?;
     let records = ids.iter().map(|id| {
         records::one(app.org(), object, id).map_or(Ok(Value::Null), |_| {
-            query::shown(app, version, name, id, fields)
+            query::shown(app, user, version, name, id, fields)
         })
     });
     records

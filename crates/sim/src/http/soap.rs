@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{App, body, oauth};
 use crate::error::ApiError;
-use crate::org::{ORG_ID, USER_ID};
+use crate::org::ORG_ID;
 
 /// `POST /services/Soap/u/{version}`.
 pub(super) async fn login(
@@ -28,18 +28,19 @@ pub(super) async fn login(
         return Ok(fault("UNKNOWN_EXCEPTION", message));
     }
     let given = |name: &str| unescaped(element(&text, name).unwrap_or_default());
-    if !oauth::knows(&app, &given("username"), &given("password")) {
+    let Some(user) = oauth::by_password(&app, &given("username"), &given("password")) else {
         let message = "Invalid username, password, security token; or user locked out.";
         return Ok(fault("INVALID_LOGIN", message));
-    }
-    let token = oauth::session(&app);
+    };
+    let id = user.id.clone();
+    let token = oauth::session(&app, user);
     let url = app.instance_url(&headers);
     let org = &ORG_ID[..15];
     let answer = format!(
         "<loginResponse><result><passwordExpired>false</passwordExpired><sandbox>{}</sandbox>\
          <serverUrl>{url}/services/Soap/u/{version}/{org}</serverUrl>\
-         <sessionId>{token}</sessionId><userId>{USER_ID}</userId><userInfo>\
-         <organizationId>{ORG_ID}</organizationId><userId>{USER_ID}</userId>\
+         <sessionId>{token}</sessionId><userId>{id}</userId><userInfo>\
+         <organizationId>{ORG_ID}</organizationId><userId>{id}</userId>\
          <sessionSecondsValid>7200</sessionSecondsValid></userInfo></result></loginResponse>",
         app.options().sandbox
     );

@@ -12,8 +12,9 @@ use super::rows::{Rules, Task};
 use super::store::Jobs;
 use crate::csv::Refused;
 use crate::error::ApiError;
+use crate::org::Object;
 use crate::org::table::Stamp;
-use crate::org::{Object, USER_ID};
+use crate::org::user::User;
 
 /// In the log, what is saved by the REST API has this in place of a job.
 const NO_JOB: &str = "rest";
@@ -63,6 +64,7 @@ impl Jobs {
     /// If Salesforce would refuse it for all of its records.
     pub(crate) fn may_save(
         &self,
+        user: &User,
         object: &Object,
         operation: &str,
         external_id: Option<&str>,
@@ -71,7 +73,7 @@ impl Jobs {
             "externalIdFieldName": external_id});
         let request: Request = serde_json::from_value(request)
             .map_err(|error| ApiError::new(400, "JSON_PARSER_ERROR", &error.to_string()))?;
-        request.settings(&self.org.schema, &self.options(), 0.0)
+        request.settings(user, &self.options(), 0.0)
     }
 
     /// Saves a record.
@@ -101,7 +103,7 @@ impl Jobs {
             .org
             .table(&settings.object.name)
             .ok_or_else(ApiError::not_found)?;
-        let number = table.add_upload(&upload, Stamp::now(USER_ID));
+        let number = table.add_upload(&upload, Stamp::now(&settings.user));
         drop(table);
         let task = Task {
             job_id: NO_JOB.to_owned(),
@@ -109,7 +111,12 @@ impl Jobs {
             faults: Vec::new(),
             options: self.options(),
         };
-        let rules = Rules::new(task, &upload, number);
+        let rules = Rules::new(
+            task,
+            &upload,
+            number,
+            self.validation_of(&settings.object.name),
+        );
         let mut values = Vec::new();
         upload.file.split(0, &mut values);
         let mut checked = rules.check(self, 0, &values);

@@ -17,6 +17,7 @@ mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod org_file;
 mod profiles;
 mod queries;
 mod records;
