@@ -3,7 +3,7 @@
 //!
 //! Data flows one way: `workload` and `columns` say what there is, `plan` which record comes as
 //! which line, `input` writes it, `org` serves, `watch` runs and measures, `rejects` and `judge`
-//! compare, `result` is what comes of it, `report` draws it.
+//! compare, `result` is what comes of it, `report`, `task` and `plot` draw it.
 
 mod cli;
 mod columns;
@@ -13,10 +13,13 @@ mod judge;
 mod loaders;
 mod org;
 mod plan;
+mod plot;
 mod process;
 mod rejects;
+mod report;
 mod result;
 mod run;
+mod task;
 mod watch;
 mod workload;
 
@@ -30,6 +33,7 @@ use crate::cli::{Cli, Command};
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(options) => run::run(*options).await,
+        Command::Report { results, out } => report::write(&results, &out),
         Command::List => cli::list(),
         Command::Org => match org::serve().await {
             Ok(()) => Ok(ExitCode::SUCCESS),

@@ -208,7 +208,9 @@ fn watch(
     while !tree.has_ended() {
         if looked.is_none_or(|at| at.elapsed() >= LOOK) {
             looked = Some(Instant::now());
-            memory.push((start.elapsed().as_secs_f64(), tree.look()));
+            let (at, bytes) = (start.elapsed().as_secs_f64(), tree.look());
+            // A process that is about to end has no memory any more.
+            memory.extend((bytes > 0).then_some((at, bytes)));
             // The mark is gone with the process.
             tree.peak();
         }

@@ -198,3 +198,44 @@ impl Workload {
 fn parents(scale: u64) -> u64 {
     (scale / 10).max(20)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page on the referee.
+    fn page() -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md");
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn the_page_names_every_workload_and_every_field_of_a_result() {
+        let page = page();
+        let mut names: Vec<String> = Workload::value_variants()
+            .iter()
+            .map(|workload| workload.name())
+            .collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.json");
+        let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let faults = [
+            "lost",
+            "refused",
+            "doubled",
+            "wrong_values",
+            "stale",
+            "bad_held",
+            "rejects_unnamed",
+            "rejects_without_reason",
+            "rejects_held",
+            "foreign",
+            "states_ahead",
+            "rows_ahead",
+        ];
+        names.extend(faults.map(str::to_owned));
+        names.retain(|name| !page.contains(&format!("`{name}`")));
+        assert!(names.is_empty(), "docs/benchmarks.md lacks {names:?}");
+        let judged = schema["$defs"]["Judged"]["properties"].as_object().unwrap();
+        assert!(faults.iter().all(|name| judged.contains_key(*name)));
+    }
+}

@@ -1,8 +1,10 @@
 //! The command line of the simulator, for the binary `salesforce-sim` and for others that offer it
 //! as a command.
 
+mod calibrate;
+
 use std::io::{self, Write as _};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,12 +14,24 @@ use serde_json::json;
 
 use crate::{Contention, Fault, Profile, Sim, SimOptions};
 
+pub use self::calibrate::Calibrate;
+
+/// The environment variable of the address to listen on, for images.
+const LISTEN: &str = "SALESFORCE_SIM_LISTEN";
+
 /// What the simulated Salesforce is like.
 #[derive(Debug, Args)]
 pub struct Simulate {
     /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Address to listen on; 0.0.0.0 is all of this machine. By default that of the environment
+    /// variable SALESFORCE_SIM_LISTEN, or 127.0.0.1
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<IpAddr>,
+    /// Instance URL that logins return; by default the URL that it is found by
+    #[arg(long, value_name = "URL")]
+    instance_url: Option<String>,
     /// Seed of everything that looks random
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -36,6 +50,9 @@ pub struct Simulate {
     /// Share of records that are refused, 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_rate: Option<f64>,
+    /// The org says that it is a sandbox
+    #[arg(long)]
+    sandbox: bool,
     /// Generated objects besides those that it always has
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_objects: usize,
@@ -87,13 +104,19 @@ impl From<Simulate> for SimOptions {
         }
         Self {
             org: options.org,
-            listen: (Ipv4Addr::LOCALHOST, options.port).into(),
+            listen: (
+                options.listen.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+                options.port,
+            )
+                .into(),
+            instance_url: options.instance_url,
             seed: options.seed,
             job_time: options.job_seconds,
             batch_time: options.batch_seconds,
             forget: options.forget,
             fail_rate: options.fail_rate.unwrap_or(made.fail_rate),
             extra_objects: options.extra_objects,
+            sandbox: options.sandbox,
             ..made
         }
     }
@@ -159,10 +182,26 @@ impl Simulate {
         }
     }
 
-    /// Serves a simulated Salesforce until ctrl-c. The first line of stdout is its address, and
+    /// Takes the address to listen on from the environment, if it was not given.
+    fn find_address(&mut self) -> io::Result<()> {
+        if let (None, Ok(address)) = (self.listen, std::env::var(LISTEN)) {
+            let address = address.parse().map_err(|_| {
+                let message = format!("{LISTEN} must be an IP address, not {address}");
+                io::Error::new(io::ErrorKind::InvalidInput, message)
+            })?;
+            self.listen = Some(address);
+        }
+        Ok(())
+    }
+
+    /// Serves a simulated Salesforce until ctrl-c or a signal to end. The first line of stdout is its address, and
     /// stderr has a config for it.
-    pub async fn run(self) -> ExitCode {
-        match serve(self.into()).await {
+    pub async fn run(mut self) -> ExitCode {
+        let served = match self.find_address() {
+            Ok(()) => serve(self.into()).await,
+            Err(error) => Err(error),
+        };
+        match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("the simulator cannot run: {error}");
@@ -175,13 +214,29 @@ impl Simulate {
 async fn serve(options: SimOptions) -> io::Result<()> {
     let (id, secret) = (options.client_id.clone(), options.client_secret.clone());
     let token = options.refresh_token.clone();
+    let sandbox = options.sandbox;
     let sim = Sim::start(options).await?;
     writeln!(io::stdout(), "{}", sim.url())?;
     let config = json!({
-        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": false,
+        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": sandbox,
         "login_url": sim.url(),
     });
     eprintln!("A config for it: {config}");
+    ended().await
+}
+
+/// Waits for ctrl-c, or for the signal by which containers are stopped.
+async fn ended() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut stop = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended,
+            _ = stop.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
 }
 
@@ -201,12 +256,15 @@ mod tests {
     fn options_are_read_from_the_command_line() {
         let read = |line: &str| Line::try_parse_from(line.split(' '));
         let line = "sim --port 0 --seed 7 --job-seconds 1.5 --forget --fail-rate 0.05 \
-                    --extra-objects 1200";
+                    --extra-objects 1200 --sandbox --listen 0.0.0.0";
         let options = SimOptions::from(read(line).unwrap().simulate);
-        assert_eq!((options.listen.port(), options.seed), (0, 7));
+        assert_eq!(
+            (options.listen.to_string(), options.seed),
+            ("0.0.0.0:0".to_owned(), 7)
+        );
         assert_eq!(options.job_time, Duration::from_millis(1500));
         assert_eq!((options.forget, options.extra_objects), (true, 1200));
-        assert!(options.contention.is_none());
+        assert!(options.contention.is_none() && options.sandbox);
         let line = "sim --contention --slots 3 --chunk-seconds 2 --trigger Contact --speed 60";
         let options = SimOptions::from(read(line).unwrap().simulate);
         let contention = options.contention.unwrap();

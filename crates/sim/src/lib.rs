@@ -27,6 +27,7 @@
 //! * [`Contention`]: jobs that lock the same records fight over them, in simulated time.
 //!   [`ContentionCounts`]: what came of it.
 //! * [`Profile`]: what an org is like, as a named file: times, slots, limits, faults.
+//! * [`Calibration`]: makes a profile of a real sandbox.
 //! * [`describe`]: the describe response of an object of the embedded org, without a server.
 //! * [`cli`]: the command line of the binary `salesforce-sim`.
 //!
@@ -56,6 +57,7 @@
 //! Options that shape the org when it starts (`listen`, `org`, `extra_objects`, `forget`, `profile`)
 //! cannot be changed.
 
+mod calibrate;
 pub mod cli;
 mod contention;
 mod csv;
@@ -74,6 +76,7 @@ mod soql;
 mod tests;
 mod usage;
 
+pub use calibrate::{Calibration, CalibrationError, Checked, ROWS as CALIBRATION_ROWS};
 pub use contention::{Contention, ContentionCounts};
 pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, ResultFile};
 pub use options::SimOptions;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use salesforce_sim::cli::Simulate;
+use clap::{Parser, Subcommand};
+use salesforce_sim::cli::{Calibrate, Simulate};
 
 /// A simulated Salesforce on this machine, for trials and tests.
 #[derive(Debug, Parser)]
@@ -11,14 +11,27 @@ use salesforce_sim::cli::Simulate;
     name = "salesforce-sim",
     version,
     about = "A simulated Salesforce on this machine, for trials and tests",
-    long_about = None
+    long_about = None,
+    args_conflicts_with_subcommands = true
 )]
 struct Cli {
     #[command(flatten)]
     simulate: Simulate,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Measure a real sandbox with 20,000 rows, which are deleted again, and write a profile
+    Calibrate(Calibrate),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    Cli::parse().simulate.run().await
+    let cli = Cli::parse();
+    match cli.other {
+        Some(Other::Calibrate(calibrate)) => calibrate.run().await,
+        None => cli.simulate.run().await,
+    }
 }

@@ -1,7 +1,7 @@
 //! The running simulator.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -28,7 +28,7 @@ impl Sim {
         let door = Door::default();
         let (listener, address) = http::bind(options.listen, &door).await?;
         let (stop, stopped) = watch::channel(false);
-        let url = format!("http://{address}");
+        let url = local_url(address);
         let app = Arc::new(App::new(options, url, door, stopped.clone())?);
         let server = tokio::spawn(http::serve(Arc::clone(&app), listener, stopped));
         Ok(Sim {
@@ -44,9 +44,9 @@ impl Sim {
         self.address
     }
 
-    /// The login URL for clients: `http://127.0.0.1:<port>`.
+    /// The login URL for clients on this machine: `http://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        local_url(self.address)
     }
 
     /// What happened so far in an org with [`SimOptions::contention`]; nothing but zeros in another.
@@ -66,4 +66,12 @@ impl Sim {
         self.stop.send_replace(true);
         self.stopped().await;
     }
+}
+
+/// The URL of an address for clients on this machine.
+fn local_url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
 }

@@ -72,8 +72,8 @@ impl JoinBack {
         }
     }
 
-    /// As [`JoinBack::new`], for rows of which the digests of all cells are known and nothing else.
-    /// `None` if a result file has not all columns.
+    /// As [`JoinBack::new`], for rows of which the digests of all cells are known and nothing else; or
+    /// the columns that a result file lacks.
     ///
     /// # Errors
     /// As [`JoinBack::new`].
@@ -81,7 +81,7 @@ impl JoinBack {
         coercion: Arc<Coercion>,
         firsts: &[RecordBatch],
         context: &TaskContext,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Result<Self, Vec<String>>> {
         let identity = Identity::of_all_cells(&coercion, firsts)?;
         let join = |identity| Self {
             by_all_cells: true,
@@ -145,8 +145,15 @@ impl JoinBack {
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
         counts: Option<JobCounts>,
     ) -> Result<Option<Ends>> {
-        let (settled, _) = self.settled(sent, sources)?;
-        settled.ends(counts)
+        let coercion = Arc::clone(&self.coercion);
+        let (settled, identity, _) = self.settled(sent, sources)?;
+        let mut ends = settled.ends(counts)?;
+        if let Some(ends) = &mut ends
+            && !ends.unknown.is_empty()
+        {
+            ends.lacking = identity.lacking(&coercion);
+        }
+        Ok(ends)
     }
 }
 
@@ -185,17 +192,17 @@ impl JoinBack {
         written: &RowSet,
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
     ) -> Result<Records> {
-        let (settled, ids) = self.settled(written, sources)?;
+        let (settled, _, ids) = self.settled(written, sources)?;
         let log = settled.records(written)?;
         Ok(Records { log, ids })
     }
 
-    /// Joins the results to the rows sent; with them the Ids in the results.
+    /// Joins the results to the rows sent; returns what was compared too, and the Ids in the results.
     fn settled(
         self,
         sent: &RowSet,
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
-    ) -> Result<(Settled, RecordIds)> {
+    ) -> Result<(Settled, Identity, RecordIds)> {
         let Self {
             coercion,
             mut identity,
@@ -212,7 +219,7 @@ impl JoinBack {
         });
         let mut settled = rows.join(sources)?;
         settled.add_without_result(&without_result);
-        Ok((settled, ids))
+        Ok((settled, identity, ids))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which of the rows sent can have a result: one column tells, so that the others of most rows need
+//! Which of the rows sent can have a result, by one column: then the other columns of most rows need
 //! not be coerced once more.
 
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ const MOST_BITS: usize = 1 << 23;
 /// Bits for each of the results that are noted first: a job of few has no more of them.
 const BITS_OF_RESULT: usize = 1 << 10;
 
-/// Rows sent that are probed before it shows whether the column tells many of them apart.
+/// Rows sent that are probed before it shows whether the column distinguishes many of them.
 const TRIAL: u64 = 16_384;
 
 /// The values of one column in all results, as a filter: a row sent that has none of them has no
@@ -27,7 +27,7 @@ pub(super) enum Probe {
     #[default]
     Empty,
     Filter(Filter),
-    /// No column tells rows apart.
+    /// No column distinguishes rows.
     Off,
 }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_sent_are_told_apart_by_the_column_of_most_values() {
+    fn the_column_of_most_values_distinguishes_rows_sent() {
         let name = [Some("a"); 3];
         let mut probe = probe(&batch(&name, &[Some("9.1E2"), Some("1.50"), None]));
         assert!(matches!(&probe, Probe::Filter(filter) if filter.name == "Amount"));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_repeat_tell_nothing() {
+    fn values_that_repeat_distinguish_nothing() {
         let mut same = probe(&batch(&[Some("a"); 4], &[Some("1"), Some("1"), None, None]));
         assert!(matches!(same, Probe::Off));
         let source = batch(&[Some("b")], &[None]);

@@ -9,4 +9,5 @@
 
 mod cheats;
 mod loader;
+mod report;
 mod schema;

@@ -11,7 +11,7 @@ use super::results::Results;
 use crate::csv;
 use crate::error::ApiError;
 use crate::jobs::job::JobState;
-use crate::org::{Org, USER_ID};
+use crate::org::user::User;
 use crate::soql::{self, Query, What};
 
 /// The request to create a job.
@@ -34,19 +34,21 @@ pub(super) struct Settings {
     pub(super) delimiter: u8,
     pub(super) crlf: bool,
     delimiter_name: String,
+    /// The Id of who created it.
+    user: String,
     api_version: f64,
     /// Salesforce would split the query.
     is_chunked: bool,
 }
 
 impl Request {
-    /// Checks the request against the org.
+    /// Checks the request against what the user sees.
     ///
     /// # Errors
     /// If Salesforce would refuse it.
     pub(super) fn checked(
         self,
-        org: &Org,
+        user: &User,
         api_version: f64,
     ) -> Result<(Query, Settings), ApiError> {
         let invalid = |message: &str| ApiError::new(400, "INVALIDJOB", message);
@@ -72,7 +74,7 @@ impl Request {
             .ok_or_else(|| invalid("InvalidJob : No query specified"))?;
         // Of these errors, jobs have the text, but another code.
         let of_query = |error: ApiError| ApiError::new(400, "API_ERROR", error.message());
-        let query = Query::read(&text, org).map_err(of_query)?;
+        let query = Query::read(&text, &user.schema).map_err(of_query)?;
         check_bulk(&query).map_err(|message| ApiError::new(400, "API_ERROR", message))?;
         let settings = Settings {
             object: query.object.name.clone(),
@@ -80,6 +82,7 @@ impl Request {
             delimiter,
             crlf,
             delimiter_name,
+            user: user.id.clone(),
             api_version,
             is_chunked: !query.is_ordered_or_limited,
         };
@@ -182,6 +185,7 @@ impl ExportJob {
             with_deleted,
             crlf,
             delimiter_name,
+            user,
             api_version,
             ..
         } = &*self.settings;
@@ -189,7 +193,7 @@ impl ExportJob {
             "id": self.id,
             "operation": if *with_deleted { "queryAll" } else { "query" },
             "object": object,
-            "createdById": USER_ID,
+            "createdById": user,
             "createdDate": stamp(self.created),
             "systemModstamp": stamp(self.modified),
             "state": self.state.name(),

@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::faults::{Action, End};
 use crate::jobs::Jobs;
 use crate::jobs::job::JobState;
+use crate::org::user::User;
 use crate::soql::Query;
 use crate::usage::Usage;
 
@@ -84,10 +85,11 @@ impl Exports {
     pub(crate) fn create(
         self: &Arc<Exports>,
         request: Request,
+        user: &User,
         api_version: f64,
     ) -> Result<Value, ApiError> {
         let options = self.jobs.options();
-        let (query, settings) = request.checked(&self.jobs.org, api_version)?;
+        let (query, settings) = request.checked(user, api_version)?;
         let faults = self.jobs.faults.of_export(&query.object.name);
         let mut state = self.state.lock();
         let used = state.created.within(options.batch_window);

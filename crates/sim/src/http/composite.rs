@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Json;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::metadata::{self, LAST_MODIFIED};
 use super::{App, body};
 use crate::error::ApiError;
 use crate::faults::Call;
+use crate::org::user::User;
 
 /// Requests in one composite request.
 const MAX_SUBREQUESTS: usize = 25;
@@ -18,6 +19,7 @@ const MAX_SUBREQUESTS: usize = 25;
 /// `POST …/composite`: counts as one API call.
 pub(super) async fn composite(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let requests = subrequests(body, "compositeRequest").await?;
@@ -25,7 +27,7 @@ pub(super) async fn composite(
         .iter()
         .map(|request| {
             let since = request["httpHeaders"]["If-Modified-Since"].is_string();
-            let (status, body) = subrequest(&app, request, since);
+            let (status, body) = subrequest(&app, &user, request, since);
             json!({"body": body, "httpStatusCode": status, "referenceId": request["referenceId"],
                 "httpHeaders": {"Last-Modified": LAST_MODIFIED}})
         })
@@ -36,6 +38,7 @@ pub(super) async fn composite(
 /// `POST …/composite/batch`: each of its requests counts as an API call.
 pub(super) async fn batch(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let requests = subrequests(body, "batchRequests").await?;
@@ -43,7 +46,7 @@ pub(super) async fn batch(
     app.charge(Call::Other, requests.len().saturating_sub(1) as u64)?;
     let responses: Vec<(u16, Value)> = requests
         .iter()
-        .map(|request| subrequest(&app, request, false))
+        .map(|request| subrequest(&app, &user, request, false))
         .collect();
     let has_errors = responses.iter().any(|(status, _)| *status >= 400);
     let results: Vec<Value> = responses
@@ -65,7 +68,7 @@ async fn subrequests(body: Body, key: &str) -> Result<Vec<Value>, ApiError> {
 }
 
 /// The status and body of a describe inside another request.
-fn subrequest(app: &App, request: &Value, if_modified: bool) -> (u16, Value) {
+fn subrequest(app: &App, user: &User, request: &Value, if_modified: bool) -> (u16, Value) {
     let url = request["url"].as_str().unwrap_or_default();
     let path = url.split('?').next().unwrap_or_default().trim_matches('/');
     let path = path.strip_prefix("services/data/").unwrap_or(path);
@@ -78,9 +81,9 @@ fn subrequest(app: &App, request: &Value, if_modified: bool) -> (u16, Value) {
         return (error.status, error.body());
     }
     let body = match parts.as_slice() {
-        ["sobjects"] => Some(metadata::described_globally(app)),
+        ["sobjects"] => Some(metadata::described_globally(app, user)),
         ["sobjects", name, "describe"] => {
-            let object = app.org().object(name);
+            let object = user.schema.object(name);
             object.map(|object| metadata::described(app, object))
         }
         _ => None,

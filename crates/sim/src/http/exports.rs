@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
@@ -12,16 +12,18 @@ use serde_json::{Value, json};
 use super::{App, body, metadata};
 use crate::error::ApiError;
 use crate::exports::{ExportRequest, Listing};
+use crate::org::user::User;
 
 /// `POST …/jobs/query`.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let request: ExportRequest = body::parse(&body::read(body).await?)?;
     let version = metadata::api_version(&version)?;
-    app.exports.create(request, version).map(Json)
+    app.exports.create(request, &user, version).map(Json)
 }
 
 /// `GET …/jobs/query`.

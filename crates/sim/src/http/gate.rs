@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::{App, Connection, answer, body, home};
 use crate::error::ApiError;
 use crate::faults::{Answer, Asked, Call, Content};
+use crate::org::user::User;
 use crate::soql;
 
 /// The longest path with its query, in bytes.
@@ -91,12 +92,19 @@ pub(super) async fn gate(
 /// The response of a handler, if the request has a session and the org allows one more.
 async fn worked(app: &App, request: Request, next: Next, data_call: Option<Call>) -> Response {
     let checked = if let Some(call) = data_call {
-        check_session(app, request.headers()).and_then(|()| app.charge(call, 1))
+        let session = session(app, request.headers());
+        session.and_then(|user| app.charge(call, 1).map(|()| Some(user)))
     } else {
-        Ok(())
+        Ok(None)
     };
     match checked {
-        Ok(()) => next.run(request).await,
+        Ok(user) => {
+            let mut request = request;
+            if let Some(user) = user {
+                request.extensions_mut().insert(user);
+            }
+            next.run(request).await
+        }
         Err(refusal) => {
             body::drain(request.into_body()).await;
             refusal.into_response()
@@ -148,7 +156,8 @@ fn queried(parameters: &str) -> Option<String> {
     soql::object_of(&soql)
 }
 
-fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+/// The user of the session of a request.
+pub(super) fn session(app: &App, headers: &HeaderMap) -> Result<Arc<User>, ApiError> {
     let value = body::header(headers, header::AUTHORIZATION);
     let token = value.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -158,11 +167,11 @@ fn check_session(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
             .then_some(token)
     });
     let lifetime = app.options().token_lifetime;
-    if token.is_some_and(|token| app.sessions.lock().is_valid(token, lifetime)) {
-        return Ok(());
-    }
-    let message = "Session expired or invalid";
-    Err(ApiError::new(401, "INVALID_SESSION_ID", message))
+    let user = token.and_then(|token| app.sessions.lock().user(token, lifetime));
+    user.ok_or_else(|| {
+        let message = "Session expired or invalid";
+        ApiError::new(401, "INVALID_SESSION_ID", message)
+    })
 }
 
 /// Adds how many API calls were used.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use super::{App, body, metadata};
 use crate::error::ApiError;
 use crate::faults::ResultFile;
 use crate::jobs::{Filter, Request, Upload};
+use crate::org::user::User;
 
 /// Characters of the `content` part when a job is created with its data.
 const MAX_CONTENT_CHARS: usize = 100_000;
@@ -20,6 +21,7 @@ const MAX_CONTENT_CHARS: usize = 100_000;
 /// `POST …/jobs/ingest`, with JSON or with multipart form data.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -44,7 +46,7 @@ pub(super) async fn create(
         }
     };
     let version = metadata::api_version(&version)?;
-    app.jobs.create(request, version, content).map(Json)
+    app.jobs.create(request, &user, version, content).map(Json)
 }
 
 /// `PUT …/jobs/ingest/{id}/batches`.

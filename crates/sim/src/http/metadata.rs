@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use super::App;
 use crate::error::ApiError;
 use crate::org::Object;
 use crate::org::describe::make_read_only;
+use crate::org::user::User;
 
 /// When every object was last modified: the org's description never changes.
 pub(super) const LAST_MODIFIED: &str = "Mon, 01 Jan 2024 00:00:00 GMT";
@@ -61,14 +62,17 @@ pub(super) async fn limits(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 /// `GET …/sobjects`.
-pub(super) async fn global(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(described_globally(&app))
+pub(super) async fn global(
+    State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
+) -> Json<Value> {
+    Json(described_globally(&app, &user))
 }
 
 /// The global describe with the user's rights.
-pub(super) fn described_globally(app: &App) -> Value {
+pub(super) fn described_globally(app: &App, user: &User) -> Value {
     let options = app.options();
-    let mut response = app.org().schema.global();
+    let mut response = user.schema.global();
     for object in response["sobjects"].as_array_mut().into_iter().flatten() {
         if !options.may_write(object["name"].as_str().unwrap_or_default()) {
             make_read_only(object);
@@ -89,10 +93,11 @@ pub(super) fn described(app: &App, object: &Object) -> Value {
 /// `GET …/sobjects/{object}/describe`.
 pub(super) async fn describe(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((_, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let object = app.org().object(&name).ok_or_else(ApiError::not_found)?;
+    let object = user.schema.object(&name).ok_or_else(ApiError::not_found)?;
     if headers.contains_key(header::IF_MODIFIED_SINCE) {
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }

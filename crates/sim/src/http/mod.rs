@@ -13,17 +13,19 @@ mod listener;
 mod metadata;
 mod oauth;
 mod query;
+mod records;
 mod session;
+mod soap;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -34,7 +36,8 @@ use crate::error::ApiError;
 use crate::exports::Exports;
 use crate::faults::Call;
 use crate::jobs::Jobs;
-use crate::org::{ORG_ID, Org, USER_ID};
+use crate::org::user::User;
+use crate::org::{ORG_ID, Org};
 use crate::usage::Usage;
 
 use self::home::Moved;
@@ -47,6 +50,8 @@ pub(crate) use self::listener::{Connection, CutListener, Door, bind};
 pub(crate) struct App {
     /// The URL for clients, `http://127.0.0.1:<port>`.
     url: String,
+    /// It listens on all addresses of the machine.
+    is_everywhere: bool,
     jobs: Arc<Jobs>,
     exports: Arc<Exports>,
     sessions: Mutex<Sessions>,
@@ -71,9 +76,11 @@ impl App {
         door: Door,
         stopped: watch::Receiver<bool>,
     ) -> io::Result<App> {
+        let is_everywhere = options.listen.ip().is_unspecified();
         let jobs = Arc::new(Jobs::new(options)?);
         Ok(App {
             url,
+            is_everywhere,
             exports: Arc::new(Exports::new(Arc::clone(&jobs))),
             jobs,
             sessions: Mutex::default(),
@@ -91,6 +98,11 @@ impl App {
         self.jobs.options()
     }
 
+    /// The user that the options log in as.
+    fn first_user(&self) -> Arc<User> {
+        Arc::clone(&self.org().users[0])
+    }
+
     fn org(&self) -> &Org {
         &self.jobs.org
     }
@@ -100,13 +112,20 @@ impl App {
         self.jobs.clock.counts()
     }
 
+    /// The URL by which a client found the org. One that listens on all addresses has many names,
+    /// such as that of its container, so it takes the one that the client asked for.
+    fn url_for(&self, headers: &HeaderMap) -> String {
+        let host = body::header(headers, header::HOST).filter(|_| self.is_everywhere);
+        host.map_or_else(|| self.url.clone(), |host| format!("http://{host}"))
+    }
+
     /// The `instance_url` of logins.
-    fn instance_url(&self) -> String {
+    fn instance_url(&self, headers: &HeaderMap) -> String {
         if let Some(moved) = self.moved.lock().as_ref() {
             return moved.url.clone();
         }
         let named = self.options().instance_url.clone();
-        named.unwrap_or_else(|| self.url.clone())
+        named.unwrap_or_else(|| self.url_for(headers))
     }
 
     /// How many API calls count against the limit.
@@ -164,12 +183,30 @@ fn router(app: Arc<App>) -> Router {
     let export = get(exports::info)
         .patch(exports::patch)
         .delete(exports::delete);
+    let record = get(query::record)
+        .patch(records::update)
+        .delete(records::delete);
+    let keyed = get(records::read_by_key)
+        .patch(records::upsert)
+        .delete(records::delete_by_key);
+    let list = post(records::create_list)
+        .patch(records::update_list)
+        .delete(records::delete_list);
+    let listed = get(records::read_list).post(records::read_list_by_body);
     let data = Router::new()
         .route("/", get(metadata::resources))
         .route("/limits", get(metadata::limits))
         .route("/sobjects", get(metadata::global))
         .route("/sobjects/{object}/describe", get(metadata::describe))
-        .route("/sobjects/{object}/{id}", get(query::record))
+        .route("/sobjects/{object}", post(records::create))
+        .route("/sobjects/{object}/{id}", record)
+        .route("/sobjects/{object}/{field}/{value}", keyed)
+        .route("/composite/sobjects", list)
+        .route("/composite/sobjects/{object}", listed)
+        .route(
+            "/composite/sobjects/{object}/{field}",
+            patch(records::upsert_list),
+        )
         .route("/query", get(query::query))
         .route("/query/{locator}", get(query::more))
         .route("/queryAll", get(query::query_all))
@@ -186,8 +223,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/jobs/query/{id}/resultPages", get(exports::pages));
     let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
+        .route("/services/Soap/u/{version}", post(soap::login))
         .route("/services/oauth2/userinfo", get(oauth::user_info))
-        .route(&format!("/id/{ORG_ID}/{USER_ID}"), get(oauth::identity))
+        .route(&format!("/id/{ORG_ID}/{{user}}"), get(oauth::identity))
         .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .nest("/services/data/{version}", data)

@@ -1,13 +1,16 @@
 //! Sessions and refresh tokens.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::org::user::User;
 
 /// Access tokens, the refresh token, and how many were requested.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    /// Valid access tokens, and when they were issued.
-    tokens: HashMap<String, Instant>,
+    /// Valid access tokens, when they were issued, and for whom.
+    tokens: HashMap<String, (Instant, Arc<User>)>,
     /// The refresh token that is valid now, if it is not that of the options.
     pub(super) refresh_token: Option<String>,
     /// Refresh tokens that are just being used.
@@ -20,16 +23,16 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Adds a session.
-    pub(super) fn add(&mut self, token: String) {
+    pub(super) fn add(&mut self, token: String, user: Arc<User>) {
         self.issued += 1;
-        self.tokens.insert(token, Instant::now());
+        self.tokens.insert(token, (Instant::now(), user));
     }
 
-    /// Whether an access token is valid, if each lives this long, or for ever.
-    pub(super) fn is_valid(&self, token: &str, lifetime: Option<Duration>) -> bool {
-        let is_live =
-            |issued: &Instant| lifetime.is_none_or(|lifetime| issued.elapsed() < lifetime);
-        self.tokens.get(token).is_some_and(is_live)
+    /// The user of an access token that is valid, if each lives this long, or for ever.
+    pub(super) fn user(&self, token: &str, lifetime: Option<Duration>) -> Option<Arc<User>> {
+        let (issued, user) = self.tokens.get(token)?;
+        let is_live = lifetime.is_none_or(|lifetime| issued.elapsed() < lifetime);
+        is_live.then(|| Arc::clone(user))
     }
 
     /// Ends a session.

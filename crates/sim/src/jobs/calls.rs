@@ -10,6 +10,7 @@ use super::store::Jobs;
 use super::{process, results};
 use crate::error::ApiError;
 use crate::faults::{Call, ResultFile};
+use crate::org::user::User;
 
 /// Jobs on a page of their list.
 const LIST_JOBS: usize = 1_000;
@@ -27,10 +28,11 @@ impl Jobs {
     pub(crate) fn create(
         self: &Arc<Jobs>,
         request: Request,
+        user: &User,
         api_version: f64,
         content: Option<String>,
     ) -> Result<Value, ApiError> {
-        let settings = request.settings(&self.org.schema, &self.options(), api_version)?;
+        let settings = request.settings(user, &self.options(), api_version)?;
         let faults = self.faults.of_job(&settings.object.name);
         let mut state = self.state();
         let mut job = Job::new(state.next_id(), settings, faults);

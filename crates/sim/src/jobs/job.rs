@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::faults::{Action, Call};
+use crate::org::Object;
 use crate::org::table::Upload;
-use crate::org::{Object, USER_ID};
 use crate::share::part;
 
 /// What a job does with its rows.
@@ -127,6 +127,8 @@ pub(crate) struct Settings {
     pub(crate) crlf: bool,
     pub(crate) assignment_rule_id: Option<String>,
     pub(crate) api_version: f64,
+    /// The Id of who created it.
+    pub(crate) user: String,
 }
 
 /// An ingest job.
@@ -256,13 +258,14 @@ impl Job {
             operation,
             external_id,
             api_version,
+            user,
             ..
         } = &*self.settings;
         let mut info = json!({
             "id": self.id,
             "operation": operation.name(),
             "object": object.name,
-            "createdById": USER_ID,
+            "createdById": user,
             "createdDate": stamp(self.created),
             "systemModstamp": stamp(self.modified),
             "state": self.state.name(),

@@ -8,7 +8,8 @@ use super::job::{Operation, Settings};
 use crate::SimOptions;
 use crate::csv;
 use crate::error::ApiError;
-use crate::org::{Object, Schema, id};
+use crate::org::user::User;
+use crate::org::{Object, id};
 
 /// Key prefix of assignment rules.
 const ASSIGNMENT_RULES: &str = "01Q";
@@ -33,7 +34,7 @@ impl Request {
     /// If Salesforce would refuse it.
     pub(crate) fn settings(
         self,
-        schema: &Schema,
+        user: &User,
         options: &SimOptions,
         api_version: f64,
     ) -> Result<Settings, ApiError> {
@@ -41,7 +42,7 @@ impl Request {
         let name = self
             .object
             .ok_or_else(|| invalid("InvalidJob : No object specified"))?;
-        let object = schema.object(&name).ok_or_else(|| {
+        let object = user.schema.object(&name).ok_or_else(|| {
             let message = format!("InvalidJob : Unable to find object: {name}");
             ApiError::new(400, "INVALIDJOB", &message)
         })?;
@@ -91,6 +92,7 @@ impl Request {
             crlf,
             assignment_rule_id: assignment_rule(object, self.assignment_rule_id, api_version)?,
             api_version,
+            user: user.id.clone(),
         })
     }
 }

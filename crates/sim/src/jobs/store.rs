@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::job::{Data, Job, JobState};
 use super::log::Log;
+use super::rows::Validation;
 use crate::SimOptions;
 use crate::contention::Clock;
 use crate::faults::{Action, Faults};
@@ -36,6 +37,8 @@ pub(crate) struct Jobs {
     /// How often rows were tried that a fault lets fail in a number of jobs.
     attempts: Mutex<HashMap<u64, u32>>,
     state: Mutex<State>,
+    /// By the name of an object, the rules that its records are checked by.
+    validation: HashMap<String, Arc<Validation>>,
 }
 
 /// Jobs and counters.
@@ -90,12 +93,29 @@ impl State {
 impl Jobs {
     /// An org without jobs.
     pub(crate) fn new(options: SimOptions) -> io::Result<Jobs> {
+        let mut options = options;
+        let org = Org::new(
+            options.org.as_deref(),
+            options.extra_objects,
+            options.forget,
+        )?;
+        let limits = org.limits;
+        for (limit, given) in [
+            (&mut options.max_api_calls, limits.daily_api_requests),
+            (&mut options.max_batches, limits.daily_bulk_api_batches),
+            (&mut options.max_query_jobs, limits.daily_query_jobs),
+        ] {
+            *limit = given.unwrap_or(*limit);
+        }
+        let objects = org.schema.objects.iter();
+        let validation = objects.map(|object| {
+            let rules = Validation::new(object).map(Arc::new);
+            let rules = rules.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            Ok((object.name.clone(), rules))
+        });
         Ok(Jobs {
-            org: Org::new(
-                options.org.as_deref(),
-                options.extra_objects,
-                options.forget,
-            )?,
+            validation: validation.collect::<io::Result<_>>()?,
+            org,
             faults: Faults::new(&options.faults, options.seed),
             options: Current::new(options),
             clock: Arc::default(),
@@ -114,6 +134,11 @@ impl Jobs {
     /// Jobs and counters. Never locked across an await, nor while a table is.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// The rules that records of an object are checked by.
+    pub(super) fn validation_of(&self, object: &str) -> Arc<Validation> {
+        self.validation.get(object).cloned().unwrap_or_default()
     }
 
     /// The Id of a new job.

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn columns_find_their_fields() {
-        let schema = Schema::load(None, 0).unwrap();
+        let schema = Schema::embedded().unwrap();
         let contact = schema.object("Contact").unwrap();
         let task = schema.object("Task").unwrap();
         let find = |object: &Object, name: &str| columns(&schema, object, &[name.into()]);

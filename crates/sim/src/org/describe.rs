@@ -38,6 +38,17 @@ const SYSTEM_FIELDS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// The keys that a compact description of a field may have.
+pub(crate) fn field_keys() -> std::collections::HashSet<String> {
+    let known: Map<String, Value> = serde_json::from_str(FIELD_DEFAULTS).unwrap_or_default();
+    let shorthand = ["values".to_owned()];
+    known
+        .into_iter()
+        .map(|(key, _)| key)
+        .chain(shorthand)
+        .collect()
+}
+
 /// The describe response of an object; absent where a field lacks its name or type.
 pub(crate) fn object(given: &Value, name: &str, record_types: &[RecordType]) -> Option<Value> {
     let mut fields = vec![described_field(&json!({
@@ -48,6 +59,13 @@ pub(crate) fn object(given: &Value, name: &str, record_types: &[RecordType]) -> 
     }))?];
     for field in given["fields"].as_array()? {
         fields.push(described_field(field)?);
+    }
+    let has_own = |name: &str| fields.iter().any(|known| known["name"] == name);
+    if !record_types.is_empty() && !has_own(record_type::FIELD) {
+        fields.push(described_field(&json!({
+            "name": record_type::FIELD, "type": "reference", "label": "Record Type ID",
+            "referenceTo": [record_type::OBJECT], "relationshipName": record_type::OBJECT,
+        }))?);
     }
     for (name, type_name, more) in SYSTEM_FIELDS {
         let mut field = json!({"name": name, "type": type_name, "nillable": false,
@@ -82,7 +100,7 @@ pub(crate) fn summary(given: &Value, name: &str) -> Value {
     });
     merge(&mut describe, given);
     if let Some(map) = describe.as_object_mut() {
-        for key in ["records", "recordTypes", "fields"] {
+        for key in ["records", "recordTypes", "validationRules", "fields"] {
             map.remove(key);
         }
     }

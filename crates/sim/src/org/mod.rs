@@ -2,6 +2,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod describe;
+pub(crate) mod file;
 mod generated;
 pub(crate) mod id;
 pub(crate) mod number;
@@ -10,6 +11,7 @@ pub(crate) mod records;
 pub(crate) mod reference;
 mod schema;
 pub(crate) mod table;
+pub(crate) mod user;
 pub(crate) mod value;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,9 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
+use self::file::{Limits, OrgFile};
 use self::table::{Stamp, Table};
+use self::user::User;
 
 pub(crate) use self::schema::{Field, Kind, Object, Schema};
 
@@ -34,7 +38,7 @@ pub(crate) const OTHER_USER_ID: &str = "0055g0000000001AAA";
 
 /// The describe response of an object of the embedded org, found by its name in any letter case.
 pub fn describe(object: &str) -> Option<Value> {
-    let schema = Schema::load(None, 0).ok()?;
+    let schema = Schema::embedded().ok()?;
     schema.object(object).map(|object| object.describe())
 }
 
@@ -42,6 +46,10 @@ pub fn describe(object: &str) -> Option<Value> {
 #[derive(Debug)]
 pub(crate) struct Org {
     pub(crate) schema: Schema,
+    /// The user that the options log in as, then those of the org's file.
+    pub(crate) users: Vec<Arc<User>>,
+    /// Limits of the org's file.
+    pub(crate) limits: Limits,
     tables: BTreeMap<String, Mutex<Table>>,
     /// The values of loaded records are not kept.
     forget: bool,
@@ -50,7 +58,23 @@ pub(crate) struct Org {
 impl Org {
     /// An org as a file describes it, or the embedded one, with the records that it starts with.
     pub(crate) fn new(path: Option<&Path>, extra_objects: usize, forget: bool) -> io::Result<Org> {
-        let schema = Schema::load(path, extra_objects)?;
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
+        let (schema, users, limits) = match path {
+            None if extra_objects == 0 => (Schema::embedded()?, Vec::new(), Limits::default()),
+            path => {
+                let file = match path {
+                    Some(path) => OrgFile::read(path),
+                    None => OrgFile::embedded(),
+                };
+                let file = file.map_err(invalid)?;
+                let read = Schema::read(&file, extra_objects).map_err(|error| {
+                    let path = path.map(Path::display);
+                    invalid(path.map_or_else(|| error.clone(), |path| format!("{path}: {error}")))
+                })?;
+                (read.0, read.1, file.limits)
+            }
+        };
+        let first = Arc::new(User::first(&schema));
         let table = |object: &Arc<Object>| {
             let table = Mutex::new(first_table(object, forget)?);
             Ok((object.name.clone(), table))
@@ -61,6 +85,8 @@ impl Org {
                 .iter()
                 .map(table)
                 .collect::<io::Result<_>>()?,
+            users: [vec![first], users].concat(),
+            limits,
             schema,
             forget,
         })

@@ -15,7 +15,7 @@ const KEY_PREFIX: &str = "012";
 const MASTER: &str = "012000000000000AAA";
 
 /// A record type of an object.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecordType {
     /// Its number among the records of `RecordType`.
     pub(crate) number: u32,
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn rows_may_have_the_types_that_are_active_and_available() {
-        let org = Schema::load(None, 0).unwrap();
+        let org = Schema::embedded().unwrap();
         let account = org.object("Account").unwrap();
         let of = |name: &str| by_field(account, "DeveloperName", name).next().unwrap();
         let partner = by_id(account, &of("Partner").id()).unwrap().unwrap();
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_object_has_a_master() {
-        let org = Schema::load(None, 0).unwrap();
+        let org = Schema::embedded().unwrap();
         let infos = |name: &str| org.object(name).unwrap().describe()["recordTypeInfos"].clone();
         let contact = infos("Contact");
         assert_eq!(contact.as_array().unwrap().len(), 1);

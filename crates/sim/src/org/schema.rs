@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
+use super::file::{OrgFile, ValidationRule};
 use super::record_type::{self, RecordType};
+use super::user::{self, User};
 use super::{describe, generated};
 
 /// How the values of a field are read.
@@ -64,7 +65,7 @@ impl Kind {
 }
 
 /// A field: what is needed to validate, store and find its values.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) label: String,
@@ -93,10 +94,12 @@ pub(crate) struct Field {
     /// An address or a location, whose parts are fields of their own.
     pub(crate) compound: bool,
     pub(crate) custom: bool,
+    /// The user may not read it.
+    pub(crate) hidden: bool,
 }
 
 /// An object of the org.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) name: String,
     pub(crate) key_prefix: String,
@@ -106,6 +109,8 @@ pub(crate) struct Object {
     pub(crate) fields: Vec<Field>,
     /// Its record types besides the master; none in most objects.
     pub(crate) record_types: Vec<RecordType>,
+    /// The rules that refuse records.
+    pub(crate) rules: Vec<ValidationRule>,
     /// Records that are there from the start, as CSV.
     pub(crate) records: Option<String>,
     /// The compact description.
@@ -117,7 +122,38 @@ impl Object {
     /// The describe response.
     pub(crate) fn describe(&self) -> Value {
         // Not absent: it was made once already, when the org was read.
-        describe::object(&self.given, &self.name, &self.record_types).unwrap_or_default()
+        let described = describe::object(&self.given, &self.name, &self.record_types);
+        let mut described = described.unwrap_or_default();
+        self.restrict(&mut described);
+        if let Some(fields) = described["fields"].as_array_mut() {
+            for (described, field) in fields.iter_mut().zip(&self.fields) {
+                described["createable"] = json!(field.createable);
+                described["updateable"] = json!(field.updateable);
+            }
+            let mut known = self.fields.iter();
+            fields.retain(|_| known.next().is_none_or(|field| !field.hidden));
+        }
+        described
+    }
+
+    /// The object's part of the global describe.
+    fn summary(&self) -> Value {
+        let mut summary = describe::summary(&self.given, &self.name);
+        self.restrict(&mut summary);
+        summary
+    }
+
+    /// Shows the rights to the object in its description.
+    fn restrict(&self, described: &mut Value) {
+        described["createable"] = json!(self.createable);
+        described["updateable"] = json!(self.updateable);
+        described["deletable"] = json!(self.deletable);
+    }
+
+    /// Hides a field: it is found by its name no more.
+    pub(crate) fn hide(&mut self, field: usize) {
+        self.fields[field].hidden = true;
+        self.by_name.retain(|_, known| *known != field);
     }
 
     /// Finds a field by its name in any letter case, as Salesforce does.
@@ -128,10 +164,11 @@ impl Object {
     /// Finds a lookup field by the name of its relationship in any letter case.
     pub(crate) fn relationship(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| {
-            field
-                .relationship
-                .as_deref()
-                .is_some_and(|known| known.eq_ignore_ascii_case(name))
+            !field.hidden
+                && field
+                    .relationship
+                    .as_deref()
+                    .is_some_and(|known| known.eq_ignore_ascii_case(name))
         })
     }
 }
@@ -142,42 +179,41 @@ pub(crate) struct Schema {
     pub(crate) objects: Vec<Arc<Object>>,
 }
 
-const EMBEDDED: &str = include_str!("org.json");
-
 impl Schema {
-    /// Reads an org from a file, or the embedded one.
-    pub(crate) fn load(path: Option<&Path>, extra_objects: usize) -> io::Result<Schema> {
-        match path {
-            Some(path) => Schema::parse(&std::fs::read_to_string(path)?, extra_objects),
-            None if extra_objects > 0 => Schema::parse(EMBEDDED, extra_objects),
-            None => Schema::embedded(),
-        }
-    }
-
     /// The embedded org as it is, read once in a process.
-    fn embedded() -> io::Result<Schema> {
+    pub(crate) fn embedded() -> io::Result<Schema> {
         static READ: OnceLock<Schema> = OnceLock::new();
         if let Some(read) = READ.get() {
             return Ok(read.clone());
         }
-        let read = Schema::parse(EMBEDDED, 0)?;
-        Ok(READ.get_or_init(|| read).clone())
+        let read = OrgFile::embedded().and_then(|file| Schema::read(&file, 0));
+        let read = read.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(READ.get_or_init(|| read.0).clone())
     }
 
-    fn parse(text: &str, extra_objects: usize) -> io::Result<Schema> {
-        let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
-        let file: Value = serde_json::from_str(text)?;
-        let described = file["objects"]
-            .as_array()
-            .ok_or_else(|| invalid("an org file needs a list \"objects\"".to_owned()))?;
+    /// Reads the objects of a file, and what its users see of them.
+    ///
+    /// # Errors
+    /// Which place of the file is wrong.
+    pub(crate) fn read(
+        file: &OrgFile,
+        extra_objects: usize,
+    ) -> Result<(Schema, Vec<Arc<User>>), String> {
+        let described = &file.objects;
         let mut record_types = record_type::Numbers::default();
-        let mut objects = Vec::with_capacity(described.len() + extra_objects);
+        let mut objects: Vec<Object> = Vec::with_capacity(described.len() + extra_objects);
         let described = described.iter().map(Cow::Borrowed);
         let extra = (0..extra_objects).map(|number| Cow::Owned(generated::object(number)));
         for given in described.chain(extra) {
-            let read = object(&given, record_types.read(&given)).ok_or_else(|| {
+            let rules: Vec<ValidationRule> = match &given["validationRules"] {
+                Value::Null => Vec::new(),
+                rules => serde_json::from_value(rules.clone()).map_err(|error| {
+                    format!("object {}: validationRules: {error}", given["name"])
+                })?,
+            };
+            let read = object(&given, record_types.read(&given), rules).ok_or_else(|| {
                 let name = &given["name"];
-                invalid(format!("object {name} needs name, keyPrefix and fields"))
+                format!("object {name} needs name, keyPrefix and fields")
             })?;
             objects.push(read);
         }
@@ -187,8 +223,16 @@ impl Schema {
                 object.records = records.clone();
             }
         }
+        let numbers = user::add_records(&mut objects, &file.users);
         let objects = objects.into_iter().map(Arc::new).collect();
-        Ok(Schema { objects })
+        let schema = Schema { objects };
+        let users = file.users.iter().zip(numbers).map(|(user, number)| {
+            User::new(user, number, &schema)
+                .map(Arc::new)
+                .map_err(|error| format!("user {}: {error}", user.username))
+        });
+        let users = users.collect::<Result<_, _>>()?;
+        Ok((schema, users))
     }
 
     /// Finds an object by its name in any letter case.
@@ -201,14 +245,16 @@ impl Schema {
     /// The response of the global describe.
     pub(crate) fn global(&self) -> Value {
         let objects = self.objects.iter();
-        let objects: Vec<Value> = objects
-            .map(|object| describe::summary(&object.given, &object.name))
-            .collect();
+        let objects: Vec<Value> = objects.map(|object| object.summary()).collect();
         json!({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects})
     }
 }
 
-fn object(given: &Value, record_types: Vec<RecordType>) -> Option<Object> {
+fn object(
+    given: &Value,
+    record_types: Vec<RecordType>,
+    rules: Vec<ValidationRule>,
+) -> Option<Object> {
     let name = given["name"].as_str()?.to_owned();
     let key_prefix = given["keyPrefix"].as_str()?.to_owned();
     let describe = describe::object(given, &name, &record_types)?;
@@ -229,6 +275,7 @@ fn object(given: &Value, record_types: Vec<RecordType>) -> Option<Object> {
         key_prefix,
         fields,
         record_types,
+        rules,
         given: given.clone(),
         by_name,
     })
@@ -285,6 +332,7 @@ fn field(described: &Value) -> Option<Field> {
         multiple: described["type"] == "multipicklist",
         compound: described["type"] == "address" || described["type"] == "location",
         custom: flag("custom"),
+        hidden: false,
     })
 }
 
@@ -294,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_embedded_org_is_complete() {
-        let org = Schema::load(None, 0).unwrap();
+        let org = Schema::embedded().unwrap();
         let contact = org.object("contact").unwrap();
         assert_eq!(contact.key_prefix, "003");
         let last_name = &contact.fields[contact.field("LASTNAME").unwrap()];
@@ -317,8 +365,13 @@ mod tests {
     }
 
     #[test]
-    fn an_org_file_without_objects_is_refused() {
-        assert!(Schema::parse("{}", 0).is_err());
-        assert!(Schema::parse(r#"{"objects":[{"name":"X"}]}"#, 0).is_err());
+    fn an_object_without_its_keys_is_refused() {
+        for text in [
+            r#"{"objects":[{"name":"X"}]}"#,
+            r#"{"objects":[{"fields":[]}]}"#,
+        ] {
+            let read = OrgFile::parse(text).and_then(|file| Schema::read(&file, 0));
+            assert!(read.is_err(), "{text}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use self::filter::{Checked, Key};
 use self::parse::{Item, OrderBy, Place, Select};
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, Object, Org};
+use crate::org::{Kind, Object, Org, Schema};
 
 /// The most records that a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
 const MAX_UNBOUNDED: usize = 200;
@@ -110,13 +110,13 @@ pub(crate) struct Found {
 }
 
 impl Query {
-    /// Reads a query and checks it against the org.
+    /// Reads a query and checks it against the objects that the user sees.
     ///
     /// # Errors
     /// `MALFORMED_QUERY`, `INVALID_TYPE`, `INVALID_FIELD` and others.
-    pub(crate) fn read(text: &str, org: &Org) -> Result<Query, ApiError> {
+    pub(crate) fn read(text: &str, schema: &Schema) -> Result<Query, ApiError> {
         let select = parse::parse(text)?;
-        let object = org.object(&select.object.is).ok_or_else(|| {
+        let object = schema.object(&select.object.is).ok_or_else(|| {
             let message = format!(
                 "sObject type '{}' is not supported. If you are attempting to use a custom \
                  object, be sure to append the '__c' after the entity name. Please reference your \
@@ -329,7 +329,7 @@ fn group(
     }
     let fields = names.object.fields.iter().enumerate();
     let chosen = fields.filter(|(_, field)| {
-        !field.compound && is_custom.is_none_or(|custom| field.custom == custom)
+        !field.compound && !field.hidden && is_custom.is_none_or(|custom| field.custom == custom)
     });
     Ok(chosen.map(|(index, _)| index).collect())
 }
@@ -342,6 +342,31 @@ pub(crate) fn not_in_bulk(object: &Object, field: usize) -> Option<&'static str>
     }
     (field.kind == Kind::Base64)
         .then_some("Blob field not supported in Bulk V2 Query with CSV content type")
+}
+
+/// The condition of a query: what stands after `WHERE`.
+#[derive(Debug)]
+pub(crate) struct Condition(Checked);
+
+impl Condition {
+    /// Reads a condition on records of an object.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn read(text: &str, object: &Object) -> Result<Condition, ApiError> {
+        let filter = parse::condition(text)?;
+        let names = Names {
+            query: text,
+            object,
+            alias: None,
+        };
+        filter::check(&names, &filter).map(Condition)
+    }
+
+    /// Whether it is true of a record.
+    pub(crate) fn holds(&self, object: &Object, record: &Record) -> bool {
+        self.0.holds(&object.fields, record)
+    }
 }
 
 /// The fields that a query of an object asks for, by the names it has for them; nothing if it is of

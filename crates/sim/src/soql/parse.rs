@@ -103,6 +103,23 @@ pub(super) fn parse(query: &str) -> Result<Select, ApiError> {
     }
 }
 
+/// Reads a condition: what stands after `WHERE` in a query.
+///
+/// # Errors
+/// `MALFORMED_QUERY`.
+pub(super) fn condition(text: &str) -> Result<Filter, ApiError> {
+    let mut reader = Reader {
+        query: text,
+        tokens: tokens(text)?,
+        at: 0,
+    };
+    let filter = reader.conditions()?;
+    match reader.peek() {
+        None => Ok(filter),
+        Some(_) => Err(reader.unexpected()),
+    }
+}
+
 struct Reader<'a> {
     query: &'a str,
     tokens: Vec<(usize, Token)>,

@@ -22,10 +22,7 @@ fn knows_none(folder: &Path, layers: &[&str]) {
 #[test]
 fn layers_know_those_below_alone() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    knows_none(
-        &src.join("jobs"),
-        &["http", "exports", "soql", "server", "cli"],
-    );
+    knows_none(&src.join("jobs"), &["http", "exports", "server", "cli"]);
     let above_org = [
         "http",
         "jobs",

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Sim, SimOptions};
 
 mod awkward;
+mod calibration;
 mod contention;
 mod docs;
 mod exports;
@@ -16,8 +17,10 @@ mod jobs;
 mod layers;
 mod metadata;
 mod oauth;
+mod org_file;
 mod profiles;
 mod queries;
+mod records;
 mod relations;
 mod results;
 mod rows;

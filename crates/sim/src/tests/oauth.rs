@@ -255,3 +255,27 @@ async fn every_error_of_the_token_endpoint_can_be_had() {
     let fresh = client.ask_token("sim-client-secret", "another").await;
     assert_eq!(fresh.0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn an_org_on_all_addresses_has_the_name_that_it_is_found_by() {
+    let options = SimOptions {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        ..SimOptions::default()
+    };
+    let client = Client::start(options).await;
+    let url = client.sim.url();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let named = url.replace("127.0.0.1", "localhost");
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "sim-client-id"),
+        ("client_secret", "sim-client-secret"),
+    ];
+    for url in [url, named] {
+        let request = client.http.post(format!("{url}/services/oauth2/token"));
+        let answer = request.form(&form).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["instance_url"], url);
+        assert!(answer["id"].as_str().unwrap().starts_with(&url), "{answer}");
+    }
+}

@@ -4,7 +4,7 @@ mod cursors;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::{Extension, Path, Query as Parameters, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use self::cursors::{Cursor, attributes};
 use super::{App, body};
 use crate::error::ApiError;
+use crate::org::user::User;
 use crate::org::{ORG_ID, records};
 use crate::soql::{self, Query};
 
@@ -34,25 +35,28 @@ pub(super) struct Soql {
 /// `GET …/query?q=SELECT … FROM …`.
 pub(super) async fn query(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
     Parameters(Soql { q }): Parameters<Soql>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    first_page(app, version, q, &headers, "query").await
+    first_page(app, &user, version, q, &headers, "query").await
 }
 
 /// `GET …/queryAll?q=SELECT … FROM …`: with the records in the recycle bin.
 pub(super) async fn query_all(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
     Parameters(Soql { q }): Parameters<Soql>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    first_page(app, version, q, &headers, "queryAll").await
+    first_page(app, &user, version, q, &headers, "queryAll").await
 }
 
 async fn first_page(
     app: Arc<App>,
+    user: &User,
     version: String,
     soql: Option<String>,
     headers: &HeaderMap,
@@ -66,7 +70,7 @@ async fn first_page(
         ));
     }
     let page = page_records(headers);
-    let query = Query::read(&soql, app.org())?;
+    let query = Query::read(&soql, &user.schema)?;
     let answered = tokio::task::spawn_blocking(move || {
         let found = query.run(app.org(), resource == "queryAll");
         let cursor = Cursor::new(&query, found, version, resource, page);
@@ -147,27 +151,40 @@ pub(super) struct Fields {
 /// `GET …/sobjects/{object}/{id}`: one record, with all fields or those that `fields` names.
 pub(super) async fn record(
     State(app): State<Arc<App>>,
+    Extension(user): Extension<Arc<User>>,
     Path((version, name, id)): Path<(String, String, String)>,
     Parameters(Fields { fields }): Parameters<Fields>,
 ) -> Result<Json<Value>, ApiError> {
-    let object = app.org().object(&name).ok_or_else(ApiError::not_found)?;
-    let record = records::one(app.org(), object, &id).ok_or_else(ApiError::not_found)?;
+    shown(&app, &user, &version, &name, &id, fields.as_deref()).map(Json)
+}
+
+/// A record by its Id, with the fields that are asked for, all if none are.
+pub(super) fn shown(
+    app: &App,
+    user: &User,
+    version: &str,
+    name: &str,
+    id: &str,
+    fields: Option<&str>,
+) -> Result<Value, ApiError> {
+    let object = user.schema.object(name).ok_or_else(ApiError::not_found)?;
+    let record = records::one(app.org(), object, id).ok_or_else(ApiError::not_found)?;
     let is_asked = |name: &str| {
-        fields.as_deref().is_none_or(|fields| {
+        fields.is_none_or(|fields| {
             let mut fields = fields.split(',');
             fields.any(|field| field.trim().eq_ignore_ascii_case(name))
         })
     };
     let own = object.field("Id").and_then(|field| record[field].clone());
     let mut shown = Map::new();
-    let about = attributes(&version, &object.name, &own.unwrap_or_default());
+    let about = attributes(version, &object.name, &own.unwrap_or_default());
     shown.insert("attributes".to_owned(), about);
     for (field, value) in object.fields.iter().zip(&record) {
-        if is_asked(&field.name) {
+        if is_asked(&field.name) && !field.hidden {
             let value = value.as_deref();
             let value = value.map_or(Value::Null, |text| records::json(field.kind, text));
             shown.insert(field.name.clone(), value);
         }
     }
-    Ok(Json(Value::Object(shown)))
+    Ok(Value::Object(shown))
 }

@@ -20,7 +20,6 @@ use crate::SimOptions;
 use crate::contention::Contention;
 use crate::csv::Refused;
 use crate::faults::{Action, End};
-use crate::org::USER_ID;
 use crate::org::table::{Stamp, Table, Upload};
 
 pub(super) use self::contended::number;
@@ -333,7 +332,7 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     };
     let (upload_number, generation) = {
         let mut table = jobs.org.table(&settings.object.name)?;
-        let stamp = Stamp::now(USER_ID);
+        let stamp = Stamp::now(&settings.user);
         (table.add_upload(&upload, stamp), table.generation())
     };
     jobs.with_job(id, |job| {
@@ -344,6 +343,7 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
     let options = jobs.options();
     let seed = order_seed(&options, id);
     let contention = options.contention.clone();
+    let validation = jobs.validation_of(&settings.object.name);
     let task = Task {
         job_id: id.to_owned(),
         settings,
@@ -351,7 +351,7 @@ fn prepare(jobs: &Jobs, id: &str, raw: Vec<u8>) -> Option<Prepared> {
         options,
     };
     Some(Prepared {
-        rules: Rules::new(task, &upload, upload_number),
+        rules: Rules::new(task, &upload, upload_number, validation),
         upload,
         generation,
         seed,
@@ -422,7 +422,7 @@ fn batch(jobs: &Jobs, prepared: &Prepared, rows: Range<usize>) -> Vec<(usize, Ou
 }
 
 /// Writes the rows of a transaction and notes it in the log.
-fn transaction<'a>(
+pub(super) fn transaction<'a>(
     jobs: &Jobs,
     rules: &Rules,
     table: &mut Table,

@@ -3,9 +3,10 @@
 mod cells;
 mod keys;
 mod locks;
+mod validation;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -18,10 +19,11 @@ use super::store::Jobs;
 use crate::SimOptions;
 use crate::faults::Action;
 use crate::org::reference::{self, DELETED, NO_SUCH_RECORD};
-use crate::org::table::{Entry, Found, Table, Upload};
+use crate::org::table::{Entry, Found, Stored, Table, Upload};
 use crate::org::{Field, Object, Org, id};
 
 pub(crate) use self::keys::TRANSACTION_ROWS;
+pub(crate) use self::validation::Validation;
 
 const LOCKED: &str = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--";
 const DUPLICATE: &str = "DUPLICATES_DETECTED:Use one of these records?:--";
@@ -58,6 +60,7 @@ pub(crate) struct Rules {
     task: Task,
     /// Lookups whose parents are locked, by their index in the object.
     locking: Vec<usize>,
+    validation: Arc<Validation>,
     /// Digests of the rows inserted so far, to recognise identical ones.
     inserted: Mutex<HashSet<u64>>,
 }
@@ -103,7 +106,12 @@ impl Checked {
 }
 
 impl Rules {
-    pub(crate) fn new(task: Task, upload: &Arc<Upload>, upload_number: u32) -> Rules {
+    pub(crate) fn new(
+        task: Task,
+        upload: &Arc<Upload>,
+        upload_number: u32,
+        validation: Arc<Validation>,
+    ) -> Rules {
         let Settings {
             object,
             operation,
@@ -128,6 +136,7 @@ impl Rules {
                 None => Vec::new(),
             },
             task,
+            validation,
             inserted: Mutex::default(),
         }
     }
@@ -268,6 +277,7 @@ impl Rules {
             }
             (_, Some(number)) => {
                 self.check_masters(org, table, number, &row.masters)?;
+                self.validate(row, || table.values(number))?;
                 table.change(number, &row.entry)?;
                 Ok(Outcome::Changed(number))
             }
@@ -275,6 +285,7 @@ impl Rules {
                 if let Some(missing) = row.missing.take() {
                     return Err(missing);
                 }
+                self.validate(row, BTreeMap::new)?;
                 let known = !self.inserted.lock().insert(row.entry.digest);
                 if known && row.refuse_if_identical && self.operation == Operation::Insert {
                     return Err(DUPLICATE.to_owned());
@@ -283,6 +294,17 @@ impl Rules {
             }
             (_, None) => Err(NO_SUCH_RECORD.to_owned()),
         }
+    }
+
+    /// Checks what a record would hold after a row.
+    fn validate(
+        &self,
+        row: &Checked,
+        before: impl FnOnce() -> BTreeMap<usize, Stored>,
+    ) -> Result<(), String> {
+        let position = row.entry.row as usize;
+        self.validation
+            .check(&self.object, &self.upload, position, before)
     }
 
     /// Checks that a row does not give its record another master.

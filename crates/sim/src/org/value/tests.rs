@@ -2,7 +2,7 @@ use super::*;
 use crate::org::Schema;
 
 fn checked(field_name: &str, given: &str) -> Result<(), String> {
-    let schema = Schema::load(None, 0).unwrap();
+    let schema = Schema::embedded().unwrap();
     let object = schema.object("Everything__c").unwrap();
     check(&object.fields[object.field(field_name).unwrap()], 3, given)
 }

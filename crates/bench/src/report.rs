@@ -1,0 +1,435 @@
+//! `report`: results as one page of HTML, which needs no server and no script.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::error::{At, Error, Result};
+use crate::plot::{self, Axis, Bar, Series, escaped, put};
+use crate::result::{Cost, Outcome, Report, VERSION};
+use crate::task::{GROWTHS, Growth, MEASURES, Task, task};
+
+/// Colours of the style sheet.
+const COLOURS: usize = 8;
+
+/// Draws the page of all results in `paths`: files, and folders that hold some.
+pub(crate) fn write(paths: &[PathBuf], out: &Path) -> Result<ExitCode> {
+    let mut results = Vec::new();
+    for path in paths {
+        read(path, &mut results)?;
+    }
+    if results.is_empty() {
+        return Err(Error::Input(
+            "there is no result.json in what was given".to_owned(),
+        ));
+    }
+    fs::write(out, page(&results)).at(out)?;
+    println!("{} results: {}", results.len(), out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path, results: &mut Vec<Report>) -> Result<()> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).at(path)?;
+        let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        inside.sort();
+        let is_result = |path: &PathBuf| path.is_dir() || path.ends_with("result.json");
+        return inside
+            .iter()
+            .filter(|path| is_result(path))
+            .try_for_each(|path| read(path, results));
+    }
+    let text = fs::read_to_string(path).at(path)?;
+    let wrong = |what: String| Error::Input(format!("{}: {what}", path.display()));
+    let result: Report = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if result.version != VERSION {
+        return Err(wrong(format!(
+            "version {} of the form is not {VERSION}",
+            result.version
+        )));
+    }
+    results.push(result);
+    Ok(())
+}
+
+/// All results, and the order and colours of their loaders.
+struct Page<'a> {
+    results: &'a [Report],
+    loaders: Vec<&'a str>,
+}
+
+fn page(results: &[Report]) -> String {
+    let names: BTreeSet<&str> = results
+        .iter()
+        .map(|result| result.loader.name.as_str())
+        .collect();
+    let page = Page {
+        results,
+        loaders: names.into_iter().collect(),
+    };
+    let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    out.push_str("<title>Loaders into Salesforce, judged</title><style>\n");
+    out.push_str(include_str!("report.css"));
+    out.push_str("</style></head><body>\n<h1>Loaders into Salesforce, judged</h1>\n");
+    out.push_str(
+        "<p>Each loader ran alone against a simulated org, in a process of its own. What the org and the \
+         loader's files of rejected records held at the end was compared with the input, field by field. \
+         Only a loader that <b class=\"passed\">passed</b> did the same work as the others: costs of one \
+         that did not are shown, and mean little.</p>\n",
+    );
+    page.versions(&mut out);
+    page.matrix(&mut out, "Who loses what", false);
+    page.matrix(&mut out, "Faults survived", true);
+    page.curves(&mut out);
+    page.tasks(&mut out);
+    out.push_str("</body></html>\n");
+    out
+}
+
+impl Page<'_> {
+    fn colour(&self, loader: &str) -> usize {
+        let at = self.loaders.iter().position(|name| *name == loader);
+        at.unwrap_or_default() % COLOURS
+    }
+
+    fn versions(&self, out: &mut String) {
+        out.push_str("<ul class=\"legend\">");
+        for loader in &self.loaders {
+            let of_loader = self
+                .results
+                .iter()
+                .find(|result| result.loader.name == *loader);
+            let version = of_loader
+                .and_then(|result| result.loader.version.as_deref())
+                .unwrap_or("");
+            put!(
+                out,
+                "<li class=\"c{}\">{} {}</li>",
+                self.colour(loader),
+                escaped(loader),
+                escaped(version)
+            );
+        }
+        out.push_str("</ul>\n");
+    }
+
+    /// Loaders by workload; of several sizes and profiles, all that went worst.
+    fn matrix(&self, out: &mut String, title: &str, faults: bool) {
+        let shown: Vec<&Report> = self
+            .results
+            .iter()
+            .filter(|result| result.workload.fault == faults)
+            .collect();
+        if shown.is_empty() {
+            return;
+        }
+        let tasks: BTreeSet<Task> = shown.iter().map(|result| task(result)).collect();
+        put!(
+            out,
+            "<h2>{title}</h2>\n<div class=\"table\"><table><thead><tr><th>workload</th>"
+        );
+        for loader in &self.loaders {
+            put!(out, "<th>{}</th>", escaped(loader));
+        }
+        out.push_str("</tr></thead><tbody>\n");
+        for wanted in tasks {
+            let about = shown.iter().find(|result| task(result) == wanted);
+            let about = about.map_or("", |result| result.workload.about.as_str());
+            let detail = wanted.detail();
+            put!(
+                out,
+                "<tr><th title=\"{}\">{}<br><span class=\"soft\">{}</span></th>",
+                escaped(about),
+                escaped(&wanted.workload),
+                escaped(&detail)
+            );
+            for loader in &self.loaders {
+                let is_it =
+                    |result: &&&Report| result.loader.name == *loader && task(result) == wanted;
+                match shown.iter().find(is_it) {
+                    None => out.push_str("<td></td>"),
+                    Some(result) => cell(out, result),
+                }
+            }
+            out.push_str("</tr>\n");
+        }
+        out.push_str("</tbody></table></div>\n");
+    }
+
+    /// Plots of what grows with the size, where a task was run in several.
+    fn curves(&self, out: &mut String) {
+        let mut figures = String::new();
+        for growth in &GROWTHS {
+            let mut groups: BTreeMap<Task, Vec<(f64, &str, &Cost)>> = BTreeMap::new();
+            for result in self.results {
+                let mut of_result = task(result);
+                let at = (growth.value)(&of_result);
+                (growth.without)(&mut of_result);
+                let point = result
+                    .cost
+                    .as_ref()
+                    .map(|cost| (at, result.loader.name.as_str(), cost));
+                groups.entry(of_result).or_default().extend(point);
+            }
+            for (group, points) in groups {
+                let is_other =
+                    |point: &&(f64, &str, &Cost)| (point.0 - points[0].0).abs() > f64::EPSILON;
+                if points.iter().any(|point| is_other(&point)) {
+                    self.growth(
+                        &mut figures,
+                        growth,
+                        &group.workload,
+                        &group.profile,
+                        &points,
+                    );
+                }
+            }
+        }
+        if !figures.is_empty() {
+            put!(
+                out,
+                "<h2>What grows with the size</h2>\n<div class=\"figures\">\n{figures}</div>\n"
+            );
+        }
+    }
+
+    fn growth(
+        &self,
+        out: &mut String,
+        growth: &Growth,
+        workload: &str,
+        profile: &str,
+        points: &[(f64, &str, &Cost)],
+    ) {
+        for (name, unit, measure) in MEASURES {
+            let of_loader = |loader: &&str| {
+                let mine = points.iter().filter(|point| point.1 == *loader);
+                let mut points: Vec<(f64, f64)> =
+                    mine.map(|(at, _, cost)| (*at, measure(cost))).collect();
+                points.sort_by(|one, other| one.0.total_cmp(&other.0));
+                Series {
+                    name: (*loader).to_owned(),
+                    colour: self.colour(loader),
+                    points,
+                }
+            };
+            let series: Vec<Series> = self.loaders.iter().map(of_loader).collect();
+            let title = format!("{workload}, org {profile}: {name} by {}", growth.name);
+            let x = Axis {
+                label: growth.name,
+                log: growth.log,
+            };
+            let y = Axis {
+                label: unit,
+                log: growth.log,
+            };
+            figure(out, &title, &plot::lines(&title, &series, &x, &y, true));
+        }
+    }
+
+    /// Costs, memory and jobs of each task.
+    fn tasks(&self, out: &mut String) {
+        out.push_str("<h2>Costs</h2>\n");
+        out.push_str(
+            "<p>CPU and memory are those of the loader and all that it started, not of the org. Jobs are pale \
+             until their close, and full until their end; those that failed are red.</p>\n",
+        );
+        let tasks: BTreeSet<Task> = self.results.iter().map(task).collect();
+        for wanted in tasks {
+            let mut shown: Vec<(&Report, &Cost)> = self
+                .results
+                .iter()
+                .filter(|result| task(result) == wanted)
+                .filter_map(|result| Some((result, result.cost.as_ref()?)))
+                .collect();
+            if shown.is_empty() {
+                continue;
+            }
+            let rank = |(result, cost): &(&Report, &Cost)| {
+                (result.outcome != Outcome::Passed, cost.cpu_seconds)
+            };
+            shown.sort_by(|one, other| {
+                rank(one)
+                    .partial_cmp(&rank(other))
+                    .unwrap_or(std::cmp::Ordering::Equal)
+            });
+            let title = wanted.title();
+            put!(
+                out,
+                "<h3>{}</h3>\n<p class=\"soft\">{}</p>\n",
+                escaped(&title),
+                escaped(&shown[0].0.workload.about)
+            );
+            costs(out, &shown);
+            out.push_str("<div class=\"figures\">\n");
+            let memory: Vec<Series> = shown
+                .iter()
+                .map(|(result, _)| Series {
+                    name: result.loader.name.clone(),
+                    colour: self.colour(&result.loader.name),
+                    points: result
+                        .memory
+                        .iter()
+                        .map(|point| (point.seconds, point.bytes as f64 / 1e6))
+                        .collect(),
+                })
+                .collect();
+            let (x, y) = (
+                Axis {
+                    label: "seconds",
+                    log: false,
+                },
+                Axis {
+                    label: "MB",
+                    log: false,
+                },
+            );
+            figure(
+                out,
+                "Memory over time",
+                &plot::lines(
+                    &format!("Memory over time: {title}"),
+                    &memory,
+                    &x,
+                    &y,
+                    false,
+                ),
+            );
+            let end = shown
+                .iter()
+                .map(|(_, cost)| cost.wall_seconds)
+                .fold(0.0, f64::max);
+            let jobs: Vec<(String, usize, Vec<Bar>)> = shown
+                .iter()
+                .map(|(result, _)| {
+                    (
+                        result.loader.name.clone(),
+                        self.colour(&result.loader.name),
+                        bars(result),
+                    )
+                })
+                .collect();
+            figure(
+                out,
+                "Jobs over time",
+                &plot::jobs(&format!("Jobs over time: {title}"), &jobs, end),
+            );
+            out.push_str("</div>\n");
+        }
+    }
+}
+
+fn figure(out: &mut String, title: &str, svg: &str) {
+    put!(
+        out,
+        "<figure><figcaption>{}</figcaption>{svg}</figure>\n",
+        escaped(title)
+    );
+}
+
+/// An outcome, its class and its word.
+fn words(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
+        Outcome::Passed => ("passed", "passed"),
+        Outcome::Wrong => ("wrong", "wrong"),
+        Outcome::Failed => ("failed", "failed"),
+        Outcome::TimedOut => ("timed_out", "timed out"),
+        Outcome::NotRun => ("not_run", "not run"),
+    }
+}
+
+fn cell(out: &mut String, result: &Report) {
+    let (class, word) = words(result.outcome);
+    put!(out, "<td><b class=\"{class}\">{word}</b>");
+    let mut faults = result
+        .judged
+        .as_ref()
+        .map(crate::result::Judged::faults)
+        .unwrap_or_default();
+    if faults.is_empty()
+        && let Some(reason) = &result.reason
+    {
+        put!(out, "<small>{}</small>", escaped(reason));
+    }
+    faults.truncate(4);
+    for (what, count) in faults {
+        put!(out, "<small>{what}: {count}</small>");
+    }
+    out.push_str("</td>");
+}
+
+fn costs(out: &mut String, shown: &[(&Report, &Cost)]) {
+    const HEAD: [&str; 12] = [
+        "outcome",
+        "wall s",
+        "CPU s",
+        "CPU s a million",
+        "peak MB",
+        "calls",
+        "polls",
+        "jobs",
+        "batches",
+        "rows sent",
+        "lock errors",
+        "org s",
+    ];
+    out.push_str("<div class=\"table\"><table><thead><tr><th>loader</th>");
+    for (number, name) in HEAD.iter().enumerate() {
+        put!(
+            out,
+            "<th{}>{name}</th>",
+            if number > 0 { " class=\"number\"" } else { "" }
+        );
+    }
+    out.push_str("</tr></thead><tbody>\n");
+    for (result, cost) in shown {
+        let (class, word) = words(result.outcome);
+        put!(
+            out,
+            "<tr><th>{}</th><td><b class=\"{class}\">{word}</b></td>",
+            escaped(&result.loader.name)
+        );
+        let million = cost.cpu_seconds * 1e6 / result.scale as f64;
+        let numbers = [
+            format!("{:.2}", cost.wall_seconds),
+            format!("{:.2}", cost.cpu_seconds),
+            format!("{million:.2}"),
+            format!("{:.0}", cost.peak_memory_bytes as f64 / 1e6),
+            cost.calls.to_string(),
+            cost.polls.to_string(),
+            cost.jobs.to_string(),
+            cost.batches.to_string(),
+            cost.rows_sent.to_string(),
+            cost.lock_errors.to_string(),
+            cost.org_seconds
+                .map_or_else(String::new, |seconds| format!("{seconds:.0}")),
+        ];
+        for number in numbers {
+            put!(out, "<td class=\"number\">{number}</td>");
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div>\n");
+}
+
+/// The jobs of a run. One that has not ended goes on to the end of the loader.
+fn bars(result: &Report) -> Vec<Bar> {
+    let end = result.cost.as_ref().map_or(0.0, |cost| cost.wall_seconds);
+    let jobs = result.jobs.iter().map(|job| {
+        let ended = job.ended.unwrap_or(end).max(job.created);
+        Bar {
+            created: job.created,
+            closed: job.closed.unwrap_or(ended),
+            ended,
+            title: format!(
+                "{} of {}: {}, {} rows, {} failed",
+                job.operation, job.object, job.state, job.rows, job.failed
+            ),
+            failed: job.state != "JobComplete",
+        }
+    });
+    jobs.collect()
+}
