@@ -66,6 +66,7 @@ mod exports;
 mod faults;
 mod http;
 mod jobs;
+mod keeper;
 mod options;
 mod org;
 mod profile;

@@ -23,6 +23,7 @@ mod queries;
 mod relations;
 mod results;
 mod rows;
+mod state;
 
 /// A client with a session.
 struct Client {
