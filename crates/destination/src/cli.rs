@@ -47,7 +47,7 @@ pub(crate) enum Command {
     },
     /// Run a simulated Salesforce on this machine, for trials and tests
     #[cfg(feature = "sim")]
-    Simulate(Simulate),
+    Simulate(Box<Simulate>),
 }
 
 /// What to do with the ledger.
@@ -86,7 +86,7 @@ pub(crate) struct Config {
 pub(crate) enum Task {
     Airbyte(destination_salesforce::Command),
     #[cfg(feature = "sim")]
-    Simulate(Simulate),
+    Simulate(Box<Simulate>),
 }
 
 impl Cli {
@@ -216,7 +216,7 @@ mod tests {
         let Task::Simulate(options) = parse("d simulate --port 0 --seed 7").unwrap() else {
             panic!("not a simulation");
         };
-        let options = salesforce_sim::SimOptions::from(options);
+        let options = salesforce_sim::SimOptions::from(*options);
         assert_eq!((options.listen.port(), options.seed), (0, 7));
         let wrong = parse("d simulate --fail-rate 5").unwrap_err();
         assert_eq!(wrong.exit_code(), 2);

@@ -87,7 +87,7 @@ pub struct Simulate {
     data: Vec<(String, PathBuf)>,
     /// Directory in which the records are kept from one run to the next
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "forget")]
-    state: Option<PathBuf>,
+    keep: Option<PathBuf>,
     /// File of a JSON list of faults
     #[arg(long, value_name = "FILE", value_parser = faults)]
     faults: Option<Faults>,
@@ -115,7 +115,7 @@ impl From<Simulate> for SimOptions {
         Self {
             org: options.org.into_iter().next(),
             data: options.data.into_iter().collect(),
-            state: options.state,
+            state: options.keep,
             listen: (
                 options.listen.unwrap_or(Ipv4Addr::LOCALHOST.into()),
                 options.port,
@@ -333,7 +333,7 @@ mod tests {
             (options.org, options.faults.len()),
             (Some("x.json".into()), 1)
         );
-        let line = "sim --port 9000 --org a.json --org b.json --orgs 3 --state kept --data A=a.csv";
+        let line = "sim --port 9000 --org a.json --org b.json --orgs 3 --keep kept --data A=a.csv";
         let orgs = read(line).unwrap().simulate.each();
         let shown = orgs.iter().map(|options| {
             let paths = [&options.org, &options.state].map(|path| path.clone().unwrap());
@@ -360,7 +360,7 @@ mod tests {
             "sim --faults /none",
             "sim --slots 3",
             "sim --data A",
-            "sim --state kept --forget",
+            "sim --keep kept --forget",
             "sim --profile none",
             "sim --contention --speed 0",
         ] {
