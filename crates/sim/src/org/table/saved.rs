@@ -35,7 +35,7 @@ pub(crate) struct Saved {
 }
 
 impl Table {
-    /// What tells whether anything changed since another time.
+    /// Another one than before if anything changed since.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let changes = self.changes.values().map(Vec::len).sum();
         let counts = [changes, self.deleted.len(), self.purged.len()];
