@@ -220,7 +220,7 @@ impl Attempt {
             self.check_held(directory).await?;
             left += load.expected.lock().left();
         }
-        let entries = self.entries().await?;
+        let entries = self.place.entries_of(self.loads.keys()).await?;
         if !entries.is_empty() {
             for directory in self.loads.keys() {
                 cursor.covered.insert(directory.clone(), u64::MAX);
@@ -245,14 +245,6 @@ impl Attempt {
             );
         }
         Ok(left)
-    }
-
-    /// The entries of all loads, older ones too.
-    async fn entries(&self) -> Result<Vec<EntryName>, LedgerError> {
-        let entries = stream::iter(self.loads.keys())
-            .map(|directory| self.place.entries(directory))
-            .buffered(AT_ONCE);
-        entries.try_concat().await
     }
 
     /// Deletes what nobody needs any more, the own cursor last.

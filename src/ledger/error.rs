@@ -93,6 +93,22 @@ pub enum LedgerError {
         /// Rows whose end cannot be known.
         rows: u64,
     },
+    /// The results of a job of an earlier attempt lack columns.
+    #[error(
+        "{load}: the results of job {job} of an earlier attempt have no column {columns}, so it is not \
+         known which of {rows} rows are in Salesforce. Let the user of the connection read these fields; \
+         or compare the org with the source for this job, and then set ledger: forget to send all again"
+    )]
+    Lacking {
+        /// The load.
+        load: String,
+        /// Id of the job.
+        job: String,
+        /// Rows of the job.
+        rows: u64,
+        /// The columns.
+        columns: String,
+    },
     /// Records of earlier attempts are not in the org any more.
     #[error(
         "of {sampled} records of {object} that an earlier attempt inserted, {gone} are not in \
@@ -140,6 +156,15 @@ impl LedgerError {
         }
     }
 
+    pub(crate) fn lacking(head: &EntryHead, rows: u64, columns: &[String]) -> Self {
+        Self::Lacking {
+            load: head.load.to_string(),
+            job: head.job.clone(),
+            rows,
+            columns: columns.join(", "),
+        }
+    }
+
     /// Whether Salesforce no longer keeps the results of an entry's job.
     pub(crate) fn is_old(head: &EntryHead, now: DateTime<Utc>) -> bool {
         now - head.written > LIFE_OF_RESULTS
@@ -153,6 +178,7 @@ impl LedgerError {
             | Self::Columns { .. }
             | Self::Gone { .. }
             | Self::Unclear { .. }
+            | Self::Lacking { .. }
             | Self::CleanedUp { .. } => ErrorKind::Config,
             Self::Taken { .. } | Self::Busy { .. } | Self::Lost | Self::Disk(_) => {
                 ErrorKind::Transient

@@ -195,6 +195,15 @@ impl Place {
         Ok(entries)
     }
 
+    /// Names of the entries of some loads, in their order.
+    pub(super) async fn entries_of(
+        &self,
+        loads: impl IntoIterator<Item = &String>,
+    ) -> Result<Vec<EntryName>, LedgerError> {
+        let listed: Vec<_> = loads.into_iter().map(|load| self.entries(load)).collect();
+        stream::iter(listed).buffered(AT_ONCE).try_concat().await
+    }
+
     /// Names of the entries of all loads, sorted.
     pub(super) async fn all_entries(&self) -> Result<Vec<EntryName>, LedgerError> {
         let all = self.all().await?;

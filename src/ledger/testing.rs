@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// A store that carries out so many changes and refuses all later ones: as if the process had ended.
@@ -19,12 +20,45 @@ use object_store::{
 pub(crate) struct EndingStore {
     inner: Arc<InMemory>,
     left: Arc<AtomicUsize>,
+    /// It puts whatever the condition is.
+    is_careless: bool,
+    /// It lets nothing be listed.
+    is_unlisted: bool,
+    /// Its clock is so far behind that of this machine.
+    behind: TimeDelta,
 }
 
 impl EndingStore {
     pub(crate) fn new(inner: Arc<InMemory>) -> Self {
         let left = Arc::new(AtomicUsize::new(usize::MAX));
-        Self { inner, left }
+        Self {
+            inner,
+            left,
+            is_careless: false,
+            is_unlisted: false,
+            behind: TimeDelta::zero(),
+        }
+    }
+
+    /// One that puts an object though it is to be put only where there is none.
+    pub(crate) fn careless(self) -> Self {
+        Self {
+            is_careless: true,
+            ..self
+        }
+    }
+
+    /// One that lets nothing be listed.
+    pub(crate) fn unlisted(self) -> Self {
+        Self {
+            is_unlisted: true,
+            ..self
+        }
+    }
+
+    /// One whose clock is behind that of this machine.
+    pub(crate) fn behind(self, behind: TimeDelta) -> Self {
+        Self { behind, ..self }
     }
 
     /// Only so many changes from now on.
@@ -63,9 +97,12 @@ impl ObjectStore for EndingStore {
         &self,
         location: &Path,
         payload: PutPayload,
-        options: PutOptions,
+        mut options: PutOptions,
     ) -> Result<PutResult> {
         self.change()?;
+        if self.is_careless {
+            options.mode = PutMode::Overwrite;
+        }
         self.inner.put_opts(location, payload, options).await
     }
 
@@ -94,10 +131,22 @@ impl ObjectStore for EndingStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let behind = self.behind;
+        let listed = self.inner.list(prefix);
+        let shifted = listed.map_ok(move |mut meta| {
+            meta.last_modified -= behind;
+            meta
+        });
+        shifted.boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        if self.is_unlisted {
+            return Err(object_store::Error::PermissionDenied {
+                path: "directory".to_owned(),
+                source: "nothing may be listed".into(),
+            });
+        }
         self.inner.list_with_delimiter(prefix).await
     }
 

@@ -1,12 +1,10 @@
 //! What older attempts have entered, for a sync that has no ledger: its rows may be the same ones, so
 //! that these entries would later take the place of others.
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-
 use super::LedgerError;
 use super::attempt::Ledger;
 use super::identity::LoadIdentity;
-use super::place::{AT_ONCE, EntryName, Place};
+use super::place::{EntryName, Place};
 use super::sweep;
 use crate::storage::Storage;
 
@@ -27,14 +25,8 @@ impl Ledger {
         loads: &[LoadIdentity],
     ) -> Result<UnusedEntries, LedgerError> {
         let place = Place::new(storage);
-        let names = stream::iter(loads)
-            .map(|load| {
-                let (place, directory) = (&place, load.directory());
-                async move { place.entries(&directory).await }
-            })
-            .buffered(AT_ONCE)
-            .try_concat()
-            .await?;
+        let loads: Vec<String> = loads.iter().map(LoadIdentity::directory).collect();
+        let names = place.entries_of(&loads).await?;
         Ok(UnusedEntries { place, names })
     }
 }

@@ -111,6 +111,23 @@ pub enum LoadError {
         /// Rows whose end cannot be known.
         rows: u64,
     },
+    /// Results lack values that distinguish inserted rows.
+    #[error(
+        "job {job} on {object}: its results have no values of {columns}, so what became of {rows} \
+         inserted rows that differ only there is not known; they may or may not be in the org, so they \
+         are not sent again. Compare the org with the source for this job. Let the user of the \
+         connection read these fields, or leave them out of the stream"
+    )]
+    Indistinct {
+        /// Id of the job.
+        job: String,
+        /// The object.
+        object: String,
+        /// Rows whose end cannot be known.
+        rows: u64,
+        /// The columns.
+        columns: String,
+    },
     /// Salesforce cannot say what became of rows that have a key, however often they are sent.
     #[error(
         "Salesforce had no result for {rows} rows on {object} in each of {attempts} jobs (the last was \
@@ -207,6 +224,7 @@ impl LoadError {
             | Self::Unprocessed { .. }
             | Self::Quota { .. }
             | Self::Indeterminate { .. }
+            | Self::Indistinct { .. }
             | Self::NoResult { .. }
             | Self::Rows(_) => ErrorKind::Transient,
             Self::Join(_) | Self::Arrow(_) | Self::Panicked(_) | Self::Accounting { .. } => {
@@ -238,6 +256,7 @@ impl From<LoadError> for Error {
                     .with_context(Self::ATTEMPTS, attempts);
             }
             LoadError::Indeterminate { job, .. }
+            | LoadError::Indistinct { job, .. }
             | LoadError::JobRefused { job, .. }
             | LoadError::Quota { job, .. } => outer = outer.with_context(Self::JOB, job),
             _ => {}

@@ -93,8 +93,10 @@ pub struct SimOptions {
     /// The public RSA key (PEM) that verifies assertions of the JWT bearer grant; the grant is
     /// refused when absent.
     pub jwt_public_key: Option<String>,
-    /// The user that such assertions may name.
+    /// The user that such assertions may name, and that logs in with a password.
     pub jwt_user: String,
+    /// The password of that user. Anything may follow it, as a security token does.
+    pub password: String,
     /// How long a refresh takes. A second refresh with the same token meanwhile is refused: "token
     /// request is already being processed".
     pub token_time: Duration,
@@ -150,6 +152,7 @@ impl Default for SimOptions {
             refresh_token: "sim-refresh-token".to_owned(),
             jwt_public_key: None,
             jwt_user: "loader@sim.example".to_owned(),
+            password: "sim-password".to_owned(),
             token_time: Duration::ZERO,
             sandbox: false,
             writable_objects: None,

@@ -381,3 +381,57 @@ async fn a_store_that_refuses_is_said() {
     let proved = Ledger::prove(storage).await.unwrap();
     assert_eq!(proved.prefix(), "_ledger/");
 }
+
+#[tokio::test]
+async fn a_place_that_cannot_be_listed_takes_no_ledger() {
+    let (_, store) = store();
+    let storage = Storage::of(Arc::new(store.unlisted()), "ledger");
+    let error = Ledger::prove(storage).await.unwrap_err();
+    assert_eq!(error.kind(), crate::error::ErrorKind::Config);
+    assert!(error.to_string().contains("cannot list"), "{error}");
+}
+
+/// A server that knows no conditions says so, or puts all the same.
+#[tokio::test]
+async fn a_store_that_forgets_its_conditions_is_found_out() {
+    let (_, store) = store();
+    let storage = Storage::of(Arc::new(store.clone()), "ledger");
+    let proved = Ledger::prove(storage).await.unwrap();
+    assert!(proved.is_conditional());
+    let storage = Storage::of(Arc::new(store.careless()), "ledger");
+    let proved = Ledger::prove(storage).await.unwrap();
+    assert!(!proved.is_conditional());
+}
+
+/// The clock of this machine is a month ahead: what others have entered is not deleted as old, and
+/// an attempt whose id is of a later time is an older one all the same.
+#[tokio::test]
+async fn clocks_that_differ_do_no_harm() {
+    let (memory, store) = store();
+    let store = store.behind(chrono::TimeDelta::days(30));
+    let other = begin(&store, "b", &[accounts()]).await;
+    enter(&other.load(&accounts()).unwrap(), "750B", 0..10).await;
+    let first = begin(&store, "z1", &[contacts()]).await;
+    enter(&first.load(&contacts()).unwrap(), "750A", 0..10).await;
+    let load = contacts();
+    let covered = Covered {
+        load: &load,
+        rows: 4,
+    };
+    first.cover(&[covered]).await.unwrap();
+    first.release().await.unwrap();
+    drop(first);
+
+    let second = begin(&store, "a2", &[contacts()]).await;
+    assert_eq!(open(&second.load(&contacts()).unwrap()).await, 6);
+    second.finish().await.unwrap();
+    let held = other.load(&accounts()).unwrap().check_held().await;
+    held.unwrap();
+    assert!(
+        objects(&memory)
+            .iter()
+            .any(|name| name.ends_with("b.750B.entry"))
+    );
+    other.finish().await.unwrap();
+    assert_eq!(objects(&memory), Vec::<String>::new());
+}

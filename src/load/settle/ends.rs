@@ -16,6 +16,8 @@ pub struct Ends {
     pub unprocessed: RowSet,
     /// Found in no result file, or not distinguishable from others.
     pub unknown: RowSet,
+    /// Where some are unknown: columns that were sent and of which results have no value.
+    pub lacking: Vec<String>,
 }
 
 /// How many rows a job says that it wrote and refused.

@@ -60,23 +60,40 @@ impl Identity {
         Ok(Self::of_cells(&schemas))
     }
 
-    /// By all cells, as [`row_digests`] does. `None` if a result file, whose first rows these are, has
-    /// not all columns.
+    /// By all cells, as [`row_digests`] does; or the columns that a result file, whose first rows these
+    /// are, lacks.
     ///
     /// # Errors
     /// A system error if the rows have no canonical form.
     pub(crate) fn of_all_cells(
         coercion: &Coercion,
         firsts: &[RecordBatch],
-    ) -> Result<Option<Self>> {
+    ) -> Result<Result<Self, Vec<String>>> {
         let cells = coercion.cells_schema();
         for rows in firsts {
             let schema = coercion.canonical(&rows.slice(0, 0))?.schema();
-            if schema.fields().len() != cells.fields().len() {
-                return Ok(None);
+            let names = cells.fields().iter().map(|field| field.name());
+            let lacking = names.filter(|name| schema.index_of(name).is_err());
+            let lacking: Vec<String> = lacking.cloned().collect();
+            if !lacking.is_empty() {
+                return Ok(Err(lacking));
             }
         }
-        Ok(Some(Self::Cells(Compared::by_name(cells))))
+        Ok(Ok(Self::Cells(Compared::by_name(cells))))
+    }
+
+    /// The columns of the rows sent of which the results have no value; none where a key is compared.
+    pub(crate) fn lacking(&self, coercion: &Coercion) -> Vec<String> {
+        let Self::Cells(columns) = self else {
+            return Vec::new();
+        };
+        let has_values = |name: &str| {
+            let mut columns = columns.iter();
+            columns.any(|column| column.has_values && column.name == name)
+        };
+        let sent = coercion.cells_schema().fields().iter();
+        let names = sent.map(|field| field.name());
+        names.filter(|name| !has_values(name)).cloned().collect()
     }
 
     fn of_cells(schemas: &[&Schema]) -> Self {

@@ -72,8 +72,8 @@ impl JoinBack {
         }
     }
 
-    /// As [`JoinBack::new`], for rows of which the digests of all cells are known and nothing else.
-    /// `None` if a result file has not all columns.
+    /// As [`JoinBack::new`], for rows of which the digests of all cells are known and nothing else; or
+    /// the columns that a result file lacks.
     ///
     /// # Errors
     /// As [`JoinBack::new`].
@@ -81,7 +81,7 @@ impl JoinBack {
         coercion: Arc<Coercion>,
         firsts: &[RecordBatch],
         context: &TaskContext,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Result<Self, Vec<String>>> {
         let identity = Identity::of_all_cells(&coercion, firsts)?;
         Ok(identity.map(|identity| Self::by(identity, coercion, context)))
     }
@@ -146,7 +146,13 @@ impl JoinBack {
             let (first, batch) = source?;
             sent_rows(&coercion, &identity, first, &batch, sent)
         });
-        rows.join(sources)?.ends(counts)
+        let mut ends = rows.join(sources)?.ends(counts)?;
+        if let Some(ends) = &mut ends
+            && !ends.unknown.is_empty()
+        {
+            ends.lacking = identity.lacking(&coercion);
+        }
+        Ok(ends)
     }
 }
 

@@ -136,7 +136,14 @@ impl Job {
         let (unprocessed, unknown) = (outcomes.unprocessed(), outcomes.unknown.len());
         let (job, object, attempts) = (self.id.clone(), self.object.clone(), attempt.number);
         let is_last = attempt.is_last() && self.fault != JobFault::Quota;
-        let error = if unknown > 0 && !self.with_key {
+        let error = if unknown > 0 && !self.with_key && !outcomes.lacking.is_empty() {
+            LoadError::Indistinct {
+                job,
+                object,
+                rows: unknown,
+                columns: outcomes.lacking.join(", "),
+            }
+        } else if unknown > 0 && !self.with_key {
             LoadError::Indeterminate {
                 job,
                 object,

@@ -274,7 +274,9 @@ pub(super) async fn begin<'a>(
         SentIn::Load(_) => JoinBack::new(coercion, &firsts, &context),
         SentIn::Entry(entry) => {
             let join = JoinBack::by_all_cells(coercion, &firsts, &context)?;
-            join.ok_or_else(|| LedgerError::unclear(&entry.head, entry.rows.len()).into())
+            join.map_err(|columns| {
+                LedgerError::lacking(&entry.head, entry.rows.len(), &columns).into()
+            })
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct RowOutcomes {
     pub(super) retry: BTreeMap<RetryCause, RowSet>,
     /// In Salesforce or not: nobody can say.
     pub(super) unknown: RowSet,
+    /// Then: columns that were sent and of which results have no value.
+    pub(super) lacking: Vec<String>,
 }
 
 impl RowOutcomes {
@@ -30,6 +32,7 @@ impl RowOutcomes {
         let mut outcomes = Self {
             accepted: ends.accepted,
             unknown: ends.unknown,
+            lacking: ends.lacking,
             ..Self::default()
         };
         // In place: of a job, a million rows may have been refused.
@@ -115,6 +118,7 @@ mod tests {
             ],
             unprocessed: RowSet::from(9..12),
             unknown: RowSet::from(12..13),
+            lacking: Vec::new(),
         }
     }
 

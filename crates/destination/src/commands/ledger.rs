@@ -101,21 +101,25 @@ fn shown(entry: &Listed) -> String {
 }
 
 /// What a new attempt would do about an entry.
-async fn explained(client: &Client, entry: &Listed) -> Result<&'static str> {
+async fn explained(client: &Client, entry: &Listed) -> Result<String> {
     if entry.open == 0 {
-        return Ok("nothing is expected of it any more");
+        return Ok("nothing is expected of it any more".to_owned());
     }
     if entry.at_work {
         return Ok(
-            "its attempt has not said that it ended: a new one waits a minute whether it is at work",
+            "its attempt has not said that it ended: a new one waits a minute whether it is at work"
+                .to_owned(),
         );
     }
-    Ok(match client.job_state(&entry.job).await {
+    let text = match client.job_state(&entry.job).await {
         Ok(JobState::Open) => "it is open: a new attempt aborts it, and it holds nothing",
         Ok(JobState::JobComplete) => {
-            "it ended: rows that it inserted take the place of equal ones that come, if columns are sent \
-             as they were, the results say what became of each row, and the records are still there; \
-             else the new attempt ends with an error that says which"
+            let counts = counts(client, &entry.job).await?;
+            return Ok(format!(
+                "it ended{counts}: rows that it inserted take the place of equal ones that come, if \
+                 columns are sent as they were, the results say what became of each row, and the \
+                 records are still there; else the new attempt ends with an error that says which"
+            ));
         }
         Ok(JobState::Failed | JobState::Aborted) => {
             "it ended early: rows that its results show as inserted take the place of equal ones that \
@@ -128,5 +132,19 @@ async fn explained(client: &Client, entry: &Listed) -> Result<&'static str> {
              ledger: forget"
         }
         Err(error) => return Err(error.into()),
+    };
+    Ok(text.to_owned())
+}
+
+/// How many rows a job that ended has inserted and refused, as far as it says.
+async fn counts(client: &Client, job: &str) -> Result<String> {
+    let ended = client.job(job).await.map_err(Error::from)?;
+    let ended = ended.finished().await.map_err(Error::from)?;
+    Ok(match (ended.processed, ended.failed) {
+        (Some(processed), Some(refused)) => format!(
+            ", with {} rows inserted and {refused} refused",
+            processed.saturating_sub(refused)
+        ),
+        _ => String::new(),
     })
 }

@@ -34,6 +34,8 @@ struct Handle(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Who writes has it; never asked for by who has the queue.
+    writer: Mutex<BufWriter<Box<dyn Write + Send>>>,
     /// A line came, or none will.
     filled: Condvar,
     /// Lines were written, or cannot be.
@@ -91,6 +93,17 @@ impl Queue {
         self.lost = true;
         Err(closed(reason))
     }
+
+    /// So many bytes are written, or stdout is closed: then all that waits is lost.
+    fn written(&mut self, bytes: usize, written: &io::Result<()>) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Err(error) = written {
+            self.lost |= self.lines.iter().any(|line| !line.is_log);
+            self.closed = Some(error.to_string());
+            self.lines.clear();
+            self.bytes = 0;
+        }
+    }
 }
 
 /// Bytes that grow by little more than what comes: doubled, a long state would take twice its length.
@@ -127,6 +140,7 @@ impl Output {
     pub(crate) fn to(writer: impl Write + Send + 'static) -> Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
+            writer: Mutex::new(BufWriter::with_capacity(ROOM, Box::new(writer))),
             filled: Condvar::new(),
             emptied: Condvar::new(),
             emptied_async: Notify::new(),
@@ -134,7 +148,7 @@ impl Output {
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("print".to_owned())
-            .spawn(move || of_thread.write(writer))
+            .spawn(move || of_thread.write())
             .map_err(|error| {
                 let text = format!("the thread that prints cannot be started: {error}");
                 Error::system(text).with_source(error)
@@ -162,17 +176,32 @@ impl Output {
         Ok(())
     }
 
-    /// Prints messages, one behind the other, soon.
+    /// Prints messages, one behind the other, before it returns, by the thread that calls it. Whoever
+    /// prints has waited until all before them is written ([`Output::caught_up`]), and is on a runtime of
+    /// several threads.
     ///
     /// # Errors
     /// As [`Output::print`].
-    pub(crate) fn print_all(&self, messages: Vec<Prepared>) -> Result<()> {
-        let mut queue = self.shared().queue.lock();
-        queue.takes_messages()?;
-        for message in messages {
-            self.push_line(&mut queue, message, false);
+    pub(crate) fn print_at_once(&self, messages: &[Prepared]) -> Result<()> {
+        let shared = self.shared();
+        let bytes: usize = messages.iter().map(|Prepared(text)| text.len()).sum();
+        {
+            let mut queue = shared.queue.lock();
+            queue.takes_messages()?;
+            if queue.said {
+                return Ok(());
+            }
+            queue.bytes += bytes;
+            queue.came += bytes as u64;
         }
-        Ok(())
+        let written = tokio::task::block_in_place(|| {
+            shared.write_lines(messages.iter().map(|Prepared(text)| text.as_slice()))
+        });
+        let mut queue = shared.queue.lock();
+        queue.written(bytes, &written);
+        shared.emptied.notify_all();
+        shared.emptied_async.notify_waiters();
+        queue.takes_messages()
     }
 
     /// Prints the error that ends the process, and nothing behind it: whoever comes first says why.
@@ -297,9 +326,16 @@ impl Drop for Handle {
 }
 
 impl Shared {
+    /// Writes lines, and nothing between them.
+    fn write_lines<'a>(&self, mut lines: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+        let mut writer = self.writer.lock();
+        lines
+            .try_for_each(|line| writer.write_all(line))
+            .and_then(|()| writer.flush())
+    }
+
     /// Writes lines as they come.
-    fn write(&self, writer: impl Write) {
-        let mut writer = BufWriter::with_capacity(ROOM, writer);
+    fn write(&self) {
         loop {
             let lines = {
                 let mut queue = self.queue.lock();
@@ -313,18 +349,11 @@ impl Shared {
             }
             let has_message = lines.iter().any(|line| !line.is_log);
             let bytes: usize = lines.iter().map(|line| line.text.len()).sum();
-            let mut lines = lines.into_iter();
-            let written = lines
-                .try_for_each(|line| writer.write_all(&line.text))
-                .and_then(|()| writer.flush());
+            let written = self.write_lines(lines.iter().map(|line| line.text.as_slice()));
+            drop(lines);
             let mut queue = self.queue.lock();
-            queue.bytes -= bytes;
-            if let Err(error) = written {
-                queue.lost |= has_message || queue.lines.iter().any(|line| !line.is_log);
-                queue.closed = Some(error.to_string());
-                queue.lines.clear();
-                queue.bytes = 0;
-            }
+            queue.lost |= has_message && written.is_err();
+            queue.written(bytes, &written);
             let closed = queue.closed.is_some();
             drop(queue);
             self.emptied.notify_all();
@@ -358,6 +387,12 @@ pub(crate) mod testing {
     pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
 
     impl Buffer {
+        /// How many lines were written so far.
+        pub(crate) fn lines(&self) -> usize {
+            let newlines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+            newlines(&self.0.lock())
+        }
+
         /// All that was printed.
         pub(crate) fn text(&self, output: &Output) -> String {
             output.written_within(Duration::from_secs(60));
@@ -429,12 +464,31 @@ mod tests {
         output.written().await.unwrap_err();
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_is_printed_at_once_is_written_then() {
+        let buffer = testing::Buffer::default();
+        let output = Output::to(buffer.clone()).unwrap();
+        output.print(&status()).unwrap();
+        output.caught_up().await.unwrap();
+        let lines = [(); 3].map(|()| Prepared::new(&status()).unwrap());
+        output.print_at_once(&lines).unwrap();
+        assert_eq!(buffer.lines(), 4);
+        output.last_words(&status());
+        output.print_at_once(&lines).unwrap();
+        output.written().await.unwrap();
+        assert_eq!(buffer.lines(), 5);
+
+        let output = Output::to(Closed).unwrap();
+        output.print_at_once(&lines).unwrap_err();
+        output.print(&status()).unwrap_err();
+        output.written().await.unwrap_err();
+    }
+
     #[tokio::test]
     async fn what_was_printed_before_is_waited_for_and_nothing_else() {
         let (reader, blocked) = std::sync::mpsc::channel();
         let output = Output::to(Blocked(blocked)).unwrap();
-        let lines = vec![Prepared::new(&status()).unwrap()];
-        output.print_all(lines).unwrap();
+        output.print(&status()).unwrap();
         let caught_up = output.caught_up();
         tokio::pin!(caught_up);
         let waited = tokio::time::timeout(Duration::from_millis(20), &mut caught_up).await;

@@ -13,7 +13,9 @@ mod listener;
 mod metadata;
 mod oauth;
 mod query;
+mod records;
 mod session;
+mod soap;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +25,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -181,12 +183,30 @@ fn router(app: Arc<App>) -> Router {
     let export = get(exports::info)
         .patch(exports::patch)
         .delete(exports::delete);
+    let record = get(query::record)
+        .patch(records::update)
+        .delete(records::delete);
+    let keyed = get(records::read_by_key)
+        .patch(records::upsert)
+        .delete(records::delete_by_key);
+    let list = post(records::create_list)
+        .patch(records::update_list)
+        .delete(records::delete_list);
+    let listed = get(records::read_list).post(records::read_list_by_body);
     let data = Router::new()
         .route("/", get(metadata::resources))
         .route("/limits", get(metadata::limits))
         .route("/sobjects", get(metadata::global))
         .route("/sobjects/{object}/describe", get(metadata::describe))
-        .route("/sobjects/{object}/{id}", get(query::record))
+        .route("/sobjects/{object}", post(records::create))
+        .route("/sobjects/{object}/{id}", record)
+        .route("/sobjects/{object}/{field}/{value}", keyed)
+        .route("/composite/sobjects", list)
+        .route("/composite/sobjects/{object}", listed)
+        .route(
+            "/composite/sobjects/{object}/{field}",
+            patch(records::upsert_list),
+        )
         .route("/query", get(query::query))
         .route("/query/{locator}", get(query::more))
         .route("/queryAll", get(query::query_all))
@@ -203,6 +223,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/jobs/query/{id}/resultPages", get(exports::pages));
     let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
+        .route("/services/Soap/u/{version}", post(soap::login))
         .route("/services/oauth2/userinfo", get(oauth::user_info))
         .route(&format!("/id/{ORG_ID}/{{user}}"), get(oauth::identity))
         .route("/services/oauth2/revoke", post(oauth::revoke))

@@ -47,6 +47,7 @@ pub(super) async fn token(
     let checked = match form.field("grant_type") {
         "refresh_token" => refresh(&app, &form).await,
         "client_credentials" => client(&app, &form).map(|user| (user, None)),
+        "password" => password(&app, &form).map(|user| (user, None)),
         JWT_BEARER => assertion(&app, &headers, form.field("assertion")).map(|user| (user, None)),
         _ => Err(("unsupported_grant_type", "grant type not supported")),
     };
@@ -71,11 +72,12 @@ fn issue(
     user: Arc<User>,
     refresh_token: Option<String>,
 ) -> Response {
-    let token = random(&format!("{}!AQ", &ORG_ID[..15]));
+    let id = identity_url(app, headers, &user);
+    let token = session(app, user);
     let mut body = json!({
         "access_token": token,
         "instance_url": app.instance_url(headers),
-        "id": identity_url(app, headers, &user),
+        "id": id,
         "token_type": "Bearer",
         "issued_at": Utc::now().timestamp_millis().to_string(),
         "signature": "c2ltdWxhdGVkIHNpZ25hdHVyZQ==",
@@ -84,8 +86,14 @@ fn issue(
     if let Some(refresh_token) = refresh_token {
         body["refresh_token"] = json!(refresh_token);
     }
-    app.sessions.lock().add(token, user);
     Json(body).into_response()
+}
+
+/// A new session of a user: its access token.
+pub(super) fn session(app: &App, user: Arc<User>) -> String {
+    let token = random(&format!("{}!AQ", &ORG_ID[..15]));
+    app.sessions.lock().add(token.clone(), user);
+    token
 }
 
 /// The user whom a client logs in as, if it is known.
@@ -114,6 +122,26 @@ fn user_of_client<'a>(app: &'a App, id: &str) -> Option<(&'a Arc<User>, &'a Clie
         let client = user.client.as_ref().filter(|client| client.id == id)?;
         Some((user, client))
     })
+}
+
+/// Checks a user's name and password.
+fn password(app: &App, form: &Form) -> Result<Arc<User>, Refusal> {
+    client(app, form)?;
+    let user = by_password(app, form.field("username"), form.field("password"));
+    user.ok_or(("invalid_grant", "authentication failure"))
+}
+
+/// The user of a name and a password, which the user's security token may follow.
+pub(super) fn by_password(app: &App, name: &str, password: &str) -> Option<Arc<User>> {
+    let options = app.options();
+    if !password.starts_with(&options.password) {
+        return None;
+    }
+    if name == options.jwt_user {
+        return Some(app.first_user());
+    }
+    let mut users = app.org().users.iter();
+    users.find(|user| user.username == name).map(Arc::clone)
 }
 
 /// The use of a refresh token, until it is dropped.

@@ -121,6 +121,22 @@ async fn only_legal_transitions_are_made() {
 }
 
 #[tokio::test]
+async fn an_empty_file_has_no_rows() {
+    for contention in [None, Some(crate::Contention::default())] {
+        let options = SimOptions {
+            contention,
+            ..SimOptions::default()
+        };
+        let client = Client::start(options).await;
+        let job = client.insert("Contact", "").await;
+        assert_eq!(counts(&job), ended("JobComplete", 0, 0));
+        for which in ["successfulResults", "failedResults", "unprocessedrecords"] {
+            assert!(client.result(&job, which).await.len() <= 1, "{which}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bad_file_fails_the_whole_job() {
     let client = Client::start(SimOptions::default()).await;
     for (csv, message) in [

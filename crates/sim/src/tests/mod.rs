@@ -20,6 +20,7 @@ mod oauth;
 mod org_file;
 mod profiles;
 mod queries;
+mod records;
 mod relations;
 mod results;
 mod rows;

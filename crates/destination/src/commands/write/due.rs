@@ -10,7 +10,7 @@ use std::future;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::attempt::SyncLedger;
 use crate::commands::stop::Stop;
@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 4 << 20;
 /// Between two writes pass so many times the time that a write takes, and no more than
 /// [`LONGEST_REST`].
 const RESTS: u32 = 200;
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// How long the first states wait for others.
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -67,7 +67,8 @@ impl Due {
     /// As [`Output::print`].
     pub(super) fn push(&mut self, state: DueState) -> Result<()> {
         if !self.ledger.covers() {
-            return self.output.print_all(vec![line(state)?]);
+            let state = state.state.with_statistics(&state.statistics)?;
+            return self.output.print(&Message::State { state: &state });
         }
         if !self.ended {
             self.bytes += state.state.size();
@@ -104,16 +105,24 @@ impl Due {
             let states = std::mem::take(&mut self.states);
             self.bytes = 0;
             let (ledger, output) = (self.ledger.clone(), self.output.clone());
-            let covering = tokio::spawn(cover_and_print(states, ledger, output, stop.clone()));
+            let covering = tokio::spawn(cover_and_print(states, ledger, output));
             self.covering.insert(covering)
         };
-        let covered = covering.await;
+        let covered = tokio::select! {
+            biased;
+            covered = &mut *covering => covered.unwrap_or_else(|error| {
+                let text = "states could not be covered, by a defect; report it with the lines on stderr";
+                Err(Error::system(text).with_source(error))
+            }),
+            () = unread(&self.output, stop) => {
+                covering.abort();
+                Err(Error::transient(
+                    "the process was stopped by a signal, and nobody read the states that it printed; \
+                     the next sync starts at the last that was read",
+                ))
+            }
+        };
         self.covering = None;
-        let covered = covered.unwrap_or_else(|error| {
-            let text =
-                "states could not be covered, by a defect; report it with the lines on stderr";
-            Err(Error::system(text).with_source(error))
-        });
         match covered {
             Ok(took) => {
                 self.cover_at = Instant::now() + (took * RESTS).min(LONGEST_REST);
@@ -122,9 +131,18 @@ impl Due {
             Err(error) => {
                 self.ended = true;
                 self.states.clear();
+                self.bytes = 0;
                 Err(error)
             }
         }
+    }
+}
+
+/// Waits until a signal has come and stdout stands still.
+async fn unread(output: &Output, stop: &Stop) {
+    stop.asked().await;
+    while timeout(UNREAD, output.caught_up()).await.is_ok() {
+        sleep(UNREAD).await;
     }
 }
 
@@ -133,30 +151,19 @@ async fn cover_and_print(
     states: Vec<DueState>,
     ledger: SyncLedger,
     output: Output,
-    stop: Stop,
 ) -> Result<Duration> {
     let mut covered = BTreeMap::<usize, u64>::new();
     for (stream, rows) in states.iter().flat_map(|state| &state.covered) {
         let most = covered.entry(*stream).or_default();
         *most = (*most).max(*rows);
     }
-    let lines = states.into_iter().map(line).collect::<Result<_>>()?;
-    let unread = async {
-        stop.asked().await;
-        sleep(UNREAD).await;
-    };
-    tokio::select! {
-        biased;
-        caught_up = output.caught_up() => caught_up?,
-        () = unread => return Err(Error::transient(
-            "the process was stopped by a signal, and nobody read the states that it printed; the \
-             next sync starts at the last that was read",
-        )),
-    }
+    let lines = states.into_iter().map(line).collect::<Result<Vec<_>>>()?;
+    output.caught_up().await?;
     let began = Instant::now();
     ledger.cover(&covered).await?;
-    output.print_all(lines)?;
-    Ok(began.elapsed())
+    let took = began.elapsed();
+    output.print_at_once(&lines)?;
+    Ok(took)
 }
 
 /// The line of a state.

@@ -9,7 +9,7 @@ use testkit::s3::{OLD_BUCKET, S3Server};
 
 use super::source::{Done, Judged, STREAMS, Source};
 use super::world::{World, ended, has, is_named, other_jobs, until};
-use super::{anew, expected, names, org, people, records};
+use super::{anew, expected, names, org, people_stream, records};
 use crate::harness::process::{Job, Output, storage};
 use crate::kills::seeds;
 
@@ -191,7 +191,7 @@ const PEOPLE: usize = 40;
 async fn an_old_store_takes_a_ledger() {
     let sim = org(Duration::ZERO).await;
     let s3 = S3Server::start().await;
-    let stream = people();
+    let stream = people_stream();
     let mut store = storage(&s3);
     store["s3_bucket_name"] = json!(OLD_BUCKET);
     let job = Job::new(&sim, &[&stream])
@@ -224,7 +224,7 @@ async fn an_old_store_takes_a_ledger() {
 async fn a_ledger_that_cannot_be_reached_is_waited_for() {
     let sim = org(Duration::ZERO).await;
     let s3 = S3Server::start().await;
-    let stream = people();
+    let stream = people_stream();
     let job = Job::new(&sim, &[&stream])
         .set("patience_seconds", 5)
         .set("object_storage_config", storage(&s3));
@@ -268,7 +268,7 @@ async fn a_ledger_that_cannot_be_reached_is_waited_for() {
 async fn states_that_nobody_reads_hold_up_the_next_cursor() {
     const ROWS: usize = 10;
     let world = World::start().await;
-    let stream = people();
+    let stream = people_stream();
     let job = world
         .job_of(&[&stream])
         .set("max_job_rows", ROWS)

@@ -9,7 +9,7 @@ use serde_json::json;
 use testkit::s3::{OLD_BUCKET, S3Server};
 use testkit::sim::{TestSim, jobs_in_state};
 
-use super::{anew, expected, interrupted, job, names, org, people, person, records};
+use super::{People, anew, expected, names, org, people_stream, person, records};
 use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::{Job, Running, storage};
 
@@ -69,10 +69,11 @@ fn with_titles() -> (Stream, Vec<String>) {
 
 #[tokio::test]
 async fn a_catalog_with_other_columns_is_another_mapping() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE);
-    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let People {
+        sim,
+        stream,
+        mut job,
+    } = People::interrupted(PEOPLE).await;
     let (other, lines) = with_titles();
     job.set_catalog(catalog(&[&other]));
     let message = job.write(&lines).await.failed("config_error");
@@ -99,9 +100,8 @@ async fn a_catalog_with_other_columns_is_another_mapping() {
 
 #[tokio::test]
 async fn a_connection_at_work_with_other_columns_disturbs_nobody() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE).set("wait_permille", 100);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
+    let mut job = job.set("wait_permille", 100);
     let mut first = at_work(&sim, &job, &stream).await;
     let (other, lines) = with_titles();
     job.set_catalog(catalog(&[&other]));
@@ -119,10 +119,11 @@ async fn a_connection_at_work_with_other_columns_disturbs_nobody() {
 
 #[tokio::test]
 async fn an_entry_that_was_changed_is_the_users_choice() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE);
-    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let People {
+        sim,
+        stream,
+        mut job,
+    } = People::interrupted(PEOPLE).await;
     let entry = &objects(&job, ".entry")[0];
     let mut bytes = fs::read(entry).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -156,9 +157,11 @@ async fn an_entry_that_was_changed_is_the_users_choice() {
 
 #[tokio::test]
 async fn results_that_do_not_say_what_became_of_rows_are_the_users_choice() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE);
+    let People {
+        sim,
+        stream,
+        mut job,
+    } = People::new(PEOPLE).await;
     let ends = json!({"end_job": {"state": "aborted", "after_rows": 5, "unrecorded": true}});
     let slow = json!({"slow_job": {"ms": 2_000}});
     sim.faults(&[json!({"do": ends}), json!({"do": slow})])
@@ -175,10 +178,30 @@ async fn results_that_do_not_say_what_became_of_rows_are_the_users_choice() {
 }
 
 #[tokio::test]
+async fn columns_that_results_lack_are_named() {
+    let People { sim, stream, job } = People::new(PEOPLE).await;
+    let refused = json!({"share": 0.4, "error": "FIELD_CUSTOM_VALIDATION_EXCEPTION:no:--"});
+    for action in [
+        json!({"fail_rows": refused}),
+        json!({"drop_columns": {"names": ["FirstName"]}}),
+    ] {
+        sim.fault(&json!({"times": 0, "do": action})).await;
+    }
+    let mut running = job.start_write();
+    running.send(&records(&stream, 0..PEOPLE)).await;
+    sim.wait_for("markers of both jobs", |_| {
+        objects(&job, ".rejected").len() == 2
+    })
+    .await;
+    running.kill().await;
+    let lines = anew(&stream, PEOPLE);
+    let message = job.write(&lines).await.failed("config_error");
+    assert_snapshot!(shown(&message), @"people into Contact: the results of job 750… of an earlier attempt have no column FirstName, so it is not known which of 20 rows are in Salesforce. Let the user of the connection read these fields; or compare the org with the source for this job, and then set ledger: forget to send all again");
+}
+
+#[tokio::test]
 async fn a_job_that_is_open_is_aborted_and_holds_nothing() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
     let hang = json!({"calls": ["close"], "do": {"hang": {"ms": 60_000}}});
     sim.fault(&hang).await;
     let mut running = job.start_write();
@@ -201,9 +224,7 @@ async fn a_job_that_is_open_is_aborted_and_holds_nothing() {
 
 #[tokio::test]
 async fn an_attempt_that_another_has_replaced_closes_no_job() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
     let mut running = at_work(&sim, &job, &stream).await;
     let claims = fs::read_dir(place(&job).join("owners")).unwrap();
     let load = claims.map(|load| load.unwrap().path()).next().unwrap();
@@ -224,7 +245,7 @@ async fn an_attempt_that_another_has_replaced_closes_no_job() {
 async fn a_bucket_without_conditions_is_a_warning() {
     let sim = org(Duration::ZERO).await;
     let s3 = S3Server::start().await;
-    let stream = people();
+    let stream = people_stream();
     let mut bucket = storage(&s3);
     bucket["s3_bucket_name"] = json!(OLD_BUCKET);
     let job = Job::new(&sim, &[&stream]).set("object_storage_config", bucket);
@@ -240,9 +261,7 @@ async fn a_bucket_without_conditions_is_a_warning() {
 /// later attempt finds the same ones stored as rejected, and the others accepted.
 #[tokio::test]
 async fn equal_rows_of_a_job_are_paired_as_they_were() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
     let refused = json!({"share": 0.4, "error": "FIELD_CUSTOM_VALIDATION_EXCEPTION:no:--"});
     sim.fault(&json!({"times": 0, "do": {"fail_rows": refused}}))
         .await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{anew, expected, interrupted, job, names, org, people};
+use super::{People, anew, expected, names, org, people_stream};
 use crate::harness::lines::{Stream, catalog};
 use crate::harness::process::Job;
 
@@ -12,10 +12,11 @@ const PEOPLE: usize = 60;
 
 #[tokio::test]
 async fn a_repetition_sends_nothing_again_whatever_its_jobs_and_its_order() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE);
-    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let People {
+        sim,
+        stream,
+        mut job,
+    } = People::interrupted(PEOPLE).await;
     let before = sim.jobs().await.len();
 
     job.change("max_job_rows", 7);
@@ -42,10 +43,11 @@ async fn a_repetition_sends_nothing_again_whatever_its_jobs_and_its_order() {
 
 #[tokio::test]
 async fn a_later_append_of_equal_rows_is_sent() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE);
-    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let People {
+        sim,
+        stream,
+        mut job,
+    } = People::interrupted(PEOPLE).await;
 
     let mut other = catalog(&[&stream]);
     other["streams"][0]["generation_id"] = json!(4);
@@ -86,12 +88,33 @@ async fn a_later_append_of_equal_rows_is_sent() {
     assert!(job.ledger().is_empty(), "{:?}", job.ledger());
 }
 
+/// Of two streams into one object, what one has left takes the place of no row of the other.
+#[tokio::test]
+async fn equal_rows_of_another_stream_are_other_rows() {
+    let sim = org(Duration::ZERO).await;
+    let streams = [
+        people_stream(),
+        Stream::new("others", "Contact", &["LastName", "FirstName"]),
+    ];
+    let job = Job::new(&sim, &[&streams[0], &streams[1]])
+        .set("max_job_rows", PEOPLE / 2)
+        .rejects_to_folder();
+    super::interrupted(&sim, &job, &streams[0], PEOPLE).await;
+    // The other one sends its equal rows first.
+    let mut lines = super::records(&streams[1], 0..PEOPLE);
+    lines.extend(super::records(&streams[0], 0..PEOPLE));
+    lines.extend(streams.iter().map(Stream::complete));
+    job.write(&lines).await.succeeded();
+    assert_eq!(
+        names(&sim, "Contact", "LastName").await,
+        expected(0..PEOPLE, 2)
+    );
+    assert!(job.ledger().is_empty(), "{:?}", job.ledger());
+}
+
 #[tokio::test]
 async fn two_equal_rows_are_two_rows() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
-    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let People { sim, stream, job } = People::interrupted(PEOPLE).await;
     let mut lines = super::records(&stream, 0..PEOPLE);
     lines.extend(super::records(&stream, 0..10));
     lines.push(stream.complete());
@@ -105,9 +128,7 @@ async fn two_equal_rows_are_two_rows() {
 
 #[tokio::test]
 async fn a_stream_that_is_not_complete_keeps_what_no_state_covers() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
     let mut lines = super::records(&stream, 0..PEOPLE);
     lines.insert(20, stream.state(20, 20));
     lines.push(stream.status("INCOMPLETE"));
@@ -127,10 +148,11 @@ async fn a_stream_that_is_not_complete_keeps_what_no_state_covers() {
 
 #[tokio::test]
 async fn what_is_left_takes_no_row_behind_a_sync_without_a_ledger() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let mut job = job(&sim, &stream, PEOPLE);
-    interrupted(&sim, &job, &stream, PEOPLE).await;
+    let People {
+        sim,
+        stream,
+        mut job,
+    } = People::interrupted(PEOPLE).await;
     let lines = anew(&stream, PEOPLE);
     // One that ends before its state says nothing of the rows: what was entered stays.
     job.change("ledger", "off");
@@ -159,9 +181,7 @@ fn entries(job: &Job) -> Vec<String> {
 
 #[tokio::test]
 async fn of_what_goes_on_after_an_incomplete_sync_only_repetitions_are_known_again() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
     let mut lines = super::records(&stream, 0..PEOPLE);
     lines.insert(20, stream.state(20, 20));
     lines.push(stream.status("INCOMPLETE"));
@@ -187,7 +207,10 @@ async fn of_what_goes_on_after_an_incomplete_sync_only_repetitions_are_known_aga
 #[tokio::test]
 async fn what_was_covered_of_a_stream_that_is_left_out_stays_so() {
     let sim = org(Duration::ZERO).await;
-    let streams = [people(), Stream::new("others", "Contact", &["LastName"])];
+    let streams = [
+        people_stream(),
+        Stream::new("others", "Contact", &["LastName"]),
+    ];
     let other = |number| streams[1].record(&json!({"LastName": format!("Other {number}")}));
     let mut job = Job::new(&sim, &[&streams[0], &streams[1]])
         .set("max_job_rows", 10)
@@ -226,9 +249,7 @@ async fn what_was_covered_of_a_stream_that_is_left_out_stays_so() {
 
 #[tokio::test]
 async fn rejected_rows_are_neither_sent_nor_stored_again() {
-    let sim = org(Duration::ZERO).await;
-    let stream = people();
-    let job = job(&sim, &stream, PEOPLE);
+    let People { sim, stream, job } = People::new(PEOPLE).await;
     // Others of the first job find a lock, and go into another one.
     sim.fault(&json!({"object": "Contact", "do": {"lock_rows": {"share": 0.3}}}))
         .await;

@@ -25,8 +25,33 @@ async fn org(job_time: Duration) -> TestSim {
     sim
 }
 
+/// An append of people, of whom two jobs have half each.
+struct People {
+    sim: TestSim,
+    stream: Stream,
+    job: Job,
+}
+
+impl People {
+    async fn new(people: usize) -> Self {
+        let sim = org(Duration::ZERO).await;
+        let stream = people_stream();
+        let job = Job::new(&sim, &[&stream])
+            .set("max_job_rows", people / 2)
+            .rejects_to_folder();
+        Self { sim, stream, job }
+    }
+
+    /// An attempt was killed once all people were in the org, before a state came.
+    async fn interrupted(people: usize) -> Self {
+        let new = Self::new(people).await;
+        interrupted(&new.sim, &new.job, &new.stream, people).await;
+        new
+    }
+}
+
 /// Contacts that nothing distinguishes but their names, of which some are equal.
-fn people() -> Stream {
+fn people_stream() -> Stream {
     Stream::new("people", "Contact", &["LastName", "FirstName"])
 }
 
@@ -84,11 +109,4 @@ fn anew(stream: &Stream, people: usize) -> Vec<String> {
     lines.push(stream.state(people as u64, people));
     lines.push(stream.complete());
     lines
-}
-
-/// A job that cuts these people into two jobs.
-fn job(sim: &TestSim, stream: &Stream, people: usize) -> Job {
-    Job::new(sim, &[stream])
-        .set("max_job_rows", people / 2)
-        .rejects_to_folder()
 }

@@ -155,17 +155,29 @@ pub(super) async fn record(
     Path((version, name, id)): Path<(String, String, String)>,
     Parameters(Fields { fields }): Parameters<Fields>,
 ) -> Result<Json<Value>, ApiError> {
-    let object = user.schema.object(&name).ok_or_else(ApiError::not_found)?;
-    let record = records::one(app.org(), object, &id).ok_or_else(ApiError::not_found)?;
+    shown(&app, &user, &version, &name, &id, fields.as_deref()).map(Json)
+}
+
+/// A record by its Id, with the fields that are asked for, all if none are.
+pub(super) fn shown(
+    app: &App,
+    user: &User,
+    version: &str,
+    name: &str,
+    id: &str,
+    fields: Option<&str>,
+) -> Result<Value, ApiError> {
+    let object = user.schema.object(name).ok_or_else(ApiError::not_found)?;
+    let record = records::one(app.org(), object, id).ok_or_else(ApiError::not_found)?;
     let is_asked = |name: &str| {
-        fields.as_deref().is_none_or(|fields| {
+        fields.is_none_or(|fields| {
             let mut fields = fields.split(',');
             fields.any(|field| field.trim().eq_ignore_ascii_case(name))
         })
     };
     let own = object.field("Id").and_then(|field| record[field].clone());
     let mut shown = Map::new();
-    let about = attributes(&version, &object.name, &own.unwrap_or_default());
+    let about = attributes(version, &object.name, &own.unwrap_or_default());
     shown.insert("attributes".to_owned(), about);
     for (field, value) in object.fields.iter().zip(&record) {
         if is_asked(&field.name) && !field.hidden {
@@ -174,5 +186,5 @@ pub(super) async fn record(
             shown.insert(field.name.clone(), value);
         }
     }
-    Ok(Json(Value::Object(shown)))
+    Ok(Value::Object(shown))
 }

@@ -422,7 +422,7 @@ fn batch(jobs: &Jobs, prepared: &Prepared, rows: Range<usize>) -> Vec<(usize, Ou
 }
 
 /// Writes the rows of a transaction and notes it in the log.
-fn transaction<'a>(
+pub(super) fn transaction<'a>(
     jobs: &Jobs,
     rules: &Rules,
     table: &mut Table,

@@ -48,7 +48,7 @@ impl Form {
         let mut names = Vec::new();
         csv::split(header, delimiter, &mut names);
         let mut form = Form {
-            columns: (0..names.len()).collect(),
+            columns: (0..upload.columns.len()).collect(),
             header: header.to_owned(),
             is_plain: true,
             echoes: upload

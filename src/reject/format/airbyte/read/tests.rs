@@ -397,6 +397,24 @@ fn bookkeeping_comes_back() {
     }
 }
 
+/// Files of version 1 differ in the number alone: they have no attempt.
+#[test]
+fn what_version_1_has_written_is_read() {
+    let source = source(vec![column("n", Int64Array::from(vec![1, 2]))]);
+    let batch = reject(&source);
+    for file in formats().filter(|file| file.compression == Compression::No) {
+        let text = String::from_utf8(written(std::slice::from_ref(&batch), file)).unwrap();
+        let first = ["\"version\":", "\"\"version\"\":"]
+            .iter()
+            .fold(text.clone(), |text, key| {
+                text.replace(&format!("{key}2"), &format!("{key}1"))
+            });
+        assert_ne!(first, text, "{file:?}");
+        let read = read(first.into_bytes(), file, &source.schema()).unwrap();
+        assert_eq!(read, batch, "{file:?}");
+    }
+}
+
 #[test]
 fn many_batches_are_read_as_they_fit() {
     let texts = StringArray::from_iter_values((0..1_500).map(|number| number.to_string()));
