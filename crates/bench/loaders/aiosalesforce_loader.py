@@ -39,6 +39,9 @@ async def main() -> None:
             writer = csv.DictWriter(file, result.failed_results[0].keys())
             writer.writeheader()
             writer.writerows(result.failed_results)
+    # The library returns what a job left unprocessed: whoever calls it must look.
+    if result.unprocessed_records:
+        raise SystemExit(f"{len(result.unprocessed_records)} records are unprocessed")
 
 
 asyncio.run(main())

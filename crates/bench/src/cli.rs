@@ -51,6 +51,15 @@ pub(crate) struct Run {
     /// Records: 5000, 300k, 0.3m
     #[arg(long, value_parser = scale, default_value = "10k")]
     pub(crate) scale: u64,
+    /// Streams of Airbyte's messages, in place of the workload's own number
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) streams: Option<u64>,
+    /// Columns, the key among them; for the workload `wide`
+    #[arg(long, value_parser = clap::value_parser!(u64).range(2..=302))]
+    pub(crate) columns: Option<u64>,
+    /// Share of bad records, 0 to 1, in place of the workload's own
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) bad: Option<f64>,
     /// What the org is like: a name that `list` shows, or the file of a profile
     #[arg(long, default_value = "null")]
     pub(crate) profile: String,
@@ -102,6 +111,15 @@ fn scale(text: &str) -> std::result::Result<u64, String> {
     match records {
         Ok(records) if (1.0..=1e9).contains(&records.round()) => Ok(records.round() as u64),
         _ => Err("must be a count from 1 to 1000m".to_owned()),
+    }
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("must be between 0 and 1".to_owned())
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Input {
 impl Input {
     /// Makes the files that are not there yet, in a folder below `out`.
     pub(crate) fn make(plan: &Plan, forms: &[Form], out: &Path) -> Result<Self> {
-        let name = format!("{}-{}-{}", plan.workload.name(), plan.scale, plan.seed);
+        let name = format!("{}-{}", plan.name(), plan.seed);
         let folder = out.join("inputs").join(name);
         // Files of another build may hold other records.
         let (mark, own) = (folder.join("made-by"), build());
@@ -220,7 +220,7 @@ fn write_parquet(plan: &Plan, out: impl Write + Send) -> io::Result<()> {
 
 /// The kind of a column in Parquet: dates are texts where some of them do not exist.
 fn column_kind(plan: &Plan) -> impl Fn(&crate::columns::Column) -> Kind {
-    let bad = plan.workload.bad() > 0.0;
+    let bad = plan.bad_share > 0.0;
     move |column| match column.kind {
         Kind::Date if bad => Kind::Text,
         kind => kind,
@@ -235,7 +235,7 @@ struct Progress {
 }
 
 fn write_messages(plan: &Plan, mut out: impl Write) -> io::Result<()> {
-    let streams = plan.workload.streams();
+    let streams = plan.streams;
     let every = plan.states_every();
     let mut progress = vec![Progress::default(); usize::try_from(streams).unwrap_or_default()];
     let mut states = 0;
@@ -332,7 +332,7 @@ fn catalog_of(plan: &Plan) -> Value {
         };
         properties.insert(column.name.clone(), schema);
     }
-    let streams = (0..plan.workload.streams()).map(|stream| {
+    let streams = (0..plan.streams).map(|stream| {
         let mut configured = json!({
             "stream": {
                 "name": plan.stream_name(stream),

@@ -235,7 +235,7 @@ impl<'a> Judge<'a> {
         for of_stream in streams.values_mut() {
             of_stream.sort_unstable();
         }
-        let count = usize::try_from(self.plan.workload.streams()).unwrap_or_default();
+        let count = usize::try_from(self.plan.streams).unwrap_or_default();
         let mut records = vec![0_u64; count];
         let names: Vec<String> = (0..)
             .map(|stream| self.plan.stream_name(stream))

@@ -3,7 +3,7 @@
 //!
 //! Data flows one way: `workload` and `columns` say what there is, `plan` which record comes as
 //! which line, `input` writes it, `org` serves, `watch` runs and measures, `rejects` and `judge`
-//! compare, `result` is what comes of it, `report` and `plot` draw it.
+//! compare, `result` is what comes of it, `report`, `task` and `plot` draw it.
 
 mod cli;
 mod columns;
@@ -19,6 +19,7 @@ mod rejects;
 mod report;
 mod result;
 mod run;
+mod task;
 mod watch;
 mod workload;
 

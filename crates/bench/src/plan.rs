@@ -34,7 +34,11 @@ pub(crate) struct Plan {
     pub(crate) workload: Workload,
     pub(crate) scale: u64,
     pub(crate) seed: u64,
+    /// Columns besides the key.
     pub(crate) columns: Vec<Column>,
+    pub(crate) streams: u64,
+    /// Share of bad records.
+    pub(crate) bad_share: f64,
 }
 
 /// What is drawn of a record.
@@ -53,12 +57,14 @@ impl Plan {
             scale,
             seed,
             columns: workload.columns(scale),
+            streams: workload.streams(),
+            bad_share: workload.bad(),
         }
     }
 
     fn drawn(&self, key: u64) -> Drawn {
         let mut draw = Draw::new(self.seed, key, FATE);
-        let bad = draw.share() < self.workload.bad();
+        let bad = draw.share() < self.bad_share;
         let (near, far) = self.workload.again();
         let again = draw.share();
         let differs = self.workload.differing();
@@ -69,6 +75,22 @@ impl Plan {
             far: !bad && (near..near + far).contains(&again),
             differs,
         }
+    }
+
+    /// Workload and size, and what is not as usual, as the name of a folder.
+    pub(crate) fn name(&self) -> String {
+        let usual = Self::new(self.workload, self.scale, self.seed);
+        let mut name = format!("{}-{}", self.workload.name(), self.scale);
+        if self.streams != usual.streams {
+            name.push_str(&format!("-{}streams", self.streams));
+        }
+        if self.columns.len() != usual.columns.len() {
+            name.push_str(&format!("-{}columns", self.columns.len() + 1));
+        }
+        if (self.bad_share - usual.bad_share).abs() > f64::EPSILON {
+            name.push_str(&format!("-{}bad", self.bad_share));
+        }
+        name
     }
 
     /// What must become of a record.
@@ -111,11 +133,11 @@ impl Plan {
 
     /// The stream of a record.
     pub(crate) fn stream(&self, key: u64) -> u64 {
-        key % self.workload.streams()
+        key % self.streams
     }
 
     pub(crate) fn stream_name(&self, stream: u64) -> String {
-        if self.workload.streams() == 1 {
+        if self.streams == 1 {
             "records".to_owned()
         } else {
             format!("records_{stream:03}")
@@ -164,8 +186,7 @@ impl Plan {
 
     /// Records that must be rejected, counted.
     pub(crate) fn bad(&self) -> u64 {
-        let share = self.workload.bad();
-        if share == 0.0 {
+        if self.bad_share == 0.0 {
             return 0;
         }
         let bad = (0..self.scale).filter(|key| self.fate(*key) == Fate::Rejected);
@@ -174,7 +195,7 @@ impl Plan {
 
     /// Records between two states of a stream.
     pub(crate) fn states_every(&self) -> u64 {
-        let of_stream = self.scale / self.workload.streams();
+        let of_stream = self.scale / self.streams;
         scaled(of_stream, 0.1).clamp(10, 100_000)
     }
 }

@@ -1,15 +1,15 @@
 //! `report`: results as one page of HTML, which needs no server and no script.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use std::fmt::Write as _;
-
 use crate::error::{At, Error, Result};
-use crate::plot::{self, Axis, Bar, Series, escaped, put, short};
+use crate::plot::{self, Axis, Bar, Series, escaped, put};
 use crate::result::{Cost, Outcome, Report, VERSION};
+use crate::task::{GROWTHS, Growth, MEASURES, Task, task};
 
 /// Colours of the style sheet.
 const COLOURS: usize = 8;
@@ -52,29 +52,6 @@ fn read(path: &Path, results: &mut Vec<Report>) -> Result<()> {
     }
     results.push(result);
     Ok(())
-}
-
-/// What is compared: results of the same workload, size and profile.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Task {
-    workload: String,
-    scale: u64,
-    profile: String,
-}
-
-fn task(result: &Report) -> Task {
-    Task {
-        workload: result.workload.name.clone(),
-        scale: result.scale,
-        profile: result.profile.clone(),
-    }
-}
-
-impl Task {
-    fn title(&self) -> String {
-        let scale = short(self.scale as f64);
-        format!("{}, {scale} records, org {}", self.workload, self.profile)
-    }
 }
 
 /// All results, and the order and colours of their loaders.
@@ -161,13 +138,13 @@ impl Page<'_> {
         for wanted in tasks {
             let about = shown.iter().find(|result| task(result) == wanted);
             let about = about.map_or("", |result| result.workload.about.as_str());
-            let scale = short(wanted.scale as f64);
+            let detail = wanted.detail();
             put!(
                 out,
-                "<tr><th title=\"{}\">{}<br><span class=\"soft\">{scale}, {}</span></th>",
+                "<tr><th title=\"{}\">{}<br><span class=\"soft\">{}</span></th>",
                 escaped(about),
                 escaped(&wanted.workload),
-                escaped(&wanted.profile)
+                escaped(&detail)
             );
             for loader in &self.loaders {
                 let is_it =
@@ -182,63 +159,75 @@ impl Page<'_> {
         out.push_str("</tbody></table></div>\n");
     }
 
-    /// Plots of what grows with the size.
+    /// Plots of what grows with the size, where a task was run in several.
     fn curves(&self, out: &mut String) {
-        let mut groups: BTreeMap<(String, String), BTreeSet<u64>> = BTreeMap::new();
-        for result in self.results.iter().filter(|result| result.cost.is_some()) {
-            let group = (result.workload.name.clone(), result.profile.clone());
-            groups.entry(group).or_default().insert(result.scale);
-        }
-        groups.retain(|_, scales| scales.len() > 1);
-        if groups.is_empty() {
-            return;
-        }
-        out.push_str("<h2>What grows with the size</h2>\n<div class=\"figures\">\n");
-        type Measure = (&'static str, &'static str, fn(&Cost) -> f64);
-        let measures: [Measure; 4] = [
-            ("CPU", "CPU seconds", |cost| cost.cpu_seconds),
-            ("peak memory", "MB", |cost| {
-                cost.peak_memory_bytes as f64 / 1e6
-            }),
-            ("API calls", "calls", |cost| cost.calls as f64),
-            ("time", "seconds", |cost| cost.wall_seconds),
-        ];
-        for (workload, profile) in groups.keys() {
-            for (name, unit, measure) in measures {
-                let of_loader = |loader: &&str| {
-                    let mine = self.results.iter().filter(|result| {
-                        result.loader.name == *loader
-                            && result.workload.name == *workload
-                            && result.profile == *profile
-                    });
-                    let mut points: Vec<(f64, f64)> = mine
-                        .filter_map(|result| {
-                            Some((result.scale as f64, measure(result.cost.as_ref()?)))
-                        })
-                        .collect();
-                    points.sort_by(|one, other| one.0.total_cmp(&other.0));
-                    Series {
-                        name: (*loader).to_owned(),
-                        colour: self.colour(loader),
-                        points,
-                    }
-                };
-                let series: Vec<Series> = self.loaders.iter().map(of_loader).collect();
-                let title = format!("{workload}, org {profile}: {name}");
-                let (x, y) = (
-                    Axis {
-                        label: "records",
-                        log: true,
-                    },
-                    Axis {
-                        label: unit,
-                        log: true,
-                    },
-                );
-                figure(out, &title, &plot::lines(&title, &series, &x, &y, true));
+        let mut figures = String::new();
+        for growth in &GROWTHS {
+            let mut groups: BTreeMap<Task, Vec<(f64, &str, &Cost)>> = BTreeMap::new();
+            for result in self.results {
+                let mut of_result = task(result);
+                let at = (growth.value)(&of_result);
+                (growth.without)(&mut of_result);
+                let point = result
+                    .cost
+                    .as_ref()
+                    .map(|cost| (at, result.loader.name.as_str(), cost));
+                groups.entry(of_result).or_default().extend(point);
+            }
+            for (group, points) in groups {
+                let is_other =
+                    |point: &&(f64, &str, &Cost)| (point.0 - points[0].0).abs() > f64::EPSILON;
+                if points.iter().any(|point| is_other(&point)) {
+                    self.growth(
+                        &mut figures,
+                        growth,
+                        &group.workload,
+                        &group.profile,
+                        &points,
+                    );
+                }
             }
         }
-        out.push_str("</div>\n");
+        if !figures.is_empty() {
+            put!(
+                out,
+                "<h2>What grows with the size</h2>\n<div class=\"figures\">\n{figures}</div>\n"
+            );
+        }
+    }
+
+    fn growth(
+        &self,
+        out: &mut String,
+        growth: &Growth,
+        workload: &str,
+        profile: &str,
+        points: &[(f64, &str, &Cost)],
+    ) {
+        for (name, unit, measure) in MEASURES {
+            let of_loader = |loader: &&str| {
+                let mine = points.iter().filter(|point| point.1 == *loader);
+                let mut points: Vec<(f64, f64)> =
+                    mine.map(|(at, _, cost)| (*at, measure(cost))).collect();
+                points.sort_by(|one, other| one.0.total_cmp(&other.0));
+                Series {
+                    name: (*loader).to_owned(),
+                    colour: self.colour(loader),
+                    points,
+                }
+            };
+            let series: Vec<Series> = self.loaders.iter().map(of_loader).collect();
+            let title = format!("{workload}, org {profile}: {name} by {}", growth.name);
+            let x = Axis {
+                label: growth.name,
+                log: growth.log,
+            };
+            let y = Axis {
+                label: unit,
+                log: growth.log,
+            };
+            figure(out, &title, &plot::lines(&title, &series, &x, &y, true));
+        }
     }
 
     /// Costs, memory and jobs of each task.

@@ -54,6 +54,12 @@ pub(crate) struct Name {
     pub(crate) about: String,
     /// It shows whether a fault is survived.
     pub(crate) fault: bool,
+    /// Streams of the input.
+    pub(crate) streams: u64,
+    /// Columns, the key among them.
+    pub(crate) columns: u64,
+    /// Share of bad records, from 0 to 1.
+    pub(crate) bad: f64,
 }
 
 /// In one word.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
@@ -12,6 +13,7 @@ use clap::ValueEnum as _;
 use serde_json::Value;
 
 use crate::cli;
+use crate::columns;
 use crate::error::{At, Error, Result};
 use crate::input::{self, Form, Input};
 use crate::judge::Judge;
@@ -21,7 +23,7 @@ use crate::plan::Plan;
 use crate::rejects::Rejects;
 use crate::result::{self, Cost, Judged, Loader, Name, Outcome, Point, Report};
 use crate::watch::{self, End, Job, Usage};
-use crate::workload::Operation;
+use crate::workload::{Operation, Workload};
 
 /// Pause between two looks at the org's jobs, where the loader is to be killed.
 const LOOK: Duration = Duration::from_millis(20);
@@ -38,15 +40,14 @@ struct Entry {
 /// Runs a loader, judges it, and writes `result.json`.
 pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
     let entry = entry(&options)?;
-    let plan = Plan::new(options.workload, options.scale, options.seed);
+    let plan = plan(&options)?;
     let profile = org::profile(&options.profile)?;
     fs::create_dir_all(&options.out).at(&options.out)?;
     let out = fs::canonicalize(&options.out).at(&options.out)?;
     let profile_name = Path::new(&options.profile).file_stem().unwrap_or_default();
     let folder = out.join(format!(
-        "{}-{}-{}-{}",
-        plan.workload.name(),
-        plan.scale,
+        "{}-{}-{}",
+        plan.name(),
         profile_name.to_string_lossy(),
         entry.loader.name
     ));
@@ -69,6 +70,9 @@ pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
             name: plan.workload.name(),
             about: plan.workload.about(),
             fault: plan.workload.is_fault(),
+            streams: plan.streams,
+            columns: plan.columns.len() as u64 + 1,
+            bad: plan.bad_share,
         },
         scale: plan.scale,
         seed: plan.seed,
@@ -99,12 +103,32 @@ pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
     let text =
         serde_json::to_string_pretty(&report).map_err(|error| Error::Input(error.to_string()))?;
     fs::write(&path, text).at(&path)?;
-    say(&report);
-    println!("{}", path.display());
+    // Who reads no further than he needs has the result in its file.
+    let _ = io::stdout().write_all(said(&report, &path).as_bytes());
     Ok(match report.outcome {
         Outcome::Passed | Outcome::NotRun => ExitCode::SUCCESS,
         Outcome::Wrong | Outcome::Failed | Outcome::TimedOut => ExitCode::FAILURE,
     })
+}
+
+/// The workload, with what is given in place of its own.
+fn plan(options: &cli::Run) -> Result<Plan> {
+    let workload = options.workload;
+    let mut plan = Plan::new(workload, options.scale, options.seed);
+    plan.streams = options.streams.unwrap_or(plan.streams).min(options.scale);
+    plan.bad_share = options.bad.unwrap_or(plan.bad_share);
+    if let Some(columns) = options.columns {
+        if workload != Workload::Wide {
+            let message = "--columns is for the workload wide: others have columns of their own";
+            return Err(Error::Input(message.to_owned()));
+        }
+        plan.columns = columns::wide(usize::try_from(columns).unwrap_or_default() - 1);
+    }
+    if workload.kills() && plan.streams > 1 {
+        let message = "kill-repeat is of one stream: it goes on behind the last state of that";
+        return Err(Error::Input(message.to_owned()));
+    }
+    Ok(plan)
 }
 
 fn entry(options: &cli::Run) -> Result<Entry> {
@@ -414,8 +438,9 @@ fn outcome(end: End, judged: &Judged) -> (Outcome, Option<String>) {
     }
 }
 
+/// What a run came to, for people; the last line is the path of the result.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
-fn say(report: &Report) {
+fn said(report: &Report, path: &Path) -> String {
     let outcome = match report.outcome {
         Outcome::Passed => "passed",
         Outcome::Wrong => "WRONG",
@@ -423,25 +448,22 @@ fn say(report: &Report) {
         Outcome::TimedOut => "TIMED OUT",
         Outcome::NotRun => "not run",
     };
-    let reason = report
-        .reason
-        .as_deref()
-        .map_or(String::new(), |reason| format!(" ({reason})"));
-    println!(
-        "{} {} {}: {outcome}{reason}",
-        report.loader.name, report.workload.name, report.scale
-    );
+    let reason = report.reason.iter().map(|reason| format!(" ({reason})"));
+    let reason: String = reason.collect();
+    let (name, workload) = (&report.loader.name, &report.workload.name);
+    let mut lines = vec![format!(
+        "{name} {workload} {}: {outcome}{reason}",
+        report.scale
+    )];
     if let Some(judged) = &report.judged {
-        println!(
+        lines.push(format!(
             "  {} of {} records right, {} rejects named, {} states",
             judged.right, judged.records, judged.rejects_named, judged.states
-        );
-        for sample in &judged.samples {
-            println!("  - {sample}");
-        }
+        ));
+        lines.extend(judged.samples.iter().map(|sample| format!("  - {sample}")));
     }
     if let Some(cost) = &report.cost {
-        println!(
+        lines.push(format!(
             "  {:.2} s, {:.2} CPU s, {:.0} MB, {} calls, {} jobs, {} batches, {} lock errors",
             cost.wall_seconds,
             cost.cpu_seconds,
@@ -450,6 +472,8 @@ fn say(report: &Report) {
             cost.jobs,
             cost.batches,
             cost.lock_errors
-        );
+        ));
     }
+    lines.push(format!("{}\n", path.display()));
+    lines.join("\n")
 }

@@ -57,7 +57,8 @@ fn result(loader: &str, workload: &str, scale: u64, outcome: &str, lost: u64) ->
     cost["cpu_seconds"] = json!(1.25);
     json!({
         "version": 1, "loader": {"name": loader, "version": "1.2", "command": [loader]},
-        "workload": {"name": workload, "about": "Some <rows>", "fault": workload == "lost-close"},
+        "workload": {"name": workload, "about": "Some <rows>", "fault": workload == "lost-close", "streams": 1, "columns": 13,
+            "bad": 0.0},
         "scale": scale, "seed": 1, "profile": "null", "outcome": outcome, "reason": null, "exit_code": 0,
         "judged": judged, "cost": cost,
         "memory": [{"seconds": 0.0, "bytes": 1_000_000}, {"seconds": 2.5, "bytes": 9_000_000}],
