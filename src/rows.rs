@@ -8,6 +8,7 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
+use arrow::array::StringArray;
 use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -246,6 +247,35 @@ impl KeyDigest {
     }
 }
 
+/// Digests of the cells of rows, made a column at a time: the sum over a row's cells of their xxh3, each
+/// times a factor of its column. A null adds nothing, so that a column without values can be left out.
+#[derive(Debug)]
+pub(crate) struct RowDigests(Vec<u128>);
+
+impl RowDigests {
+    /// Of rows without cells: not [`KeyDigest::NONE`].
+    pub(crate) fn new(rows: usize) -> Self {
+        Self(vec![xxh3_128(&[]); rows])
+    }
+
+    /// Adds the cells of a column, which has this number.
+    pub(crate) fn add(&mut self, column: u32, cells: &StringArray) {
+        // Odd, so that no two digests of a cell become one.
+        let factor = xxh3_128(&column.to_le_bytes()) | 1;
+        for (digest, cell) in self.0.iter_mut().zip(cells) {
+            if let Some(cell) = cell {
+                let cell = xxh3_128(cell.as_bytes()).wrapping_mul(factor);
+                *digest = digest.wrapping_add(cell);
+            }
+        }
+    }
+
+    /// One for each row.
+    pub(crate) fn all(self) -> Vec<KeyDigest> {
+        self.0.into_iter().map(KeyDigest).collect()
+    }
+}
+
 /// A set of keys.
 pub type KeySet = HashSet<KeyDigest, BuildHasherDefault<DigestHasher>>;
 
@@ -275,6 +305,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn rows_that_differ_in_a_cell_have_other_digests() {
+        let rows: [[Option<&str>; 2]; 8] = [
+            [None, None],
+            [Some("a"), None],
+            [None, Some("a")],
+            [Some("a"), Some("a")],
+            [Some("a"), Some("b")],
+            [Some("b"), Some("a")],
+            [Some("ab"), None],
+            [Some(""), Some("ab")],
+        ];
+        let of = |numbers: [u32; 2]| {
+            let mut digests = RowDigests::new(rows.len());
+            for (number, column) in numbers.into_iter().zip(0..) {
+                digests.add(number, &rows.iter().map(|row| row[column]).collect());
+            }
+            digests.all()
+        };
+        let digests = of([0, 1]);
+        let all: BTreeSet<KeyDigest> = digests.iter().copied().collect();
+        assert_eq!(all.len(), rows.len());
+        assert!(!all.contains(&KeyDigest::NONE));
+        assert_ne!(of([1, 0])[4], digests[4], "the number of a column counts");
+    }
 
     /// Ordinals around the borders of the bitmap's containers, alone and in runs.
     fn rows() -> impl Strategy<Value = BTreeSet<u64>> {

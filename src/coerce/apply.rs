@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -52,6 +53,34 @@ impl Coercion {
         })
     }
 
+    /// The cells of a source batch; which of its rows cannot be sent is not looked for.
+    ///
+    /// # Errors
+    /// As [`Coercion::apply`].
+    pub(crate) fn cells(&self, source: &RecordBatch) -> Result<RecordBatch, CoerceError> {
+        let columns = self.columns.iter();
+        let cells = columns.map(|column| evaluate(&column.cell, source));
+        let rows = RecordBatchOptions::new().with_row_count(Some(source.num_rows()));
+        let schema = SchemaRef::clone(&self.cells_schema);
+        RecordBatch::try_new_with_options(schema, cells.collect::<Result<_, _>>()?, &rows)
+            .map_err(evaluation)
+    }
+
+    /// The canonical form of the cells in one column, by its number among those of the header.
+    ///
+    /// # Errors
+    /// As [`Coercion::apply`].
+    pub(crate) fn canonical_column(
+        &self,
+        column: usize,
+        source: &RecordBatch,
+    ) -> Result<ArrayRef, CoerceError> {
+        let Some(column) = self.columns.get(column) else {
+            return Err(evaluation(ArrowError::SchemaError("no such column".into())));
+        };
+        column.canonical(evaluate(&column.cell, source)?)
+    }
+
     /// The cells of the key alone; `None` if the operation has no key.
     ///
     /// # Errors
@@ -79,11 +108,8 @@ impl Coercion {
             let Some(index) = given.iter().position(same) else {
                 continue;
             };
-            let field = text_field(&column.name);
-            let schema = Arc::new(Schema::new(vec![field.clone()]));
-            let one = RecordBatch::try_new(schema, vec![Arc::clone(cells.column(index))]);
-            values.push(evaluate(&column.canonical, &one.map_err(evaluation)?)?);
-            fields.push(field);
+            values.push(column.canonical(Arc::clone(cells.column(index)))?);
+            fields.push(text_field(&column.name));
         }
         let rows = RecordBatchOptions::new().with_row_count(Some(cells.num_rows()));
         RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), values, &rows)
@@ -131,6 +157,13 @@ impl Coercion {
 }
 
 impl Column {
+    /// The canonical form of cells of this column.
+    fn canonical(&self, cells: ArrayRef) -> Result<ArrayRef, CoerceError> {
+        let schema = Arc::new(Schema::new(vec![text_field(&self.name)]));
+        let one = RecordBatch::try_new(schema, vec![cells]).map_err(evaluation)?;
+        evaluate(&self.canonical, &one)
+    }
+
     /// Whether a value has no cell, or a null that needs one: by counts of nulls alone.
     fn is_suspect(&self, source: &RecordBatch, written: &ArrayRef) -> bool {
         let empty = written.null_count();
@@ -231,6 +264,6 @@ fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRe
         .map_err(CoerceError::Evaluate)
 }
 
-fn evaluation(error: arrow::error::ArrowError) -> CoerceError {
+fn evaluation(error: ArrowError) -> CoerceError {
     CoerceError::Evaluate(DataFusionError::from(error))
 }

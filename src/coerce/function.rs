@@ -196,6 +196,9 @@ impl Function {
         let texts = self.texts(column)?;
         let none = |_| None;
         if literal_type == LiteralType::Text && is_clean(texts) {
+            if is_canonical(texts) {
+                return Ok(Arc::clone(column));
+            }
             return rewrite(column, texts, none, canonical::clean_text);
         }
         rewrite(column, texts, none, |value, out| {
@@ -214,6 +217,21 @@ fn is_clean(column: &StringArray) -> bool {
     let blocks = values.unwrap_or_default().chunks(64);
     let dirty = |block: &[u8]| block.iter().fold(false, |any, b| any | is_suspicious(*b));
     !blocks.into_iter().any(dirty)
+}
+
+/// Whether clean text certainly is its own canonical form, by the ends of the values alone: none is
+/// empty, has outer blanks, or clears its field.
+fn is_canonical(column: &StringArray) -> bool {
+    let bytes = column.value_data();
+    let offsets = column.value_offsets().windows(2).enumerate();
+    let mut values = offsets.map(|(row, ends)| match *ends {
+        [start, end] if start < end => {
+            let (first, last) = (bytes[start as usize], bytes[end as usize - 1]);
+            first.is_ascii_graphic() & last.is_ascii_graphic() & (first != CLEAR.as_bytes()[0])
+        }
+        _ => column.is_null(row),
+    });
+    values.all(|is_canonical| is_canonical)
 }
 
 /// The column itself as long as every value stays as it is; otherwise a new one, whose values are

@@ -157,9 +157,9 @@ mod tests {
         longer.push(0);
         assert!(read(&longer).is_err());
         let mut later = bytes;
-        later[4] = 2;
+        later[4] = 3;
         let error = read(&later).unwrap_err();
-        insta::assert_snapshot!(error, @"it has version 2, and this software reads version 1: update it");
+        insta::assert_snapshot!(error, @"it has version 3, and this software reads version 2: use the software that wrote it");
     }
 
     proptest! {

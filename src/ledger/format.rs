@@ -11,7 +11,7 @@ use crate::rows::RowSet;
 const MARK: &[u8; 4] = b"ASFL";
 
 /// The version that is written.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const CHECKSUM_BYTES: usize = 8;
 
@@ -21,8 +21,10 @@ pub enum FormatError {
     /// It does not begin as an object of the ledger.
     #[error("it is no object of a ledger")]
     Foreign,
-    /// A later version of this software has written it.
-    #[error("it has version {version}, and this software reads version {VERSION}: update it")]
+    /// Another version of this software has written it.
+    #[error(
+        "it has version {version}, and this software reads version {VERSION}: use the software that wrote it"
+    )]
     Version {
         /// The version that it names.
         version: u8,

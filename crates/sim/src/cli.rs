@@ -75,9 +75,19 @@ pub struct Simulate {
     /// allow by default
     #[arg(long, value_name = "SECONDS", requires = "clock", value_parser = speed)]
     speed: Option<f64>,
-    /// File of the org's objects, in place of its own
+    /// File of the org's objects, limits and users. Several: several orgs, each at an address of
+    /// its own
     #[arg(long, value_name = "FILE")]
-    org: Option<PathBuf>,
+    org: Vec<PathBuf>,
+    /// How many orgs there are, at ports that follow each other; as many as files by default
+    #[arg(long, value_name = "COUNT")]
+    orgs: Option<usize>,
+    /// CSV file of records that are there from the start
+    #[arg(long, value_name = "OBJECT=FILE", value_parser = data)]
+    data: Vec<(String, PathBuf)>,
+    /// Directory in which the records are kept from one run to the next
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "forget")]
+    keep: Option<PathBuf>,
     /// File of a JSON list of faults
     #[arg(long, value_name = "FILE", value_parser = faults)]
     faults: Option<Faults>,
@@ -103,7 +113,9 @@ impl From<Simulate> for SimOptions {
             made.faults.extend(faults.0);
         }
         Self {
-            org: options.org,
+            org: options.org.into_iter().next(),
+            data: options.data.into_iter().collect(),
+            state: options.keep,
             listen: (
                 options.listen.unwrap_or(Ipv4Addr::LOCALHOST.into()),
                 options.port,
@@ -126,6 +138,11 @@ fn profile(name: &str) -> Result<Box<Profile>, String> {
     Profile::load(name)
         .map(Box::new)
         .map_err(|error| error.to_string())
+}
+
+fn data(text: &str) -> Result<(String, PathBuf), String> {
+    let (object, path) = text.split_once('=').ok_or("not OBJECT=FILE")?;
+    Ok((object.to_owned(), path.into()))
 }
 
 fn faults(path: &str) -> Result<Faults, String> {
@@ -182,6 +199,27 @@ impl Simulate {
         }
     }
 
+    /// The options of each org: its file, its port, and its part of the directory of records.
+    fn each(self) -> Vec<SimOptions> {
+        let (files, port) = (self.org.clone(), self.port);
+        let count = self.orgs.unwrap_or(files.len()).max(files.len()).max(1);
+        let first = SimOptions::from(self);
+        let of = |index: usize| {
+            let mut options = first.clone();
+            options.org = files.get(index).or(files.last()).cloned();
+            let further = u16::try_from(index).unwrap_or(u16::MAX);
+            if port != 0 {
+                options.listen.set_port(port.saturating_add(further));
+            }
+            if index > 0 {
+                let part = format!("org-{}", index + 1);
+                options.state = options.state.map(|directory| directory.join(part));
+            }
+            options
+        };
+        (0..count).map(of).collect()
+    }
+
     /// Takes the address to listen on from the environment, if it was not given.
     fn find_address(&mut self) -> io::Result<()> {
         if let (None, Ok(address)) = (self.listen, std::env::var(LISTEN)) {
@@ -194,11 +232,11 @@ impl Simulate {
         Ok(())
     }
 
-    /// Serves a simulated Salesforce until ctrl-c or a signal to end. The first line of stdout is its address, and
-    /// stderr has a config for it.
+    /// Serves a simulated Salesforce until ctrl-c or a signal to end. The first line of stdout is its
+    /// address, a further line that of each further org, and stderr has a config for each.
     pub async fn run(mut self) -> ExitCode {
         let served = match self.find_address() {
-            Ok(()) => serve(self.into()).await,
+            Ok(()) => serve(self.each()).await,
             Err(error) => Err(error),
         };
         match served {
@@ -211,18 +249,26 @@ impl Simulate {
     }
 }
 
-async fn serve(options: SimOptions) -> io::Result<()> {
-    let (id, secret) = (options.client_id.clone(), options.client_secret.clone());
-    let token = options.refresh_token.clone();
-    let sandbox = options.sandbox;
-    let sim = Sim::start(options).await?;
-    writeln!(io::stdout(), "{}", sim.url())?;
-    let config = json!({
-        "client_id": id, "client_secret": secret, "refresh_token": token, "is_sandbox": sandbox,
-        "login_url": sim.url(),
-    });
-    eprintln!("A config for it: {config}");
-    ended().await
+async fn serve(orgs: Vec<SimOptions>) -> io::Result<()> {
+    let mut sims = Vec::with_capacity(orgs.len());
+    for options in orgs {
+        let (id, secret) = (options.client_id.clone(), options.client_secret.clone());
+        let token = options.refresh_token.clone();
+        let sandbox = options.sandbox;
+        let sim = Sim::start(options).await?;
+        writeln!(io::stdout(), "{}", sim.url())?;
+        let config = json!({
+            "client_id": id, "client_secret": secret, "refresh_token": token,
+            "is_sandbox": sandbox, "login_url": sim.url(),
+        });
+        eprintln!("A config for it: {config}");
+        sims.push(sim);
+    }
+    let ended = ended().await;
+    for sim in &sims {
+        sim.save();
+    }
+    ended
 }
 
 /// Waits for ctrl-c, or for the signal by which containers are stopped.
@@ -287,11 +333,34 @@ mod tests {
             (options.org, options.faults.len()),
             (Some("x.json".into()), 1)
         );
+        let line = "sim --port 9000 --org a.json --org b.json --orgs 3 --keep kept --data A=a.csv";
+        let orgs = read(line).unwrap().simulate.each();
+        let shown = orgs.iter().map(|options| {
+            let paths = [&options.org, &options.state].map(|path| path.clone().unwrap());
+            (
+                options.listen.port(),
+                paths.map(|path| path.display().to_string()),
+            )
+        });
+        let shown: Vec<(u16, [String; 2])> = shown.collect();
+        let part = |port, org: &str, state: &str| (port, [org, state].map(str::to_owned));
+        assert_eq!(
+            shown,
+            [
+                part(9000, "a.json", "kept"),
+                part(9001, "b.json", "kept/org-2"),
+                part(9002, "b.json", "kept/org-3"),
+            ]
+        );
+        assert_eq!(orgs[0].data["A"], PathBuf::from("a.csv"));
+        assert_eq!(read("sim --port 0").unwrap().simulate.each().len(), 1);
         for line in [
             "sim --job-seconds -1",
             "sim --fail-rate 5",
             "sim --faults /none",
             "sim --slots 3",
+            "sim --data A",
+            "sim --keep kept --forget",
             "sim --profile none",
             "sim --contention --speed 0",
         ] {

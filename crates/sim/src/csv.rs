@@ -106,6 +106,25 @@ impl File {
         Ok(starts)
     }
 
+    /// A file of values that are known, all in quotes.
+    pub(crate) fn of_values<'a>(header: &[&str], rows: impl Iterator<Item = Vec<&'a str>>) -> File {
+        let mut text = format!("{}\n", header.join(","));
+        let mut starts = vec![u32::try_from(text.len()).unwrap_or(u32::MAX)];
+        for row in rows {
+            let values = row
+                .iter()
+                .map(|value| format!("\"{}\"", value.replace('"', "\"\"")));
+            text.push_str(&values.collect::<Vec<_>>().join(","));
+            text.push('\n');
+            starts.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        File {
+            text,
+            delimiter: b',',
+            starts,
+        }
+    }
+
     /// The text as it was uploaded.
     pub(crate) fn into_text(self) -> String {
         self.text

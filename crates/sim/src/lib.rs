@@ -54,7 +54,8 @@
 //! | `POST /sim/hold` `{"hold":true}` | closed jobs wait until `{"hold":false}` |
 //! | `POST /sim/reset` | forgets jobs, records, faults and counters |
 //!
-//! Options that shape the org when it starts (`listen`, `org`, `extra_objects`, `forget`, `profile`)
+//! Options that shape the org when it starts (`listen`, `org`, `data`, `state`,
+//! `extra_objects`, `forget`, `profile`)
 //! cannot be changed.
 
 mod calibrate;
@@ -66,6 +67,7 @@ mod exports;
 mod faults;
 mod http;
 mod jobs;
+mod keeper;
 mod options;
 mod org;
 mod profile;

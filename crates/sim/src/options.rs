@@ -1,5 +1,6 @@
 //! How the simulator behaves, and what of it can change while it runs.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,12 @@ pub struct SimOptions {
     pub seed: u64,
     /// A JSON file that describes the org's objects; the embedded org when absent.
     pub org: Option<PathBuf>,
+    /// By the name of an object, a CSV file of records that are there from the start. Its columns
+    /// are fields.
+    pub data: BTreeMap<String, PathBuf>,
+    /// A directory in which records are kept: they are read from it at the start, and saved in it
+    /// once a second when they changed, and at the end. Jobs, sessions and counters are not kept.
+    pub state: Option<PathBuf>,
     /// How long a closed job waits before its first internal batch.
     pub job_time: Duration,
     /// How long each internal batch of 10,000 records takes. Jobs run side by side.
@@ -115,6 +122,8 @@ impl Default for SimOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             seed: 42,
             org: None,
+            data: BTreeMap::new(),
+            state: None,
             job_time: Duration::ZERO,
             batch_time: Duration::ZERO,
             forget: false,
@@ -197,7 +206,15 @@ impl Current {
     /// Changes the options given by key, as in the JSON of [`SimOptions`]. Those that shaped the
     /// org when it started stay as they are.
     pub(crate) fn change(&self, changes: Map<String, Value>) -> serde_json::Result<()> {
-        const FIXED: [&str; 5] = ["listen", "org", "extra_objects", "forget", "profile"];
+        const FIXED: [&str; 7] = [
+            "listen",
+            "org",
+            "extra_objects",
+            "forget",
+            "profile",
+            "data",
+            "state",
+        ];
         let mut options = self.0.lock();
         let mut changed = serde_json::to_value(&**options)?;
         for (key, value) in changes {

@@ -199,13 +199,14 @@ impl RowStore {
     /// Compresses what only waits for an answer; a batch at a time, so that it takes little more
     /// than it frees.
     pub(crate) fn pack(&self) -> Result<(), RowsError> {
+        let mut packed = Vec::new();
         for (first, batch) in self.waiting(|form| match form {
             Form::Plain(batch) => Some(batch.clone()),
             Form::Packed(_) | Form::OnDisk { .. } => None,
         }) {
-            let packed = pack(&batch)?;
-            let length = packed.len();
-            self.replace(first, Form::Packed(packed.into()), length);
+            packed.clear();
+            pack(&batch, &mut packed)?;
+            self.replace(first, Form::Packed(packed.as_slice().into()), packed.len());
         }
         Ok(())
     }
@@ -320,12 +321,12 @@ impl Form {
     }
 }
 
-fn pack(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+fn pack(batch: &RecordBatch, packed: &mut Vec<u8>) -> Result<(), ArrowError> {
     let options =
         IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
+    let mut writer = StreamWriter::try_new_with_options(packed, &batch.schema(), options)?;
     writer.write(batch)?;
-    writer.into_inner()
+    writer.finish()
 }
 
 fn unpack(bytes: &[u8]) -> Result<RecordBatch, RowsError> {
@@ -409,7 +410,8 @@ mod tests {
         let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..500, 500..1000]);
         rows.close(&RowSet::from(0..1000));
-        let late = pack(&batch(0..500)).unwrap();
+        let mut late = Vec::new();
+        pack(&batch(0..500), &mut late).unwrap();
         rows.spill(&mut Spill::new(Disk::shared())).unwrap();
         rows.replace(0, Form::Packed(late.into()), 100);
         assert!(matches!(rows.lock().all[&0].form, Form::OnDisk { .. }));

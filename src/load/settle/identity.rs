@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::Schema;
 
 use super::defect::defect;
+use super::groups::SentRows;
+use super::probe::Probe;
 use crate::chunk::Chunk;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
 use crate::load::LoadError;
-use crate::rows::KeyDigest;
+use crate::rows::{KeyDigest, RowDigests, RowSet};
 
 /// Column of a result file that holds the Id of the record.
 const RECORD_ID: &str = "sf__Id";
@@ -20,10 +22,13 @@ const RECORD_ID: &str = "sf__Id";
 const OWN_COLUMNS: &str = "sf__";
 
 /// How each row of a job becomes a digest.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Identity {
     /// By the canonical form of its cells in these columns.
-    Cells(Vec<Compared>),
+    Cells {
+        columns: Vec<Compared>,
+        probe: Probe,
+    },
     /// By its key alone, in the first of these columns that has it.
     Key { form: KeyForm, columns: Vec<String> },
 }
@@ -79,12 +84,12 @@ impl Identity {
                 return Ok(Err(lacking));
             }
         }
-        Ok(Ok(Self::Cells(Compared::by_name(cells))))
+        Ok(Ok(Self::cells(Compared::by_name(cells))))
     }
 
     /// The columns of the rows sent of which the results have no value; none where a key is compared.
     pub(crate) fn lacking(&self, coercion: &Coercion) -> Vec<String> {
-        let Self::Cells(columns) = self else {
+        let Self::Cells { columns, .. } = self else {
             return Vec::new();
         };
         let has_values = |name: &str| {
@@ -101,7 +106,14 @@ impl Identity {
             name,
             has_values: false,
         };
-        Self::Cells(common_columns(schemas).into_iter().map(compared).collect())
+        Self::cells(common_columns(schemas).into_iter().map(compared).collect())
+    }
+
+    fn cells(columns: Vec<Compared>) -> Self {
+        Self::Cells {
+            columns,
+            probe: Probe::default(),
+        }
     }
 
     /// Rows of a job hold each key once.
@@ -119,7 +131,7 @@ impl Identity {
     /// Whether the key came back.
     fn is_in(&self, rows: &RecordBatch) -> bool {
         match self {
-            Self::Cells(_) => false,
+            Self::Cells { .. } => false,
             Self::Key { columns, .. } => key_columns(columns, rows)
                 .iter()
                 .any(|column| column.null_count() < column.len()),
@@ -136,41 +148,90 @@ impl Identity {
         rows: &RecordBatch,
     ) -> Result<Vec<KeyDigest>> {
         match self {
-            Self::Cells(columns) => {
+            Self::Cells { columns, probe } => {
                 let rows = coercion.canonical(rows)?;
                 for column in columns.iter_mut() {
                     let cells = rows.column_by_name(&column.name);
                     column.has_values |=
                         cells.is_some_and(|cells| cells.null_count() < cells.len());
                 }
+                let compared = columns.iter().filter(|column| column.has_values);
+                probe.note(coercion, compared.map(|column| column.name.as_str()), &rows);
                 cell_digests(columns, &rows)
             }
             Self::Key { form, columns } => Ok(key_digests(form, columns, rows)),
         }
     }
 
-    /// The digest of each row sent; with them those of all cells, where not all are compared.
+    /// The rows that are in `sent` and in this source batch, whose first row has the ordinal `first`;
+    /// apart from them those that can have no result.
     ///
     /// # Errors
     /// A system error if the rows have no canonical form.
-    pub(crate) fn of_sent(
-        &self,
+    pub(crate) fn sent_rows(
+        &mut self,
         coercion: &Coercion,
-        cells: &RecordBatch,
-    ) -> Result<(Vec<KeyDigest>, Option<Vec<KeyDigest>>)> {
-        let columns = match self {
-            Self::Cells(columns) => columns,
-            Self::Key { form, columns } => return Ok((key_digests(form, columns, cells), None)),
-        };
-        let cells = coercion.canonical(cells)?;
-        let compared = columns.iter().filter(|column| column.has_values).count();
-        let wholes = if compared < cells.num_columns() {
-            Some(cell_digests(&Compared::all(&cells.schema()), &cells)?)
-        } else {
-            None
-        };
-        Ok((cell_digests(columns, &cells)?, wholes))
+        first: u64,
+        source: &RecordBatch,
+        sent: &RowSet,
+    ) -> Result<(SentRows, RowSet)> {
+        let mut here = sent.within(first..first + source.num_rows() as u64);
+        match self {
+            Self::Key { form, .. } => {
+                let keys = coercion.key_cells(source)?;
+                let keys = keys.as_ref().and_then(|keys| keys.as_string_opt());
+                let keys = keys.ok_or_else(|| defect("rows have no key"))?;
+                let mut buffer = String::new();
+                let digest = |row: u64| key_digest(form, keys, (row - first) as usize, &mut buffer);
+                let rows = SentRows {
+                    digests: here.iter().map(digest).collect(),
+                    ordinals: UInt64Array::from_iter_values(here.iter()),
+                    wholes: None,
+                };
+                Ok((rows, RowSet::new()))
+            }
+            Self::Cells { columns, probe } => {
+                let rows = probe.candidates(coercion, first, source, &here)?;
+                let source = picked(first, source, &rows)?;
+                let (digests, wholes) = of_sent(columns, coercion, &coercion.cells(&source)?)?;
+                here.remove_all(&rows);
+                let rows = SentRows {
+                    digests,
+                    ordinals: UInt64Array::from_iter_values(rows.iter()),
+                    wholes,
+                };
+                Ok((rows, here))
+            }
+        }
     }
+}
+
+/// Those of the rows of a batch that are in `rows`; its first row has the ordinal `first`.
+fn picked(first: u64, batch: &RecordBatch, rows: &RowSet) -> Result<RecordBatch> {
+    if rows.len() == batch.num_rows() as u64 {
+        return Ok(batch.clone());
+    }
+    let picked = UInt64Array::from_iter_values(rows.iter().map(|row| row - first));
+    Ok(take_record_batch(batch, &picked).map_err(LoadError::from)?)
+}
+
+/// The digest of each row sent; with them those of all cells, where not all are compared.
+///
+/// # Errors
+/// A system error if the rows have no canonical form.
+pub(super) fn of_sent(
+    columns: &[Compared],
+    coercion: &Coercion,
+    cells: &RecordBatch,
+) -> Result<(Vec<KeyDigest>, Option<Vec<KeyDigest>>)> {
+    let cells = coercion.canonical(cells)?;
+    let compared = columns.iter().filter(|column| column.has_values).count();
+    let wholes = if compared < cells.num_columns() {
+        Some(cell_digests(&Compared::all(&cells.schema()), &cells)?)
+    } else {
+        None
+    };
+    Ok((cell_digests(columns, &cells)?, wholes))
 }
 
 /// The digest of all cells of each row, of rows sent or of those of a result file, whatever the order
@@ -255,10 +316,18 @@ fn key_digests(form: &KeyForm, columns: &[String], rows: &RecordBatch) -> Vec<Ke
     let digests = (0..rows.num_rows()).map(|row| {
         let key = columns.iter().find(|column| column.is_valid(row));
         key.map_or(KeyDigest::NONE, |key| {
-            form.digest(key.value(row), &mut buffer)
+            key_digest(form, key, row, &mut buffer)
         })
     });
     digests.collect()
+}
+
+fn key_digest(form: &KeyForm, keys: &StringArray, row: usize, buffer: &mut String) -> KeyDigest {
+    if keys.is_valid(row) {
+        form.digest(keys.value(row), buffer)
+    } else {
+        KeyDigest::NONE
+    }
 }
 
 /// Names of the columns that all schemas have, in the order of the first.
@@ -275,33 +344,16 @@ fn common_columns(schemas: &[&Schema]) -> Vec<String> {
 
 /// The digest of the cells of each row in those of the columns that results have values in.
 pub(super) fn cell_digests(columns: &[Compared], cells: &RecordBatch) -> Result<Vec<KeyDigest>> {
-    let mut compared: Vec<(u32, &StringArray)> = Vec::new();
+    let mut digests = RowDigests::new(cells.num_rows());
     for (column, number) in columns.iter().zip(0..) {
         if column.has_values {
             let values = cells
                 .column_by_name(&column.name)
                 .and_then(|cells| cells.as_string_opt());
-            compared.push((number, values.ok_or_else(|| defect("a column is gone"))?));
+            digests.add(number, values.ok_or_else(|| defect("a column is gone"))?);
         }
     }
-    let mut frame = Vec::new();
-    let rows = 0..cells.num_rows();
-    Ok(rows.map(|row| digest(&compared, row, &mut frame)).collect())
-}
-
-/// Each cell is framed by the number of its column and by its length: `a|b` and `ab|` differ. A null
-/// leaves no trace, so that a column without values can be left out on the other side.
-fn digest(columns: &[(u32, &StringArray)], row: usize, frame: &mut Vec<u8>) -> KeyDigest {
-    frame.clear();
-    for (number, column) in columns {
-        if column.is_valid(row) {
-            let cell = column.value(row);
-            let head = u64::from(*number) | (cell.len() as u64) << 32;
-            frame.extend_from_slice(&head.to_le_bytes());
-            frame.extend_from_slice(cell.as_bytes());
-        }
-    }
-    KeyDigest::of(frame)
+    Ok(digests.all())
 }
 
 #[cfg(test)]

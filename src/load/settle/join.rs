@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{filter, filter_record_batch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
 
@@ -12,10 +11,9 @@ use super::groups::SentRows;
 use super::identity::Identity;
 use super::reason::Reasons;
 use super::record_log::RecordLog;
-use super::settlement::Settlement;
+use super::settlement::{Settled, Settlement};
 use crate::coerce::{Coercion, Reason};
 use crate::error::Result;
-use crate::load::LoadError;
 use crate::object::RecordIds;
 use crate::rows::{KeyDigest, RowSet};
 
@@ -31,6 +29,7 @@ const DIGESTS_AT_ONCE: usize = 8_192;
 pub struct JoinBack {
     coercion: Arc<Coercion>,
     identity: Identity,
+    by_all_cells: bool,
     rows: Settlement,
     reasons: Reasons,
     ids: RecordIds,
@@ -64,6 +63,7 @@ impl JoinBack {
         let rows = Settlement::new(context);
         Self {
             identity,
+            by_all_cells: false,
             coercion,
             ids: RecordIds::default(),
             ids_memory: rows.memory(),
@@ -83,7 +83,16 @@ impl JoinBack {
         context: &TaskContext,
     ) -> Result<Result<Self, Vec<String>>> {
         let identity = Identity::of_all_cells(&coercion, firsts)?;
-        Ok(identity.map(|identity| Self::by(identity, coercion, context)))
+        let join = |identity| Self {
+            by_all_cells: true,
+            ..Self::by(identity, coercion, context)
+        };
+        Ok(identity.map(join))
+    }
+
+    /// Whether digests of all cells are what is compared.
+    pub(crate) fn is_by_all_cells(&self) -> bool {
+        self.by_all_cells
     }
 
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
@@ -136,17 +145,9 @@ impl JoinBack {
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
         counts: Option<JobCounts>,
     ) -> Result<Option<Ends>> {
-        let Self {
-            coercion,
-            identity,
-            rows,
-            ..
-        } = self;
-        let sources = sources.into_iter().map(|source| {
-            let (first, batch) = source?;
-            sent_rows(&coercion, &identity, first, &batch, sent)
-        });
-        let mut ends = rows.join(sources)?.ends(counts)?;
+        let coercion = Arc::clone(&self.coercion);
+        let (settled, identity, _) = self.settled(sent, sources)?;
+        let mut ends = settled.ends(counts)?;
         if let Some(ends) = &mut ends
             && !ends.unknown.is_empty()
         {
@@ -191,19 +192,34 @@ impl JoinBack {
         written: &RowSet,
         sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
     ) -> Result<Records> {
+        let (settled, _, ids) = self.settled(written, sources)?;
+        let log = settled.records(written)?;
+        Ok(Records { log, ids })
+    }
+
+    /// Joins the results to the rows sent; returns what was compared too, and the Ids in the results.
+    fn settled(
+        self,
+        sent: &RowSet,
+        sources: impl IntoIterator<Item = Result<(u64, RecordBatch)>>,
+    ) -> Result<(Settled, Identity, RecordIds)> {
         let Self {
             coercion,
-            identity,
+            mut identity,
             rows,
             ids,
             ..
         } = self;
+        let mut without_result = RowSet::new();
         let sources = sources.into_iter().map(|source| {
             let (first, batch) = source?;
-            sent_rows(&coercion, &identity, first, &batch, written)
+            let (rows, others) = identity.sent_rows(&coercion, first, &batch, sent)?;
+            without_result.insert_all(&others);
+            Ok(rows)
         });
-        let log = rows.join(sources)?.records(written)?;
-        Ok(Records { log, ids })
+        let mut settled = rows.join(sources)?;
+        settled.add_without_result(&without_result);
+        Ok((settled, identity, ids))
     }
 }
 
@@ -271,36 +287,4 @@ fn reasons(failed: &RecordBatch, known: &mut Reasons) -> Vec<Arc<Reason>> {
             known.of(error.map_or("", |errors| errors.value(row)))
         })
         .collect()
-}
-
-/// Those rows of a source batch that were sent.
-fn sent_rows(
-    coercion: &Coercion,
-    identity: &Identity,
-    first: u64,
-    batch: &RecordBatch,
-    sent: &RowSet,
-) -> Result<SentRows> {
-    let rows = batch.num_rows();
-    let ordinals = UInt64Array::from_iter_values(first..first + rows as u64);
-    let cells = coercion.apply(batch)?.batch;
-    let here = sent.within(first..first + rows as u64);
-    let (ordinals, cells) = if here.len() == rows as u64 {
-        (ordinals, cells)
-    } else {
-        let mut kept = vec![false; rows];
-        for ordinal in here.iter() {
-            kept[(ordinal - first) as usize] = true;
-        }
-        let kept = BooleanArray::from(kept);
-        let ordinals = filter(&ordinals, &kept).map_err(LoadError::from)?;
-        let cells = filter_record_batch(&cells, &kept).map_err(LoadError::from)?;
-        (ordinals.as_primitive().clone(), cells)
-    };
-    let (digests, wholes) = identity.of_sent(coercion, &cells)?;
-    Ok(SentRows {
-        ordinals,
-        digests,
-        wholes,
-    })
 }

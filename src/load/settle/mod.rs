@@ -14,6 +14,7 @@ mod join;
 mod log;
 mod message;
 mod parts;
+mod probe;
 mod reason;
 mod record_log;
 mod retryable;

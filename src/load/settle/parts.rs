@@ -92,6 +92,11 @@ impl Parts {
         }
     }
 
+    /// Adds rows that no result has.
+    pub(super) fn add_without_result(&mut self, rows: &RowSet) {
+        self.without_result.insert_all(rows);
+    }
+
     /// The groups of a part, which take `memory`.
     ///
     /// # Errors

@@ -194,6 +194,14 @@ struct Finding {
 }
 
 impl Settled {
+    /// Adds rows that were sent and that no result has.
+    pub(super) fn add_without_result(&mut self, rows: &RowSet) {
+        match &mut self.rows {
+            Rows::AtOnce(groups) => groups.add_without_result(rows),
+            Rows::InParts(parts) => parts.add_without_result(rows),
+        }
+    }
+
     /// The end of each row, or `None` if that takes the successful rows, which were not read.
     ///
     /// Once they were, rows still open are taken for the results that match nothing, where these are

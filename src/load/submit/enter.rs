@@ -10,14 +10,34 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::ledger::LoadLedger;
 use crate::load::LoadError;
+use crate::load::org::Reservation;
 use crate::load::settle::{chunk_digests, defect};
 use crate::load::state::Load;
 use crate::rows::{KeyDigest, RowSet};
 
-/// Rows that are entered: one digest for each, in their order.
-struct Entered {
+/// Rows that are entered: one digest of all cells for each, in their order.
+#[derive(Debug)]
+pub(in crate::load) struct Entered {
     rows: RowSet,
     digests: Vec<KeyDigest>,
+    memory: Reservation,
+}
+
+impl Entered {
+    pub(super) fn rows(&self) -> &RowSet {
+        &self.rows
+    }
+
+    pub(super) fn digests(&self) -> impl Iterator<Item = KeyDigest> {
+        self.digests.iter().copied()
+    }
+}
+
+/// A job that has its rows, and what was entered of them.
+pub(super) struct Staged {
+    pub(super) job: StagedJob,
+    /// Kept for the answer of the job, if there is a ledger and memory for them.
+    pub(super) entered: Option<Entered>,
 }
 
 /// Creates a job and uploads the chunk into it; beside that, its rows are entered in the ledger, if
@@ -25,11 +45,11 @@ struct Entered {
 ///
 /// # Errors
 /// Those of staging and of the ledger. Then no job stays open either.
-pub(super) async fn stage(load: &Arc<Load>, chunk: &Arc<Chunk>) -> Result<Option<StagedJob>> {
+pub(super) async fn stage(load: &Arc<Load>, chunk: &Arc<Chunk>) -> Result<Option<Staged>> {
     let (client, target) = (&load.client, &load.plan.target);
     let Some(ledger) = &load.ledger else {
         let staged = client.stage(target, chunk).await;
-        return unless_stopped(load, staged, Ok(())).await;
+        return unless_stopped(load, staged, Ok(None)).await;
     };
     let (created, jobs) = watch::channel(String::new());
     let staging = async move {
@@ -46,21 +66,22 @@ pub(super) async fn stage(load: &Arc<Load>, chunk: &Arc<Chunk>) -> Result<Option
 async fn unless_stopped(
     load: &Load,
     staged: Result<StagedJob, BulkError>,
-    entered: Result<()>,
-) -> Result<Option<StagedJob>> {
-    let staged = match staged {
+    entered: Result<Option<Entered>>,
+) -> Result<Option<Staged>> {
+    let job = match staged {
         Err(BulkError::Stopped { .. }) => return Ok(None),
         staged => staged?,
     };
-    if !load.stop.is_cancelled() && entered.is_ok() {
-        return Ok(Some(staged));
-    }
-    let id = staged.id().to_owned();
-    if let Err(error) = staged.abort().await {
+    let error = match entered {
+        Ok(entered) if !load.stop.is_cancelled() => return Ok(Some(Staged { job, entered })),
+        entered => entered.err(),
+    };
+    let id = job.id().to_owned();
+    if let Err(error) = job.abort().await {
         tracing::warn!(job = id, %error, "a job that was not closed could not be aborted");
     }
-    match entered {
-        Err(error) if !error.is_stopped() => Err(error),
+    match error {
+        Some(error) if !error.is_stopped() => Err(error),
         _ => Ok(None),
     }
 }
@@ -72,24 +93,27 @@ async fn enter(
     ledger: &LoadLedger,
     chunk: &Arc<Chunk>,
     mut jobs: watch::Receiver<String>,
-) -> Result<()> {
+) -> Result<Option<Entered>> {
     let entering = async {
         // Of the digests with their rows, of the digests alone, and of the object that is written.
         let of_row = size_of::<(u64, KeyDigest)>() + size_of::<KeyDigest>();
         let bytes = chunk.rows() as usize * of_row;
-        let _memory = load.org.budget().reserve(bytes);
+        let memory = load.org.budget().reserve(bytes);
         let (of_task, of_chunk) = (Arc::clone(load), Arc::clone(chunk));
-        let entered = spawn_blocking(move || entered(&of_task, &of_chunk));
-        let entered = entered.await.map_err(LoadError::from)??;
+        let entered = spawn_blocking(move || entered(&of_task, &of_chunk, memory));
+        let mut entered = entered.await.map_err(LoadError::from)??;
         while jobs.changed().await.is_ok() {
             let job = jobs.borrow_and_update().clone();
-            let Entered { rows, digests } = &entered;
             let columns = &load.plan.sent_columns;
-            ledger.enter(&job, columns, rows, digests).await?;
+            ledger
+                .enter(&job, columns, &entered.rows, &entered.digests)
+                .await?;
         }
         // What was entered before a later attempt claims the load, that one sees.
         ledger.check_held().await?;
-        Ok(())
+        let digests = size_of_val(entered.digests.as_slice());
+        entered.memory.shrink_to(digests);
+        Ok((!load.org.budget().is_full()).then_some(entered))
     };
     tokio::select! {
         biased;
@@ -100,7 +124,7 @@ async fn enter(
 
 /// The rows of a chunk that are sent. A chunk of rows that came in another order is entered in the
 /// order of their ordinals.
-fn entered(load: &Load, chunk: &Chunk) -> Result<Entered, Error> {
+fn entered(load: &Load, chunk: &Chunk, memory: Reservation) -> Result<Entered, Error> {
     let (ordinals, mut digests) = chunk_digests(&load.plan.coercion, chunk)?;
     let rows: RowSet = ordinals.iter().copied().collect();
     let all = ordinals.len();
@@ -112,5 +136,9 @@ fn entered(load: &Load, chunk: &Chunk) -> Result<Entered, Error> {
         sorted.sort_unstable_by_key(|(row, _)| *row);
         digests = sorted.into_iter().map(|(_, digest)| digest).collect();
     }
-    Ok(Entered { rows, digests })
+    Ok(Entered {
+        rows,
+        digests,
+        memory,
+    })
 }

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use futures::stream::{self, Peekable, StreamExt, TryStreamExt};
 use tokio::sync::OwnedMutexGuard;
-use tokio::task::yield_now;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::sleep;
 
 use crate::bulk::{BulkError, EndedJob, JobState, ResultStream};
@@ -21,6 +21,8 @@ use crate::load::state::Load;
 use crate::object::Operation;
 use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
+
+use super::enter::Entered;
 
 /// Pause before counts and files of a job are read for the second time. Later ones are longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -42,23 +44,42 @@ const UNTIL_REFUSED: Duration = Duration::from_secs(15);
 pub(in crate::load) type SettlePermit = OwnedMutexGuard<()>;
 
 /// The rows that were sent in a job.
+#[derive(Clone)]
 pub(in crate::load) enum SentIn {
     /// Rows of this load, which the row store has.
     Load(RowSet),
+    /// Such rows, with what was entered of them.
+    Entered(Arc<Entered>),
     /// Rows of an entry of an older attempt: digests of their cells are all that is known.
     Entry(Arc<Entry>),
 }
 
 impl SentIn {
+    /// The rows that were `sent`, with what was entered of them.
+    pub(super) fn of(sent: RowSet, entered: Option<Entered>) -> Self {
+        let entered = entered.filter(|entered| *entered.rows() == sent);
+        entered.map_or(Self::Load(sent), |entered| Self::Entered(Arc::new(entered)))
+    }
+
     fn rows(&self) -> &RowSet {
         match self {
             Self::Load(rows) => rows,
+            Self::Entered(entered) => entered.rows(),
             Self::Entry(entry) => &entry.rows,
         }
     }
 
     fn len(&self) -> u64 {
         self.rows().len()
+    }
+
+    /// The same rows, to be coerced once more: results may lack columns, or values in them, and what
+    /// was entered of a row is of all its cells.
+    fn coerced(&self) -> Self {
+        match self {
+            Self::Entered(entered) => Self::Load(entered.rows().clone()),
+            Self::Load(_) | Self::Entry(_) => self.clone(),
+        }
     }
 }
 
@@ -167,23 +188,42 @@ async fn look(
     _permit: &SettlePermit,
 ) -> Result<Look> {
     let end = job_end(ended);
-    if let Needed::Failed(failed) = end.needs(sent.len()) {
-        let (results, found) = read_failed(load, ended, sent).await?;
-        if found == failed
-            && let Some(ends) = join(load, results, sent, counts(end)).await?
-        {
-            return Ok(Look::Proved(ends));
-        }
+    if let Needed::Failed(failed) = end.needs(sent.len())
+        && let Some(ends) = by_failed(load, ended, sent, failed).await?
+    {
+        return Ok(Look::Proved(ends));
     }
     let is_refused = matches!(fault, JobFault::Refused(_)) && end.counts_nothing();
     if is_refused && wrote_nothing(ended).await? {
         return Ok(Look::Refused);
     }
-    let (results, mut reading) = read_all(load, ended, sent).await?;
-    let ends = join(load, results, sent, counts(end)).await?;
+    let sent = sent.coerced();
+    let (results, mut reading) = read_all(load, ended, &sent).await?;
+    let ends = join(load, results, &sent, counts(end)).await?;
     let ends = ends.unwrap_or_default();
     reading.unknown = ends.unknown.len();
     Ok(Look::Read(ends, reading))
+}
+
+/// The end of each row by the `failed` rows alone; `None` if that takes the others too.
+async fn by_failed(
+    load: &Arc<Load>,
+    ended: &EndedJob,
+    sent: &SentIn,
+    failed: u64,
+) -> Result<Option<Ends>> {
+    let mut sent = sent.clone();
+    loop {
+        let (results, found) = read_failed(load, ended, &sent).await?;
+        if found != failed {
+            return Ok(None);
+        }
+        let ends = join(load, results, &sent, counts(job_end(ended))).await?;
+        if ends.is_some() || !matches!(sent, SentIn::Entered(_)) {
+            return Ok(ends);
+        }
+        sent = sent.coerced();
+    }
 }
 
 /// Whether a job has neither written nor refused a row: its files are empty, or there are none.
@@ -272,6 +312,10 @@ pub(super) async fn begin<'a>(
     let coercion = Arc::clone(&load.plan.coercion);
     match sent {
         SentIn::Load(_) => JoinBack::new(coercion, &firsts, &context),
+        SentIn::Entered(_) => {
+            let join = JoinBack::by_all_cells(Arc::clone(&coercion), &firsts, &context)?;
+            join.or_else(|_| JoinBack::new(coercion, &firsts, &context))
+        }
         SentIn::Entry(entry) => {
             let join = JoinBack::by_all_cells(coercion, &firsts, &context)?;
             join.map_err(|columns| {
@@ -304,18 +348,20 @@ async fn join(
     counts: Option<JobCounts>,
 ) -> Result<Option<Ends>> {
     let joined = match sent {
-        SentIn::Load(sent) => {
-            let (load, sent) = (Arc::clone(load), sent.clone());
-            tokio::task::spawn_blocking(move || {
+        SentIn::Entered(entered) if results.is_by_all_cells() => {
+            let entered = Arc::clone(entered);
+            spawn_blocking(move || results.join_digests(entered.rows(), entered.digests(), counts))
+        }
+        SentIn::Load(_) | SentIn::Entered(_) => {
+            let (load, sent) = (Arc::clone(load), sent.rows().clone());
+            spawn_blocking(move || {
                 let sources = load.books.rows().read(&sent);
                 results.join(&sent, sources.map(|read| Ok(read?)), counts)
             })
         }
         SentIn::Entry(entry) => {
             let entry = Arc::clone(entry);
-            tokio::task::spawn_blocking(move || {
-                results.join_digests(&entry.rows, entry.digests.iter(), counts)
-            })
+            spawn_blocking(move || results.join_digests(&entry.rows, entry.digests.iter(), counts))
         }
     };
     joined.await.map_err(LoadError::from)?

@@ -46,7 +46,7 @@ use proof::found_in_org;
 pub(super) use receipts::deliver_known;
 pub(super) use records::records_of_entry;
 use retry::{Rebuilt, Retry, bisected_rows, rebuild, retries, with_merged};
-use run::{FirstJob, UntilClosed, run};
+use run::{FirstJob, Ran, UntilClosed, run};
 
 /// Most jobs that a process makes to find rows at fault: a share of the 15,000 batches of a day.
 const MOST_JOBS_OF_ALL: u32 = 1_000;
@@ -310,31 +310,37 @@ impl Submission {
         // Parents that come while it goes on may come too late for it.
         let may_hold = load.held.as_ref().is_some_and(Held::may_hold);
         let done = &mut attempt.may_be_done;
-        let Some((mut ended, in_flight, slot)) = run(&load, chunk, until_closed, done).await?
-        else {
+        let Some(ran) = run(&load, chunk, until_closed, done).await? else {
             return Ok(Sent::Stopped);
         };
+        let Ran {
+            mut ended,
+            in_flight,
+            slot,
+            entered,
+        } = ran;
         let job = Job::of(&load, &ended);
         if job.fault == JobFault::Quota && ended.processed != Some(sent.len()) {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
-        let mut ends =
-            match judge(&load, &mut ended, job.fault, &SentIn::Load(sent.clone())).await? {
-                Verdict::Refused => {
-                    in_flight.ended();
-                    let refused = Refused {
-                        job,
-                        rows: sent,
-                        merged,
-                        attempt,
-                    };
-                    return Ok(Sent::Refused(Box::new(refused)));
-                }
-                Verdict::Ends(ends, permit) => {
-                    self.settle_permit = permit;
-                    ends
-                }
-            };
+        let sent_in = SentIn::of(sent.clone(), entered);
+        let mut ends = match judge(&load, &mut ended, job.fault, &sent_in).await? {
+            Verdict::Refused => {
+                in_flight.ended();
+                let refused = Refused {
+                    job,
+                    rows: sent,
+                    merged,
+                    attempt,
+                };
+                return Ok(Sent::Refused(Box::new(refused)));
+            }
+            Verdict::Ends(ends, permit) => {
+                self.settle_permit = permit;
+                ends
+            }
+        };
+        drop(sent_in);
         if load.plan.coercion.key().is_none() && !ends.unknown.is_empty() {
             // Salesforce may be asked for long.
             self.settle_permit = None;

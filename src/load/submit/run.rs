@@ -13,7 +13,8 @@ use crate::load::state::Load;
 use crate::options::BATCH_RECORDS;
 use crate::rows::RowSet;
 
-use super::{enter, resolve};
+use super::enter::{Entered, Staged, stage};
+use super::resolve;
 
 /// What is kept until a job is closed.
 pub(super) struct UntilClosed {
@@ -39,6 +40,22 @@ impl UntilClosed {
     }
 }
 
+/// A job that ended.
+pub(super) struct Ran<'a> {
+    pub(super) ended: EndedJob,
+    pub(super) in_flight: JobInFlight<'a>,
+    pub(super) slot: ObjectSlot,
+    /// What was entered of its rows, if it was kept.
+    pub(super) entered: Option<Entered>,
+}
+
+/// A job that was closed.
+struct ClosedJob<'a> {
+    running: RunningJob,
+    in_flight: JobInFlight<'a>,
+    entered: Option<Entered>,
+}
+
 /// Runs a job in a slot of the org. `None` if the load was stopped before the job was closed: then
 /// nothing of it was processed.
 pub(super) async fn run<'a>(
@@ -46,7 +63,7 @@ pub(super) async fn run<'a>(
     chunk: Chunk,
     until_closed: UntilClosed,
     may_be_done: &mut bool,
-) -> Result<Option<(EndedJob, JobInFlight<'a>, ObjectSlot)>> {
+) -> Result<Option<Ran<'a>>> {
     let (rows, bytes) = (chunk.rows(), chunk.bytes());
     let admission = load.org.admission();
     let Some(job_permit) = admission.job_slot(&load.jobs, &load.stop).await else {
@@ -69,7 +86,12 @@ pub(super) async fn run<'a>(
     } else {
         staged_and_closed(load, &chunk, upload_permit).await?
     };
-    let Some((running, in_flight)) = closed else {
+    let Some(ClosedJob {
+        running,
+        in_flight,
+        entered,
+    }) = closed
+    else {
         return Ok(None);
     };
     drop(chunk);
@@ -79,7 +101,12 @@ pub(super) async fn run<'a>(
     drop(job_batches);
     load.org.job_ended(batches);
     load.books.job_ended(batches, bytes);
-    Ok(Some((ended, in_flight, slot)))
+    Ok(Some(Ran {
+        ended,
+        in_flight,
+        slot,
+        entered,
+    }))
 }
 
 /// A job that one call makes, in flight from before the call.
@@ -88,7 +115,7 @@ async fn submitted<'a>(
     chunk: &Arc<Chunk>,
     _upload_permit: OwnedSemaphorePermit,
     may_be_done: &mut bool,
-) -> Result<(RunningJob, JobInFlight<'a>), BulkError> {
+) -> Result<ClosedJob<'a>, BulkError> {
     let in_flight = load.org.in_flight().begin(load.id, None);
     let plan = &load.plan;
     let submitted = resolve::submit_small(
@@ -100,7 +127,11 @@ async fn submitted<'a>(
     );
     let (running, in_flight) = or_ended(submitted.await, in_flight)?;
     in_flight.is(running.id());
-    Ok((running, in_flight))
+    Ok(ClosedJob {
+        running,
+        in_flight,
+        entered: None,
+    })
 }
 
 /// Jobs that others may take away before they are closed, one after the other, until that is an error.
@@ -112,22 +143,29 @@ async fn staged_and_closed<'a>(
     load: &'a Arc<Load>,
     chunk: &Arc<Chunk>,
     upload_permit: OwnedSemaphorePermit,
-) -> Result<Option<(RunningJob, JobInFlight<'a>)>> {
+) -> Result<Option<ClosedJob<'a>>> {
     let mut upload_permit = Some(upload_permit);
     let mut jobs = 0;
     loop {
-        let Some(staged) = enter::stage(load, chunk).await? else {
+        let Some(Staged { job, entered }) = stage(load, chunk).await? else {
             return Ok(None);
         };
-        let in_flight = load.org.in_flight().begin(load.id, Some(staged.id()));
+        let in_flight = load.org.in_flight().begin(load.id, Some(job.id()));
         upload_permit.take();
         jobs += 1;
-        match or_ended(staged.close().await, in_flight) {
+        match or_ended(job.close().await, in_flight) {
             // Someone else has aborted it before it was closed: nothing of it was processed.
             Err(error @ BulkError::WrongState { .. }) if jobs < MOST_TAKEN => {
                 tracing::warn!(%error, "its rows go into another job");
             }
-            closed => return Ok(Some(closed?)),
+            closed => {
+                let (running, in_flight) = closed?;
+                return Ok(Some(ClosedJob {
+                    running,
+                    in_flight,
+                    entered,
+                }));
+            }
         }
     }
 }

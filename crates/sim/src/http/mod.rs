@@ -103,7 +103,7 @@ impl App {
         Arc::clone(&self.org().users[0])
     }
 
-    fn org(&self) -> &Org {
+    pub(crate) fn org(&self) -> &Org {
         &self.jobs.org
     }
 

@@ -98,6 +98,7 @@ impl Jobs {
             options.org.as_deref(),
             options.extra_objects,
             options.forget,
+            &options.data,
         )?;
         let limits = org.limits;
         for (limit, given) in [

@@ -10,13 +10,14 @@ pub(crate) mod record_type;
 pub(crate) mod records;
 pub(crate) mod reference;
 mod schema;
+pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod user;
 pub(crate) mod value;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -53,11 +54,18 @@ pub(crate) struct Org {
     tables: BTreeMap<String, Mutex<Table>>,
     /// The values of loaded records are not kept.
     forget: bool,
+    /// By the name of an object, further records that are there from the start, as CSV.
+    data: BTreeMap<String, String>,
 }
 
 impl Org {
     /// An org as a file describes it, or the embedded one, with the records that it starts with.
-    pub(crate) fn new(path: Option<&Path>, extra_objects: usize, forget: bool) -> io::Result<Org> {
+    pub(crate) fn new(
+        path: Option<&Path>,
+        extra_objects: usize,
+        forget: bool,
+        data: &BTreeMap<String, PathBuf>,
+    ) -> io::Result<Org> {
         let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
         let (schema, users, limits) = match path {
             None if extra_objects == 0 => (Schema::embedded()?, Vec::new(), Limits::default()),
@@ -75,8 +83,18 @@ impl Org {
             }
         };
         let first = Arc::new(User::first(&schema));
+        let data = data.iter().map(|(name, path)| {
+            let at =
+                |error: &dyn std::fmt::Display| invalid(format!("{}: {error}", path.display()));
+            let object = schema.object(name);
+            let object = object.ok_or_else(|| at(&format!("there is no object {name}")))?;
+            let csv = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+            Ok((object.name.clone(), csv))
+        });
+        let data: BTreeMap<String, String> = data.collect::<io::Result<_>>()?;
         let table = |object: &Arc<Object>| {
-            let table = Mutex::new(first_table(object, forget)?);
+            let more = data.get(&object.name);
+            let table = Mutex::new(first_table(object, forget, more)?);
             Ok((object.name.clone(), table))
         };
         Ok(Org {
@@ -89,6 +107,7 @@ impl Org {
             limits,
             schema,
             forget,
+            data,
         })
     }
 
@@ -102,11 +121,18 @@ impl Org {
         self.tables.get(object).map(Mutex::lock)
     }
 
+    /// The records of an object, after all were dropped.
+    fn emptied(&self, object: &Arc<Object>) -> Option<MutexGuard<'_, Table>> {
+        let mut table = self.table(&object.name)?;
+        *table = Table::new(Arc::clone(object), true);
+        Some(table)
+    }
+
     /// Returns to the records that the org starts with.
     pub(crate) fn reset(&self) -> io::Result<()> {
         for object in &self.schema.objects {
             if let Some(mut table) = self.table(&object.name) {
-                *table = first_table(object, self.forget)?;
+                *table = first_table(object, self.forget, self.data.get(&object.name))?;
             }
         }
         Ok(())
@@ -115,12 +141,13 @@ impl Org {
 
 /// The table of an object with the records that it starts with. Values are forgotten only of what
 /// clients load.
-fn first_table(object: &Arc<Object>, forget: bool) -> io::Result<Table> {
+fn first_table(object: &Arc<Object>, forget: bool, data: Option<&String>) -> io::Result<Table> {
     let mut table = Table::new(Arc::clone(object), !forget || !object.createable);
-    if let Some(records) = &object.records {
-        table
-            .seed(records, Stamp::now(USER_ID))
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    for records in object.records.iter().chain(data) {
+        table.seed(records, Stamp::now(USER_ID)).map_err(|error| {
+            let error = format!("the records of {}: {error}", object.name);
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })?;
     }
     Ok(table)
 }

@@ -24,6 +24,7 @@ mod records;
 mod relations;
 mod results;
 mod rows;
+mod state;
 
 /// A client with a session.
 struct Client {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use proptest::prelude::*;
 
 use super::tests::begin;
@@ -164,19 +164,18 @@ fn settle(sent: &[Row], lines: &[Line], shape: &Shape, successes: bool) -> Settl
     }
     let cell =
         |row: &Row, column: usize| row[column].map(|value| COLUMNS[column].2[value][0].to_owned());
-    let mut first = 100;
-    let sent = sent.chunks(4).map(|rows| {
-        let cells = batch(rows, cell, |_| true);
-        let (digests, wholes) = identity.of_sent(&coercion, &cells).unwrap();
-        let ordinals = UInt64Array::from_iter_values(first..first + rows.len() as u64);
-        first += rows.len() as u64;
-        Ok(SentRows {
-            ordinals,
-            digests,
-            wholes,
-        })
+    let all = RowSet::from(100..100 + sent.len() as u64);
+    let mut without_result = RowSet::new();
+    let sent = sent.chunks(4).zip((100..).step_by(4)).map(|(rows, first)| {
+        let source = batch(rows, cell, |_| true);
+        let sent = identity.sent_rows(&coercion, first, &source, &all);
+        let (rows, others) = sent.unwrap();
+        without_result.insert_all(&others);
+        Ok(rows)
     });
-    settlement.join(sent.collect::<Vec<_>>()).unwrap()
+    let mut settled = settlement.join(sent.collect::<Vec<_>>()).unwrap();
+    settled.add_without_result(&without_result);
+    settled
 }
 
 /// What a job says of its rows.

@@ -145,7 +145,7 @@ async fn an_entry_that_was_changed_is_the_users_choice() {
         .write(&anew(&stream, PEOPLE))
         .await
         .failed("config_error");
-    assert_snapshot!(shown(&message), @"the ledger's object file://… cannot be read: it has version 9, and this software reads version 1: update it. Rows that it names may be in Salesforce; check them, and then set ledger: forget");
+    assert_snapshot!(shown(&message), @"the ledger's object file://… cannot be read: it has version 9, and this software reads version 2: use the software that wrote it. Rows that it names may be in Salesforce; check them, and then set ledger: forget");
 
     job.change("ledger", "forget");
     job.write(&anew(&stream, PEOPLE)).await.succeeded();

@@ -2,6 +2,7 @@
 //! of its values, and indexes of keys.
 
 mod index;
+mod saved;
 mod times;
 mod upload;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
 
 use self::index::{Index, MAX_RECORDS};
 use self::times::Times;
@@ -20,6 +22,7 @@ use crate::org::columns::Column;
 use crate::org::{Field, Object, id, value};
 
 pub(crate) use self::index::Found;
+pub(crate) use self::saved::{Fingerprint, Place, Saved};
 pub(crate) use self::upload::{Entry, Stored, Upload, key_digest};
 
 /// The row that a record, or a change of it, came from.
@@ -30,7 +33,7 @@ struct Origin {
 }
 
 /// Who wrote rows, and when.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// The Id of the user.
     pub(crate) user: String,
