@@ -88,7 +88,8 @@ if sf data upsert bulk --file changed.csv --external-id Ext_Id__c $bulk; then
   fail "a row failed, and sf did not say so"
 fi
 holds 399
-job=$(grep -oE '750[A-Za-z0-9]{15}' "$work/said" | head -n 1)
+job=$(grep -m 1 -oE '750[A-Za-z0-9]{15}' "$work/said")
+job=${job%%$'\n'*}
 sf data bulk results --job-id "$job" --target-org sim
 said "Failed"
 rows update "$url" update.csv

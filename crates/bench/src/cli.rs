@@ -34,6 +34,9 @@ pub(crate) enum Command {
         /// The page
         #[arg(long, value_name = "FILE", default_value = "report.html")]
         out: PathBuf,
+        /// A page of Markdown whose tables are made anew, between its marks of results
+        #[arg(long, value_name = "FILE")]
+        markdown: Option<PathBuf>,
     },
     /// Lists workloads, profiles and loaders
     List,

@@ -3,7 +3,8 @@
 //!
 //! Data flows one way: `workload` and `columns` say what there is, `plan` which record comes as
 //! which line, `input` writes it, `org` serves, `watch` runs and measures, `rejects` and `judge`
-//! compare, `result` is what comes of it, `report`, `task` and `plot` draw it.
+//! compare, `result` is what comes of it, `report`, `task`, `plot` and `markdown`
+//! draw it.
 
 mod cli;
 mod columns;
@@ -11,6 +12,7 @@ mod error;
 mod input;
 mod judge;
 mod loaders;
+mod markdown;
 mod org;
 mod plan;
 mod plot;
@@ -33,7 +35,11 @@ use crate::cli::{Cli, Command};
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(options) => run::run(*options).await,
-        Command::Report { results, out } => report::write(&results, &out),
+        Command::Report {
+            results,
+            out,
+            markdown,
+        } => report::write(&results, &out, markdown.as_deref()),
         Command::List => cli::list(),
         Command::Org => match org::serve().await {
             Ok(()) => Ok(ExitCode::SUCCESS),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::error::{At, Error, Result};
+use crate::markdown;
 use crate::plot::{self, Axis, Bar, Series, escaped, put};
 use crate::result::{Cost, Outcome, Report, VERSION};
 use crate::task::{GROWTHS, Growth, MEASURES, Task, task};
@@ -14,8 +15,9 @@ use crate::task::{GROWTHS, Growth, MEASURES, Task, task};
 /// Colours of the style sheet.
 const COLOURS: usize = 8;
 
-/// Draws the page of all results in `paths`: files, and folders that hold some.
-pub(crate) fn write(paths: &[PathBuf], out: &Path) -> Result<ExitCode> {
+/// Draws the page of all results in `paths`: files, and folders that hold some; their tables go into
+/// a page of Markdown too.
+pub(crate) fn write(paths: &[PathBuf], out: &Path, tables: Option<&Path>) -> Result<ExitCode> {
     let mut results = Vec::new();
     for path in paths {
         read(path, &mut results)?;
@@ -26,6 +28,9 @@ pub(crate) fn write(paths: &[PathBuf], out: &Path) -> Result<ExitCode> {
         ));
     }
     fs::write(out, page(&results)).at(out)?;
+    if let Some(page) = tables {
+        markdown::write(&results, page)?;
+    }
     println!("{} results: {}", results.len(), out.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -330,19 +335,8 @@ fn figure(out: &mut String, title: &str, svg: &str) {
     );
 }
 
-/// An outcome, its class and its word.
-fn words(outcome: Outcome) -> (&'static str, &'static str) {
-    match outcome {
-        Outcome::Passed => ("passed", "passed"),
-        Outcome::Wrong => ("wrong", "wrong"),
-        Outcome::Failed => ("failed", "failed"),
-        Outcome::TimedOut => ("timed_out", "timed out"),
-        Outcome::NotRun => ("not_run", "not run"),
-    }
-}
-
 fn cell(out: &mut String, result: &Report) {
-    let (class, word) = words(result.outcome);
+    let (class, word) = result.outcome.words();
     put!(out, "<td><b class=\"{class}\">{word}</b>");
     let mut faults = result
         .judged
@@ -386,7 +380,7 @@ fn costs(out: &mut String, shown: &[(&Report, &Cost)]) {
     }
     out.push_str("</tr></thead><tbody>\n");
     for (result, cost) in shown {
-        let (class, word) = words(result.outcome);
+        let (class, word) = result.outcome.words();
         put!(
             out,
             "<tr><th>{}</th><td><b class=\"{class}\">{word}</b></td>",

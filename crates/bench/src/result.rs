@@ -76,6 +76,19 @@ pub(crate) enum Outcome {
     NotRun,
 }
 
+impl Outcome {
+    /// Its class in the style sheet, and its word for people.
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Passed => ("passed", "passed"),
+            Self::Wrong => ("wrong", "wrong"),
+            Self::Failed => ("failed", "failed"),
+            Self::TimedOut => ("timed_out", "timed out"),
+            Self::NotRun => ("not_run", "not run"),
+        }
+    }
+}
+
 /// What became of the records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Judged {

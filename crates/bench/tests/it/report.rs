@@ -124,6 +124,38 @@ fn a_page_shows_who_loses_what() {
             "{name}"
         );
     }
+    // The same as tables, in a page with a place for them.
+    let notes = folder.path().join("notes.md");
+    fs::write(
+        &notes,
+        "a\n<!-- results -->\nold\n<!-- end of results -->\nb\n",
+    )
+    .unwrap();
+    let tables = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"));
+        let command = command
+            .arg("report")
+            .arg(folder.path())
+            .arg("--out")
+            .arg(&page);
+        command.arg("--markdown").arg(&notes).output().unwrap()
+    };
+    for _ in 0..2 {
+        assert!(tables().status.success());
+        let text = fs::read_to_string(&notes).unwrap();
+        assert!(
+            text.starts_with("a\n<!-- results -->\n") && text.ends_with("\nb\n"),
+            "{text}"
+        );
+        assert!(!text.contains("old"));
+        assert_eq!(
+            text.matches("| hasty 1.2 | wrong, lost: 17 |").count(),
+            1,
+            "{text}"
+        );
+    }
+    fs::write(&notes, "no place").unwrap();
+    assert!(!tables().status.success());
     // Another version of the form is refused by name.
     let mut other = results[0].clone();
     other["version"] = json!(9);

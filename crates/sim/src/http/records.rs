@@ -129,13 +129,15 @@ fn one(
     (version, name): (&str, &str),
     field: &str,
     value: &str,
-) -> Result<Option<String>, Response> {
-    let object = known(user, name).map_err(IntoResponse::into_response)?;
-    let mut ids = found(app, object, field, value).map_err(IntoResponse::into_response)?;
+) -> Result<Option<String>, Box<Response>> {
+    let refused = |error: ApiError| Box::new(error.into_response());
+    let object = known(user, name).map_err(refused)?;
+    let mut ids = found(app, object, field, value).map_err(refused)?;
     if ids.len() > 1 {
         let address = |id: &String| format!("/services/data/{version}/sobjects/{name}/{id}");
         let addresses: Vec<String> = ids.iter().map(address).collect();
-        return Err((StatusCode::MULTIPLE_CHOICES, Json(addresses)).into_response());
+        let response = (StatusCode::MULTIPLE_CHOICES, Json(addresses)).into_response();
+        return Err(Box::new(response));
     }
     Ok(ids.pop())
 }
@@ -148,7 +150,7 @@ pub(super) async fn read_by_key(
     Query(asked): Query<Asked>,
 ) -> Response {
     match one(&app, &user, (&version, &name), &field, &value) {
-        Err(response) => response,
+        Err(response) => *response,
         Ok(None) => ApiError::not_found().into_response(),
         Ok(Some(id)) => query::shown(&app, &user, &version, &name, &id, asked.fields.as_deref())
             .map(Json)
@@ -174,7 +176,7 @@ pub(super) async fn upsert(
         .into_response();
     }
     if let Err(response) = one(&app, &user, (&version, &name), &field, &value) {
-        return response;
+        return *response;
     }
     upserted(&app, &user, &name, &field, value, body)
         .await
@@ -217,7 +219,7 @@ pub(super) async fn delete_by_key(
     Path((version, name, field, value)): Path4,
 ) -> Response {
     match one(&app, &user, (&version, &name), &field, &value) {
-        Err(response) => response,
+        Err(response) => *response,
         Ok(None) => ApiError::not_found().into_response(),
         Ok(Some(id)) => delete(State(app), Extension(user), Path((version, name, id)))
             .await

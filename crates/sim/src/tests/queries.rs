@@ -317,3 +317,19 @@ async fn pages_have_the_size_that_is_asked_for() {
         assert_eq!(error[0]["errorCode"], "INVALID_QUERY_LOCATOR", "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn the_columns_of_a_query_can_be_asked_for() {
+    let client = Client::start(SimOptions::default()).await;
+    let names = |answer: &Value| -> Vec<Value> {
+        let columns = answer["columnMetadata"].as_array().unwrap().iter();
+        columns.map(|column| column["columnName"].clone()).collect()
+    };
+    let query = "/query?columns=true&q=SELECT+Id,+lastname+FROM+Contact";
+    let found = client.get(query).await;
+    assert_eq!(names(&found), ["Id", "LastName"]);
+    let query = "/query?columns=true&q=SELECT+COUNT(Id)+many+FROM+Contact";
+    let found = client.get(query).await;
+    assert_eq!(names(&found), ["many"]);
+    assert_eq!(found["columnMetadata"][0]["aggregate"], true);
+}

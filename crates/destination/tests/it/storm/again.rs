@@ -108,8 +108,10 @@ impl Storm {
         let doubled = check::repeated(plan, &self.input, &found, &mut ran.violations);
         // Without a ledger, or with what it says forgotten, rows are inserted twice.
         let knows = plan.rejects != RejectsTo::Nowhere && self.job.config()["ledger"].is_null();
-        // A process that needs more than its grace is stopped as hard as by a kill.
+        // A process that needs more than its grace is stopped as hard as by a kill; while states are on
+        // their way to stdout, without a word.
         let is_cut = matches!(plan.ending, Ending::Kill(_))
+            || first.of("TRACE").is_empty()
             || check::error_of(first).contains("not all had ended within");
         match doubled.first() {
             Some(record) if knows && !is_cut => ran

@@ -1,5 +1,6 @@
 //! Queries of one object, and single records.
 
+mod columns;
 mod cursors;
 
 use std::sync::Arc;
@@ -30,6 +31,9 @@ const ORGANIZATION: &str = "Organization";
 #[derive(Debug, Deserialize)]
 pub(super) struct Soql {
     q: Option<String>,
+    /// The columns are asked for, not the records.
+    #[serde(default)]
+    columns: bool,
 }
 
 /// `GET …/query?q=SELECT … FROM …`.
@@ -37,10 +41,10 @@ pub(super) async fn query(
     State(app): State<Arc<App>>,
     Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
-    Parameters(Soql { q }): Parameters<Soql>,
+    Parameters(soql): Parameters<Soql>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    first_page(app, &user, version, q, &headers, "query").await
+    first_page(app, &user, version, soql, &headers, "query").await
 }
 
 /// `GET …/queryAll?q=SELECT … FROM …`: with the records in the recycle bin.
@@ -48,21 +52,21 @@ pub(super) async fn query_all(
     State(app): State<Arc<App>>,
     Extension(user): Extension<Arc<User>>,
     Path(version): Path<String>,
-    Parameters(Soql { q }): Parameters<Soql>,
+    Parameters(soql): Parameters<Soql>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    first_page(app, &user, version, q, &headers, "queryAll").await
+    first_page(app, &user, version, soql, &headers, "queryAll").await
 }
 
 async fn first_page(
     app: Arc<App>,
     user: &User,
     version: String,
-    soql: Option<String>,
+    Soql { q, columns }: Soql,
     headers: &HeaderMap,
     resource: &'static str,
 ) -> Result<Json<Value>, ApiError> {
-    let soql = soql.unwrap_or_default();
+    let soql = q.unwrap_or_default();
     if let Some(names) = soql::fields_of(&soql, ORGANIZATION) {
         let record = organization_record(&app, &version, &names)?;
         return Ok(Json(
@@ -71,6 +75,9 @@ async fn first_page(
     }
     let page = page_records(headers);
     let query = Query::read(&soql, &user.schema)?;
+    if columns {
+        return Ok(Json(columns::columns(&query)));
+    }
     let answered = tokio::task::spawn_blocking(move || {
         let found = query.run(app.org(), resource == "queryAll");
         let cursor = Cursor::new(&query, found, version, resource, page);
