@@ -173,7 +173,7 @@ async fn an_allocation_of_the_day_ends_the_load_at_once_or_is_waited_for() {
     }
     assert_eq!(ran.jobs().await, 1);
 
-    few_at_once([Insert, Upsert].map(|load| async move {
+    Box::pin(few_at_once([Insert, Upsert].map(|load| async move {
         let waits = [
             ("limit_wait_seconds", json!(7_200)),
             ("max_attempts", json!(1)),
@@ -181,7 +181,7 @@ async fn an_allocation_of_the_day_ends_the_load_at_once_or_is_waited_for() {
         let ran = run(load, &[fault(3)], &waits).await;
         ran.loaded_once("quota").await;
         assert_eq!(ran.jobs().await, 4);
-    }))
+    })))
     .await;
     let ran = run(Insert, &[fault(0)], &[("limit_wait_seconds", json!(1_000))]).await;
     ran.output.failed("transient_error");
