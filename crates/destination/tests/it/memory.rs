@@ -263,6 +263,7 @@ async fn a_missing_directory_for_temporary_files_is_a_warning() {
     let job = Job::new(&sim, &[&stream])
         .set("memory_limit_bytes", 128 << 20)
         .set("max_job_bytes", 6_000_000)
+        .set("max_jobs_in_flight", 8)
         .rejects_to_folder();
     let mut lines: Vec<String> = (0..RECORDS)
         .map(|number| stream.record(&record(number)))
@@ -271,8 +272,14 @@ async fn a_missing_directory_for_temporary_files_is_a_warning() {
     lines.push(stream.complete());
 
     let nowhere = [("LOG_LEVEL", "INFO"), ("TMPDIR", "/nowhere/at/all")];
+    // As long as the org holds its jobs, their rows can only wait.
+    sim.hold().await;
     let mut running = Running::start_in(&job.write_args(), &nowhere);
     running.feed(lines);
+    running
+        .wait_for_log("a temporary file could not be written")
+        .await;
+    sim.release().await;
     let output = running.finish().await.succeeded();
 
     assert_eq!(spilled(&output), 0);
