@@ -84,7 +84,12 @@ impl Identity {
                 return Ok(Err(lacking));
             }
         }
-        Ok(Ok(Self::cells(Compared::by_name(cells))))
+        Ok(Ok(Self::of_cells(&[cells.as_ref()])))
+    }
+
+    /// Whether results have values in all columns: rows then have the digests of [`row_digests`].
+    pub(crate) fn has_all_cells(&self, coercion: &Coercion) -> bool {
+        matches!(self, Self::Cells { .. }) && self.lacking(coercion).is_empty()
     }
 
     /// The columns of the rows sent of which the results have no value; none where a key is compared.
@@ -101,17 +106,16 @@ impl Identity {
         names.filter(|name| !has_values(name)).cloned().collect()
     }
 
+    /// By the columns that all have. They are in the order of their names, as those of [`row_digests`].
     fn of_cells(schemas: &[&Schema]) -> Self {
         let compared = |name| Compared {
             name,
             has_values: false,
         };
-        Self::cells(common_columns(schemas).into_iter().map(compared).collect())
-    }
-
-    fn cells(columns: Vec<Compared>) -> Self {
+        let mut names = common_columns(schemas);
+        names.sort_unstable();
         Self::Cells {
-            columns,
+            columns: names.into_iter().map(compared).collect(),
             probe: Probe::default(),
         }
     }

@@ -29,7 +29,6 @@ const DIGESTS_AT_ONCE: usize = 8_192;
 pub struct JoinBack {
     coercion: Arc<Coercion>,
     identity: Identity,
-    by_all_cells: bool,
     rows: Settlement,
     reasons: Reasons,
     ids: RecordIds,
@@ -63,7 +62,6 @@ impl JoinBack {
         let rows = Settlement::new(context);
         Self {
             identity,
-            by_all_cells: false,
             coercion,
             ids: RecordIds::default(),
             ids_memory: rows.memory(),
@@ -83,16 +81,13 @@ impl JoinBack {
         context: &TaskContext,
     ) -> Result<Result<Self, Vec<String>>> {
         let identity = Identity::of_all_cells(&coercion, firsts)?;
-        let join = |identity| Self {
-            by_all_cells: true,
-            ..Self::by(identity, coercion, context)
-        };
-        Ok(identity.map(join))
+        Ok(identity.map(|identity| Self::by(identity, coercion, context)))
     }
 
-    /// Whether digests of all cells are what is compared.
-    pub(crate) fn is_by_all_cells(&self) -> bool {
-        self.by_all_cells
+    /// Whether the results that were added have values in all columns: then they are compared by the
+    /// digests of all cells, as [`row_digests`](super::row_digests) makes them.
+    pub(crate) fn has_all_cells(&self) -> bool {
+        self.identity.has_all_cells(&self.coercion)
     }
 
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.

@@ -44,7 +44,6 @@ const UNTIL_REFUSED: Duration = Duration::from_secs(15);
 pub(in crate::load) type SettlePermit = OwnedMutexGuard<()>;
 
 /// The rows that were sent in a job.
-#[derive(Clone)]
 pub(in crate::load) enum SentIn {
     /// Rows of this load, which the row store has.
     Load(RowSet),
@@ -71,15 +70,6 @@ impl SentIn {
 
     fn len(&self) -> u64 {
         self.rows().len()
-    }
-
-    /// The same rows, to be coerced once more: results may lack columns, or values in them, and what
-    /// was entered of a row is of all its cells.
-    fn coerced(&self) -> Self {
-        match self {
-            Self::Entered(entered) => Self::Load(entered.rows().clone()),
-            Self::Load(_) | Self::Entry(_) => self.clone(),
-        }
     }
 }
 
@@ -197,9 +187,8 @@ async fn look(
     if is_refused && wrote_nothing(ended).await? {
         return Ok(Look::Refused);
     }
-    let sent = sent.coerced();
-    let (results, mut reading) = read_all(load, ended, &sent).await?;
-    let ends = join(load, results, &sent, counts(end)).await?;
+    let (results, mut reading) = read_all(load, ended, sent).await?;
+    let ends = join(load, results, sent, counts(end)).await?;
     let ends = ends.unwrap_or_default();
     reading.unknown = ends.unknown.len();
     Ok(Look::Read(ends, reading))
@@ -212,18 +201,12 @@ async fn by_failed(
     sent: &SentIn,
     failed: u64,
 ) -> Result<Option<Ends>> {
-    let mut sent = sent.clone();
-    loop {
-        let (results, found) = read_failed(load, ended, &sent).await?;
-        if found != failed {
-            return Ok(None);
-        }
-        let ends = join(load, results, &sent, counts(job_end(ended))).await?;
-        if ends.is_some() || !matches!(sent, SentIn::Entered(_)) {
-            return Ok(ends);
-        }
-        sent = sent.coerced();
+    let (results, found) = read_failed(load, ended, sent).await?;
+    // Of the rows of an entry it is not known which have a value in a column that may have lost its own.
+    if found != failed || matches!(sent, SentIn::Entry(_)) && !results.has_all_cells() {
+        return Ok(None);
     }
+    join(load, results, sent, counts(job_end(ended))).await
 }
 
 /// Whether a job has neither written nor refused a row: its files are empty, or there are none.
@@ -311,11 +294,7 @@ pub(super) async fn begin<'a>(
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
     let coercion = Arc::clone(&load.plan.coercion);
     match sent {
-        SentIn::Load(_) => JoinBack::new(coercion, &firsts, &context),
-        SentIn::Entered(_) => {
-            let join = JoinBack::by_all_cells(Arc::clone(&coercion), &firsts, &context)?;
-            join.or_else(|_| JoinBack::new(coercion, &firsts, &context))
-        }
+        SentIn::Load(_) | SentIn::Entered(_) => JoinBack::new(coercion, &firsts, &context),
         SentIn::Entry(entry) => {
             let join = JoinBack::by_all_cells(coercion, &firsts, &context)?;
             join.map_err(|columns| {
@@ -348,7 +327,7 @@ async fn join(
     counts: Option<JobCounts>,
 ) -> Result<Option<Ends>> {
     let joined = match sent {
-        SentIn::Entered(entered) if results.is_by_all_cells() => {
+        SentIn::Entered(entered) if results.has_all_cells() => {
             let entered = Arc::clone(entered);
             spawn_blocking(move || results.join_digests(entered.rows(), entered.digests(), counts))
         }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use proptest::prelude::*;
 
 use super::tests::begin;
 use super::*;
 use crate::coerce::{Coercion, Stage};
-use crate::load::settle::identity::Identity;
+use crate::load::settle::identity::{Identity, row_digests};
 use crate::object::{ObjectSchema, Operation, RelatedObjects};
 use crate::options::ValueOptions;
 
@@ -60,6 +60,8 @@ struct Shape {
     /// Which echo of each value comes back.
     echo: usize,
     counted: bool,
+    /// The digests of the rows sent were kept.
+    entered: bool,
     disturbance: Disturbance,
 }
 
@@ -155,10 +157,11 @@ fn settle(sent: &[Row], lines: &[Line], shape: &Shape, successes: bool) -> Settl
         .unwrap();
     settlement.unprocessed(&digests(&unprocessed.1));
     if successes {
+        // The last bit of the number of an Id says whether the record was created.
         let records = succeeded
             .0
             .iter()
-            .map(|(_, row)| row.map_or(0, |row| row as u64 + 1));
+            .map(|(_, row)| row.map_or(0, |row| (row as u64 + 1) << 1));
         let records: Vec<u64> = records.collect();
         settlement.succeeded(&digests(&succeeded.1), &records);
     }
@@ -168,6 +171,14 @@ fn settle(sent: &[Row], lines: &[Line], shape: &Shape, successes: bool) -> Settl
     let mut without_result = RowSet::new();
     let sent = sent.chunks(4).zip((100..).step_by(4)).map(|(rows, first)| {
         let source = batch(rows, cell, |_| true);
+        if shape.entered && identity.has_all_cells(&coercion) {
+            let cells = coercion.cells(&source).unwrap();
+            return Ok(SentRows {
+                ordinals: UInt64Array::from_iter_values(first..first + rows.len() as u64),
+                digests: row_digests(&coercion, &cells).unwrap().unwrap(),
+                wholes: None,
+            });
+        }
         let sent = identity.sent_rows(&coercion, first, &source, &all);
         let (rows, others) = sent.unwrap();
         without_result.insert_all(&others);
@@ -233,8 +244,11 @@ fn shape() -> impl Strategy<Value = Shape> {
         (indexes(), prop::collection::vec(fates, 0..4))
             .prop_map(|(lost, foreign)| Disturbance::Exchanged(lost, foreign)),
     ];
-    (some(), some(), 0..6_usize, any::<bool>(), disturbance).prop_map(
-        |(mut dropped, mut blank, echo, counted, disturbance)| {
+    (some(), some(), 0..6_usize, any::<[bool; 2]>(), disturbance).prop_map(
+        |(mut dropped, mut blank, echo, [counted, entered], disturbance)| {
+            if entered {
+                dropped.fill(false);
+            }
             if matches!(disturbance, Disturbance::Exchanged(..)) {
                 (dropped[0], blank[0]) = (false, false);
             }
@@ -243,6 +257,7 @@ fn shape() -> impl Strategy<Value = Shape> {
                 blank,
                 echo,
                 counted,
+                entered,
                 disturbance,
             }
         },
