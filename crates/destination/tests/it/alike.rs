@@ -74,6 +74,12 @@ async fn rows_that_look_alike_in_the_results() {
         assert_eq!(ran.sim.jobs().await.len(), 1);
         assert_eq!(ran.sim.column(OBJECT, "Email__c").await.len(), 2);
 
+        // Those without a value look like the results of all.
+        let ran = Alike::run(None, fault.clone(), &["", "bad 1", "", "bad 2"]).await;
+        let message = ran.output.failed("transient_error");
+        assert!(message.contains("no values of Email__c"), "{message}");
+        assert!(ran.output.states().is_empty() && ran.rejected().is_empty());
+
         // With a key they are retried.
         let ran = Alike::run(Some(KEY), fault.clone(), &addresses).await;
         assert_eq!(ran.output.code, Some(0), "{:#?}", ran.output);
