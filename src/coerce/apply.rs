@@ -44,11 +44,8 @@ impl Coercion {
             .map(|(row, problems)| (row, reason(&problems)))
             .collect();
         rejects.extend(self.unreadable(source));
-        let rows = RecordBatchOptions::new().with_row_count(Some(source.num_rows()));
-        let schema = SchemaRef::clone(&self.cells_schema);
-        let batch = RecordBatch::try_new_with_options(schema, cells, &rows).map_err(evaluation)?;
         Ok(Cells {
-            batch,
+            batch: self.batch(cells, source)?,
             rejects: rejects.into_iter().collect(),
         })
     }
@@ -60,10 +57,18 @@ impl Coercion {
     pub(crate) fn cells(&self, source: &RecordBatch) -> Result<RecordBatch, CoerceError> {
         let columns = self.columns.iter();
         let cells = columns.map(|column| evaluate(&column.cell, source));
+        self.batch(cells.collect::<Result<_, _>>()?, source)
+    }
+
+    /// The cells of all columns, as a batch: one row for each of the source.
+    fn batch(
+        &self,
+        cells: Vec<ArrayRef>,
+        source: &RecordBatch,
+    ) -> Result<RecordBatch, CoerceError> {
         let rows = RecordBatchOptions::new().with_row_count(Some(source.num_rows()));
         let schema = SchemaRef::clone(&self.cells_schema);
-        RecordBatch::try_new_with_options(schema, cells.collect::<Result<_, _>>()?, &rows)
-            .map_err(evaluation)
+        RecordBatch::try_new_with_options(schema, cells, &rows).map_err(evaluation)
     }
 
     /// The canonical form of the cells in one column, by its number among those of the header.

@@ -17,6 +17,7 @@ mod loader;
 mod memory;
 mod org;
 mod past;
+mod picked;
 mod plan;
 mod recoerce;
 mod report;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
-use arrow::compute::{filter_record_batch, take_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 
 use super::defect::defect;
@@ -13,6 +13,7 @@ use crate::chunk::Chunk;
 use crate::coerce::{Coercion, Key, KeyForm};
 use crate::error::Result;
 use crate::load::LoadError;
+use crate::load::picked::picked;
 use crate::rows::{KeyDigest, RowDigests, RowSet};
 
 /// Column of a result file that holds the Id of the record.
@@ -196,7 +197,7 @@ impl Identity {
             }
             Self::Cells { columns, probe } => {
                 let rows = probe.candidates(coercion, first, source, &here)?;
-                let source = picked(first, source, &rows)?;
+                let (source, _) = picked(first, source, &rows)?;
                 let (digests, wholes) = of_sent(columns, coercion, &coercion.cells(&source)?)?;
                 here.remove_all(&rows);
                 let rows = SentRows {
@@ -208,15 +209,6 @@ impl Identity {
             }
         }
     }
-}
-
-/// Those of the rows of a batch that are in `rows`; its first row has the ordinal `first`.
-fn picked(first: u64, batch: &RecordBatch, rows: &RowSet) -> Result<RecordBatch> {
-    if rows.len() == batch.num_rows() as u64 {
-        return Ok(batch.clone());
-    }
-    let picked = UInt64Array::from_iter_values(rows.iter().map(|row| row - first));
-    Ok(take_record_batch(batch, &picked).map_err(LoadError::from)?)
 }
 
 /// The digest of each row sent; with them those of all cells, where not all are compared.

@@ -12,6 +12,7 @@ use crate::csv;
 use crate::error::ApiError;
 use crate::jobs::job::JobState;
 use crate::org::user::User;
+use crate::org::value::with_offset;
 use crate::soql::{self, Query, What};
 
 /// The request to create a job.
@@ -179,7 +180,6 @@ impl ExportJob {
 
     /// The response to POST and PATCH.
     pub(super) fn created(&self) -> Value {
-        let stamp = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string();
         let Settings {
             object,
             with_deleted,
@@ -194,8 +194,8 @@ impl ExportJob {
             "operation": if *with_deleted { "queryAll" } else { "query" },
             "object": object,
             "createdById": user,
-            "createdDate": stamp(self.created),
-            "systemModstamp": stamp(self.modified),
+            "createdDate": with_offset(self.created),
+            "systemModstamp": with_offset(self.modified),
             "state": self.state.name(),
             "concurrencyMode": "Parallel",
             "contentType": "CSV",

@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::faults::{Action, Call};
 use crate::org::Object;
 use crate::org::table::Upload;
+use crate::org::value::with_offset;
 use crate::share::part;
 
 /// What a job does with its rows.
@@ -252,7 +253,6 @@ impl Job {
 
     /// The response to PATCH.
     pub(crate) fn brief(&self) -> Value {
-        let stamp = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string();
         let Settings {
             object,
             operation,
@@ -266,8 +266,8 @@ impl Job {
             "operation": operation.name(),
             "object": object.name,
             "createdById": user,
-            "createdDate": stamp(self.created),
-            "systemModstamp": stamp(self.modified),
+            "createdDate": with_offset(self.created),
+            "systemModstamp": with_offset(self.modified),
             "state": self.state.name(),
             "concurrencyMode": "Parallel",
             "contentType": "CSV",

@@ -118,10 +118,9 @@ pub(crate) fn json(kind: Kind, text: &str) -> serde_json::Value {
         Kind::Int | Kind::Long | Kind::Double => {
             serde_json::from_str(text).unwrap_or_else(|_| text.into())
         }
-        Kind::DateTime => value::date_time(text).map_or_else(
-            || text.into(),
-            |at| at.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string().into(),
-        ),
+        Kind::DateTime => {
+            value::date_time(text).map_or_else(|| text.into(), |at| value::with_offset(at).into())
+        }
         _ => text.into(),
     }
 }

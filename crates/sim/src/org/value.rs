@@ -196,6 +196,11 @@ fn exceeds(field: &Field, whole_digits: usize) -> bool {
     field.precision > 0 && whole_digits > field.precision.saturating_sub(field.scale)
 }
 
+/// A moment as JSON and results have it, with its offset.
+pub(crate) fn with_offset(moment: DateTime<Utc>) -> String {
+    moment.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
+}
+
 pub(crate) fn date_time(value: &str) -> Option<DateTime<Utc>> {
     if value.as_bytes().get(10) != Some(&b'T') || value.ends_with('z') {
         return None;

@@ -127,8 +127,7 @@ impl Form {
             Echo::Blank => return "".into(),
             Echo::Double => number::echoed(value),
             Echo::Date => value::is_date(value).then(|| format!("{value}T00:00:00.000Z")),
-            Echo::DateTime => value::date_time(value)
-                .map(|moment| moment.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()),
+            Echo::DateTime => value::date_time(value).map(value::with_offset),
             Echo::Boolean(one) => value::boolean(value).map(|flag| {
                 let forms = if one { ["0", "1"] } else { ["FALSE", "TRUE"] };
                 forms[usize::from(flag)].to_owned()
