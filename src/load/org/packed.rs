@@ -4,6 +4,8 @@
 //! a batch is read at once into the memory that the batch before it had, and its arrays are parts of
 //! that.
 
+use std::io;
+
 use arrow::array::RecordBatch;
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::error::ArrowError;
@@ -13,8 +15,8 @@ use lz4_flex::block::{
     CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
 };
 
-/// Bytes of IPC that are compressed at once.
-const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes of IPC that are compressed at once: no more is there plain beside the batch.
+const BLOCK_BYTES: usize = 256 << 10;
 
 /// A block of LZ4 is shorter than what it becomes by this at most.
 const MOST_RATIO: usize = 255;
@@ -22,8 +24,10 @@ const MOST_RATIO: usize = 255;
 /// Memory that batches are packed in, one after the other.
 #[derive(Default)]
 pub(super) struct Packer {
-    plain: Vec<u8>,
     packed: Vec<u8>,
+    /// Bytes that are not packed yet, less than a block.
+    open: Vec<u8>,
+    length: u64,
     table: CompressTable,
 }
 
@@ -33,26 +37,60 @@ impl Packer {
     /// # Errors
     /// Those of writing IPC.
     pub(super) fn pack(&mut self, batch: &RecordBatch) -> Result<&[u8], ArrowError> {
-        self.plain.clear();
-        let mut writer = StreamWriter::try_new(&mut self.plain, batch.schema_ref())?;
+        self.open.clear();
+        self.packed.clear();
+        self.packed.extend_from_slice(&[0; size_of::<u64>()]);
+        self.length = 0;
+        let mut writer = StreamWriter::try_new(&mut *self, batch.schema_ref())?;
         writer.write(batch)?;
         writer.finish()?;
         drop(writer);
-        let length = self.plain.len() as u64;
-        self.packed.clear();
-        self.packed.extend_from_slice(&length.to_le_bytes());
-        for block in self.plain.chunks(BLOCK_BYTES) {
-            let prefix = self.packed.len();
-            let from = prefix + size_of::<u32>();
-            self.packed
-                .resize(from + get_maximum_output_size(block.len()), 0);
-            let packed = &mut self.packed[from..];
-            let length = compress_into_with_table(block, packed, &mut self.table)
-                .map_err(|error| ArrowError::from_external_error(Box::new(error)))?;
-            self.packed.truncate(from + length);
-            self.packed[prefix..from].copy_from_slice(&(length as u32).to_le_bytes());
-        }
+        let open = std::mem::take(&mut self.open);
+        self.add(&open)?;
+        self.open = open;
+        self.packed[..size_of::<u64>()].copy_from_slice(&self.length.to_le_bytes());
         Ok(&self.packed)
+    }
+
+    /// Adds a block, if it has a byte.
+    fn add(&mut self, block: &[u8]) -> io::Result<()> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        let prefix = self.packed.len();
+        let from = prefix + size_of::<u32>();
+        let most = from + get_maximum_output_size(block.len());
+        self.packed.resize(most, 0);
+        let packed = &mut self.packed[from..];
+        let length =
+            compress_into_with_table(block, packed, &mut self.table).map_err(io::Error::other)?;
+        self.packed.truncate(from + length);
+        self.packed[prefix..from].copy_from_slice(&(length as u32).to_le_bytes());
+        self.length += block.len() as u64;
+        Ok(())
+    }
+}
+
+impl io::Write for Packer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = BLOCK_BYTES - self.open.len();
+        let (taken, _) = bytes.split_at(room.min(bytes.len()));
+        if taken.len() == BLOCK_BYTES {
+            self.add(taken)?;
+            return Ok(taken.len());
+        }
+        self.open.extend_from_slice(taken);
+        if self.open.len() == BLOCK_BYTES {
+            let mut open = std::mem::take(&mut self.open);
+            self.add(&open)?;
+            open.clear();
+            self.open = open;
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
