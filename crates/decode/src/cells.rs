@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::cursor::plain_length;
 use crate::keys::{Key, Keys};
 use crate::value::{self, Found};
 use crate::{Cursor, Syntax, Undecodable};
@@ -68,23 +69,47 @@ impl<'a> Cells<'a> {
         self.cells.resize(keys.columns(), Cell::Missing);
         let mut more = cursor.open()?;
         while more {
+            let rest = self.read_steady(cursor.rest(), keys);
+            cursor.go_to(rest);
             let key = next_key(cursor, keys)?;
             let cell = match cursor.plain_text() {
                 Some(text) => Cell::Text(text),
                 None => self.other(cursor, key, keys)?,
             };
-            match key {
-                Key::Column(column) => {
-                    if let Some(slot) = self.cells.get_mut(column) {
-                        *slot = cell;
-                    }
-                }
-                Key::Shadowed => {}
-                Key::Unknown => self.unknown_key = true,
-            }
+            self.set(key, cell);
             more = cursor.next_entry()?;
         }
         Ok(())
+    }
+
+    /// Reads entries for as long as they are as they mostly are: the key that came at this place last
+    /// time, a text without escapes, another entry behind it. Returns the line from the first that is
+    /// not, which may be no entry at all.
+    #[inline]
+    fn read_steady(&mut self, line: &'a str, keys: &mut Keys) -> &'a str {
+        let mut rest = line;
+        while let Some((found, value)) = keys.expected(rest)
+            && let Some(inside) = value.strip_prefix('"')
+            && let Some((text, behind)) = inside.split_at_checked(plain_length(inside.as_bytes()))
+            && let Some(next) = behind.strip_prefix("\",")
+        {
+            self.set(keys.see(found), Cell::Text(text));
+            rest = next;
+        }
+        rest
+    }
+
+    #[inline]
+    fn set(&mut self, key: Key, cell: Cell<'a>) {
+        match key {
+            Key::Column(column) => {
+                if let Some(slot) = self.cells.get_mut(column) {
+                    *slot = cell;
+                }
+            }
+            Key::Shadowed => {}
+            Key::Unknown => self.unknown_key = true,
+        }
     }
 
     /// The cell of a value that is no string without escapes, or has blanks before it.
@@ -135,9 +160,9 @@ impl<'a> Cells<'a> {
 
 #[inline]
 fn next_key(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Result<Key, Syntax> {
-    if let Some((key, length)) = keys.expected(cursor.rest()) {
-        cursor.advance(length);
-        return Ok(key);
+    if let Some((found, value)) = keys.expected(cursor.rest()) {
+        cursor.go_to(value);
+        return Ok(keys.see(found));
     }
     let start = cursor.position();
     let name = cursor.key()?.text().ok_or(Syntax)?;

@@ -146,21 +146,21 @@ impl<'a> Cursor<'a> {
     /// Goes behind this text if it comes next, and returns whether it does.
     #[inline]
     pub fn pass_text(&mut self, text: &str) -> bool {
-        let comes = self.rest().starts_with(text.as_bytes());
+        let comes = self.rest().starts_with(text);
         self.at += usize::from(comes) * text.len();
         comes
     }
 
     /// All that follows.
     #[inline]
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.line.as_bytes().get(self.at..).unwrap_or_default()
+    pub(crate) fn rest(&self) -> &'a str {
+        self.line.get(self.at..).unwrap_or_default()
     }
 
-    /// Goes on by `bytes` of [`Self::rest`].
+    /// Goes on to the start of `rest`, an end of [`Self::rest`].
     #[inline]
-    pub(crate) fn advance(&mut self, bytes: usize) {
-        self.at += bytes;
+    pub(crate) fn go_to(&mut self, rest: &str) {
+        self.at = self.line.len() - rest.len();
     }
 
     /// A key and its colon.
@@ -175,28 +175,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// The value if it is a string without escapes; otherwise nothing moves.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn plain_text(&mut self) -> Option<&'a str> {
-        let inside = self.rest().strip_prefix(b"\"")?;
-        let length = plain_length(inside);
-        if inside.get(length) != Some(&b'"') {
-            return None;
-        }
-        let start = self.at + 1;
-        let text = self.line.get(start..start + length)?;
-        self.at = start + length + 1;
+        let inside = self.rest().strip_prefix('"')?;
+        let (text, behind) = inside.split_at_checked(plain_length(inside.as_bytes()))?;
+        self.go_to(behind.strip_prefix('"')?);
         Some(text)
     }
 
     /// Appends the text of the string that begins here to `made` and goes behind it; `None` if it is
     /// no string, or not a proper one: then nothing moves, and `made` ends with a part of it.
     pub(crate) fn unescape_text(&mut self, made: &mut String) -> Option<()> {
-        let mut rest = self.line.get(self.at..)?.strip_prefix('"')?;
+        let mut rest = self.rest().strip_prefix('"')?;
         loop {
             let (plain, behind) = rest.split_at_checked(plain_length(rest.as_bytes()))?;
             made.push_str(plain);
             if let Some(after) = behind.strip_prefix('"') {
-                self.at = self.line.len() - after.len();
+                self.go_to(after);
                 return Some(());
             }
             let (c, length) = escape(behind.as_bytes())?;
@@ -250,7 +245,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn rest_of_string(&mut self) -> Result<Value<'a>, Syntax> {
         let start = self.at;
-        self.at += plain_length(self.rest());
+        self.at += plain_length(self.rest().as_bytes());
         if self.line.as_bytes().get(self.at) != Some(&b'"') {
             return self.rest_of_escaped(start);
         }
@@ -266,7 +261,7 @@ impl<'a> Cursor<'a> {
                 return Err(Syntax);
             }
             self.at += 1;
-            self.at += plain_length(self.rest());
+            self.at += plain_length(self.rest().as_bytes());
         }
         let raw = self.line.get(start - 1..self.at);
         raw.map(Value::Escaped).ok_or(Syntax)
@@ -300,7 +295,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn digits(&mut self) -> Result<(), Syntax> {
-        let rest = self.rest();
+        let rest = self.rest().as_bytes();
         let digits = rest.iter().position(|byte| !byte.is_ascii_digit());
         let digits = digits.unwrap_or(rest.len());
         self.at += digits;

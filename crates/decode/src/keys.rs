@@ -89,14 +89,15 @@ impl Keys {
         self.guess = self.first;
     }
 
-    /// What the record's next key means if it is the one that came here last time, and its length
-    /// in the line up to the value. `line` begins with the key.
+    /// The key that came at this place last time, if the line begins with it, and the line from its
+    /// value on.
     #[inline]
-    pub(crate) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
-        let guess = self.guess;
-        let written = &self.known.get(guess)?.written;
-        let length = written.bytes.len();
-        written.begins(line).then(|| (self.see(guess), length))
+    pub(crate) fn expected<'a>(&self, line: &'a str) -> Option<(usize, &'a str)> {
+        let written = &self.known.get(self.guess)?.written;
+        if !written.begins(line.as_bytes()) {
+            return None;
+        }
+        Some((self.guess, line.get(written.bytes.len()..)?))
     }
 
     /// What the record's next key means: a column's exact name first, else its name in any case.
@@ -115,7 +116,9 @@ impl Keys {
         key
     }
 
-    fn see(&mut self, index: usize) -> Key {
+    /// Takes the key with this number as the record's next one, and returns what it means.
+    #[inline]
+    pub(crate) fn see(&mut self, index: usize) -> Key {
         self.last = Some(index);
         let known = &mut self.known[index];
         known.record = self.record;
