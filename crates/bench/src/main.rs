@@ -3,21 +3,28 @@
 //!
 //! Data flows one way: `workload` and `columns` say what there is, `plan` which record comes as
 //! which line, `input` writes it, `org` serves, `watch` runs and measures, `rejects` and `judge`
-//! compare, `result` is what comes of it, `report`, `task`, `plot` and `markdown`
-//! draw it.
+//! compare: a `bout`. `repeats` makes one `result` of several. Of results, `task`, `matrix` and
+//! `curves` are what is shown, `plot` and `figure` draw it, `report` is a page of HTML, and
+//! `markdown` a page of tables with the `commands` that made them.
 
+mod bout;
 mod cli;
 mod columns;
+mod commands;
+mod curves;
 mod error;
+mod figure;
 mod input;
 mod judge;
 mod loaders;
 mod markdown;
+mod matrix;
 mod org;
 mod plan;
 mod plot;
 mod process;
 mod rejects;
+mod repeats;
 mod report;
 mod result;
 mod run;
