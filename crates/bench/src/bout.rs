@@ -94,7 +94,10 @@ pub(crate) async fn run(
             folder,
             timeout,
         };
-        bout.fight(&mut report).await?;
+        if let Err(error) = bout.fight(&mut report).await {
+            report.outcome = Outcome::Failed;
+            report.reason = Some(format!("it could not be judged: {error}"));
+        }
     }
     Ok(report)
 }
@@ -129,17 +132,24 @@ impl Bout<'_> {
             let again = self.again(job, &run.states)?;
             let mut second = self.watched(again, false).await?;
             run.states.append(&mut second.states);
+            run.sizes.extend(second.sizes);
             run.usage = run.usage.then(second.usage);
             run.end = second.end;
         }
 
         let state = self.settled().await?;
-        let rejects = Rejects::read(self.plan, &rejects)?;
+        let rejects = Rejects::read(self.plan, &rejects, &run.sizes);
         let judge = Judge::new(self.plan, &rejects, run.began);
         let mut judged = judge.judge(self.org, &run.states).await?;
         judged
             .samples
             .extend(rejects.broken.iter().take(3).cloned());
+        if rejects.unknown > 0 {
+            let rows = rejects.unknown;
+            judged.samples.push(format!(
+                "{rows} rows of the files of rejects are of no record: is the key in each?"
+            ));
+        }
         report.jobs = jobs(&state, run.began);
         report.cost = Some(self.cost(&run.usage, &state));
         let points = run.usage.memory.iter();
@@ -218,6 +228,7 @@ impl Bout<'_> {
             environment,
             stdin: self.entry.stdin.map(|form| self.input.path(form)),
             folder: self.folder.to_owned(),
+            rejects: rejects.to_owned(),
             timeout: self.timeout,
         })
     }

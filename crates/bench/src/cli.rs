@@ -86,7 +86,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "JSON", value_parser = settings)]
     pub(crate) config: Option<Map<String, Value>>,
     /// What the loader is called in results; its own name or that of its program by default
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     pub(crate) name: Option<String>,
     /// Forms of the input that the command needs; all by default
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "loader")]
@@ -141,6 +141,16 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// A name is a part of a folder's.
+fn name(text: &str) -> std::result::Result<String, String> {
+    let plain = |letter: char| letter.is_alphanumeric() || " .-_+@".contains(letter);
+    if text.chars().any(char::is_alphanumeric) && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be of letters, digits, blanks and .-_+@".to_owned())
+    }
+}
+
 fn settings(text: &str) -> std::result::Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
@@ -178,6 +188,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_are_no_paths() {
+        assert_eq!(name("my loader 1.2"), Ok("my loader 1.2".to_owned()));
+        for wrong in ["", "..", "a/b", "../../evil"] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod repeats;
 mod report;
 mod result;
 mod run;
+mod sizes;
 mod task;
 mod watch;
 mod workload;

@@ -92,6 +92,8 @@ fn folder(result: &Path, round: u32, rounds: u32) -> Result<Folder> {
 
 /// Writes the result of the runs so far.
 fn write(runs: &[Report], folder: &Path) -> Result<PathBuf> {
+    // A loader may have removed it.
+    fs::create_dir_all(folder).at(folder)?;
     let path = folder.join("result.json");
     let report = merged(runs);
     let text =
