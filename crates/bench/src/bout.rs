@@ -139,8 +139,10 @@ impl Bout<'_> {
 
         let state = self.settled().await?;
         let rejects = Rejects::read(self.plan, &rejects, &run.sizes);
+        let ended_well = run.end == End::Code(Some(0));
+        let wants_states = ended_well && self.entry.stdin == Some(Form::Messages);
         let judge = Judge::new(self.plan, &rejects, run.began);
-        let mut judged = judge.judge(self.org, &run.states).await?;
+        let mut judged = judge.judge(self.org, &run.states, wants_states).await?;
         judged
             .samples
             .extend(rejects.broken.iter().take(3).cloned());

@@ -33,16 +33,40 @@ mod task;
 mod watch;
 mod workload;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
+
+/// Waits for Ctrl-c or a signal to end, ends the loaders, and returns the exit code.
+async fn asked_to_end() -> io::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let code = tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| 130)?,
+        _ = terminate.recv() => 143,
+    };
+    // A second signal of the same kind ends nothing sooner.
+    let _ = tokio::task::spawn_blocking(watch::end_all).await;
+    Ok(ExitCode::from(code))
+}
+
+/// Runs, until it is done or asked to end.
+async fn run(options: cli::Run) -> error::Result<ExitCode> {
+    // Making an input occupies a thread for minutes: signals are heard by another.
+    let running = tokio::spawn(run::run(options));
+    tokio::select! {
+        done = running => done.unwrap_or_else(|error| Err(error::Error::Input(error.to_string()))),
+        Ok(code) = asked_to_end() => Ok(code),
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run(options) => run::run(*options).await,
+        Command::Run(options) => run(*options).await,
         Command::Report {
             results,
             out,

@@ -10,7 +10,7 @@ use crate::curves::{Curve, curves};
 use crate::error::{At, Error, Result};
 use crate::figure::figure;
 use crate::matrix::{self, grouped};
-use crate::plot::{Frame, put, short};
+use crate::plot::{Frame, escaped, put, short};
 use crate::report::COLOURS;
 use crate::result::{Cost, Outcome, Report};
 use crate::task::{MEASURES, Task, task};
@@ -64,13 +64,13 @@ fn file_name(title: &str) -> String {
     words.join("-").to_lowercase()
 }
 
-/// Text of a cell.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+/// A name or a reason as text of a cell.
+fn plain(text: &str) -> String {
+    escaped(text).replace('|', "\\|").replace('\n', " ")
 }
 
 fn head(out: &mut String, first: &str, names: impl Iterator<Item = String>) {
-    let names: Vec<String> = names.collect();
+    let names: Vec<String> = names.map(|name| plain(&name)).collect();
     put!(out, "| {first} | {} |\n", names.join(" | "));
     put!(out, "|---|{}\n", "---|".repeat(names.len()));
 }
@@ -111,8 +111,9 @@ fn verdicts(out: &mut String, results: &[Report], loaders: &[&str]) {
                 } else {
                     format!("**{word}**")
                 };
+                let said = said.iter().map(|text| plain(text));
                 let said: Vec<String> = [word].into_iter().chain(said).collect();
-                put!(out, " {} |", cell(&said.join("<br>")));
+                put!(out, " {} |", said.join("<br>"));
             }
             out.push('\n');
         }
@@ -238,8 +239,9 @@ fn curve(out: &mut String, curve: &Curve, file: &str) {
             let (result, cost) = (spot.result, spot.cost);
             put!(
                 out,
-                "| {} | {name} | {:.2} | {:.2} | {:.0} | {} | {:.1} | {} |\n",
+                "| {} | {} | {:.2} | {:.2} | {:.0} | {} | {:.1} | {} |\n",
                 short(spot.at),
+                plain(name),
                 cost.cpu_seconds,
                 cost.cpu_seconds * 1e6 / result.scale as f64,
                 cost.peak_memory_bytes as f64 / 1e6,
@@ -251,7 +253,7 @@ fn curve(out: &mut String, curve: &Curve, file: &str) {
     }
     out.push('\n');
     for growth in curve.growths() {
-        put!(out, "{growth}.\n");
+        put!(out, "{}.\n", plain(&growth));
     }
     commands(out, &commands::of_curve(curve));
 }

@@ -44,27 +44,29 @@ pub(crate) fn write(paths: &[PathBuf], out: &Path, tables: Option<&Path>) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads all results below a path. A file that is none, such as one that was not written to its end,
+/// is named on stderr, and the others are read.
 fn read(path: &Path, results: &mut Vec<Report>) -> Result<()> {
     if path.is_dir() {
         let entries = fs::read_dir(path).at(path)?;
         let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         inside.sort();
-        let is_result = |path: &PathBuf| path.is_dir() || path.ends_with("result.json");
+        let is_result =
+            |path: &PathBuf| (path.is_dir() && !path.is_symlink()) || path.ends_with("result.json");
         return inside
             .iter()
             .filter(|path| is_result(path))
             .try_for_each(|path| read(path, results));
     }
     let text = fs::read_to_string(path).at(path)?;
-    let wrong = |what: String| Error::Input(format!("{}: {what}", path.display()));
-    let result: Report = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if result.version != VERSION {
-        return Err(wrong(format!(
-            "version {} of the form is not {VERSION}",
-            result.version
-        )));
+    match serde_json::from_str::<Report>(&text) {
+        Ok(result) if result.version == VERSION => results.push(result),
+        Ok(Report { version, .. }) => {
+            let path = path.display();
+            eprintln!("{path}: left out: version {version} of the form is not {VERSION}");
+        }
+        Err(error) => eprintln!("{}: left out: {error}", path.display()),
     }
-    results.push(result);
     Ok(())
 }
 

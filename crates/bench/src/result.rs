@@ -154,6 +154,9 @@ pub(crate) struct Judged {
     pub(crate) states_ahead: u64,
     /// Rows that were not there yet when a state arrived that covers them.
     pub(crate) rows_ahead: u64,
+    /// Streams whose last state did not arrive, though the loader read messages and ended well.
+    #[serde(default)]
+    pub(crate) states_missing: u64,
     /// Some of what is wrong, in words.
     pub(crate) samples: Vec<String>,
 }
@@ -173,6 +176,7 @@ impl Judged {
             ("held and named as rejected", self.rejects_held),
             ("foreign", self.foreign),
             ("states ahead", self.states_ahead),
+            ("states missing", self.states_missing),
         ];
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }

@@ -1,6 +1,6 @@
 //! `run`: each loader on each task, as often as asked for, and what comes of it.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
     };
     fs::create_dir_all(&options.out).at(&options.out)?;
     let out = fs::canonicalize(&options.out).at(&options.out)?;
+    let _alone = alone(&out)?;
     let (mut all_right, mut broken) = (true, false);
     for plan in &plans {
         let mut results: Vec<Vec<Report>> = vec![Vec::new(); entries.len()];
@@ -65,6 +66,21 @@ pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
     })
+}
+
+/// Keeps other runs out of a folder, until it is dropped: two would remove each other's files, and
+/// measure each other.
+fn alone(out: &Path) -> Result<File> {
+    let path = out.join("lock");
+    let file = File::create(&path).at(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let message = format!("another run works in {}: give another --out", out.display());
+            Err(Error::Input(message))
+        }
+        Err(TryLockError::Error(error)) => Err(error).at(&path),
+    }
 }
 
 /// Where a loader's result on a task goes, and where one of its runs works.

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -27,6 +27,22 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Points of the curve of memory that are kept.
 const POINTS: usize = 400;
+
+/// The referee is to end: no loader works on.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// Loaders that work.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends all loaders, and those that would be started: the referee was asked to end.
+pub(crate) fn end_all() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    ENDS.store(true, Ordering::SeqCst);
+    let start = Instant::now();
+    while RUNNING.load(Ordering::SeqCst) > 0 && start.elapsed() < PATIENCE {
+        thread::sleep(TICK);
+    }
+}
 
 /// What is run.
 #[derive(Debug, Clone)]
@@ -135,6 +151,7 @@ pub(crate) fn run(job: &Job, kill: &Receiver<()>) -> Result<Run> {
     let stderr = job.folder.join("stderr.log");
     let stderr = append(&stderr)?;
     let mark = mark();
+    RUNNING.fetch_add(1, Ordering::SeqCst);
     let (began, start) = (now(), Instant::now());
     let mut child = Command::new(program)
         .args(arguments)
@@ -146,9 +163,12 @@ pub(crate) fn run(job: &Job, kill: &Receiver<()>) -> Result<Run> {
         .stderr(stderr)
         .process_group(0)
         .spawn()
-        .map_err(|source| Error::Command {
-            program: program.to_string_lossy().into_owned(),
-            source,
+        .map_err(|source| {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Error::Command {
+                program: program.to_string_lossy().into_owned(),
+                source,
+            }
         })?;
     let log = append(&job.folder.join("stdout.log"))?;
     let (sender, printed) = channel();
@@ -163,6 +183,7 @@ pub(crate) fn run(job: &Job, kill: &Receiver<()>) -> Result<Run> {
     let variable = format!("{name}={}", value.to_string_lossy());
     let mut tree = Tree::new(child.id(), variable);
     let (end, usage) = watch(&mut child, &mut tree, start, job.timeout, kill);
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
     let printed = printed.recv_timeout(Duration::from_secs(5));
     let Printed { states, sizes } = printed.unwrap_or_default();
     Ok(Run {
@@ -248,7 +269,8 @@ fn watch(
             tree.peak();
         }
         // Without a referee that could ask for it, nobody waits for the run.
-        let killed = kill.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+        let asked = kill.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+        let killed = asked || ENDS.load(Ordering::SeqCst);
         if cut.is_none() && (killed || start.elapsed() > timeout) {
             cut = Some(if killed { End::Killed } else { End::TimedOut });
             kill_all(tree);

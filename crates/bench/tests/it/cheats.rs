@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -104,6 +106,13 @@ fn states_before_their_rows_are_ahead() {
 }
 
 #[test]
+fn states_that_are_kept_back_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let result = judged("no-states", "upsert", folder.path());
+    assert_eq!(wrong(&result), set(["states_missing"]), "{result:#}");
+}
+
+#[test]
 fn rows_in_the_wrong_order_leave_old_values() {
     let folder = tempfile::tempdir().unwrap();
     let result = judged("wrong-order", "versions", folder.path());
@@ -158,4 +167,36 @@ fn what_fails_and_what_hangs_is_a_result() {
         "wc -l < $BENCH_CSV; ls $BENCH_PARQUET $BENCH_MESSAGES $BENCH_CATALOG $BENCH_CONFIG && exit 4",
     ]);
     assert_eq!(named["exit_code"], 4, "{named:#}");
+}
+
+#[test]
+fn a_referee_that_is_ended_ends_the_loader() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    let script = format!("echo $$ > {}; exec sleep 600", started.display());
+    let mut referee = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
+        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
+        .arg(folder.path())
+        .args(["--", "sh", "-c", &script])
+        .spawn()
+        .unwrap();
+    let read = || fs::read_to_string(&started).unwrap_or_default();
+    while !read().ends_with('\n') {
+        assert!(referee.try_wait().unwrap().is_none());
+        thread::sleep(Duration::from_millis(10));
+    }
+    // Another run in the same folder is refused meanwhile.
+    let second = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
+        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
+        .arg(folder.path())
+        .args(["--", "true"])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("give another --out"));
+    let id = referee.id().to_string();
+    assert!(Command::new("kill").arg(&id).status().unwrap().success());
+    assert_eq!(referee.wait().unwrap().code(), Some(143));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", read().trim()));
+    assert!(stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")));
 }
