@@ -1,15 +1,19 @@
-"""Runs Airbyte's commands in the unpacked image, as its platform does, against a simulated org.
+"""Runs Airbyte's commands in the unpacked image, as its platform does, against the simulator in its own.
 
-Usage: commands.py DIRECTORY ROOT SIMULATOR. The directory holds image.json (what buildah says of the
-image) and oci (the image as a registry would get it); ROOT is its file system. Run by run.sh.
+Usage: commands.py DESTINATION SIMULATOR, a folder for each image. It holds image.json (what buildah
+says of the image), oci (the image as a registry would get it) and root (the path of its file system).
+Run by run.sh.
 """
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 
@@ -18,6 +22,8 @@ SOURCE = HERE.parent / "clients" / "source.py"
 ACCOUNTS = 500
 # Seconds for any of the commands: it ends a test that would hang.
 PATIENCE = 60
+# Starts of which the middle one counts.
+STARTS = 5
 # What a container runtime does, but for the network, which is this machine's: $1 is the root, $2
 # the user, $3 the command; what follows are directories and where they are mounted.
 CONTAINER = """
@@ -28,19 +34,20 @@ while [ $# != 0 ]; do
 done
 mount -t proc proc "$root/proc"
 mount -o remount,bind,ro "$root"
-exec chroot --userspec="$user" --groups="${user#*:}" "$root" sh -c "cd /dest && $command"
+exec chroot --userspec="$user" --groups="${user#*:}" "$root" sh -c "cd $0 && $command"
 """
 
 
 class Image:
     """The image, and directories that are mounted when it runs."""
 
-    def __init__(self, directory: Path, root: str, mounts: Path):
-        self.root = root
+    def __init__(self, directory: Path, mounts: Path):
+        self.root = (directory / "root").read_text().strip()
         self.config = json.loads((directory / "image.json").read_text())["OCIv1"]["config"]
-        entries = [line.split(":") for line in Path(root, "etc/passwd").read_text().splitlines()]
+        entries = [line.split(":") for line in Path(self.root, "etc/passwd").read_text().splitlines()]
         ids = {entry[0]: f"{entry[2]}:{entry[3]}" for entry in entries}
         self.user = ids[self.config["User"]]
+        self.folder = self.config.get("WorkingDir") or "/dest"
         self.mounts = ["/dev", "/dev"]
         for name in ["airbyte", "dest", "pipes"]:
             (mounts / name).mkdir()
@@ -51,11 +58,12 @@ class Image:
         environment = {"PATH": os.environ["PATH"]}
         environment |= dict(variable.split("=", 1) for variable in self.config["Env"])
         return subprocess.Popen(
-            ["unshare", *spaces, "sh", "-euc", CONTAINER, "sh", self.root, self.user, command, *self.mounts],
+            ["unshare", *spaces, "sh", "-euc", CONTAINER, self.folder, self.root, self.user, command, *self.mounts],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, command: str) -> tuple[int, str]:
@@ -63,7 +71,7 @@ class Image:
             try:
                 output, _ = process.communicate(timeout=PATIENCE)
             finally:
-                process.kill()
+                end(process)
         return process.returncode, output
 
     def messages(self, arguments: str, kind: str) -> list[dict]:
@@ -71,6 +79,12 @@ class Image:
         code, output = self.run(f"$AIRBYTE_ENTRYPOINT {arguments}")
         assert code == 0, f"{arguments} ended with exit code {code}: {output}"
         return of_kind(output, kind)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ends a container with all that is in it. A process that changed its user would outlive `unshare`."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def of_kind(output: str, kind: str) -> list[dict]:
@@ -168,32 +182,52 @@ def compressed(directory: Path) -> str:
     return f"{base + sum(own):.1f} MB, of which the base {base:.1f} MB"
 
 
-def main(directory: Path, root: str, simulator: str) -> None:
-    with (
-        tempfile.TemporaryDirectory() as mounts,
-        subprocess.Popen([simulator, "simulate", "--port", "0"], stdout=subprocess.PIPE, text=True) as sim,
-    ):
-        try:
-            org = sim.stdout.readline().strip()
-            mounts = Path(mounts)
-            mounts.chmod(0o755)
-            image = Image(directory, root, mounts)
-            config = {
-                "client_id": "sim-client-id",
-                "client_secret": "sim-client-secret",
-                "refresh_token": "sim-refresh-token",
-                "is_sandbox": False,
-                "login_url": org,
-            }
-            (mounts / "airbyte" / "config.json").write_text(json.dumps(config))
-            (mounts / "airbyte" / "catalog.json").write_text((HERE / "catalog.json").read_text())
-            for test in [settings, confinement, spec, check, discover]:
-                print(f"{test.__name__}: {test(image)}", flush=True)
-            print(f"write: {write(image, mounts, org)}")
-            print(f"compressed: {compressed(directory)}")
-        finally:
-            sim.terminate()
+def cold_start(image: Image) -> str:
+    """From nothing to the answer of `spec`, with files in the page cache and without them."""
+    seconds = {}
+    for pages in ["cached", "read from disk"]:
+        times = []
+        for _ in range(STARTS):
+            if pages != "cached":
+                Path("/proc/sys/vm/drop_caches").write_text("1")
+            start = time.monotonic()
+            image.messages("spec", "SPEC")
+            times.append(time.monotonic() - start)
+        seconds[pages] = sorted(times)[STARTS // 2]
+    return ", ".join(f"{1000 * median:.0f} ms {pages}" for pages, median in seconds.items())
+
+
+def main(destination: Path, simulator: Path) -> None:
+    with tempfile.TemporaryDirectory() as mounts:
+        mounts = Path(mounts)
+        mounts.chmod(0o755)
+        own = mounts / "simulator"
+        own.mkdir()
+        with Image(simulator, own).start("salesforce-sim --port 0") as sim:
+            try:
+                run(destination, simulator, mounts, sim.stdout.readline().strip())
+            finally:
+                end(sim)
+
+
+def run(destination: Path, simulator: Path, mounts: Path, org: str) -> None:
+    image = Image(destination, mounts)
+    config = {
+        "client_id": "sim-client-id",
+        "client_secret": "sim-client-secret",
+        "refresh_token": "sim-refresh-token",
+        "is_sandbox": False,
+        "login_url": org,
+    }
+    (mounts / "airbyte" / "config.json").write_text(json.dumps(config))
+    (mounts / "airbyte" / "catalog.json").write_text((HERE / "catalog.json").read_text())
+    for test in [settings, confinement, spec, check, discover]:
+        print(f"{test.__name__}: {test(image)}", flush=True)
+    print(f"write: {write(image, mounts, org)}")
+    print(f"cold start: {cold_start(image)}")
+    for name, directory in {"destination": destination, "simulator": simulator}.items():
+        print(f"{name}, compressed: {compressed(directory)}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(*map(Path, sys.argv[1:]))

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the image from the Dockerfile and runs Airbyte's four commands in it, with neither a Docker
-# daemon nor an image registry: debootstrap makes the bases, buildah the image.
+# Builds the images from the Dockerfile and runs Airbyte's four commands in the destination's, against
+# the simulator in its own, with neither a Docker daemon nor an image registry: debootstrap makes the
+# bases, buildah the images.
 #
 #   tests/image/run.sh                      all of the Dockerfile, for this machine's architecture
 #   ARCH=arm64 tests/image/run.sh           for another (or amd64): cross-compiled, run by QEMU
-#   tests/image/run.sh BINARY SIMULATOR     around a stripped binary, instead of the build
-#                                           stage; SIMULATOR has `simulate`
+#   tests/image/run.sh BINARY SIMULATOR     around stripped binaries (destination-salesforce,
+#                                           salesforce-sim), instead of the build stages
 #
 # Needs Debian 12, root, a Debian mirror, Python and, without arguments, Rust by rustup.
 # What it makes is in target/image, whose bases and layers are reused: 4 GB an architecture.
@@ -20,8 +21,7 @@ here=tests/image
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/image
 host=$(dpkg --print-architecture)
 arch=${ARCH:-$host}
-image=localhost/destination-salesforce-$arch
-# The part of the build stage's file system that the image takes.
+# Where the build stages would have left the binaries.
 stage=$work/stage
 
 step() { printf '\n== %s (%ds)\n' "$1" "$SECONDS"; }
@@ -95,18 +95,35 @@ rust() {
   commit "$container" localhost/rust
 }
 
-build_stage() {
-  local container
+build_stages() {
+  local name container
   base "$host"
   rust
-  build --target build -t "localhost/build-$arch" --build-arg BUILD_IMAGE=localhost/rust \
-    --build-arg "BUILDPLATFORM=linux/$host" --build-arg "TARGETARCH=$arch"
-  container=$(buildah from --pull-never "localhost/build-$arch")
-  take "$(buildah mount "$container")"/build/target/*/dist/destination-salesforce
+  for name in build:destination-salesforce build-simulator:salesforce-sim; do
+    build --target "${name%:*}" -t "localhost/${name%:*}-$arch" \
+      --build-arg BUILD_IMAGE=localhost/rust \
+      --build-arg "BUILDPLATFORM=linux/$host" --build-arg "TARGETARCH=$arch"
+    container=$(buildah from --pull-never "localhost/${name%:*}-$arch")
+    take "$(buildah mount "$container")"/build/target/*/dist/"${name#*:}"
+  done
 }
 
 take() {
-  install -D "$1" "$stage/build/target/$arch/dist/destination-salesforce"
+  install -D "$1" "$stage/build/target/$arch/dist/$(basename "$1")"
+}
+
+# An image of the Dockerfile, in a folder of its own: what buildah says of it, what a registry would
+# get, and its file system's path.
+image() {
+  local name=localhost/$1-$arch container
+  build --platform "linux/$arch" --build-arg "BASE_IMAGE=localhost/base-$arch" \
+    --build-context "build=$stage" --build-context "build-simulator=$stage" -t "$name" "${@:2}"
+  rm -rf "${work:?}/$1"
+  mkdir -p "$work/$1"
+  buildah inspect --type image "$name" >"$work/$1/image.json"
+  buildah push -q "$name" "oci:$work/$1/oci:latest"
+  container=$(buildah from --pull-never --arch "$arch" "$name")
+  buildah mount "$container" >"$work/$1/root"
 }
 
 step "tools"
@@ -117,29 +134,22 @@ mkdir -p "$work"
 trap 'buildah rm --all >/dev/null' EXIT
 
 if [ $# = 2 ]; then
-  step "the binary"
+  step "the binaries"
   take "$1"
-  simulator=$(realpath "$2")
+  take "$2"
 else
-  step "simulator"
-  cargo build --locked
-  simulator=$(realpath "${CARGO_TARGET_DIR:-target}/debug/destination-salesforce")
-  step "build stage"
-  build_stage
+  step "build stages"
+  build_stages
 fi
 
 step "base"
 base "$arch"
 
-step "image"
-build --platform "linux/$arch" --build-arg "BASE_IMAGE=localhost/base-$arch" \
-  --build-context "build=$stage" -t "$image"
-buildah inspect --type image "$image" >"$work/image.json"
-rm -rf "$work/oci"
-buildah push -q "$image" "oci:$work/oci:latest"
+step "images"
+image destination-salesforce
+image salesforce-sim --target simulator
 
 step "commands"
-container=$(buildah from --pull-never --arch "$arch" "$image")
-python3 "$here/commands.py" "$work" "$(buildah mount "$container")" "$simulator"
+python3 "$here/commands.py" "$work/destination-salesforce" "$work/salesforce-sim"
 
 step "done"

@@ -20,6 +20,11 @@ impl ApiError {
         }
     }
 
+    /// The error code.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// What is wrong.
     pub(crate) fn message(&self) -> &str {
         &self.message

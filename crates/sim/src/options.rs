@@ -114,6 +114,9 @@ pub struct SimOptions {
     pub profile: Option<Profile>,
     /// Faults that are there from the start.
     pub faults: Vec<Fault>,
+    /// What requests below `/sim` must have in the header `Sim-Key`; nothing when absent. With it,
+    /// a client under test cannot see or change more of the org than Salesforce lets it.
+    pub inspection_key: Option<String>,
 }
 
 impl Default for SimOptions {
@@ -160,6 +163,7 @@ impl Default for SimOptions {
             contention: None,
             profile: None,
             faults: Vec::new(),
+            inspection_key: None,
         }
     }
 }
@@ -206,7 +210,7 @@ impl Current {
     /// Changes the options given by key, as in the JSON of [`SimOptions`]. Those that shaped the
     /// org when it started stay as they are.
     pub(crate) fn change(&self, changes: Map<String, Value>) -> serde_json::Result<()> {
-        const FIXED: [&str; 7] = [
+        const FIXED: [&str; 8] = [
             "listen",
             "org",
             "extra_objects",
@@ -214,6 +218,7 @@ impl Current {
             "profile",
             "data",
             "state",
+            "inspection_key",
         ];
         let mut options = self.0.lock();
         let mut changed = serde_json::to_value(&**options)?;

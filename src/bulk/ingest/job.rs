@@ -11,7 +11,7 @@ use reqwest::Method;
 
 use super::info::{JobInfo, JobState, can_be_one_record};
 use super::results::{self, ResultKind, ResultStream};
-use super::timings::Work;
+use super::timings::{Progress, Work};
 use super::{Ingest, Jobs};
 use crate::bulk::error::{BulkError, Passing};
 use crate::bulk::http::{Call, Patience, Payload, Policy, parse_json};
@@ -309,8 +309,8 @@ impl RunningJob {
         &self.id
     }
 
-    /// Waits for the job's end. Its state is read after pauses that grow with its age up to 30 s, and
-    /// seldom before a job of its size and kind can have ended. What passes is waited for as long as
+    /// Waits for the job's end. Its state is read after pauses that grow with its age up to 30 s, seldom
+    /// before a job of its size and kind can have ended, and soon after its counts let it end. What passes is waited for as long as
     /// [`Waits::patience`](crate::options::Waits::patience), a daily limit as long as
     /// [`Waits::limit_wait`](crate::options::Waits::limit_wait), an hour if that is not set.
     ///
@@ -339,12 +339,12 @@ impl RunningJob {
         let timings = &self.ingest.jobs.timings;
         let waits = *self.ingest.connection.clock().waits();
         let (mut age, mut paused) = (Duration::ZERO, Duration::ZERO);
-        let mut warn_at = WARN_AFTER;
+        let (mut warn_at, mut progress) = (WARN_AFTER, Progress::default());
         loop {
             let (state, info) = match self.read.take() {
                 Some(read) => read,
                 None => {
-                    let pause = timings.poll_pause(age, self.work.as_ref());
+                    let pause = timings.poll_pause(age, self.work.as_ref(), &progress);
                     let pause = pause.min(waits.job_timeout.saturating_sub(age));
                     self.ingest.connection.clock().pause(pause).await;
                     self.ingest.connection.count_poll();
@@ -361,6 +361,7 @@ impl RunningJob {
                 }
                 return Ok((state, info));
             }
+            progress.note(age, info.number_records_processed.unwrap_or_default());
             if state == JobState::Open && age >= OPEN_AFTER_CLOSE {
                 if age >= waits.patience {
                     return Err(self.stayed_open(age).await);

@@ -1,4 +1,5 @@
-//! When to ask how far a job is: by how long jobs of its kind took, and by its size.
+//! When to ask how far a job is: by how long jobs of its kind took, by its size, and by how fast its
+//! counts grow.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -61,6 +62,38 @@ impl Work {
     }
 }
 
+/// How far a job was when it was asked about. Counts may be absent or lag behind: they say when to ask
+/// again, and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    processed: u64,
+    /// The age of the job when its count was seen to have grown.
+    grown: Duration,
+    /// Rows a second between the last two counts that differ.
+    rate: f64,
+}
+
+impl Progress {
+    /// Notes how many rows were processed at this age.
+    #[allow(clippy::cast_precision_loss, reason = "a guess")]
+    pub(super) fn note(&mut self, age: Duration, processed: u64) {
+        if processed > self.processed {
+            let rows = (processed - self.processed) as f64;
+            self.rate = rows / (age - self.grown).as_secs_f64().max(f64::EPSILON);
+            (self.processed, self.grown) = (processed, age);
+        }
+    }
+
+    /// How long the rest of these rows will take at the last rate; no less than half of the time since the
+    /// count grew, so that a job which stands still is asked about less and less often.
+    #[allow(clippy::cast_precision_loss, reason = "a guess")]
+    fn left(&self, age: Duration, rows: u64) -> Option<Duration> {
+        let rest = rows.saturating_sub(self.processed) as f64 / self.rate;
+        let rest = Duration::try_from_secs_f64(rest).ok()?;
+        Some(rest.max(age.saturating_sub(self.grown) / 2))
+    }
+}
+
 /// The last job of each kind: its rows, and how long it took.
 #[derive(Debug, Default)]
 pub(super) struct Timings {
@@ -84,16 +117,28 @@ impl Timings {
     }
 
     /// The pause before a job of this age is asked about once more.
-    pub(super) fn poll_pause(&self, age: Duration, work: Option<&Work>) -> Duration {
+    pub(super) fn poll_pause(
+        &self,
+        age: Duration,
+        work: Option<&Work>,
+        progress: &Progress,
+    ) -> Duration {
         let expected = work.and_then(|work| self.expected(work));
         let shortest = work.map_or(Duration::ZERO, Work::shortest);
-        poll_pause(age, shortest, expected)
+        let left = work.and_then(|work| progress.left(age, work.rows));
+        poll_pause(age, shortest, expected, left)
     }
 }
 
 /// A sixth of the age, from 200 ms to 30 s; more for a job that cannot have ended before `shortest`,
-/// and up to shortly before the end that is `expected`. With up to a quarter of jitter on top.
-fn poll_pause(age: Duration, shortest: Duration, expected: Option<Duration>) -> Duration {
+/// and up to shortly before the end that is `expected`, with up to a quarter of jitter on top; but no
+/// longer than what is `left` by its counts.
+fn poll_pause(
+    age: Duration,
+    shortest: Duration,
+    expected: Option<Duration>,
+    left: Option<Duration>,
+) -> Duration {
     let by_size = if age < shortest {
         shortest
     } else {
@@ -108,6 +153,8 @@ fn poll_pause(age: Duration, shortest: Duration, expected: Option<Duration>) -> 
         .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
         .max(until_end.min(age.max(UNSEEN)))
         .mul_f64(1.0 + fastrand::f64() / 4.0)
+        .min(left.unwrap_or(Duration::MAX))
+        .max(SHORTEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -128,7 +175,7 @@ mod tests {
     fn polls(ends: Duration, shortest: Duration, expected: Option<Duration>) -> (u32, Duration) {
         let (mut age, mut polls) = (Duration::ZERO, 0);
         while age < ends {
-            age += poll_pause(age, shortest, expected);
+            age += poll_pause(age, shortest, expected, None);
             polls += 1;
         }
         (polls, age)
@@ -156,7 +203,7 @@ mod tests {
     #[test]
     fn polls_follow_the_age_of_the_job() {
         let within = |age: u64, least: u64, most: u64| {
-            let pause = poll_pause(Duration::from_secs(age), Duration::ZERO, None);
+            let pause = poll_pause(Duration::from_secs(age), Duration::ZERO, None, None);
             assert!(pause >= Duration::from_millis(least), "{age}: {pause:?}");
             assert!(pause <= Duration::from_millis(most), "{age}: {pause:?}");
         };
@@ -175,7 +222,48 @@ mod tests {
             assert!(age <= Duration::from_secs(3), "{age:?}");
         }
         let tiny = work("Contact", &Operation::Insert, 10).shortest();
-        assert!(poll_pause(Duration::ZERO, tiny, None) <= Duration::from_millis(250));
+        assert!(poll_pause(Duration::ZERO, tiny, None, None) <= Duration::from_millis(250));
+    }
+
+    /// Polls of a job of these seconds, whose count grows steadily once it has waited, until it is found
+    /// to have ended, and its age then.
+    fn polls_with_counts(waits: f64, ends: f64) -> (u32, f64) {
+        let (mut age, mut polls) = (Duration::ZERO, 0);
+        let rows = 100_000_u32;
+        let mut progress = Progress::default();
+        while age.as_secs_f64() < ends {
+            let share = (age.as_secs_f64() - waits) / (ends - waits);
+            progress.note(age, (share.max(0.0) * f64::from(rows)) as u64);
+            let left = progress.left(age, u64::from(rows));
+            age += poll_pause(age, Duration::ZERO, None, left);
+            polls += 1;
+        }
+        (polls, age.as_secs_f64())
+    }
+
+    #[test]
+    fn the_end_of_a_job_that_counts_is_found_soon() {
+        for _ in 0..100 {
+            for (waits, ends) in [(0.0, 60.0), (40.0, 60.0), (0.0, 600.0), (300.0, 600.0)] {
+                let (count, age) = polls_with_counts(waits, ends);
+                assert!(age - ends < 0.02 * ends + 0.5, "{ends}: {age}");
+                let (without, _) = polls(Duration::from_secs_f64(ends), Duration::ZERO, None);
+                assert!(count <= without + 12, "{ends}: {count}, {without}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_whose_count_stands_still_is_asked_about_as_any_other() {
+        let mut progress = Progress::default();
+        assert_eq!(progress.left(Duration::from_secs(9), 10), None);
+        progress.note(Duration::from_secs(10), 5);
+        let left = |age: u64| progress.left(Duration::from_secs(age), 10);
+        assert_eq!(left(10), Some(Duration::from_secs(10)));
+        assert_eq!(left(70), Some(Duration::from_secs(30)));
+        let all = |age: u64| progress.left(Duration::from_secs(age), 5);
+        assert_eq!(all(10), Some(Duration::ZERO));
+        assert_eq!(all(14), Some(Duration::from_secs(2)));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::parameters::Parameters;
 use super::{App, body, metadata};
 use crate::error::ApiError;
 use crate::exports::{ExportRequest, Listing};
@@ -30,7 +31,7 @@ pub(super) async fn create(
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path(version): Path<String>,
-    Query(listing): Query<Listing>,
+    Parameters(listing): Parameters<Listing>,
 ) -> Result<Json<Value>, ApiError> {
     let (jobs, locator) = app.exports.list(&listing)?;
     let next = locator
@@ -80,7 +81,7 @@ pub(super) struct Window {
 pub(super) async fn results(
     State(app): State<Arc<App>>,
     Path((_, job_id)): Path<(String, String)>,
-    Query(window): Query<Window>,
+    Parameters(window): Parameters<Window>,
 ) -> Result<Response, ApiError> {
     let locator = window.locator.as_deref();
     let Some(page) = app.exports.results(&job_id, locator, window.max_records)? else {
@@ -99,7 +100,7 @@ pub(super) async fn results(
 pub(super) async fn pages(
     State(app): State<Arc<App>>,
     Path((version, job_id)): Path<(String, String)>,
-    Query(window): Query<Window>,
+    Parameters(window): Parameters<Window>,
 ) -> Result<Json<Value>, ApiError> {
     let (pages, next) = app.exports.pages(&job_id, window.locator.as_deref())?;
     let job = format!("/services/data/{version}/jobs/query/{job_id}");

@@ -15,7 +15,8 @@ use crate::faults::{Answer, Asked, Call, Content};
 use crate::org::user::User;
 use crate::soql;
 
-/// The longest path with its query, in bytes.
+/// The longest path with its query, and the longest of it with all headers, [in
+/// bytes](https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/salesforce_app_limits_platform_api.htm).
 const MAX_URI: usize = 16_384;
 
 /// The same request with one slash before its path and none after it. Salesforce accepts others,
@@ -39,7 +40,11 @@ pub(super) async fn gate(
 ) -> Response {
     let request = plain(request);
     if request.uri().path().starts_with("/sim/") {
-        return next.run(request).await;
+        let key = body::header(request.headers(), "sim-key");
+        return match &app.options().inspection_key {
+            Some(wanted) if key != Some(wanted) => ApiError::not_found().into_response(),
+            _ => next.run(request).await,
+        };
     }
     let (request, asked) = match read(&app, request).await {
         Ok(read) => read,
@@ -116,8 +121,21 @@ async fn worked(app: &App, request: Request, next: Next, data_call: Option<Call>
 async fn read(app: &App, request: Request) -> Result<(Request, Asked), ApiError> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    if path.len() + head.uri.query().map_or(0, str::len) > MAX_URI {
+    let uri = path.len() + head.uri.query().map_or(0, str::len);
+    if uri > MAX_URI {
         return Err(ApiError::new(414, "URI_TOO_LONG", "The URI is too long"));
+    }
+    let headers = head.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if uri + headers > MAX_URI {
+        let message = "The URI and the headers are too long together";
+        return Err(ApiError::new(
+            431,
+            "REQUEST_HEADER_FIELDS_TOO_LARGE",
+            message,
+        ));
     }
     let for_jobs = path.contains("/jobs/ingest") || path.contains("/jobs/query");
     let (content, named, body) = if for_jobs && ["POST", "PATCH"].contains(&head.method.as_str()) {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::parameters::Parameters;
 use super::{App, body, metadata};
 use crate::error::ApiError;
 use crate::faults::ResultFile;
@@ -114,7 +115,7 @@ pub(super) struct Listing {
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path(version): Path<String>,
-    Query(listing): Query<Listing>,
+    Parameters(listing): Parameters<Listing>,
 ) -> Result<Json<Value>, ApiError> {
     let (jobs, locator) = app.jobs.list(&Filter {
         locator: listing.query_locator,
@@ -147,7 +148,7 @@ pub(super) struct Page {
 pub(super) async fn result(
     State(app): State<Arc<App>>,
     Path((_, job_id, name)): Path<(String, String, String)>,
-    Query(page): Query<Page>,
+    Parameters(page): Parameters<Page>,
 ) -> Result<Response, ApiError> {
     let which = ResultFile::parse(&name).ok_or_else(ApiError::not_found)?;
     let written = tokio::task::spawn_blocking(move || {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::App;
+use super::parameters::Parameters;
 use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::org::table::{Stamp, Stored, Table};
@@ -83,7 +84,7 @@ fn thousand() -> usize {
 async fn rows(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Query(window): Query<Window>,
+    Parameters(window): Parameters<Window>,
 ) -> Result<Json<Value>, ApiError> {
     let object = known(&app, &name)?;
     let records = {
@@ -167,7 +168,7 @@ struct Column {
 async fn column(
     State(app): State<Arc<App>>,
     Path((name, field)): Path<(String, String)>,
-    Query(Column { times }): Query<Column>,
+    Parameters(Column { times }): Parameters<Column>,
 ) -> Result<Response, ApiError> {
     let object = known(&app, &name)?;
     let field = object.field(&field).ok_or_else(ApiError::not_found)?;
@@ -206,7 +207,7 @@ struct From {
 }
 
 /// What was written and when, a line per transaction.
-async fn log(State(app): State<Arc<App>>, Query(From { from }): Query<From>) -> Response {
+async fn log(State(app): State<Arc<App>>, Parameters(From { from }): Parameters<From>) -> Response {
     json_lines(app.jobs.log.lines(from))
 }
 

@@ -12,6 +12,7 @@ mod jwt;
 mod listener;
 mod metadata;
 mod oauth;
+mod parameters;
 mod query;
 mod records;
 mod session;
@@ -22,7 +23,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, patch, post, put};
@@ -170,6 +171,12 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The answer to a method that a resource does not have.
+async fn not_allowed(method: Method) -> ApiError {
+    let message = format!("HTTP Method '{method}' not allowed");
+    ApiError::new(405, "METHOD_NOT_ALLOWED", &message)
+}
+
 /// A status from its number.
 fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -220,7 +227,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/jobs/query", post(exports::create).get(exports::list))
         .route("/jobs/query/{id}", export)
         .route("/jobs/query/{id}/results", get(exports::results))
-        .route("/jobs/query/{id}/resultPages", get(exports::pages));
+        .route("/jobs/query/{id}/resultPages", get(exports::pages))
+        .method_not_allowed_fallback(not_allowed);
     let routes = Router::new()
         .route("/services/oauth2/token", post(oauth::token))
         .route("/services/Soap/u/{version}", post(soap::login))
@@ -230,6 +238,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/services/data", get(metadata::versions))
         .nest("/services/data/{version}", data)
         .merge(inspect::routes())
+        .method_not_allowed_fallback(not_allowed)
         .fallback(|| async { ApiError::not_found() })
         .with_state(Arc::clone(&app));
     // Around all routes, so that the path is changed before its route is chosen.

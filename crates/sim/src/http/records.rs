@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::parameters::Parameters;
 use super::{App, body, query};
 use crate::error::ApiError;
 use crate::jobs::{Refusal, Saved, Settings};
@@ -18,6 +19,9 @@ use crate::org::{Object, records};
 /// Records of a list, [at
 /// most](https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections.htm).
 const MOST: usize = 200;
+
+/// The code with which jobs are refused that the user has no right to. Single records have others.
+const NO_RIGHT: &str = "INVALIDENTITY";
 
 type Path3 = Path<(String, String, String)>;
 type Path4 = Path<(String, String, String, String)>;
@@ -43,7 +47,22 @@ fn settings(
     external_id: Option<&str>,
 ) -> Result<Arc<Settings>, ApiError> {
     let settings = app.jobs.may_save(user, object, operation, external_id);
-    settings.map(Arc::new)
+    settings.map(Arc::new).map_err(|error| {
+        if error.code() != NO_RIGHT {
+            return error;
+        }
+        let name = &object.name;
+        match operation {
+            "insert" | "upsert" => {
+                let message = format!("entity type cannot be inserted: {name}");
+                ApiError::new(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", &message)
+            }
+            _ => {
+                let message = "insufficient access rights on object id";
+                ApiError::new(403, "INSUFFICIENT_ACCESS_OR_READONLY", message)
+            }
+        }
+    })
 }
 
 /// `POST …/sobjects/{object}`.
@@ -147,7 +166,7 @@ pub(super) async fn read_by_key(
     State(app): State<Arc<App>>,
     Extension(user): Extension<Arc<User>>,
     Path((version, name, field, value)): Path4,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Response {
     match one(&app, &user, (&version, &name), &field, &value) {
         Err(response) => *response,
@@ -301,13 +320,14 @@ async fn save_list(
     let mut answers = Vec::new();
     for mut record in list.records {
         let name = record.get("attributes").map(|about| &about["type"]);
-        let name = name.and_then(Value::as_str).unwrap_or_default();
-        let object = known(user, name)?;
+        let name = name.and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(id) = record.remove("id") {
             record.insert("Id".to_owned(), id);
         }
-        let settings = settings(app, user, object, operation, external_id.as_deref())?;
-        let saved = app.jobs.save(&settings, &record);
+        // The records before it are saved already: what is wrong is said of this one.
+        let saved = known(user, &name)
+            .and_then(|object| settings(app, user, object, operation, external_id.as_deref()))
+            .and_then(|settings| app.jobs.save(&settings, &record));
         answers.push(listed(saved, external_id.is_some()));
     }
     Ok(Json(Value::Array(answers)))
@@ -355,7 +375,7 @@ fn listed(saved: Result<Saved, ApiError>, says_created: bool) -> Value {
 pub(super) async fn delete_list(
     State(app): State<Arc<App>>,
     Extension(user): Extension<Arc<User>>,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Json<Value>, ApiError> {
     let ids = asked.ids.unwrap_or_default();
     let ids: Vec<&str> = ids.split(',').collect();
@@ -379,7 +399,7 @@ pub(super) async fn read_list(
     State(app): State<Arc<App>>,
     Extension(user): Extension<Arc<User>>,
     Path((version, name)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Json<Value>, ApiError> {
     let ids = asked.ids.unwrap_or_default();
     let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();

@@ -61,7 +61,10 @@ impl Request {
         let allowed = match operation {
             Operation::Delete | Operation::HardDelete => object.deletable,
             Operation::Update => object.updateable,
-            Operation::Insert | Operation::Upsert => object.createable,
+            Operation::Insert => object.createable,
+            // It creates and changes: [both rights are
+            // needed](https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_upsert.htm).
+            Operation::Upsert => object.createable && object.updateable,
         };
         if !allowed || !options.may_write(&object.name) {
             let message = format!("Entity '{}' is not supported by the Bulk API.", object.name);

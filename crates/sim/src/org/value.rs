@@ -221,7 +221,7 @@ pub(crate) fn date_time(value: &str) -> Option<DateTime<Utc>> {
         .map(|moment| moment.to_utc())
 }
 
-fn time(value: &str) -> Option<NaiveTime> {
+pub(crate) fn time(value: &str) -> Option<NaiveTime> {
     let time = value.strip_suffix('Z')?;
     let is_digit = |at: usize| time.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
     // chrono takes `1:2:3` too.

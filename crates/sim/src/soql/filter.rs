@@ -29,13 +29,23 @@ impl Key {
     /// The key of a text that a field holds; nothing if the field cannot hold it.
     pub(super) fn of(field: &Field, text: &str) -> Option<Key> {
         Some(match field.kind {
+            _ if field.multiple => {
+                let mut chosen = choices(text);
+                chosen.sort_unstable();
+                Key::Text(chosen.join(";"))
+            }
             Kind::Id | Kind::Reference => Key::Text(id::normal(text)?),
             Kind::Boolean => Key::Flag(value::boolean(text)?),
-            Kind::Int | Kind::Long | Kind::Double => Key::Number(text.parse().ok()?),
+            Kind::Int | Kind::Long | Kind::Double => Key::Number(
+                text.parse()
+                    .ok()
+                    .filter(|number: &f64| number.is_finite())?,
+            ),
             Kind::DateTime => Key::Time(value::date_time(text)?.timestamp_millis()),
             Kind::Date if value::is_date(text) => Key::Time(begin(text.parse().ok()?)),
             Kind::Date => return None,
-            Kind::Time | Kind::Base64 => Key::Text(text.to_owned()),
+            Kind::Time => Key::Text(value::time(text)?.to_string()),
+            Kind::Base64 => Key::Text(text.to_owned()),
             Kind::Text | Kind::Email if field.case_sensitive => Key::Text(text.to_owned()),
             Kind::Text | Kind::Email => Key::Text(text.to_lowercase()),
         })
@@ -122,7 +132,7 @@ pub(super) fn check(names: &Names<'_>, filter: &Filter) -> Result<Checked, ApiEr
         Filter::Compare(name, order, value) => {
             let field = filtered(names, name)?;
             let described = &names.object.fields[field];
-            if matches!(described.kind, Kind::Boolean | Kind::Id | Kind::Reference) {
+            if described.kind == Kind::Boolean || described.multiple {
                 return Err(bad_operator(names, name, described));
             }
             Checked::Compare(field, *order, wanted(names, name, field, value, today)?)
@@ -184,7 +194,8 @@ fn filtered(names: &Names<'_>, name: &Place<String>) -> Result<usize, ApiError> 
 
 /// Whether a field can be neither filtered nor ordered by.
 pub(super) fn is_long(field: &Field) -> bool {
-    field.kind == Kind::Base64 || (field.kind == Kind::Text && field.length > MAX_FILTERED)
+    let is_text = field.kind == Kind::Text && !field.multiple;
+    field.kind == Kind::Base64 || (is_text && field.length > MAX_FILTERED)
 }
 
 /// What a literal means for a field.

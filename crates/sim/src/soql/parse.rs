@@ -82,6 +82,12 @@ const NOT_SIMULATED: [&str; 7] = [
     "GROUP", "HAVING", "TYPEOF", "USING", "UPDATE", "FOR", "DISTANCE",
 ];
 
+/// The [most characters](https://github.com/django-salesforce/django-salesforce/issues/164) of a
+/// query.
+const MAX_CHARS: usize = 100_000;
+/// The most parentheses and `NOT`s within each other. Salesforce names no such limit.
+const MAX_DEPTH: usize = 100;
+
 /// Reads a query.
 ///
 /// # Errors
@@ -91,10 +97,15 @@ pub(super) fn parse(query: &str) -> Result<Select, ApiError> {
         let message = "SOQL statements cannot be empty or null";
         return Err(ApiError::new(400, "MALFORMED_QUERY", message));
     }
+    if query.chars().count() > MAX_CHARS {
+        let message = format!("SOQL statements can not be longer than {MAX_CHARS} characters.");
+        return Err(ApiError::new(400, "MALFORMED_QUERY", &message));
+    }
     let mut reader = Reader {
         query,
         tokens: tokens(query)?,
         at: 0,
+        depth: 0,
     };
     let select = reader.select()?;
     match reader.peek() {
@@ -112,6 +123,7 @@ pub(super) fn condition(text: &str) -> Result<Filter, ApiError> {
         query: text,
         tokens: tokens(text)?,
         at: 0,
+        depth: 0,
     };
     let filter = reader.conditions()?;
     match reader.peek() {
@@ -124,6 +136,8 @@ struct Reader<'a> {
     query: &'a str,
     tokens: Vec<(usize, Token)>,
     at: usize,
+    /// Conditions around the one that is read.
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -331,6 +345,17 @@ impl Reader<'_> {
     }
 
     fn condition(&mut self) -> Result<Filter, ApiError> {
+        if self.depth > MAX_DEPTH {
+            let message = format!("conditions are more than {MAX_DEPTH} levels deep");
+            return Err(malformed(self.query, self.place(), &message));
+        }
+        self.depth += 1;
+        let condition = self.one_condition();
+        self.depth -= 1;
+        condition
+    }
+
+    fn one_condition(&mut self) -> Result<Filter, ApiError> {
         if self.has("NOT") {
             return Ok(Filter::Not(Box::new(self.condition()?)));
         }
@@ -437,61 +462,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_read_with_their_escapes() {
-        let text =
-            r"SELECT Id FROM X WHERE F IN ('O\'Neil\\','a\nb','\u0041') AND G = 1.5e3 LIMIT 2";
-        let select = parse(text).unwrap();
-        let Some(Filter::All(parts)) = select.filter else {
-            panic!("{select:?}");
-        };
-        let texts = ["O'Neil\\", "a\nb", "A"].map(|text| Literal::Text(text.to_owned()));
-        assert!(
-            matches!(&parts[0], Filter::In(field, values) if field.is == "F" && values[..] == texts)
-        );
-        let number = Literal::Bare("1.5e3".to_owned());
-        assert!(matches!(&parts[1], Filter::In(_, values) if values[..] == [number]));
-        assert_eq!(select.limit, Some(2));
-    }
-
-    #[test]
-    fn what_is_no_query_is_refused() {
-        for text in [
-            "",
-            "SELECT",
-            "SELECT FROM X",
-            "SELECT Id FROM X WHERE",
-            "SELECT Id FROM X WHERE F = 'a",
-            "SELECT Id FROM X WHERE F = 'it's'",
-            r"SELECT Id FROM X WHERE F = 'a\x'",
-            r"SELECT Id FROM X WHERE F = 'a\%'",
-            "SELECT Id FROM X WHERE F IN ()",
-            "SELECT Id FROM X WHERE F LIKE 5",
-            "SELECT Id FROM X WHERE F INCLUDES (5)",
-            "SELECT Id FROM X WHERE F = 1 AND G = 2 OR H = 3",
-            "SELECT Id FROM X LIMIT a",
-            "SELECT Id FROM X OFFSET 1 LIMIT 1",
-            "SELECT Id FROM X ORDER BY Id NULLS",
-            "SELECT Id FROM X WHERE F = \"a\"",
-            "SELECT MAX(Id) FROM X",
-            "SELECT Id FROM X GROUP BY Id",
-        ] {
-            assert_eq!(parse(text).unwrap_err().status, 400, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_error_shows_its_place() {
-        let error = parse("SELECT Id\nFROM X WHERE F == 'a'").unwrap_err();
-        let body = error.body();
-        assert_eq!(body[0]["errorCode"], "MALFORMED_QUERY");
-        assert_eq!(
-            body[0]["message"],
-            "\nFROM X WHERE F == 'a'\n                ^\nERROR at Row:2:Column:17\n\
-             unexpected token: '='"
-        );
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ mod contention;
 mod docs;
 mod exports;
 mod faults;
+mod gate;
 mod jobs;
 mod layers;
 mod metadata;

@@ -126,6 +126,24 @@ async fn users_see_and_write_what_they_may() {
     let refused = json!({"object": "Contact", "operation": "insert"});
     let (_, body) = client.json(Method::POST, "/jobs/ingest", &refused).await;
     assert_eq!(code(body), "INVALIDENTITY");
+    let one = json!({"LastName": "x"});
+    let (status, body) = client.json(Method::POST, "/sobjects/Contact", &one).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(code(body), "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY");
+    let path = "/sobjects/Contact/0035g0000000000AAA";
+    let (status, body) = client.json(Method::PATCH, path, &one).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(code(body), "INSUFFICIENT_ACCESS_OR_READONLY");
+    let list = json!({"records": [{"attributes": {"type": "Shipment__c"}, "Name": "C"},
+        {"attributes": {"type": "Contact"}, "LastName": "x"}]});
+    let (_, saved) = client
+        .json(Method::POST, "/composite/sobjects", &list)
+        .await;
+    assert_eq!(
+        (&saved[0]["success"], &saved[1]["success"]),
+        (&json!(true), &json!(false)),
+        "{saved}"
+    );
     let csv = "Sent__c,Name\n2024-01-01,A\n,B\n";
     let job = client.insert("Shipment__c", csv).await;
     assert_eq!(counts(&job), ended("JobComplete", 2, 1));

@@ -27,6 +27,56 @@ async fn found(client: &Client, condition: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn all_types_are_compared() {
+    let client = Client::start(SimOptions::default()).await;
+    let csv = "Name,Multi__c,Time__c,Double__c\na,A;B,10:00:00.000Z,1.5\nb,B,10:30:00Z,\nc,,,-2\n";
+    assert_eq!(
+        client.insert("Everything__c", csv).await["numberRecordsFailed"],
+        0
+    );
+    let (_, page) = query(&client, "SELECT Id FROM Everything__c ORDER BY Name").await;
+    let id = |at: usize| page["records"][at]["Id"].as_str().unwrap();
+    let find = async |condition: &str| {
+        let soql = format!("SELECT Name FROM Everything__c WHERE {condition} ORDER BY Name");
+        let (_, page) = query(&client, &soql).await;
+        let Some(records) = page["records"].as_array() else {
+            return page[0]["errorCode"].as_str().unwrap().to_owned();
+        };
+        let names = records
+            .iter()
+            .map(|record| record["Name"].as_str().unwrap());
+        names.collect::<String>()
+    };
+    // How clients read all records in pages of their own.
+    let mut ids = [id(0), id(1), id(2)];
+    ids.sort_unstable();
+    assert_eq!(find(&format!("Id > '{}'", ids[0])).await.len(), 2);
+    assert_eq!(
+        find(&format!("Id >= '{}' AND Id < '{}'", ids[0], &ids[2][..15]))
+            .await
+            .len(),
+        2
+    );
+    assert_eq!(find("OwnerId > '000000000000000'").await, "abc");
+    for (condition, expected) in [
+        ("Multi__c = 'B;A'", "a"),
+        ("Multi__c != 'b'", "ac"),
+        ("Multi__c IN ('B', null)", "bc"),
+        ("Multi__c > 'A'", "INVALID_QUERY_FILTER_OPERATOR"),
+        ("Multi__c LIKE 'A%'", "INVALID_QUERY_FILTER_OPERATOR"),
+        ("Time__c = 10:00:00Z", "a"),
+        ("Time__c > 10:00:00.000Z", "b"),
+        ("Time__c = 10:00", "INVALID_FIELD"),
+        ("Double__c = NaN", "INVALID_FIELD"),
+        ("Double__c < inf", "INVALID_FIELD"),
+        ("Double__c < 1e3", "ac"),
+        ("Flag__c > false", "INVALID_QUERY_FILTER_OPERATOR"),
+    ] {
+        assert_eq!(find(condition).await, expected, "{condition}");
+    }
+}
+
+#[tokio::test]
 async fn records_are_found_by_their_values() {
     let client = Client::start(SimOptions::default()).await;
     let url = format!("{}/sim/objects/Contact/rows", client.sim.url());
@@ -297,6 +347,8 @@ async fn records_in_the_bin_are_found_by_query_all() {
         ))
         .await;
     assert_eq!((&one["Id"], one.as_object().unwrap().len()), (&ids[0], 3));
+    let path = format!("/sobjects/Contact/{}?fields=Nope", ids[0].as_str().unwrap());
+    assert_eq!(client.get(&path).await[0]["errorCode"], "INVALID_FIELD");
 }
 
 #[tokio::test]

@@ -5,13 +5,14 @@ mod cursors;
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, Query as Parameters, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::cursors::{Cursor, attributes};
+use super::parameters::Parameters;
 use super::{App, body};
 use crate::error::ApiError;
 use crate::org::user::User;
@@ -176,6 +177,16 @@ pub(super) fn shown(
 ) -> Result<Value, ApiError> {
     let object = user.schema.object(name).ok_or_else(ApiError::not_found)?;
     let record = records::one(app.org(), object, id).ok_or_else(ApiError::not_found)?;
+    let named = fields.into_iter().flat_map(|fields| fields.split(','));
+    for field in named.map(str::trim).filter(|field| !field.is_empty()) {
+        if object.field(field).is_none() {
+            let message = format!(
+                "No such column '{field}' on sobject of type {}",
+                object.name
+            );
+            return Err(ApiError::new(400, "INVALID_FIELD", &message));
+        }
+    }
     let is_asked = |name: &str| {
         fields.is_none_or(|fields| {
             let mut fields = fields.split(',');
