@@ -12,6 +12,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use memchr::memchr_iter;
 use serde_json::Value;
 
 use super::wire::{to_wire, wire_type};
@@ -302,16 +303,45 @@ pub(super) fn is_json_line(text: &str, begin: u8) -> bool {
 }
 
 pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a Vec takes every byte");
+    // Most texts have nothing to escape.
+    let escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    if text.bytes().fold(false, |any, byte| any | escaped(byte)) {
+        serde_json::to_writer(out, text).expect("a Vec takes every byte");
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
 }
 
 pub(super) fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    for part in text.split_inclusive(|&byte| byte == b'"') {
-        out.extend_from_slice(part);
-        if part.ends_with(b"\"") {
-            out.push(b'"');
+    let mut from = 0;
+    for quote in memchr_iter(b'"', text) {
+        out.extend_from_slice(&text[from..=quote]);
+        out.push(b'"');
+        from = quote + 1;
+    }
+    out.extend_from_slice(&text[from..]);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_are_written_as_json_and_quoted(text in "(\\PC|[\"\\\\\n\u{0}\u{7f}]){0,40}") {
+            let mut json = Vec::new();
+            push_string(&mut json, &text);
+            prop_assert_eq!(json, serde_json::to_vec(&text).unwrap());
+            let mut quoted = Vec::new();
+            push_quoted(&mut quoted, text.as_bytes());
+            let doubled = format!("\"{}\"", text.replace('"', "\"\""));
+            prop_assert_eq!(String::from_utf8(quoted).unwrap(), doubled);
         }
     }
-    out.push(b'"');
 }
