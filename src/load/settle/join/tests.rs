@@ -108,7 +108,7 @@ proptest! {
         let mut failed = of(|fate| matches!(fate, Fate::Failed));
         let unprocessed = of(|fate| matches!(fate, Fate::Unprocessed));
         let accepted = of(|fate| matches!(fate, Fate::Accepted));
-        let counts = counted.then(|| JobCounts {
+        let counts = counted.then_some(JobCounts {
             accepted: accepted.len() as u64,
             failed: failed.len() as u64,
         });
