@@ -351,5 +351,7 @@ mod tests {
             profile(name).unwrap();
         }
         assert!(profile("no-such").is_err());
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/eight-seconds.json");
+        assert_eq!(profile(own).unwrap().name, "eight-seconds");
     }
 }
