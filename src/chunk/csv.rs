@@ -6,6 +6,7 @@ use arrow_csv::WriterBuilder;
 use bytes::Bytes;
 
 use super::order::{Order, gather, within};
+use super::quote::quoted;
 use super::{ChunkError, Part, RowOrdinals};
 
 /// Bytes after which a piece is handed on.
@@ -130,13 +131,17 @@ impl Iterator for Pieces {
 }
 
 /// Appends the rows of a slice that are to be sent.
-fn write(slice: &Part, out: &mut Vec<u8>) -> Result<(), ChunkError> {
-    let mut writer = WriterBuilder::new().with_header(false).build(out);
+pub(super) fn write(slice: &Part, out: &mut Vec<u8>) -> Result<(), ChunkError> {
+    let (cells, style) = quoted(slice)?;
+    let mut writer = WriterBuilder::new()
+        .with_header(false)
+        .with_quote_style(style)
+        .build(out);
     let Some(kept) = slice.kept() else {
-        return Ok(writer.write(&slice.cells)?);
+        return Ok(writer.write(&cells)?);
     };
     for (start, end) in kept.set_slices() {
-        writer.write(&slice.cells.slice(start, end - start))?;
+        writer.write(&cells.slice(start, end - start))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod merge;
 mod order;
 mod pack;
 mod part;
+mod quote;
 mod size;
 
 pub use error::ChunkError;

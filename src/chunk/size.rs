@@ -72,7 +72,7 @@ fn add_column(column: &StringArray, is_null: impl Fn(usize) -> bool, out: &mut [
 
 /// Position at or after `from` of the next byte that makes arrow-csv quote a value, or the end.
 /// Text of Salesforce holds no CR, so `no_cr` spares the search for it.
-fn next_special(values: &[u8], from: usize, no_cr: bool) -> usize {
+pub(super) fn next_special(values: &[u8], from: usize, no_cr: bool) -> usize {
     let rest = values.get(from..).unwrap_or_default();
     let end = rest.len();
     let found = memchr3(b',', b'"', b'\n', rest).unwrap_or(end);

@@ -6,12 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
+use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::input::Form;
 use crate::loaders;
 use crate::org::{self, PROFILES};
 use crate::workload::Workload;
+
+/// Seconds that a loader has, unless `--timeout` says otherwise.
+pub(crate) const TIMEOUT: &str = "900";
 
 /// The referee of loaders into Salesforce: runs any of them against a simulated org, and judges what
 /// it lost and what it cost
@@ -48,35 +52,41 @@ pub(crate) enum Command {
 /// Which loader is given what to do.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
-    /// What is loaded, and what goes wrong
-    #[arg(long, value_enum, hide_possible_values = true)]
-    pub(crate) workload: Workload,
-    /// Records: 5000, 300k, 0.3m
-    #[arg(long, value_parser = scale, default_value = "10k")]
-    pub(crate) scale: u64,
+    /// What is loaded, and what goes wrong; several with commas between, all by default
+    #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
+    pub(crate) workload: Vec<Workload>,
+    /// Records: 5000, 300k, 0.3m; several are a series, as with the next three
+    #[arg(long, value_parser = scale, value_delimiter = ',', default_value = "10k")]
+    pub(crate) scale: Vec<u64>,
     /// Streams of Airbyte's messages, in place of the workload's own number
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub(crate) streams: Option<u64>,
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) streams: Vec<u64>,
     /// Columns, the key among them; for the workload `wide`
-    #[arg(long, value_parser = clap::value_parser!(u64).range(2..=302))]
-    pub(crate) columns: Option<u64>,
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(2..=302))]
+    pub(crate) columns: Vec<u64>,
     /// Share of bad records, 0 to 1, in place of the workload's own
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    pub(crate) bad: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', value_parser = share)]
+    pub(crate) bad: Vec<f64>,
+    /// Runs of each loader, in turn; the result has the median of each figure
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) repeat: u32,
     /// What the org is like: a name that `list` shows, or the file of a profile
     #[arg(long, default_value = "null")]
     pub(crate) profile: String,
     /// Seed of the records and of the org
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// A loader that `list` shows, in place of a command
-    #[arg(long, conflicts_with = "command")]
-    pub(crate) loader: Option<String>,
+    /// Loaders that `list` shows, with commas between, in place of a command
+    #[arg(long, value_delimiter = ',', conflicts_with = "command")]
+    pub(crate) loader: Vec<String>,
     /// The program of a loader that is not installed; that of its name beside this one by default
     #[arg(long, requires = "loader")]
     pub(crate) program: Option<PathBuf>,
-    /// What the loader is called in results; the program of the command by default
-    #[arg(long, conflicts_with = "loader")]
+    /// Settings that are added to Airbyte's config, as a JSON object
+    #[arg(long, value_name = "JSON", value_parser = settings)]
+    pub(crate) config: Option<Map<String, Value>>,
+    /// What the loader is called in results; its own name or that of its program by default
+    #[arg(long, value_parser = name)]
     pub(crate) name: Option<String>,
     /// Forms of the input that the command needs; all by default
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "loader")]
@@ -85,7 +95,7 @@ pub(crate) struct Run {
     #[arg(long, value_enum, conflicts_with = "loader")]
     pub(crate) stdin: Option<Form>,
     /// Seconds after which it is ended
-    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = TIMEOUT, value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Where input and results go
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
@@ -131,6 +141,20 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// A name is a part of a folder's.
+fn name(text: &str) -> std::result::Result<String, String> {
+    let plain = |letter: char| letter.is_alphanumeric() || " .-_+@".contains(letter);
+    if text.chars().any(char::is_alphanumeric) && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be of letters, digits, blanks and .-_+@".to_owned())
+    }
+}
+
+fn settings(text: &str) -> std::result::Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 /// Prints what `run` can be given.
 pub(crate) fn list() -> Result<ExitCode> {
     println!("workloads");
@@ -164,6 +188,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_are_no_paths() {
+        assert_eq!(name("my loader 1.2"), Ok("my loader 1.2".to_owned()));
+        for wrong in ["", "..", "a/b", "../../evil"] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

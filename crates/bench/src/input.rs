@@ -355,13 +355,19 @@ fn catalog_of(plan: &Plan) -> Value {
     json!({"streams": streams.collect::<Vec<_>>()})
 }
 
-/// Airbyte's config for the org at `url`, with rejected records in `rejects`.
-pub(crate) fn write_config(url: &str, rejects: &Path, path: &Path) -> Result<()> {
+/// Airbyte's config for the org at `url`, with rejected records in `rejects`, and `settings` in
+/// place of its own.
+pub(crate) fn write_config(
+    url: &str,
+    rejects: &Path,
+    settings: &Map<String, Value>,
+    path: &Path,
+) -> Result<()> {
     let rejects = fs::canonicalize(rejects).at(rejects)?;
     let rejects = rejects
         .to_str()
         .ok_or_else(|| Error::Input("the folder of rejected rows has no plain name".to_owned()))?;
-    let config = json!({
+    let mut config = json!({
         "client_id": "sim-client-id",
         "client_secret": "sim-client-secret",
         "refresh_token": "sim-refresh-token",
@@ -370,6 +376,9 @@ pub(crate) fn write_config(url: &str, rejects: &Path, path: &Path) -> Result<()>
         "login_url": url,
         "rejected_records_url": format!("file://{rejects}"),
     });
+    for (name, value) in settings {
+        config[name] = value.clone();
+    }
     fs::write(path, config.to_string()).at(path)
 }
 

@@ -63,8 +63,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Reads the org, and judges.
-    pub(crate) async fn judge(mut self, org: &Org, states: &[State]) -> Result<Judged> {
+    /// Reads the org, and judges. With `wants_states` the last state of each stream must be among
+    /// those that arrived.
+    pub(crate) async fn judge(
+        mut self,
+        org: &Org,
+        states: &[State],
+        wants_states: bool,
+    ) -> Result<Judged> {
         if self.plan.workload.parents(self.plan.scale) > 0 {
             let parents = &mut self.parents;
             org.records("Account", |row| {
@@ -88,7 +94,9 @@ impl<'a> Judge<'a> {
                 }
             })
             .await?;
-            self.states(states);
+        }
+        if wants_states || !states.is_empty() {
+            self.states(states, wants_states);
         }
         Ok(self.judged)
     }
@@ -223,8 +231,25 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Judges whether the state behind all records of each stream arrived.
+    fn last_states<'n>(
+        &mut self,
+        streams: &HashMap<&str, Vec<(u64, u32, bool)>>,
+        records: impl Iterator<Item = (&'n u64, &'n String)>,
+    ) {
+        for (records, name) in records.filter(|(records, _)| **records > 0) {
+            let last = streams.get(name.as_str()).and_then(|states| states.last());
+            if last.is_none_or(|(cursor, ..)| cursor < records) {
+                self.judged.states_missing += 1;
+                self.sample(self.judged.states_missing, || {
+                    format!("the last state of {name} did not arrive: a source would send it again")
+                });
+            }
+        }
+    }
+
     /// Judges the states by the rows before them.
-    fn states(&mut self, states: &[State]) {
+    fn states(&mut self, states: &[State], wants_last: bool) {
         self.judged.states = states.len() as u64;
         let mut streams: HashMap<&str, Vec<(u64, u32, bool)>> = HashMap::new();
         for state in states {
@@ -258,6 +283,9 @@ impl<'a> Judge<'a> {
                 ahead |= !there;
             }
             rows_ahead += u64::from(ahead);
+        }
+        if wants_last {
+            self.last_states(&streams, records.iter().zip(&names));
         }
         self.judged.rows_ahead = rows_ahead;
         let ahead = streams.values().flatten().filter(|state| state.2);

@@ -1,6 +1,7 @@
 //! The simulated org, in a process of its own: its work is not the loader's.
 
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -45,6 +46,8 @@ pub(crate) struct Org {
     /// Open as long as the org serves.
     _stdin: ChildStdin,
     url: String,
+    /// What the inspection API wants: the loader must not use it.
+    key: String,
     client: Client,
 }
 
@@ -61,7 +64,9 @@ impl Org {
     pub(crate) fn start(profile: Profile, seed: u64, folder: &Path) -> Result<Self> {
         let path = folder.join("org.json");
         fs::write(&path, objects().to_string()).at(&path)?;
+        let key = secret();
         let options = SimOptions {
+            inspection_key: Some(key.clone()),
             org: Some(path),
             seed,
             refuse_duplicates: false,
@@ -91,6 +96,7 @@ impl Org {
             process,
             _stdin: stdin,
             url,
+            key,
             client: Client::builder()
                 .no_proxy()
                 .tls_built_in_root_certs(false)
@@ -104,7 +110,7 @@ impl Org {
     }
 
     async fn send(&self, request: RequestBuilder, path: &str) -> Result<reqwest::Response> {
-        let sent = request.send().await;
+        let sent = request.header("Sim-Key", &self.key).send().await;
         sent.and_then(reqwest::Response::error_for_status)
             .map_err(|source| self.error(path, source))
     }
@@ -243,6 +249,12 @@ impl Org {
         }
         Ok(())
     }
+}
+
+/// Digits that nobody can guess: the standard library seeds its hashes from the system.
+fn secret() -> String {
+    let digits = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", digits(), digits())
 }
 
 fn quoted(value: &str) -> String {

@@ -211,6 +211,8 @@ pub(crate) fn is_same(kind: Kind, held: &str, expected: &str) -> bool {
             (Ok(held), Ok(expected)) => (held - expected).abs() < 1e-9,
             _ => false,
         },
+        // A box that was never ticked is false.
+        Kind::Boolean if held.is_empty() => expected == "false",
         Kind::Boolean => held.eq_ignore_ascii_case(expected),
         Kind::Text | Kind::Date | Kind::Parent => false,
     }
@@ -297,7 +299,8 @@ mod tests {
     #[test]
     fn values_are_compared_by_what_they_mean() {
         assert!(is_same(Kind::Number, "1.5", "1.50"));
-        assert!(is_same(Kind::Boolean, "true", "True"));
+        assert!(is_same(Kind::Boolean, "True", "true"));
+        assert!(is_same(Kind::Boolean, "", "false") && !is_same(Kind::Boolean, "", "true"));
         assert!(!is_same(Kind::Text, "1.5", "1.50"));
         assert!(!is_same(Kind::Number, "", "0"));
     }

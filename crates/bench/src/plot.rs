@@ -2,22 +2,36 @@
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 480.0;
+/// Plots of a page of HTML.
+pub(crate) const WIDTH: f64 = 480.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 36.0;
 
 /// A named line. Its colour is that of the loader of its number.
+#[derive(Default)]
 pub(crate) struct Series {
     pub(crate) name: String,
     pub(crate) colour: usize,
     pub(crate) points: Vec<(f64, f64)>,
+    /// At a place, the least and the most of several runs.
+    pub(crate) spreads: Vec<(f64, f64, f64)>,
+    /// A straight line from the first point to the last is drawn too: what bends is seen.
+    pub(crate) straight: bool,
+}
+
+/// How large a plot is, and whether its points are marked.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) marks: bool,
 }
 
 /// How an axis is drawn.
-pub(crate) struct Axis {
-    pub(crate) label: &'static str,
+pub(crate) struct Axis<'a> {
+    pub(crate) label: &'a str,
     /// Tenfold steps have one length.
     pub(crate) log: bool,
 }
@@ -129,19 +143,56 @@ macro_rules! put {
 }
 pub(crate) use put;
 
-fn open(height: f64, title: &str) -> String {
-    let title = escaped(title);
-    format!(
-        r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}"><title>{title}</title>"#
-    )
+/// A plot: its size, its title, and its elements.
+pub(crate) struct Drawing {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    title: String,
+    body: String,
 }
 
-fn axes(out: &mut String, x: &Scale, y: Option<&Scale>, labels: (&str, &str), bottom: f64) {
+impl Drawing {
+    /// As an element of a page.
+    pub(crate) fn svg(&self) -> String {
+        self.element("")
+    }
+
+    /// As a part of another drawing.
+    pub(crate) fn part(&self, x: f64, y: f64) -> String {
+        let Self { width, height, .. } = self;
+        self.element(&format!(
+            r#" x="{x}" y="{y}" width="{width}" height="{height}""#
+        ))
+    }
+
+    fn element(&self, place: &str) -> String {
+        let Self {
+            width,
+            height,
+            title,
+            body,
+        } = self;
+        let title = escaped(title);
+        format!(
+            r#"<svg{place} viewBox="0 0 {width} {height}" role="img" aria-label="{title}"><title>{title}</title>{body}</svg>"#
+        )
+    }
+}
+
+/// Where axes are drawn.
+struct Place {
+    top: f64,
+    bottom: f64,
+    right: f64,
+}
+
+fn axes(out: &mut String, x: &Scale, y: Option<&Scale>, labels: (&str, &str), place: &Place) {
+    let Place { top, bottom, right } = *place;
     for tick in x.ticks() {
         let at = x.at(tick);
         put!(
             out,
-            r#"<line class="grid" x1="{at:.1}" x2="{at:.1}" y1="{TOP}" y2="{bottom:.1}"/>"#
+            r#"<line class="grid" x1="{at:.1}" x2="{at:.1}" y1="{top}" y2="{bottom:.1}"/>"#
         );
         let text = short(tick);
         put!(
@@ -154,8 +205,7 @@ fn axes(out: &mut String, x: &Scale, y: Option<&Scale>, labels: (&str, &str), bo
         let at = y.map_or(0.0, |y| y.at(tick));
         put!(
             out,
-            r#"<line class="grid" x1="{LEFT}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/>"#,
-            WIDTH - RIGHT
+            r#"<line class="grid" x1="{LEFT}" x2="{right:.1}" y1="{at:.1}" y2="{at:.1}"/>"#
         );
         let text = short(tick);
         put!(
@@ -168,50 +218,109 @@ fn axes(out: &mut String, x: &Scale, y: Option<&Scale>, labels: (&str, &str), bo
     let (across, up) = labels;
     put!(
         out,
-        r#"<text class="label" x="{:.1}" y="{:.1}" text-anchor="end">{across}</text>"#,
-        WIDTH - RIGHT,
+        r#"<text class="label" x="{right:.1}" y="{:.1}" text-anchor="end">{across}</text>"#,
         bottom + 29.0
     );
     put!(
         out,
-        r#"<text class="label" x="13" y="{TOP}" text-anchor="end" transform="rotate(-90 13 {TOP})">{up}</text>"#
+        r#"<text class="label" x="13" y="{top}" text-anchor="end" transform="rotate(-90 13 {top})">{up}</text>"#
     );
 }
 
+/// The names of several lines, in rows. Returns the height of the rows.
+fn legend(out: &mut String, series: &[Series], width: f64) -> f64 {
+    const ROW: f64 = 16.0;
+    if series.len() < 2 {
+        return 0.0;
+    }
+    let (mut x, mut y) = (LEFT, 0.0);
+    for Series { name, colour, .. } in series {
+        let long = 24.0 + 6.2 * name.chars().count() as f64;
+        if x > LEFT && x + long > width {
+            (x, y) = (LEFT, y + ROW);
+        }
+        put!(
+            out,
+            r#"<circle class="mark c{colour}" cx="{:.1}" cy="{:.1}" r="4"/><text class="name" x="{:.1}" y="{:.1}">{}</text>"#,
+            x + 4.0,
+            y + 8.0,
+            x + 12.0,
+            y + 12.0,
+            escaped(name)
+        );
+        x += long;
+    }
+    y + ROW
+}
+
 /// Lines in one frame.
-pub(crate) fn lines(title: &str, series: &[Series], x: &Axis, y: &Axis, marks: bool) -> String {
-    const HEIGHT: f64 = 260.0;
-    let bottom = HEIGHT - BOTTOM;
-    let points = || series.iter().flat_map(|series| &series.points);
-    let across = Scale::new(points().map(|point| point.0), x.log, LEFT, WIDTH - RIGHT);
-    let up = Scale::new(points().map(|point| point.1), y.log, bottom, TOP);
-    let mut out = open(HEIGHT, title);
-    axes(&mut out, &across, Some(&up), (x.label, y.label), bottom);
-    for Series {
+pub(crate) fn lines(title: &str, series: &[Series], x: &Axis, y: &Axis, frame: Frame) -> Drawing {
+    let mut out = String::new();
+    let shown: Vec<&Series> = series.iter().filter(|one| !one.points.is_empty()).collect();
+    let named = legend(&mut out, series, frame.width);
+    let place = Place {
+        top: named + TOP,
+        bottom: named + frame.height - BOTTOM,
+        right: frame.width - RIGHT,
+    };
+    let points = || shown.iter().flat_map(|series| &series.points);
+    let most = shown
+        .iter()
+        .flat_map(|series| &series.spreads)
+        .map(|spread| spread.2);
+    let values = points().map(|point| point.1).chain(most);
+    let across = Scale::new(points().map(|point| point.0), x.log, LEFT, place.right);
+    let up = Scale::new(values, y.log, place.bottom, place.top);
+    axes(&mut out, &across, Some(&up), (x.label, y.label), &place);
+    for series in shown {
+        line(&mut out, series, &across, &up, frame.marks);
+    }
+    Drawing {
+        width: frame.width,
+        height: named + frame.height,
+        title: title.to_owned(),
+        body: out,
+    }
+}
+
+fn line(out: &mut String, series: &Series, across: &Scale, up: &Scale, marks: bool) {
+    let Series {
         name,
         colour,
         points,
-    } in series
-    {
-        let name = escaped(name);
-        put!(out, r#"<polyline class="line c{colour}" points=""#);
+        spreads,
+        straight,
+    } = series;
+    let name = escaped(name);
+    let polyline = |out: &mut String, class: &str, points: &[(f64, f64)]| {
+        put!(out, r#"<polyline class="{class} c{colour}" points=""#);
         for (at, value) in points {
             put!(out, "{:.1},{:.1} ", across.at(*at), up.at(*value));
         }
         put!(out, r#""><title>{name}</title></polyline>"#);
-        let marked = points.iter().filter(|_| marks);
-        for (at, value) in marked {
-            let (shown_at, shown) = (short(*at), short(*value));
-            put!(
-                out,
-                r#"<circle class="mark c{colour}" cx="{:.1}" cy="{:.1}" r="3.5"><title>{name}: {shown} at {shown_at}</title></circle>"#,
-                across.at(*at),
-                up.at(*value)
-            );
-        }
+    };
+    if let (true, [first, .., last]) = (straight, &points[..]) {
+        polyline(out, "straight", &[*first, *last]);
     }
-    out.push_str("</svg>");
-    out
+    polyline(out, "line", points);
+    for (at, low, high) in spreads {
+        let x = across.at(*at);
+        put!(
+            out,
+            r#"<line class="spread c{colour}" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"/>"#,
+            up.at(*low),
+            up.at(*high)
+        );
+    }
+    for (at, value) in points.iter().filter(|_| marks) {
+        let (shown_at, shown) = (short(*at), short(*value));
+        put!(
+            out,
+            r#"<circle class="mark c{colour}" cx="{:.1}" cy="{:.1}" r="3.5"><title>{name}: {shown} at {shown_at}</title></circle>"#,
+            across.at(*at),
+            up.at(*value)
+        );
+    }
 }
 
 /// A job: created, closed and ended, in seconds.
@@ -225,7 +334,7 @@ pub(crate) struct Bar {
 
 /// The jobs of each loader, one bar below the other: pale until the close, full until the end. The
 /// axis goes on to `end`.
-pub(crate) fn jobs(title: &str, loaders: &[(String, usize, Vec<Bar>)], end: f64) -> String {
+pub(crate) fn jobs(title: &str, loaders: &[(String, usize, Vec<Bar>)], end: f64) -> Drawing {
     const NAME: f64 = 16.0;
     const LANE: f64 = 72.0;
     let lane = |bars: &[Bar]| LANE.min(bars.len() as f64 * 9.0).max(9.0);
@@ -239,8 +348,13 @@ pub(crate) fn jobs(title: &str, loaders: &[(String, usize, Vec<Bar>)], end: f64)
         .flat_map(|(.., bars)| bars.iter().map(|bar| bar.ended));
     let left = 12.0;
     let across = Scale::new(ends.chain([end]), false, left, WIDTH - RIGHT);
-    let mut out = open(bottom + BOTTOM, title);
-    axes(&mut out, &across, None, ("seconds", ""), bottom);
+    let mut out = String::new();
+    let place = Place {
+        top: TOP,
+        bottom,
+        right: WIDTH - RIGHT,
+    };
+    axes(&mut out, &across, None, ("seconds", ""), &place);
     let mut top = TOP;
     for (name, colour, bars) in loaders {
         put!(
@@ -274,8 +388,12 @@ pub(crate) fn jobs(title: &str, loaders: &[(String, usize, Vec<Bar>)], end: f64)
         }
         top += lane(bars) + 6.0;
     }
-    out.push_str("</svg>");
-    out
+    Drawing {
+        width: WIDTH,
+        height: bottom + BOTTOM,
+        title: title.to_owned(),
+        body: out,
+    }
 }
 
 #[cfg(test)]
@@ -310,18 +428,32 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped() {
-        let series = [Series {
+    fn names_are_escaped_and_points_marked() {
+        let series = || Series {
             name: "<b>&".to_owned(),
-            colour: 0,
-            points: vec![(0.0, 1.0), (2.0, 3.0)],
-        }];
+            points: vec![(0.0, 1.0), (2.0, 3.0), (4.0, 9.0)],
+            spreads: vec![(2.0, 2.5, 3.5)],
+            straight: true,
+            ..Series::default()
+        };
         let axis = |label| Axis { label, log: false };
-        let plot = lines("a < b", &series, &axis("x"), &axis("y"), true);
+        let frame = Frame {
+            width: 300.0,
+            height: 200.0,
+            marks: true,
+        };
+        let plot = |series: &[Series]| lines("a < b", series, &axis("x"), &axis("y"), frame).svg();
+        let one = plot(&[series()]);
         assert!(
-            plot.contains("&lt;b&gt;&amp;") && !plot.contains("<b>"),
-            "{plot}"
+            one.contains("&lt;b&gt;&amp;") && !one.contains("<b>"),
+            "{one}"
         );
-        assert_eq!(plot.matches("<circle").count(), 2);
+        assert_eq!(one.matches("<circle").count(), 3);
+        assert_eq!(one.matches(r#"class="spread"#).count(), 1);
+        assert_eq!(one.matches(r#"class="straight"#).count(), 1);
+        // Several lines have a legend.
+        let two = plot(&[series(), series()]);
+        assert_eq!(two.matches("<circle").count(), 8);
+        assert_eq!(two.matches(r#"class="name""#).count(), 2);
     }
 }

@@ -15,6 +15,8 @@ struct Stat {
     /// Ticks of its own, and of its children that it waited for.
     own: u64,
     children: u64,
+    /// When it began, in ticks: with its number it is one process and no other.
+    began: u64,
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -29,7 +31,15 @@ fn stat(pid: u32) -> Option<Stat> {
         group: id(2)?,
         own: number(11)? + number(12)?,
         children: number(13)? + number(14)?,
+        began: number(19)?,
     })
+}
+
+/// Whether a process was started with a variable, `NAME=value`.
+fn has_variable(pid: u32, variable: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.any(|one| one == variable.as_bytes())
 }
 
 /// Bytes of a process so far.
@@ -75,6 +85,10 @@ struct Seen {
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: u32,
+    /// A variable that all processes of the tree were started with.
+    variable: String,
+    /// Processes without it, with the moment when they began.
+    others: BTreeSet<(u32, u64)>,
     seen: BTreeMap<u32, Seen>,
     /// Ticks of processes that ended as nobody's children: no parent's count has them.
     orphans: u64,
@@ -83,10 +97,13 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// The tree of a process that leads a process group of its own.
-    pub(crate) fn new(root: u32) -> Self {
+    /// The tree of a process that leads a process group of its own and was started with a variable,
+    /// `NAME=value`, that nothing else has: by it processes are found that left their parents.
+    pub(crate) fn new(root: u32, variable: String) -> Self {
         Self {
             root,
+            variable,
+            others: BTreeSet::new(),
             seen: BTreeMap::new(),
             orphans: 0,
             peak: 0,
@@ -112,10 +129,12 @@ impl Tree {
             }
         }
         let mine: Vec<u32> = all
-            .keys()
-            .copied()
-            .filter(|pid| self.is_mine(*pid, &all))
+            .iter()
+            .filter(|(pid, stat)| self.is_mine(**pid, &all) || self.is_marked(**pid, stat))
+            .map(|(pid, _)| *pid)
             .collect();
+        let others = all.iter().filter(|(pid, _)| !mine.contains(pid));
+        self.others = others.map(|(pid, stat)| (*pid, stat.began)).collect();
         let mut memory = 0;
         for pid in &mine {
             let stat = all[pid];
@@ -162,6 +181,17 @@ impl Tree {
             at = stat.parent;
         }
         false
+    }
+
+    fn is_marked(&self, pid: u32, stat: &Stat) -> bool {
+        !self.others.contains(&(pid, stat.began)) && has_variable(pid, &self.variable)
+    }
+
+    /// All processes of the tree that work on, at this look.
+    pub(crate) fn alive(&mut self) -> Vec<u32> {
+        self.look();
+        let alive = |pid: &u32| stat(*pid).is_some_and(|stat| !stat.zombie);
+        self.seen.keys().copied().filter(alive).collect()
     }
 
     /// Memory of a process: resident; of several processes each its share of what they share.

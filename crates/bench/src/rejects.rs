@@ -2,20 +2,21 @@
 //! rejected records or any other file that has the key of each row.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
+use csv::StringRecord;
 use serde_json::Value;
 
-use crate::error::{At, Result};
 use crate::plan::Plan;
+use crate::sizes::{DEPTH, Sizes};
 
 /// A row that was named as rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Named {
-    /// When its file was written last, in milliseconds since 1970.
+    /// When it was in its file, in milliseconds since 1970.
     pub(crate) at: u64,
     /// It has a reason.
     pub(crate) reason: bool,
@@ -33,46 +34,81 @@ pub(crate) struct Rejects {
     pub(crate) broken: Vec<String>,
 }
 
+/// When the rows of a file were written.
+struct Written<'a> {
+    path: &'a Path,
+    sizes: &'a Sizes,
+    /// When it was changed last, in milliseconds since 1970.
+    last: u64,
+}
+
+impl Written<'_> {
+    /// When the row that ends there was.
+    fn at(&self, end: u64) -> u64 {
+        let seen = self.sizes.reached(self.path, end);
+        seen.map_or(self.last, |seen| seen.min(self.last))
+    }
+}
+
 /// Columns that a reason stands in, in lower case.
 const REASONS: &[&str] = &["sf__error", "error", "errors", "message"];
 
 impl Rejects {
-    /// Reads all files under `folder`.
-    pub(crate) fn read(plan: &Plan, folder: &Path) -> Result<Self> {
+    /// Reads all files under `folder`, which grew as `sizes` say. What is no file, or cannot be
+    /// read, is named in `broken`: it is the loader's.
+    pub(crate) fn read(plan: &Plan, folder: &Path, sizes: &Sizes) -> Self {
         let mut rejects = Self::default();
-        rejects.read_folder(plan, folder)?;
-        Ok(rejects)
+        rejects.read_folder(plan, folder, sizes, DEPTH);
+        rejects
     }
 
-    fn read_folder(&mut self, plan: &Plan, folder: &Path) -> Result<()> {
-        let entries = fs::read_dir(folder).at(folder)?;
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
-            if path.is_dir() {
-                self.read_folder(plan, &path)?;
+    fn read_folder(&mut self, plan: &Plan, folder: &Path, sizes: &Sizes, depth: usize) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.broken.push(format!("{}: {error}", folder.display())),
+        };
+        let mut entries: Vec<DirEntry> = entries.flatten().collect();
+        entries.sort_by_key(DirEntry::path);
+        for entry in entries {
+            let path = entry.path();
+            let kind = entry.file_type().ok();
+            if kind.is_some_and(|kind| kind.is_dir()) && depth > 0 {
+                self.read_folder(plan, &path, sizes, depth - 1);
                 continue;
             }
-            let written = fs::metadata(&path)
-                .and_then(|metadata| metadata.modified())
-                .at(&path)?;
-            let since = written.duration_since(UNIX_EPOCH).unwrap_or_default();
-            let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-            let read = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("csv") => self.read_csv(plan, &path, at),
-                Some("jsonl" | "ndjson") => self.read_lines(plan, &path, at),
-                _ => continue,
+            let form = path.extension().and_then(|extension| extension.to_str());
+            let Some(form) = form.filter(|form| ["csv", "jsonl", "ndjson"].contains(form)) else {
+                continue;
             };
             self.files += 1;
+            // Whoever opens a pipe waits for its other end.
+            let read = if !kind.is_some_and(|kind| kind.is_file()) {
+                Err(io::Error::other("it is no plain file"))
+            } else {
+                File::open(&path).and_then(|file| {
+                    // The moment of a change cannot be set, as that of a writing can.
+                    let metadata = file.metadata()?;
+                    let changed = metadata.ctime() * 1_000 + metadata.ctime_nsec() / 1_000_000;
+                    let written = Written {
+                        path: &path,
+                        sizes,
+                        last: u64::try_from(changed).unwrap_or_default(),
+                    };
+                    if form == "csv" {
+                        self.read_csv(plan, file, &written)
+                    } else {
+                        self.read_lines(plan, file, &written)
+                    }
+                })
+            };
             if let Err(error) = read {
                 self.broken.push(format!("{}: {error}", path.display()));
             }
         }
-        Ok(())
     }
 
-    fn read_csv(&mut self, plan: &Plan, path: &Path, at: u64) -> io::Result<()> {
-        let mut file = csv::ReaderBuilder::new().flexible(true).from_path(path)?;
+    fn read_csv(&mut self, plan: &Plan, file: File, written: &Written) -> io::Result<()> {
+        let mut file = csv::ReaderBuilder::new().flexible(true).from_reader(file);
         let header = file.headers()?.clone();
         let position = |wanted: &dyn Fn(&str) -> bool| {
             let mut names = header.iter();
@@ -82,26 +118,35 @@ impl Rejects {
         let key = position(&|name| name == key_name);
         let reason = position(&|name| REASONS.contains(&name));
         let data = position(&|name| name == "_airbyte_data");
-        for row in file.records() {
-            let row = row?;
+        let mut row = StringRecord::new();
+        while file.read_record(&mut row)? {
+            let at = written.at(file.position().byte());
             let cell = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or_default();
             if data.is_some() {
                 let data: Value = serde_json::from_str(cell(data)).unwrap_or_default();
                 self.add(plan, plan.workload.key(), &data, at);
             } else {
-                self.name(plan.key_of(cell(key)), !cell(reason).is_empty(), at);
+                let has_reason = !cell(reason).trim().is_empty();
+                self.name(plan.key_of(cell(key)), has_reason, at);
             }
         }
         Ok(())
     }
 
-    fn read_lines(&mut self, plan: &Plan, path: &Path, at: u64) -> io::Result<()> {
-        for line in BufReader::new(File::open(path)?).lines() {
-            let row: Value = serde_json::from_str(&line?).unwrap_or_default();
+    fn read_lines(&mut self, plan: &Plan, file: File, written: &Written) -> io::Result<()> {
+        let mut lines = BufReader::new(file);
+        let (mut line, mut end) = (String::new(), 0);
+        loop {
+            line.clear();
+            let read = lines.read_line(&mut line)?;
+            if read == 0 {
+                return Ok(());
+            }
+            end += read as u64;
+            let row: Value = serde_json::from_str(&line).unwrap_or_default();
             let data = row.get("_airbyte_data").unwrap_or(&row);
-            self.add(plan, plan.workload.key(), data, at);
+            self.add(plan, plan.workload.key(), data, written.at(end));
         }
-        Ok(())
     }
 
     /// Adds a row that is a JSON object.
@@ -111,7 +156,7 @@ impl Rejects {
         let reason = fields.any(|(name, value)| {
             REASONS.contains(&name.to_lowercase().as_str())
                 && !value.is_null()
-                && value.as_str() != Some("")
+                && value.as_str().is_none_or(|text| !text.trim().is_empty())
         });
         self.name(key, reason, at);
     }
@@ -155,14 +200,29 @@ mod tests {
             "{\"error\":\"X\",\"Ext_Id__c\":\"R-0000000004\"}\n{\"Ext_Id__c\":\"?\"}\n",
         );
         file("ledger.bin", "no rows");
-        let rejects = Rejects::read(&plan, folder.path()).unwrap();
+        file("c.csv", "Ext_Id__c,error\nR-0000000005, \n");
+        let link = |from: &str, name: &str| {
+            std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
+        };
+        link(".", "loop");
+        link("nowhere", "gone.csv");
+        let rejects = Rejects::read(&plan, folder.path(), &Sizes::default());
         let with_reason: Vec<(u64, bool)> = rejects
             .named
             .iter()
             .map(|(key, named)| (*key, named.reason))
             .collect();
-        assert_eq!(with_reason, [(1, true), (2, false), (3, true), (4, true)]);
-        assert_eq!((rejects.files, rejects.unknown), (3, 1));
-        assert!(rejects.broken.is_empty(), "{:?}", rejects.broken);
+        assert_eq!(
+            with_reason,
+            [(1, true), (2, false), (3, true), (4, true), (5, false)]
+        );
+        assert_eq!((rejects.files, rejects.unknown), (5, 1));
+        let [broken] = &rejects.broken[..] else {
+            panic!("{:?}", rejects.broken);
+        };
+        assert!(broken.contains("gone.csv: it is no plain file"));
+        // A folder that is gone names nobody.
+        let gone = Rejects::read(&plan, &folder.path().join("none"), &Sizes::default());
+        assert!(gone.named.is_empty() && gone.broken.len() == 1);
     }
 }

@@ -1,19 +1,28 @@
 //! `report`: results as one page of HTML, which needs no server and no script.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::curves::{Curve, curves};
 use crate::error::{At, Error, Result};
 use crate::markdown;
-use crate::plot::{self, Axis, Bar, Series, escaped, put};
+use crate::matrix;
+use crate::plot::{self, Axis, Bar, Frame, Series, WIDTH, escaped, put};
 use crate::result::{Cost, Outcome, Report, VERSION};
-use crate::task::{GROWTHS, Growth, MEASURES, Task, task};
+use crate::task::{MEASURES, Task, task};
 
 /// Colours of the style sheet.
-const COLOURS: usize = 8;
+pub(crate) const COLOURS: usize = 8;
+
+/// Lines whose points are results.
+const LINES: Frame = Frame {
+    width: WIDTH,
+    height: 240.0,
+    marks: true,
+};
 
 /// Draws the page of all results in `paths`: files, and folders that hold some; their tables go into
 /// a page of Markdown too.
@@ -35,27 +44,29 @@ pub(crate) fn write(paths: &[PathBuf], out: &Path, tables: Option<&Path>) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads all results below a path. A file that is none, such as one that was not written to its end,
+/// is named on stderr, and the others are read.
 fn read(path: &Path, results: &mut Vec<Report>) -> Result<()> {
     if path.is_dir() {
         let entries = fs::read_dir(path).at(path)?;
         let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         inside.sort();
-        let is_result = |path: &PathBuf| path.is_dir() || path.ends_with("result.json");
+        let is_result =
+            |path: &PathBuf| (path.is_dir() && !path.is_symlink()) || path.ends_with("result.json");
         return inside
             .iter()
             .filter(|path| is_result(path))
             .try_for_each(|path| read(path, results));
     }
     let text = fs::read_to_string(path).at(path)?;
-    let wrong = |what: String| Error::Input(format!("{}: {what}", path.display()));
-    let result: Report = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if result.version != VERSION {
-        return Err(wrong(format!(
-            "version {} of the form is not {VERSION}",
-            result.version
-        )));
+    match serde_json::from_str::<Report>(&text) {
+        Ok(result) if result.version == VERSION => results.push(result),
+        Ok(Report { version, .. }) => {
+            let path = path.display();
+            eprintln!("{path}: left out: version {version} of the form is not {VERSION}");
+        }
+        Err(error) => eprintln!("{}: left out: {error}", path.display()),
     }
-    results.push(result);
     Ok(())
 }
 
@@ -66,13 +77,9 @@ struct Page<'a> {
 }
 
 fn page(results: &[Report]) -> String {
-    let names: BTreeSet<&str> = results
-        .iter()
-        .map(|result| result.loader.name.as_str())
-        .collect();
     let page = Page {
         results,
-        loaders: names.into_iter().collect(),
+        loaders: matrix::loaders(results),
     };
     let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
@@ -83,7 +90,7 @@ fn page(results: &[Report]) -> String {
         "<p>Each loader ran alone against a simulated org, in a process of its own. What the org and the \
          loader's files of rejected records held at the end was compared with the input, field by field. \
          Only a loader that <b class=\"passed\">passed</b> did the same work as the others: costs of one \
-         that did not are shown, and mean little.</p>\n",
+         that did not are shown, and mean little. Of several runs each figure is the median.</p>\n",
     );
     page.versions(&mut out);
     page.matrix(&mut out, "Who loses what", false);
@@ -121,17 +128,12 @@ impl Page<'_> {
         out.push_str("</ul>\n");
     }
 
-    /// Loaders by workload; of several sizes and profiles, all that went worst.
+    /// Loaders by workload, all sizes of it in one row.
     fn matrix(&self, out: &mut String, title: &str, faults: bool) {
-        let shown: Vec<&Report> = self
-            .results
-            .iter()
-            .filter(|result| result.workload.fault == faults)
-            .collect();
-        if shown.is_empty() {
+        let rows = matrix::rows(self.results, &self.loaders, faults);
+        if rows.is_empty() {
             return;
         }
-        let tasks: BTreeSet<Task> = shown.iter().map(|result| task(result)).collect();
         put!(
             out,
             "<h2>{title}</h2>\n<div class=\"table\"><table><thead><tr><th>workload</th>"
@@ -140,25 +142,15 @@ impl Page<'_> {
             put!(out, "<th>{}</th>", escaped(loader));
         }
         out.push_str("</tr></thead><tbody>\n");
-        for wanted in tasks {
-            let about = shown.iter().find(|result| task(result) == wanted);
-            let about = about.map_or("", |result| result.workload.about.as_str());
-            let detail = wanted.detail();
+        for row in rows {
             put!(
                 out,
-                "<tr><th title=\"{}\">{}<br><span class=\"soft\">{}</span></th>",
-                escaped(about),
-                escaped(&wanted.workload),
-                escaped(&detail)
+                "<tr><th title=\"{}\">{}<span class=\"soft\">{}</span></th>",
+                escaped(row.about),
+                escaped(&row.name),
+                escaped(&row.size)
             );
-            for loader in &self.loaders {
-                let is_it =
-                    |result: &&&Report| result.loader.name == *loader && task(result) == wanted;
-                match shown.iter().find(is_it) {
-                    None => out.push_str("<td></td>"),
-                    Some(result) => cell(out, result),
-                }
-            }
+            row.cells.iter().for_each(|cell| verdict(out, cell));
             out.push_str("</tr>\n");
         }
         out.push_str("</tbody></table></div>\n");
@@ -166,72 +158,33 @@ impl Page<'_> {
 
     /// Plots of what grows with the size, where a task was run in several.
     fn curves(&self, out: &mut String) {
-        let mut figures = String::new();
-        for growth in &GROWTHS {
-            let mut groups: BTreeMap<Task, Vec<(f64, &str, &Cost)>> = BTreeMap::new();
-            for result in self.results {
-                let mut of_result = task(result);
-                let at = (growth.value)(&of_result);
-                (growth.without)(&mut of_result);
-                let point = result
-                    .cost
-                    .as_ref()
-                    .map(|cost| (at, result.loader.name.as_str(), cost));
-                groups.entry(of_result).or_default().extend(point);
-            }
-            for (group, points) in groups {
-                let is_other =
-                    |point: &&(f64, &str, &Cost)| (point.0 - points[0].0).abs() > f64::EPSILON;
-                if points.iter().any(|point| is_other(&point)) {
-                    self.growth(
-                        &mut figures,
-                        growth,
-                        &group.workload,
-                        &group.profile,
-                        &points,
-                    );
-                }
-            }
+        let curves = curves(self.results);
+        if curves.is_empty() {
+            return;
         }
-        if !figures.is_empty() {
-            put!(
-                out,
-                "<h2>What grows with the size</h2>\n<div class=\"figures\">\n{figures}</div>\n"
-            );
+        out.push_str(
+            "<h2>What grows with the size</h2>\n<p>Where records grow, CPU, calls and time are those of a \
+             million records: a flat line is a cost in proportion. Elsewhere a dashed line is straight, and \
+             shows what bends. An upright line is the spread of several runs.</p>\n",
+        );
+        for curve in &curves {
+            self.curve(out, curve);
         }
     }
 
-    fn growth(
-        &self,
-        out: &mut String,
-        growth: &Growth,
-        workload: &str,
-        profile: &str,
-        points: &[(f64, &str, &Cost)],
-    ) {
-        for (name, unit, measure) in MEASURES {
-            let of_loader = |loader: &&str| {
-                let mine = points.iter().filter(|point| point.1 == *loader);
-                let mut points: Vec<(f64, f64)> =
-                    mine.map(|(at, _, cost)| (*at, measure(cost))).collect();
-                points.sort_by(|one, other| one.0.total_cmp(&other.0));
-                Series {
-                    name: (*loader).to_owned(),
-                    colour: self.colour(loader),
-                    points,
-                }
-            };
-            let series: Vec<Series> = self.loaders.iter().map(of_loader).collect();
-            let title = format!("{workload}, org {profile}: {name} by {}", growth.name);
-            let x = Axis {
-                label: growth.name,
-                log: growth.log,
-            };
-            let y = Axis {
-                label: unit,
-                log: growth.log,
-            };
-            figure(out, &title, &plot::lines(&title, &series, &x, &y, true));
+    fn curve(&self, out: &mut String, curve: &Curve) {
+        put!(
+            out,
+            "<h3>{}</h3>\n<div class=\"figures\">\n",
+            escaped(&curve.title())
+        );
+        for measure in &MEASURES {
+            let plot = curve.plot(measure, LINES, |loader| self.colour(loader));
+            figure(out, measure.name, &plot.svg());
+        }
+        out.push_str("</div>\n");
+        for growth in curve.growths() {
+            put!(out, "<p class=\"soft\">{}</p>\n", escaped(&growth));
         }
     }
 
@@ -280,29 +233,17 @@ impl Page<'_> {
                         .iter()
                         .map(|point| (point.seconds, point.bytes as f64 / 1e6))
                         .collect(),
+                    ..Series::default()
                 })
                 .collect();
-            let (x, y) = (
-                Axis {
-                    label: "seconds",
-                    log: false,
-                },
-                Axis {
-                    label: "MB",
-                    log: false,
-                },
-            );
-            figure(
-                out,
-                "Memory over time",
-                &plot::lines(
-                    &format!("Memory over time: {title}"),
-                    &memory,
-                    &x,
-                    &y,
-                    false,
-                ),
-            );
+            let axis = |label| Axis { label, log: false };
+            let frame = Frame {
+                marks: false,
+                ..LINES
+            };
+            let name = format!("Memory over time: {title}");
+            let plot = plot::lines(&name, &memory, &axis("seconds"), &axis("MB"), frame);
+            figure(out, "Memory over time", &plot.svg());
             let end = shown
                 .iter()
                 .map(|(_, cost)| cost.wall_seconds)
@@ -320,7 +261,7 @@ impl Page<'_> {
             figure(
                 out,
                 "Jobs over time",
-                &plot::jobs(&format!("Jobs over time: {title}"), &jobs, end),
+                &plot::jobs(&format!("Jobs over time: {title}"), &jobs, end).svg(),
             );
             out.push_str("</div>\n");
         }
@@ -335,22 +276,15 @@ fn figure(out: &mut String, title: &str, svg: &str) {
     );
 }
 
-fn cell(out: &mut String, result: &Report) {
-    let (class, word) = result.outcome.words();
+fn verdict(out: &mut String, cell: &[&Report]) {
+    let Some((outcome, said)) = matrix::verdict(cell) else {
+        out.push_str("<td></td>");
+        return;
+    };
+    let (class, word) = outcome.words();
     put!(out, "<td><b class=\"{class}\">{word}</b>");
-    let mut faults = result
-        .judged
-        .as_ref()
-        .map(crate::result::Judged::faults)
-        .unwrap_or_default();
-    if faults.is_empty()
-        && let Some(reason) = &result.reason
-    {
-        put!(out, "<small>{}</small>", escaped(reason));
-    }
-    faults.truncate(4);
-    for (what, count) in faults {
-        put!(out, "<small>{what}: {count}</small>");
+    for text in said {
+        put!(out, "<small>{}</small>", escaped(&text));
     }
     out.push_str("</td>");
 }

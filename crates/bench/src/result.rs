@@ -1,6 +1,7 @@
 //! `result.json`: what one run of one loader came to. `crates/bench/schema.json` describes it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Version of the form. A field that changes its meaning or goes away makes a new one.
 pub(crate) const VERSION: u32 = 1;
@@ -20,7 +21,10 @@ pub(crate) struct Report {
     pub(crate) seed: u64,
     /// What the org was like.
     pub(crate) profile: String,
-    /// How it went, in one word.
+    /// How long the loader was given.
+    #[serde(default)]
+    pub(crate) timeout_seconds: Option<f64>,
+    /// How it went, in one word; of several runs, how the worst went.
     pub(crate) outcome: Outcome,
     /// Why it was not run, or how it failed.
     pub(crate) reason: Option<String>,
@@ -28,8 +32,11 @@ pub(crate) struct Report {
     pub(crate) exit_code: Option<i32>,
     /// What became of the records; absent where it was not run.
     pub(crate) judged: Option<Judged>,
-    /// What it cost; absent where it was not run.
+    /// What it cost; of several runs the median of each figure. Absent where it was not run.
     pub(crate) cost: Option<Cost>,
+    /// Each run by itself, in their order.
+    #[serde(default)]
+    pub(crate) runs: Vec<Figures>,
     /// Memory of the loader over time.
     pub(crate) memory: Vec<Point>,
     /// All ingest jobs, by their creation.
@@ -40,10 +47,31 @@ pub(crate) struct Report {
 pub(crate) struct Loader {
     /// Its name.
     pub(crate) name: String,
+    /// Its name for `--loader`; absent where a command was given.
+    #[serde(default)]
+    pub(crate) known: Option<String>,
     /// Its version, where a manifest pins one.
     pub(crate) version: Option<String>,
     /// The command that ran.
     pub(crate) command: Vec<String>,
+    /// Settings that were added to Airbyte's config.
+    #[serde(default)]
+    pub(crate) settings: Map<String, Value>,
+}
+
+/// A run among several.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// How it went.
+    pub(crate) outcome: Outcome,
+    /// From the start of the command to its end.
+    pub(crate) wall_seconds: f64,
+    /// Processor time of the command and all that it started.
+    pub(crate) cpu_seconds: f64,
+    /// Most memory at once.
+    pub(crate) peak_memory_bytes: u64,
+    /// Charged API calls.
+    pub(crate) calls: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,6 +154,9 @@ pub(crate) struct Judged {
     pub(crate) states_ahead: u64,
     /// Rows that were not there yet when a state arrived that covers them.
     pub(crate) rows_ahead: u64,
+    /// Streams whose last state did not arrive, though the loader read messages and ended well.
+    #[serde(default)]
+    pub(crate) states_missing: u64,
     /// Some of what is wrong, in words.
     pub(crate) samples: Vec<String>,
 }
@@ -145,6 +176,7 @@ impl Judged {
             ("held and named as rejected", self.rejects_held),
             ("foreign", self.foreign),
             ("states ahead", self.states_ahead),
+            ("states missing", self.states_missing),
         ];
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }

@@ -1,123 +1,162 @@
-//! `run`: the org, the input, the loader, the judgement.
+//! `run`: each loader on each task, as often as asked for, and what comes of it.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
-use serde_json::Value;
 
+use crate::bout::{self, Entry, Like};
 use crate::cli;
 use crate::columns;
 use crate::error::{At, Error, Result};
-use crate::input::{self, Form, Input};
-use crate::judge::Judge;
+use crate::input::Form;
 use crate::loaders;
-use crate::org::{self, Org};
+use crate::org;
 use crate::plan::Plan;
-use crate::rejects::Rejects;
-use crate::result::{self, Cost, Judged, Loader, Name, Outcome, Point, Report};
-use crate::watch::{self, End, Job, Usage};
-use crate::workload::{Operation, Workload};
+use crate::repeats::merged;
+use crate::result::{Loader, Outcome, Report};
+use crate::workload::Workload;
 
-/// Pause between two looks at the org's jobs, where the loader is to be killed.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// What is run, and what it needs.
-struct Entry {
-    loader: Loader,
-    forms: Vec<Form>,
-    stdin: Option<Form>,
-    known: Option<loaders::Loader>,
-    command: Vec<OsString>,
-}
-
-/// Runs a loader, judges it, and writes `result.json`.
+/// Runs all tasks. Loaders take turns: what else the machine does hits them alike.
 pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
-    let entry = entry(&options)?;
-    let plan = plan(&options)?;
-    let profile = org::profile(&options.profile)?;
+    let entries = entries(&options)?;
+    let plans = plans(&options)?;
+    let file = Path::new(&options.profile).file_stem().unwrap_or_default();
+    let like = Like {
+        name: file.to_string_lossy().into_owned(),
+        profile: org::profile(&options.profile)?,
+    };
     fs::create_dir_all(&options.out).at(&options.out)?;
     let out = fs::canonicalize(&options.out).at(&options.out)?;
-    let profile_name = Path::new(&options.profile).file_stem().unwrap_or_default();
-    let folder = out.join(format!(
-        "{}-{}-{}",
-        plan.name(),
-        profile_name.to_string_lossy(),
-        entry.loader.name
-    ));
-    if folder.exists() {
-        fs::remove_dir_all(&folder).at(&folder)?;
+    let _alone = alone(&out)?;
+    let (mut all_right, mut broken) = (true, false);
+    for plan in &plans {
+        let mut results: Vec<Vec<Report>> = vec![Vec::new(); entries.len()];
+        for round in 1..=options.repeat {
+            for (entry, runs) in entries.iter().zip(&mut results) {
+                let again = [Outcome::Passed, Outcome::Wrong, Outcome::Failed];
+                if runs.last().is_some_and(|run| !again.contains(&run.outcome)) {
+                    continue;
+                }
+                let name = format!("{}-{}-{}", plan.name(), like.name, entry.loader.name);
+                let folder = folder(&out.join(name), round, options.repeat)?;
+                let run = bout::run(plan, entry, &like, options.timeout, &folder.run, &out);
+                let report = match run.await {
+                    Ok(report) => report,
+                    // One run that cannot be judged does not cost the others.
+                    Err(error) => {
+                        eprintln!("salesforce-bench: {}: {error}", folder.run.display());
+                        broken = true;
+                        continue;
+                    }
+                };
+                all_right &= matches!(report.outcome, Outcome::Passed | Outcome::NotRun);
+                let said = said(&report);
+                runs.push(report);
+                let path = write(runs, &folder.result)?;
+                // Who reads no further than he needs has the result in its file.
+                let _ = io::stdout().write_all(format!("{said}\n{}\n", path.display()).as_bytes());
+            }
+        }
     }
-    fs::create_dir_all(&folder).at(&folder)?;
-
-    let cannot = match &entry.known {
-        Some(known) => known
-            .cannot(plan.workload)
-            .map(str::to_owned)
-            .or_else(|| known.install().err().map(|error| error.to_string())),
-        None => None,
-    };
-    let mut report = Report {
-        version: result::VERSION,
-        loader: entry.loader.clone(),
-        workload: Name {
-            name: plan.workload.name(),
-            about: plan.workload.about(),
-            fault: plan.workload.is_fault(),
-            streams: plan.streams,
-            columns: plan.columns.len() as u64 + 1,
-            bad: plan.bad_share,
-        },
-        scale: plan.scale,
-        seed: plan.seed,
-        profile: profile_name.to_string_lossy().into_owned(),
-        outcome: Outcome::NotRun,
-        reason: cannot.clone(),
-        exit_code: None,
-        judged: None,
-        cost: None,
-        memory: Vec::new(),
-        jobs: Vec::new(),
-    };
-    if cannot.is_none() {
-        let input = Input::make(&plan, &entry.forms, &out)?;
-        let org = Org::start(profile, options.seed, &folder)?;
-        org.prepare(&plan).await?;
-        let bout = Bout {
-            plan: &plan,
-            entry: &entry,
-            input: &input,
-            org: &org,
-            folder: &folder,
-            timeout: options.timeout,
-        };
-        bout.fight(&mut report).await?;
-    }
-    let path = folder.join("result.json");
-    let text =
-        serde_json::to_string_pretty(&report).map_err(|error| Error::Input(error.to_string()))?;
-    fs::write(&path, text).at(&path)?;
-    // Who reads no further than he needs has the result in its file.
-    let _ = io::stdout().write_all(said(&report, &path).as_bytes());
-    Ok(match report.outcome {
-        Outcome::Passed | Outcome::NotRun => ExitCode::SUCCESS,
-        Outcome::Wrong | Outcome::Failed | Outcome::TimedOut => ExitCode::FAILURE,
+    Ok(match (broken, all_right) {
+        (true, _) => ExitCode::from(2),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
     })
 }
 
-/// The workload, with what is given in place of its own.
-fn plan(options: &cli::Run) -> Result<Plan> {
-    let workload = options.workload;
-    let mut plan = Plan::new(workload, options.scale, options.seed);
-    plan.streams = options.streams.unwrap_or(plan.streams).min(options.scale);
-    plan.bad_share = options.bad.unwrap_or(plan.bad_share);
-    if let Some(columns) = options.columns {
+/// Keeps other runs out of a folder, until it is dropped: two would remove each other's files, and
+/// measure each other.
+fn alone(out: &Path) -> Result<File> {
+    let path = out.join("lock");
+    let file = File::create(&path).at(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let message = format!("another run works in {}: give another --out", out.display());
+            Err(Error::Input(message))
+        }
+        Err(TryLockError::Error(error)) => Err(error).at(&path),
+    }
+}
+
+/// Where a loader's result on a task goes, and where one of its runs works.
+struct Folder {
+    result: PathBuf,
+    run: PathBuf,
+}
+
+/// Makes the folder of a run; with the first one, what is there from before goes.
+fn folder(result: &Path, round: u32, rounds: u32) -> Result<Folder> {
+    if round == 1 && result.exists() {
+        fs::remove_dir_all(result).at(result)?;
+    }
+    let run = if rounds == 1 {
+        result.to_owned()
+    } else {
+        result.join(format!("run-{round}"))
+    };
+    fs::create_dir_all(&run).at(&run)?;
+    Ok(Folder {
+        result: result.to_owned(),
+        run,
+    })
+}
+
+/// Writes the result of the runs so far.
+fn write(runs: &[Report], folder: &Path) -> Result<PathBuf> {
+    // A loader may have removed it.
+    fs::create_dir_all(folder).at(folder)?;
+    let path = folder.join("result.json");
+    let report = merged(runs);
+    let text =
+        serde_json::to_string_pretty(&report).map_err(|error| Error::Input(error.to_string()))?;
+    fs::write(&path, text).at(&path)?;
+    Ok(path)
+}
+
+/// The tasks: each workload in each size, with what is given in place of its own numbers.
+fn plans(options: &cli::Run) -> Result<Vec<Plan>> {
+    fn each<T: Copy>(given: &[T]) -> Vec<Option<T>> {
+        if given.is_empty() {
+            return vec![None];
+        }
+        given.iter().copied().map(Some).collect()
+    }
+    let mut workloads = options.workload.clone();
+    if workloads.is_empty() {
+        workloads = Workload::value_variants().to_vec();
+    }
+    let mut plans: Vec<Plan> = Vec::new();
+    for workload in workloads {
+        for scale in &options.scale {
+            for streams in each(&options.streams) {
+                for columns in each(&options.columns) {
+                    for bad in each(&options.bad) {
+                        let mut plan = plan(workload, *scale, options.seed, streams, columns)?;
+                        plan.bad_share = bad.unwrap_or(plan.bad_share);
+                        plans.push(plan);
+                    }
+                }
+            }
+        }
+    }
+    Ok(plans)
+}
+
+fn plan(
+    workload: Workload,
+    scale: u64,
+    seed: u64,
+    streams: Option<u64>,
+    columns: Option<u64>,
+) -> Result<Plan> {
+    let mut plan = Plan::new(workload, scale, seed);
+    plan.streams = streams.unwrap_or(plan.streams).min(scale);
+    if let Some(columns) = columns {
         if workload != Workload::Wide {
             let message = "--columns is for the workload wide: others have columns of their own";
             return Err(Error::Input(message.to_owned()));
@@ -131,316 +170,68 @@ fn plan(options: &cli::Run) -> Result<Plan> {
     Ok(plan)
 }
 
-fn entry(options: &cli::Run) -> Result<Entry> {
-    if let Some(name) = &options.loader {
-        let known = loaders::Loader::find(name, &options.cache, options.program.as_deref())?;
-        let manifest = &known.manifest;
-        return Ok(Entry {
-            loader: Loader {
-                name: manifest.name.clone(),
-                version: manifest.version.clone(),
-                command: Vec::new(),
-            },
-            forms: manifest.inputs.clone(),
-            stdin: manifest.stdin,
-            known: Some(known),
-            command: Vec::new(),
-        });
+/// The loaders by name, or the command.
+fn entries(options: &cli::Run) -> Result<Vec<Entry>> {
+    if options.loader.is_empty() {
+        return Ok(vec![of_command(options)]);
     }
+    if options.name.is_some() && options.loader.len() > 1 {
+        let message = "--name is for one loader: others would have the same name in results";
+        return Err(Error::Input(message.to_owned()));
+    }
+    let known = options.loader.iter().map(|name| of_name(name, options));
+    known.collect()
+}
+
+fn of_name(name: &str, options: &cli::Run) -> Result<Entry> {
+    let known = loaders::Loader::find(name, &options.cache, options.program.as_deref())?;
+    let manifest = known.manifest.clone();
+    let settings = options.config.clone().unwrap_or_default();
+    Ok(Entry {
+        loader: Loader {
+            known: Some(manifest.name.clone()),
+            name: options.name.clone().unwrap_or(manifest.name),
+            version: manifest.version,
+            command: Vec::new(),
+            settings: settings.clone(),
+        },
+        forms: manifest.inputs,
+        stdin: manifest.stdin,
+        known: Some(known),
+        command: Vec::new(),
+        settings,
+    })
+}
+
+fn of_command(options: &cli::Run) -> Entry {
     let mut forms = options.input.clone();
     if forms.is_empty() {
         forms = Form::value_variants().to_vec();
     }
     forms.extend(options.stdin.filter(|form| !forms.contains(form)));
-    let program = options
-        .command
-        .first()
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let name = program
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(Entry {
+    let program = options.command.first().map(PathBuf::from);
+    let program = program.unwrap_or_default();
+    let name = program.file_stem().unwrap_or_default().to_string_lossy();
+    let settings = options.config.clone().unwrap_or_default();
+    Entry {
         loader: Loader {
-            name: options.name.clone().unwrap_or(name),
+            name: options.name.clone().unwrap_or_else(|| name.into_owned()),
+            known: None,
             version: None,
             command: Vec::new(),
+            settings: settings.clone(),
         },
         forms,
         stdin: options.stdin,
         known: None,
         command: options.command.clone(),
-    })
-}
-
-/// One loader against one org.
-struct Bout<'a> {
-    plan: &'a Plan,
-    entry: &'a Entry,
-    input: &'a Input,
-    org: &'a Org,
-    folder: &'a Path,
-    timeout: Duration,
-}
-
-impl Bout<'_> {
-    async fn fight(&self, report: &mut Report) -> Result<()> {
-        // What a loader notes beside its rejects is below the same folder, and of no row.
-        let rejects = self.folder.join("store/rejected");
-        fs::create_dir_all(&rejects).at(&rejects)?;
-        let config = self.folder.join("config.json");
-        input::write_config(self.org.url(), &rejects, &config)?;
-        let job = self.job(&rejects, &config).await?;
-        report.loader.command = job
-            .command
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
-
-        let kills = self.plan.workload.kills();
-        let mut run = self.watched(job.clone(), kills).await?;
-        if run.end == End::Killed {
-            let again = self.again(job, &run.states)?;
-            let mut second = self.watched(again, false).await?;
-            run.states.append(&mut second.states);
-            run.usage = run.usage.then(second.usage);
-            run.end = second.end;
-        }
-
-        let state = self.settled().await?;
-        let rejects = Rejects::read(self.plan, &rejects)?;
-        let judge = Judge::new(self.plan, &rejects, run.began);
-        let mut judged = judge.judge(self.org, &run.states).await?;
-        judged
-            .samples
-            .extend(rejects.broken.iter().take(3).cloned());
-        report.jobs = jobs(&state, run.began);
-        report.cost = Some(self.cost(&run.usage, &state));
-        let points = run.usage.memory.iter();
-        report.memory = points
-            .map(|&(seconds, bytes)| Point { seconds, bytes })
-            .collect();
-        (report.outcome, report.reason) = outcome(run.end, &judged);
-        report.exit_code = match run.end {
-            End::Code(code) => code,
-            End::TimedOut | End::Killed => None,
-        };
-        report.judged = Some(judged);
-        Ok(())
-    }
-
-    /// What the org says once all jobs that were closed have ended, as they do without the loader.
-    async fn settled(&self) -> Result<Value> {
-        let start = Instant::now();
-        loop {
-            let state = self.org.get("/sim/state").await?;
-            let mut jobs = state["jobs"].as_array().into_iter().flatten();
-            let works = |job: &Value| {
-                let state = job["state"].as_str();
-                matches!(state, Some("UploadComplete" | "InProgress"))
-            };
-            if start.elapsed() > self.timeout || !jobs.any(works) {
-                return Ok(state);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// The command with its environment, which docs/benchmarks.md lists.
-    async fn job(&self, rejects: &Path, config: &Path) -> Result<Job> {
-        let mut paths = BTreeMap::from([
-            ("catalog", self.input.catalog()),
-            ("config", config.to_owned()),
-        ]);
-        for form in &self.entry.forms {
-            let name = form.to_possible_value();
-            let name = name.as_ref().map_or("", |value| value.get_name());
-            let known = ["csv", "parquet", "messages"]
-                .into_iter()
-                .find(|known| *known == name);
-            paths.extend(known.map(|name| (name, self.input.path(*form))));
-        }
-        let workload = self.plan.workload;
-        let mut environment: Vec<(String, OsString)> = [
-            ("INSTANCE_URL", self.org.url().to_owned()),
-            ("ACCESS_TOKEN", self.org.token().await?),
-            ("CLIENT_ID", "sim-client-id".to_owned()),
-            ("CLIENT_SECRET", "sim-client-secret".to_owned()),
-            ("REFRESH_TOKEN", "sim-refresh-token".to_owned()),
-            ("API_VERSION", "62.0".to_owned()),
-            ("OBJECT", workload.object().to_owned()),
-            ("OPERATION", workload.operation().name().to_owned()),
-            ("ROWS", self.plan.scale.to_string()),
-            ("KEY", workload.key().to_owned()),
-        ]
-        .map(|(name, value)| (format!("BENCH_{name}"), value.into()))
-        .into();
-        if workload.operation() == Operation::Upsert {
-            environment.push(("BENCH_EXTERNAL_ID".to_owned(), workload.key().into()));
-        }
-        environment.push(("BENCH_REJECTS".to_owned(), rejects.into()));
-        environment.push(("BENCH_FOLDER".to_owned(), self.folder.into()));
-        for (name, path) in &paths {
-            environment.push((format!("BENCH_{}", name.to_uppercase()), path.into()));
-        }
-        let command = match &self.entry.known {
-            Some(known) => known.command(&paths)?,
-            None => self.entry.command.iter().map(absolute).collect(),
-        };
-        Ok(Job {
-            command,
-            environment,
-            stdin: self.entry.stdin.map(|form| self.input.path(form)),
-            folder: self.folder.to_owned(),
-            timeout: self.timeout,
-        })
-    }
-
-    /// The command once more, as whoever runs it would: a source goes on behind its last state.
-    fn again(&self, job: Job, states: &[watch::State]) -> Result<Job> {
-        let Some(Form::Messages) = self.entry.stdin else {
-            return Ok(job);
-        };
-        let cursor = states.iter().map(|state| state.cursor).max().unwrap_or(0);
-        let path = self.folder.join("again.jsonl");
-        self.input.behind(cursor, &path)?;
-        Ok(Job {
-            stdin: Some(path),
-            ..job
-        })
-    }
-
-    /// Runs the command on a thread of its own; with `kills`, until its first job is closed.
-    async fn watched(&self, job: Job, kills: bool) -> Result<watch::Run> {
-        let (kill, asked) = channel();
-        let running = tokio::task::spawn_blocking(move || watch::run(&job, &asked));
-        if kills {
-            self.kill_in_time(&kill, || running.is_finished()).await?;
-        }
-        let run = running.await;
-        drop(kill);
-        run.map_err(|error| Error::Input(error.to_string()))?
-    }
-
-    async fn kill_in_time(&self, kill: &Sender<()>, has_ended: impl Fn() -> bool) -> Result<()> {
-        while !has_ended() {
-            let state = self.org.get("/sim/state").await?;
-            let mut jobs = state["jobs"].as_array().into_iter().flatten();
-            if jobs.any(|job| job["closed_ms"].is_number()) {
-                // One that has just ended needs no kill.
-                let _ = kill.send(());
-                break;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
-
-    fn cost(&self, usage: &Usage, state: &Value) -> Cost {
-        let number = |value: &Value| value.as_u64().unwrap_or_default();
-        let jobs = state["jobs"].as_array().map_or(&[][..], Vec::as_slice);
-        let sum = |key: &str| jobs.iter().map(|job| number(&job[key])).sum();
-        let org = &state["org"];
-        let clock = |key: &str| {
-            org["slots"]
-                .is_number()
-                .then(|| org[key].as_f64())
-                .flatten()
-        };
-        let input = self.entry.stdin.or(self.entry.forms.first().copied());
-        let input = input.and_then(|form| fs::metadata(self.input.path(form)).ok());
-        Cost {
-            wall_seconds: usage.wall_seconds,
-            cpu_seconds: usage.cpu_seconds,
-            peak_memory_bytes: usage.peak_memory_bytes,
-            processes: usage.processes as u64,
-            read_bytes: usage.read_bytes,
-            written_bytes: usage.written_bytes,
-            disk_read_bytes: usage.disk_read_bytes,
-            disk_written_bytes: usage.disk_written_bytes,
-            input_bytes: input.map_or(0, |file| file.len()),
-            uploaded_bytes: sum("bytes"),
-            calls: number(&state["api_calls"]),
-            polls: number(&state["requests"]["poll"]),
-            // The first is the referee's own.
-            logins: number(&state["tokens_issued"]).saturating_sub(1),
-            jobs: jobs.len() as u64,
-            batches: number(&state["batches"]),
-            jobs_at_once: number(&state["max_in_flight"]),
-            rows_sent: sum("rows"),
-            lock_errors: number(&org["lock_errors"]),
-            org_seconds: clock("seconds"),
-            org_busy_seconds: clock("busy_seconds"),
-            org_slots: org["slots"].as_u64(),
-            org_speed: clock("speed"),
-            org_late_seconds: clock("late_seconds"),
-        }
+        settings,
     }
 }
 
-/// A program that is named by a path runs in another folder.
-fn absolute(word: &OsString) -> OsString {
-    let path = Path::new(word);
-    let names_a_file = path.components().count() > 1 && path.exists();
-    let found = names_a_file
-        .then(|| std::path::absolute(path).ok())
-        .flatten();
-    found.map_or_else(|| word.clone(), PathBuf::into_os_string)
-}
-
-#[allow(clippy::cast_precision_loss, reason = "seconds for people")]
-fn jobs(state: &Value, began: u64) -> Vec<result::Job> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let number = |value: &Value| value.as_u64().unwrap_or_default();
-    let seconds = |value: &Value| Some(value.as_u64()?.saturating_sub(began) as f64 / 1e3);
-    let jobs = state["jobs"].as_array().into_iter().flatten();
-    jobs.map(|job| result::Job {
-        object: text(&job["object"]),
-        operation: text(&job["operation"]),
-        state: text(&job["state"]),
-        rows: number(&job["rows"]),
-        failed: number(&job["failed"]),
-        bytes: number(&job["bytes"]),
-        created: seconds(&job["created_ms"]).unwrap_or_default(),
-        closed: seconds(&job["closed_ms"]),
-        ended: seconds(&job["ended_ms"]),
-    })
-    .collect()
-}
-
-fn outcome(end: End, judged: &Judged) -> (Outcome, Option<String>) {
-    let faults: Vec<String> = judged
-        .faults()
-        .into_iter()
-        .map(|(what, count)| format!("{what}: {count}"))
-        .collect();
-    let faults = (!faults.is_empty()).then(|| faults.join(", "));
-    match end {
-        End::Code(Some(0)) if faults.is_none() => (Outcome::Passed, None),
-        End::Code(Some(0)) => (Outcome::Wrong, faults),
-        End::TimedOut => (Outcome::TimedOut, Some("it took too long".to_owned())),
-        End::Killed | End::Code(None) => (Outcome::Failed, Some("a signal ended it".to_owned())),
-        End::Code(Some(code)) => {
-            let said = format!("exit code {code}");
-            (
-                Outcome::Failed,
-                Some(
-                    [Some(said), faults]
-                        .into_iter()
-                        .flatten()
-                        .collect::<Vec<_>>()
-                        .join("; "),
-                ),
-            )
-        }
-    }
-}
-
-/// What a run came to, for people; the last line is the path of the result.
+/// What a run came to, for people.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
-fn said(report: &Report, path: &Path) -> String {
+fn said(report: &Report) -> String {
     let outcome = match report.outcome {
         Outcome::Passed => "passed",
         Outcome::Wrong => "WRONG",
@@ -474,6 +265,5 @@ fn said(report: &Report, path: &Path) -> String {
             cost.lock_errors
         ));
     }
-    lines.push(format!("{}\n", path.display()));
     lines.join("\n")
 }

@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::error::{At, Error, Result};
 use crate::process::Tree;
+use crate::sizes::Sizes;
 
 /// Pause between two looks for the end of the command.
 const TICK: Duration = Duration::from_millis(5);
@@ -26,6 +28,22 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Points of the curve of memory that are kept.
 const POINTS: usize = 400;
 
+/// The referee is to end: no loader works on.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// Loaders that work.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends all loaders, and those that would be started: the referee was asked to end.
+pub(crate) fn end_all() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    ENDS.store(true, Ordering::SeqCst);
+    let start = Instant::now();
+    while RUNNING.load(Ordering::SeqCst) > 0 && start.elapsed() < PATIENCE {
+        thread::sleep(TICK);
+    }
+}
+
 /// What is run.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
@@ -34,6 +52,8 @@ pub(crate) struct Job {
     pub(crate) stdin: Option<PathBuf>,
     /// Where it works, and what it prints goes.
     pub(crate) folder: PathBuf,
+    /// Where it names rejected rows.
+    pub(crate) rejects: PathBuf,
     pub(crate) timeout: Duration,
 }
 
@@ -55,6 +75,13 @@ pub(crate) struct State {
     pub(crate) cursor: u64,
     /// When it arrived, in milliseconds since 1970.
     pub(crate) at: u64,
+}
+
+/// What a command printed, and how far its files of rejected rows were by then.
+#[derive(Debug, Default)]
+struct Printed {
+    states: Vec<State>,
+    sizes: Sizes,
 }
 
 /// What a run cost.
@@ -98,6 +125,8 @@ pub(crate) struct Run {
     /// When it began, in milliseconds since 1970.
     pub(crate) began: u64,
     pub(crate) states: Vec<State>,
+    /// How long files of rejected rows were, and when.
+    pub(crate) sizes: Sizes,
     pub(crate) usage: Usage,
 }
 
@@ -121,38 +150,57 @@ pub(crate) fn run(job: &Job, kill: &Receiver<()>) -> Result<Run> {
     };
     let stderr = job.folder.join("stderr.log");
     let stderr = append(&stderr)?;
+    let mark = mark();
+    RUNNING.fetch_add(1, Ordering::SeqCst);
     let (began, start) = (now(), Instant::now());
     let mut child = Command::new(program)
         .args(arguments)
         .envs(job.environment.iter().map(|(name, value)| (name, value)))
+        .env(&mark.0, &mark.1)
         .current_dir(&job.folder)
         .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(stderr)
         .process_group(0)
         .spawn()
-        .map_err(|source| Error::Command {
-            program: program.to_string_lossy().into_owned(),
-            source,
+        .map_err(|source| {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Error::Command {
+                program: program.to_string_lossy().into_owned(),
+                source,
+            }
         })?;
     let log = append(&job.folder.join("stdout.log"))?;
-    let (sender, states) = channel();
+    let (sender, printed) = channel();
     if let Some(stdout) = child.stdout.take() {
+        let rejects = job.rejects.clone();
         thread::spawn(move || {
             // A process that outlives the command may hold its stdout: nobody waits for this.
-            let _ = sender.send(read(stdout, log));
+            let _ = sender.send(read(stdout, log, &rejects));
         });
     }
-    let (end, usage) = watch(&mut child, start, job.timeout, kill);
-    // Whatever it left behind must not work on while the org is judged.
-    kill_group(child.id());
-    let states = states.recv_timeout(Duration::from_secs(5));
+    let (name, value) = &mark;
+    let variable = format!("{name}={}", value.to_string_lossy());
+    let mut tree = Tree::new(child.id(), variable);
+    let (end, usage) = watch(&mut child, &mut tree, start, job.timeout, kill);
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
+    let printed = printed.recv_timeout(Duration::from_secs(5));
+    let Printed { states, sizes } = printed.unwrap_or_default();
     Ok(Run {
         end,
         began,
-        states: states.unwrap_or_default(),
+        states,
+        sizes,
         usage,
     })
+}
+
+/// A variable that no other run has.
+fn mark() -> (String, OsString) {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let value = format!("{}-{}-{run}", std::process::id(), now());
+    ("BENCH_RUN".to_owned(), value.into())
 }
 
 fn append(path: &Path) -> Result<File> {
@@ -164,22 +212,28 @@ fn append(path: &Path) -> Result<File> {
 }
 
 /// Keeps what is printed, and the states of it with their time.
-fn read(stdout: ChildStdout, log: File) -> Vec<State> {
+fn read(stdout: ChildStdout, log: File, rejects: &Path) -> Printed {
     let mut log = BufWriter::new(log);
-    let mut states = Vec::new();
+    let mut printed = Printed::default();
     let mut lines = BufReader::new(stdout);
     let mut line = Vec::new();
+    let mut noted = 0;
     while lines
         .read_until(b'\n', &mut line)
         .is_ok_and(|read| read > 0)
     {
         let at = now();
-        states.extend(state(&line, at));
+        printed.states.extend(state(&line, at));
+        // States that came together share a look.
+        if printed.states.len() > noted && lines.buffer().is_empty() {
+            printed.sizes.note(rejects, at);
+            noted = printed.states.len();
+        }
         // A disk that is full costs the log alone.
         let _ = log.write_all(&line);
         line.clear();
     }
-    states
+    printed
 }
 
 fn state(line: &[u8], at: u64) -> Option<State> {
@@ -197,11 +251,11 @@ fn state(line: &[u8], at: u64) -> Option<State> {
 
 fn watch(
     child: &mut Child,
+    tree: &mut Tree,
     start: Instant,
     timeout: Duration,
     kill: &Receiver<()>,
 ) -> (End, Usage) {
-    let mut tree = Tree::new(child.id());
     let mut memory = Vec::new();
     let mut looked = None::<Instant>;
     let mut cut = None;
@@ -215,13 +269,16 @@ fn watch(
             tree.peak();
         }
         // Without a referee that could ask for it, nobody waits for the run.
-        let killed = kill.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+        let asked = kill.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+        let killed = asked || ENDS.load(Ordering::SeqCst);
         if cut.is_none() && (killed || start.elapsed() > timeout) {
             cut = Some(if killed { End::Killed } else { End::TimedOut });
-            kill_group(child.id());
+            kill_all(tree);
         }
     }
     let wall_seconds = start.elapsed().as_secs_f64();
+    // Whatever it left behind must not work on while the org is judged.
+    kill_all(tree);
     let bytes = tree.bytes();
     let usage = Usage {
         wall_seconds,
@@ -238,12 +295,22 @@ fn watch(
     (cut.unwrap_or(End::Code(code)), usage)
 }
 
-/// Ends all processes of a group. One that has no process any more needs no end.
-fn kill_group(group: u32) {
-    let _ = Command::new("kill")
-        .args(["-KILL", "--", &format!("-{group}")])
-        .stderr(Stdio::null())
-        .status();
+/// Ends all processes of a tree, and those that they start meanwhile.
+fn kill_all(tree: &mut Tree) {
+    const ROUNDS: usize = 20;
+    for _ in 0..ROUNDS {
+        let alive = tree.alive();
+        if alive.is_empty() {
+            return;
+        }
+        // One that has just ended needs no end.
+        let _ = Command::new("kill")
+            .arg("-KILL")
+            .args(alive.iter().map(u32::to_string))
+            .stderr(Stdio::null())
+            .status();
+        thread::sleep(TICK);
+    }
 }
 
 /// A curve of few points: each has the most of the points that it stands for.
@@ -263,6 +330,7 @@ mod tests {
             environment: vec![("BENCH_ROWS".to_owned(), "7".into())],
             stdin: None,
             folder: folder.to_owned(),
+            rejects: folder.to_owned(),
             timeout: Duration::from_secs(60),
         }
     }
@@ -284,6 +352,22 @@ mod tests {
             run.usage.cpu_seconds < run.usage.wall_seconds * 4.0 + 0.1,
             "{run:?}"
         );
+    }
+
+    #[test]
+    fn what_leaves_its_parent_is_counted_and_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        // A process in a session of its own, whose parent is gone.
+        let work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo $$ > pid; sleep 600";
+        std::fs::write(folder.path().join("work.sh"), work).unwrap();
+        let script = "(setsid sh work.sh &); while [ ! -s pid ]; do sleep 0.02; done";
+        let (_kill, never) = channel();
+        let run = run(&job(script, folder.path()), &never).unwrap();
+        assert_eq!(run.end, End::Code(Some(0)));
+        assert!(run.usage.cpu_seconds > 0.0, "{run:?}");
+        let left = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim()));
+        assert!(stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")));
     }
 
     #[test]

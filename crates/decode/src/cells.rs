@@ -1,27 +1,28 @@
 //! The object of a record -> the cells of its row.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
+use crate::cursor::plain_length;
 use crate::keys::{Key, Keys};
-use crate::value;
+use crate::value::{self, Found};
 use crate::{Cursor, Syntax, Undecodable};
 
 const NO_OBJECT: &str = "the line is no JSON object";
 
+/// Above this the memory of texts that were made is given back.
+const KEPT_BYTES: usize = 64 << 10;
+
 /// What a record has for a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cell<'a> {
     /// The record lacks the key.
     Missing,
     /// The key is there with null.
     Null,
-    Text(Cow<'a, str>),
-}
-
-impl<'a> From<value::Text<'a>> for Cell<'a> {
-    fn from(text: value::Text<'a>) -> Self {
-        text.map_or(Self::Null, Self::Text)
-    }
+    /// A text that stands in the line.
+    Text(&'a str),
+    /// From here to there in the texts that were made.
+    Made(usize, usize),
 }
 
 /// The values of one record, as [`RowDecoder::read`](crate::RowDecoder::read) left them: what is
@@ -30,6 +31,8 @@ impl<'a> From<value::Text<'a>> for Cell<'a> {
 pub struct Cells<'a> {
     /// One a column.
     cells: Vec<Cell<'a>>,
+    /// Texts that do not stand in the line as they are, one behind the other.
+    made: String,
     /// The record has a key that no column is for.
     unknown_key: bool,
 }
@@ -37,10 +40,15 @@ pub struct Cells<'a> {
 impl<'a> Cells<'a> {
     /// No cells, with the memory of these: for the next line.
     #[must_use]
+    #[inline]
     pub fn recycle<'to>(mut self) -> Cells<'to> {
         self.cells.clear();
+        if self.made.capacity() > KEPT_BYTES {
+            self.made = String::new();
+        }
         Cells {
             cells: self.cells.into_iter().map(|_| Cell::Missing).collect(),
+            made: self.made,
             unknown_key: false,
         }
     }
@@ -55,38 +63,94 @@ impl<'a> Cells<'a> {
             return Err(Undecodable::new(NO_OBJECT));
         }
         keys.start_record();
-        let cells = &mut self.cells;
-        cells.clear();
-        cells.extend((0..keys.columns()).map(|_| Cell::Missing));
-        let mut unknown_key = false;
+        self.made.clear();
+        self.unknown_key = false;
+        self.cells.clear();
+        self.cells.resize(keys.columns(), Cell::Missing);
         let mut more = cursor.open()?;
         while more {
+            let rest = self.read_steady(cursor.rest(), keys);
+            cursor.go_to(rest);
             let key = next_key(cursor, keys)?;
-            unknown_key |= key == Key::Unknown;
-            let column = match key {
-                Key::Column(column) => Some(column),
-                Key::Shadowed | Key::Unknown => None,
-            };
             let cell = match cursor.plain_text() {
-                Some(text) => Cell::Text(Cow::Borrowed(text)),
-                None => value::cell(cursor.value()?)
-                    .map_err(|reason| {
-                        let field = column.and_then(|column| keys.column_name(column));
-                        Undecodable::new(reason).of_field(field)
-                    })?
-                    .into(),
+                Some(text) => Cell::Text(text),
+                None => self.other(cursor, key, keys)?,
             };
-            if let Some(slot) = column.and_then(|column| cells.get_mut(column)) {
-                *slot = cell;
-            }
+            self.set(key, cell);
             more = cursor.next_entry()?;
         }
-        self.unknown_key = unknown_key;
         Ok(())
+    }
+
+    /// Reads entries for as long as they are as they mostly are: the key that came at this place last
+    /// time, a text without escapes, another entry behind it. Returns the line from the first that is
+    /// not, which may be no entry at all.
+    #[inline]
+    fn read_steady(&mut self, line: &'a str, keys: &mut Keys) -> &'a str {
+        let mut rest = line;
+        while let Some((found, value)) = keys.expected(rest)
+            && let Some(inside) = value.strip_prefix('"')
+            && let Some((text, behind)) = inside.split_at_checked(plain_length(inside.as_bytes()))
+            && let Some(next) = behind.strip_prefix("\",")
+        {
+            self.set(keys.see(found), Cell::Text(text));
+            rest = next;
+        }
+        rest
+    }
+
+    #[inline]
+    fn set(&mut self, key: Key, cell: Cell<'a>) {
+        match key {
+            Key::Column(column) => {
+                if let Some(slot) = self.cells.get_mut(column) {
+                    *slot = cell;
+                }
+            }
+            Key::Shadowed => {}
+            Key::Unknown => self.unknown_key = true,
+        }
+    }
+
+    /// The cell of a value that is no string without escapes, or has blanks before it.
+    #[inline(never)]
+    fn other(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        key: Key,
+        keys: &Keys,
+    ) -> Result<Cell<'a>, Undecodable> {
+        let start = self.made.len();
+        if cursor.peek() == Some(b'"') {
+            if let Some(text) = cursor.plain_text() {
+                return Ok(Cell::Text(text));
+            }
+            if cursor.unescape_text(&mut self.made).is_some() {
+                return Ok(Cell::Made(start, self.made.len()));
+            }
+            self.made.truncate(start);
+        }
+        let text = value::text_or_made(cursor.value()?, &mut self.made).map_err(|reason| {
+            let field = match key {
+                Key::Column(column) => keys.column_name(column),
+                Key::Shadowed | Key::Unknown => None,
+            };
+            Undecodable::new(reason).of_field(field)
+        })?;
+        Ok(match text {
+            Found::Null => Cell::Null,
+            Found::Text(text) => Cell::Text(text),
+            Found::Made => Cell::Made(start, self.made.len()),
+        })
     }
 
     pub(crate) fn as_slice(&self) -> &[Cell<'a>] {
         &self.cells
+    }
+
+    /// The text of [`Cell::Made`].
+    pub(crate) fn made(&self, range: Range<usize>) -> &str {
+        self.made.get(range).unwrap_or_default()
     }
 
     pub(crate) fn has_unknown_key(&self) -> bool {
@@ -96,10 +160,13 @@ impl<'a> Cells<'a> {
 
 #[inline]
 fn next_key(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Result<Key, Syntax> {
-    if let Some((key, length)) = keys.expected(cursor.rest()) {
-        cursor.advance(length);
-        return Ok(key);
+    if let Some((found, value)) = keys.expected(cursor.rest()) {
+        cursor.go_to(value);
+        return Ok(keys.see(found));
     }
+    let start = cursor.position();
     let name = cursor.key()?.text().ok_or(Syntax)?;
-    Ok(keys.find(&name))
+    cursor.peek();
+    let written = cursor.line().get(start..cursor.position());
+    Ok(keys.find(&name, written.unwrap_or_default()))
 }

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use sonic_rs::LazyValue;
+use wide::u8x16;
 
+use crate::value::escape;
 use crate::{Undecodable, Value};
 
 /// Longest line in bytes that is read: batches have 32-bit offsets.
@@ -130,16 +132,35 @@ impl<'a> Cursor<'a> {
         Ok(more)
     }
 
-    /// All that follows.
-    #[inline]
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.line.as_bytes().get(self.at..).unwrap_or_default()
+    /// All of the line, or of the value that the cursor is over.
+    pub fn line(&self) -> &'a str {
+        self.line
     }
 
-    /// Goes on by `bytes` of [`Self::rest`].
+    /// How many bytes of it have been read.
     #[inline]
-    pub(crate) fn advance(&mut self, bytes: usize) {
-        self.at += bytes;
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes behind this text if it comes next, and returns whether it does.
+    #[inline]
+    pub fn pass_text(&mut self, text: &str) -> bool {
+        let comes = self.rest().starts_with(text);
+        self.at += usize::from(comes) * text.len();
+        comes
+    }
+
+    /// All that follows.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a str {
+        self.line.get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes on to the start of `rest`, an end of [`Self::rest`].
+    #[inline]
+    pub(crate) fn go_to(&mut self, rest: &str) {
+        self.at = self.line.len() - rest.len();
     }
 
     /// A key and its colon.
@@ -156,15 +177,27 @@ impl<'a> Cursor<'a> {
     /// The value if it is a string without escapes; otherwise nothing moves.
     #[inline]
     pub(crate) fn plain_text(&mut self) -> Option<&'a str> {
-        let inside = self.rest().strip_prefix(b"\"")?;
-        let length = plain_length(inside);
-        if inside.get(length) != Some(&b'"') {
-            return None;
-        }
-        let start = self.at + 1;
-        let text = self.line.get(start..start + length)?;
-        self.at = start + length + 1;
+        let inside = self.rest().strip_prefix('"')?;
+        let (text, behind) = inside.split_at_checked(plain_length(inside.as_bytes()))?;
+        self.go_to(behind.strip_prefix('"')?);
         Some(text)
+    }
+
+    /// Appends the text of the string that begins here to `made` and goes behind it; `None` if it is
+    /// no string, or not a proper one: then nothing moves, and `made` ends with a part of it.
+    pub(crate) fn unescape_text(&mut self, made: &mut String) -> Option<()> {
+        let mut rest = self.rest().strip_prefix('"')?;
+        loop {
+            let (plain, behind) = rest.split_at_checked(plain_length(rest.as_bytes()))?;
+            made.push_str(plain);
+            if let Some(after) = behind.strip_prefix('"') {
+                self.go_to(after);
+                return Some(());
+            }
+            let (c, length) = escape(behind.as_bytes())?;
+            made.push(c);
+            rest = behind.get(length..)?;
+        }
     }
 
     /// Any value.
@@ -212,7 +245,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn rest_of_string(&mut self) -> Result<Value<'a>, Syntax> {
         let start = self.at;
-        self.at += plain_length(self.rest());
+        self.at += plain_length(self.rest().as_bytes());
         if self.line.as_bytes().get(self.at) != Some(&b'"') {
             return self.rest_of_escaped(start);
         }
@@ -228,7 +261,7 @@ impl<'a> Cursor<'a> {
                 return Err(Syntax);
             }
             self.at += 1;
-            self.at += plain_length(self.rest());
+            self.at += plain_length(self.rest().as_bytes());
         }
         let raw = self.line.get(start - 1..self.at);
         raw.map(Value::Escaped).ok_or(Syntax)
@@ -260,10 +293,13 @@ impl<'a> Cursor<'a> {
         self.line.get(start..self.at).ok_or(Syntax)
     }
 
+    #[inline]
     fn digits(&mut self) -> Result<(), Syntax> {
-        let start = self.at;
-        while self.pass(|byte| byte.is_ascii_digit()) {}
-        (self.at > start).then_some(()).ok_or(Syntax)
+        let rest = self.rest().as_bytes();
+        let digits = rest.iter().position(|byte| !byte.is_ascii_digit());
+        let digits = digits.unwrap_or(rest.len());
+        self.at += digits;
+        (digits > 0).then_some(()).ok_or(Syntax)
     }
 
     #[inline]
@@ -303,20 +339,27 @@ impl<'a> Cursor<'a> {
 /// Strings are short: what a search by `memchr` costs to begin is more than most of them take.
 #[inline]
 pub(crate) fn plain_length(text: &[u8]) -> usize {
-    let (blocks, rest) = text.as_chunks::<16>();
-    for (index, block) in blocks.iter().enumerate() {
-        // The compiler makes a few instructions on 16 bytes of each of these.
-        let marks = block.map(|byte| if is_special(byte) { 0xFF } else { 0 });
-        if marks.iter().fold(0, |any, mark| any | *mark) != 0 {
-            return index * 16 + u128::from_le_bytes(marks).trailing_zeros() as usize / 8;
+    let mut rest = text;
+    while let Some((block, behind)) = rest.split_first_chunk() {
+        let special = special_bits(*block);
+        if special != 0 {
+            return text.len() - rest.len() + special.trailing_zeros() as usize;
         }
+        rest = behind;
     }
-    let length = rest.iter().position(|byte| is_special(*byte));
-    text.len() - rest.len() + length.unwrap_or(rest.len())
+    let is_special = |byte: &u8| matches!(byte, 0..b' ' | b'"' | b'\\');
+    let length = rest.iter().position(is_special).unwrap_or(rest.len());
+    text.len() - rest.len() + length
 }
 
-fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < b' ')
+/// A bit for each byte that ends a string, begins an escape or may not stand in a string.
+#[inline]
+fn special_bits(block: [u8; 16]) -> u32 {
+    let bytes = u8x16::new(block);
+    let quotes = bytes.simd_eq(u8x16::splat(b'"'));
+    let escapes = bytes.simd_eq(u8x16::splat(b'\\'));
+    let controls = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
+    (quotes | escapes | controls).to_bitmask()
 }
 
 /// Whether brackets outside strings are open deeper than [`SHALLOW`]. Few lines have so many

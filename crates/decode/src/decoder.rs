@@ -86,7 +86,7 @@ impl RowDecoder {
             self.keys.columns(),
             "cells of another decoder"
         );
-        self.rows.push(cells.as_slice(), emitted_at, changes);
+        self.rows.push(cells, emitted_at, changes);
         self.unknown_keys += u64::from(cells.has_unknown_key());
     }
 

@@ -6,6 +6,9 @@ use std::collections::HashMap;
 /// not fill the memory.
 const REMEMBERED_KEYS: usize = 256;
 
+/// Bytes of a key that are compared as numbers.
+const HEAD: usize = 32;
+
 /// What a key of a record means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
@@ -26,8 +29,8 @@ struct Known {
     next: usize,
     /// The last record that had it.
     record: u64,
-    /// How it stands in a line without blanks, colon included; none if that takes escapes.
-    written: Option<Box<[u8]>>,
+    /// How it stood in a line last time.
+    written: Written,
 }
 
 /// The keys that one stream has had so far.
@@ -40,6 +43,8 @@ pub(crate) struct Keys {
     by_lower_name: HashMap<String, usize>,
     /// The key that the last record began with.
     first: usize,
+    /// The key that came at this place last time.
+    guess: usize,
     /// Number of the record being read.
     record: u64,
     /// The key before, in the record being read.
@@ -54,6 +59,7 @@ impl Keys {
             by_name: HashMap::new(),
             by_lower_name: HashMap::new(),
             first: 0,
+            guess: 0,
             record: 0,
             last: None,
         };
@@ -80,38 +86,43 @@ impl Keys {
     pub(crate) fn start_record(&mut self) {
         self.record += 1;
         self.last = None;
+        self.guess = self.first;
     }
 
-    /// What the record's next key means if it is the one that came here last time, and its length
-    /// in the line, colon included. `line` begins with the key.
+    /// The key that came at this place last time, if the line begins with it, and the line from its
+    /// value on.
     #[inline]
-    pub(crate) fn expected(&mut self, line: &[u8]) -> Option<(Key, usize)> {
-        let guess = self.guess();
-        let written = self.known.get(guess)?.written.as_deref()?;
-        let length = written.len();
-        line.starts_with(written).then(|| (self.see(guess), length))
+    pub(crate) fn expected<'a>(&self, line: &'a str) -> Option<(usize, &'a str)> {
+        let written = &self.known.get(self.guess)?.written;
+        if !written.begins(line.as_bytes()) {
+            return None;
+        }
+        Some((self.guess, line.get(written.bytes.len()..)?))
     }
 
     /// What the record's next key means: a column's exact name first, else its name in any case.
-    pub(crate) fn find(&mut self, name: &str) -> Key {
-        let guess = self.guess();
-        match self.known.get(guess) {
-            Some(known) if known.name == name => self.see(guess),
+    /// `line` is the key as it stands there, up to its value.
+    pub(crate) fn find(&mut self, name: &str, line: &str) -> Key {
+        let key = match self.known.get(self.guess) {
+            Some(known) if known.name == name => self.see(self.guess),
             _ => self.look_up(name),
+        };
+        let last = self.last.and_then(|last| self.known.get_mut(last));
+        if let Some(known) = last.filter(|known| known.name == name)
+            && *known.written.bytes != *line.as_bytes()
+        {
+            known.written = Written::new(line);
         }
+        key
     }
 
-    fn guess(&self) -> usize {
-        match self.last {
-            Some(last) => self.known[last].next,
-            None => self.first,
-        }
-    }
-
-    fn see(&mut self, index: usize) -> Key {
+    /// Takes the key with this number as the record's next one, and returns what it means.
+    #[inline]
+    pub(crate) fn see(&mut self, index: usize) -> Key {
         self.last = Some(index);
         let known = &mut self.known[index];
         known.record = self.record;
+        self.guess = known.next;
         match known.column {
             Some(column) if column == index => Key::Column(column),
             column => self.in_any_case(column),
@@ -152,17 +163,55 @@ impl Keys {
             column,
             next: index + 1,
             record: 0,
-            written: written(name),
+            written: Written::new(&format!("{}:", serde_json::Value::from(name))),
         });
         self.by_name.insert(name.to_owned(), index);
         index
     }
 }
 
-fn written(name: &str) -> Option<Box<[u8]>> {
-    let escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
-    let plain = !name.bytes().any(escaped);
-    plain.then(|| format!("\"{name}\":").into_bytes().into())
+/// A key as it stands in a line, with its colon and the blanks around it.
+#[derive(Debug)]
+struct Written {
+    bytes: Box<[u8]>,
+    /// Its first 32 bytes, and ones in those that it has: compared as numbers, where a call to
+    /// compare so few bytes takes longer than the comparison.
+    head: [u128; 2],
+    mask: [u128; 2],
+}
+
+impl Written {
+    fn new(text: &str) -> Self {
+        let (mut head, mut ones) = ([0; HEAD], [0; HEAD]);
+        for ((byte, one), key) in head.iter_mut().zip(&mut ones).zip(text.as_bytes()) {
+            (*byte, *one) = (*key, 0xFF);
+        }
+        Self {
+            bytes: text.as_bytes().into(),
+            head: numbers(&head),
+            mask: numbers(&ones),
+        }
+    }
+
+    #[inline]
+    fn begins(&self, line: &[u8]) -> bool {
+        let Some((chunk, rest)) = line.split_first_chunk::<HEAD>() else {
+            return line.starts_with(&self.bytes);
+        };
+        let (found, head, mask) = (numbers(chunk), self.head, self.mask);
+        let differs = (found[0] ^ head[0]) & mask[0] | (found[1] ^ head[1]) & mask[1];
+        let tail = self.bytes.get(HEAD..).unwrap_or_default();
+        differs == 0 && (tail.is_empty() || rest.starts_with(tail))
+    }
+}
+
+#[inline]
+fn numbers(chunk: &[u8; HEAD]) -> [u128; 2] {
+    let (halves, _) = chunk.as_chunks::<16>();
+    match halves {
+        [first, second] => [u128::from_le_bytes(*first), u128::from_le_bytes(*second)],
+        _ => [0; 2],
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +221,8 @@ mod tests {
 
     fn keys_of(keys: &mut Keys, names: &[&str]) -> Vec<Key> {
         keys.start_record();
-        names.iter().map(|name| keys.find(name)).collect()
+        let find = |name: &&str| keys.find(name, &format!("\"{name}\":"));
+        names.iter().map(find).collect()
     }
 
     #[test]

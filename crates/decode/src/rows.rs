@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use arrow_salesforce::source::{is_bookkeeping, is_explicit_null_flag};
 
-use crate::cells::Cell;
+use crate::cells::{Cell, Cells};
 
 /// Rows of a full batch.
 const MAX_ROWS: usize = 8_192;
@@ -67,21 +67,24 @@ impl Rows {
     /// Appends a record: one cell a property.
     pub(crate) fn push(
         &mut self,
-        cells: &[Cell<'_>],
+        cells: &Cells<'_>,
         emitted_at: Option<i64>,
         changes: Option<&str>,
     ) {
         let open = self.builders();
-        for (column, cell) in open.properties.iter_mut().zip(cells) {
-            match cell {
-                Cell::Text(text) => {
-                    open.text += text.len();
-                    column.append_value(text);
+        for (column, cell) in open.properties.iter_mut().zip(cells.as_slice()) {
+            let text = match *cell {
+                Cell::Text(text) => text,
+                Cell::Made(from, to) => cells.made(from..to),
+                Cell::Missing | Cell::Null => {
+                    column.append_null();
+                    continue;
                 }
-                Cell::Missing | Cell::Null => column.append_null(),
-            }
+            };
+            open.text += text.len();
+            column.append_value(text);
         }
-        for (column, cell) in open.explicit_nulls.iter_mut().zip(cells) {
+        for (column, cell) in open.explicit_nulls.iter_mut().zip(cells.as_slice()) {
             column.append_value(*cell == Cell::Null);
         }
         open.emitted_at.append_option(emitted_at);

@@ -27,7 +27,11 @@ impl<'a> Value<'a> {
     pub fn text(self) -> Text<'a> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
-            Self::Escaped(raw) => unescape(raw).ok().map(Cow::Owned),
+            Self::Escaped(raw) => {
+                let mut text = String::with_capacity(raw.len());
+                unescape(raw, &mut text).ok()?;
+                Some(Cow::Owned(text))
+            }
             Self::Null | Self::Word(_) | Self::Nested(_) => None,
         }
     }
@@ -38,7 +42,13 @@ impl<'a> Value<'a> {
     /// # Errors
     /// If an escape stands for no character.
     pub fn exact_text(self) -> Result<Text<'a>, Undecodable> {
-        cell(self).map_err(Undecodable::new)
+        let mut made = String::new();
+        let found = text_or_made(self, &mut made).map_err(Undecodable::new)?;
+        Ok(match found {
+            Found::Null => None,
+            Found::Text(text) => Some(Cow::Borrowed(text)),
+            Found::Made => Some(Cow::Owned(made)),
+        })
     }
 }
 
@@ -47,40 +57,62 @@ pub(crate) type Text<'a> = Option<Cow<'a, str>>;
 
 const BAD_ESCAPE: &str = "a text has an escape that stands for no character";
 
-/// [`Value::exact_text`], with a small error for the many calls of it.
-#[inline]
-pub(crate) fn cell(value: Value<'_>) -> Result<Text<'_>, &'static str> {
-    Ok(Some(match value {
-        Value::Null => return Ok(None),
-        Value::Text(text) | Value::Word(text) => Cow::Borrowed(text),
-        Value::Escaped(raw) => Cow::Owned(unescape(raw)?),
-        Value::Nested(raw) => compact(raw)?,
-    }))
+/// Where the exact text of a value is.
+pub(crate) enum Found<'a> {
+    Null,
+    /// In its line, as it is.
+    Text(&'a str),
+    /// At the end of the texts that were made.
+    Made,
 }
 
-/// An object or array without blanks between its parts: digits and the order of keys stay, escapes
-/// that need not be are resolved.
-fn compact(raw: &str) -> Result<Cow<'_, str>, &'static str> {
-    let plain = |byte: &u8| *byte > b' ' && *byte != b'\\';
-    if raw.bytes().all(|byte| plain(&byte)) {
-        return Ok(Cow::Borrowed(raw));
-    }
-    let mut compacted = String::with_capacity(raw.len());
+/// [`Value::exact_text`], with a small error for the many calls of it. What does not stand in the
+/// line as it is goes behind what is in `made`.
+#[inline]
+pub(crate) fn text_or_made<'a>(
+    value: Value<'a>,
+    made: &mut String,
+) -> Result<Found<'a>, &'static str> {
+    Ok(match value {
+        Value::Null => Found::Null,
+        Value::Text(text) | Value::Word(text) => Found::Text(text),
+        Value::Nested(raw) if is_compact(raw) => Found::Text(raw),
+        Value::Escaped(raw) => {
+            unescape(raw, made)?;
+            Found::Made
+        }
+        Value::Nested(raw) => {
+            compact(raw, made)?;
+            Found::Made
+        }
+    })
+}
+
+/// Whether an object or array has no blanks and no escapes.
+fn is_compact(raw: &str) -> bool {
+    let plain = |byte: u8| byte > b' ' && byte != b'\\';
+    raw.bytes().all(plain)
+}
+
+/// Appends an object or array without blanks between its parts: digits and the order of keys stay,
+/// escapes that need not be are resolved.
+fn compact(raw: &str, made: &mut String) -> Result<(), &'static str> {
     let mut rest = raw;
     while let Some(quote) = rest.find('"') {
         let (between, string) = rest.split_at(quote);
-        push_without_blanks(&mut compacted, between);
+        push_without_blanks(made, between);
         let (string, after) = string.split_at(string_length(string).ok_or(BAD_ESCAPE)?);
         if string.contains('\\') {
-            let text = serde_json::Value::String(unescape(string)?);
-            compacted.push_str(&text.to_string());
+            let mut text = String::with_capacity(string.len());
+            unescape(string, &mut text)?;
+            made.push_str(&serde_json::Value::String(text).to_string());
         } else {
-            compacted.push_str(string);
+            made.push_str(string);
         }
         rest = after;
     }
-    push_without_blanks(&mut compacted, rest);
-    Ok(Cow::Owned(compacted))
+    push_without_blanks(made, rest);
+    Ok(())
 }
 
 fn push_without_blanks(out: &mut String, text: &str) {
@@ -98,24 +130,23 @@ fn string_length(text: &str) -> Option<usize> {
     Some(inside + 2)
 }
 
-/// The text of a string with escapes, both quotes included.
-fn unescape(raw: &str) -> Result<String, &'static str> {
-    let mut text = String::with_capacity(raw.len());
+/// Appends the text of a string with escapes, both quotes included.
+fn unescape(raw: &str, made: &mut String) -> Result<(), &'static str> {
     let mut rest = raw.get(1..raw.len() - 1).ok_or(BAD_ESCAPE)?;
     while let Some((plain, escaped)) = rest.split_at_checked(plain_length(rest.as_bytes())) {
-        text.push_str(plain);
+        made.push_str(plain);
         if escaped.is_empty() {
-            return Ok(text);
+            return Ok(());
         }
         let (c, length) = escape(escaped.as_bytes()).ok_or(BAD_ESCAPE)?;
-        text.push(c);
+        made.push(c);
         rest = escaped.get(length..).ok_or(BAD_ESCAPE)?;
     }
     Err(BAD_ESCAPE)
 }
 
 /// The character that the escape at the start of `text` stands for, and the escape's length.
-fn escape(text: &[u8]) -> Option<(char, usize)> {
+pub(crate) fn escape(text: &[u8]) -> Option<(char, usize)> {
     let [b'\\', kind, rest @ ..] = text else {
         return None;
     };
@@ -156,8 +187,8 @@ mod tests {
     use super::*;
     use crate::Cursor;
 
-    fn cell_of(raw: &str) -> Result<Text<'_>, &'static str> {
-        cell(Cursor::new(raw).value().unwrap())
+    fn cell_of(raw: &str) -> Result<Text<'_>, Undecodable> {
+        Cursor::new(raw).value().unwrap().exact_text()
     }
 
     #[test]
@@ -181,7 +212,11 @@ mod tests {
             assert_eq!(cell_of(raw).unwrap().as_deref(), expected, "{raw}");
         }
         for broken in [r#""\u12""#, r#""\u+123""#, r#""\x""#] {
-            assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
+            assert_eq!(
+                cell_of(broken),
+                Err(Undecodable::new(BAD_ESCAPE)),
+                "{broken}"
+            );
         }
         for broken in [
             r#""\ud800""#,
@@ -190,8 +225,12 @@ mod tests {
             r#""\ud800\u0041""#,
             r#""\u12x4""#,
         ] {
-            assert_eq!(cell_of(broken), Err(BAD_ESCAPE), "{broken}");
-            assert_eq!(cell_of(&format!("[{broken}]")), Err(BAD_ESCAPE));
+            assert_eq!(
+                cell_of(broken),
+                Err(Undecodable::new(BAD_ESCAPE)),
+                "{broken}"
+            );
+            assert!(cell_of(&format!("[{broken}]")).is_err());
         }
     }
 }

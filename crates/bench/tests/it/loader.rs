@@ -49,7 +49,7 @@ async fn load() {
             let path = Path::new(&variable("REJECTS")).join(format!("failed-{number}.csv"));
             fs::write(path, failed).unwrap();
         }
-        if mode != "early-states" {
+        if !["early-states", "no-states"].contains(&mode.as_str()) {
             println!("{state}");
         }
     }

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-fn schema() -> Value {
+/// The schema.
+pub(crate) fn schema() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.json");
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -59,8 +60,7 @@ fn problems(schema: &Value, root: &Value, value: &Value, at: &str) -> Vec<String
             &format!("{at}[{number}]"),
         ));
     }
-    if let Some(fields) = value.as_object() {
-        let known = schema["properties"].as_object().unwrap();
+    if let (Some(fields), Some(known)) = (value.as_object(), schema["properties"].as_object()) {
         let names = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect();
         let (known_names, found): (BTreeSet<String>, BTreeSet<String>) =
             (names(known), names(fields));

@@ -5,10 +5,12 @@
 //! be broken, since the caller takes the cells only when all of the line has been proved.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use arrow_salesforce_decode::{Cells, Cursor, RowDecoder, Syntax, Undecodable, Value};
 
 use super::MessageType;
+use super::frame::{Frames, Places};
 use super::meta;
 use super::streams::Streams;
 
@@ -39,18 +41,27 @@ pub(super) struct Record {
 pub(super) fn parse<'a>(
     line: &'a [u8],
     streams: &mut Streams,
+    frames: &mut Frames,
     rows: &mut [RowDecoder],
     cells: &mut Cells<'a>,
 ) -> Result<Parsed, Undecodable> {
+    let cursor = Cursor::of_line(line)?;
+    if let Some(record) = frames.read(&cursor, rows, cells) {
+        return Ok(Parsed::Record(record));
+    }
     let mut reader = Reader {
-        cursor: Cursor::of_line(line)?,
+        cursor,
         streams,
         rows,
         cells,
     };
     let message = reader.message()?;
     reader.cursor.end()?;
-    reader.resolve(&message)
+    let parsed = reader.resolve(&message)?;
+    if let (Parsed::Record(record), Some(places)) = (&parsed, message.places()) {
+        frames.remember(reader.cursor.line(), record, &places);
+    }
+    Ok(parsed)
 }
 
 /// Where a line is read, and where the cells go.
@@ -75,12 +86,14 @@ struct RecordParts<'a> {
     namespace: Option<Value<'a>>,
     data: Option<Data<'a>>,
     emitted_at: Option<Value<'a>>,
+    /// Where the value of `emitted_at` is.
+    emitted_at_place: Range<usize>,
     meta: Option<Value<'a>>,
 }
 
 enum Data<'a> {
-    /// The cells are those of `stream`.
-    Decoded { stream: usize },
+    /// The cells are those of `stream`; the object was here.
+    Decoded { stream: usize, place: Range<usize> },
     /// Not read yet: the stream was not known.
     Raw(Value<'a>),
 }
@@ -118,7 +131,12 @@ impl<'a> Reader<'_, 'a> {
             match key.as_ref() {
                 "stream" => parts.stream = Some(self.cursor.value()?),
                 "namespace" => parts.namespace = Some(self.cursor.value()?),
-                "emitted_at" => parts.emitted_at = Some(self.cursor.value()?),
+                "emitted_at" => {
+                    self.cursor.peek();
+                    let start = self.cursor.position();
+                    parts.emitted_at = Some(self.cursor.value()?);
+                    parts.emitted_at_place = start..self.cursor.position();
+                }
                 "meta" => parts.meta = Some(self.cursor.value()?),
                 "data" => parts.data = Some(self.data(&parts)?),
                 _ => self.cursor.skip_value()?,
@@ -135,8 +153,10 @@ impl<'a> Reader<'_, 'a> {
         if self.cursor.peek() != Some(b'{') {
             return Err(Undecodable::new(NO_OBJECT));
         }
+        let start = self.cursor.position();
         self.rows[stream].read(&mut self.cursor, self.cells)?;
-        Ok(Data::Decoded { stream })
+        let place = start..self.cursor.position();
+        Ok(Data::Decoded { stream, place })
     }
 
     fn resolve(&mut self, message: &Message<'a>) -> Result<Parsed, Undecodable> {
@@ -162,8 +182,10 @@ impl<'a> Reader<'_, 'a> {
                 namespace: namespace.map(Cow::into_owned),
             });
         };
-        match parts.data {
-            Some(Data::Decoded { stream: decoded }) if decoded == stream => {}
+        match &parts.data {
+            Some(Data::Decoded {
+                stream: decoded, ..
+            }) if *decoded == stream => {}
             Some(Data::Raw(Value::Nested(data))) if data.starts_with('{') => {
                 self.rows[stream].read(&mut self.cursor.within(data), self.cells)?;
             }
@@ -185,6 +207,21 @@ impl<'a> Reader<'_, 'a> {
             emitted_at,
             changes,
         }))
+    }
+}
+
+impl Message<'_> {
+    /// Where the parts of its record are, if its data was read in its place.
+    fn places(&self) -> Option<Places> {
+        let record = self.record.as_ref()?;
+        let Some(Data::Decoded { place, .. }) = &record.data else {
+            return None;
+        };
+        let is_number = matches!(record.emitted_at, Some(Value::Word(_)));
+        Some(Places {
+            data: place.clone(),
+            emitted_at: is_number.then(|| record.emitted_at_place.clone()),
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod error;
+mod frame;
 mod meta;
 mod scan;
 mod schema;
@@ -19,6 +20,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_salesforce_decode::{Cells, MAX_RECORD_BYTES, RowDecoder, Undecodable};
 
 use envelope::Parsed;
+use frame::Frames;
 use scan::Meant;
 use streams::Streams;
 
@@ -96,6 +98,7 @@ impl MessageType {
 #[derive(Debug)]
 pub struct MessageDecoder {
     streams: Streams,
+    frames: Frames,
     /// One a stream.
     rows: Vec<RowDecoder>,
     /// Empty, with the memory of the line before.
@@ -110,6 +113,7 @@ impl MessageDecoder {
     pub fn new(streams: &[StreamSchema]) -> Result<Self, CatalogError> {
         Ok(Self {
             streams: Streams::new(streams)?,
+            frames: Frames::default(),
             rows: streams
                 .iter()
                 .map(|stream| RowDecoder::new(stream.columns()))
@@ -129,7 +133,13 @@ impl MessageDecoder {
             return self.scanned(line, &Scan::of(line), &problem);
         }
         let mut cells: Cells<'a> = std::mem::take(&mut self.spare).recycle();
-        let parsed = envelope::parse(line, &mut self.streams, &mut self.rows, &mut cells);
+        let parsed = envelope::parse(
+            line,
+            &mut self.streams,
+            &mut self.frames,
+            &mut self.rows,
+            &mut cells,
+        );
         let found = match parsed {
             Ok(Parsed::Record(record)) => {
                 let rows = &mut self.rows[record.stream];

@@ -24,6 +24,11 @@ pub(super) fn contacts() -> MessageDecoder {
     MessageDecoder::new(&[stream("contacts", None, &COLUMNS)]).unwrap()
 }
 
+pub(super) fn contacts_and_others() -> MessageDecoder {
+    let streams = ["contacts", "others"].map(|name| stream(name, None, &COLUMNS));
+    MessageDecoder::new(&streams).unwrap()
+}
+
 pub(super) fn record(data: &str) -> String {
     format!(r#"{{"type":"RECORD","record":{{"stream":"contacts","data":{data},"emitted_at":5}}}}"#)
 }
