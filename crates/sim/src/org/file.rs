@@ -207,10 +207,6 @@ mod tests {
                 "fields[1] \"a\": the object has it already",
             ),
             (
-                r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"reference"}]}]}"#,
-                "a reference needs referenceTo",
-            ),
-            (
                 r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"reference","referenceTo":["Y"]}]}]}"#,
                 "field A: there is no object \"Y\"",
             ),
