@@ -183,8 +183,14 @@ impl Table {
         (0..self.total()).filter(|number| self.is_live(*number))
     }
 
-    fn is_live(&self, number: u32) -> bool {
+    /// Whether a record is there, not deleted.
+    pub(crate) fn is_live(&self, number: u32) -> bool {
         !self.deleted.contains(&number) && !self.purged.contains(&number)
+    }
+
+    /// The name of a field.
+    pub(crate) fn field_name(&self, field: usize) -> &str {
+        &self.object.fields[field].name
     }
 
     /// How many records there were ever: the number after the last one's.
