@@ -121,8 +121,17 @@ impl Table {
         let mut values = Vec::new();
         for row in 0..upload.file.rows() {
             upload.file.split(row, &mut values);
+            for (at, (column, value)) in upload.columns.iter().zip(&values).enumerate() {
+                if let Column::Field(field) = column
+                    && !value.is_empty()
+                {
+                    value::check(&self.object.fields[*field], at, value)
+                        .map_err(|error| format!("row {}: {error}", row + 1))?;
+                }
+            }
             let entry = Entry::new(&self.object, &upload, number, row, &values);
-            self.insert(&entry)?;
+            self.insert(&entry)
+                .map_err(|error| format!("row {}: {error}", row + 1))?;
         }
         Ok(())
     }
