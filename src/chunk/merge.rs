@@ -1,9 +1,5 @@
 //! Rows of one key become one row, since the inside of a job is processed in no order.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::BuildHasherDefault;
-
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
@@ -11,14 +7,14 @@ use arrow::datatypes::SchemaRef;
 use super::{Chunk, ChunkError, Part, RowOrdinals, csv, row_sizes};
 use crate::coerce::Key;
 use crate::options::MAX_RECORD_CHARS;
-use crate::rows::{DigestHasher, KeyDigest, KeySet, MergedRow, WaitingRow};
+use crate::rows::{KeyDigest, KeySet, MergedRow, WaitingRow};
 
 /// A chunk that holds each key once, and what became of the other rows.
 #[derive(Debug)]
 pub struct Merged {
     /// The chunk: at most as many bytes as before. Rows of the other lists are skipped in it.
     pub chunk: Chunk,
-    /// The keys of the rows that are sent.
+    /// The keys of the rows that are sent, in the order of their ordinals.
     pub keys: Vec<KeyDigest>,
     /// Rows that are not sent, each with the row that has its cells now, the last of its key;
     /// ascending.
@@ -96,7 +92,7 @@ impl KeyedChunk {
             repeated,
         } = self;
         let columns = columns(&chunk);
-        let mut keys = Vec::with_capacity(once.len());
+        let mut keys = Keys::with_capacity(once.len());
         let (mut merged, mut waiting, mut rebuilt) = (Vec::new(), Vec::new(), Vec::new());
         let mut unsent = vec![Vec::new(); chunk.parts.len()];
         let mut skip = |rows: &[Row]| {
@@ -120,7 +116,7 @@ impl KeyedChunk {
             let Some((last, earlier)) = rows.split_last() else {
                 continue;
             };
-            keys.push(last.digest);
+            keys.push(last);
             merged.extend(earlier.iter().map(|row| MergedRow {
                 row: row.ordinal,
                 into: last.ordinal,
@@ -141,7 +137,7 @@ impl KeyedChunk {
         }
         Ok(Merged {
             chunk,
-            keys,
+            keys: keys.in_order(),
             merged,
             waiting,
         })
@@ -175,6 +171,37 @@ impl Chunk {
     }
 }
 
+/// The keys of rows that are sent.
+struct Keys {
+    digests: Vec<KeyDigest>,
+    ordinals: Vec<u64>,
+}
+
+impl Keys {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            digests: Vec::with_capacity(rows),
+            ordinals: Vec::with_capacity(rows),
+        }
+    }
+
+    fn push(&mut self, row: &Row) {
+        self.digests.push(row.digest);
+        self.ordinals.push(row.ordinal);
+    }
+
+    /// In the order of the ordinals of their rows.
+    fn in_order(self) -> Vec<KeyDigest> {
+        let Self { digests, ordinals } = self;
+        if ordinals.is_sorted() {
+            return digests;
+        }
+        let mut all: Vec<_> = ordinals.into_iter().zip(digests).collect();
+        all.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        all.into_iter().map(|(_, digest)| digest).collect()
+    }
+}
+
 /// The rows that are to be sent and have a key.
 fn keyed_rows(parts: &[Part], key: &Key) -> Result<Vec<Row>, ChunkError> {
     let count = parts.iter().map(|part| part.cells.num_rows()).sum();
@@ -198,20 +225,9 @@ fn keyed_rows(parts: &[Part], key: &Key) -> Result<Vec<Row>, ChunkError> {
 
 /// The rows whose key comes once, and all others, rows of one key side by side in their order.
 fn grouped(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
-    // Half of a digest is enough to find the few rows that must be looked at.
-    let mut seen: HashMap<u64, usize, BuildHasherDefault<DigestHasher>> =
-        HashMap::with_capacity_and_hasher(rows.len(), BuildHasherDefault::default());
-    let mut repeated = vec![false; rows.len()];
-    for (index, row) in rows.iter().enumerate() {
-        match seen.entry(row.digest.low()) {
-            Entry::Vacant(first) => {
-                first.insert(index);
-            }
-            Entry::Occupied(first) => {
-                repeated[*first.get()] = true;
-                repeated[index] = true;
-            }
-        }
+    let repeated = repeated(&rows);
+    if repeated.is_empty() {
+        return (rows, Vec::new());
     }
     let mut repeated = repeated.into_iter();
     let (mut repeated, once): (Vec<_>, Vec<_>) = rows
@@ -219,6 +235,34 @@ fn grouped(rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
         .partition(|_| repeated.next() == Some(true));
     repeated.sort_unstable_by_key(|row| (row.digest, row.ordinal));
     (once, repeated)
+}
+
+/// True for each row of which another one has the key; empty if there is none such.
+fn repeated(rows: &[Row]) -> Vec<bool> {
+    const FREE: u32 = u32::MAX;
+    // The first row of each key, where half of its digest says or behind that: half is enough to find
+    // the few rows that must be looked at, and a map of the standard library takes four times the memory.
+    let mut firsts = vec![FREE; (rows.len() * 2).next_power_of_two()];
+    let last_place = firsts.len() - 1;
+    let mut repeated = Vec::new();
+    for (row, index) in rows.iter().zip(0..FREE) {
+        let mut place = row.digest.low() as usize & last_place;
+        loop {
+            let first = firsts[place];
+            if first == FREE {
+                firsts[place] = index;
+                break;
+            }
+            if rows[first as usize].digest.low() == row.digest.low() {
+                repeated.resize(rows.len(), false);
+                repeated[first as usize] = true;
+                repeated[index as usize] = true;
+                break;
+            }
+            place = (place + 1) & last_place;
+        }
+    }
+    repeated
 }
 
 /// A column, as each part holds it.

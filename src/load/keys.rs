@@ -180,7 +180,7 @@ impl Keys {
         let mut table = self.table.lock();
         table.send(&keys);
         KeysInFlight {
-            keys,
+            keys: keys.into(),
             table: Arc::clone(&self.table),
         }
     }
@@ -231,7 +231,14 @@ impl Keys {
 #[derive(Debug)]
 pub(in crate::load) struct KeysInFlight {
     table: Arc<Mutex<KeyTable>>,
-    keys: Vec<KeyDigest>,
+    keys: Arc<Vec<KeyDigest>>,
+}
+
+impl KeysInFlight {
+    /// The keys, in the order in which they came.
+    pub(in crate::load) fn keys(&self) -> Arc<Vec<KeyDigest>> {
+        Arc::clone(&self.keys)
+    }
 }
 
 impl Drop for KeysInFlight {

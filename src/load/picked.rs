@@ -17,13 +17,20 @@ pub(super) fn picked(
 ) -> Result<(RecordBatch, RowOrdinals)> {
     let here = rows.within(first..first + batch.num_rows() as u64);
     let run = here.ranges().next().unwrap_or(first..first);
-    if run.end - run.start == here.len() {
+    let is_run = run.end - run.start == here.len();
+    if is_run && here.len() >= batch.num_rows() as u64 / 2 {
         let start = (run.start - first) as usize;
         let batch = batch.slice(start, here.len() as usize);
         return Ok((batch, RowOrdinals::From(run.start)));
     }
+    // A copy: a slice of few rows would keep the memory of all.
     let ordinals: Vec<u64> = here.iter().collect();
     let rows = UInt64Array::from_iter_values(ordinals.iter().map(|row| row - first));
     let batch = take_record_batch(batch, &rows).map_err(LoadError::from)?;
-    Ok((batch, RowOrdinals::Listed(ordinals.into())))
+    let ordinals = if is_run {
+        RowOrdinals::From(run.start)
+    } else {
+        RowOrdinals::Listed(ordinals.into())
+    };
+    Ok((batch, ordinals))
 }

@@ -80,7 +80,7 @@ impl<'a, E: From<RejectError>> Body<'a, E> {
 
     fn render(&mut self) -> Result<(), RejectError> {
         let rows = self.batch.num_rows();
-        let row_bytes = self.batch.get_array_memory_size() / rows;
+        let row_bytes = shown_bytes(&self.batch) / rows;
         let slice = (SLICE_BYTES / row_bytes.max(1)).clamp(1, SLICE_ROWS);
         let slice = slice.min(rows - self.next_row);
         self.rendered.clear();
@@ -89,6 +89,13 @@ impl<'a, E: From<RejectError>> Body<'a, E> {
         self.next_row += slice;
         self.sink.write(&self.rendered)
     }
+}
+
+/// Memory of what a batch shows: its columns may be parts of one buffer.
+fn shown_bytes(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+    bytes.sum()
 }
 
 async fn next_batch<E>(

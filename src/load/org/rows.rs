@@ -6,22 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Cursor};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use arrow_ipc::CompressionType;
-use arrow_ipc::reader::StreamReader;
-use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::disk::read_exact_at;
 use crate::rows::RowSet;
 
 use super::budget::Reservation;
+use super::packed::{Packer, Unpacker};
 use super::spill::Spill;
 
 /// Rows could not be packed, or read back.
@@ -181,10 +179,15 @@ impl RowStore {
         firsts
     }
 
-    /// The batch whose first row has the ordinal `first`, if it is still there.
-    pub(crate) fn get(&self, first: u64) -> Option<Result<RecordBatch, RowsError>> {
+    /// The batch whose first row has the ordinal `first`, if it is still there. Where it is packed, it
+    /// is unpacked in the memory of `unpacker`.
+    pub(crate) fn get(
+        &self,
+        first: u64,
+        unpacker: &mut Unpacker,
+    ) -> Option<Result<RecordBatch, RowsError>> {
         let form = self.lock().all.get(&first)?.form.clone();
-        Some(form.unpack())
+        Some(form.unpack(unpacker))
     }
 
     /// The batches that hold some of these rows, one at a time, each with its first ordinal.
@@ -193,20 +196,23 @@ impl RowStore {
         rows: &RowSet,
     ) -> impl Iterator<Item = Result<(u64, RecordBatch), RowsError>> + use<'_> {
         let firsts = self.firsts(rows).into_iter();
-        firsts.filter_map(|first| Some(self.get(first)?.map(|batch| (first, batch))))
+        let mut unpacker = Unpacker::default();
+        firsts.filter_map(move |first| {
+            let batch = self.get(first, &mut unpacker)?;
+            Some(batch.map(|batch| (first, batch)))
+        })
     }
 
     /// Compresses what only waits for an answer; a batch at a time, so that it takes little more
     /// than it frees.
     pub(crate) fn pack(&self) -> Result<(), RowsError> {
-        let mut packed = Vec::new();
+        let mut packer = Packer::default();
         for (first, batch) in self.waiting(|form| match form {
             Form::Plain(batch) => Some(batch.clone()),
             Form::Packed(_) | Form::OnDisk { .. } => None,
         }) {
-            packed.clear();
-            pack(&batch, &mut packed)?;
-            self.replace(first, Form::Packed(packed.as_slice().into()), packed.len());
+            let packed = packer.pack(&batch)?;
+            self.replace(first, Form::Packed(packed.into()), packed.len());
         }
         Ok(())
     }
@@ -304,10 +310,10 @@ impl Form {
         size(self) < size(other)
     }
 
-    fn unpack(self) -> Result<RecordBatch, RowsError> {
+    fn unpack(self, unpacker: &mut Unpacker) -> Result<RecordBatch, RowsError> {
         match self {
             Self::Plain(batch) => Ok(batch),
-            Self::Packed(bytes) => unpack(&bytes),
+            Self::Packed(bytes) => Ok(unpacker.unpack(&bytes)?),
             Self::OnDisk {
                 file,
                 offset,
@@ -315,26 +321,10 @@ impl Form {
             } => {
                 let mut bytes = vec![0; length];
                 read_exact_at(&file, &mut bytes, offset)?;
-                unpack(&bytes)
+                Ok(unpacker.unpack(&bytes)?)
             }
         }
     }
-}
-
-fn pack(batch: &RecordBatch, packed: &mut Vec<u8>) -> Result<(), ArrowError> {
-    let options =
-        IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-    let mut writer = StreamWriter::try_new_with_options(packed, &batch.schema(), options)?;
-    writer.write(batch)?;
-    writer.finish()
-}
-
-fn unpack(bytes: &[u8]) -> Result<RecordBatch, RowsError> {
-    let mut reader = StreamReader::try_new(Cursor::new(bytes), None)?;
-    let batch = reader.next().ok_or_else(|| {
-        ArrowError::IpcError("a packed batch holds no rows: the file was changed".into())
-    })?;
-    Ok(batch?)
 }
 
 #[cfg(test)]
@@ -410,8 +400,8 @@ mod tests {
         let budget = Budget::new(1 << 30, Signal::default());
         let rows = store(&budget, &[0..500, 500..1000]);
         rows.close(&RowSet::from(0..1000));
-        let mut late = Vec::new();
-        pack(&batch(0..500), &mut late).unwrap();
+        let mut packer = Packer::default();
+        let late = packer.pack(&batch(0..500)).unwrap();
         rows.spill(&mut Spill::new(Disk::shared())).unwrap();
         rows.replace(0, Form::Packed(late.into()), 100);
         assert!(matches!(rows.lock().all[&0].form, Form::OnDisk { .. }));

@@ -133,6 +133,10 @@ impl Identity {
         }
     }
 
+    pub(crate) fn is_key(&self) -> bool {
+        matches!(self, Self::Key { .. })
+    }
+
     /// Whether the key came back.
     fn is_in(&self, rows: &RecordBatch) -> bool {
         match self {

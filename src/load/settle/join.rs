@@ -90,6 +90,13 @@ impl JoinBack {
         self.identity.has_all_cells(&self.coercion)
     }
 
+    /// Whether the results are compared by the keys of rows, as [`KeyForm::digest`] makes them.
+    ///
+    /// [`KeyForm::digest`]: crate::coerce::KeyForm::digest
+    pub(crate) fn has_keys(&self) -> bool {
+        self.identity.is_key()
+    }
+
     /// Adds rows of `failedResults`, of which `sf__Error` is the reason.
     ///
     /// # Errors
@@ -219,8 +226,8 @@ impl JoinBack {
 }
 
 impl JoinBack {
-    /// As [`JoinBack::join`], for rows of which the digests of all cells are known: one for each of
-    /// `sent`, in their order.
+    /// As [`JoinBack::join`], for rows of which the digests that are compared are known, those of their
+    /// keys or of all cells: one for each of `sent`, in their order.
     ///
     /// # Errors
     /// As [`JoinBack::join`].
@@ -283,3 +290,6 @@ fn reasons(failed: &RecordBatch, known: &mut Reasons) -> Vec<Arc<Reason>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

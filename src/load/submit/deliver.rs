@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::load::LoadError;
 use crate::load::checkpoint::End;
 use crate::load::event::{Event, EventSender};
-use crate::load::memory::rejected_bytes;
-use crate::load::org::Reservation;
+use crate::load::memory::{batch_bytes, rejected_bytes};
+use crate::load::org::{Reservation, Unpacker};
 use crate::load::plan::Rejects;
 use crate::load::state::Load;
 use crate::reject::{self, RejectedRow};
@@ -150,6 +150,7 @@ struct Reading {
     batches: std::vec::IntoIter<u64>,
     /// How many rejected rows were read.
     read: usize,
+    unpacker: Unpacker,
     /// Of the batch read last, and of its rows as they are written.
     memory: Reservation,
 }
@@ -165,6 +166,7 @@ fn records(
         rejects: Arc::clone(rejects),
         batches: load.books.rows().firsts(&rows).into_iter(),
         read: 0,
+        unpacker: Unpacker::default(),
         memory: load.org.budget().reserve(0),
     };
     stream::try_unfold(reading, |mut reading| async move {
@@ -173,17 +175,27 @@ fn records(
         };
         let (load, rejects) = (Arc::clone(&reading.load), Arc::clone(&reading.rejects));
         let from = reading.read;
-        let batch = spawn_blocking(move || rejected_of(&load, first, &rejects[from..]));
-        let batch = batch.await.map_err(LoadError::from)??;
+        let mut unpacker = std::mem::take(&mut reading.unpacker);
+        let read = spawn_blocking(move || {
+            let batch = rejected_of(&load, first, &rejects[from..], &mut unpacker)?;
+            Ok::<_, Error>((batch, unpacker))
+        });
+        let (batch, unpacker) = read.await.map_err(LoadError::from)??;
+        reading.unpacker = unpacker;
         reading.read += batch.num_rows();
-        reading.memory.resize(batch.get_array_memory_size() * 2);
+        reading.memory.resize(batch_bytes(&batch) * 2);
         Ok(Some((batch, reading)))
     })
 }
 
 /// Those of `rejects`, which ascend, that are in the batch whose first row has the ordinal `first`.
-fn rejected_of(load: &Load, first: u64, rejects: &[RejectedRow]) -> Result<RecordBatch> {
-    let batch = load.books.rows().get(first);
+fn rejected_of(
+    load: &Load,
+    first: u64,
+    rejects: &[RejectedRow],
+    unpacker: &mut Unpacker,
+) -> Result<RecordBatch> {
+    let batch = load.books.rows().get(first, unpacker);
     let batch =
         batch.ok_or_else(|| Error::system("rejected rows are gone; please report this"))??;
     let end = first + batch.num_rows() as u64;

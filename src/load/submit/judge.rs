@@ -20,7 +20,7 @@ use crate::load::settle::{
 use crate::load::state::Load;
 use crate::object::Operation;
 use crate::options::BATCH_RECORDS;
-use crate::rows::RowSet;
+use crate::rows::{KeyDigest, RowSet};
 
 use super::enter::Entered;
 
@@ -47,6 +47,11 @@ pub(in crate::load) type SettlePermit = OwnedMutexGuard<()>;
 pub(in crate::load) enum SentIn {
     /// Rows of this load, which the row store has.
     Load(RowSet),
+    /// Such rows, each with its key, in their order.
+    Keyed {
+        rows: RowSet,
+        keys: Arc<Vec<KeyDigest>>,
+    },
     /// Such rows, with what was entered of them.
     Entered(Arc<Entered>),
     /// Rows of an entry of an older attempt: digests of their cells are all that is known.
@@ -54,15 +59,23 @@ pub(in crate::load) enum SentIn {
 }
 
 impl SentIn {
-    /// The rows that were `sent`, with what was entered of them.
-    pub(super) fn of(sent: RowSet, entered: Option<Entered>) -> Self {
+    /// The rows that were `sent`, with the keys of those that have one, if these are known, or with what
+    /// was entered of them.
+    pub(super) fn of(
+        sent: RowSet,
+        keys: Option<Arc<Vec<KeyDigest>>>,
+        entered: Option<Entered>,
+    ) -> Self {
+        if let Some(keys) = keys.filter(|keys| keys.len() as u64 == sent.len()) {
+            return Self::Keyed { rows: sent, keys };
+        }
         let entered = entered.filter(|entered| *entered.rows() == sent);
         entered.map_or(Self::Load(sent), |entered| Self::Entered(Arc::new(entered)))
     }
 
     fn rows(&self) -> &RowSet {
         match self {
-            Self::Load(rows) => rows,
+            Self::Load(rows) | Self::Keyed { rows, .. } => rows,
             Self::Entered(entered) => entered.rows(),
             Self::Entry(entry) => &entry.rows,
         }
@@ -294,7 +307,9 @@ pub(super) async fn begin<'a>(
     let context = TaskContext::default().with_runtime(Arc::clone(load.org.runtime()));
     let coercion = Arc::clone(&load.plan.coercion);
     match sent {
-        SentIn::Load(_) | SentIn::Entered(_) => JoinBack::new(coercion, &firsts, &context),
+        SentIn::Load(_) | SentIn::Keyed { .. } | SentIn::Entered(_) => {
+            JoinBack::new(coercion, &firsts, &context)
+        }
         SentIn::Entry(entry) => {
             let join = JoinBack::by_all_cells(coercion, &firsts, &context)?;
             join.map_err(|columns| {
@@ -331,7 +346,11 @@ async fn join(
             let entered = Arc::clone(entered);
             spawn_blocking(move || results.join_digests(entered.rows(), entered.digests(), counts))
         }
-        SentIn::Load(_) | SentIn::Entered(_) => {
+        SentIn::Keyed { rows, keys } if results.has_keys() => {
+            let (rows, keys) = (rows.clone(), Arc::clone(keys));
+            spawn_blocking(move || results.join_digests(&rows, keys.iter().copied(), counts))
+        }
+        SentIn::Load(_) | SentIn::Keyed { .. } | SentIn::Entered(_) => {
             let (load, sent) = (Arc::clone(load), sent.rows().clone());
             spawn_blocking(move || {
                 let sources = load.books.rows().read(&sent);
@@ -344,4 +363,24 @@ async fn join(
         }
     };
     joined.await.map_err(LoadError::from)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_for_rows_only_if_each_has_one() {
+        let keys = |rows: u8| {
+            let keys = (0..rows).map(|row| KeyDigest::of(&[row]));
+            Some(Arc::new(keys.collect()))
+        };
+        let sent = RowSet::from(5..8);
+        let all = SentIn::of(sent.clone(), keys(3), None);
+        assert!(matches!(&all, SentIn::Keyed { rows, .. } if *rows == sent));
+        for keys in [None, keys(2)] {
+            let without = SentIn::of(sent.clone(), keys, None);
+            assert!(matches!(&without, SentIn::Load(rows) if *rows == sent));
+        }
+    }
 }

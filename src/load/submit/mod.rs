@@ -25,12 +25,13 @@ use crate::bulk::EndedJob;
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::reject::RejectedRow;
-use crate::rows::{MergedRow, RowSet};
+use crate::rows::{KeyDigest, MergedRow, RowSet};
 
 use super::checkpoint::End;
 use super::closed::Closed;
 use super::event::EventSender;
 use super::held::Held;
+use super::keys::KeysInFlight;
 use super::org::{Reservation, UnderWay};
 use super::settle::JobFault;
 use super::state::Load;
@@ -54,6 +55,8 @@ const MOST_JOBS_OF_ALL: u32 = 1_000;
 /// Rows of one job: those that are sent, and those that were merged into one of them.
 struct JobRows {
     chunk: Chunk,
+    /// The keys of those that are sent and have one, in the order of their ordinals, where they are kept.
+    keys: Option<Arc<Vec<KeyDigest>>>,
     merged: Vec<MergedRow>,
     attempt: Attempt,
 }
@@ -127,6 +130,7 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
     };
     let first = JobRows {
         chunk,
+        keys: keys.as_ref().map(KeysInFlight::keys),
         merged,
         attempt: Attempt::first(submission.load.plan.options.max_attempts),
     };
@@ -292,6 +296,7 @@ impl Submission {
         }
         let rows = JobRows {
             chunk,
+            keys: None,
             merged,
             attempt,
         };
@@ -302,6 +307,7 @@ impl Submission {
     async fn send(&mut self, rows: JobRows, until_closed: UntilClosed) -> Result<Sent> {
         let JobRows {
             chunk,
+            keys,
             merged,
             mut attempt,
         } = rows;
@@ -323,7 +329,7 @@ impl Submission {
         if job.fault == JobFault::Quota && ended.processed != Some(sent.len()) {
             self.wait_for_quota(&job, &ended, sent.len())?;
         }
-        let sent_in = SentIn::of(sent.clone(), entered);
+        let sent_in = SentIn::of(sent.clone(), keys, entered);
         let mut ends = match judge(&load, &mut ended, job.fault, &sent_in).await? {
             Verdict::Refused => {
                 in_flight.ended();

@@ -16,7 +16,7 @@ use crate::chunk::RowOrdinals;
 use crate::error::{Error, Result};
 use crate::load::LoadError;
 use crate::load::event::{Event, EventSender};
-use crate::load::org::Reservation;
+use crate::load::org::{Reservation, Unpacker};
 use crate::load::picked::picked;
 use crate::load::plan::{Receipts, ReceiptsPlan};
 use crate::load::settle::{PartRecords, Records, RowRecord};
@@ -303,7 +303,10 @@ impl Rows {
 
 /// Those of the accepted rows that are in the batch whose first row has the ordinal `first`.
 fn read_rows(load: &Load, first: u64, accepted: &RowSet) -> Result<Option<Rows>> {
-    let (Some(batch), Some(plan)) = (load.books.rows().get(first), &load.plan.receipts) else {
+    let (Some(batch), Some(plan)) = (
+        load.books.rows().get(first, &mut Unpacker::default()),
+        &load.plan.receipts,
+    ) else {
         return Ok(None);
     };
     let (batch, ordinals) = picked(first, &batch?, accepted)?;
