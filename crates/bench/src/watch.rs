@@ -35,12 +35,12 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// Ends all loaders, and those that would be started: the referee was asked to end.
-pub(crate) fn end_all() {
+pub(crate) async fn end_all() {
     const PATIENCE: Duration = Duration::from_secs(10);
     ENDS.store(true, Ordering::SeqCst);
     let start = Instant::now();
     while RUNNING.load(Ordering::SeqCst) > 0 && start.elapsed() < PATIENCE {
-        thread::sleep(TICK);
+        tokio::time::sleep(TICK).await;
     }
 }
 
@@ -309,7 +309,7 @@ fn kill_all(tree: &mut Tree) {
             .args(alive.iter().map(u32::to_string))
             .stderr(Stdio::null())
             .status();
-        thread::sleep(TICK);
+        thread::park_timeout(TICK);
     }
 }
 

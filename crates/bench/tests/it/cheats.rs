@@ -183,7 +183,7 @@ fn a_referee_that_is_ended_ends_the_loader() {
     let read = || fs::read_to_string(&started).unwrap_or_default();
     while !read().ends_with('\n') {
         assert!(referee.try_wait().unwrap().is_none());
-        thread::sleep(Duration::from_millis(10));
+        thread::park_timeout(Duration::from_millis(10));
     }
     // Another run in the same folder is refused meanwhile.
     let second = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
