@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::cli::TIMEOUT;
 use crate::curves::Curve;
+use crate::loaders;
+use crate::org::PROFILES;
 use crate::plot::{put, short};
 use crate::result::Report;
 use crate::task::{Task, task};
@@ -12,8 +16,15 @@ use crate::task::{Task, task};
 /// What is given besides workloads, sizes and the loader.
 fn options(result: &Report) -> String {
     let mut text = String::new();
-    if result.profile != "null" {
-        put!(text, " --profile {}", result.profile);
+    match result.profile.as_str() {
+        "null" => {}
+        name if PROFILES.contains(&name) => {
+            put!(text, " --profile {name}");
+        }
+        // A file of that name.
+        name => {
+            put!(text, " --profile {name}.json");
+        }
     }
     if result.seed != 1 {
         put!(text, " --seed {}", result.seed);
@@ -28,26 +39,28 @@ fn options(result: &Report) -> String {
     text
 }
 
-/// How the loader is named: one that is known can stand beside others.
+/// How the loader is named: one that is known can stand beside others; another comes with what
+/// makes it so.
 fn loader(result: &Report) -> (Option<String>, String) {
     let loader = &result.loader;
-    if loader.settings.is_empty()
-        && loader
-            .known
-            .as_ref()
-            .is_none_or(|known| *known == loader.name)
-    {
+    let mut known = loaders::known().unwrap_or_default().into_iter();
+    let is_known = known.any(|known| known.name == loader.name);
+    if is_known && loader.settings.is_empty() {
         return (Some(loader.name.clone()), String::new());
     }
-    let settings = serde_json::Value::Object(loader.settings.clone());
-    let known = loader.known.clone().unwrap_or_default();
-    (
-        None,
-        format!(
-            " --loader {known} --name {} --config '{settings}'",
-            loader.name
-        ),
-    )
+    let mut text = String::new();
+    if let Some(known) = &loader.known {
+        put!(text, " --loader {known}");
+    }
+    put!(text, " --name '{}'", loader.name);
+    if !loader.settings.is_empty() {
+        let settings = Value::Object(loader.settings.clone());
+        put!(text, " --config '{settings}'");
+    }
+    if loader.known.is_none() {
+        put!(text, " -- {}", loader.command.join(" "));
+    }
+    (None, text)
 }
 
 fn scale(records: u64) -> String {

@@ -48,8 +48,7 @@ async fn asked_to_end() -> io::Result<ExitCode> {
         interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| 130)?,
         _ = terminate.recv() => 143,
     };
-    // A second signal of the same kind ends nothing sooner.
-    let _ = tokio::task::spawn_blocking(watch::end_all).await;
+    watch::end_all().await;
     Ok(ExitCode::from(code))
 }
 

@@ -120,6 +120,9 @@ fn verdicts(out: &mut String, results: &[Report], loaders: &[&str]) {
     }
 }
 
+/// A figure of a result, as text.
+type Figure = fn(&Report, &Cost) -> String;
+
 /// What the same task cost each loader: a table a figure.
 fn comparison(out: &mut String, results: &[Report], loaders: &[&str], curves: &[Curve]) {
     let in_curves: BTreeSet<Task> = curves.iter().flat_map(Curve::tasks).collect();
@@ -151,7 +154,7 @@ fn comparison(out: &mut String, results: &[Report], loaders: &[&str], curves: &[
     }
     out.push_str("In brackets: what a loader cost that did not pass.\n");
     let tasks: BTreeSet<Task> = shown.iter().map(|result| task(result)).collect();
-    let figures: [(&str, fn(&Report, &Cost) -> String); 4] = [
+    let figures: [(&str, Figure); 4] = [
         ("CPU s a million records", |result, cost| {
             format!("{:.2}", cost.cpu_seconds * 1e6 / result.scale as f64)
         }),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -45,10 +46,40 @@ pub(crate) struct Org {
     process: Child,
     /// Open as long as the org serves.
     _stdin: ChildStdin,
+    api: Api,
+}
+
+/// The inspection API of an org.
+#[derive(Debug, Clone)]
+struct Api {
     url: String,
-    /// What the inspection API wants: the loader must not use it.
+    /// What it wants: the loader must not use it.
     key: String,
     client: Client,
+}
+
+impl Api {
+    async fn send(&self, request: RequestBuilder, path: &str) -> Result<reqwest::Response> {
+        let sent = request.header("Sim-Key", &self.key).send().await;
+        sent.and_then(reqwest::Response::error_for_status)
+            .map_err(|source| self.error(path, source))
+    }
+
+    fn error(&self, path: &str, source: reqwest::Error) -> Error {
+        Error::Org {
+            request: format!("{}{path}", self.url),
+            source,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        let request = self.client.get(format!("{}{path}", self.url));
+        let response = self.send(request, path).await?;
+        response
+            .json()
+            .await
+            .map_err(|source| self.error(path, source))
+    }
 }
 
 impl Drop for Org {
@@ -76,6 +107,8 @@ impl Org {
         let own = std::env::current_exe().map_err(no_org)?;
         let mut process = Command::new(own)
             .arg("org")
+            // Ctrl-c is for the referee alone; the org ends with its stdin.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -95,53 +128,46 @@ impl Org {
         Ok(Self {
             process,
             _stdin: stdin,
-            url,
-            key,
-            client: Client::builder()
-                .no_proxy()
-                .tls_built_in_root_certs(false)
-                .build()
-                .map_err(|error| Error::NoOrg(error.to_string()))?,
+            api: Api {
+                url,
+                key,
+                client: Client::builder()
+                    .no_proxy()
+                    .tls_built_in_root_certs(false)
+                    .build()
+                    .map_err(|error| Error::NoOrg(error.to_string()))?,
+            },
         })
     }
 
     pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-    async fn send(&self, request: RequestBuilder, path: &str) -> Result<reqwest::Response> {
-        let sent = request.header("Sim-Key", &self.key).send().await;
-        sent.and_then(reqwest::Response::error_for_status)
-            .map_err(|source| self.error(path, source))
-    }
-
-    fn error(&self, path: &str, source: reqwest::Error) -> Error {
-        Error::Org {
-            request: format!("{}{path}", self.url),
-            source,
-        }
+        &self.api.url
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
-        let request = self.client.get(format!("{}{path}", self.url));
-        let response = self.send(request, path).await?;
-        response
-            .json()
-            .await
-            .map_err(|source| self.error(path, source))
+        self.api.get(path).await
     }
 
     /// Records of an object, in pages: those of each are handed to `each`.
     pub(crate) async fn records(&self, object: &str, mut each: impl FnMut(&Value)) -> Result<()> {
         const PAGE: usize = 50_000;
-        for offset in (0..).step_by(PAGE) {
-            let path = format!("/sim/objects/{object}/rows?offset={offset}&limit={PAGE}");
-            let page = self.get(&path).await?;
-            let rows = page.as_array().map_or(&[][..], Vec::as_slice);
+        let page = |offset: usize| {
+            let (api, object) = (self.api.clone(), object.to_owned());
+            tokio::spawn(async move {
+                let path = format!("/sim/objects/{object}/rows?offset={offset}&limit={PAGE}");
+                api.get(&path).await
+            })
+        };
+        let mut next = Some(page(0));
+        for offset in (PAGE..).step_by(PAGE) {
+            let Some(asked) = next.take() else { break };
+            let rows = asked
+                .await
+                .map_err(|error| Error::Input(error.to_string()))??;
+            let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
+            // The next page is read while this one is looked at.
+            next = (rows.len() == PAGE).then(|| page(offset));
             rows.iter().for_each(&mut each);
-            if rows.len() < PAGE {
-                break;
-            }
         }
         Ok(())
     }
@@ -155,11 +181,11 @@ impl Org {
         mut each: impl FnMut(&str, u64, u64),
     ) -> Result<()> {
         let path = format!("/sim/objects/{object}/column/{field}?times=true");
-        let request = self.client.get(format!("{}{path}", self.url));
-        let mut response = self.send(request, &path).await?;
+        let request = self.api.client.get(format!("{}{path}", self.api.url));
+        let mut response = self.api.send(request, &path).await?;
         // A response of many millions of lines is never held as a whole.
         let mut rest: Vec<u8> = Vec::new();
-        let error = |source| self.error(&path, source);
+        let error = |source| self.api.error(&path, source);
         while let Some(piece) = response.chunk().await.map_err(error)? {
             rest.extend_from_slice(&piece);
             let end = rest
@@ -186,12 +212,16 @@ impl Org {
             ("client_id", "sim-client-id"),
             ("client_secret", "sim-client-secret"),
         ];
-        let request = self.client.post(format!("{}{path}", self.url)).form(&form);
-        let response = self.send(request, path).await?;
+        let request = self
+            .api
+            .client
+            .post(format!("{}{path}", self.api.url))
+            .form(&form);
+        let response = self.api.send(request, path).await?;
         let login: Value = response
             .json()
             .await
-            .map_err(|source| self.error(path, source))?;
+            .map_err(|source| self.api.error(path, source))?;
         Ok(login["access_token"]
             .as_str()
             .unwrap_or_default()
@@ -223,9 +253,9 @@ impl Org {
             self.add(workload.object(), &header, records).await?;
         }
         let path = "/sim/faults";
-        let request = self.client.post(format!("{}{path}", self.url));
+        let request = self.api.client.post(format!("{}{path}", self.api.url));
         let request = request.json(&workload.faults(plan.scale));
-        self.send(request, path).await.map(drop)
+        self.api.send(request, path).await.map(drop)
     }
 
     async fn add(
@@ -244,8 +274,12 @@ impl Org {
                 csv.push_str(&row);
                 csv.push('\n');
             }
-            let request = self.client.post(format!("{}{path}", self.url)).body(csv);
-            self.send(request, &path).await?;
+            let request = self
+                .api
+                .client
+                .post(format!("{}{path}", self.api.url))
+                .body(csv);
+            self.api.send(request, &path).await?;
         }
         Ok(())
     }
@@ -320,5 +354,7 @@ mod tests {
             profile(name).unwrap();
         }
         assert!(profile("no-such").is_err());
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/eight-seconds.json");
+        assert_eq!(profile(own).unwrap().name, "eight-seconds");
     }
 }

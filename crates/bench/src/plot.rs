@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Plots of a page of HTML.
 pub(crate) const WIDTH: f64 = 480.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 36.0;
 
@@ -334,7 +334,12 @@ pub(crate) struct Bar {
 
 /// The jobs of each loader, one bar below the other: pale until the close, full until the end. The
 /// axis goes on to `end`.
-pub(crate) fn jobs(title: &str, loaders: &[(String, usize, Vec<Bar>)], end: f64) -> Drawing {
+pub(crate) fn jobs(
+    title: &str,
+    loaders: &[(String, usize, Vec<Bar>)],
+    x: &Axis,
+    end: f64,
+) -> Drawing {
     const NAME: f64 = 16.0;
     const LANE: f64 = 72.0;
     let lane = |bars: &[Bar]| LANE.min(bars.len() as f64 * 9.0).max(9.0);
@@ -345,16 +350,16 @@ pub(crate) fn jobs(title: &str, loaders: &[(String, usize, Vec<Bar>)], end: f64)
     let bottom = TOP + lanes;
     let ends = loaders
         .iter()
-        .flat_map(|(.., bars)| bars.iter().map(|bar| bar.ended));
+        .flat_map(|(.., bars)| bars.iter().flat_map(|bar| [bar.created, bar.ended]));
     let left = 12.0;
-    let across = Scale::new(ends.chain([end]), false, left, WIDTH - RIGHT);
+    let across = Scale::new(ends.chain([end]), x.log, left, WIDTH - RIGHT);
     let mut out = String::new();
     let place = Place {
         top: TOP,
         bottom,
         right: WIDTH - RIGHT,
     };
-    axes(&mut out, &across, None, ("seconds", ""), &place);
+    axes(&mut out, &across, None, (x.label, ""), &place);
     let mut top = TOP;
     for (name, colour, bars) in loaders {
         put!(

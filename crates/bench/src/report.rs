@@ -223,6 +223,13 @@ impl Page<'_> {
             );
             costs(out, &shown);
             out.push_str("<div class=\"figures\">\n");
+            let walls = || shown.iter().map(|(_, cost)| cost.wall_seconds);
+            let (least, end) = (
+                walls().fold(f64::MAX, f64::min),
+                walls().fold(0.0, f64::max),
+            );
+            // Beside a slow loader the others would be dots.
+            let log = end > least * 8.0;
             let memory: Vec<Series> = shown
                 .iter()
                 .map(|(result, _)| Series {
@@ -231,23 +238,21 @@ impl Page<'_> {
                     points: result
                         .memory
                         .iter()
+                        .filter(|point| !log || point.seconds >= 0.1)
                         .map(|point| (point.seconds, point.bytes as f64 / 1e6))
                         .collect(),
                     ..Series::default()
                 })
                 .collect();
-            let axis = |label| Axis { label, log: false };
+            let axis = |label, log| Axis { label, log };
             let frame = Frame {
                 marks: false,
                 ..LINES
             };
             let name = format!("Memory over time: {title}");
-            let plot = plot::lines(&name, &memory, &axis("seconds"), &axis("MB"), frame);
+            let (x, y) = (axis("seconds", log), axis("MB", false));
+            let plot = plot::lines(&name, &memory, &x, &y, frame);
             figure(out, "Memory over time", &plot.svg());
-            let end = shown
-                .iter()
-                .map(|(_, cost)| cost.wall_seconds)
-                .fold(0.0, f64::max);
             let jobs: Vec<(String, usize, Vec<Bar>)> = shown
                 .iter()
                 .map(|(result, _)| {
@@ -261,7 +266,7 @@ impl Page<'_> {
             figure(
                 out,
                 "Jobs over time",
-                &plot::jobs(&format!("Jobs over time: {title}"), &jobs, end).svg(),
+                &plot::jobs(&format!("Jobs over time: {title}"), &jobs, &x, end).svg(),
             );
             out.push_str("</div>\n");
         }

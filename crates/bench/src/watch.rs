@@ -34,13 +34,18 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 /// Loaders that work.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether the referee was asked to end: what runs then is no result.
+pub(crate) fn ends() -> bool {
+    ENDS.load(Ordering::SeqCst)
+}
+
 /// Ends all loaders, and those that would be started: the referee was asked to end.
-pub(crate) fn end_all() {
+pub(crate) async fn end_all() {
     const PATIENCE: Duration = Duration::from_secs(10);
     ENDS.store(true, Ordering::SeqCst);
     let start = Instant::now();
     while RUNNING.load(Ordering::SeqCst) > 0 && start.elapsed() < PATIENCE {
-        thread::sleep(TICK);
+        tokio::time::sleep(TICK).await;
     }
 }
 
@@ -270,7 +275,7 @@ fn watch(
         }
         // Without a referee that could ask for it, nobody waits for the run.
         let asked = kill.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
-        let killed = asked || ENDS.load(Ordering::SeqCst);
+        let killed = asked || ends();
         if cut.is_none() && (killed || start.elapsed() > timeout) {
             cut = Some(if killed { End::Killed } else { End::TimedOut });
             kill_all(tree);
@@ -309,7 +314,7 @@ fn kill_all(tree: &mut Tree) {
             .args(alive.iter().map(u32::to_string))
             .stderr(Stdio::null())
             .status();
-        thread::sleep(TICK);
+        thread::park_timeout(TICK);
     }
 }
 

@@ -69,9 +69,12 @@ impl<'a> Cells<'a> {
         self.cells.resize(keys.columns(), Cell::Missing);
         let mut more = cursor.open()?;
         while more {
-            let rest = self.read_steady(cursor.rest(), keys);
+            let (key, rest) = self.read_steady(cursor.rest(), keys);
             cursor.go_to(rest);
-            let key = next_key(cursor, keys)?;
+            let key = match key {
+                Some(key) => key,
+                None => other_key(cursor, keys)?,
+            };
             let cell = match cursor.plain_text() {
                 Some(text) => Cell::Text(text),
                 None => self.other(cursor, key, keys)?,
@@ -84,19 +87,19 @@ impl<'a> Cells<'a> {
 
     /// Reads entries for as long as they are as they mostly are: the key that came at this place last
     /// time, a text without escapes, another entry behind it. Returns the line from the first that is
-    /// not, which may be no entry at all.
+    /// not, or from its value and the key that was read.
     #[inline]
-    fn read_steady(&mut self, line: &'a str, keys: &mut Keys) -> &'a str {
+    fn read_steady(&mut self, line: &'a str, keys: &mut Keys) -> (Option<Key>, &'a str) {
         let mut rest = line;
-        while let Some((found, value)) = keys.expected(rest)
-            && let Some(inside) = value.strip_prefix('"')
-            && let Some((text, behind)) = inside.split_at_checked(plain_length(inside.as_bytes()))
-            && let Some(next) = behind.strip_prefix("\",")
-        {
-            self.set(keys.see(found), Cell::Text(text));
+        while let Some((found, value)) = keys.expected(rest) {
+            let key = keys.see(found);
+            let Some((text, next)) = text_and_next(value) else {
+                return (Some(key), value);
+            };
+            self.set(key, Cell::Text(text));
             rest = next;
         }
-        rest
+        (None, rest)
     }
 
     #[inline]
@@ -112,7 +115,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// The cell of a value that is no string without escapes, or has blanks before it.
+    /// The cell of a value that is no text without escapes, or has blanks before it.
     #[inline(never)]
     fn other(
         &mut self,
@@ -158,9 +161,18 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// A text without escapes, and the entry that follows.
 #[inline]
-fn next_key(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Result<Key, Syntax> {
-    if let Some((found, value)) = keys.expected(cursor.rest()) {
+fn text_and_next(value: &str) -> Option<(&str, &str)> {
+    let inside = value.strip_prefix('"')?;
+    let (text, behind) = inside.split_at_checked(plain_length(inside.as_bytes()))?;
+    Some((text, behind.strip_prefix("\",")?))
+}
+
+/// A key that is not the one that came here last time.
+#[inline(never)]
+fn other_key(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Result<Key, Syntax> {
+    if let Some((found, value)) = keys.expected_later(cursor.rest()) {
         cursor.go_to(value);
         return Ok(keys.see(found));
     }

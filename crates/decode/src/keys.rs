@@ -6,6 +6,9 @@ use std::collections::HashMap;
 /// not fill the memory.
 const REMEMBERED_KEYS: usize = 256;
 
+/// So many keys of the last record may be left out in a row before a key is looked up by its name.
+const LEFT_OUT: usize = 6;
+
 /// Bytes of a key that are compared as numbers.
 const HEAD: usize = 32;
 
@@ -93,11 +96,20 @@ impl Keys {
     /// value on.
     #[inline]
     pub(crate) fn expected<'a>(&self, line: &'a str) -> Option<(usize, &'a str)> {
-        let written = &self.known.get(self.guess)?.written;
-        if !written.begins(line.as_bytes()) {
-            return None;
+        let known = self.known.get(self.guess)?;
+        Some((self.guess, known.written.behind(line)?))
+    }
+
+    /// The same of the keys that came next last time, where those before them are left out here.
+    pub(crate) fn expected_later<'a>(&self, line: &'a str) -> Option<(usize, &'a str)> {
+        let mut guess = self.guess;
+        for _ in 0..LEFT_OUT {
+            guess = self.known.get(guess)?.next;
+            if let Some(value) = self.known.get(guess)?.written.behind(line) {
+                return Some((guess, value));
+            }
         }
-        Some((self.guess, line.get(written.bytes.len()..)?))
+        None
     }
 
     /// What the record's next key means: a column's exact name first, else its name in any case.
@@ -191,6 +203,15 @@ impl Written {
             head: numbers(&head),
             mask: numbers(&ones),
         }
+    }
+
+    /// The line behind the key that it begins with, if it is this one.
+    #[inline]
+    fn behind<'a>(&self, line: &'a str) -> Option<&'a str> {
+        if !self.begins(line.as_bytes()) {
+            return None;
+        }
+        line.get(self.bytes.len()..)
     }
 
     #[inline]

@@ -184,3 +184,21 @@ fn batches_hold_no_more_memory_than_their_rows_take() {
     assert_eq!(decoder.flush().unwrap().get_array_memory_size(), small);
     assert_eq!(decoder.memory(), 0);
 }
+
+#[test]
+fn records_that_leave_keys_out_are_read_like_any() {
+    let mut decoder = decoder();
+    for line in [
+        r#"{"Id":"1","Name":"a","name":"b","Größe":"c"}"#,
+        r#"{"Id":"1","Größe":"c"}"#,
+        r#"{"Größe":"c"}"#,
+        r#"{"name":"b","Größe":"c","Id":"1"}"#,
+        r#"{ "Id" : "1" , "Gr\u00f6\u00dfe" : "c" }"#,
+        r#"{ "Id" : "1" , "Gr\u00f6\u00dfe" : "c", "Id":"2" }"#,
+    ] {
+        let found = decode(&mut decoder, line.as_bytes());
+        let alone = decode(&mut self::decoder(), line.as_bytes());
+        assert_eq!(found, alone, "{line}");
+        assert_eq!(found["Größe"], "c");
+    }
+}

@@ -60,7 +60,7 @@ pub struct Simulate {
     #[arg(long, group = "clock")]
     contention: bool,
     /// Batches that run at once in an org with contention
-    #[arg(long, value_name = "COUNT", requires = "clock")]
+    #[arg(long, value_name = "COUNT", requires = "clock", value_parser = count)]
     slots: Option<usize>,
     /// Simulated seconds of a transaction of up to 200 records, besides its records
     #[arg(long, value_name = "SECONDS", requires = "clock", value_parser = seconds)]
@@ -80,7 +80,7 @@ pub struct Simulate {
     #[arg(long, value_name = "FILE")]
     org: Vec<PathBuf>,
     /// How many orgs there are, at ports that follow each other; as many as files by default
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
     orgs: Option<usize>,
     /// CSV file of records that are there from the start
     #[arg(long, value_name = "OBJECT=FILE", value_parser = data)]
@@ -154,6 +154,13 @@ fn faults(path: &str) -> Result<Faults, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a count from 1".to_owned()),
+        Ok(count) => Ok(count),
+    }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -359,6 +366,8 @@ mod tests {
             "sim --fail-rate 5",
             "sim --faults /none",
             "sim --slots 3",
+            "sim --contention --slots 0",
+            "sim --orgs 0",
             "sim --data A",
             "sim --keep kept --forget",
             "sim --profile none",

@@ -188,7 +188,7 @@ fn a_page_of_markdown_has_tables_plots_and_their_commands() {
         "| 10 k | jsforce | 1.25 | 125.00 | 0 | 1,234 | 2.5 | 3 |",
         "from 1 k to 10 k records (10 times as many): 1 times the CPU",
         "$bench run --workload insert --scale 1k,10k --repeat 3 --loader jsforce\n",
-        "--loader destination-salesforce --name limited --config '{\"memory_limit_bytes\":1}'",
+        "--loader destination-salesforce --name 'limited' --config '{\"memory_limit_bytes\":1}'",
     ] {
         assert!(text.contains(wanted), "{wanted} is not in {text}");
     }

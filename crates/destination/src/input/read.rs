@@ -3,8 +3,9 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// Bytes that are read at once, at most.
-pub(super) const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes that are read at once, at most: few enough that a block is still in the core's cache when
+/// its lines are decoded.
+pub(super) const BLOCK_BYTES: usize = 256 << 10;
 
 /// What goes from the reading thread to the other one.
 #[derive(Debug)]

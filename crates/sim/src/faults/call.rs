@@ -93,7 +93,7 @@ impl Call {
             ("GET", ["limits"]) => Call::Limits,
             ("GET", ["sobjects"]) => Call::Sobjects,
             ("GET", ["sobjects", _, "describe"]) => Call::Describe,
-            ("POST", ["composite"]) => Call::Composite,
+            ("POST", ["composite"] | ["composite", "batch"]) => Call::Composite,
             ("GET", ["query" | "queryAll", ..]) => Call::Query,
             ("GET", ["jobs", "query"]) => Call::QueryList,
             ("POST", ["jobs", "query"]) => Call::QueryCreate,

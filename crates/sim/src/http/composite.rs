@@ -43,7 +43,7 @@ pub(super) async fn batch(
 ) -> Result<Json<Value>, ApiError> {
     let requests = subrequests(body, "batchRequests").await?;
     // The request itself was counted as the first.
-    app.charge(Call::Other, requests.len().saturating_sub(1) as u64)?;
+    app.charge(Call::Composite, requests.len().saturating_sub(1) as u64)?;
     let responses: Vec<(u16, Value)> = requests
         .iter()
         .map(|request| subrequest(&app, &user, request, false))

@@ -2,13 +2,18 @@
 //! needs no session and is not counted as API calls.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::ready;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use futures::stream;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -165,6 +170,10 @@ struct Column {
     times: bool,
 }
 
+/// Records of a column that are written at once: a table is not locked for long, and the lines of
+/// all its records are never held.
+const PIECE: u32 = 50_000;
+
 async fn column(
     State(app): State<Arc<App>>,
     Path((name, field)): Path<(String, String)>,
@@ -172,13 +181,26 @@ async fn column(
 ) -> Result<Response, ApiError> {
     let object = known(&app, &name)?;
     let field = object.field(&field).ok_or_else(ApiError::not_found)?;
-    let table = app
-        .org()
-        .table(&object.name)
-        .ok_or_else(ApiError::not_found)?;
-    let is_id = object.fields[field].name == "Id";
+    let name = object.name.clone();
+    if app.org().table(&name).is_none() {
+        return Err(ApiError::not_found());
+    }
+    let pieces = stream::unfold(0_u32, move |from| {
+        let piece = app.org().table(&name).and_then(|table| {
+            let to = table.total().min(from.saturating_add(PIECE));
+            (from < to).then(|| (lines_of(&table, field, times, from..to), to))
+        });
+        ready(piece.map(|(lines, to)| (Ok::<_, Infallible>(lines), to)))
+    });
+    let head = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((head, Body::from_stream(pieces)).into_response())
+}
+
+/// A field of the records of some numbers, a line each.
+fn lines_of(table: &Table, field: usize, times: bool, numbers: Range<u32>) -> String {
+    let is_id = table.field_name(field) == "Id";
     let mut lines = String::new();
-    for number in table.live() {
+    for number in numbers.filter(|number| table.is_live(*number)) {
         let value = if is_id {
             Some(table.id(number))
         } else {
@@ -193,7 +215,7 @@ async fn column(
         lines.push_str(&line.to_string());
         lines.push('\n');
     }
-    Ok(json_lines(lines))
+    lines
 }
 
 fn json_lines(lines: String) -> Response {

@@ -38,15 +38,9 @@ const SYSTEM_FIELDS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The keys that a compact description of a field may have.
-pub(crate) fn field_keys() -> std::collections::HashSet<String> {
-    let known: Map<String, Value> = serde_json::from_str(FIELD_DEFAULTS).unwrap_or_default();
-    let shorthand = ["values".to_owned()];
-    known
-        .into_iter()
-        .map(|(key, _)| key)
-        .chain(shorthand)
-        .collect()
+/// The keys that the description of a field may have, with their defaults.
+pub(crate) fn field_defaults() -> Map<String, Value> {
+    serde_json::from_str(FIELD_DEFAULTS).unwrap_or_default()
 }
 
 /// The describe response of an object; absent where a field lacks its name or type.

@@ -1,25 +1,15 @@
 //! Org files: what a JSON file says of an org, with errors that name the place.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::describe;
+use super::{check, describe};
 
 const EMBEDDED: &str = include_str!("org.json");
 /// What a file says to add its objects to the embedded org.
 const BUILTIN: &str = "builtin";
-
-/// Keys of an object besides those of its describe.
-const OBJECT_KEYS: [&str; 5] = [
-    "keyPrefix",
-    "fields",
-    "records",
-    "recordTypes",
-    "validationRules",
-];
 
 /// What a file says of an org.
 #[derive(Debug, Deserialize)]
@@ -115,58 +105,27 @@ impl OrgFile {
 
     /// Reads the text of a file.
     pub(crate) fn parse(text: &str) -> Result<OrgFile, String> {
-        let file: OrgFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let known = describe::field_keys();
-        for (index, object) in file.objects.iter().enumerate() {
-            check_object(object, &known)
-                .map_err(|error| format!("objects[{index}] {}: {error}", object["name"]))?;
+        let text = text.trim_start_matches('\u{feff}');
+        if text.trim_start().starts_with('[') {
+            return Err("it is a list, not an object with the key \"objects\"".to_owned());
         }
+        let mut file: OrgFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        check::given(&file.objects)?;
+        check::users(&file.users)?;
         match file.extends.as_deref() {
-            None => Ok(file),
+            None => {}
             Some(BUILTIN) => {
                 let mut whole = OrgFile::embedded()?;
                 for object in file.objects {
                     extend(&mut whole.objects, object);
                 }
-                Ok(OrgFile {
-                    objects: whole.objects,
-                    ..file
-                })
+                file.objects = whole.objects;
             }
-            Some(other) => Err(format!("extends: \"{other}\" is not \"{BUILTIN}\"")),
+            Some(other) => return Err(format!("extends: \"{other}\" is not \"{BUILTIN}\"")),
         }
+        check::whole(&file.objects)?;
+        Ok(file)
     }
-}
-
-/// Checks the keys of an object and of its fields.
-fn check_object(object: &Value, field_keys: &HashSet<String>) -> Result<(), String> {
-    let name = object["name"].as_str().ok_or("it needs a name")?;
-    let described = describe::summary(&json!({"keyPrefix": ""}), name);
-    for key in object.as_object().into_iter().flatten().map(|(key, _)| key) {
-        if described.get(key).is_none() && !OBJECT_KEYS.contains(&key.as_str()) {
-            return Err(format!("it has no key \"{key}\""));
-        }
-    }
-    for (index, field) in object["fields"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        let place = format!("fields[{index}] {}", field["name"]);
-        for key in ["name", "type"] {
-            if !field[key].is_string() {
-                return Err(format!("{place}: it needs a {key}"));
-            }
-        }
-        let keys = field.as_object().into_iter().flatten();
-        for (key, _) in keys {
-            if !field_keys.contains(key) {
-                return Err(format!("{place}: it has no key \"{key}\""));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Adds an object, or what is said of a known one: its fields by name, and other keys.
@@ -221,6 +180,71 @@ mod tests {
             (
                 r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"string","lenght":1}]}]}"#,
                 "it has no key \"lenght\"",
+            ),
+            ("[]", "it is a list"),
+            (
+                r#"{"objects":[{"name":"X","keyPrefix":"a-9","fields":[]}]}"#,
+                "keyPrefix \"a-9\" is not 3 letters",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":{}}]}"#,
+                "objects[0] \"X\": fields: {} is not a list",
+            ),
+            (
+                r#"{"objects":[{"name":"X Y","fields":[]}]}"#,
+                "a name has letters",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"string","length":"1"}]}]}"#,
+                "length: \"1\" is not a count",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"int","nillable":"no"}]}]}"#,
+                "nillable: \"no\" is not true or false",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"int"},{"name":"a","type":"int"}]}]}"#,
+                "fields[1] \"a\": the object has it already",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"reference","referenceTo":["Y"]}]}]}"#,
+                "field A: there is no object \"Y\"",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":[{"name":"A","type":"picklist","values":"a"}]}]}"#,
+                "values: it is a list of texts",
+            ),
+            (
+                r#"{"objects":[{"name":"X","fields":[]},{"name":"x","fields":[]}]}"#,
+                "object x is there twice",
+            ),
+            (
+                r#"{"objects":[{"name":"X","keyPrefix":"a01"},{"name":"Y","keyPrefix":"a01"}]}"#,
+                "object Y: another object has the keyPrefix a01",
+            ),
+            (
+                r#"{"objects":[{"name":"X","recordTypes":[{"name":"A"}]}]}"#,
+                "recordTypes[0] \"A\": missing field `developerName`",
+            ),
+            (
+                r#"{"extends":"builtin","objects":[{"name":"Contact","recordTypes":
+                    [{"name":"A","developerName":"A","picklists":{"Nope":["x"]}}]}]}"#,
+                "there is no picklist Nope",
+            ),
+            (
+                r#"{"users":[{"username":"a","clientId":"c","clientSecret":"s"},
+                    {"username":"b","clientId":"c","clientSecret":"s"}]}"#,
+                "user b: another user has the clientId c",
+            ),
+            (
+                r#"{"users":[{"username":"a","clientId":"c","clientSecret":"s",
+                    "objects":{"X":["create"]}}]}"#,
+                "objects: X: other rights need read",
+            ),
+            (
+                r#"{"users":[{"username":"a","clientId":"c","clientSecret":"s",
+                    "fields":{"X.F":["read","create"]}}]}"#,
+                "fields: X.F: rights are read and update",
             ),
             (
                 r#"{"users":[{"username":"a"}]}"#,

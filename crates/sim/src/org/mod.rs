@@ -1,5 +1,6 @@
 //! The simulated org: its objects and fields, and the records that it holds.
 
+mod check;
 pub(crate) mod columns;
 pub(crate) mod describe;
 pub(crate) mod file;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Object, id};
@@ -43,40 +44,59 @@ impl RecordType {
     }
 }
 
+/// A record type as a file describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Given {
+    name: String,
+    pub(super) developer_name: String,
+    #[serde(default = "yes")]
+    active: bool,
+    #[serde(default = "yes")]
+    available: bool,
+    #[serde(default)]
+    pub(super) default: bool,
+    #[serde(default)]
+    pub(super) picklists: HashMap<String, HashSet<String>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Given {
+    pub(super) fn read(given: &Value) -> serde_json::Result<Given> {
+        serde_json::from_value(given.clone())
+    }
+}
+
 /// Numbers the record types of an org while it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers(u32);
 
 impl Numbers {
-    /// Reads the record types of an object's description.
+    /// Reads the record types of an object's description, which was checked.
     pub(crate) fn read(&mut self, object: &Value) -> Vec<RecordType> {
         let given = object["recordTypes"].as_array().into_iter().flatten();
-        given.filter_map(|given| self.one(given)).collect()
+        let given = given.filter_map(|given| Given::read(given).ok());
+        given.map(|given| self.one(given)).collect()
     }
 
-    fn one(&mut self, given: &Value) -> Option<RecordType> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let flag = |key: &str, absent: bool| given[key].as_bool().unwrap_or(absent);
-        let picklists = given["picklists"].as_object().into_iter().flatten();
+    fn one(&mut self, given: Given) -> RecordType {
+        let picklists = given.picklists.into_iter();
         let new = RecordType {
             number: self.0,
-            name: text(&given["name"])?,
-            developer_name: text(&given["developerName"])?,
-            active: flag("active", true),
-            available: flag("available", true),
-            default: flag("default", false),
+            name: given.name,
+            developer_name: given.developer_name,
+            active: given.active,
+            available: given.available,
+            default: given.default,
             picklists: picklists
-                .map(|(field, values)| {
-                    let values = values.as_array().into_iter().flatten();
-                    (
-                        field.to_ascii_lowercase(),
-                        values.filter_map(text).collect(),
-                    )
-                })
+                .map(|(field, values)| (field.to_ascii_lowercase(), values))
                 .collect(),
         };
         self.0 += 1;
-        Some(new)
+        new
     }
 }
 

@@ -179,6 +179,11 @@ async fn errors_of_a_file_name_the_place() {
             "user u: there is no object Nope",
         ),
         (
+            json!({"extends": "builtin", "objects": [{"name": "Contact",
+                "records": "LastName,Birthdate\nA,2024-02-29\nB,2023-02-29\n"}]}),
+            "the records of Contact: row 2: INVALID_FIELD:Failed to deserialize field at col 1",
+        ),
+        (
             json!({"objects": [{"name": "X"}]}),
             "object \"X\" needs name, keyPrefix and fields",
         ),

@@ -121,8 +121,17 @@ impl Table {
         let mut values = Vec::new();
         for row in 0..upload.file.rows() {
             upload.file.split(row, &mut values);
+            for (at, (column, value)) in upload.columns.iter().zip(&values).enumerate() {
+                if let Column::Field(field) = column
+                    && !value.is_empty()
+                {
+                    value::check(&self.object.fields[*field], at, value)
+                        .map_err(|error| format!("row {}: {error}", row + 1))?;
+                }
+            }
             let entry = Entry::new(&self.object, &upload, number, row, &values);
-            self.insert(&entry)?;
+            self.insert(&entry)
+                .map_err(|error| format!("row {}: {error}", row + 1))?;
         }
         Ok(())
     }
@@ -174,8 +183,14 @@ impl Table {
         (0..self.total()).filter(|number| self.is_live(*number))
     }
 
-    fn is_live(&self, number: u32) -> bool {
+    /// Whether a record is there, not deleted.
+    pub(crate) fn is_live(&self, number: u32) -> bool {
         !self.deleted.contains(&number) && !self.purged.contains(&number)
+    }
+
+    /// The name of a field.
+    pub(crate) fn field_name(&self, field: usize) -> &str {
+        &self.object.fields[field].name
     }
 
     /// How many records there were ever: the number after the last one's.
