@@ -17,6 +17,7 @@ use crate::org;
 use crate::plan::Plan;
 use crate::repeats::merged;
 use crate::result::{Loader, Outcome, Report};
+use crate::watch;
 use crate::workload::Workload;
 
 /// Runs all tasks. Loaders take turns: what else the machine does hits them alike.
@@ -43,7 +44,12 @@ pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
                 let name = format!("{}-{}-{}", plan.name(), like.name, entry.loader.name);
                 let folder = folder(&out.join(name), round, options.repeat)?;
                 let run = bout::run(plan, entry, &like, options.timeout, &folder.run, &out);
-                let report = match run.await {
+                let run = run.await;
+                if watch::ends() {
+                    // Whoever asked for the end also has the exit code.
+                    return std::future::pending().await;
+                }
+                let report = match run {
                     Ok(report) => report,
                     // One run that cannot be judged does not cost the others.
                     Err(error) => {

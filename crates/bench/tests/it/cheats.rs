@@ -197,6 +197,8 @@ fn a_referee_that_is_ended_ends_the_loader() {
     let id = referee.id().to_string();
     assert!(Command::new("kill").arg(&id).status().unwrap().success());
     assert_eq!(referee.wait().unwrap().code(), Some(143));
+    let results = folder.path().join("narrow-20-null-sh/result.json");
+    assert!(!results.exists(), "what was broken off is no result");
     let stat = fs::read_to_string(format!("/proc/{}/stat", read().trim()));
     assert!(stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")));
 }
