@@ -3,6 +3,7 @@
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -106,6 +107,8 @@ impl Org {
         let own = std::env::current_exe().map_err(no_org)?;
         let mut process = Command::new(own)
             .arg("org")
+            // Ctrl-c is for the referee alone; the org ends with its stdin.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

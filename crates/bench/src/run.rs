@@ -17,6 +17,7 @@ use crate::org;
 use crate::plan::Plan;
 use crate::repeats::merged;
 use crate::result::{Loader, Outcome, Report};
+use crate::watch;
 use crate::workload::Workload;
 
 /// Runs all tasks. Loaders take turns: what else the machine does hits them alike.
@@ -43,7 +44,12 @@ pub(crate) async fn run(options: cli::Run) -> Result<ExitCode> {
                 let name = format!("{}-{}-{}", plan.name(), like.name, entry.loader.name);
                 let folder = folder(&out.join(name), round, options.repeat)?;
                 let run = bout::run(plan, entry, &like, options.timeout, &folder.run, &out);
-                let report = match run.await {
+                let run = run.await;
+                if watch::ends() {
+                    // Whoever asked for the end also has the exit code.
+                    return std::future::pending().await;
+                }
+                let report = match run {
                     Ok(report) => report,
                     // One run that cannot be judged does not cost the others.
                     Err(error) => {
@@ -138,7 +144,10 @@ fn plans(options: &cli::Run) -> Result<Vec<Plan>> {
                     for bad in each(&options.bad) {
                         let mut plan = plan(workload, *scale, options.seed, streams, columns)?;
                         plan.bad_share = bad.unwrap_or(plan.bad_share);
-                        plans.push(plan);
+                        // The same size in other words is the same task.
+                        if plans.iter().all(|other| other.name() != plan.name()) {
+                            plans.push(plan);
+                        }
                     }
                 }
             }
@@ -179,8 +188,13 @@ fn entries(options: &cli::Run) -> Result<Vec<Entry>> {
         let message = "--name is for one loader: others would have the same name in results";
         return Err(Error::Input(message.to_owned()));
     }
-    let known = options.loader.iter().map(|name| of_name(name, options));
-    known.collect()
+    let mut names: Vec<&String> = Vec::new();
+    for name in &options.loader {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.iter().map(|name| of_name(name, options)).collect()
 }
 
 fn of_name(name: &str, options: &cli::Run) -> Result<Entry> {

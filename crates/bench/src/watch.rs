@@ -34,6 +34,11 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 /// Loaders that work.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether the referee was asked to end: what runs then is no result.
+pub(crate) fn ends() -> bool {
+    ENDS.load(Ordering::SeqCst)
+}
+
 /// Ends all loaders, and those that would be started: the referee was asked to end.
 pub(crate) async fn end_all() {
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -270,7 +275,7 @@ fn watch(
         }
         // Without a referee that could ask for it, nobody waits for the run.
         let asked = kill.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
-        let killed = asked || ENDS.load(Ordering::SeqCst);
+        let killed = asked || ends();
         if cut.is_none() && (killed || start.elapsed() > timeout) {
             cut = Some(if killed { End::Killed } else { End::TimedOut });
             kill_all(tree);

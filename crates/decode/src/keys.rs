@@ -9,6 +9,9 @@ const REMEMBERED_KEYS: usize = 256;
 /// So many keys of the last record may be left out in a row before a key is looked up by its name.
 const LEFT_OUT: usize = 6;
 
+/// Longest spelling of a key that is remembered, in bytes: blanks around it must not fill the memory.
+const LONGEST_WRITTEN: usize = 1 << 10;
+
 /// Bytes of a key that are compared as numbers.
 const HEAD: usize = 32;
 
@@ -121,6 +124,7 @@ impl Keys {
         };
         let last = self.last.and_then(|last| self.known.get_mut(last));
         if let Some(known) = last.filter(|known| known.name == name)
+            && line.len() <= LONGEST_WRITTEN
             && *known.written.bytes != *line.as_bytes()
         {
             known.written = Written::new(line);
@@ -278,6 +282,31 @@ mod tests {
             keys_of(&mut keys, &["a", "b", "c"]),
             [Column(0), Column(1), Column(2)]
         );
+    }
+
+    #[test]
+    fn a_key_is_expected_as_it_was_written_last() {
+        let mut keys = Keys::new(["Id", "Name", "Zip"].into_iter());
+        let value = |keys: &Keys, line: &'static str| keys.expected(line).map(|(_, value)| value);
+        keys.start_record();
+        assert_eq!(value(&keys, "\"Id\":1,"), Some("1,"));
+        assert_eq!(value(&keys, " \"Id\" : 1"), None);
+        assert_eq!(keys.find("Id", " \"Id\" : "), Column(0));
+        keys.start_record();
+        assert_eq!(value(&keys, " \"Id\" : 1"), Some("1"));
+        assert_eq!(value(&keys, "\"Id\":1,"), None);
+        // What comes next may have been left out.
+        let (found, value) = keys.expected_later("\"Zip\":2").unwrap();
+        assert_eq!((keys.see(found), value), (Column(2), "2"));
+    }
+
+    #[test]
+    fn blanks_around_a_key_are_not_kept_without_end() {
+        let mut keys = Keys::new(["Id"].into_iter());
+        keys.start_record();
+        let written = format!("\"Id\":{}", " ".repeat(LONGEST_WRITTEN));
+        assert_eq!(keys.find("Id", &written), Column(0));
+        assert!(keys.known[0].written.bytes.len() < 10);
     }
 
     #[test]

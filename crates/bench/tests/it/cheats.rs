@@ -159,6 +159,15 @@ fn what_fails_and_what_hangs_is_a_result() {
     assert_eq!(failed["judged"]["lost"], 20);
     let hung = run(&["--timeout", "0.2", "--", "sleep", "600"]);
     assert_eq!(hung["outcome"], "timed_out");
+    // A command that is not there is no loader.
+    let none = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
+        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
+        .arg(folder.path())
+        .args(["--", "no-such-program"])
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("is it installed?"));
     // All forms of the input are there, and named.
     let named = run(&[
         "--",
@@ -197,6 +206,8 @@ fn a_referee_that_is_ended_ends_the_loader() {
     let id = referee.id().to_string();
     assert!(Command::new("kill").arg(&id).status().unwrap().success());
     assert_eq!(referee.wait().unwrap().code(), Some(143));
+    let results = folder.path().join("narrow-20-null-sh/result.json");
+    assert!(!results.exists(), "what was broken off is no result");
     let stat = fs::read_to_string(format!("/proc/{}/stat", read().trim()));
     assert!(stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")));
 }
