@@ -94,9 +94,14 @@ pub(crate) async fn run(
             folder,
             timeout,
         };
-        if let Err(error) = bout.fight(&mut report).await {
-            report.outcome = Outcome::Failed;
-            report.reason = Some(format!("it could not be judged: {error}"));
+        match bout.fight(&mut report).await {
+            Ok(()) => {}
+            // Nothing ran.
+            Err(error @ Error::Command { .. }) => return Err(error),
+            Err(error) => {
+                report.outcome = Outcome::Failed;
+                report.reason = Some(format!("it could not be judged: {error}"));
+            }
         }
     }
     Ok(report)

@@ -144,7 +144,10 @@ fn plans(options: &cli::Run) -> Result<Vec<Plan>> {
                     for bad in each(&options.bad) {
                         let mut plan = plan(workload, *scale, options.seed, streams, columns)?;
                         plan.bad_share = bad.unwrap_or(plan.bad_share);
-                        plans.push(plan);
+                        // The same size in other words is the same task.
+                        if plans.iter().all(|other| other.name() != plan.name()) {
+                            plans.push(plan);
+                        }
                     }
                 }
             }
@@ -185,8 +188,13 @@ fn entries(options: &cli::Run) -> Result<Vec<Entry>> {
         let message = "--name is for one loader: others would have the same name in results";
         return Err(Error::Input(message.to_owned()));
     }
-    let known = options.loader.iter().map(|name| of_name(name, options));
-    known.collect()
+    let mut names: Vec<&String> = Vec::new();
+    for name in &options.loader {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.iter().map(|name| of_name(name, options)).collect()
 }
 
 fn of_name(name: &str, options: &cli::Run) -> Result<Entry> {

@@ -174,7 +174,7 @@ fn text_and_next(value: &str) -> Option<(&str, &str)> {
 fn other_key(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Result<Key, Syntax> {
     if let Some((found, value)) = keys.expected_later(cursor.rest()) {
         cursor.go_to(value);
-        return Ok(keys.see(found));
+        return Ok(keys.see_later(found));
     }
     let start = cursor.position();
     let name = cursor.key()?.text().ok_or(Syntax)?;

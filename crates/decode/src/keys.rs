@@ -9,6 +9,12 @@ const REMEMBERED_KEYS: usize = 256;
 /// So many keys of the last record may be left out in a row before a key is looked up by its name.
 const LEFT_OUT: usize = 6;
 
+/// In so many records in a row a key is left out before another is expected at its place.
+const GONE: u8 = 4;
+
+/// Longest spelling of a key that is remembered, in bytes: blanks around it must not fill the memory.
+const LONGEST_WRITTEN: usize = 1 << 10;
+
 /// Bytes of a key that are compared as numbers.
 const HEAD: usize = 32;
 
@@ -30,10 +36,19 @@ struct Known {
     column: Option<usize>,
     /// The key that came after this one last time.
     next: usize,
+    /// Records in which that one was left out.
+    left_out: LeftOut,
     /// The last record that had it.
     record: u64,
     /// How it stood in a line last time.
     written: Written,
+}
+
+/// Records in a row in which the key that was expected at a place was left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    records: u8,
+    last: u64,
 }
 
 /// The keys that one stream has had so far.
@@ -46,6 +61,8 @@ pub(crate) struct Keys {
     by_lower_name: HashMap<String, usize>,
     /// The key that the last record began with.
     first: usize,
+    /// Records in which that one was left out.
+    first_left_out: LeftOut,
     /// The key that came at this place last time.
     guess: usize,
     /// Number of the record being read.
@@ -62,6 +79,7 @@ impl Keys {
             by_name: HashMap::new(),
             by_lower_name: HashMap::new(),
             first: 0,
+            first_left_out: LeftOut::default(),
             guess: 0,
             record: 0,
             last: None,
@@ -112,6 +130,26 @@ impl Keys {
         None
     }
 
+    /// Takes a key of [`Self::expected_later`] as the record's next one. It is the one to expect here
+    /// once those before it have been left out again and again.
+    pub(crate) fn see_later(&mut self, index: usize) -> Key {
+        let record = self.record;
+        let (left_out, expected) = match self.last.and_then(|last| self.known.get_mut(last)) {
+            Some(last) => (&mut last.left_out, &mut last.next),
+            None => (&mut self.first_left_out, &mut self.first),
+        };
+        if left_out.last + 1 != record {
+            left_out.records = 0;
+        }
+        left_out.last = record;
+        left_out.records += 1;
+        if left_out.records == GONE {
+            left_out.records = 0;
+            *expected = index;
+        }
+        self.see(index)
+    }
+
     /// What the record's next key means: a column's exact name first, else its name in any case.
     /// `line` is the key as it stands there, up to its value.
     pub(crate) fn find(&mut self, name: &str, line: &str) -> Key {
@@ -121,6 +159,7 @@ impl Keys {
         };
         let last = self.last.and_then(|last| self.known.get_mut(last));
         if let Some(known) = last.filter(|known| known.name == name)
+            && line.len() <= LONGEST_WRITTEN
             && *known.written.bytes != *line.as_bytes()
         {
             known.written = Written::new(line);
@@ -174,6 +213,7 @@ impl Keys {
             name: name.to_owned(),
             column,
             next: index + 1,
+            left_out: LeftOut::default(),
             record: 0,
             written: Written::new(&format!("{}:", serde_json::Value::from(name))),
         });
@@ -278,6 +318,39 @@ mod tests {
             keys_of(&mut keys, &["a", "b", "c"]),
             [Column(0), Column(1), Column(2)]
         );
+    }
+
+    #[test]
+    fn a_key_is_expected_as_it_was_written_last() {
+        let mut keys = Keys::new(["Id", "Name", "Zip"].into_iter());
+        let value = |keys: &Keys, line: &'static str| keys.expected(line).map(|(_, value)| value);
+        keys.start_record();
+        assert_eq!(value(&keys, "\"Id\":1,"), Some("1,"));
+        assert_eq!(value(&keys, " \"Id\" : 1"), None);
+        assert_eq!(keys.find("Id", " \"Id\" : "), Column(0));
+        keys.start_record();
+        assert_eq!(value(&keys, " \"Id\" : 1"), Some("1"));
+        assert!(keys.expected("\"Id\":1,").is_none());
+        // What comes next may have been left out.
+        for _ in 0..GONE {
+            keys.start_record();
+            keys.find("Id", "\"Id\":");
+            assert!(keys.expected("\"Zip\":2").is_none());
+            let (found, value) = keys.expected_later("\"Zip\":2").unwrap();
+            assert_eq!((keys.see_later(found), value), (Column(2), "2"));
+        }
+        keys.start_record();
+        keys.find("Id", "\"Id\":");
+        assert!(keys.expected("\"Zip\":2").is_some());
+    }
+
+    #[test]
+    fn blanks_around_a_key_are_not_kept_without_end() {
+        let mut keys = Keys::new(["Id"].into_iter());
+        keys.start_record();
+        let written = format!("\"Id\":{}", " ".repeat(LONGEST_WRITTEN));
+        assert_eq!(keys.find("Id", &written), Column(0));
+        assert!(keys.known[0].written.bytes.len() < 10);
     }
 
     #[test]

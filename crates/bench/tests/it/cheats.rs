@@ -159,6 +159,15 @@ fn what_fails_and_what_hangs_is_a_result() {
     assert_eq!(failed["judged"]["lost"], 20);
     let hung = run(&["--timeout", "0.2", "--", "sleep", "600"]);
     assert_eq!(hung["outcome"], "timed_out");
+    // A command that is not there is no loader.
+    let none = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
+        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
+        .arg(folder.path())
+        .args(["--", "no-such-program"])
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("is it installed?"));
     // All forms of the input are there, and named.
     let named = run(&[
         "--",

@@ -370,7 +370,7 @@ impl Condition {
 }
 
 /// The fields that a query of an object asks for, by the names it has for them; nothing if it is of
-/// another object, or is no query.
+/// another object, asks for other things, or is no query.
 pub(crate) fn fields_of(text: &str, object: &str) -> Option<Vec<String>> {
     let select = parse::parse(text).ok()?;
     let names = select.what.into_iter().map(|item| match item {
@@ -378,7 +378,7 @@ pub(crate) fn fields_of(text: &str, object: &str) -> Option<Vec<String>> {
         _ => None,
     });
     let is_of = select.object.is.eq_ignore_ascii_case(object);
-    is_of.then(|| names.flatten().collect())
+    names.collect::<Option<_>>().filter(|_| is_of)
 }
 
 /// The object that a query names, well-formed or not.

@@ -27,6 +27,20 @@ async fn found(client: &Client, condition: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn fields_come_in_the_order_of_the_query() {
+    let client = Client::start(SimOptions::default()).await;
+    let soql = "SELECT Username, Name, Id FROM User WHERE Username = 'loader@sim.example'";
+    let call = client.call(Method::GET, "/query").query(&[("q", soql)]);
+    let text = call.send().await.unwrap().text().await.unwrap();
+    let record = text.split_once("\"records\":").unwrap().1;
+    let begin = format!(
+        "[{{\"attributes\":{{\"type\":\"User\",\"url\":\"/services/data/v62.0/sobjects/User/{USER_ID}\"}},\
+         \"Username\":\"loader@sim.example\",\"Name\":\"Lena Loader\",\"Id\":\"{USER_ID}\"}}]"
+    );
+    assert!(record.starts_with(&begin), "{text}");
+}
+
+#[tokio::test]
 async fn all_types_are_compared() {
     let client = Client::start(SimOptions::default()).await;
     let csv = "Name,Multi__c,Time__c,Double__c\na,A;B,10:00:00.000Z,1.5\nb,B,10:30:00Z,\nc,,,-2\n";

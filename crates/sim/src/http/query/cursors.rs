@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
@@ -69,40 +70,63 @@ impl Cursor {
     }
 
     /// The page from a record on, with the locator of the next one.
-    fn page(&self, number: u32, first: usize) -> Value {
+    fn page(&self, number: u32, first: usize) -> Page {
         let rows = &self.found.rows;
         let end = rows.len().min(first.saturating_add(self.page));
-        let records: Vec<Value> = rows[first.min(end)..end]
-            .iter()
-            .map(|row| self.shown(row))
-            .collect();
-        let done = end == rows.len();
-        let mut page = json!({"totalSize": self.found.total, "done": done, "records": records});
-        if !done {
+        let records = rows[first.min(end)..end].iter();
+        let next = (end < rows.len()).then(|| {
             let Cursor {
                 version, resource, ..
             } = self;
             let locator = id::make(LOCATORS, number);
-            let next = format!("/services/data/{version}/{resource}/{locator}-{end}");
-            page["nextRecordsUrl"] = json!(next);
+            format!("/services/data/{version}/{resource}/{locator}-{end}")
+        });
+        Page {
+            total_size: self.found.total,
+            done: next.is_none(),
+            next_records_url: next,
+            records: records.map(|row| self.shown(row)).collect(),
         }
-        page
     }
 
-    fn shown(&self, row: &Record) -> Value {
+    fn shown(&self, row: &Record) -> Shown {
         let own = self.id.and_then(|id| row.get(id)).cloned().flatten();
-        let mut shown = Map::new();
         let attributes = match own {
             Some(own) => attributes(&self.version, &self.object, &own),
             None => json!({"type": self.object}),
         };
-        shown.insert("attributes".to_owned(), attributes);
+        let mut shown = vec![("attributes".to_owned(), attributes)];
         for ((name, kind), value) in self.columns.iter().zip(row) {
             let value = value.as_deref();
             let value = value.map_or(Value::Null, |text| records::json(*kind, text));
-            shown.insert(name.clone(), value);
+            shown.push((name.clone(), value));
         }
-        Value::Object(shown)
+        Shown(shown)
+    }
+}
+
+/// A page of records.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    pub(super) total_size: usize,
+    pub(super) done: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_records_url: Option<String>,
+    pub(super) records: Vec<Shown>,
+}
+
+/// A record with its fields in the order in which they were asked for, as Salesforce has them.
+#[derive(Debug)]
+pub(super) struct Shown(pub(super) Vec<(String, Value)>);
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 
@@ -121,10 +145,10 @@ pub(crate) struct Cursors {
 
 impl Cursors {
     /// The first page of what a query found, which is kept if there are more.
-    pub(super) fn first(&mut self, cursor: Cursor) -> Value {
+    pub(super) fn first(&mut self, cursor: Cursor) -> Page {
         self.made += 1;
         let page = cursor.page(self.made, 0);
-        if page["done"] == false {
+        if !page.done {
             self.kept.push_back((self.made, cursor));
         }
         if self.kept.len() > KEPT {
@@ -137,7 +161,7 @@ impl Cursors {
     ///
     /// # Errors
     /// `INVALID_QUERY_LOCATOR`.
-    pub(super) fn more(&self, locator: &str) -> Result<Value, ApiError> {
+    pub(super) fn more(&self, locator: &str) -> Result<Page, ApiError> {
         let found = || {
             let (locator, first) = locator.split_once('-')?;
             let normal = id::normal(locator).filter(|_| locator.len() == LOCATOR_LETTERS)?;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
-use axum::response::Json;
+use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use self::cursors::{Cursor, attributes};
+use self::cursors::{Cursor, Page, Shown, attributes};
 use super::parameters::Parameters;
 use super::{App, body};
 use crate::error::ApiError;
@@ -44,7 +44,7 @@ pub(super) async fn query(
     Path(version): Path<String>,
     Parameters(soql): Parameters<Soql>,
     headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     first_page(app, &user, version, soql, &headers, "query").await
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn query_all(
     Path(version): Path<String>,
     Parameters(soql): Parameters<Soql>,
     headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     first_page(app, &user, version, soql, &headers, "queryAll").await
 }
 
@@ -66,18 +66,21 @@ async fn first_page(
     Soql { q, columns }: Soql,
     headers: &HeaderMap,
     resource: &'static str,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let soql = q.unwrap_or_default();
     if let Some(names) = soql::fields_of(&soql, ORGANIZATION) {
-        let record = organization_record(&app, &version, &names)?;
-        return Ok(Json(
-            json!({"totalSize": 1, "done": true, "records": [record]}),
-        ));
+        let page = Page {
+            total_size: 1,
+            done: true,
+            next_records_url: None,
+            records: vec![organization_record(&app, &version, &names)?],
+        };
+        return Ok(Json(page).into_response());
     }
     let page = page_records(headers);
     let query = Query::read(&soql, &user.schema)?;
     if columns {
-        return Ok(Json(columns::columns(&query)));
+        return Ok(Json(columns::columns(&query)).into_response());
     }
     let answered = tokio::task::spawn_blocking(move || {
         let found = query.run(app.org(), resource == "queryAll");
@@ -85,7 +88,7 @@ async fn first_page(
         app.cursors.lock().first(cursor)
     });
     let page = answered.await;
-    page.map(Json)
+    page.map(|page| Json(page).into_response())
         .map_err(|error| ApiError::new(500, "UNKNOWN_EXCEPTION", &error.to_string()))
 }
 
@@ -107,18 +110,16 @@ fn page_records(headers: &HeaderMap) -> usize {
 pub(super) async fn more(
     State(app): State<Arc<App>>,
     Path((_, locator)): Path<(String, String)>,
-) -> Result<Json<Value>, ApiError> {
-    app.cursors.lock().more(&locator).map(Json)
+) -> Result<Response, ApiError> {
+    let page = app.cursors.lock().more(&locator)?;
+    Ok(Json(page).into_response())
 }
 
 /// The record of the org itself.
-fn organization_record(app: &App, version: &str, names: &[String]) -> Result<Value, ApiError> {
+fn organization_record(app: &App, version: &str, names: &[String]) -> Result<Shown, ApiError> {
     let known = organization(app);
-    let mut record = Map::new();
-    record.insert(
-        "attributes".to_owned(),
-        attributes(version, ORGANIZATION, ORG_ID),
-    );
+    let about = attributes(version, ORGANIZATION, ORG_ID);
+    let mut record = vec![("attributes".to_owned(), about)];
     for name in names {
         let field = known
             .iter()
@@ -127,9 +128,9 @@ fn organization_record(app: &App, version: &str, names: &[String]) -> Result<Val
             let message = format!("No such column '{name}' on entity '{ORGANIZATION}'.");
             ApiError::new(400, "INVALID_FIELD", &message)
         })?;
-        record.insert((*name).to_owned(), value.clone());
+        record.push(((*name).to_owned(), value.clone()));
     }
-    Ok(Value::Object(record))
+    Ok(Shown(record))
 }
 
 fn organization(app: &App) -> [(&'static str, Value); 7] {
