@@ -111,13 +111,18 @@ mod tests {
         }
     }
 
+    /// Three runs, of which the second went so and the others passed.
+    fn three_runs(second: Outcome) -> [Report; 3] {
+        [
+            run(Outcome::Passed, 3.0, 7),
+            run(second, 1.0, 9),
+            run(Outcome::Passed, 2.0, 8),
+        ]
+    }
+
     #[test]
     fn each_figure_has_its_own_median() {
-        let runs = [
-            run(Outcome::Passed, 3.0, 7),
-            run(Outcome::Passed, 1.0, 9),
-            run(Outcome::Passed, 2.0, 8),
-        ];
+        let runs = three_runs(Outcome::Passed);
         let report = merged(&runs).unwrap();
         let cost = report.cost.unwrap();
         assert_eq!((cost.cpu_seconds, cost.calls), (2.0, 8));
@@ -130,11 +135,7 @@ mod tests {
 
     #[test]
     fn the_worst_run_is_the_outcome() {
-        let runs = [
-            run(Outcome::Passed, 3.0, 7),
-            run(Outcome::Wrong, 1.0, 9),
-            run(Outcome::Passed, 2.0, 8),
-        ];
+        let runs = three_runs(Outcome::Wrong);
         let report = merged(&runs).unwrap();
         assert_eq!(report.outcome, Outcome::Wrong);
         assert_eq!(report.reason.as_deref(), Some("1 of 3 runs: lost: 1"));

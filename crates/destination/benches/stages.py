@@ -16,7 +16,6 @@ import heapq
 import json
 import pathlib
 import re
-import socket
 import subprocess
 import tempfile
 import time
@@ -76,14 +75,14 @@ def sampled(options, work):
     records = work / "records.jsonl"
     with records.open("w") as lines:
         subprocess.run(generate, stdout=lines, check=True)
-    port = free_port()
-    simulator = [options.folder / "salesforce-sim", "--port", str(port), "--forget"]
+    simulator = [options.folder / "salesforce-sim", "--port", "0", "--forget"]
     org = subprocess.Popen(
-        [*simulator, "--profile", options.profile], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*simulator, "--profile", options.profile],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )
-    org.stdout.readline()
+    url = org.stdout.readline().strip()
     try:
-        catalog, config = configured(options, generate, port, work)
+        catalog, config = configured(options, generate, url, work)
         loader = options.loader or options.folder / "destination-salesforce"
         perf = ["perf", "record", "-o", work / "perf.data", "-e", "cpu-clock", "-F", str(RATE)]
         perf += ["--call-graph", "dwarf,16384", loader, "write"]
@@ -107,24 +106,18 @@ def sampled(options, work):
             "org": org_seconds(options)}
 
 
-def configured(options, generate, port, work):
+def configured(options, generate, url, work):
     catalog = json.loads(subprocess.check_output([*generate, "--catalog"]))
     stream = catalog["streams"][0]
     if options.mode == "upsert":
         stream |= {"destination_sync_mode": "append_dedup", "primary_key": [["Ext_Id__c"]],
                    "cursor_field": ["Ext_Id__c"]}
-    config = json.loads(subprocess.check_output([*generate, "--config", f"http://127.0.0.1:{port}"]))
+    config = json.loads(subprocess.check_output([*generate, "--config", url]))
     config |= {"rejected_records_url": f"file://{work}/rejects"} | options.config
     (work / "rejects").mkdir()
     for name, value in {"catalog": catalog, "config": config}.items():
         (work / f"{name}.json").write_text(json.dumps(value))
     return work / "catalog.json", work / "config.json"
-
-
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def cpu_seconds(process):

@@ -36,6 +36,15 @@ fn judged(mode: &str, workload: &str, folder: &Path) -> Value {
     result
 }
 
+/// A run of twenty narrow records, in which the loader and more is still to be said.
+fn small_run(folder: &Path) -> Command {
+    let mut referee = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"));
+    referee
+        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
+        .arg(folder);
+    referee
+}
+
 /// What is wrong, by name: all that is counted but what is no fault.
 fn wrong(result: &Value) -> BTreeSet<String> {
     let schema = schema();
@@ -139,12 +148,7 @@ fn rejects_that_are_hidden_are_missed() {
 fn what_fails_and_what_hangs_is_a_result() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
-            .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
-            .arg(folder.path())
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = small_run(folder.path()).args(arguments).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!output.status.success(), "{printed}");
         let path = printed.lines().last().unwrap_or_default();
@@ -160,9 +164,7 @@ fn what_fails_and_what_hangs_is_a_result() {
     let hung = run(&["--timeout", "0.2", "--", "sleep", "600"]);
     assert_eq!(hung["outcome"], "timed_out");
     // A command that is not there is no loader.
-    let none = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
-        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
-        .arg(folder.path())
+    let none = small_run(folder.path())
         .args(["--", "no-such-program"])
         .output()
         .unwrap();
@@ -183,9 +185,7 @@ fn a_referee_that_is_ended_ends_the_loader() {
     let folder = tempfile::tempdir().unwrap();
     let started = folder.path().join("started");
     let script = format!("echo $$ > {}; exec sleep 600", started.display());
-    let mut referee = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
-        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
-        .arg(folder.path())
+    let mut referee = small_run(folder.path())
         .args(["--", "sh", "-c", &script])
         .spawn()
         .unwrap();
@@ -195,9 +195,7 @@ fn a_referee_that_is_ended_ends_the_loader() {
         thread::park_timeout(Duration::from_millis(10));
     }
     // Another run in the same folder is refused meanwhile.
-    let second = Command::new(env!("CARGO_BIN_EXE_salesforce-bench"))
-        .args(["run", "--workload", "narrow", "--scale", "20", "--out"])
-        .arg(folder.path())
+    let second = small_run(folder.path())
         .args(["--", "true"])
         .output()
         .unwrap();
