@@ -1,0 +1,61 @@
+//! Errors of the command line, and the codes it exits with.
+
+use std::process::ExitCode;
+
+use arrow_salesforce::{Error, ErrorKind};
+
+/// All records were accepted.
+pub(crate) const ACCEPTED: u8 = 0;
+/// The command failed.
+pub(crate) const FAILED: u8 = 1;
+/// The command must be typed in another way.
+pub(crate) const USAGE: u8 = 2;
+/// Some records were rejected.
+pub(crate) const SOME_REJECTED: u8 = 3;
+/// The load stopped, since more records were rejected than it allows.
+pub(crate) const TOO_MANY_REJECTED: u8 = 4;
+
+/// Why a command ended without doing what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// What was typed, or described in a file, cannot be done.
+    #[error("{0}")]
+    Usage(String),
+    /// An answer was asked for, and it was no.
+    #[error("{0}")]
+    Declined(String),
+    /// More records were rejected than `--max-rejected` allows.
+    #[error("{0}")]
+    TooManyRejected(String),
+    /// What was asked for failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+/// What commands return.
+pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
+
+impl CliError {
+    /// Something that was typed, and what to type.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    /// Something that failed: the cause and the cure.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+
+    /// The code to exit with.
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => USAGE,
+            Self::TooManyRejected(_) => TOO_MANY_REJECTED,
+            Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
+            Self::Declined(_) | Self::Failed(_) | Self::Engine(_) => FAILED,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! CSV as people have it.

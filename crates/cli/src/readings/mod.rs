@@ -1,0 +1,1 @@
+//! How people wrote numbers, dates and yes or no.
