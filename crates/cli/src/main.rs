@@ -7,7 +7,9 @@
 
 mod cli;
 mod commands;
+mod credentials;
 mod error;
+mod mapping;
 mod spec;
 
 use std::process::ExitCode;
