@@ -9,8 +9,10 @@ mod cli;
 mod commands;
 mod credentials;
 mod error;
+mod input;
 mod mapping;
 mod spec;
+mod watch;
 
 use std::process::ExitCode;
 
