@@ -1,9 +1,13 @@
 //! What may be asked for.
 
+mod drive;
+mod load;
+mod prepare;
+
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::error::CliError;
+use crate::error::Result;
 
 /// Does it, and says what to exit with.
 pub(crate) async fn run(cli: Cli) -> ExitCode {
@@ -16,8 +20,13 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        _ => Err(CliError::usage("nothing is there yet")),
+        Command::Load(args) => load::load(*args).await,
+        Command::Resume(args) => load::resume(args).await,
+        Command::Runs(args) => runs::run(args).await,
+        Command::Rejects(args) => rejects::run(*args).await,
+        Command::Completions { shell } => Ok(completions::shell(shell)),
+        Command::Man => Ok(completions::man()?),
     }
 }
