@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
-use crate::mapping::MappingError;
 use crate::query::QueryError;
-use crate::readings::ReadingError;
+use crate::pending::ReadingError;
 use crate::run::RunError;
 
 /// All records were accepted.
@@ -42,9 +41,6 @@ pub(crate) enum CliError {
     /// The query cannot be run.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Columns and fields do not fit.
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
     /// Values can be read in several ways.
     #[error(transparent)]
     Reading(#[from] ReadingError),
@@ -73,7 +69,7 @@ impl CliError {
     /// The code to exit with.
     pub(crate) fn exit(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Mapping(_) | Self::Reading(_) => USAGE,
+            Self::Usage(_) | Self::Reading(_) => USAGE,
             Self::Input(InputError::Usage(_)) | Self::Query(QueryError::Plan { .. }) => USAGE,
             Self::Run(RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. }) => {
                 USAGE

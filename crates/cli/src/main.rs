@@ -7,9 +7,15 @@
 
 mod cli;
 mod commands;
+mod credentials;
 mod error;
 mod input;
+mod mapping;
+mod query;
+mod readings;
+mod run;
 mod spec;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::prepare::{Prepared, source_schema};
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
 use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
-use crate::watch::{Outcome, Progress, Watch};
+use crate::pending::{Outcome, Progress, Watch};
 
 /// How often progress is shown.
 const SHOWN_EACH: Duration = Duration::from_millis(200);

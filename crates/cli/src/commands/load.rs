@@ -5,15 +5,13 @@ use std::process::ExitCode;
 use chrono::Utc;
 
 use super::drive;
-use super::dry_run;
 use super::prepare::Prepared;
 use crate::cli::{LoadArgs, OrgArgs, OutputArgs, ResumeArgs};
 use crate::error::{CliError, Result};
-use crate::guard;
-use crate::input::FileState;
+use crate::pending::FileState;
 use crate::run::{RunCounts, RunFolder, RunRecord, RunState, Runs, VERSION};
 use crate::spec::LoadSpec;
-use crate::watch::Watch;
+use crate::pending::Watch;
 
 /// Loads what was typed, or described in a file.
 pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
@@ -29,15 +27,6 @@ pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
     };
     for found in &prepared.found {
         watch.say(found);
-    }
-    if let Some(how) = args.dry_run {
-        let tried = dry_run::run(&prepared, how, &args.output).await;
-        folder.discard_local();
-        return tried;
-    }
-    if let Err(error) = guard::ask(&prepared.guarded(), &args.output).await {
-        folder.discard_local();
-        return Err(error);
     }
     begin(&prepared, &folder, None, &watch).await
 }

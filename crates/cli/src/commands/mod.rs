@@ -24,9 +24,6 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Load(args) => load::load(*args).await,
         Command::Resume(args) => load::resume(args).await,
-        Command::Runs(args) => runs::run(args).await,
-        Command::Rejects(args) => rejects::run(*args).await,
-        Command::Completions { shell } => Ok(completions::shell(shell)),
-        Command::Man => Ok(completions::man()?),
+        _ => Err(crate::error::CliError::usage("not yet")),
     }
 }

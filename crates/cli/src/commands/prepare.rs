@@ -6,7 +6,7 @@ use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
-use arrow_salesforce::options::{LoadOptions, NullHandling, OnTooLong, Timezone, ValueOptions};
+use arrow_salesforce::options::{LoadOptions, Timezone, ValueOptions};
 use arrow_salesforce::{Error, Org};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
@@ -16,10 +16,10 @@ use futures::stream::{BoxStream, StreamExt as _};
 use crate::cli::OrgArgs;
 use crate::credentials;
 use crate::error::{CliError, Result};
-use crate::input::{FileState, Inputs};
+use crate::pending::{FileState, Inputs};
 use crate::mapping::Mapping;
 use crate::query::{self, QueryError};
-use crate::readings::{Readings, Survey, Wanted};
+use crate::pending::{Readings, Survey, Wanted};
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
 
@@ -138,8 +138,8 @@ impl Prepared {
     pub(crate) fn values(&self) -> Result<ValueOptions> {
         let write = &self.spec.write;
         let mut values = ValueOptions::default();
-        values = values.with_null_handling(write.nulls.unwrap_or(NullHandling::Ignore));
-        values = values.with_on_too_long(write.on_too_long.unwrap_or(OnTooLong::Reject));
+        values = values.with_null_handling(write.nulls.unwrap_or_default());
+        values = values.with_on_too_long(write.on_too_long.unwrap_or_default());
         if let Some(zone) = &write.timezone {
             let zone = Timezone::parse(zone);
             let zone = zone.map_err(|error| CliError::usage(format!("--timezone: {error}")))?;
