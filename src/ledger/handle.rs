@@ -282,7 +282,10 @@ impl OlderCursors {
 
     /// How many rows of a load the attempts have covered, one after the other.
     pub(crate) fn all_covered(&self, load: &str) -> u64 {
-        let of_load = self.0.values().filter_map(|cursor| cursor.covered.get(load));
+        let of_load = self
+            .0
+            .values()
+            .filter_map(|cursor| cursor.covered.get(load));
         of_load.fold(0, |all, covered| all.saturating_add(*covered))
     }
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
-use crate::query::QueryError;
 use crate::pending::ReadingError;
+use crate::query::QueryError;
 use crate::run::RunError;
 
 /// All records were accepted.
@@ -71,9 +71,9 @@ impl CliError {
         match self {
             Self::Usage(_) | Self::Reading(_) => USAGE,
             Self::Input(InputError::Usage(_)) | Self::Query(QueryError::Plan { .. }) => USAGE,
-            Self::Run(RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. }) => {
-                USAGE
-            }
+            Self::Run(
+                RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
+            ) => USAGE,
             Self::TooManyRejected(_) => TOO_MANY_REJECTED,
             Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
             _ => FAILED,

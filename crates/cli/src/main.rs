@@ -11,6 +11,7 @@ mod credentials;
 mod error;
 mod input;
 mod mapping;
+mod pending;
 mod query;
 mod readings;
 mod run;

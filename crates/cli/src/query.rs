@@ -39,7 +39,9 @@ pub(crate) enum QueryError {
         source: DataFusionError,
     },
     /// Its rows cannot be kept.
-    #[error("--materialize: {path} cannot be written: {reason}. Make room, or choose another --run-dir")]
+    #[error(
+        "--materialize: {path} cannot be written: {reason}. Make room, or choose another --run-dir"
+    )]
     Keep {
         /// The file.
         path: String,
@@ -54,10 +56,16 @@ pub(crate) enum QueryError {
 /// What DataFusion says, without its own words around it.
 fn plain(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
-    let text = ["Error during planning: ", "Schema error: ", "External error: "]
-        .iter()
-        .fold(text.as_str(), |text, word| text.strip_prefix(word).unwrap_or(text))
-        .to_owned();
+    let text = [
+        "Error during planning: ",
+        "Schema error: ",
+        "External error: ",
+    ]
+    .iter()
+    .fold(text.as_str(), |text, word| {
+        text.strip_prefix(word).unwrap_or(text)
+    })
+    .to_owned();
     if text.starts_with("Resources exhausted") {
         return format!("{text}. Give it more memory (--memory)");
     }
@@ -157,7 +165,13 @@ pub(crate) fn is_volatile(rows: &DataFrame) -> bool {
 }
 
 /// Functions that are the same within a query, but not in the next.
-const OF_THE_MOMENT: &[&str] = &["now", "current_date", "current_time", "current_timestamp", "today"];
+const OF_THE_MOMENT: &[&str] = &[
+    "now",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "today",
+];
 
 fn names_now(expression: &datafusion::logical_expr::Expr) -> bool {
     use datafusion::logical_expr::Expr;
@@ -219,6 +233,8 @@ pub(crate) async fn read_kept(
     path: &Path,
 ) -> Result<DataFrame, QueryError> {
     let options = ParquetReadOptions::default();
-    let rows = session.read_parquet(path.display().to_string(), options).await;
+    let rows = session
+        .read_parquet(path.display().to_string(), options)
+        .await;
     rows.map_err(QueryError::Run)
 }

@@ -266,7 +266,12 @@ impl LoadSpec {
                 "say what to load: a file, a glob, a directory, a URL, - for stdin, or --sql",
             ));
         }
-        let operations = [self.upsert.is_some(), self.update, self.delete, self.hard_delete];
+        let operations = [
+            self.upsert.is_some(),
+            self.update,
+            self.delete,
+            self.hard_delete,
+        ];
         if operations.into_iter().filter(|given| *given).count() > 1 {
             return Err(CliError::usage(
                 "upsert, update, delete and hard_delete exclude each other: keep one of them",

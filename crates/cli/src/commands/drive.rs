@@ -8,17 +8,15 @@ use std::time::{Duration, Instant};
 use arrow_salesforce::load::{Attempt, Counts, LoadError, LoadReport};
 use arrow_salesforce::receipt::ReceiptStream;
 use arrow_salesforce::reject::{RejectStream, airbyte};
-use arrow_salesforce::{
-    Event, Events, Feed, FeedBatch, Loader, Operation, Receipts, Rejects,
-};
+use arrow_salesforce::{Event, Events, Feed, FeedBatch, Loader, Operation, Receipts, Rejects};
 use chrono::Utc;
 use futures::stream::{BoxStream, StreamExt as _};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::prepare::{Prepared, source_schema};
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
-use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
 use crate::pending::{Outcome, Progress, Watch};
+use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
 
 /// How often progress is shown.
 const SHOWN_EACH: Duration = Duration::from_millis(200);
@@ -80,7 +78,9 @@ pub(crate) async fn run(
     let ended = following.events(events, watch, &mut interrupt).await;
     let fed = match feeding.await {
         Ok(fed) => fed,
-        Err(error) => Err(CliError::failed(format!("reading the rows ended early: {error}"))),
+        Err(error) => Err(CliError::failed(format!(
+            "reading the rows ended early: {error}"
+        ))),
     };
     following.end(ended, fed, record, began, watch).await
 }
@@ -144,7 +144,10 @@ async fn base(prepared: &Prepared, folder: &RunFolder, attempt: &Attempt) -> Res
     }
     // The ledger alone says what is covered; positions are written before it covers them.
     let rows = attempt.recovered().covered;
-    let known = positions.iter().rev().find(|position| position.rows == rows);
+    let known = positions
+        .iter()
+        .rev()
+        .find(|position| position.rows == rows);
     Ok(known.copied().unwrap_or(Position {
         rows,
         accepted: rows,

@@ -9,9 +9,9 @@ use super::prepare::Prepared;
 use crate::cli::{LoadArgs, OrgArgs, OutputArgs, ResumeArgs};
 use crate::error::{CliError, Result};
 use crate::pending::FileState;
+use crate::pending::Watch;
 use crate::run::{RunCounts, RunFolder, RunRecord, RunState, Runs, VERSION};
 use crate::spec::LoadSpec;
-use crate::pending::Watch;
 
 /// Loads what was typed, or described in a file.
 pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {

@@ -16,10 +16,10 @@ use futures::stream::{BoxStream, StreamExt as _};
 use crate::cli::OrgArgs;
 use crate::credentials;
 use crate::error::{CliError, Result};
-use crate::pending::{FileState, Inputs};
 use crate::mapping::Mapping;
-use crate::query::{self, QueryError};
+use crate::pending::{FileState, Inputs};
 use crate::pending::{Readings, Survey, Wanted};
+use crate::query::{self, QueryError};
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
 
@@ -188,11 +188,7 @@ impl Opened {
         }
     }
 
-    async fn inputs(
-        spec: &LoadSpec,
-        session: &SessionContext,
-        folder: &RunFolder,
-    ) -> Result<Self> {
+    async fn inputs(spec: &LoadSpec, session: &SessionContext, folder: &RunFolder) -> Result<Self> {
         let spool = folder.local_path().join(STDIN);
         let inputs = Inputs::open(&spec.inputs, &spec.read, &spool).await?;
         inputs.register(session)?;
@@ -222,8 +218,9 @@ async fn describe(org: &Org, object: &str) -> Result<ObjectSchema> {
 fn mapped(rows: DataFrame, mapping: &Mapping) -> Result<DataFrame> {
     let column = |name: &str| -> Result<Expr> {
         let field = rows.schema().iter().find(|(_, field)| field.name() == name);
-        let (table, field) = field
-            .ok_or_else(|| CliError::failed(format!("the column {name:?} is gone from the rows")))?;
+        let (table, field) = field.ok_or_else(|| {
+            CliError::failed(format!("the column {name:?} is gone from the rows"))
+        })?;
         Ok(Expr::Column(Column::new(table.cloned(), field.name())))
     };
     let mut columns = Vec::new();

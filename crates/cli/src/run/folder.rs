@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path as FilePath, PathBuf};
 
+use arrow_ipc::reader::StreamReader;
 use arrow_salesforce::arrow::datatypes::SchemaRef;
 use arrow_salesforce::ledger::{Ledger, LedgerError};
 use arrow_salesforce::options::Waits;
@@ -10,7 +11,6 @@ use arrow_salesforce::receipt::ReceiptStore;
 use arrow_salesforce::reject::airbyte::{Envelope, FileType};
 use arrow_salesforce::reject::{RejectConfig, RejectError, RejectFormat, RejectStore};
 use arrow_salesforce::storage::{Encryption, Location, Storage, StorageError, key_in};
-use arrow_ipc::reader::StreamReader;
 use bytes::{Buf as _, Bytes};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,9 @@ pub(crate) enum RunError {
         reason: String,
     },
     /// No run has this id.
-    #[error("there is no run {id:?} in {place}: `arrow-salesforce runs` lists those that are there")]
+    #[error(
+        "there is no run {id:?} in {place}: `arrow-salesforce runs` lists those that are there"
+    )]
     NoRun {
         /// As it was typed.
         id: String,
@@ -62,7 +64,9 @@ pub(crate) enum RunError {
         reason: String,
     },
     /// A newer version has written it.
-    #[error("{url} has version {version} and this is for version {VERSION}: use a newer arrow-salesforce")]
+    #[error(
+        "{url} has version {version} and this is for version {VERSION}: use a newer arrow-salesforce"
+    )]
     Newer {
         /// The object.
         url: String,
@@ -149,7 +153,11 @@ impl Runs {
         };
         let url = as_directory(url);
         let storage = open(&url)?;
-        Ok(Self { url, storage, local })
+        Ok(Self {
+            url,
+            storage,
+            local,
+        })
     }
 
     /// Where they are, for messages.
@@ -162,10 +170,13 @@ impl Runs {
     /// # Errors
     /// [`RunError::Place`].
     pub(crate) fn folder(&self, id: &str) -> Result<RunFolder, RunError> {
-        let url = self.url.join(&format!("{id}/")).map_err(|error| RunError::Place {
-            place: self.place(),
-            reason: error.to_string(),
-        })?;
+        let url = self
+            .url
+            .join(&format!("{id}/"))
+            .map_err(|error| RunError::Place {
+                place: self.place(),
+                reason: error.to_string(),
+            })?;
         Ok(RunFolder {
             id: id.to_owned(),
             storage: open(&url)?,
@@ -209,7 +220,11 @@ impl Runs {
             }),
             several => Err(RunError::Several {
                 id: id.to_owned(),
-                runs: several.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "),
+                runs: several
+                    .iter()
+                    .map(|id| id.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
             }),
         }
     }
