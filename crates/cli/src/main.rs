@@ -11,6 +11,10 @@ mod credentials;
 mod error;
 mod input;
 mod mapping;
+mod pending;
+mod query;
+mod readings;
+mod run;
 mod spec;
 mod watch;
 
