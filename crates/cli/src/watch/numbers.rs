@@ -55,13 +55,19 @@ mod tests {
     fn numbers_have_groups() {
         let shown = [0, 7, 999, 1_000, 1_234_567].map(count);
         assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,567"]);
-        assert_eq!([counted(1, "job"), counted(2_000, "job")], ["1 job", "2,000 jobs"]);
+        assert_eq!(
+            [counted(1, "job"), counted(2_000, "job")],
+            ["1 job", "2,000 jobs"]
+        );
     }
 
     #[test]
     fn times_have_two_units() {
         let shown = [0, 59, 60, 200, 7_500].map(|seconds| time(Duration::from_secs(seconds)));
-        assert_eq!(shown, ["0.0 s", "59.0 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]);
+        assert_eq!(
+            shown,
+            ["0.0 s", "59.0 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]
+        );
     }
 
     #[test]

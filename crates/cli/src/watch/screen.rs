@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::LazyLock;
 
+use console::Term;
 use indicatif::MultiProgress;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -16,6 +17,9 @@ const LOG: &str = "ARROW_SALESFORCE_LOG";
 /// Whoever writes to stderr does it between two drawings of this.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
+/// Width of a page where there is no terminal, in columns.
+const WIDTH: u16 = 120;
+
 /// What is drawn while a load runs.
 pub(super) fn bars() -> &'static MultiProgress {
     &BARS
@@ -24,6 +28,14 @@ pub(super) fn bars() -> &'static MultiProgress {
 /// Whether lines on stderr can be drawn again.
 pub(super) fn is_terminal() -> bool {
     io::stderr().is_terminal() && env::var("TERM").as_deref() != Ok("dumb")
+}
+
+/// Columns of the terminal that stdout is, or as `COLUMNS` says.
+pub(super) fn width() -> u16 {
+    let terminal = Term::stdout().size_checked().map(|(_, columns)| columns);
+    let said = || env::var("COLUMNS").ok()?.parse().ok();
+    let width = terminal.or_else(said).filter(|width| *width > 0);
+    width.unwrap_or(WIDTH)
 }
 
 /// Whether the terminal shows more than ASCII.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::progress::Progress;
+use super::progress::{Pace, Progress};
 use super::screen;
 
-/// How often lines are drawn.
-const DRAWN: Duration = Duration::from_millis(100);
+/// How often a spinner turns.
+const TURN: Duration = Duration::from_millis(100);
 
 /// The lines of a load.
 #[derive(Debug)]
@@ -22,26 +22,31 @@ impl Lines {
     /// Draws the lines of a load of so many rows.
     pub(super) fn new(name: &str, total: Option<u64>) -> Self {
         let bars = screen::bars();
+        let unicode = screen::is_unicode();
+        let bar = bars.add(ProgressBar::no_length());
+        bar.set_prefix(name.to_owned());
+        if let Some(total) = total {
+            bar.set_length(total);
+            let drawn = style("{prefix} [{wide_bar:.green}] {percent:>3} %");
+            bar.set_style(drawn.progress_chars(if unicode {
+                "█▉▊▋▌▍▎▏ "
+            } else {
+                "=> "
+            }));
+        } else {
+            let turning = style("{spinner:.green} {prefix}");
+            bar.set_style(turning.tick_chars(if unicode {
+                "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "
+            } else {
+                "|/-\\ "
+            }));
+            bar.enable_steady_tick(TURN);
+        }
         let line = || {
             let line = bars.add(ProgressBar::no_length());
             line.set_style(style("{wide_msg}"));
             line
         };
-        let bar = bars.add(ProgressBar::no_length());
-        bar.set_prefix(name.to_owned());
-        match (total, screen::is_unicode()) {
-            (Some(total), unicode) => {
-                bar.set_length(total);
-                let bar_style = style("{prefix} [{wide_bar:.green}] {percent:>3} %");
-                bar.set_style(bar_style.progress_chars(if unicode { "█▉▊▋▌▍▎▏ " } else { "=> " }));
-            }
-            (None, unicode) => {
-                let spinner = style("{spinner:.green} {prefix}");
-                let ticks = if unicode { "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ " } else { "|/-\\ " };
-                bar.set_style(spinner.tick_chars(ticks));
-                bar.enable_steady_tick(DRAWN);
-            }
-        }
         Self {
             bar,
             rows: line(),
@@ -49,11 +54,16 @@ impl Lines {
         }
     }
 
-    pub(super) fn draw(&self, progress: &Progress) {
+    pub(super) fn draw(&self, progress: &Progress, pace: &Pace) {
         self.bar.set_position(progress.ended());
-        self.rows.set_message(progress.rows());
+        self.rows.set_message(progress.rows(pace.total));
+        let jobs = progress.jobs();
+        let ids = match progress.jobs_in_flight.as_slice() {
+            [] => String::new(),
+            ids => format!(" ({})", ids.join(", ")),
+        };
         self.jobs
-            .set_message(format!("{}; {}", progress.jobs(), progress.pace()));
+            .set_message(format!("{}; {jobs}{ids}", pace.shown()));
     }
 
     pub(super) fn clear(&self) {
