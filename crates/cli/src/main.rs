@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod error;
 mod input;
+mod readings;
 mod spec;
 
 use std::process::ExitCode;
