@@ -21,9 +21,10 @@ use arrow_salesforce::arrow::array::{
 use arrow_salesforce::arrow::compute::cast;
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema};
 use arrow_salesforce::arrow::error::ArrowError;
-use arrow_salesforce::object::FieldType;
+use arrow_salesforce::object::{FieldType, ObjectSchema};
 use arrow_salesforce::source::{DeclaredType, RAW_ERROR};
 
+use crate::mapping::Mapping;
 use crate::spec::ReadSpec;
 
 /// Longest text, in bytes, that is a value of one of the kinds.
@@ -37,6 +38,27 @@ pub(crate) struct Wanted {
     /// The field that it fills: the name of the column in batches.
     pub(crate) field: String,
     pub(crate) kind: Kind,
+}
+
+impl Wanted {
+    /// Columns of text, named by the fields that they fill, of fields that are none.
+    pub(crate) fn of(rows: &Schema, object: &ObjectSchema, mapping: &Mapping) -> Vec<Self> {
+        let fields = rows.fields().iter().filter(|field| is_text(field));
+        let wanted = fields.filter_map(|field| {
+            let kind = Kind::of(&object.field(field.name())?.field_type)?;
+            let pair = mapping
+                .pairs()
+                .iter()
+                .find(|(_, filled)| filled == field.name());
+            let column = pair.map_or(field.name(), |(column, _)| column);
+            Some(Self {
+                column: column.clone(),
+                field: field.name().clone(),
+                kind,
+            })
+        });
+        wanted.collect()
+    }
 }
 
 /// What a field holds.
@@ -68,10 +90,16 @@ impl Kind {
     }
 }
 
-/// Columns that can be read in more than one way: a sentence each, with an example and the flag.
+/// Why columns cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub(crate) struct ReadingError(pub(crate) Vec<String>);
+pub(crate) enum ReadingError {
+    /// Columns can be read in more than one way: a sentence each, with an example and the flag.
+    #[error("values can be read in more than one way:\n  {}", .0.join("\n  "))]
+    Unsettled(Vec<String>),
+    /// A batch could not be rewritten.
+    #[error("values of a column of text cannot be read: {0}")]
+    Batch(#[from] ArrowError),
+}
 
 /// Sees all rows of a load.
 #[derive(Debug)]
@@ -118,7 +146,7 @@ impl Survey {
     ///
     /// # Errors
     /// If a column cannot be made text.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), ReadingError> {
         for (wanted, tally) in &mut self.columns {
             let Some((_, cells)) = texts(batch, &wanted.field)? else {
                 continue;
@@ -156,7 +184,7 @@ impl Survey {
         if problems.is_empty() {
             Ok(Readings { columns, found })
         } else {
-            Err(ReadingError(problems))
+            Err(ReadingError::Unsettled(problems))
         }
     }
 }
@@ -208,7 +236,7 @@ impl Readings {
     ///
     /// # Errors
     /// If a column cannot be made text.
-    pub(crate) fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, ReadingError> {
         if self.columns.is_empty() {
             return Ok(batch);
         }
@@ -234,7 +262,7 @@ impl Readings {
             fields[index] = Arc::new(text.with_nullable(true));
         }
         let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-        RecordBatch::try_new(Arc::new(schema), columns)
+        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
     }
 }
 
@@ -258,25 +286,26 @@ fn is_row(batch: &RecordBatch, row: usize) -> bool {
     reasons.is_none_or(|reasons| reasons.is_null(row))
 }
 
-/// A column as text with its index; none if it is not there, or its values had another type before
-/// they became text.
+/// A column as text with its index; none if it is not there or no column of text.
 fn texts(batch: &RecordBatch, name: &str) -> Result<Option<(usize, ArrayRef)>, ArrowError> {
-    let schema = batch.schema_ref();
-    let Some((index, field)) = schema.column_with_name(name) else {
-        return Ok(None);
-    };
-    let declared = DeclaredType::of(field);
-    let is_text = match field.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => values.is_string(),
-        _ => false,
-    };
-    match declared {
-        None | Some(DeclaredType::String | DeclaredType::Union | DeclaredType::Unknown)
-            if is_text =>
-        {
+    match batch.schema_ref().column_with_name(name) {
+        Some((index, field)) if is_text(field) => {
             Ok(Some((index, cast(batch.column(index), &DataType::Utf8)?)))
         }
         _ => Ok(None),
     }
+}
+
+/// Whether values are texts, and were no other type before.
+fn is_text(field: &Field) -> bool {
+    let text = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => values.is_string(),
+        _ => false,
+    };
+    let declared = DeclaredType::of(field);
+    text && matches!(
+        declared,
+        None | Some(DeclaredType::String | DeclaredType::Union | DeclaredType::Unknown)
+    )
 }
