@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
-use crate::pending::ReadingError;
 use crate::query::QueryError;
+use crate::readings::ReadingError;
 use crate::run::RunError;
 
 /// All records were accepted.
@@ -69,7 +69,7 @@ impl CliError {
     /// The code to exit with.
     pub(crate) fn exit(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Reading(_) => USAGE,
+            Self::Usage(_) | Self::Reading(ReadingError::Unsettled(_)) => USAGE,
             Self::Input(InputError::Usage(_)) | Self::Query(QueryError::Plan { .. }) => USAGE,
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },

@@ -1,11 +1,7 @@
 //! What is not there yet; it goes as the parts come.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 use crate::input::InputError;
-use crate::mapping::Mapping;
 use crate::spec::ReadSpec;
-use arrow_salesforce::arrow::array::RecordBatch;
-use arrow_salesforce::arrow::datatypes::Schema;
-use arrow_salesforce::object::ObjectSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,36 +32,6 @@ impl Inputs {
     }
     pub(crate) fn rows(&self) -> Option<u64> {
         None
-    }
-    pub(crate) fn found(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub(crate) struct ReadingError;
-#[derive(Default)]
-pub(crate) struct Readings;
-pub(crate) struct Wanted;
-pub(crate) struct Survey;
-impl Wanted {
-    pub(crate) fn of(_: &Schema, _: &ObjectSchema, _: &Mapping) -> Vec<Self> {
-        Vec::new()
-    }
-}
-impl Survey {
-    pub(crate) fn new(_: Vec<Wanted>) -> Self {
-        Self
-    }
-    pub(crate) fn add(&mut self, _: &RecordBatch) {}
-    pub(crate) fn finish(self, _: &ReadSpec) -> Result<Readings, ReadingError> {
-        Ok(Readings)
-    }
-}
-impl Readings {
-    pub(crate) fn apply(&self, b: RecordBatch) -> Result<RecordBatch, ReadingError> {
-        Ok(b)
     }
     pub(crate) fn found(&self) -> Vec<String> {
         Vec::new()

@@ -19,8 +19,8 @@ use crate::error::{CliError, Result};
 use crate::guard::{self, Guarded};
 use crate::mapping::Mapping;
 use crate::pending::{FileState, Inputs};
-use crate::pending::{Readings, Survey, Wanted};
 use crate::query::{self, QueryError};
+use crate::readings::{Readings, Survey, Wanted};
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
 
@@ -118,11 +118,11 @@ impl Prepared {
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             read += batch.num_rows() as u64;
-            survey.add(&batch);
+            survey.add(&batch)?;
         }
         drop(rows);
         let readings = survey.finish(&self.spec.read)?;
-        self.found.extend(readings.found());
+        self.found.extend_from_slice(readings.found());
         self.readings = Arc::new(readings);
         self.total = Some(read);
         Ok(())
