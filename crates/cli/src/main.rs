@@ -12,7 +12,6 @@ mod error;
 mod guard;
 mod input;
 mod mapping;
-mod pending;
 mod query;
 mod readings;
 mod run;
