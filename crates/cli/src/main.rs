@@ -8,6 +8,7 @@
 mod cli;
 mod commands;
 mod error;
+mod rejects;
 mod spec;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! What may be asked for.
 
+mod rejects;
+
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
@@ -18,6 +20,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
+        Command::Rejects(args) => rejects::rejects(&args).await,
         _ => Err(CliError::usage("nothing is there yet")),
     }
 }
