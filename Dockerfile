@@ -30,6 +30,7 @@ COPY .cargo .cargo
 # tests are not here.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/bench/Cargo.toml crates/bench/
+COPY crates/cli/Cargo.toml crates/cli/
 COPY crates/decode/Cargo.toml crates/decode/
 COPY crates/destination/Cargo.toml crates/destination/
 COPY crates/sim/Cargo.toml crates/sim/

@@ -131,6 +131,19 @@ impl Ledger {
         })))
     }
 
+    /// Takes away the signs of life of all attempts in a store, for who knows by other means that none
+    /// is at work, such as by a lock: the next attempt need not wait.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub async fn none_at_work(storage: Storage) -> Result<(), LedgerError> {
+        let place = Place::new(storage);
+        for attempt in place.beats().await? {
+            place.delete_beat(&attempt).await?;
+        }
+        Ok(())
+    }
+
     /// Id of the attempt.
     pub fn attempt(&self) -> &str {
         &self.0.id

@@ -58,6 +58,11 @@ impl LoadLedger {
         &self.attempt.id
     }
 
+    /// Where its entries are.
+    pub(crate) fn directory(&self) -> &str {
+        &self.directory
+    }
+
     /// What the load is.
     ///
     /// # Errors
@@ -273,6 +278,15 @@ impl OlderCursors {
             }
         }
         open
+    }
+
+    /// How many rows of a load the attempts have covered, one after the other.
+    pub(crate) fn all_covered(&self, load: &str) -> u64 {
+        let of_load = self
+            .0
+            .values()
+            .filter_map(|cursor| cursor.covered.get(load));
+        of_load.fold(0, |all, covered| all.saturating_add(*covered))
     }
 
     /// How many rows of the entry's load its attempt has covered.

@@ -282,6 +282,11 @@ impl Place {
         Ok(self.storage.delete(&self.key("cursors", attempt)?).await?)
     }
 
+    /// The attempts that show a sign of life, or have left one.
+    pub(super) async fn beats(&self) -> Result<Vec<String>, LedgerError> {
+        Ok(self.storage.list(&self.directory("attempts")).await?)
+    }
+
     /// Shows that an attempt is alive: each time with another `beat`.
     pub(super) async fn put_beat(&self, attempt: &str, beat: u64) -> Result<(), LedgerError> {
         let key = self.key("attempts", attempt)?;

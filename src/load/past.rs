@@ -41,6 +41,9 @@ pub struct Recovered {
     pub accepted: u64,
     /// Stored as rejected.
     pub rejected: u64,
+    /// Rows before the first that has to come again: those that all earlier attempts together have
+    /// [covered](super::Attempt::cover), each from where the one before it had come.
+    pub covered: u64,
 }
 
 /// Finds out what older attempts left behind, and lets the ledger expect it.
@@ -51,8 +54,13 @@ pub(super) async fn recover(
 ) -> Result<Recovered> {
     alike(load, ledger, older).await?;
     let names = ledger.older().await?;
+    let cursors = ledger.older_cursors().await?;
+    let covered = cursors.all_covered(ledger.directory());
     if names.is_empty() {
-        return Ok(Recovered::default());
+        return Ok(Recovered {
+            covered,
+            ..Recovered::default()
+        });
     }
     if older == Older::Forget {
         ledger.forget(&names).await?;
@@ -63,14 +71,16 @@ pub(super) async fn recover(
         );
         return Ok(Recovered::default());
     }
-    let cursors = ledger.older_cursors().await?;
     let mut finding = Finding {
         load,
         ledger,
         rows: LeftoversBuilder::new(Disk::shared()),
         memory: load.org.budget().reserve(0),
         accepted: BTreeMap::new(),
-        found: Recovered::default(),
+        found: Recovered {
+            covered,
+            ..Recovered::default()
+        },
         samples: older != Older::Trust,
         sample: Sample::default(),
         ids: RecordIds::default(),

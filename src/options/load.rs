@@ -54,6 +54,9 @@ pub struct LoadOptions {
     /// 0 to 10,000,000, 100,000 by default; 0 rejects such rows at once. Each takes some 72 bytes of
     /// memory, and all together at most a quarter of what rows may take; their columns are on disk.
     pub held_rows: u64,
+    /// Whether an earlier load, which ended early, may have loaded the same rows: deletes of what is gone
+    /// already then count as done. False by default. Inserts have the ledger for that.
+    pub may_be_done: bool,
     /// Whether logs and summaries may hold values of records. False by default.
     pub log_values: bool,
     /// Columns of the source that receipts show, by name; the key by default.
@@ -75,6 +78,7 @@ impl Default for LoadOptions {
             concurrency: Concurrency::default(),
             max_rejected_percent: None,
             held_rows: DEFAULT_HELD_ROWS,
+            may_be_done: false,
             log_values: false,
             receipt_columns: Vec::new(),
             ledger: None,
@@ -151,6 +155,13 @@ impl LoadOptions {
     #[must_use]
     pub fn with_held_rows(mut self, rows: u64) -> Self {
         self.held_rows = rows;
+        self
+    }
+
+    /// Sets [`LoadOptions::may_be_done`].
+    #[must_use]
+    pub fn with_may_be_done(mut self, may_be_done: bool) -> Self {
+        self.may_be_done = may_be_done;
         self
     }
 

@@ -217,7 +217,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`StorageError::Request`] once patience has run out.
-    pub(crate) async fn put(&self, key: &Path, content: Bytes) -> Result<(), StorageError> {
+    pub async fn put(&self, key: &Path, content: Bytes) -> Result<(), StorageError> {
         let payload = PutPayload::from_bytes(content);
         let put = || async { self.store.put(key, payload.clone()).await.map(drop) };
         self.request(self.patience, "write", key.as_ref(), put)
@@ -356,7 +356,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`StorageError::Request`] once patience has run out.
-    pub(crate) async fn content(&self, key: &Path) -> Result<Option<Bytes>, StorageError> {
+    pub async fn content(&self, key: &Path) -> Result<Option<Bytes>, StorageError> {
         self.content_for(self.patience, key).await
     }
 

@@ -202,7 +202,7 @@ pub(crate) struct WriteArgs {
     /// Stop once more records are rejected: N, or N% of those read
     #[arg(long, value_name = "N|N%")]
     pub(crate) max_rejected: Option<String>,
-    /// What becomes of nulls: ignore leaves fields as they are, clear empties them
+    /// What becomes of nulls: leave lets fields be as they are, clear empties them
     #[arg(long, value_name = "HOW")]
     pub(crate) nulls: Option<String>,
     /// What becomes of texts that are too long

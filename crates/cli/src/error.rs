@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use arrow_salesforce::{Error, ErrorKind};
 
+use crate::input::InputError;
+use crate::query::QueryError;
+use crate::readings::ReadingError;
+use crate::run::RunError;
+
 /// All records were accepted.
 pub(crate) const ACCEPTED: u8 = 0;
 /// The command failed.
@@ -30,6 +35,18 @@ pub(crate) enum CliError {
     /// What was asked for failed.
     #[error("{0}")]
     Failed(String),
+    /// The inputs cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The query cannot be run.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Values can be read in several ways.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// What is kept of a run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -50,12 +67,21 @@ impl CliError {
     }
 
     /// The code to exit with.
-    pub(crate) fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Usage(_) => USAGE,
+    pub(crate) fn exit(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Reading(ReadingError::Unsettled(_)) => USAGE,
+            Self::Input(InputError::Usage(_)) | Self::Query(QueryError::Plan { .. }) => USAGE,
+            Self::Run(
+                RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
+            ) => USAGE,
             Self::TooManyRejected(_) => TOO_MANY_REJECTED,
             Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
-            Self::Declined(_) | Self::Failed(_) | Self::Engine(_) => FAILED,
-        })
+            _ => FAILED,
+        }
+    }
+
+    /// The same for the end of the process.
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.exit())
     }
 }

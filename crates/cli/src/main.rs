@@ -7,9 +7,17 @@
 
 mod cli;
 mod commands;
+mod credentials;
 mod error;
+mod input;
+mod mapping;
+mod pending;
+mod query;
+mod readings;
 mod rejects;
+mod run;
 mod spec;
+mod watch;
 
 use std::process::ExitCode;
 

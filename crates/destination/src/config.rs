@@ -36,17 +36,17 @@ use storage::{encryption, storage};
 
 /// A config that has been checked.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub struct Config {
     /// Whose org it is.
-    pub(crate) credentials: Credentials,
+    pub credentials: Credentials,
     /// Whether the org is said to be a sandbox.
     pub(crate) is_sandbox: Option<bool>,
     /// What the loads share.
-    pub(crate) org: OrgOptions,
+    pub org: OrgOptions,
     /// How each load runs.
-    pub(crate) load: LoadOptions,
+    pub load: LoadOptions,
     /// How values are written.
-    pub(crate) values: ValueOptions,
+    pub values: ValueOptions,
     /// Whether records of `soft_delete` streams bypass the recycle bin.
     pub(crate) hard_delete: bool,
     /// Whether `discover` lists histories, shares, feeds and change events too.
@@ -58,19 +58,19 @@ pub(crate) struct Config {
     /// Where receipts of accepted records go.
     pub(crate) receipts: ReceiptsConfig,
     /// The text of the file.
-    pub(crate) text: ConfigText,
+    pub text: ConfigText,
 }
 
 /// The text of a config file, secrets included.
 #[derive(Debug, Clone)]
-pub(crate) struct ConfigText(SecretString);
+pub struct ConfigText(SecretString);
 
 impl Config {
     /// Reads the file at `path`.
     ///
     /// # Errors
     /// A config error that names the path, or the key and what is allowed.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&read_file("config", path)?)
     }
 
@@ -139,7 +139,7 @@ impl ConfigText {
     ///
     /// # Errors
     /// A system error if the text is not the config that was read.
-    pub(crate) fn with_refresh_token(&self, token: &SecretString) -> Result<Box<RawValue>> {
+    pub fn with_refresh_token(&self, token: &SecretString) -> Result<Box<RawValue>> {
         let broken = |_| Error::system("the config cannot be written again");
         let mut file: Map<String, Value> =
             serde_json::from_str(self.0.expose_secret()).map_err(broken)?;

@@ -1,4 +1,5 @@
-//! What a login sends: one of the OAuth flows that need nobody at a browser.
+//! What a login sends: one of the OAuth flows that need nobody at a browser, or a session that is
+//! there already.
 
 use secrecy::SecretString;
 use url::Url;
@@ -7,9 +8,10 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// `https://login.salesforce.com`, `https://test.salesforce.com` (sandbox) or the org's My
-    /// Domain. Plain http is taken on this machine only.
+    /// Domain; of a ready access token the instance that it is for. Plain http is taken on this machine
+    /// only.
     pub login_url: Url,
-    /// Consumer key of the app.
+    /// Consumer key of the app; empty for a ready access token.
     pub client_id: String,
     /// What else is sent.
     pub flow: Flow,
@@ -39,6 +41,11 @@ pub enum Flow {
         username: String,
         /// RSA key in PEM form; the app holds its certificate.
         private_key: SecretString,
+    },
+    /// The session of somebody else's login, as long as it lasts: it cannot be renewed.
+    AccessToken {
+        /// The access token.
+        access_token: SecretString,
     },
 }
 
@@ -96,6 +103,20 @@ impl Credentials {
         }
     }
 
+    /// A session that somebody else has logged in for. `instance` is the org's My Domain
+    /// (`https://<name>.my.salesforce.com`). Once the session expires, calls fail by
+    /// [`BulkError::Login`](super::BulkError::Login).
+    pub fn access_token(instance: Url, access_token: impl Into<SecretString>) -> Self {
+        Self {
+            login_url: instance,
+            client_id: String::new(),
+            flow: Flow::AccessToken {
+                access_token: access_token.into(),
+            },
+            instance_hosts: Vec::new(),
+        }
+    }
+
     /// Sets [`Credentials::instance_hosts`]: hosts of your own that stand before Salesforce's.
     /// Tokens are sent to them.
     #[must_use]
@@ -112,6 +133,7 @@ impl Flow {
             Self::RefreshToken { .. } => "refresh token",
             Self::ClientCredentials { .. } => "client credentials",
             Self::JwtBearer { .. } => "JWT bearer",
+            Self::AccessToken { .. } => "access token",
         }
     }
 
@@ -119,14 +141,16 @@ impl Flow {
         match self {
             Self::RefreshToken { client_secret, .. }
             | Self::ClientCredentials { client_secret } => Some(client_secret),
-            Self::JwtBearer { .. } => None,
+            Self::JwtBearer { .. } | Self::AccessToken { .. } => None,
         }
     }
 
     pub(super) fn refresh_token(&self) -> Option<&SecretString> {
         match self {
             Self::RefreshToken { refresh_token, .. } => Some(refresh_token),
-            Self::ClientCredentials { .. } | Self::JwtBearer { .. } => None,
+            Self::ClientCredentials { .. } | Self::JwtBearer { .. } | Self::AccessToken { .. } => {
+                None
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::credentials::{Credentials, Flow};
 use super::jwt::Signer;
-use super::session::{Grant, NO_GRANT, Session};
+use super::session::{Grant, NO_GRANT, Session, UserInfo};
 use crate::bulk::error::{BulkError, LoginRefused};
 use crate::bulk::http::{
     Call, Hosts, Http, Patience, Payload, Policy, Progress, Resource, http_date, read_body,
@@ -30,6 +30,10 @@ const MAX_DETAIL: usize = 300;
 const CLOCKS_APART: i64 = 60;
 
 const LOGIN: &str = "logging in";
+const WHOSE: &str = "asking whose session it is";
+
+/// What Salesforce says of an access token that is none.
+const BAD_TOKEN: &str = "Bad_OAuth_Token";
 
 /// Called with each refresh token that a login returns in place of the one it was given.
 pub(in crate::bulk) type OnRotated = Arc<dyn Fn(&SecretString) + Send + Sync>;
@@ -103,7 +107,9 @@ impl Auth {
                 username,
                 private_key,
             } => Some(Signer::new(login_url, client_id, username, private_key)?),
-            Flow::RefreshToken { .. } | Flow::ClientCredentials { .. } => None,
+            Flow::RefreshToken { .. }
+            | Flow::ClientCredentials { .. }
+            | Flow::AccessToken { .. } => None,
         };
         Ok(Self {
             signer,
@@ -226,6 +232,9 @@ impl Auth {
 
     /// Logs in once.
     async fn grant(&self, http: &Http, generation: u64) -> Result<Arc<Session>, BulkError> {
+        if let Flow::AccessToken { access_token } = &self.credentials.flow {
+            return self.take_over(http, generation, access_token).await;
+        }
         let shown = self
             .rotated_refresh_token()
             .or_else(|| self.credentials.flow.refresh_token().cloned());
@@ -256,6 +265,59 @@ impl Auth {
             return Err(self.login_error(status, retry_after, &body));
         }
         self.accept(generation, &body, shown.as_ref())
+    }
+
+    /// The session of a ready access token, once Salesforce has said whose it is. There is none after
+    /// it.
+    async fn take_over(
+        &self,
+        http: &Http,
+        generation: u64,
+        access_token: &SecretString,
+    ) -> Result<Arc<Session>, BulkError> {
+        let instance = &self.credentials.login_url;
+        let refused = || LoginRefused::no_session(instance.host_str().unwrap_or_default());
+        if generation > 1 {
+            return Err(refused().into());
+        }
+        let session = Session::new(generation, instance.clone(), access_token.clone());
+        let session = session.map_err(|_| refused())?;
+        let call = Call {
+            action: WHOSE,
+            method: Method::GET,
+            resource: Resource::UserInfo,
+            query: &[],
+            payload: Payload::None,
+            policy: Policy::Once,
+        };
+        let (bearer, progress) = (Some(&session.bearer), Progress::default());
+        let mut answer = http.send(&call, instance, bearer, &progress).await?;
+        let status = answer.status().as_u16();
+        let retry_after = retry_after(&answer);
+        let body = read_body(WHOSE, http.clock(), &mut answer).await?;
+        let is_bad = || String::from_utf8_lossy(&body).contains(BAD_TOKEN);
+        let user = match status {
+            200 => serde_json::from_slice::<UserInfo>(&body).unwrap_or_default(),
+            401 => return Err(refused().into()),
+            403 if is_bad() => return Err(refused().into()),
+            429 | 500.. => {
+                return Err(BulkError::Unavailable {
+                    action: WHOSE.to_owned(),
+                    status,
+                    detail: "an answer of another form".to_owned(),
+                    retry_after,
+                });
+            }
+            // A session may be good for the API and not for this.
+            _ => UserInfo::default(),
+        };
+        let session = Arc::new(Session {
+            user_id: user.user_id,
+            org_id: user.organization_id,
+            ..session
+        });
+        *self.session.lock() = Some(Arc::clone(&session));
+        Ok(session)
     }
 
     /// Signs by Salesforce's clock from now on, if the one of this machine is far from it.

@@ -21,6 +21,17 @@ impl LoginRefused {
         }
     }
 
+    /// Salesforce knows no session of a ready access token.
+    pub(super) fn no_session(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            error: "INVALID_SESSION_ID".to_owned(),
+            description: "Session expired or invalid".to_owned(),
+            cure: NO_SESSION.to_owned(),
+            kind: ErrorKind::Config,
+        }
+    }
+
     /// Whether it is the audience of a JWT that was refused.
     pub(super) fn is_of_audience(&self) -> bool {
         self.error == "invalid_grant" && self.description.to_ascii_lowercase().contains("audience")
@@ -76,6 +87,10 @@ fn cure(host: &str, flow: &Flow, error: &str) -> (ErrorKind, String) {
         _ => config(&format!("check the credentials; {}", other_host(host))),
     }
 }
+
+const NO_SESSION: &str = "the access token has expired, was revoked or is of another org than this host's: \
+    get a new one; for a load that takes longer than a session lasts, use credentials that can log in \
+    again";
 
 const INACTIVE_USER: &str = "the user is inactive: activate it in Setup > Users";
 
@@ -141,6 +156,7 @@ fn invalid_grant_cure(host: &str, flow: &Flow, words: &str) -> (ErrorKind, Strin
             "check username, that the certificate of private_key is the app's, and that the app \
              pre-authorizes the user"
         }
+        Flow::AccessToken { .. } => NO_SESSION,
     };
     (ErrorKind::Config, format!("{cause}; {}", other_host(host)))
 }

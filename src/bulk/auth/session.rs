@@ -58,18 +58,43 @@ impl Grant {
         generation: u64,
         instance: Url,
     ) -> Result<Session, &'static str> {
+        let id = self.id.as_deref();
         let access_token = self.access_token.ok_or(NO_GRANT)?;
+        let session = Session::new(generation, instance, access_token)?;
+        Ok(Session {
+            user_id: id.and_then(user_of),
+            org_id: id.and_then(org_of),
+            ..session
+        })
+    }
+}
+
+/// Whom a session belongs to.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct UserInfo {
+    pub(super) user_id: Option<String>,
+    pub(super) organization_id: Option<String>,
+}
+
+impl Session {
+    /// A session of a user who is not known; or why there is none.
+    pub(super) fn new(
+        generation: u64,
+        instance: Url,
+        access_token: SecretString,
+    ) -> Result<Self, &'static str> {
         let bearer = SecretString::from(format!("Bearer {}", access_token.expose_secret()));
         let mut bearer = HeaderValue::from_str(bearer.expose_secret())
             .map_err(|_| "the access token does not fit into a header")?;
         bearer.set_sensitive(true);
-        Ok(Session {
+        Ok(Self {
             generation,
             instance,
             bearer,
             access_token,
-            user_id: self.id.as_deref().and_then(user_of),
-            org_id: self.id.as_deref().and_then(org_of),
+            user_id: None,
+            org_id: None,
         })
     }
 }

@@ -42,6 +42,8 @@ pub(in crate::bulk) enum Resource<'a> {
     Api(&'a [&'a str]),
     /// The token endpoint, which logs in.
     Token,
+    /// Who a session belongs to.
+    UserInfo,
 }
 
 /// The body of a request.
@@ -128,6 +130,7 @@ impl<'a> Call<'a> {
                 }
             }
             Resource::Token => url.set_path("/services/oauth2/token"),
+            Resource::UserInfo => url.set_path("/services/oauth2/userinfo"),
         }
         url.set_fragment(None);
         url.set_query(None);

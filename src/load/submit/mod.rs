@@ -132,7 +132,10 @@ pub(super) async fn submit(load: Arc<Load>, closed: Closed, events: EventSender)
         chunk,
         keys: keys.as_ref().map(KeysInFlight::keys),
         merged,
-        attempt: Attempt::first(submission.load.plan.options.max_attempts),
+        attempt: Attempt {
+            may_be_done: submission.load.plan.options.may_be_done,
+            ..Attempt::first(submission.load.plan.options.max_attempts)
+        },
     };
     if !submission.send_all(first, until_closed).await? {
         return Ok(());

@@ -1,11 +1,14 @@
 //! What may be asked for.
 
+mod drive;
+mod load;
+mod prepare;
 mod rejects;
 
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::error::CliError;
+use crate::error::Result;
 
 /// Does it, and says what to exit with.
 pub(crate) async fn run(cli: Cli) -> ExitCode {
@@ -18,9 +21,11 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Rejects(args) => rejects::rejects(&args).await,
-        _ => Err(CliError::usage("nothing is there yet")),
+        Command::Load(args) => load::load(*args).await,
+        Command::Resume(args) => load::resume(args).await,
+        Command::Rejects(args) => rejects::rejects(*args).await,
+        _ => Err(crate::error::CliError::usage("not yet")),
     }
 }

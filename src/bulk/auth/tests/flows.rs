@@ -15,6 +15,7 @@ use crate::error::ErrorKind;
 
 const KEY: &str = testkit::JWT_PRIVATE_KEY;
 const SOBJECTS: &str = "GET /services/data/v62.0/sobjects";
+const USERINFO: &str = "GET /services/oauth2/userinfo";
 
 fn form(seen: &Seen) -> HashMap<String, String> {
     form_urlencoded::parse(&seen.body).into_owned().collect()
@@ -93,6 +94,43 @@ async fn a_signed_token_is_shown_alone() {
     assert_eq!(rest, [("grant_type".to_owned(), kind)]);
     let own = server.url.as_str().trim_end_matches('/');
     assert_eq!(audiences(&server), [own]);
+}
+
+#[tokio::test]
+async fn a_ready_access_token_is_used_until_it_expires() {
+    let server = Server::start().await;
+    let whose = r#"{"user_id":"0055g0000000001AAA","organization_id":"00D5g0000000000EAA"}"#;
+    server.on(USERINFO, [reply(200, whose)]);
+    server.on(SOBJECTS, [reply(200, "{}"), expired()]);
+    let ready = || Credentials::access_token(server.url.clone(), "00D!ready-token");
+    let client = connect(ready()).await.unwrap();
+    assert_eq!(client.org_id(), "00D5g0000000000EAA");
+    assert_eq!(client.user_id().as_deref(), Some("0055g0000000001AAA"));
+    client.sobjects().await.unwrap();
+    let call = &server.seen(SOBJECTS)[0];
+    assert_eq!(call.headers["authorization"], "Bearer 00D!ready-token");
+    let error = client.sobjects().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let text = error.to_string();
+    assert!(text.contains("the access token has expired"), "{text}");
+    assert!(server.seen(TOKEN).is_empty(), "there is no login");
+    assert!(!format!("{text} {:?}", ready()).contains("ready-token"));
+}
+
+#[tokio::test]
+async fn a_ready_access_token_of_no_session_is_refused_at_once() {
+    let server = Server::start().await;
+    let ready = || Credentials::access_token(server.url.clone(), "00D!ready-token");
+    for answer in [reply(401, ""), reply(403, "Bad_OAuth_Token")] {
+        server.on(USERINFO, [answer]);
+        let error = connect(ready()).await.unwrap_err();
+        assert!(matches!(error, BulkError::Login(_)), "{error}");
+    }
+    server.on(USERINFO, [reply(403, "Missing_OAuth_Token")]);
+    let client = connect(ready()).await.unwrap();
+    assert_eq!(client.org_id(), "127.0.0.1");
+    server.on(USERINFO, [reply(503, "<html>"), reply(200, "{}")]);
+    connect(ready()).await.unwrap();
 }
 
 #[tokio::test]

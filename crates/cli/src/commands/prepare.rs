@@ -1,0 +1,254 @@
+//! All that a load has before its first job: rows whose columns are fields, and an org that takes them.
+
+use std::sync::Arc;
+
+use arrow_salesforce::arrow::array::RecordBatch;
+use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
+use arrow_salesforce::bulk::Organization;
+use arrow_salesforce::object::ObjectSchema;
+use arrow_salesforce::options::{LoadOptions, Timezone, ValueOptions};
+use arrow_salesforce::{Error, Org};
+use datafusion::common::Column;
+use datafusion::dataframe::DataFrame;
+use datafusion::prelude::{Expr, SessionContext, lit};
+use futures::stream::{BoxStream, StreamExt as _};
+
+use crate::cli::OrgArgs;
+use crate::credentials;
+use crate::error::{CliError, Result};
+use crate::mapping::Mapping;
+use crate::pending::{FileState, Inputs};
+use crate::query::{self, QueryError};
+use crate::readings::{Readings, Survey, Wanted};
+use crate::run::RunFolder;
+use crate::spec::LoadSpec;
+
+/// Share of the memory that a query may take, beside what the load takes.
+const QUERY_SHARE: usize = 4;
+
+/// The file that came on stdin.
+const STDIN: &str = "stdin";
+
+/// A load that is ready.
+pub(crate) struct Prepared {
+    pub(crate) spec: LoadSpec,
+    pub(crate) org: Org,
+    pub(crate) organization: Organization,
+    pub(crate) object: ObjectSchema,
+    pub(crate) mapping: Mapping,
+    /// Rows whose columns have the names of fields.
+    rows: DataFrame,
+    readings: Arc<Readings>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) files: Vec<FileState>,
+    /// Whether the rows may be others each time.
+    pub(crate) volatile: bool,
+    /// How many rows there are, where that is known.
+    pub(crate) total: Option<u64>,
+    /// What was found about the inputs, in sentences.
+    pub(crate) found: Vec<String>,
+}
+
+impl Prepared {
+    /// Opens the inputs, logs in, and fits one to the other. Nothing is written but what must be kept
+    /// of stdin and of `--materialize`, into the folder.
+    ///
+    /// # Errors
+    /// What cannot be read, or does not fit, with what to type.
+    pub(crate) async fn of(spec: LoadSpec, args: &OrgArgs, folder: &RunFolder) -> Result<Self> {
+        let org = credentials::org(args, &spec).await?;
+        let memory = usize::try_from(org.options().memory_limit_bytes).unwrap_or(usize::MAX);
+        let session = query::session(memory / QUERY_SHARE, !spec.is_unordered())?;
+        let kept = folder.rows_path();
+        let opened = if spec.materialize && kept.exists() {
+            Opened::kept(query::read_kept(&session, &kept).await?)
+        } else {
+            Opened::inputs(&spec, &session, folder).await?
+        };
+        let rows = opened.rows;
+        let object = describe(&org, &spec.object).await?;
+        let organization = org.client().organization().await.map_err(Error::from)?;
+        let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
+        let mapping = Mapping::of(&columns, &object, &spec)?;
+        let rows = mapped(rows, &mapping)?;
+        let schema = Arc::new(rows.schema().as_arrow().clone());
+        let mut prepared = Self {
+            files: opened.files,
+            total: opened.total,
+            found: opened.found,
+            volatile: opened.volatile,
+            readings: Arc::default(),
+            spec,
+            org,
+            organization,
+            object,
+            mapping,
+            rows,
+            schema,
+        };
+        prepared.survey().await?;
+        Ok(prepared)
+    }
+
+    /// Finds how people wrote the values, from all rows, where there are texts for fields that are none.
+    async fn survey(&mut self) -> Result<()> {
+        let wanted = Wanted::of(&self.schema, &self.object, &self.mapping);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut survey = Survey::new(wanted);
+        let mut read = 0;
+        let mut rows = self.raw().await?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            read += batch.num_rows() as u64;
+            survey.add(&batch)?;
+        }
+        drop(rows);
+        let readings = survey.finish(&self.spec.read)?;
+        self.found.extend_from_slice(readings.found());
+        self.readings = Arc::new(readings);
+        self.total = Some(read);
+        Ok(())
+    }
+
+    /// The rows as they are read.
+    async fn raw(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let stream = self.rows.clone().execute_stream().await;
+        let stream = stream.map_err(QueryError::Run)?;
+        let read = stream.map(|batch| Ok(batch.map_err(QueryError::Run)?));
+        Ok(read.boxed())
+    }
+
+    /// The rows of the load, in canonical texts.
+    ///
+    /// # Errors
+    /// [`CliError`], also of its items.
+    pub(crate) async fn stream(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let readings = Arc::clone(&self.readings);
+        let rows = self.raw().await?;
+        let read = rows.map(move |batch| Ok(readings.apply(batch?)?));
+        Ok(read.boxed())
+    }
+
+    /// How values are written.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] that names the flag.
+    pub(crate) fn values(&self) -> Result<ValueOptions> {
+        let write = &self.spec.write;
+        let mut values = ValueOptions::default();
+        values = values.with_null_handling(write.nulls.unwrap_or_default());
+        values = values.with_on_too_long(write.on_too_long.unwrap_or_default());
+        if let Some(zone) = &write.timezone {
+            let zone = Timezone::parse(zone);
+            let zone = zone.map_err(|error| CliError::usage(format!("--timezone: {error}")))?;
+            values = values.with_timezone(zone);
+        }
+        Ok(values)
+    }
+
+    /// How the rows are cut into jobs.
+    ///
+    /// # Errors
+    /// The engine's, for values that cannot be.
+    pub(crate) fn options(&self) -> Result<LoadOptions> {
+        let write = &self.spec.write;
+        let mut options = LoadOptions::default().with_group_by(write.group_by.clone());
+        if let Some(bytes) = write.max_job_bytes {
+            options = options.with_max_job_bytes(bytes);
+        }
+        if let Some(id) = &write.assignment_rule_id {
+            options = options.with_assignment_rule_id(id.clone());
+        }
+        options = options.with_max_job_rows(write.max_job_rows);
+        options.validate()?;
+        Ok(options)
+    }
+}
+
+/// Rows before their columns are mapped.
+struct Opened {
+    rows: DataFrame,
+    files: Vec<FileState>,
+    total: Option<u64>,
+    found: Vec<String>,
+    volatile: bool,
+}
+
+impl Opened {
+    /// Rows that an earlier attempt has kept.
+    fn kept(rows: DataFrame) -> Self {
+        Self {
+            rows,
+            files: Vec::new(),
+            total: None,
+            found: Vec::new(),
+            volatile: false,
+        }
+    }
+
+    async fn inputs(spec: &LoadSpec, session: &SessionContext, folder: &RunFolder) -> Result<Self> {
+        let spool = folder.local_path().join(STDIN);
+        let inputs = Inputs::open(&spec.inputs, &spec.read, &spool).await?;
+        inputs.register(session)?;
+        let mut rows = query::rows(session, spec).await?;
+        let volatile = query::is_volatile(&rows);
+        if spec.materialize {
+            folder.local()?;
+            rows = query::keep(session, rows, &folder.rows_path()).await?;
+        }
+        Ok(Self {
+            rows,
+            files: inputs.states(),
+            total: inputs.rows().filter(|_| spec.is_plain()),
+            found: inputs.found(),
+            volatile,
+        })
+    }
+}
+
+/// What the org says of the object.
+async fn describe(org: &Org, object: &str) -> Result<ObjectSchema> {
+    let json = org.client().describe(object).await.map_err(Error::from)?;
+    Ok(ObjectSchema::from_describe(&json).map_err(Error::from)?)
+}
+
+/// The rows with a column for each field.
+fn mapped(rows: DataFrame, mapping: &Mapping) -> Result<DataFrame> {
+    let column = |name: &str| -> Result<Expr> {
+        let field = rows.schema().iter().find(|(_, field)| field.name() == name);
+        let (table, field) = field.ok_or_else(|| {
+            CliError::failed(format!("the column {name:?} is gone from the rows"))
+        })?;
+        Ok(Expr::Column(Column::new(table.cloned(), field.name())))
+    };
+    let mut columns = Vec::new();
+    for (name, field) in mapping.pairs() {
+        columns.push(column(name)?.alias(field));
+    }
+    for name in mapping.passed() {
+        columns.push(column(name)?.alias(name));
+    }
+    for (field, value) in mapping.constants() {
+        columns.push(lit(value.as_str()).alias(field));
+    }
+    let selected = rows.clone().select(columns);
+    let selected = selected.map_err(|source| QueryError::Plan {
+        part: "--map",
+        source,
+    });
+    Ok(selected?)
+}
+
+/// The columns of the rows, for those who read rejected records later.
+pub(crate) fn source_schema(schema: &Schema) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let written = arrow_ipc::writer::StreamWriter::try_new(&mut bytes, schema)
+        .and_then(|mut writer| writer.finish());
+    if written.is_err() {
+        // Rejected records are texts, then.
+        bytes.clear();
+    }
+    bytes
+}

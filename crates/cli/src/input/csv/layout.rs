@@ -1,0 +1,378 @@
+//! What the scans of a file give: its delimiter, its columns, and which records can be read.
+
+use std::fmt::Write as _;
+
+use arrow_salesforce::source::{RAW, RAW_ERROR};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+
+use super::super::InputError;
+use super::encoding::Verdict;
+use super::scan::{LeftOut, Scan};
+
+/// How one file is read.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) encoding: &'static Encoding,
+    /// Bytes that are not of the encoding were found; in the text they are `U+FFFD`.
+    pub(super) malformed: bool,
+    pub(super) delimiter: Option<u8>,
+    pub(super) columns: Vec<Place>,
+    /// How many columns the header has, the nameless ones among them.
+    pub(super) header: usize,
+    /// Least and most values of a record that can be read.
+    pub(super) widths: (usize, usize),
+    /// The record that is a row of totals.
+    pub(super) totals: Option<u64>,
+    /// Records of data.
+    pub(super) records: u64,
+    /// What was found, as sentences.
+    pub(super) found: Vec<String>,
+}
+
+/// A column: its name, and where its values stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) index: usize,
+    /// All values are of the form `="00123"`, and mean what is in the quotes.
+    pub(super) wrapped: bool,
+}
+
+impl Layout {
+    /// Of the file `name`, of which `scans` are all readings that its header allows.
+    pub(super) fn new(
+        name: &str,
+        verdict: Verdict,
+        malformed: bool,
+        scans: Vec<Scan>,
+        asked: bool,
+    ) -> Result<Self, InputError> {
+        let problem = |problem: String| InputError::Content {
+            name: name.to_owned(),
+            problem,
+        };
+        let encoding = encoding(verdict).map_err(problem)?;
+        let scan = choose(scans, asked).map_err(problem)?;
+        if let Some(line) = scan.open {
+            return Err(problem(format!(
+                "the quote of a value in the record on line {line} is not closed, and the rest of the \
+                 file would be in it; close it, or double the quotes inside values"
+            )));
+        }
+        let mut layout = Self {
+            encoding,
+            malformed,
+            delimiter: scan.delimiter,
+            columns: Vec::new(),
+            header: scan.header.len(),
+            widths: scan.accepted(),
+            totals: scan.totals,
+            records: scan.records(),
+            found: Vec::new(),
+        };
+        layout.describe(name, &scan);
+        layout.name_columns(name, &scan).map_err(problem)?;
+        Ok(layout)
+    }
+
+    fn describe(&mut self, name: &str, scan: &Scan) {
+        let mut line = format!("{name}: CSV in {}", self.encoding.name());
+        if self.encoding == WINDOWS_1252 {
+            line.push_str(" (it is not UTF-8; --encoding names another)");
+        }
+        if let Some(delimiter) = self.delimiter {
+            let _ = write!(line, ", columns between {}", show(delimiter));
+        }
+        let _ = write!(line, ", {}", count(self.records, "record"));
+        self.found.push(line);
+        let LeftOut { empty, headers } = scan.left_out();
+        if empty > 0 {
+            self.say(name, &format!("{} left out", are(empty, "empty record")));
+        }
+        if headers > 0 {
+            self.say(
+                name,
+                &format!("{} the header, left out", verb(headers, "record", "repeat")),
+            );
+        }
+        let bad = scan.faults + scan.widths.values().sum::<u64>() - scan.fitting();
+        if bad > 0 {
+            let line = scan
+                .ragged_line
+                .map(|(line, width)| format!(" (line {line}: {})", count(width as u64, "value")));
+            self.say(
+                name,
+                &format!(
+                    "{} the {} of the header or have quotes that do not close; they are rejected{}",
+                    not_have(bad),
+                    count(scan.header.len() as u64, "column"),
+                    line.unwrap_or_default()
+                ),
+            );
+        }
+        if self.totals.is_some() {
+            self.say(
+                name,
+                "the last record is a row of totals; it is rejected, not loaded",
+            );
+        }
+        if self.malformed {
+            self.say(
+                name,
+                "records with bytes that are not of this encoding are rejected",
+            );
+        }
+    }
+
+    fn say(&mut self, name: &str, what: &str) {
+        self.found.push(format!("{name}: {what}"));
+    }
+
+    fn name_columns(&mut self, file: &str, scan: &Scan) -> Result<(), String> {
+        for (index, (raw, column)) in scan.header.iter().zip(&scan.columns).enumerate() {
+            let (text, _) = match self.encoding == WINDOWS_1252 {
+                true => WINDOWS_1252.decode_without_bom_handling(raw),
+                false => UTF_8.decode_without_bom_handling(raw),
+            };
+            let name = text.trim();
+            if !name.is_empty() {
+                self.place(
+                    name.to_owned(),
+                    index,
+                    column.filled > 0 && column.filled == column.texts,
+                );
+            } else if column.filled > 0 {
+                let name = format!("column_{}", index + 1);
+                self.say(
+                    file,
+                    &format!("column {} has no name; it is {name} here", index + 1),
+                );
+                self.place(name, index, false);
+            }
+        }
+        self.settle_doubled(file, scan);
+        self.note_formulas(file, scan);
+        let reserved = self
+            .columns
+            .iter()
+            .find(|place| [RAW, RAW_ERROR].contains(&place.name.as_str()));
+        if let Some(place) = reserved {
+            return Err(format!(
+                "the column {} has a name that is kept for rejected records; rename it",
+                place.name
+            ));
+        }
+        if self.columns.is_empty() {
+            return Err("the file has no names of columns in its first line".to_owned());
+        }
+        let mut names: Vec<&str> = self
+            .columns
+            .iter()
+            .map(|place| place.name.as_str())
+            .collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("two columns are named {}; rename one", pair[0])),
+            None => Ok(()),
+        }
+    }
+
+    fn place(&mut self, name: String, index: usize, wrapped: bool) {
+        self.columns.push(Place {
+            name,
+            index,
+            wrapped,
+        });
+    }
+
+    /// Of columns with one name and the same values the first is kept. Others are numbered, so that
+    /// the user chooses.
+    fn settle_doubled(&mut self, file: &str, scan: &Scan) {
+        let mut names: Vec<String> = Vec::new();
+        for pair in &scan.doubled {
+            let Some(first) = self.columns.iter().find(|place| place.index == pair.first) else {
+                continue;
+            };
+            if !names.contains(&first.name) {
+                names.push(first.name.clone());
+            }
+        }
+        for name in names {
+            let indexes: Vec<usize> = self
+                .columns
+                .iter()
+                .filter(|place| place.name == name)
+                .map(|place| place.index)
+                .collect();
+            let positions = indexes.iter().map(|index| (index + 1).to_string());
+            let positions = positions.collect::<Vec<_>>().join(" and ");
+            let same = scan
+                .doubled
+                .iter()
+                .filter(|pair| indexes.contains(&pair.second))
+                .all(|pair| pair.same);
+            if same {
+                self.columns
+                    .retain(|place| place.name != name || place.index == indexes[0]);
+                self.say(file, &format!(
+                    "columns {positions} are both named {name} and have the same values; one is read"
+                ));
+                continue;
+            }
+            let mut numbered = Vec::new();
+            let same_name = self.columns.iter_mut().filter(|place| place.name == name);
+            for (number, place) in same_name.enumerate() {
+                place.name = format!("{name}_{}", number + 1);
+                numbered.push(place.name.clone());
+            }
+            self.say(file, &format!(
+                "columns {positions} are both named {name} and differ; they are {} here, and --map \
+                 says which one is meant",
+                numbered.join(" and ")
+            ));
+        }
+    }
+
+    fn note_formulas(&mut self, file: &str, scan: &Scan) {
+        let mut notes = Vec::new();
+        for place in &self.columns {
+            let column = scan.columns[place.index];
+            if place.wrapped {
+                notes.push(format!(
+                    "{}: values of the form =\"00123\" are the text in the quotes",
+                    place.name
+                ));
+            } else if column.formulas + column.texts > 0 {
+                notes.push(format!(
+                    "{}: {} with = (line {}); they are read as text, not calculated",
+                    place.name,
+                    verb(column.formulas + column.texts, "value", "begin"),
+                    column.formula_line.max(2)
+                ));
+            }
+        }
+        for note in notes {
+            self.say(file, &note);
+        }
+    }
+}
+
+fn encoding(verdict: Verdict) -> Result<&'static Encoding, String> {
+    match verdict {
+        Verdict::Is(encoding) => Ok(encoding),
+        Verdict::Mixed => Err(
+            "it is UTF-8 in some places and not in others; --encoding utf-8 rejects the records that \
+             are not, --encoding windows-1252 reads all of it so"
+                .to_owned(),
+        ),
+        Verdict::Neither => Err(
+            "it is neither UTF-8 nor windows-1252; say which encoding it is with --encoding".to_owned(),
+        ),
+        Verdict::Binary => Err(
+            "it is no text; say its format with --format, or its encoding with --encoding".to_owned(),
+        ),
+    }
+}
+
+/// The scan of the delimiter that gives all records, or else most, the header's width.
+fn choose(mut scans: Vec<Scan>, asked: bool) -> Result<Scan, String> {
+    if scans.iter().all(|scan| scan.header.is_empty()) {
+        return Err("the file is empty; its first line must name the columns".to_owned());
+    }
+    let stated = scans.iter().find_map(|scan| scan.stated);
+    if let (false, Some(stated)) = (asked, stated) {
+        scans.retain(|scan| scan.delimiter == Some(stated));
+        return scans.pop().ok_or_else(|| {
+            format!(
+                "its first line states the delimiter {}; say it with --delimiter",
+                show(stated)
+            )
+        });
+    }
+    if asked && let Some(scan) = scans.pop() {
+        return Ok(scan);
+    }
+    // A character that the header does not have separates nothing.
+    let (mut wide, mut single): (Vec<_>, Vec<_>) =
+        scans.into_iter().partition(|scan| scan.header.len() > 1);
+    if wide.is_empty() {
+        return one_column(&mut single);
+    }
+    wide.sort_by_key(|scan| std::cmp::Reverse(scan.fitting()));
+    let best = wide.first().map_or(0, Scan::fitting);
+    let records = wide.first().map_or(0, Scan::records);
+    let rivals: Vec<String> = wide
+        .iter()
+        .filter(|scan| scan.fitting() == best)
+        .filter_map(|scan| scan.delimiter.map(show))
+        .collect();
+    if rivals.len() > 1 {
+        return Err(format!(
+            "{} may each stand between its columns; say which one does with --delimiter",
+            rivals.join(" and ")
+        ));
+    }
+    let scan = wide.swap_remove(0);
+    if best * 2 < records {
+        let (line, width) = scan.ragged_line.unwrap_or((2, 0));
+        return Err(format!(
+            "its first line has {}, and most records have not (line {line} has {width}); the first line \
+             must name the columns, and --delimiter says what stands between them",
+            count(scan.header.len() as u64, "column")
+        ));
+    }
+    Ok(scan)
+}
+
+/// A file whose header has no delimiter: one column, if the records have none either.
+fn one_column(scans: &mut Vec<Scan>) -> Result<Scan, String> {
+    let split = scans.iter().find(|scan| {
+        scan.delimiter.is_some()
+            && scan.records() > 0
+            && !scan.widths.contains_key(&1)
+            && scan.widths.len() == 1
+    });
+    if let Some((scan, delimiter)) = split.and_then(|scan| Some((scan, scan.delimiter?))) {
+        let width = scan.widths.keys().next().copied().unwrap_or_default();
+        return Err(format!(
+            "its first line has one column, and all records have {width} between {}; the first line must \
+             name the columns",
+            show(delimiter)
+        ));
+    }
+    let single = scans.iter().position(|scan| scan.delimiter.is_none());
+    Ok(scans.swap_remove(single.unwrap_or_default()))
+}
+
+/// A delimiter in a message.
+pub(super) fn show(delimiter: u8) -> String {
+    match delimiter {
+        b'\t' => "tab".to_owned(),
+        other => format!("'{}'", char::from(other)),
+    }
+}
+
+fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+fn are(number: u64, thing: &str) -> String {
+    format!(
+        "{} {}",
+        count(number, thing),
+        if number == 1 { "is" } else { "are" }
+    )
+}
+
+fn verb(number: u64, thing: &str, verb: &str) -> String {
+    format!(
+        "{} {verb}{}",
+        count(number, thing),
+        if number == 1 { "s" } else { "" }
+    )
+}
+
+fn not_have(records: u64) -> String {
+    let have = if records == 1 { "has" } else { "have" };
+    format!("{} {have} not", count(records, "record"))
+}

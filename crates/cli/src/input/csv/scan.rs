@@ -1,0 +1,325 @@
+//! What all records of a file are like, if one character stands between its columns.
+
+use std::collections::BTreeMap;
+
+use super::records::{Endless, Fault, Parser, Record};
+
+/// Most columns of which values are looked at.
+const MOST_COLUMNS: usize = 10_000;
+
+/// Words that stand at the beginning of a row of totals.
+const TOTALS: [&str; 14] = [
+    "total",
+    "totals",
+    "grand total",
+    "sum",
+    "summe",
+    "gesamt",
+    "gesamtsumme",
+    "somme",
+    "totale",
+    "suma",
+    "totaal",
+    "total général",
+    "total general",
+    "insgesamt",
+];
+
+/// Reads records, and says which of them are data: the same for the survey and for the load.
+#[derive(Debug)]
+pub(super) struct Rows {
+    parser: Parser,
+    /// The record of names, as it was written.
+    header: Option<Vec<u8>>,
+    width: usize,
+    /// Records of data so far.
+    pub(super) count: u64,
+    pub(super) left_out: LeftOut,
+}
+
+/// Records that are no data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Of which all values are empty.
+    pub(super) empty: u64,
+    /// That repeat the header.
+    pub(super) headers: u64,
+}
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `sep=;`, which Excel writes.
+    Separator(u8),
+    Header,
+    /// A record of data, counted from 0.
+    Data(u64),
+    LeftOut,
+}
+
+impl Rows {
+    pub(super) fn new(delimiter: Option<u8>) -> Self {
+        Self {
+            parser: Parser::new(delimiter),
+            header: None,
+            width: 0,
+            count: 0,
+            left_out: LeftOut::default(),
+        }
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        self.parser.record()
+    }
+
+    /// Takes bytes up to the end of a record: how many, and what the record is.
+    pub(super) fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<Kind>), Endless> {
+        let (taken, complete) = self.parser.feed(input)?;
+        Ok((taken, complete.then(|| self.kind())))
+    }
+
+    /// After the last byte: what the last record is, if there is one.
+    pub(super) fn finish(&mut self) -> Option<Kind> {
+        self.parser.finish().then(|| self.kind())
+    }
+
+    fn kind(&mut self) -> Kind {
+        let record = self.parser.record();
+        let Some(header) = &self.header else {
+            if let Some(delimiter) = separator(record.text()) {
+                return Kind::Separator(delimiter);
+            }
+            if record.is_blank() {
+                return Kind::LeftOut;
+            }
+            self.header = Some(record.text().to_vec());
+            self.width = record.width();
+            return Kind::Header;
+        };
+        if record.is_blank() {
+            self.left_out.empty += 1;
+            Kind::LeftOut
+        } else if self.width > 1 && record.text() == header {
+            self.left_out.headers += 1;
+            Kind::LeftOut
+        } else {
+            self.count += 1;
+            Kind::Data(self.count - 1)
+        }
+    }
+}
+
+fn separator(text: &[u8]) -> Option<u8> {
+    match text {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => Some(*delimiter),
+        _ => None,
+    }
+}
+
+/// Whether the first value of a record is a word for totals.
+pub(super) fn is_total(record: &Record) -> bool {
+    let first = record
+        .values()
+        .map(<[u8]>::trim_ascii)
+        .find(|v| !v.is_empty());
+    let Some(word) = first.and_then(|word| std::str::from_utf8(word).ok()) else {
+        return false;
+    };
+    let word = word.trim_end_matches(':').trim_end().to_lowercase();
+    record.width() > 1 && TOTALS.contains(&word.as_str())
+}
+
+/// What the values of one column are like, in records as wide as the header.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Column {
+    /// Values that are not empty.
+    pub(super) filled: u64,
+    /// Of the form `="00123"`, which makes spreadsheets keep a text.
+    pub(super) texts: u64,
+    /// Other values that begin with `=`: how many, and the line of the first.
+    pub(super) formulas: u64,
+    pub(super) formula_line: u64,
+}
+
+/// Two columns of one name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doubled {
+    pub(super) first: usize,
+    pub(super) second: usize,
+    /// Whether they have the same value in all records.
+    pub(super) same: bool,
+}
+
+/// A file read with one delimiter.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) delimiter: Option<u8>,
+    rows: Rows,
+    /// The line that the file has for spreadsheets says this delimiter.
+    pub(super) stated: Option<u8>,
+    /// Names as written.
+    pub(super) header: Vec<Vec<u8>>,
+    /// Records by their width; those with a fault are not among them.
+    pub(super) widths: BTreeMap<usize, u64>,
+    pub(super) columns: Vec<Column>,
+    pub(super) doubled: Vec<Doubled>,
+    /// Wider records have values past the header's width.
+    overflow: bool,
+    /// The first record that is not closed, if it goes over several lines.
+    pub(super) open: Option<u64>,
+    pub(super) faults: u64,
+    /// The last record, if it is a row of totals.
+    pub(super) totals: Option<u64>,
+    /// The first record of each width that is not the header's: its line.
+    pub(super) ragged_line: Option<(u64, usize)>,
+}
+
+impl Scan {
+    pub(super) fn new(delimiter: Option<u8>) -> Self {
+        Self {
+            delimiter,
+            rows: Rows::new(delimiter),
+            stated: None,
+            header: Vec::new(),
+            widths: BTreeMap::new(),
+            columns: Vec::new(),
+            doubled: Vec::new(),
+            overflow: false,
+            open: None,
+            faults: 0,
+            totals: None,
+            ragged_line: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, mut input: &[u8]) -> Result<(), Endless> {
+        while !input.is_empty() {
+            let (taken, kind) = self.rows.feed(input)?;
+            input = &input[taken..];
+            if let Some(kind) = kind {
+                self.take(kind);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self) {
+        if let Some(kind) = self.rows.finish() {
+            self.take(kind);
+        }
+    }
+
+    /// Records of data, those that cannot be read among them.
+    pub(super) fn records(&self) -> u64 {
+        self.rows.count
+    }
+
+    pub(super) fn left_out(&self) -> LeftOut {
+        self.rows.left_out
+    }
+
+    fn take(&mut self, kind: Kind) {
+        let record = self.rows.record();
+        match kind {
+            Kind::LeftOut => {}
+            Kind::Separator(delimiter) => self.stated = Some(delimiter),
+            Kind::Header => {
+                self.header = record.values().map(<[u8]>::to_vec).collect();
+                self.columns = vec![Column::default(); self.header.len().min(MOST_COLUMNS)];
+                self.doubled = doubled(&self.header);
+            }
+            Kind::Data(number) => {
+                self.totals = (number > 0 && is_total(record)).then_some(number);
+                match record.fault() {
+                    Some(fault) => {
+                        self.faults += 1;
+                        if fault == Fault::Open && record.last_line() > record.line() {
+                            self.open.get_or_insert(record.line());
+                        }
+                    }
+                    None => self.measure(),
+                }
+            }
+        }
+    }
+
+    fn measure(&mut self) {
+        let record = self.rows.record();
+        let (width, most) = (record.width(), self.header.len());
+        *self.widths.entry(width).or_default() += 1;
+        if width != most {
+            self.ragged_line.get_or_insert((record.line(), width));
+            self.overflow |= (most..width).any(|at| !record.value(at).trim_ascii().is_empty());
+            return;
+        }
+        for (column, value) in self.columns.iter_mut().zip(record.values()) {
+            let value = value.trim_ascii();
+            column.filled += u64::from(!value.is_empty());
+            if value.starts_with(b"=") {
+                if is_wrapped(value) {
+                    column.texts += 1;
+                } else {
+                    column.formulas += 1;
+                    if column.formulas == 1 {
+                        column.formula_line = record.line();
+                    }
+                }
+            }
+        }
+        for pair in &mut self.doubled {
+            pair.same &= record.value(pair.first) == record.value(pair.second);
+        }
+    }
+
+    /// The least and the most values of a record that can be read: the header's width; fewer where
+    /// columns at its end have neither name nor value; more where all records have as many, and
+    /// nothing in them.
+    pub(super) fn accepted(&self) -> (usize, usize) {
+        let width = self.header.len();
+        let nameless = self.header.iter().rev().zip(self.columns.iter().rev());
+        let unused = nameless
+            .take_while(|(name, column)| name.trim_ascii().is_empty() && column.filled == 0);
+        let least = width - unused.count();
+        match self.widths.keys().copied().collect::<Vec<_>>().as_slice() {
+            [one] if *one > width && !self.overflow => (*one, *one),
+            _ => (least.max(1), width),
+        }
+    }
+
+    /// Records that can be read.
+    pub(super) fn fitting(&self) -> u64 {
+        let (least, most) = self.accepted();
+        self.widths
+            .range(least..=most)
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+/// Whether a value has the form `="00123"`.
+pub(super) fn is_wrapped(value: &[u8]) -> bool {
+    let inside = value
+        .strip_prefix(b"=\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    inside.is_some_and(|inside| !inside.contains(&b'"'))
+}
+
+fn doubled(header: &[Vec<u8>]) -> Vec<Doubled> {
+    let mut first_of = BTreeMap::new();
+    let mut doubled = Vec::new();
+    for (second, name) in header.iter().enumerate() {
+        let name = name.trim_ascii();
+        if name.is_empty() {
+            continue;
+        }
+        let first = *first_of.entry(name).or_insert(second);
+        if first != second {
+            doubled.push(Doubled {
+                first,
+                second,
+                same: true,
+            });
+        }
+    }
+    doubled
+}

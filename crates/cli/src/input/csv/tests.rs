@@ -1,0 +1,486 @@
+use std::sync::Arc;
+
+use arrow_salesforce::arrow::array::{Array as _, AsArray as _, RecordBatch};
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use proptest::prelude::*;
+
+use super::CsvRecords;
+use crate::input::{ByteStream, FileRecords as _, InputError, InputFile};
+use crate::spec::ReadSpec;
+
+/// A file in memory, read in chunks of a few bytes.
+#[derive(Debug)]
+struct Memory {
+    name: &'static str,
+    bytes: Vec<u8>,
+    chunk: usize,
+}
+
+impl InputFile for Memory {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn bytes(&self) -> ByteStream {
+        let chunks: Vec<_> = self
+            .bytes
+            .chunks(self.chunk)
+            .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+            .collect();
+        stream::iter(chunks).boxed()
+    }
+}
+
+/// What a file gave: its columns, its rows (a rejected one as its text and the reason), sentences.
+#[derive(Debug, PartialEq, Eq)]
+struct Given {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+    found: Vec<String>,
+}
+
+fn read_files(
+    files: &[(&'static str, &[u8])],
+    spec: &ReadSpec,
+    chunk: usize,
+) -> Result<Given, String> {
+    let files: Vec<Arc<dyn InputFile>> = files
+        .iter()
+        .map(|(name, bytes)| {
+            Arc::new(Memory {
+                name,
+                bytes: bytes.to_vec(),
+                chunk,
+            }) as Arc<dyn InputFile>
+        })
+        .collect();
+    let given = async {
+        let records = CsvRecords::survey(&files, spec).await?;
+        let mut rows = Vec::new();
+        for file in &files {
+            let batches: Vec<RecordBatch> = records.batches(file.as_ref()).try_collect().await?;
+            rows.extend(batches.iter().flat_map(rows_of));
+        }
+        assert_eq!(records.rows(), rows.len() as u64);
+        let schema = records.schema();
+        let columns = schema.fields().iter().map(|field| field.name().clone());
+        let mut columns: Vec<String> = columns.collect();
+        columns.truncate(columns.len() - 2);
+        Ok::<_, InputError>(Given {
+            columns,
+            rows,
+            found: records.found().to_vec(),
+        })
+    };
+    futures::executor::block_on(given).map_err(|error| error.to_string())
+}
+
+fn rows_of(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let cell = |column: usize, row: usize| {
+        let cells = batch.column(column).as_string::<i32>();
+        cells.is_valid(row).then(|| cells.value(row).to_owned())
+    };
+    let width = batch.num_columns() - 2;
+    let rows = (0..batch.num_rows()).map(|row| match cell(width + 1, row) {
+        Some(reason) => vec![cell(width, row).unwrap(), format!("! {reason}")],
+        None => (0..width)
+            .map(|column| cell(column, row).unwrap_or_else(|| "-".to_owned()))
+            .collect(),
+    });
+    rows.collect()
+}
+
+/// The same however the bytes come.
+fn read_with(bytes: &[u8], spec: &ReadSpec) -> Result<Given, String> {
+    let whole = read_files(&[("f.csv", bytes)], spec, 1 << 16);
+    for chunk in [1, 2, 7] {
+        assert_eq!(
+            read_files(&[("f.csv", bytes)], spec, chunk),
+            whole,
+            "chunks of {chunk}"
+        );
+    }
+    whole
+}
+
+fn read(bytes: impl AsRef<[u8]>) -> Given {
+    read_with(bytes.as_ref(), &ReadSpec::default()).unwrap()
+}
+
+fn refused(bytes: impl AsRef<[u8]>) -> String {
+    read_with(bytes.as_ref(), &ReadSpec::default()).unwrap_err()
+}
+
+fn rows(bytes: impl AsRef<[u8]>) -> Vec<Vec<String>> {
+    read(bytes).rows
+}
+
+fn delimiter(text: &str) -> ReadSpec {
+    ReadSpec {
+        delimiter: Some(text.to_owned()),
+        ..ReadSpec::default()
+    }
+}
+
+fn encoding(label: &str) -> ReadSpec {
+    ReadSpec {
+        encoding: Some(label.to_owned()),
+        ..ReadSpec::default()
+    }
+}
+
+fn utf16(text: &str, little: bool, mark: bool) -> Vec<u8> {
+    let mark = mark.then_some('\u{FEFF}');
+    let text: String = mark.into_iter().chain(text.chars()).collect();
+    let units = text.encode_utf16();
+    units
+        .flat_map(|unit| {
+            if little {
+                unit.to_le_bytes()
+            } else {
+                unit.to_be_bytes()
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn values_are_text_and_empty_ones_are_none() {
+    let given = read("Name,Zip,Note\nAda,01234,\"\"\n Bob ,, x\n");
+    assert_eq!(given.columns, ["Name", "Zip", "Note"]);
+    assert_eq!(given.rows, [["Ada", "01234", "-"], [" Bob ", "-", " x"]]);
+    assert_eq!(
+        given.found,
+        ["f.csv: CSV in UTF-8, columns between ',', 2 records"]
+    );
+}
+
+#[test]
+fn quotes_hold_delimiters_newlines_and_quotes() {
+    let csv = "a,b\r\n\"x,\r\ny\",\"say \"\"hi\"\"\"\r\n1, \"2,3\" \r\n5\" pipe,z";
+    assert_eq!(
+        rows(csv),
+        [["x,\r\ny", "say \"hi\""], ["1", "2,3"], ["5\" pipe", "z"]]
+    );
+}
+
+#[test]
+fn each_line_break_ends_a_record_and_empty_lines_are_none() {
+    for end in ["\n", "\r\n", "\r"] {
+        let csv = ["a,b", "", "1,2", ",", "3,4", ""].join(end);
+        let given = read(&csv);
+        assert_eq!(given.rows, [["1", "2"], ["3", "4"]], "{end:?}");
+        assert_eq!(given.found[1], "f.csv: 1 empty record is left out");
+    }
+}
+
+#[test]
+fn the_delimiter_is_the_one_that_gives_all_records_the_width_of_the_header() {
+    assert_eq!(rows("a;b\n1,5;2,5\n3;4\n"), [["1,5", "2,5"], ["3", "4"]]);
+    assert_eq!(rows("a\tb\n1,5\t2;5\n"), [["1,5", "2;5"]]);
+    assert_eq!(rows("a|b\n1|2\n"), [["1", "2"]]);
+    // The header's comma separates nothing in most records.
+    assert_eq!(
+        rows("Name;Price, net\nx;1,5\ny;2\n"),
+        [["x", "1,5"], ["y", "2"]]
+    );
+}
+
+#[test]
+fn two_delimiters_that_fit_are_refused_until_one_is_said() {
+    let csv = b"Name;Price, net\nx;1,5\ny;2,5\n";
+    assert_eq!(
+        refused(csv),
+        "f.csv: ',' and ';' may each stand between its columns; say which one does with --delimiter"
+    );
+    let given = read_with(csv, &delimiter(";")).unwrap();
+    assert_eq!(given.rows, [["x", "1,5"], ["y", "2,5"]]);
+    let tab = read_with(b"a\tb\n1\t2\n", &delimiter("tab")).unwrap();
+    assert_eq!(tab.rows, [["1", "2"]]);
+    for wrong in ["", "::", "\"", "\u{a7}"] {
+        assert!(
+            read_with(csv, &delimiter(wrong))
+                .unwrap_err()
+                .contains("--delimiter")
+        );
+    }
+}
+
+#[test]
+fn excel_may_state_the_delimiter() {
+    assert_eq!(rows("sep=;\r\na;b\r\n1,5;2,5\r\n"), [["1,5", "2,5"]]);
+}
+
+#[test]
+fn one_column_needs_no_delimiter() {
+    assert_eq!(rows("Name\nAda\nSmith, John\n"), [["Ada"], ["Smith, John"]]);
+    let title = "Report of May\na;b\n1;2\n";
+    assert_eq!(
+        refused(title),
+        "f.csv: its first line has one column, and all records have 2 between ';'; the first line must \
+         name the columns"
+    );
+    let title = "Report, of May\na;b\n1;2\n";
+    assert!(refused(title).contains("most records have not (line 2 has 1)"));
+}
+
+#[test]
+fn ragged_records_are_rejected_with_their_text() {
+    let given = read("a,b,c\n1,2,3\n1,2\n1,\"x\ny\",3,4\n4,5,6\n7,8,9\n");
+    let reason = |width| format!("! {width} values, and the header has 3 columns");
+    assert_eq!(given.rows[1], ["1,2".to_owned(), reason(2)]);
+    assert_eq!(given.rows[2], ["1,\"x\ny\",3,4".to_owned(), reason(4)]);
+    assert_eq!(given.rows[3], ["4", "5", "6"]);
+    assert_eq!(
+        given.found[1],
+        "f.csv: 2 records have not the 3 columns of the header or have quotes that do not close; they \
+         are rejected (line 3: 2 values)"
+    );
+}
+
+#[test]
+fn text_after_a_quote_is_rejected_not_mended() {
+    let given = rows("a,b\n1,2\n\"he said \"hi\" to\",3\n4,5\n");
+    assert!(
+        given[1][1].starts_with("! text follows the quote"),
+        "{given:?}"
+    );
+}
+
+#[test]
+fn a_quote_that_is_not_closed_takes_no_more_than_its_line() {
+    let given = rows("a,b\n1,2\n3,\"4");
+    assert_eq!(given[1], ["3,\"4", "! the quote of a value is not closed"]);
+    let error = refused("a,b\n1,2\n3,\"4\n5,6\n7,8\n");
+    assert!(error.contains("line 3 is not closed"), "{error}");
+}
+
+#[test]
+fn a_record_without_end_is_refused() {
+    let mut csv = b"a,b\n1,2\n\"".to_vec();
+    csv.resize(40 << 20, b'x');
+    let error = read_files(&[("f.csv", &csv)], &ReadSpec::default(), 1 << 20).unwrap_err();
+    assert!(
+        error.contains("the record on line 3 is longer than 32 MiB"),
+        "{error}"
+    );
+}
+
+#[test]
+fn columns_without_name_and_value_are_dropped() {
+    let given = read("a;b;;\n1;2;;\n3;4;;\n5;6\n");
+    assert_eq!(given.columns, ["a", "b"]);
+    assert_eq!(given.rows, [["1", "2"], ["3", "4"], ["5", "6"]]);
+    // A delimiter at the end of each record, and not of the header.
+    assert_eq!(rows("a,b\n1,2,\n3,4,\n"), [["1", "2"], ["3", "4"]]);
+    // At the end of one alone it may as well be one too many in its middle.
+    let given = rows("a,b\n1,2\nx,y,\n3,4\n");
+    assert_eq!(given[1][1], "! 3 values, and the header has 2 columns");
+}
+
+#[test]
+fn a_column_without_name_but_values_gets_one() {
+    let given = read(",a,b\n0,1,2\n1,3,4\n");
+    assert_eq!(given.columns, ["column_1", "a", "b"]);
+    assert_eq!(
+        given.found[1],
+        "f.csv: column 1 has no name; it is column_1 here"
+    );
+}
+
+#[test]
+fn names_are_trimmed() {
+    assert_eq!(
+        read("\u{FEFF} a , \"b\" ,\u{a0}c\n1,2,3\n").columns,
+        ["a", "b", "c"]
+    );
+}
+
+#[test]
+fn doubled_names_are_one_column_if_their_values_are_the_same() {
+    let given = read("Email,Name,Email\nx,1,x\ny,2,y\n");
+    assert_eq!(
+        (given.columns.len(), &given.rows[0][..]),
+        (2, &["x".to_owned(), "1".to_owned()][..])
+    );
+    assert_eq!(
+        given.found[1],
+        "f.csv: columns 1 and 3 are both named Email and have the same values; one is read"
+    );
+}
+
+#[test]
+fn doubled_names_that_differ_are_numbered() {
+    let given = read("Email,Name,Email\nx,1,x\ny,2,z\n");
+    assert_eq!(given.columns, ["Email_1", "Name", "Email_2"]);
+    assert!(given.found[1].contains("Email_1 and Email_2 here, and --map says which"));
+    let error = refused("Email,Email_1,Email\nx,1,z\n");
+    assert_eq!(error, "f.csv: two columns are named Email_1; rename one");
+}
+
+#[test]
+fn a_repeated_header_is_no_record() {
+    let given = read("a,b\n1,2\na,b\n3,4\n");
+    assert_eq!(given.rows, [["1", "2"], ["3", "4"]]);
+    assert_eq!(
+        given.found[1],
+        "f.csv: 1 record repeats the header, left out"
+    );
+}
+
+#[test]
+fn a_row_of_totals_is_rejected() {
+    for word in ["Total", "SUMME:", "Grand Total"] {
+        let given = read(format!("Name,Amount\nTotal,1\nB,2\n{word},3\n\n"));
+        assert_eq!(given.rows[0], ["Total", "1"]);
+        assert_eq!(
+            given.rows[2][1],
+            "! a row of totals at the end of the file, not a record"
+        );
+        assert!(given.found[1].contains("row of totals"));
+    }
+    assert_eq!(
+        rows("Name,Amount\nA,2\nTotalEnergies,3\n")[1],
+        ["TotalEnergies", "3"]
+    );
+}
+
+#[test]
+fn formulas_are_text() {
+    let given = read("Zip,Sum\n\"=\"\"01234\"\"\",=A1+B1\n=\"00001\",2\n");
+    assert_eq!(given.rows, [["01234", "=A1+B1"], ["00001", "2"]]);
+    assert_eq!(
+        given.found[1..],
+        [
+            "f.csv: Zip: values of the form =\"00123\" are the text in the quotes",
+            "f.csv: Sum: 1 value begins with = (line 2); they are read as text, not calculated"
+        ]
+    );
+}
+
+#[test]
+fn marks_say_the_encoding() {
+    let csv = "Name,Ort\nJürgen,Köln\n";
+    let expected = [["Jürgen", "Köln"]];
+    let marked = [b"\xEF\xBB\xBF", csv.as_bytes()].concat();
+    for bytes in [csv.as_bytes().to_vec(), marked] {
+        let given = read(&bytes);
+        assert_eq!(
+            (given.columns[0].as_str(), given.rows),
+            (
+                "Name",
+                expected.map(|row| row.map(str::to_owned).to_vec()).to_vec()
+            )
+        );
+    }
+    for (little, mark) in [(true, true), (false, true), (true, false), (false, false)] {
+        let given = read(utf16(csv, little, mark));
+        assert_eq!(given.rows, expected, "{little} {mark}");
+        assert!(
+            given.found[0].contains("CSV in UTF-16"),
+            "{:?}",
+            given.found
+        );
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_windows_1252_and_said() {
+    let given = read(b"Name,Gr\xF6\xDFe\nJ\xFCrgen,5 \x80\n");
+    assert_eq!(given.columns, ["Name", "Größe"]);
+    assert_eq!(given.rows, [["Jürgen", "5 €"]]);
+    assert!(given.found[0].contains("windows-1252 (it is not UTF-8; --encoding names another)"));
+    let central = read_with(b"a,b\n\xB3\xF3d\xBC,1\n", &encoding("iso-8859-2")).unwrap();
+    assert_eq!(central.rows, [["łódź", "1"]]);
+}
+
+#[test]
+fn an_encoding_that_is_not_clear_is_refused_until_it_is_said() {
+    let mixed = b"Name\nJ\xFCrgen\nJ\xC3\xBCrgen\n";
+    assert!(refused(mixed).contains("--encoding utf-8 rejects the records"));
+    let given = read_with(mixed, &encoding("utf-8")).unwrap();
+    assert_eq!(given.rows[0][1], "! bytes that are not UTF-8");
+    assert_eq!(given.rows[1], ["Jürgen"]);
+    assert!(refused(b"a,b\n\x81,\xFC\n").contains("neither UTF-8 nor windows-1252"));
+    assert!(refused(b"a,b\nPK\x00,1\n").contains("it is no text"));
+    let error = read_with(b"a,b\n1,2\n", &encoding("klingon")).unwrap_err();
+    assert!(error.starts_with("--encoding klingon names no encoding"));
+    // Half a character in a value and half in the next is none.
+    let given = read_with(b"a,b\n\xC3,\xA9\n1,2\n", &encoding("utf-8")).unwrap();
+    assert_eq!(given.rows[0][1], "! bytes that are not UTF-8");
+}
+
+#[test]
+fn bytes_that_are_not_of_the_encoding_reject_their_record() {
+    let mut bytes = utf16("a,b\n1,2\n", true, true);
+    bytes.extend([0x00, 0xD8]);
+    bytes.extend(utf16(",x\n3,4\n", true, false));
+    let given = read(&bytes);
+    assert_eq!(given.rows[0], ["1", "2"]);
+    assert_eq!(given.rows[1][1], "! bytes that are not UTF-16LE");
+    assert_eq!(given.rows[2], ["3", "4"]);
+}
+
+#[test]
+fn files_of_one_input_have_the_same_columns_in_any_order() {
+    let spec = ReadSpec::default();
+    let given = read_files(
+        &[("1.csv", b"a,b\n1,2\n"), ("2.csv", b"b;a\n4;3\n")],
+        &spec,
+        5,
+    )
+    .unwrap();
+    assert_eq!(given.rows, [["1", "2"], ["3", "4"]]);
+    let error = read_files(
+        &[("1.csv", b"a,b\n1,2\n"), ("2.csv", b"a,c\n4,3\n")],
+        &spec,
+        5,
+    );
+    assert!(
+        error
+            .unwrap_err()
+            .starts_with("2.csv: it has the column c and not b, unlike 1.csv")
+    );
+}
+
+#[test]
+fn a_file_without_a_header_is_refused() {
+    for empty in ["", "\n\n", "\u{FEFF}"] {
+        assert!(refused(empty).contains("the file is empty"), "{empty:?}");
+    }
+    assert!(refused("a,_airbyte_raw\n1,2\n").contains("_airbyte_raw"));
+    assert!(read("a,b\n").rows.is_empty());
+}
+
+proptest! {
+    /// What another reader of CSV gives, whatever the chunks and line breaks.
+    #[test]
+    fn records_are_those_of_the_format(
+        table in prop::collection::vec(prop::collection::vec("[a-z0-9,;\"\n\r é]{0,6}", 3), 1..8),
+        quote_all: bool,
+        crlf: bool,
+        chunk in 1..9_usize,
+    ) {
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .quote_style(if quote_all { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary })
+            .from_writer(Vec::new());
+        writer.write_record(["h1", "h2", "h3"]).unwrap();
+        for row in &table {
+            writer.write_record(row).unwrap();
+        }
+        let bytes = writer.into_inner().unwrap();
+        let given = read_files(&[("f.csv", &bytes)], &delimiter(","), chunk).unwrap();
+        let blank = |row: &Vec<String>| row.iter().all(|cell| cell.trim_ascii().is_empty());
+        let expected: Vec<Vec<String>> = table.into_iter().filter(|row| !blank(row))
+            .map(|row| row.into_iter().map(|cell| if cell.is_empty() { "-".to_owned() } else { cell }).collect())
+            .collect();
+        prop_assert_eq!(given.rows, expected);
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200), chunk in 1..50_usize) {
+        let _ = read_files(&[("f.csv", &bytes)], &ReadSpec::default(), chunk);
+    }
+}
