@@ -4,6 +4,7 @@ mod drive;
 mod load;
 mod prepare;
 mod rejects;
+mod reload;
 
 use std::process::ExitCode;
 

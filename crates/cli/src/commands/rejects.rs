@@ -1,123 +1,196 @@
-//! `rejects`: what was rejected and why, as a table, as a CSV to repair, or loaded again.
+//! `rejects`: what was rejected and why, as a table or as a CSV to repair.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::reload;
 use crate::cli::RejectsArgs;
 use crate::error::{CliError, Result};
-use crate::rejects::{Columns, Export, Place, Reasons, Rejected, RejectsError, Stored, Taken};
+use crate::rejects::{
+    Columns, Export, Place, Reasons, Rejected, RejectsError, Standing, Stored, Taken,
+};
+use crate::run::{RunFolder, RunRecord, Runs};
 
 /// Most names of files that are passed over.
 const NAMED: usize = 3;
 
 /// Does what the arguments say.
-pub(crate) async fn rejects(args: &RejectsArgs) -> Result<ExitCode> {
-    let source = Source::open(args).await?;
+pub(crate) async fn rejects(args: RejectsArgs) -> Result<ExitCode> {
+    let source = Source::open(&args).await?;
+    if let Some(file) = &args.load {
+        return reload::load(&source, file, &args).await;
+    }
     match &args.export {
-        Some(file) => source.export(args, file).await?,
-        None => source.list(args).await?,
+        Some(file) => source.export(file).await?,
+        None => source.list(args.output.json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The rejected records that are meant.
-struct Source {
-    place: Place,
-    taken: Taken,
-    /// Columns of the input, each with the field that it fills; none where nobody knows.
-    pairs: Vec<(String, String)>,
+pub(crate) struct Source {
+    /// As it was typed.
+    pub(crate) from: String,
+    pub(crate) place: Place,
+    pub(crate) taken: Taken,
+    /// The run that they are of, if it is one of ours.
+    pub(crate) run: Option<(RunFolder, RunRecord)>,
 }
 
 impl Source {
     async fn open(args: &RejectsArgs) -> Result<Self> {
-        let place = Place::at(&args.from)?;
+        let from = args.from.clone();
+        let (place, run) = if from.contains("://") || is_path(&from) {
+            (Place::at(&from)?, None)
+        } else {
+            let folder = Runs::open(args.place.run_dir.as_deref())?
+                .find(&from)
+                .await?;
+            let record = folder.read().await?;
+            (Place::of(folder.rejected()?), Some((folder, record)))
+        };
         let taken = place.taken().await?;
         Ok(Self {
+            from,
             place,
             taken,
-            pairs: Vec::new(),
+            run,
         })
     }
 
-    /// Hands on the records that no other run has taken.
-    async fn each(
+    /// Passes each record once.
+    pub(crate) fn standing(&self) -> Standing {
+        match &self.run {
+            None => Standing::All,
+            Some((_, record)) => {
+                let attempts = record.attempts.iter();
+                let attempts = attempts.map(|attempt| (attempt.id.as_str(), attempt.from));
+                Standing::of(attempts, record.spec.is_unordered())
+            }
+        }
+    }
+
+    /// Hands on each record, with the run that has taken it.
+    pub(crate) async fn each(
         &self,
-        mut take: impl FnMut(&Rejected) -> Result<(), RejectsError> + Send,
-    ) -> Result<Stored> {
+        mut take: impl FnMut(&Rejected, Option<&str>) -> Result<(), RejectsError>,
+    ) -> Result<()> {
+        let mut standing = self.standing();
         let each = self.place.each(|_, records| {
             for record in records {
                 let record = record?;
-                if self.taken.run_of(&record.id).is_none() {
-                    take(&record)?;
+                if standing.pass(&record) {
+                    take(&record, self.taken.run_of(&record.id))?;
                 }
             }
             Ok(())
         });
-        Ok(each.await?)
+        passed_over(&each.await?);
+        Ok(())
     }
 
-    async fn list(&self, args: &RejectsArgs) -> Result<()> {
+    /// What is typed to do something else with the same records.
+    fn command(&self, rest: &str) -> String {
+        format!("arrow-salesforce rejects {} {rest}", self.from)
+    }
+
+    async fn list(&self, json: bool) -> Result<()> {
         let (mut reasons, mut again) = (Reasons::default(), BTreeMap::<String, u64>::new());
-        let stored = self.place.each(|_, records| {
-            for record in records {
-                let record = record?;
-                match self.taken.run_of(&record.id) {
-                    Some(run) => *again.entry(run.to_owned()).or_default() += 1,
-                    None => reasons.add(&record),
-                }
+        let each = self.each(|record, taken| {
+            match taken {
+                Some(run) => *again.entry(run.to_owned()).or_default() += 1,
+                None => reasons.add(record),
             }
             Ok(())
         });
-        let stored = stored.await?;
-        passed_over(&stored);
+        each.await?;
         let mut out = io::stdout().lock();
-        let printed = if args.output.json {
-            print_json(&mut out, &reasons)
-        } else {
-            print_table(&mut out, &reasons, &again, &args.from)
+        let printed = match json {
+            true => print_json(&mut out, &reasons),
+            false => self.print_table(&mut out, &reasons, &again),
         };
         // Whoever reads may have seen enough.
         drop(printed);
         Ok(())
     }
 
-    async fn export(&self, args: &RejectsArgs, file: &Path) -> Result<()> {
-        let all = self.pairs.is_empty();
-        let mut columns = Columns::of_input(&self.pairs);
+    fn print_table(
+        &self,
+        out: &mut impl Write,
+        reasons: &Reasons,
+        again: &BTreeMap<String, u64>,
+    ) -> io::Result<()> {
+        if reasons.total > 0 {
+            writeln!(out, "{}\n", table(reasons))?;
+        }
+        for (run, count) in again {
+            writeln!(out, "{} loaded again by the run {run}", records(*count))?;
+        }
+        match reasons.total {
+            0 if again.is_empty() => writeln!(out, "no rejected records in {}", self.from),
+            0 => writeln!(out, "no other rejected records in {}", self.from),
+            total => {
+                writeln!(out, "{} in {}", records(total), self.from)?;
+                let export = self.command("--export fixed.csv");
+                let load = self.command("--load");
+                writeln!(out, "to repair them: {export}")?;
+                writeln!(out, "to load them again as they are: {load}")
+            }
+        }
+    }
+
+    async fn export(&self, file: &Path) -> Result<()> {
+        let pairs = self.run.as_ref().map(|(_, record)| record.pairs.as_slice());
+        let pairs = pairs.unwrap_or_default();
+        let mut columns = Columns::of_input(pairs);
         let mut count = 0_u64;
-        let stored = self.each(|record| {
-            columns.add(record, all);
-            count += 1;
+        let each = self.each(|record, taken| {
+            if taken.is_none() {
+                columns.add(record, pairs.is_empty());
+                count += 1;
+            }
             Ok(())
         });
-        passed_over(&stored.await?);
+        each.await?;
         if count == 0 {
-            eprintln!("nothing to export: no rejected record is left");
+            eprintln!("there is nothing to export: no rejected record is left");
             return Ok(());
         }
         let shown = file.display().to_string();
-        let failed = |error: &dyn std::error::Error| RejectsError::Write {
+        let failed = |reason: String| RejectsError::Write {
             file: shown.clone(),
-            reason: error.to_string(),
+            reason,
         };
-        let mut export = Export::begin(create(file)?, columns).map_err(|error| failed(&error))?;
-        let written = self.each(|record| export.write(record).map_err(|error| failed(&error)));
-        written.await?;
-        export.finish().map_err(|error| failed(&error))?;
-        eprintln!("{count} rejected records are in {shown}");
-        if shown != "-" {
-            eprintln!(
-                "repair them there, then: arrow-salesforce rejects {} --load {shown}",
-                args.from
-            );
+        let out = create(file)?;
+        let export = Export::begin(out, columns);
+        let mut export = export.map_err(|error| failed(error.to_string()))?;
+        let each = self.each(|record, taken| {
+            if taken.is_some() {
+                return Ok(());
+            }
+            let written = export.write(record);
+            written.map_err(|error| failed(error.to_string()))
+        });
+        each.await?;
+        let finished = export.finish();
+        finished.map_err(|error| failed(error.to_string()))?;
+        if file != Path::new("-") {
+            let load = self.command(&format!("--load {shown}"));
+            eprintln!("{} in {shown}", records(count));
+            eprintln!("repair them there, then: {load}");
         }
         Ok(())
     }
+}
+
+/// Whether it is a path of this machine, and no id of a run.
+fn is_path(from: &str) -> bool {
+    from.contains(['/', '\\', '.']) || PathBuf::from(from).exists()
 }
 
 /// Where an export is written: a new file, or stdout for `-`.
@@ -129,33 +202,41 @@ fn create(file: &Path) -> Result<Box<dyn Write + Send>> {
     let shown = file.display();
     match created {
         Ok(file) => Ok(Box::new(file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(CliError::usage(
-            format!("{shown} is there already, and may hold repaired records; name another file"),
-        )),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(CliError::usage(format!(
+                "--export: {shown} is there already, and may hold repaired records; name another file"
+            )))
+        }
         Err(error) => Err(CliError::usage(format!(
-            "{shown} cannot be written: {error}; name another file"
+            "--export: {shown} cannot be written: {error}; name another file"
         ))),
     }
 }
 
 fn passed_over(stored: &Stored) {
-    if !stored.others.is_empty() {
-        let named: Vec<&str> = stored
-            .others
-            .iter()
-            .take(NAMED)
-            .map(String::as_str)
-            .collect();
-        let more = stored.others.len() - named.len();
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        eprintln!(
-            "passed over, no files of rejected records: {}{more}",
-            named.join(", ")
-        );
+    if stored.others.is_empty() {
+        return;
+    }
+    let named: Vec<&str> = stored
+        .others
+        .iter()
+        .take(NAMED)
+        .map(String::as_str)
+        .collect();
+    let more = match stored.others.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    eprintln!(
+        "passed over, no files of rejected records: {}{more}",
+        named.join(", ")
+    );
+}
+
+fn records(count: u64) -> String {
+    match count {
+        1 => "1 rejected record".to_owned(),
+        count => format!("{count} rejected records"),
     }
 }
 
@@ -166,40 +247,21 @@ fn print_json(out: &mut impl Write, reasons: &Reasons) -> io::Result<()> {
     Ok(())
 }
 
-fn print_table(
-    out: &mut impl Write,
-    reasons: &Reasons,
-    again: &BTreeMap<String, u64>,
-    from: &str,
-) -> io::Result<()> {
-    for (run, count) in again {
-        writeln!(
-            out,
-            "{count} rejected records were loaded again by run {run}"
-        )?;
-    }
-    if reasons.total == 0 {
-        return writeln!(out, "no rejected record is left in {from}");
-    }
+fn table(reasons: &Reasons) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["count", "code", "fields", "message", "examples"]);
+        .set_header(["count", "stage", "code", "fields", "message", "examples"]);
     for line in reasons.lines() {
         table.add_row([
             line.count.to_string(),
+            line.stage.to_owned(),
             line.code.to_owned(),
             line.fields.join("\n"),
             line.message.to_owned(),
             line.examples.join("\n"),
         ]);
     }
-    writeln!(out, "{table}")?;
-    let total = reasons.total;
-    writeln!(out, "\n{total} rejected records in {from}")?;
-    writeln!(
-        out,
-        "to repair them: arrow-salesforce rejects {from} --export fixed.csv"
-    )
+    table
 }

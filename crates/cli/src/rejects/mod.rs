@@ -12,6 +12,7 @@ mod place;
 mod reasons;
 mod record;
 mod rows;
+mod standing;
 mod taken;
 
 pub(crate) use export::{Columns, Export, ID_COLUMN, REASON_COLUMN, TEXT_COLUMN};
@@ -19,6 +20,7 @@ pub(crate) use place::{Place, Stored};
 pub(crate) use reasons::Reasons;
 pub(crate) use record::Rejected;
 pub(crate) use rows::Rows;
+pub(crate) use standing::Standing;
 pub(crate) use taken::Taken;
 
 use arrow_salesforce::arrow::error::ArrowError;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use arrow_salesforce::object_store::path::Path as ObjectPath;
 use arrow_salesforce::storage::{Encryption, Location, Storage, key_in};
 use futures::TryStreamExt as _;
 use url::Url;
@@ -59,7 +60,17 @@ impl Place {
 
     /// Marks records as taken by a run, before it loads them.
     pub(crate) async fn mark(&self, run: &str, ids: &[String]) -> Result<(), RejectsError> {
-        taken::write(&self.storage, &self.directory(taken::DIRECTORY), run, ids).await
+        let key = self.mark_of(run)?;
+        taken::write(&self.storage, &key, run, ids).await
+    }
+
+    /// Takes back the marks of a run that did not begin.
+    pub(crate) async fn unmark(&self, run: &str) -> Result<(), RejectsError> {
+        Ok(self.storage.delete(&self.mark_of(run)?).await?)
+    }
+
+    fn mark_of(&self, run: &str) -> Result<ObjectPath, RejectsError> {
+        Ok(key_in(&self.directory(taken::DIRECTORY), run)?)
     }
 
     /// Hands on the records of each file in turn, the files in the order of their names.
@@ -178,6 +189,8 @@ mod tests {
         assert_eq!(taken.run_of("r1"), Some("run-2"));
         assert_eq!(taken.run_of("r2"), None);
         assert_eq!(ids(&place).await, ["r1"], "marks are no records");
+        place.unmark("run-2").await.unwrap();
+        assert_eq!(place.taken().await.unwrap().run_of("r1"), None);
     }
 
     #[test]

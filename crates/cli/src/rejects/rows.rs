@@ -45,7 +45,7 @@ impl Rows {
         &self,
         file: &RejectFile,
         records: Records,
-        keep: impl Fn(&Rejected) -> bool,
+        keep: impl FnMut(&Rejected) -> bool,
         take: impl FnMut(RecordBatch) -> Result<(), RejectsError>,
     ) -> Result<(), RejectsError> {
         match self {
@@ -59,7 +59,7 @@ impl Rows {
         source: &SchemaRef,
         file: &RejectFile,
         mut records: Records,
-        keep: impl Fn(&Rejected) -> bool,
+        mut keep: impl FnMut(&Rejected) -> bool,
         mut take: impl FnMut(RecordBatch) -> Result<(), RejectsError>,
     ) -> Result<(), RejectsError> {
         let format = RejectFormat::Airbyte(Envelope {
@@ -99,7 +99,7 @@ impl Rows {
         &self,
         columns: &[String],
         records: Records,
-        keep: impl Fn(&Rejected) -> bool,
+        mut keep: impl FnMut(&Rejected) -> bool,
         mut take: impl FnMut(RecordBatch) -> Result<(), RejectsError>,
     ) -> Result<(), RejectsError> {
         let mut waiting = Vec::new();

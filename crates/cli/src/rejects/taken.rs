@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use arrow_salesforce::object_store::path::Path;
 use arrow_salesforce::storage::{Storage, key_in};
 use futures::TryStreamExt as _;
 
@@ -53,7 +54,7 @@ pub(super) async fn read(storage: &Storage, directory: &str) -> Result<Taken, Re
 /// Writes the marks of a run: its id, then those of the records, a line each.
 pub(super) async fn write(
     storage: &Storage,
-    directory: &str,
+    key: &Path,
     run: &str,
     ids: &[String],
 ) -> Result<(), RejectsError> {
@@ -62,8 +63,5 @@ pub(super) async fn write(
         content.push_str(id);
         content.push('\n');
     }
-    let key = key_in(directory, &uuid::Uuid::now_v7().to_string())?;
-    // No other mark has this name.
-    storage.create(&key, content.into()).await?;
-    Ok(())
+    Ok(storage.put(key, content.into()).await?)
 }
