@@ -1,10 +1,12 @@
 //! What may be asked for.
 
+mod completions;
 mod drive;
 mod load;
 mod prepare;
 mod rejects;
 mod reload;
+mod runs;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Load(args) => load::load(*args).await,
         Command::Resume(args) => load::resume(args).await,
         Command::Rejects(args) => rejects::rejects(*args).await,
-        _ => Err(crate::error::CliError::usage("not yet")),
+        Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            completions::completions(shell).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Man => completions::man().map(|()| ExitCode::SUCCESS),
     }
 }

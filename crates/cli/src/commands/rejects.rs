@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 
 use super::reload;
 use crate::cli::RejectsArgs;
@@ -15,6 +15,8 @@ use crate::rejects::{
     Columns, Export, Place, Reasons, Rejected, RejectsError, Standing, Stored, Taken,
 };
 use crate::run::{RunFolder, RunRecord, Runs};
+use crate::watch::Page;
+use crate::watch::numbers::counted;
 
 /// Most names of files that are passed over.
 const NAMED: usize = 3;
@@ -234,10 +236,7 @@ fn passed_over(stored: &Stored) {
 }
 
 fn records(count: u64) -> String {
-    match count {
-        1 => "1 rejected record".to_owned(),
-        count => format!("{count} rejected records"),
-    }
+    counted(count, "rejected record")
 }
 
 fn print_json(out: &mut impl Write, reasons: &Reasons) -> io::Result<()> {
@@ -248,17 +247,14 @@ fn print_json(out: &mut impl Write, reasons: &Reasons) -> io::Result<()> {
 }
 
 fn table(reasons: &Reasons) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["count", "stage", "code", "fields", "message", "examples"]);
+    let titles = ["Stage", "Code", "Fields", "Rows", "Message", "Examples"];
+    let mut table = Page::of_stdout().table(&titles);
     for line in reasons.lines() {
         table.add_row([
-            line.count.to_string(),
             line.stage.to_owned(),
             line.code.to_owned(),
             line.fields.join("\n"),
+            line.count.to_string(),
             line.message.to_owned(),
             line.examples.join("\n"),
         ]);

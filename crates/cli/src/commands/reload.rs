@@ -15,11 +15,12 @@ use super::prepare::Prepared;
 use super::rejects::Source;
 use crate::cli::{OperationArgs, RejectsArgs};
 use crate::error::{CliError, Result};
-use crate::pending::{Inputs, Watch};
+use crate::input::Inputs;
 use crate::query::{self, QueryError};
 use crate::rejects::{Columns, ID_COLUMN, RejectsError, Rows};
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
+use crate::watch::Watch;
 
 /// Memory of the query that finds which records are loaded.
 const QUERY_MEMORY: usize = 256 << 20;
@@ -42,6 +43,10 @@ pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Res
     let watch = Watch::new(&args.output);
     for found in &prepared.found {
         watch.say(found);
+    }
+    if let Err(error) = prepared.guard(&args.output).await {
+        folder.discard_local();
+        return Err(error);
     }
     source.place.mark(folder.id(), &ids).await?;
     let run = source.run.as_ref().map(|(_, record)| record.id.clone());

@@ -26,7 +26,7 @@ pub(crate) struct RunRecord {
     #[serde(default)]
     pub(crate) pairs: Vec<(String, String)>,
     /// The files it reads, as they were when it began.
-    pub(crate) files: Vec<crate::pending::FileState>,
+    pub(crate) files: Vec<crate::input::FileState>,
     /// Whether the query may give other rows each time.
     pub(crate) volatile: bool,
     /// The run whose rejected records it loads.
