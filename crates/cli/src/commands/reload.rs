@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::ExitCode;
 
 use arrow_ipc::writer::FileWriter;
-use arrow_salesforce::arrow::array::{Array as _, AsArray as _};
+use arrow_salesforce::arrow::array::AsArray as _;
 use arrow_salesforce::arrow::compute::cast;
 use arrow_salesforce::arrow::datatypes::DataType;
 use datafusion::prelude::ident;

@@ -5,11 +5,11 @@ use std::io::Write;
 use super::Rejected;
 
 /// Column of an export: why the record was rejected.
-pub(crate) const REASON_COLUMN: &str = "_reject_reason";
+const REASON_COLUMN: &str = "_reject_reason";
 /// Column of an export: which record it is, so that it can be marked once it is loaded again.
 pub(crate) const ID_COLUMN: &str = "_reject_id";
 /// Column of an export: the text of a record that could not be read.
-pub(crate) const TEXT_COLUMN: &str = "_reject_text";
+const TEXT_COLUMN: &str = "_reject_text";
 
 /// Writes rejected records as CSV.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ mod rows;
 mod standing;
 mod taken;
 
-pub(crate) use export::{Columns, Export, ID_COLUMN, REASON_COLUMN, TEXT_COLUMN};
+pub(crate) use export::{Columns, Export, ID_COLUMN};
 pub(crate) use place::{Place, Stored};
 pub(crate) use reasons::Reasons;
 pub(crate) use record::Rejected;
