@@ -108,6 +108,14 @@ impl Org {
         &self.inner.client
     }
 
+    /// What the org says of an object, by its name in any letter case.
+    ///
+    /// # Errors
+    /// [`LoadError::NoObject`] that names those with a similar name; any of a call's.
+    pub async fn object(&self, name: &str) -> Result<ObjectSchema> {
+        describe::object(self.client(), name).await
+    }
+
     /// The options of the process.
     pub fn options(&self) -> &OrgOptions {
         &self.inner.options

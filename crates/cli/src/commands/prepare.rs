@@ -67,7 +67,7 @@ impl Prepared {
             Opened::inputs(&spec, &session, folder).await?
         };
         let rows = opened.rows;
-        let object = describe(&org, &spec.object).await?;
+        let object = org.object(&spec.object).await?;
         let organization = org.client().organization().await.map_err(Error::from)?;
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
@@ -224,12 +224,6 @@ impl Opened {
             volatile,
         })
     }
-}
-
-/// What the org says of the object.
-async fn describe(org: &Org, object: &str) -> Result<ObjectSchema> {
-    let json = org.client().describe(object).await.map_err(Error::from)?;
-    Ok(ObjectSchema::from_describe(&json).map_err(Error::from)?)
 }
 
 /// The rows with a column for each field.
