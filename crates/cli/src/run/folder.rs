@@ -266,6 +266,11 @@ impl RunFolder {
         &self.local
     }
 
+    /// The file with the rejected records of another run that this one loads.
+    pub(crate) fn again_path(&self) -> PathBuf {
+        self.local.join("again.arrow")
+    }
+
     /// The file with the rows of the query, if they are kept.
     pub(crate) fn rows_path(&self) -> PathBuf {
         self.local.join("rows.parquet")
@@ -317,6 +322,14 @@ impl RunFolder {
             ..RejectConfig::new(Location::Url(self.part("rejects/")))
         };
         Ok(RejectStore::open(&config, start)?)
+    }
+
+    /// The rejected records, to be read.
+    ///
+    /// # Errors
+    /// [`RunError::Storage`].
+    pub(crate) fn rejected(&self) -> Result<Storage, RunError> {
+        open(&self.part("rejects/"))
     }
 
     /// The store of receipts.
