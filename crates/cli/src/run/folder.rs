@@ -89,6 +89,14 @@ pub(crate) enum RunError {
         /// The run.
         id: String,
     },
+    /// A directory on this machine cannot be deleted.
+    #[error("{path} cannot be deleted: {source}. Delete it by hand: it holds records")]
+    Delete {
+        /// The directory.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// A directory on this machine cannot be made.
     #[error("{path} cannot be made: {source}. Choose another place with --run-dir")]
     Local {
@@ -450,13 +458,23 @@ impl RunFolder {
     /// Deletes the run with all that it keeps; it is no longer listed, then.
     ///
     /// # Errors
-    /// [`RunError::Storage`].
+    /// [`RunError::Storage`], [`RunError::Delete`].
     pub(crate) async fn delete(&self) -> Result<(), RunError> {
-        let root = key_in(self.storage.prefix().trim_end_matches('/'), "")?;
-        for key in self.storage.find(&root).await? {
-            self.storage.delete(&key).await?;
+        if self.url.scheme() != "file" {
+            let root = key_in(self.storage.prefix().trim_end_matches('/'), "")?;
+            for key in self.storage.find(&root).await? {
+                self.storage.delete(&key).await?;
+            }
         }
-        self.discard_local();
+        match std::fs::remove_dir_all(&self.local) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RunError::Delete {
+                    path: self.local.display().to_string(),
+                    source,
+                });
+            }
+            _ => {}
+        }
         let key = key_in(&format!("{}{INDEX}", directory(&self.runs)), &self.id)?;
         Ok(self.runs.delete(&key).await?)
     }
