@@ -1,1 +1,3 @@
 //! The command line, driven as a person would.
+
+mod people;
