@@ -12,6 +12,9 @@ use super::InputError;
 /// The bytes of a file, no longer compressed.
 pub(crate) type ByteStream = BoxStream<'static, Result<Bytes, InputError>>;
 
+/// The batches of a file.
+pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch, InputError>>;
+
 /// A file that can be read from its beginning, as often as it is asked for.
 pub(crate) trait InputFile: Debug + Send + Sync {
     /// The file, as the user calls it: in messages.
@@ -25,5 +28,5 @@ pub(crate) trait FileRecords: Debug + Send + Sync {
     /// The columns of each batch.
     fn schema(&self) -> SchemaRef;
     /// The records of a file, in the order of the file: the same each time.
-    fn batches(&self, file: &dyn InputFile) -> BoxStream<'static, Result<RecordBatch, InputError>>;
+    fn batches(&self, file: &dyn InputFile) -> BatchStream;
 }

@@ -1,0 +1,186 @@
+//! Files of one place -> a table.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+
+use super::csv::CsvRecords;
+use super::file::{FileRecords, InputFile};
+use super::ipc::IpcRecords;
+use super::jsonl::JsonRecords;
+use super::parquet::ParquetTable;
+use super::place::Place;
+use super::store::Environment;
+use super::stored::StoredFile;
+use super::{FileState, InputError, format, listing, records};
+use crate::spec::{Format, ReadSpec};
+
+/// A table, and what is known of its files.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) provider: Arc<dyn TableProvider>,
+    /// Sentences.
+    pub(crate) found: Vec<String>,
+    pub(crate) states: Vec<FileState>,
+    /// Rows, those that cannot be read included, where that is known.
+    pub(crate) rows: Option<u64>,
+}
+
+/// Opens places as tables.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    pub(crate) environment: Environment,
+    pub(crate) read: ReadSpec,
+    /// Where standard input is kept. Other streams are kept beside it.
+    pub(crate) spool: PathBuf,
+}
+
+impl Opener {
+    /// The files of a place.
+    ///
+    /// # Errors
+    /// [`InputError`] if there is none, or one cannot be read.
+    pub(crate) async fn files(
+        &self,
+        place: &Place,
+        nth: usize,
+    ) -> Result<Vec<StoredFile>, InputError> {
+        let copy = match place {
+            Place::Stdin => self.spool.clone(),
+            Place::Local(_) | Place::Remote(_) => self.copy(nth),
+        };
+        listing::files(place, &self.environment, copy).await
+    }
+
+    fn copy(&self, nth: usize) -> PathBuf {
+        self.spool.with_added_extension(nth.to_string())
+    }
+
+    /// One table of all these files.
+    ///
+    /// # Errors
+    /// [`InputError`] if they cannot be read, or not as one table.
+    pub(crate) async fn table(&self, files: Vec<StoredFile>) -> Result<Table, InputError> {
+        let format = self.format(&files)?;
+        let hive = directory_columns(&files);
+        let states = files.iter().map(StoredFile::state).collect();
+        let of = describe(&files, format);
+        if format == Format::Parquet {
+            let files = seekable(files, &self.spool).await?;
+            let table = ParquetTable::open(files, &hive).await?;
+            let rows = table.rows;
+            return Ok(Table {
+                found: vec![format!("{of}, {rows} rows")],
+                provider: Arc::new(table),
+                states,
+                rows: Some(rows),
+            });
+        }
+        let files: Vec<Arc<StoredFile>> = files.into_iter().map(Arc::new).collect();
+        let (reader, rows, found): (Arc<dyn FileRecords>, _, _) = match format {
+            Format::Parquet | Format::Arrow => {
+                (Arc::new(IpcRecords::survey(&files).await?), None, vec![])
+            }
+            Format::Csv => {
+                let files = files
+                    .iter()
+                    .map(|file| Arc::clone(file) as Arc<dyn InputFile>);
+                let files: Vec<_> = files.collect();
+                let records = CsvRecords::survey(&files, &self.read).await?;
+                let (rows, found) = (records.rows(), records.found().to_vec());
+                (Arc::new(records), Some(rows), found)
+            }
+            Format::Jsonl => {
+                let records = JsonRecords::survey(&files).await?;
+                let (rows, found) = (records.rows(), records.found());
+                (Arc::new(records), Some(rows), found)
+            }
+        };
+        let mut sentences = vec![match rows {
+            Some(rows) => format!("{of}, {rows} rows"),
+            None => of,
+        }];
+        sentences.extend(found);
+        Ok(Table {
+            provider: records::table(reader, files, &hive)?,
+            found: sentences,
+            states,
+            rows,
+        })
+    }
+
+    /// The one format of all files.
+    fn format(&self, files: &[StoredFile]) -> Result<Format, InputError> {
+        let mut first: Option<(Format, &str)> = None;
+        for file in files {
+            let format = self.format_of(file)?;
+            match first {
+                Some((other, name)) if other != format => {
+                    return Err(InputError::Usage(format!(
+                        "{name} is {other} and {} is {format}: files of one table have one format; \
+                         give each its name (name=file) and bring them together by --sql",
+                        file.name()
+                    )));
+                }
+                _ => first = Some((format, file.name())),
+            }
+        }
+        let none = || InputError::Usage("there is no file to read".to_owned());
+        first.map(|(format, _)| format).ok_or_else(none)
+    }
+
+    fn format_of(&self, file: &StoredFile) -> Result<Format, InputError> {
+        let name = file.name();
+        if let Some((kind, cure)) = format::refused(&file.head) {
+            return Err(InputError::Content {
+                name: name.to_owned(),
+                problem: format!("it is {kind}, which is not read here: {cure}"),
+            });
+        }
+        format::by_magic(&file.head)
+            .or_else(|| format::by_name(name))
+            .or(self.read.format)
+            .or_else(|| format::by_look(&file.head))
+            .ok_or_else(|| {
+                InputError::Usage(format!(
+                    "{name} does not say its format: add --format csv, jsonl, parquet or arrow"
+                ))
+            })
+    }
+}
+
+/// The columns that directories of any file give.
+fn directory_columns(files: &[StoredFile]) -> Vec<String> {
+    let mut columns = Vec::new();
+    for (name, _) in files.iter().flat_map(|file| &file.hive) {
+        if !columns.contains(name) {
+            columns.push(name.clone());
+        }
+    }
+    columns
+}
+
+fn describe(files: &[StoredFile], format: Format) -> String {
+    match files {
+        [file] => format!("{}: {format}", file.name()),
+        files => {
+            let first = files.first().map_or("", |file| file.name());
+            format!("{first} and {} more: {format}", files.len() - 1)
+        }
+    }
+}
+
+/// The same files where any part of them can be read: one that is compressed as a whole, or that its
+/// server sends only as a whole, is copied to this machine.
+async fn seekable(files: Vec<StoredFile>, spool: &Path) -> Result<Vec<StoredFile>, InputError> {
+    if files.iter().all(|file| file.random_access().is_some()) {
+        return Ok(files);
+    }
+    let mut copies = Vec::with_capacity(files.len());
+    for file in files {
+        let name = format!("{}.parquet", uuid::Uuid::new_v4().simple());
+        copies.push(file.copied_to(spool.with_file_name(name)).await?);
+    }
+    Ok(copies)
+}
