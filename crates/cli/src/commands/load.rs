@@ -8,7 +8,7 @@ use super::drive;
 use super::prepare::Prepared;
 use crate::cli::{LoadArgs, OrgArgs, OutputArgs, ResumeArgs};
 use crate::error::{CliError, Result};
-use crate::pending::FileState;
+use crate::input::FileState;
 use crate::pending::Watch;
 use crate::run::{RunCounts, RunFolder, RunRecord, RunState, Runs, VERSION};
 use crate::spec::LoadSpec;

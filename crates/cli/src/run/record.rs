@@ -23,7 +23,7 @@ pub(crate) struct RunRecord {
     pub(crate) host: String,
     pub(crate) spec: LoadSpec,
     /// The files it reads, as they were when it began.
-    pub(crate) files: Vec<crate::pending::FileState>,
+    pub(crate) files: Vec<crate::input::FileState>,
     /// Whether the query may give other rows each time.
     pub(crate) volatile: bool,
     /// The run whose rejected records it loads.
