@@ -162,6 +162,15 @@ impl Client {
         org::records_by_id(&self.connection, object, ids).await
     }
 
+    /// How many records of an object the user sees, in one call.
+    ///
+    /// # Errors
+    /// [`BulkError::NoApiName`] if the object is none; [`BulkError::Refused`] if it cannot be queried, or
+    /// has more records than Salesforce counts in time; any of a call's.
+    pub async fn record_count(&self, object: &str) -> Result<u64, BulkError> {
+        org::record_count(&self.connection, object).await
+    }
+
     /// Id of the org, if the login said it; else the host of its API.
     pub fn org_id(&self) -> String {
         let connection = &self.connection;

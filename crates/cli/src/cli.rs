@@ -1,14 +1,22 @@
 //! What may be typed.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use arrow_salesforce::bulk::API_VERSION;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::credentials::ENVIRONMENT;
 use crate::spec::{DateOrder, DecimalMark, Format};
 
 /// Loads files and queries into Salesforce, and can account for every record.
 #[derive(Debug, Parser)]
-#[command(name = "arrow-salesforce", version, max_term_width = 100)]
+#[command(
+    name = "arrow-salesforce",
+    version,
+    long_version = FEATURES.as_str(),
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -18,15 +26,15 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Load files, or a query over them, into an object
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = after_help())]
     Load(Box<LoadArgs>),
     /// Go on with a load that stopped, from where it stopped
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = after_help())]
     Resume(ResumeArgs),
     /// List runs, or delete old ones
     Runs(RunsArgs),
     /// Show the rejected records of a run, export them, or load them again
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = after_help())]
     Rejects(Box<RejectsArgs>),
     /// Print what makes a shell complete the commands
     Completions {
@@ -35,6 +43,23 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// The version, and what this build can read.
+static FEATURES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{}\n\
+         formats: CSV, JSON lines, Parquet, Arrow IPC (file and stream)\n\
+         compression: gzip, zstd, bzip2, xz\n\
+         places: files, stdin, s3://, gs://, az://, https://\n\
+         Salesforce API: {API_VERSION}",
+        env!("CARGO_PKG_VERSION")
+    )
+});
+
+/// What stands below the options of commands that load.
+fn after_help() -> String {
+    format!("{ENVIRONMENT}\n\n{EXIT_CODES}")
 }
 
 pub(crate) const EXIT_CODES: &str = "\
@@ -52,8 +77,8 @@ pub(crate) struct OrgArgs {
     /// A config file of the Airbyte destination; without it the environment says whose org it is
     #[arg(long, value_name = "FILE", env = "ARROW_SALESFORCE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// An org that the sf command line is logged in to
-    #[arg(long, value_name = "ALIAS", conflicts_with = "config")]
+    /// An org that the sf command line is logged in to, instead of --config
+    #[arg(long, value_name = "ALIAS")]
     pub(crate) from_sf: Option<String>,
     /// Most memory that records take [default: 512MiB]
     #[arg(long, value_name = "SIZE", env = "ARROW_SALESFORCE_MEMORY")]

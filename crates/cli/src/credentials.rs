@@ -1,8 +1,6 @@
 //! Whose org a command is about, and how to log in: a config file, the sf command line, or the
 //! environment.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "commands that load call it"))]
-
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

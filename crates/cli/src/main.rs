@@ -9,9 +9,9 @@ mod cli;
 mod commands;
 mod credentials;
 mod error;
+mod guard;
 mod input;
 mod mapping;
-mod pending;
 mod query;
 mod readings;
 mod run;
@@ -34,6 +34,7 @@ const BLOCKING_THREADS: usize = 16;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    watch::install_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

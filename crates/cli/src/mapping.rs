@@ -1,7 +1,5 @@
 //! Which column fills which field.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "commands that load call it"))]
-
 use std::collections::{HashMap, HashSet};
 
 use arrow_salesforce::Operation;
@@ -11,6 +9,9 @@ use arrow_salesforce::source;
 
 use crate::error::CliError;
 use crate::spec::LoadSpec;
+
+/// What the names of columns begin with that an export of rejected records adds.
+const REJECT_PREFIX: &str = "_reject_";
 
 /// Names that a message lists at most.
 const LISTED: usize = 20;
@@ -217,6 +218,10 @@ impl<'a> Filling<'a> {
     fn column(&mut self, name: &'a str) {
         if source::is_bookkeeping(name) || name.starts_with(source::PREFIX) {
             self.made.passed.push(name.to_owned());
+            return;
+        }
+        // What an export of rejected records adds is no column of the input.
+        if name.starts_with(REJECT_PREFIX) {
             return;
         }
         let found = match self.target(name) {

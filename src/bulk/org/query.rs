@@ -96,6 +96,25 @@ pub(in crate::bulk) async fn records_by_id(
     Ok(found)
 }
 
+/// See [`Client::record_count`](crate::bulk::Client::record_count).
+pub(in crate::bulk) async fn record_count(
+    connection: &Connection,
+    object: &str,
+) -> Result<u64, BulkError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Count {
+        total_size: u64,
+    }
+    is_api_name(object)?;
+    let query = format!("SELECT COUNT() FROM {object}");
+    let parameters = [("q", query.as_str())];
+    let mut call = Call::get("counting the records", &["query"], Policy::Optional);
+    call.query = &parameters;
+    let count: Count = connection.read_json(&call).await?;
+    Ok(count.total_size)
+}
+
 fn is_api_name(name: &str) -> Result<(), BulkError> {
     let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if !name.is_empty() && name.bytes().all(is_of_names) {

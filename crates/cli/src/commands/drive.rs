@@ -15,8 +15,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::prepare::{Prepared, source_schema};
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
-use crate::pending::{Outcome, Progress, Watch};
 use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
+use crate::watch::{Outcome, Progress, Watch};
 
 /// How often progress is shown.
 const SHOWN_EACH: Duration = Duration::from_millis(200);
@@ -324,13 +324,12 @@ impl Following<'_> {
 
     fn progress(&self) -> Progress {
         let org = &self.prepared.org;
-        let (complete, failed) = org.ended_jobs();
         Progress {
             read: self.read.load(Ordering::Relaxed),
             accepted: self.at.accepted,
             rejected: self.at.rejected,
-            jobs_in_flight: org.jobs_in_flight().len(),
-            jobs_ended: complete + failed,
+            jobs_in_flight: org.jobs_in_flight(),
+            jobs_ended: org.ended_jobs().0,
         }
     }
 
@@ -398,6 +397,7 @@ impl Following<'_> {
         }
         let outcome = Outcome {
             run: record.id.clone(),
+            object: record.spec.object.clone(),
             state,
             rejects: (record.counts.rejected > 0).then(|| self.folder.shown("rejects/")),
             receipts: (!record.spec.write.no_receipts).then(|| self.folder.shown("receipts/")),

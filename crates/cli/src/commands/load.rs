@@ -9,9 +9,10 @@ use super::prepare::Prepared;
 use crate::cli::{LoadArgs, OrgArgs, OutputArgs, ResumeArgs};
 use crate::error::{CliError, Result};
 use crate::input::FileState;
-use crate::pending::Watch;
+use crate::mapping::Ignored;
 use crate::run::{RunCounts, RunFolder, RunRecord, RunState, Runs, VERSION};
 use crate::spec::LoadSpec;
+use crate::watch::Watch;
 
 /// Loads what was typed, or described in a file.
 pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
@@ -27,6 +28,14 @@ pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
     };
     for found in &prepared.found {
         watch.say(found);
+    }
+    for ignored in prepared.mapping.ignored() {
+        let Ignored { column, reason } = ignored;
+        watch.say(&format!("column {column} is left out: it {reason}"));
+    }
+    if let Err(error) = prepared.guard(&args.output).await {
+        folder.discard_local();
+        return Err(error);
     }
     begin(&prepared, &folder, None, &watch).await
 }

@@ -1,8 +1,10 @@
 //! What may be asked for.
 
+mod completions;
 mod drive;
 mod load;
 mod prepare;
+mod runs;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,11 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Load(args) => load::load(*args).await,
         Command::Resume(args) => load::resume(args).await,
+        Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            completions::completions(shell).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Man => completions::man().map(|()| ExitCode::SUCCESS),
         _ => Err(crate::error::CliError::usage("not yet")),
     }
 }

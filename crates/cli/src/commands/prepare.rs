@@ -13,9 +13,10 @@ use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{Expr, SessionContext, lit};
 use futures::stream::{BoxStream, StreamExt as _};
 
-use crate::cli::OrgArgs;
+use crate::cli::{OrgArgs, OutputArgs};
 use crate::credentials;
 use crate::error::{CliError, Result};
+use crate::guard::{self, Guarded};
 use crate::input::{FileState, Inputs};
 use crate::mapping::Mapping;
 use crate::query::{self, QueryError};
@@ -90,6 +91,21 @@ impl Prepared {
         Ok(prepared)
     }
 
+    /// Asks whether the load may delete or change what it will.
+    ///
+    /// # Errors
+    /// As [`guard::ask`].
+    pub(crate) async fn guard(&self, output: &OutputArgs) -> Result<()> {
+        let most = [self.total, self.spec.limit, self.spec.sample];
+        let guarded = Guarded {
+            operation: &self.spec.operation(),
+            object: &self.object.name,
+            rows: most.into_iter().flatten().min(),
+            organization: &self.organization,
+        };
+        guard::ask(&guarded, &self.org, output).await
+    }
+
     /// Finds how people wrote the values, from all rows, where there are texts for fields that are none.
     async fn survey(&mut self) -> Result<()> {
         let wanted = Wanted::of(&self.schema, &self.object, &self.mapping);
@@ -154,7 +170,9 @@ impl Prepared {
     /// The engine's, for values that cannot be.
     pub(crate) fn options(&self) -> Result<LoadOptions> {
         let write = &self.spec.write;
-        let mut options = LoadOptions::default().with_group_by(write.group_by.clone());
+        let mut options = LoadOptions::default()
+            .with_group_by(write.group_by.clone())
+            .with_log_values(true);
         if let Some(bytes) = write.max_job_bytes {
             options = options.with_max_job_bytes(bytes);
         }
