@@ -1,1 +1,4 @@
 //! The command line, driven as a person would.
+
+mod harness;
+mod resume;
