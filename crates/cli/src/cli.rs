@@ -15,6 +15,7 @@ use crate::spec::{DateOrder, DecimalMark, Format};
     name = "arrow-salesforce",
     version,
     long_version = FEATURES.as_str(),
+    after_help = EXIT_CODES,
     max_term_width = 100
 )]
 pub(crate) struct Cli {

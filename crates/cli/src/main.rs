@@ -14,6 +14,7 @@ mod input;
 mod mapping;
 mod query;
 mod readings;
+mod rejects;
 mod run;
 mod spec;
 mod watch;

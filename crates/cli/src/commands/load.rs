@@ -63,6 +63,7 @@ pub(crate) async fn begin(
         org: prepared.org.client().org_id(),
         host: prepared.organization.host.clone(),
         spec: prepared.spec.clone(),
+        pairs: prepared.mapping.pairs().to_vec(),
         files: prepared.files.clone(),
         volatile: prepared.volatile,
         rejects_of,

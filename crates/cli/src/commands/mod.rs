@@ -4,6 +4,8 @@ mod completions;
 mod drive;
 mod load;
 mod prepare;
+mod rejects;
+mod reload;
 mod runs;
 
 use std::process::ExitCode;
@@ -26,11 +28,11 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Load(args) => load::load(*args).await,
         Command::Resume(args) => load::resume(args).await,
+        Command::Rejects(args) => rejects::rejects(*args).await,
         Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             completions::completions(shell).map(|()| ExitCode::SUCCESS)
         }
         Command::Man => completions::man().map(|()| ExitCode::SUCCESS),
-        _ => Err(crate::error::CliError::usage("not yet")),
     }
 }

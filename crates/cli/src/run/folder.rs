@@ -13,6 +13,7 @@ use arrow_salesforce::reject::{RejectConfig, RejectError, RejectFormat, RejectSt
 use arrow_salesforce::storage::{Encryption, Location, Storage, StorageError, key_in};
 use bytes::{Buf as _, Bytes};
 use chrono::{DateTime, Utc};
+use etcetera::{BaseStrategy as _, choose_base_strategy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -88,6 +89,14 @@ pub(crate) enum RunError {
         /// The run.
         id: String,
     },
+    /// A directory on this machine cannot be deleted.
+    #[error("{path} cannot be deleted: {source}. Delete it by hand: it holds records")]
+    Delete {
+        /// The directory.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// A directory on this machine cannot be made.
     #[error("{path} cannot be made: {source}. Choose another place with --run-dir")]
     Local {
@@ -132,7 +141,8 @@ impl Runs {
     /// # Errors
     /// [`RunError`] that names the place.
     pub(crate) fn open(place: Option<&str>) -> Result<Self, RunError> {
-        let own = dirs::data_dir().unwrap_or_else(std::env::temp_dir);
+        let own = choose_base_strategy().map(|places| places.data_dir());
+        let own = own.unwrap_or_else(|_| std::env::temp_dir());
         let own = own.join("arrow-salesforce").join("runs");
         let wrong = |reason: &str| RunError::Place {
             place: place.unwrap_or_default().to_owned(),
@@ -264,6 +274,11 @@ impl RunFolder {
         &self.local
     }
 
+    /// The file with the rejected records of another run that this one loads.
+    pub(crate) fn again_path(&self) -> PathBuf {
+        self.local.join("again.arrow")
+    }
+
     /// The file with the rows of the query, if they are kept.
     pub(crate) fn rows_path(&self) -> PathBuf {
         self.local.join("rows.parquet")
@@ -315,6 +330,14 @@ impl RunFolder {
             ..RejectConfig::new(Location::Url(self.part("rejects/")))
         };
         Ok(RejectStore::open(&config, start)?)
+    }
+
+    /// The rejected records, to be read.
+    ///
+    /// # Errors
+    /// [`RunError::Storage`].
+    pub(crate) fn rejected(&self) -> Result<Storage, RunError> {
+        open(&self.part("rejects/"))
     }
 
     /// The store of receipts.
@@ -435,13 +458,23 @@ impl RunFolder {
     /// Deletes the run with all that it keeps; it is no longer listed, then.
     ///
     /// # Errors
-    /// [`RunError::Storage`].
+    /// [`RunError::Storage`], [`RunError::Delete`].
     pub(crate) async fn delete(&self) -> Result<(), RunError> {
-        let root = key_in(self.storage.prefix().trim_end_matches('/'), "")?;
-        for key in self.storage.find(&root).await? {
-            self.storage.delete(&key).await?;
+        if self.url.scheme() != "file" {
+            let root = key_in(self.storage.prefix().trim_end_matches('/'), "")?;
+            for key in self.storage.find(&root).await? {
+                self.storage.delete(&key).await?;
+            }
         }
-        self.discard_local();
+        match std::fs::remove_dir_all(&self.local) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RunError::Delete {
+                    path: self.local.display().to_string(),
+                    source,
+                });
+            }
+            _ => {}
+        }
         let key = key_in(&format!("{}{INDEX}", directory(&self.runs)), &self.id)?;
         Ok(self.runs.delete(&key).await?)
     }

@@ -9,6 +9,7 @@
 //! <runs>/<id>/ledger/      what jobs were given, until all rows have their end
 //! <runs>/<id>/stdin        what came on stdin: always on this machine
 //! <runs>/<id>/rows.parquet rows that --materialize keeps: always on this machine
+//! <runs>/<id>/again.arrow  rejected records of another run that are loaded again: always on this machine
 //! <runs>/<id>/lock         held by the process that works on it
 //! ```
 

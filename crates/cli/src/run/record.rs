@@ -22,6 +22,9 @@ pub(crate) struct RunRecord {
     pub(crate) org: String,
     pub(crate) host: String,
     pub(crate) spec: LoadSpec,
+    /// Columns of the rows, each with the field that it fills.
+    #[serde(default)]
+    pub(crate) pairs: Vec<(String, String)>,
     /// The files it reads, as they were when it began.
     pub(crate) files: Vec<crate::input::FileState>,
     /// Whether the query may give other rows each time.

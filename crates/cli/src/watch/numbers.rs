@@ -27,6 +27,14 @@ pub(crate) fn counted(number: u64, one: &str) -> String {
 pub(crate) fn time(time: Duration) -> String {
     match time.as_secs() {
         0..60 => format!("{:.1} s", time.as_secs_f64()),
+        _ => rough_time(time),
+    }
+}
+
+/// As [`time`], in whole seconds.
+pub(crate) fn rough_time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
     }

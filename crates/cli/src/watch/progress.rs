@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::numbers::{count, counted, rate, time};
+use super::numbers::{count, counted, rate, rough_time};
 
 /// How far a run is at one moment, with what earlier attempts did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ impl Pace {
         let rate = format!("{} rows/s", count(self.rows_per_second));
         match self.seconds_left {
             Some(left) if left > 0 => {
-                format!("{rate}, {} left", time(Duration::from_secs(left)))
+                format!("{rate}, {} left", rough_time(Duration::from_secs(left)))
             }
             _ => rate,
         }

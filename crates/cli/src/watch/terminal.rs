@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use console::{Term, truncate_str};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::{Pace, Progress};
@@ -44,7 +45,7 @@ impl Lines {
         }
         let line = || {
             let line = bars.add(ProgressBar::no_length());
-            line.set_style(style("{wide_msg}"));
+            line.set_style(style("{msg}"));
             line
         };
         Self {
@@ -56,7 +57,7 @@ impl Lines {
 
     pub(super) fn draw(&self, progress: &Progress, pace: &Pace) {
         self.bar.set_position(progress.ended());
-        self.rows.set_message(progress.rows(pace.total));
+        self.rows.set_message(fitted(&progress.rows(pace.total)));
         let jobs = progress.jobs();
         let ids = match progress.jobs_in_flight.as_slice() {
             [] => String::new(),
@@ -71,6 +72,12 @@ impl Lines {
             line.finish_and_clear();
         }
     }
+}
+
+/// A line that leaves room for what the terminal shows of a key that is pressed: `^C`.
+fn fitted(line: &str) -> String {
+    let (_, width) = Term::stderr().size();
+    truncate_str(line, usize::from(width).saturating_sub(3), "").into_owned()
 }
 
 fn style(template: &str) -> ProgressStyle {
