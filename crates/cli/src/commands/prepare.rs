@@ -210,8 +210,17 @@ impl Opened {
     async fn inputs(spec: &LoadSpec, session: &SessionContext, folder: &RunFolder) -> Result<Self> {
         let spool = folder.local_path().join(STDIN);
         let inputs = Inputs::open(&spec.inputs, &spec.read, &spool).await?;
-        inputs.register(session)?;
-        let mut rows = query::rows(session, spec).await?;
+        let mut rows = match &spec.sql {
+            None => {
+                inputs.register(session)?;
+                query::rows(session, spec).await?
+            }
+            Some(_) => {
+                inputs.register_for_query(session)?;
+                let rows = query::rows(session, spec).await?;
+                query::with_unreadable(session, rows, inputs.unreadable())?
+            }
+        };
         let volatile = query::is_volatile(&rows);
         if spec.materialize {
             folder.local()?;
