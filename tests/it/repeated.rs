@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow_salesforce::ledger::Ledger;
 use arrow_salesforce::load::{Event, Loader, Org};
 use arrow_salesforce::options::{LoadOptions, Older, OrgOptions};
 use arrow_salesforce::storage::{Encryption, Location, Storage};
@@ -138,7 +139,11 @@ async fn rows_behind_the_last_covered_checkpoint_come_again() {
     };
     drop((feed, events, attempt));
 
+    Ledger::none_at_work(store(&directory)).await.unwrap();
     let again = loader(&patient_org(&sim).await, options(&directory, 45)).await;
+    let (_, _, attempt) = again.begin().await.unwrap();
+    assert_eq!(attempt.recovered().covered, acknowledged as u64);
+    attempt.release().await;
     let rest = stream::iter(batches(acknowledged).into_iter().map(Ok::<_, Error>));
     let report = again.load(rest).await.unwrap().report;
 

@@ -29,9 +29,6 @@ pub(crate) enum CliError {
     /// An answer was asked for, and it was no.
     #[error("{0}")]
     Declined(String),
-    /// More records were rejected than `--max-rejected` allows.
-    #[error("{0}")]
-    TooManyRejected(String),
     /// What was asked for failed.
     #[error("{0}")]
     Failed(String),
@@ -74,7 +71,6 @@ impl CliError {
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,
-            Self::TooManyRejected(_) => TOO_MANY_REJECTED,
             Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
             _ => FAILED,
         }

@@ -5,13 +5,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_salesforce::source::RAW_ERROR;
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, ident};
 use futures::StreamExt as _;
 use parquet::arrow::ArrowWriter;
 use tokio::task::spawn_blocking;
@@ -124,12 +126,37 @@ pub(crate) async fn rows(
         None => session.table(INPUT).await.map_err(planned("INPUT"))?,
     };
     if let Some(filter) = &spec.filter {
-        let condition = rows.parse_sql_expr(filter).map_err(planned("--where"))?;
+        let mut condition = rows.parse_sql_expr(filter).map_err(planned("--where"))?;
+        // A record that cannot be read fits no condition, and is rejected whatever the condition.
+        if rows.schema().has_column_with_unqualified_name(RAW_ERROR) {
+            condition = condition.or(ident(RAW_ERROR).is_not_null());
+        }
         rows = rows.filter(condition).map_err(planned("--where"))?;
     }
     if let Some(limit) = spec.limit {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         rows = rows.limit(0, Some(limit)).map_err(planned("--limit"))?;
+    }
+    Ok(rows)
+}
+
+/// The rows of a query, and those that it does not see, since they cannot be read: they are rejected.
+///
+/// # Errors
+/// [`QueryError::Plan`].
+pub(crate) fn with_unreadable(
+    session: &SessionContext,
+    mut rows: DataFrame,
+    unreadable: Vec<Arc<dyn TableProvider>>,
+) -> Result<DataFrame, QueryError> {
+    for table in unreadable {
+        rows = session
+            .read_table(table)
+            .and_then(|unreadable| rows.union_by_name(unreadable))
+            .map_err(|source| QueryError::Plan {
+                part: "--sql",
+                source,
+            })?;
     }
     Ok(rows)
 }

@@ -1,5 +1,6 @@
 //! All that a load has before its first job: rows whose columns are fields, and an org that takes them.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::RecordBatch;
@@ -7,7 +8,7 @@ use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
 use arrow_salesforce::options::{LoadOptions, Timezone, ValueOptions};
-use arrow_salesforce::{Error, Org};
+use arrow_salesforce::{Error, ErrorKind, Org};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{Expr, SessionContext, lit};
@@ -68,7 +69,7 @@ impl Prepared {
         };
         let rows = opened.rows;
         let object = org.object(&spec.object).await?;
-        let organization = org.client().organization().await.map_err(Error::from)?;
+        let organization = organization(&org).await?;
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
         let rows = mapped(rows, &mapping)?;
@@ -172,7 +173,7 @@ impl Prepared {
         let write = &self.spec.write;
         let mut options = LoadOptions::default()
             .with_group_by(write.group_by.clone())
-            .with_log_values(true);
+            .with_log_values(std::io::stderr().is_terminal());
         if let Some(bytes) = write.max_job_bytes {
             options = options.with_max_job_bytes(bytes);
         }
@@ -209,8 +210,17 @@ impl Opened {
     async fn inputs(spec: &LoadSpec, session: &SessionContext, folder: &RunFolder) -> Result<Self> {
         let spool = folder.local_path().join(STDIN);
         let inputs = Inputs::open(&spec.inputs, &spec.read, &spool).await?;
-        inputs.register(session)?;
-        let mut rows = query::rows(session, spec).await?;
+        let mut rows = match &spec.sql {
+            None => {
+                inputs.register(session)?;
+                query::rows(session, spec).await?
+            }
+            Some(_) => {
+                inputs.register_for_query(session)?;
+                let rows = query::rows(session, spec).await?;
+                query::with_unreadable(session, rows, inputs.unreadable())?
+            }
+        };
         let volatile = query::is_volatile(&rows);
         if spec.materialize {
             folder.local()?;
@@ -223,6 +233,22 @@ impl Opened {
             found: inputs.found(),
             volatile,
         })
+    }
+}
+
+/// What the org says of itself. Not each user may read it.
+async fn organization(org: &Org) -> Result<Organization> {
+    match org.client().organization().await {
+        Ok(organization) => Ok(organization),
+        Err(error) if error.kind() == ErrorKind::Transient => Err(Error::from(error).into()),
+        Err(error) => {
+            tracing::warn!(%error, "whether the org is a production org cannot be asked");
+            Ok(Organization {
+                edition: None,
+                host: org.client().org_id(),
+                is_sandbox: None,
+            })
+        }
     }
 }
 

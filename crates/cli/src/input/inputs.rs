@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::context::SessionContext;
 use parking_lot::Mutex;
@@ -90,14 +91,32 @@ impl Inputs {
     }
 
     /// Makes tables of the inputs: `input` of those without a name, or of the only one; the others by
-    /// their names. What a query names by its path or URL is opened then.
+    /// their names. Records that cannot be read are rows, too: see
+    /// [`source`](arrow_salesforce::source).
     ///
     /// # Errors
     /// [`InputError::Usage`] if DataFusion refuses.
     pub(crate) fn register(&self, context: &SessionContext) -> Result<(), InputError> {
+        self.register_by(context, |table| &table.all)
+    }
+
+    /// The same for a query of the user's, which sees the records that can be read: the others are
+    /// [`Self::unreadable`]. What the query names by its path or URL is opened when it is planned.
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub(crate) fn register_for_query(&self, context: &SessionContext) -> Result<(), InputError> {
+        self.register_by(context, |table| &table.readable)
+    }
+
+    fn register_by(
+        &self,
+        context: &SessionContext,
+        provider: impl Fn(&Table) -> &Arc<dyn TableProvider>,
+    ) -> Result<(), InputError> {
         sql::open_paths(context, self.opener.clone(), Arc::clone(&self.queried));
         let register = |name: &str, table: &Table| {
-            let provider = Arc::clone(&table.provider);
+            let provider = Arc::clone(provider(table));
             let registered = context.register_table(TableReference::bare(name), provider);
             registered
                 .map(drop)
@@ -117,6 +136,15 @@ impl Inputs {
         }
     }
 
+    /// Tables of the records that cannot be read, those of files that a query names included once it is
+    /// planned: each has a row for such a record, with the columns [`RAW`] and [`RAW_ERROR`] alone.
+    ///
+    /// [`RAW`]: arrow_salesforce::source::RAW
+    /// [`RAW_ERROR`]: arrow_salesforce::source::RAW_ERROR
+    pub(crate) fn unreadable(&self) -> Vec<Arc<dyn TableProvider>> {
+        self.of_all(|table| table.unreadable.clone())
+    }
+
     /// What was found in the files, as sentences.
     pub(crate) fn found(&self) -> Vec<String> {
         self.of_all(|table| table.found.clone())
@@ -128,7 +156,7 @@ impl Inputs {
         self.of_all(|table| table.states.clone())
     }
 
-    fn of_all<T>(&self, of: impl Fn(&Table) -> Vec<T>) -> Vec<T> {
+    fn of_all<T, I: IntoIterator<Item = T>>(&self, of: impl Fn(&Table) -> I) -> Vec<T> {
         let tables = self.tables.iter().map(|(_, table)| table);
         let queried = self.queried.lock();
         tables.chain(queried.iter()).flat_map(of).collect()

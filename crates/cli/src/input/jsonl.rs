@@ -26,7 +26,8 @@ pub(crate) struct JsonRecords {
     kept: Arc<[usize]>,
     /// Records, and lines that are none.
     rows: u64,
-    unreadable: u64,
+    /// Files that have lines that are no records, and how many.
+    found: Vec<(String, u64)>,
 }
 
 impl JsonRecords {
@@ -36,11 +37,16 @@ impl JsonRecords {
     /// [`InputError`] if a file cannot be read, or is not JSON lines at all.
     pub(crate) async fn survey(files: &[Arc<StoredFile>]) -> Result<Self, InputError> {
         let mut fields = Fields::default();
+        let mut found = Vec::new();
         for file in files {
             refuse_other(file)?;
             let before = (fields.records, fields.unreadable);
             fields = fields.read(file.bytes()).await?;
-            if fields.records == before.0 && fields.unreadable > before.1 {
+            let unreadable = fields.unreadable - before.1;
+            if unreadable > 0 {
+                found.push((file.name().to_owned(), unreadable));
+            }
+            if fields.records == before.0 && unreadable > 0 {
                 return Err(wrong(
                     file.name(),
                     "no line of it is a JSON object: JSON lines have one in each line; write it \
@@ -73,7 +79,7 @@ impl JsonRecords {
             source,
             kept: kept.into(),
             rows: fields.records + fields.unreadable,
-            unreadable: fields.unreadable,
+            found,
         })
     }
 
@@ -82,15 +88,17 @@ impl JsonRecords {
         self.rows
     }
 
+    /// Lines that are no records.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.found.iter().map(|(_, lines)| lines).sum()
+    }
+
     /// What was found, as sentences.
-    pub(crate) fn found(&self) -> Vec<String> {
-        match self.unreadable {
-            0 => Vec::new(),
-            1 => vec!["1 line is no JSON object, and is rejected".to_owned()],
-            lines => vec![format!(
-                "{lines} lines are no JSON objects, and are rejected"
-            )],
-        }
+    pub(crate) fn found(&self) -> impl Iterator<Item = String> {
+        self.found.iter().map(|(name, lines)| match lines {
+            1 => format!("{name}: 1 line is no JSON object; it is rejected"),
+            lines => format!("{name}: {lines} lines are no JSON objects; they are rejected"),
+        })
     }
 }
 

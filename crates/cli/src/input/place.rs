@@ -72,7 +72,7 @@ impl Place {
                 )));
             }
         }
-        let home = typed.strip_prefix("~/").zip(dirs::home_dir());
+        let home = typed.strip_prefix("~/").zip(etcetera::home_dir().ok());
         Ok(Self::Local(home.map_or_else(
             || PathBuf::from(typed),
             |(rest, home)| home.join(rest),

@@ -60,7 +60,7 @@ impl UrlTableFactory for PathTables {
         }
         let table = self.open(path).await;
         let table = table.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let provider = Arc::clone(&table.provider);
+        let provider = Arc::clone(&table.readable);
         by_path.insert(path.to_owned(), Arc::clone(&provider));
         self.opened.lock().push(table);
         Ok(Some(provider))

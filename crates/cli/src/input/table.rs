@@ -11,20 +11,33 @@ use super::ipc::IpcRecords;
 use super::jsonl::JsonRecords;
 use super::parquet::ParquetTable;
 use super::place::Place;
+use super::records::{Files, Which};
 use super::store::Environment;
 use super::stored::StoredFile;
-use super::{FileState, InputError, format, listing, records};
+use super::{FileState, InputError, format, listing};
 use crate::spec::{Format, ReadSpec};
 
-/// A table, and what is known of its files.
+/// Tables of the same files, and what is known of these.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub(crate) provider: Arc<dyn TableProvider>,
+    pub(crate) all: Arc<dyn TableProvider>,
+    /// The same without rows that cannot be read, and without the columns for those.
+    pub(crate) readable: Arc<dyn TableProvider>,
+    /// Those rows, if there may be any, with those columns alone.
+    pub(crate) unreadable: Option<Arc<dyn TableProvider>>,
     /// Sentences.
     pub(crate) found: Vec<String>,
     pub(crate) states: Vec<FileState>,
     /// Rows, those that cannot be read included, where that is known.
     pub(crate) rows: Option<u64>,
+}
+
+/// What reads files, and what is known from reading them.
+struct Surveyed {
+    reader: Arc<dyn FileRecords>,
+    rows: Option<u64>,
+    found: Vec<String>,
+    may_be_unreadable: bool,
 }
 
 /// Opens places as tables.
@@ -70,44 +83,69 @@ impl Opener {
             let files = seekable(files, &self.spool).await?;
             let table = ParquetTable::open(files, &hive).await?;
             let rows = table.rows;
+            let table: Arc<dyn TableProvider> = Arc::new(table);
             return Ok(Table {
+                all: Arc::clone(&table),
+                readable: table,
+                unreadable: None,
                 found: vec![format!("{of}, {rows} rows")],
-                provider: Arc::new(table),
                 states,
                 rows: Some(rows),
             });
         }
         let files: Vec<Arc<StoredFile>> = files.into_iter().map(Arc::new).collect();
-        let (reader, rows, found): (Arc<dyn FileRecords>, _, _) = match format {
-            Format::Parquet | Format::Arrow => {
-                (Arc::new(IpcRecords::survey(&files).await?), None, vec![])
-            }
+        let surveyed = self.survey(format, of, &files).await?;
+        let files = Files::new(surveyed.reader, files, hive);
+        let unreadable = surveyed.may_be_unreadable;
+        let unreadable = unreadable.then(|| files.table(Which::Unreadable));
+        Ok(Table {
+            all: files.table(Which::All)?,
+            readable: files.table(Which::Readable)?,
+            unreadable: unreadable.transpose()?,
+            found: surveyed.found,
+            states,
+            rows: surveyed.rows,
+        })
+    }
+
+    /// What reads files that are read from their beginning. `of` says which files and which format.
+    async fn survey(
+        &self,
+        format: Format,
+        of: String,
+        files: &[Arc<StoredFile>],
+    ) -> Result<Surveyed, InputError> {
+        match format {
             Format::Csv => {
                 let files = files
                     .iter()
                     .map(|file| Arc::clone(file) as Arc<dyn InputFile>);
-                let files: Vec<_> = files.collect();
-                let records = CsvRecords::survey(&files, &self.read).await?;
-                let (rows, found) = (records.rows(), records.found().to_vec());
-                (Arc::new(records), Some(rows), found)
+                let records = CsvRecords::survey(&files.collect::<Vec<_>>(), &self.read).await?;
+                Ok(Surveyed {
+                    rows: Some(records.rows()),
+                    found: records.found().to_vec(),
+                    may_be_unreadable: true,
+                    reader: Arc::new(records),
+                })
             }
             Format::Jsonl => {
-                let records = JsonRecords::survey(&files).await?;
-                let (rows, found) = (records.rows(), records.found());
-                (Arc::new(records), Some(rows), found)
+                let records = JsonRecords::survey(files).await?;
+                let mut found = vec![format!("{of}, {} rows", records.rows())];
+                found.extend(records.found());
+                Ok(Surveyed {
+                    rows: Some(records.rows()),
+                    found,
+                    may_be_unreadable: records.unreadable() > 0,
+                    reader: Arc::new(records),
+                })
             }
-        };
-        let mut sentences = vec![match rows {
-            Some(rows) => format!("{of}, {rows} rows"),
-            None => of,
-        }];
-        sentences.extend(found);
-        Ok(Table {
-            provider: records::table(reader, files, &hive)?,
-            found: sentences,
-            states,
-            rows,
-        })
+            Format::Arrow | Format::Parquet => Ok(Surveyed {
+                rows: None,
+                found: vec![of],
+                may_be_unreadable: false,
+                reader: Arc::new(IpcRecords::survey(files).await?),
+            }),
+        }
     }
 
     /// The one format of all files.

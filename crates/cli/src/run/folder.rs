@@ -13,6 +13,7 @@ use arrow_salesforce::reject::{RejectConfig, RejectError, RejectFormat, RejectSt
 use arrow_salesforce::storage::{Encryption, Location, Storage, StorageError, key_in};
 use bytes::{Buf as _, Bytes};
 use chrono::{DateTime, Utc};
+use etcetera::{BaseStrategy as _, choose_base_strategy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -140,7 +141,8 @@ impl Runs {
     /// # Errors
     /// [`RunError`] that names the place.
     pub(crate) fn open(place: Option<&str>) -> Result<Self, RunError> {
-        let own = dirs::data_dir().unwrap_or_else(std::env::temp_dir);
+        let own = choose_base_strategy().map(|places| places.data_dir());
+        let own = own.unwrap_or_else(|_| std::env::temp_dir());
         let own = own.join("arrow-salesforce").join("runs");
         let wrong = |reason: &str| RunError::Place {
             place: place.unwrap_or_default().to_owned(),

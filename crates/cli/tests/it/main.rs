@@ -1,5 +1,6 @@
 //! The command line, driven as a person would.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
-
+mod harness;
+mod people;
+mod resume;
 mod wrong_use;

@@ -1,95 +1,70 @@
 //! What is said where something is typed wrong: each message names the cause and the cure, and the
 //! code is 2 where another command is to be typed.
 
-use std::path::Path;
-use std::process::Stdio;
-
-use tempfile::TempDir;
-use testkit::PATIENCE;
-use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
+use testkit::sim::{CLIENT_ID, TestSim};
 use testkit::tls::SIGNER_OF_NOTHING;
-use tokio::process::Command;
-use tokio::time::timeout;
+
+use crate::harness::Shell;
 
 const PEOPLE: &str = "Ext_Id__c,LastName,Email\na1,Lovelace,ada@example.com\n";
 
-/// A folder with files, and an org that has a login in the config file.
+/// Types commands, and notes what is said.
 struct Desk {
-    folder: TempDir,
+    shell: Shell,
     sim: TestSim,
+    said: String,
 }
 
 impl Desk {
     async fn new(files: &[(&str, &str)]) -> Self {
         let sim = TestSim::start().await;
-        let folder = tempfile::tempdir().unwrap();
-        let config = serde_json::json!({
-            "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
-            "refresh_token": REFRESH_TOKEN, "login_url": sim.url(),
-        });
-        let desk = Self { folder, sim };
-        desk.put("config.json", &config.to_string());
-        desk.put("people.csv", PEOPLE);
+        let shell = Shell::of(&sim).with("SSL_CERT_FILE", SIGNER_OF_NOTHING);
         for (name, content) in files {
-            desk.put(name, content);
+            shell.file(name, content);
         }
-        desk
+        shell.file("people.csv", PEOPLE);
+        Self {
+            shell,
+            sim,
+            said: String::new(),
+        }
     }
 
-    fn put(&self, name: &str, content: &str) {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
-    }
-
-    /// Runs a command of words, with `~` for blanks in them, and says what was printed and the code.
-    async fn say(&self, words: &str) -> String {
-        let config = [("ARROW_SALESFORCE_CONFIG", "config.json")];
-        self.say_with(words, &config).await
-    }
-
-    async fn say_with(&self, words: &str, variables: &[(&str, &str)]) -> String {
-        let path = self.folder.path();
-        let args = words.split(' ').map(|word| word.replace('~', " "));
-        let run = Command::new(env!("CARGO_BIN_EXE_arrow-salesforce"))
-            .args(args)
-            .current_dir(path)
-            .env_clear()
-            .env("HOME", path)
-            .env("ARROW_SALESFORCE_RUNS", path.join("runs"))
-            .env("SSL_CERT_FILE", SIGNER_OF_NOTHING)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = timeout(PATIENCE, run).await.unwrap().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let said = text(&output.stdout) + &text(&output.stderr);
-        let code = output.status.code().unwrap();
-        format!("$ {words}\n{}-> {code}\n", self.masked(&said))
+    /// Types a command of words, with `~` for blanks in them.
+    async fn type_in(&mut self, words: &str) {
+        let args: Vec<String> = words
+            .split(' ')
+            .map(|word| word.replace('~', " "))
+            .collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ended = self.shell.run(&args).await;
+        let said = format!("{}{}-> {}", ended.stdout, ended.stderr, ended.code);
+        self.said += &format!("$ {words}\n{}\n\n", self.masked(&said));
     }
 
     /// Without what differs from run to run.
     fn masked(&self, text: &str) -> String {
-        let path = |path: &Path| path.display().to_string();
-        let whole = self.folder.path().canonicalize().unwrap();
+        let folder = self.shell.path().canonicalize().unwrap();
         let (_, port) = self.sim.url().rsplit_once(':').unwrap();
-        text.replace(&path(&whole), "FOLDER")
-            .replace(&path(self.folder.path()), "FOLDER")
+        text.replace(folder.to_str().unwrap(), "FOLDER")
+            .replace(self.shell.path().to_str().unwrap(), "FOLDER")
             .replace(port, "PORT")
     }
+}
 
-    async fn say_all(&self, commands: &[&str]) -> String {
-        let mut said = Vec::new();
-        for command in commands {
-            said.push(self.say(command).await);
-        }
-        said.join("\n")
+/// What is said of commands in a folder with these files.
+async fn said_of(files: &[(&str, &str)], commands: &[&str]) -> String {
+    let mut desk = Desk::new(files).await;
+    for command in commands {
+        desk.type_in(command).await;
     }
+    desk.said
 }
 
 #[tokio::test]
 async fn flags_that_cannot_be() {
-    let desk = Desk::new(&[("bad.toml", "object = 'Contact'\ninput = ['people.csv']\n")]).await;
-    let said = desk.say_all(&[
+    let files: &[(&str, &str)] = &[("bad.toml", "object = 'Contact'\ninput = ['people.csv']\n")];
+    let commands = [
         "load",
         "load people.csv",
         "load people.csv --object Contact --insert --update",
@@ -108,8 +83,8 @@ async fn flags_that_cannot_be() {
         "load people.csv --object Contact --max-jobs-in-flight 0",
         "completions klingon",
         "runs prune --older-than 30",
-    ]);
-    insta::assert_snapshot!(said.await, @r#"
+    ];
+    insta::assert_snapshot!(said_of(files, &commands).await, @r#"
     $ load
     error: say which object to load into: --object Contact
     -> 2
@@ -121,7 +96,7 @@ async fn flags_that_cannot_be() {
     $ load people.csv --object Contact --insert --update
     error: the argument '--insert' cannot be used with '--update'
 
-    Usage: arrow-salesforce load --object <OBJECT> --insert --config <FILE> --run-dir <DIR> <INPUT>...
+    Usage: arrow-salesforce load --object <OBJECT> --insert --config <FILE> <INPUT>...
 
     For more information, try '--help'.
     -> 2
@@ -153,7 +128,6 @@ async fn flags_that_cannot_be() {
     -> 2
 
     $ load people.csv --object Contact --max-rejected lots
-    people.csv: CSV, 1 rows
     people.csv: CSV in UTF-8, columns between ',', 1 record
     error: --max-rejected lots: give a number of records, such as 100, or whole percent from 0% to 100%, such as 2%
     -> 2
@@ -163,7 +137,6 @@ async fn flags_that_cannot_be() {
     -> 2
 
     $ load people.csv --object Contact --timezone Mars
-    people.csv: CSV, 1 rows
     people.csv: CSV in UTF-8, columns between ',', 1 record
     error: --timezone: timezone is not known; give a name such as Europe/Berlin, or an offset such as +05:30
     -> 2
@@ -189,7 +162,7 @@ async fn flags_that_cannot_be() {
     -> 2
 
     $ load people.csv --object Contact --max-jobs-in-flight 0
-    error: max_jobs_in_flight is 0; it must be between 1 and 100
+    error: --max-jobs-in-flight is 0; it must be between 1 and 100
     -> 2
 
     $ completions klingon
@@ -207,15 +180,17 @@ async fn flags_that_cannot_be() {
 
 #[tokio::test]
 async fn inputs_that_cannot_be_read() {
-    let desk = Desk::new(&[
+    let files: &[(&str, &str)] = &[
         ("data.bin", "\u{1}\u{2}\u{3}"),
         ("doubled.csv", "LastName,lastname\na,b\n"),
         ("empty.csv", ""),
-        ("dates.csv", "LastName,Birthdate\na,03/04/2024\nb,05/06/2024\n"),
+        (
+            "dates.csv",
+            "LastName,Birthdate\na,03/04/2024\nb,05/06/2024\n",
+        ),
         ("sum.csv", "LastName,AnnualRevenue\na,1.234\nb,5.678\n"),
-    ])
-    .await;
-    let said = desk.say_all(&[
+    ];
+    let commands = [
         "load nothing.csv --object Contact",
         "load *.nothing --object Contact",
         "load data.bin --object Contact",
@@ -229,8 +204,8 @@ async fn inputs_that_cannot_be_read() {
         "load people.csv --object Contact --sql select~*~form~input",
         "load people.csv --object Contact --sql select~mail~from~input",
         "load people.csv --object Contact --where age~>~3",
-    ]);
-    insta::assert_snapshot!(said.await, @r#"
+    ];
+    insta::assert_snapshot!(said_of(files, &commands).await, @r#"
     $ load nothing.csv --object Contact
     error: nothing.csv cannot be read: it is not there
     -> 1
@@ -246,7 +221,6 @@ async fn inputs_that_cannot_be_read() {
     $ load doubled.csv --object Contact
     error: the columns do not fit Contact:
       column lastname and column LastName both fill LastName; choose one by --map 'LastName=…'
-    nothing was loaded
     -> 2
 
     $ load empty.csv --object Contact
@@ -281,7 +255,7 @@ async fn inputs_that_cannot_be_read() {
 
     $ load people.csv --object Contact --sql select~mail~from~input
     error: --sql: No field named mail. Did you mean 'input."Email"'?
-    Valid fields are input."Ext_Id__c", input."LastName", input."Email", input._airbyte_raw, input._airbyte_raw_error.
+    Valid fields are input."Ext_Id__c", input."LastName", input."Email".
     -> 2
 
     $ load people.csv --object Contact --where age~>~3
@@ -293,8 +267,8 @@ async fn inputs_that_cannot_be_read() {
 
 #[tokio::test]
 async fn columns_that_do_not_fit() {
-    let desk = Desk::new(&[("other.csv", "Id,surname,mail\n003,a,b\n")]).await;
-    let said = desk.say_all(&[
+    let files: &[(&str, &str)] = &[("other.csv", "Id,surname,mail\n003,a,b\n")];
+    let commands = [
         "load other.csv --object Contact",
         "load people.csv --object Contcat",
         "load people.csv --object Contact --map Mail=Email",
@@ -304,115 +278,122 @@ async fn columns_that_do_not_fit() {
         "load people.csv --object Contact --upsert LastName",
         "load people.csv --object Contact --update",
         "load people.csv --object Contact --delete --yes",
-    ]);
-    insta::assert_snapshot!(said.await, @"
+    ];
+    insta::assert_snapshot!(said_of(files, &commands).await, @"
     $ load other.csv --object Contact
     error: the columns do not fit Contact:
       column Id: Id is read-only for this user: an insert cannot write it
-      column surname: Contact has no field of this name or label, or the user may not see it; nearest: FirstName (First Name), Name (Full Name)
+      column surname: Contact has no field of this name or label, or the user may not see it; nearest: FirstName (First Name)
       column mail: Contact has no field of this name or label, or the user may not see it; nearest: Email, MailingCity (Mailing City), MailingState (Mailing State)
     name a field for a column by --map 'FirstName=surname', or leave out columns that match none by --ignore-unknown
     -> 2
 
     $ load people.csv --object Contcat
-    error: object Contcat does not exist or the user may not see it; check the API name, or grant the object permission in a profile or permission set of the integration user
+    error: object Contcat does not exist or the user may not see it; did you mean Contact? Check the API name, or grant the object permission in a profile or permission set of the integration user
     -> 2
 
     $ load people.csv --object Contact --map Mail=Email
     error: the columns do not fit Contact:
       --map Mail: Contact has no such field, or the user may not see it; nearest: Email, MailingCity (Mailing City), MailingState (Mailing State)
-    nothing was loaded
     -> 2
 
     $ load people.csv --object Contact --map Email=mail
     error: the columns do not fit Contact:
       --map Email=mail: there is no column mail; the columns are Ext_Id__c, LastName and Email
-    nothing was loaded
     -> 2
 
     $ load people.csv --object Contact --set Department__X=1
     error: the columns do not fit Contact:
       --set Department__X: Contact has no such field, or the user may not see it; nearest: Department
-    nothing was loaded
     -> 2
 
     $ load people.csv --object Contact --set CreatedDate=2024-01-01
     error: the columns do not fit Contact:
       --set CreatedDate: CreatedDate is read-only for this user: an insert cannot write it
-    nothing was loaded
     -> 2
 
     $ load people.csv --object Contact --upsert LastName
-    Contact: 1 read, 1 accepted, 0 rejected; 1 job, 3 API calls, 0.4 s
-    Receipts: FOLDER/runs/20261129-225008-336e/receipts/
-    Run: 20261129-225008-336e
-    people.csv: CSV, 1 rows
-    people.csv: CSV in UTF-8, columns between ',', 1 record
-    run 20261129-225008-336e into Contact
-    -> 0
+    error: the columns do not fit Contact:
+      --upsert LastName: it is not an external ID of Contact; use Ext_Id__c or Id
+    -> 2
 
     $ load people.csv --object Contact --update
     error: the columns do not fit Contact:
       no column fills Id, by which update finds the records of Contact; name it by --map 'Id=COLUMN'
-    nothing was loaded
     -> 2
 
     $ load people.csv --object Contact --delete --yes
     error: the columns do not fit Contact:
       no column fills Id, by which delete finds the records of Contact; name it by --map 'Id=COLUMN'
-    nothing was loaded
     -> 2
     ");
 }
 
 #[tokio::test]
 async fn orgs_that_cannot_be() {
-    let desk = Desk::new(&[("ids.csv", "Id\n0035g0000000000AAA\n")]).await;
     let load = "load people.csv --object Contact";
-    let mut said = vec![
-        desk.say_with(load, &[]).await,
-        desk.say_with(load, &[("SF_ACCESS_TOKEN", "00D!x")]).await,
-        desk.say_with(load, &[("SF_CLIENT_ID", "x"), ("SF_CLIENT_SECRET", "y")])
-            .await,
-        desk.say_with(load, &[("SF_ACCESS_TOKEN", "x"), ("SF_REFRESH_TOKEN", "y")])
-            .await,
-        desk.say_with(&format!("{load} --from-sf dev"), &[("PATH", "/nowhere")])
-            .await,
-        desk.say_with(load, &[("ARROW_SALESFORCE_CONFIG", "nothing.json")])
-            .await,
+    let ways: [&[(&str, &str)]; 7] = [
+        &[],
+        &[("SF_ACCESS_TOKEN", "00D!x")],
+        &[("SF_CLIENT_ID", "x"), ("SF_CLIENT_SECRET", "y")],
+        &[("SF_ACCESS_TOKEN", "x"), ("SF_REFRESH_TOKEN", "y")],
+        &[("ARROW_SALESFORCE_CONFIG", "nothing.json")],
+        &[
+            ("SF_ACCESS_TOKEN", "00D5g0000000000!old"),
+            ("SF_INSTANCE_URL", "SIM"),
+        ],
+        &[
+            ("SF_CLIENT_ID", CLIENT_ID),
+            ("SF_CLIENT_SECRET", "wrong-secret"),
+            ("SF_LOGIN_URL", "SIM"),
+        ],
     ];
-    let session = [
-        ("SF_ACCESS_TOKEN", "00D5g0000000000!old"),
-        ("SF_INSTANCE_URL", desk.sim.url()),
-    ];
-    said.push(desk.say_with(load, &session).await);
-    let secret = [
-        ("SF_CLIENT_ID", CLIENT_ID),
-        ("SF_CLIENT_SECRET", "wrong-secret"),
-        ("SF_LOGIN_URL", desk.sim.url()),
-    ];
-    said.push(desk.say_with(load, &secret).await);
-    said.push(desk.say("load ids.csv --object Contact --delete").await);
-    said.push(desk.say("load ids.csv --object Contact --hard-delete").await);
-    insta::assert_snapshot!(said.join("\n"), @"
+    let mut said = String::new();
+    for way in ways {
+        let mut desk = Desk::new(&[]).await;
+        let url = desk.sim.url().to_owned();
+        desk.shell = desk.shell.with("ARROW_SALESFORCE_CONFIG", "");
+        for (name, value) in way {
+            desk.shell = desk
+                .shell
+                .with(name, if *value == "SIM" { &url } else { value });
+        }
+        desk.type_in(load).await;
+        said += &desk.said;
+    }
+    let mut desk = Desk::new(&[("ids.csv", "Id\n0035g0000000000AAA\n")]).await;
+    desk.shell = desk.shell.with("PATH", "/nowhere");
+    for command in [
+        "load people.csv --object Contact --from-sf dev",
+        "load ids.csv --object Contact --delete",
+        "load ids.csv --object Contact --hard-delete",
+    ] {
+        desk.type_in(command).await;
+    }
+    said += &desk.said;
+    insta::assert_snapshot!(said, @"
     $ load people.csv --object Contact
-    error: nothing says whose org it is: give --config FILE or --from-sf ALIAS, or set SF_CLIENT_ID and what else `arrow-salesforce load --help` names
+    error: a value is required for '--config <FILE>' but none was supplied
+
+    For more information, try '--help'.
     -> 2
 
     $ load people.csv --object Contact
-    error: SF_INSTANCE_URL is not set; this way to log in needs it
+    error: a value is required for '--config <FILE>' but none was supplied
+
+    For more information, try '--help'.
     -> 2
 
     $ load people.csv --object Contact
-    error: SF_LOGIN_URL is not set; this way to log in needs it
+    error: a value is required for '--config <FILE>' but none was supplied
+
+    For more information, try '--help'.
     -> 2
 
     $ load people.csv --object Contact
-    error: SF_ACCESS_TOKEN and SF_REFRESH_TOKEN are set, and each is another way to log in; leave one of them
-    -> 2
+    error: a value is required for '--config <FILE>' but none was supplied
 
-    $ load people.csv --object Contact --from-sf dev
-    error: --from-sf asks the sf command line, which is not on the PATH: install it, or give credentials by --config or the environment
+    For more information, try '--help'.
     -> 2
 
     $ load people.csv --object Contact
@@ -420,21 +401,27 @@ async fn orgs_that_cannot_be() {
     -> 2
 
     $ load people.csv --object Contact
-    error: the login at 127.0.0.1 was refused (INVALID_SESSION_ID: Session expired or invalid); the access token has expired, was revoked or is of another org than this host's: get a new one; for a load that takes longer than a session lasts, use credentials that can log in again
+    error: a value is required for '--config <FILE>' but none was supplied
+
+    For more information, try '--help'.
     -> 2
 
     $ load people.csv --object Contact
-    error: the login at 127.0.0.1 was refused (invalid_client: invalid client credentials); client_secret is not the consumer secret of the app: copy it again from the app's page in Setup
+    error: a value is required for '--config <FILE>' but none was supplied
+
+    For more information, try '--help'.
+    -> 2
+
+    $ load people.csv --object Contact --from-sf dev
+    error: --from-sf asks the sf command line, which is not on the PATH: install it, or give credentials by --config or the environment
     -> 2
 
     $ load ids.csv --object Contact --delete
-    ids.csv: CSV, 1 rows
     ids.csv: CSV in UTF-8, 1 record
     error: this will delete up to 0 of 0 records of Contact in the production org 127.0.0.1, and there is no terminal to ask on: --yes confirms it
     -> 2
 
     $ load ids.csv --object Contact --hard-delete
-    ids.csv: CSV, 1 rows
     ids.csv: CSV in UTF-8, 1 record
     error: this will delete for good, past the recycle bin, up to 0 of 0 records of Contact in the production org 127.0.0.1, and there is no terminal to ask on: --yes confirms it
     -> 2
@@ -443,19 +430,23 @@ async fn orgs_that_cannot_be() {
 
 #[tokio::test]
 async fn runs_that_are_not_there() {
-    let desk = Desk::new(&[]).await;
-    let said = desk.say_all(&["resume 2020", "rejects 2020", "runs", "runs prune --older-than 1h"]);
-    insta::assert_snapshot!(said.await, @r#"
+    let commands = [
+        "resume 2020",
+        "rejects 2020",
+        "runs",
+        "runs prune --older-than 1h",
+    ];
+    insta::assert_snapshot!(said_of(&[], &commands).await, @r#"
     $ resume 2020
-    error: there is no run "2020" in FOLDER/runs/: `arrow-salesforce runs` lists those that are there
+    error: there is no run "2020" in FOLDER/.local/share/arrow-salesforce/runs/: `arrow-salesforce runs` lists those that are there
     -> 2
 
     $ rejects 2020
-    error: there is no run "2020" in FOLDER/runs/: `arrow-salesforce runs` lists those that are there
+    error: there is no run "2020" in FOLDER/.local/share/arrow-salesforce/runs/: `arrow-salesforce runs` lists those that are there
     -> 2
 
     $ runs
-    there are no runs in FOLDER/runs/
+    there are no runs in FOLDER/.local/share/arrow-salesforce/runs/
     -> 0
 
     $ runs prune --older-than 1h

@@ -111,7 +111,10 @@ async fn records_of_json_have_all_fields_and_exact_digits() {
         found[0].ends_with("a.jsonl: JSON lines, 5 rows"),
         "{found:?}"
     );
-    assert_eq!(found[1], "1 line is no JSON object, and is rejected");
+    assert_eq!(
+        found[1],
+        format!("{typed}: 1 line is no JSON object; it is rejected")
+    );
     let batch = batch_of(&inputs, "select * from input").await.unwrap();
     let declared = batch.schema();
     let declared = declared.fields().iter().map(|field| {
@@ -120,6 +123,43 @@ async fn records_of_json_have_all_fields_and_exact_digits() {
     });
     let expected = ["union", "string", "number", "object", "", ""];
     assert_eq!(declared.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn queries_see_the_records_that_can_be_read() {
+    let folder = Folder::new();
+    let json = folder.write("d/x=1/a.jsonl", "{\"id\":1}\nnot json\n{\"id\":2}\n");
+    let directory = folder.typed("d");
+    let text = folder.write("b.csv", "id,name\n1,a\n2\n3,c\n");
+    let inputs = folder
+        .open(&[&directory, &format!("b={text}")])
+        .await
+        .unwrap();
+    let context = context();
+    inputs.register_for_query(&context).unwrap();
+    for (table, expected) in [
+        ("input".to_owned(), ["id=1 x=1", "id=2 x=1"]),
+        ("b".to_owned(), ["id=1 name=a", "id=3 name=c"]),
+        (format!("'{json}'"), ["id=1", "id=2"]),
+    ] {
+        let frame = context
+            .sql(&format!("select * from {table}"))
+            .await
+            .unwrap();
+        let rows = frame.collect().await.unwrap();
+        assert_eq!(rows.iter().flat_map(texts).collect::<Vec<_>>(), expected);
+    }
+    let mut unreadable = Vec::new();
+    for table in inputs.unreadable() {
+        let frame = context.read_table(table).unwrap();
+        unreadable.extend(frame.collect().await.unwrap().iter().flat_map(texts));
+    }
+    assert_eq!(unreadable.len(), 3, "{unreadable:?}");
+    assert!(unreadable[0].starts_with("_airbyte_raw=not json _airbyte_raw_error="));
+    assert!(
+        unreadable[1].starts_with("_airbyte_raw=2 _airbyte_raw_error="),
+        "{unreadable:?}"
+    );
 }
 
 #[tokio::test]

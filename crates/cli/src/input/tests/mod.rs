@@ -2,6 +2,7 @@
 
 mod formats;
 mod places;
+mod queries;
 mod stores;
 
 use std::fs;
