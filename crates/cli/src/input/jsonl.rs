@@ -255,16 +255,16 @@ impl Fields {
         while let Some(block) = bytes.try_next().await? {
             lines.push(&block);
             while let Some(line) = lines.next() {
-                self.line(&line, &mut found);
+                self.line(line, &mut found);
             }
         }
         if let Some(line) = lines.finish() {
-            self.line(&line, &mut found);
+            self.line(line, &mut found);
         }
         Ok(self)
     }
 
-    fn line(&mut self, line: &Line<'_>, found: &mut Vec<(Known, Kinds)>) {
+    fn line(&mut self, line: Line<'_>, found: &mut Vec<(Known, Kinds)>) {
         found.clear();
         match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {}
