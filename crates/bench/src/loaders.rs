@@ -60,6 +60,13 @@ const KNOWN: &[Known] = &[
         files: &[],
     },
     Known {
+        manifest: include_str!("../loaders/arrow-salesforce.json"),
+        files: &[(
+            "arrow_salesforce_loader.sh",
+            include_str!("../loaders/arrow_salesforce_loader.sh"),
+        )],
+    },
+    Known {
         manifest: include_str!("../loaders/simple-salesforce.json"),
         files: &[(
             "simple_salesforce_loader.py",

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bulk::{Client, Credentials};
 use crate::error::{Error, Result};
+use crate::object::ObjectSchema;
 use crate::options::OrgOptions;
 
 use admission::Admission;
@@ -122,6 +123,15 @@ impl Org {
     pub fn ended_jobs(&self) -> (u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (read(&self.inner.jobs), read(&self.inner.batches))
+    }
+
+    /// What the org says of an object, by its name in any letter case.
+    ///
+    /// # Errors
+    /// A config error for one that is not there or that the user may not see, with the names most like
+    /// it; any of a request.
+    pub async fn object(&self, name: &str) -> Result<ObjectSchema> {
+        super::describe::object(&self.inner.client, name).await
     }
 
     /// What is left of the org's daily limits: of API requests as the last answer said, of batches as

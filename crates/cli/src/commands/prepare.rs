@@ -1,5 +1,6 @@
 //! All that a load has before its first job: rows whose columns are fields, and an org that takes them.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::RecordBatch;
@@ -7,7 +8,7 @@ use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
 use arrow_salesforce::options::{LoadOptions, Timezone, ValueOptions};
-use arrow_salesforce::{Error, Org};
+use arrow_salesforce::{Error, ErrorKind, Org};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{Expr, SessionContext, lit};
@@ -67,8 +68,8 @@ impl Prepared {
             Opened::inputs(&spec, &session, folder).await?
         };
         let rows = opened.rows;
-        let object = describe(&org, &spec.object).await?;
-        let organization = org.client().organization().await.map_err(Error::from)?;
+        let object = org.object(&spec.object).await?;
+        let organization = organization(&org).await?;
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
         let rows = mapped(rows, &mapping)?;
@@ -172,7 +173,7 @@ impl Prepared {
         let write = &self.spec.write;
         let mut options = LoadOptions::default()
             .with_group_by(write.group_by.clone())
-            .with_log_values(true);
+            .with_log_values(std::io::stderr().is_terminal());
         if let Some(bytes) = write.max_job_bytes {
             options = options.with_max_job_bytes(bytes);
         }
@@ -235,10 +236,20 @@ impl Opened {
     }
 }
 
-/// What the org says of the object.
-async fn describe(org: &Org, object: &str) -> Result<ObjectSchema> {
-    let json = org.client().describe(object).await.map_err(Error::from)?;
-    Ok(ObjectSchema::from_describe(&json).map_err(Error::from)?)
+/// What the org says of itself. Not each user may read it.
+async fn organization(org: &Org) -> Result<Organization> {
+    match org.client().organization().await {
+        Ok(organization) => Ok(organization),
+        Err(error) if error.kind() == ErrorKind::Transient => Err(Error::from(error).into()),
+        Err(error) => {
+            tracing::warn!(%error, "whether the org is a production org cannot be asked");
+            Ok(Organization {
+                edition: None,
+                host: org.client().org_id(),
+                is_sandbox: None,
+            })
+        }
+    }
 }
 
 /// The rows with a column for each field.

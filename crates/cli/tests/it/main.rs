@@ -1,4 +1,5 @@
 //! The command line, driven as a person would.
 
 mod harness;
+mod people;
 mod resume;

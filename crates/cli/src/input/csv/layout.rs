@@ -7,7 +7,27 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::super::InputError;
 use super::encoding::Verdict;
-use super::scan::{LeftOut, Scan};
+use super::scan::{Codes, LeftOut, Scan};
+
+/// Why a file cannot be read.
+enum Problem {
+    /// A flag settles it.
+    Asks(String),
+    /// The file must be changed.
+    Broken(String),
+}
+
+impl Problem {
+    fn of(self, name: &str) -> InputError {
+        match self {
+            Self::Asks(problem) => InputError::Usage(format!("{name}: {problem}")),
+            Self::Broken(problem) => InputError::Content {
+                name: name.to_owned(),
+                problem,
+            },
+        }
+    }
+}
 
 /// How one file is read.
 #[derive(Debug, Clone)]
@@ -25,7 +45,9 @@ pub(super) struct Layout {
     pub(super) totals: Option<u64>,
     /// Records of data.
     pub(super) records: u64,
-    /// What was found, as sentences.
+    /// What the file is, in words.
+    pub(super) kind: String,
+    /// What else was found, as sentences.
     pub(super) found: Vec<String>,
 }
 
@@ -47,17 +69,14 @@ impl Layout {
         scans: Vec<Scan>,
         asked: bool,
     ) -> Result<Self, InputError> {
-        let problem = |problem: String| InputError::Content {
-            name: name.to_owned(),
-            problem,
-        };
+        let problem = |problem: Problem| problem.of(name);
         let encoding = encoding(verdict).map_err(problem)?;
         let scan = choose(scans, asked).map_err(problem)?;
         if let Some(line) = scan.open {
-            return Err(problem(format!(
+            return Err(problem(Problem::Broken(format!(
                 "the quote of a value in the record on line {line} is not closed, and the rest of the \
                  file would be in it; close it, or double the quotes inside values"
-            )));
+            ))));
         }
         let mut layout = Self {
             encoding,
@@ -68,6 +87,7 @@ impl Layout {
             widths: scan.accepted(),
             totals: scan.totals,
             records: scan.records(),
+            kind: kind(encoding, scan.delimiter),
             found: Vec::new(),
         };
         layout.describe(name, &scan);
@@ -76,15 +96,6 @@ impl Layout {
     }
 
     fn describe(&mut self, name: &str, scan: &Scan) {
-        let mut line = format!("{name}: CSV in {}", self.encoding.name());
-        if self.encoding == WINDOWS_1252 {
-            line.push_str(" (it is not UTF-8; --encoding names another)");
-        }
-        if let Some(delimiter) = self.delimiter {
-            let _ = write!(line, ", columns between {}", show(delimiter));
-        }
-        let _ = write!(line, ", {}", count(self.records, "record"));
-        self.found.push(line);
         let LeftOut { empty, headers } = scan.left_out();
         if empty > 0 {
             self.say(name, &format!("{} left out", are(empty, "empty record")));
@@ -128,16 +139,17 @@ impl Layout {
         self.found.push(format!("{name}: {what}"));
     }
 
-    fn name_columns(&mut self, file: &str, scan: &Scan) -> Result<(), String> {
+    fn name_columns(&mut self, file: &str, scan: &Scan) -> Result<(), Problem> {
         for (index, (raw, column)) in scan.header.iter().zip(&scan.columns).enumerate() {
             let (text, _) = match self.encoding == WINDOWS_1252 {
                 true => WINDOWS_1252.decode_without_bom_handling(raw),
                 false => UTF_8.decode_without_bom_handling(raw),
             };
-            let name = text.trim();
+            // A label that is broken over lines is one.
+            let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
             if !name.is_empty() {
                 self.place(
-                    name.to_owned(),
+                    name,
                     index,
                     column.filled > 0 && column.filled == column.texts,
                 );
@@ -151,19 +163,20 @@ impl Layout {
             }
         }
         self.settle_doubled(file, scan);
-        self.note_formulas(file, scan);
+        self.note_values(file, scan);
         let reserved = self
             .columns
             .iter()
             .find(|place| [RAW, RAW_ERROR].contains(&place.name.as_str()));
         if let Some(place) = reserved {
-            return Err(format!(
+            return Err(Problem::Broken(format!(
                 "the column {} has a name that is kept for rejected records; rename it",
                 place.name
-            ));
+            )));
         }
         if self.columns.is_empty() {
-            return Err("the file has no names of columns in its first line".to_owned());
+            let problem = "the file has no names of columns in its first line";
+            return Err(Problem::Broken(problem.to_owned()));
         }
         let mut names: Vec<&str> = self
             .columns
@@ -172,7 +185,10 @@ impl Layout {
             .collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!("two columns are named {}; rename one", pair[0])),
+            Some(pair) => Err(Problem::Broken(format!(
+                "two columns are named {}; rename one",
+                pair[0]
+            ))),
             None => Ok(()),
         }
     }
@@ -233,7 +249,7 @@ impl Layout {
         }
     }
 
-    fn note_formulas(&mut self, file: &str, scan: &Scan) {
+    fn note_values(&mut self, file: &str, scan: &Scan) {
         let mut notes = Vec::new();
         for place in &self.columns {
             let column = scan.columns[place.index];
@@ -251,42 +267,65 @@ impl Layout {
                 ));
             }
         }
+        for place in &self.columns {
+            let codes = scan.columns[place.index].codes;
+            if codes.is_some_and(Codes::lost_zeros) {
+                notes.push(format!(
+                    "{}: leading zeros may be lost, as spreadsheets do; some codes are shorter than \
+                     others, and are loaded so",
+                    place.name
+                ));
+            }
+        }
         for note in notes {
             self.say(file, &note);
         }
     }
 }
 
-fn encoding(verdict: Verdict) -> Result<&'static Encoding, String> {
-    match verdict {
-        Verdict::Is(encoding) => Ok(encoding),
-        Verdict::Mixed => Err(
-            "it is UTF-8 in some places and not in others; --encoding utf-8 rejects the records that \
-             are not, --encoding windows-1252 reads all of it so"
-                .to_owned(),
-        ),
-        Verdict::Neither => Err(
-            "it is neither UTF-8 nor windows-1252; say which encoding it is with --encoding".to_owned(),
-        ),
-        Verdict::Binary => Err(
-            "it is no text; say its format with --format, or its encoding with --encoding".to_owned(),
-        ),
+/// A kind of CSV in words.
+fn kind(encoding: &'static Encoding, delimiter: Option<u8>) -> String {
+    let mut kind = format!("CSV in {}", encoding.name());
+    if encoding == WINDOWS_1252 {
+        kind.push_str(" (it is not UTF-8; --encoding names another)");
     }
+    if let Some(delimiter) = delimiter {
+        let _ = write!(kind, ", columns between {}", show(delimiter));
+    }
+    kind
+}
+
+fn encoding(verdict: Verdict) -> Result<&'static Encoding, Problem> {
+    let problem = match verdict {
+        Verdict::Is(encoding) => return Ok(encoding),
+        Verdict::Mixed => {
+            "it is UTF-8 in some places and not in others; --encoding utf-8 rejects the records that are \
+             not, --encoding windows-1252 reads all of it so"
+        }
+        Verdict::Neither => {
+            "it is neither UTF-8 nor windows-1252; say which encoding it is with --encoding"
+        }
+        Verdict::Binary => {
+            "it is no text; say its format with --format, or its encoding with --encoding"
+        }
+    };
+    Err(Problem::Asks(problem.to_owned()))
 }
 
 /// The scan of the delimiter that gives all records, or else most, the header's width.
-fn choose(mut scans: Vec<Scan>, asked: bool) -> Result<Scan, String> {
+fn choose(mut scans: Vec<Scan>, asked: bool) -> Result<Scan, Problem> {
     if scans.iter().all(|scan| scan.header.is_empty()) {
-        return Err("the file is empty; its first line must name the columns".to_owned());
+        let problem = "the file is empty; its first line must name the columns";
+        return Err(Problem::Broken(problem.to_owned()));
     }
     let stated = scans.iter().find_map(|scan| scan.stated);
     if let (false, Some(stated)) = (asked, stated) {
         scans.retain(|scan| scan.delimiter == Some(stated));
         return scans.pop().ok_or_else(|| {
-            format!(
+            Problem::Asks(format!(
                 "its first line states the delimiter {}; say it with --delimiter",
                 show(stated)
-            )
+            ))
         });
     }
     if asked && let Some(scan) = scans.pop() {
@@ -307,25 +346,25 @@ fn choose(mut scans: Vec<Scan>, asked: bool) -> Result<Scan, String> {
         .filter_map(|scan| scan.delimiter.map(show))
         .collect();
     if rivals.len() > 1 {
-        return Err(format!(
+        return Err(Problem::Asks(format!(
             "{} may each stand between its columns; say which one does with --delimiter",
             rivals.join(" and ")
-        ));
+        )));
     }
     let scan = wide.swap_remove(0);
     if best * 2 < records {
         let (line, width) = scan.ragged_line.unwrap_or((2, 0));
-        return Err(format!(
+        return Err(Problem::Asks(format!(
             "its first line has {}, and most records have not (line {line} has {width}); the first line \
              must name the columns, and --delimiter says what stands between them",
             count(scan.header.len() as u64, "column")
-        ));
+        )));
     }
     Ok(scan)
 }
 
 /// A file whose header has no delimiter: one column, if the records have none either.
-fn one_column(scans: &mut Vec<Scan>) -> Result<Scan, String> {
+fn one_column(scans: &mut Vec<Scan>) -> Result<Scan, Problem> {
     let split = scans.iter().find(|scan| {
         scan.delimiter.is_some()
             && scan.records() > 0
@@ -334,25 +373,25 @@ fn one_column(scans: &mut Vec<Scan>) -> Result<Scan, String> {
     });
     if let Some((scan, delimiter)) = split.and_then(|scan| Some((scan, scan.delimiter?))) {
         let width = scan.widths.keys().next().copied().unwrap_or_default();
-        return Err(format!(
+        return Err(Problem::Asks(format!(
             "its first line has one column, and all records have {width} between {}; the first line must \
              name the columns",
             show(delimiter)
-        ));
+        )));
     }
     let single = scans.iter().position(|scan| scan.delimiter.is_none());
     Ok(scans.swap_remove(single.unwrap_or_default()))
 }
 
 /// A delimiter in a message.
-pub(super) fn show(delimiter: u8) -> String {
+fn show(delimiter: u8) -> String {
     match delimiter {
         b'\t' => "tab".to_owned(),
         other => format!("'{}'", char::from(other)),
     }
 }
 
-fn count(number: u64, thing: &str) -> String {
+pub(super) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 

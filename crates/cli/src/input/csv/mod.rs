@@ -20,7 +20,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use self::encoding::Decoder;
-use self::layout::Layout;
+use self::layout::{Layout, count};
 use self::scan::Scan;
 use super::{FileRecords, InputError, InputFile};
 use crate::spec::ReadSpec;
@@ -50,6 +50,7 @@ impl CsvRecords {
     ) -> Result<Self, InputError> {
         let asked = Asked::of(read)?;
         let mut found = Vec::new();
+        let mut kinds = Kinds::default();
         let mut rows = 0;
         let mut layouts = HashMap::new();
         let mut first: Option<(String, Vec<String>)> = None;
@@ -63,6 +64,7 @@ impl CsvRecords {
             let order = |name: &String| columns.iter().position(|column| column == name);
             layout.columns.sort_by_key(|place| order(&place.name));
             rows += layout.records;
+            kinds.add(file.name(), &layout);
             found.append(&mut layout.found);
             layouts.insert(file.name().to_owned(), Arc::new(layout));
         }
@@ -74,7 +76,7 @@ impl CsvRecords {
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
             layouts,
-            found,
+            found: kinds.sentences().chain(found).collect(),
             rows,
         })
     }
@@ -106,6 +108,46 @@ impl FileRecords for CsvRecords {
                 futures::stream::once(async { Err(error) }).boxed()
             }
         }
+    }
+}
+
+/// Files by what they are.
+#[derive(Default)]
+struct Kinds(Vec<Alike>);
+
+struct Alike {
+    kind: String,
+    first: String,
+    others: usize,
+    records: u64,
+}
+
+impl Kinds {
+    fn add(&mut self, name: &str, layout: &Layout) {
+        match self.0.iter_mut().find(|alike| alike.kind == layout.kind) {
+            Some(alike) => {
+                alike.others += 1;
+                alike.records += layout.records;
+            }
+            None => self.0.push(Alike {
+                kind: layout.kind.clone(),
+                first: name.to_owned(),
+                others: 0,
+                records: layout.records,
+            }),
+        }
+    }
+
+    fn sentences(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|alike| {
+            let others = match alike.others {
+                0 => String::new(),
+                1 => " and 1 other".to_owned(),
+                others => format!(" and {others} others"),
+            };
+            let records = count(alike.records, "record");
+            format!("{}{others}: {}, {records}", alike.first, alike.kind)
+        })
     }
 }
 

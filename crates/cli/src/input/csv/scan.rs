@@ -8,7 +8,7 @@ use super::records::{Endless, Fault, Parser, Record};
 const MOST_COLUMNS: usize = 10_000;
 
 /// Words that stand at the beginning of a row of totals.
-const TOTALS: [&str; 14] = [
+const TOTALS: [&str; 13] = [
     "total",
     "totals",
     "grand total",
@@ -20,7 +20,6 @@ const TOTALS: [&str; 14] = [
     "totale",
     "suma",
     "totaal",
-    "total général",
     "total general",
     "insgesamt",
 ];
@@ -118,15 +117,11 @@ fn separator(text: &[u8]) -> Option<u8> {
 
 /// Whether the first value of a record is a word for totals.
 pub(super) fn is_total(record: &Record) -> bool {
-    let first = record
-        .values()
-        .map(<[u8]>::trim_ascii)
-        .find(|v| !v.is_empty());
-    let Some(word) = first.and_then(|word| std::str::from_utf8(word).ok()) else {
-        return false;
-    };
-    let word = word.trim_end_matches(':').trim_end().to_lowercase();
-    record.width() > 1 && TOTALS.contains(&word.as_str())
+    let mut values = record.values().map(<[u8]>::trim_ascii);
+    let first = values.find(|value| !value.is_empty()).unwrap_or_default();
+    let word = first.strip_suffix(b":").unwrap_or(first).trim_ascii_end();
+    let is = |total: &str| total.as_bytes().eq_ignore_ascii_case(word);
+    record.width() > 1 && TOTALS.into_iter().any(is)
 }
 
 /// What the values of one column are like, in records as wide as the header.
@@ -139,6 +134,43 @@ pub(super) struct Column {
     /// Other values that begin with `=`: how many, and the line of the first.
     pub(super) formulas: u64,
     pub(super) formula_line: u64,
+    /// Of a column of postal codes.
+    pub(super) codes: Option<Codes>,
+}
+
+/// Lengths of postal codes that are digits alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Codes {
+    shortest: usize,
+    longest: usize,
+    /// A spreadsheet took none for a number: one has a letter, or a zero at its beginning.
+    intact: bool,
+}
+
+impl Codes {
+    fn of(name: &[u8]) -> Option<Self> {
+        let name = String::from_utf8_lossy(name).to_lowercase();
+        let postal = ["zip", "postal", "postcode", "plz", "postleitzahl"];
+        postal
+            .iter()
+            .any(|word| name.contains(word))
+            .then_some(Self {
+                shortest: usize::MAX,
+                longest: 0,
+                intact: false,
+            })
+    }
+
+    fn add(&mut self, value: &[u8]) {
+        self.intact |= value.starts_with(b"0") || !value.iter().all(u8::is_ascii_digit);
+        self.shortest = self.shortest.min(value.len());
+        self.longest = self.longest.max(value.len());
+    }
+
+    /// Whether some codes lack a digit that the others have, and none begins with zero.
+    pub(super) fn lost_zeros(self) -> bool {
+        !self.intact && self.shortest < self.longest
+    }
 }
 
 /// Two columns of one name.
@@ -225,7 +257,11 @@ impl Scan {
             Kind::Separator(delimiter) => self.stated = Some(delimiter),
             Kind::Header => {
                 self.header = record.values().map(<[u8]>::to_vec).collect();
-                self.columns = vec![Column::default(); self.header.len().min(MOST_COLUMNS)];
+                let columns = self.header.iter().take(MOST_COLUMNS).map(|name| Column {
+                    codes: Codes::of(name),
+                    ..Column::default()
+                });
+                self.columns = columns.collect();
                 self.doubled = doubled(&self.header);
             }
             Kind::Data(number) => {
@@ -254,7 +290,13 @@ impl Scan {
         }
         for (column, value) in self.columns.iter_mut().zip(record.values()) {
             let value = value.trim_ascii();
-            column.filled += u64::from(!value.is_empty());
+            if value.is_empty() {
+                continue;
+            }
+            column.filled += 1;
+            if let Some(codes) = &mut column.codes {
+                codes.add(value);
+            }
             if value.starts_with(b"=") {
                 if is_wrapped(value) {
                     column.texts += 1;
