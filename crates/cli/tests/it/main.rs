@@ -3,3 +3,4 @@
 mod harness;
 mod people;
 mod resume;
+mod wrong_use;
