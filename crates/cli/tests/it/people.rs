@@ -141,7 +141,7 @@ const FILES: [File; 23] = [
             &["Lovelace", "ada@new.example"],
             &["Hopper", "grace@new.example"],
         ],
-        settled: Some(("Email_2", &["--map", "Email=Email_2", "--ignore-unknown"])),
+        settled: Some(("Email_2", &["--map", "Email=Email_2"])),
         ..CONTACT
     },
     File {
@@ -326,7 +326,7 @@ async fn csv_as_people_have_it_is_read_right_or_refused() {
 }
 
 #[test]
-fn each_file_has_its_case() {
+fn each_file_has_its_case_and_its_row_in_the_page() {
     let mut names: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -335,4 +335,11 @@ fn each_file_has_its_case() {
     let mut cases = FILES.map(|file| file.name.to_owned());
     cases.sort();
     assert_eq!(names, cases);
+    let page = include_str!("../../../../docs/csv.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: Vec<&str> = rows
+        .filter_map(|row| row.split('`').next())
+        .filter(|name| name.ends_with(".csv"))
+        .collect();
+    assert_eq!(listed, cases);
 }
