@@ -324,7 +324,7 @@ fn month(text: &str) -> Option<(u32, &str)> {
     let (name, rest) = text.split_at(length);
     let name = name.to_lowercase();
     let is_named = |names: &&str| names.split(' ').any(|known| known == name);
-    let place = MONTHS.iter().position(|names| is_named(&names))?;
+    let place = MONTHS.iter().position(is_named)?;
     Some((u32::try_from(place).ok()? + 1, rest))
 }
 
