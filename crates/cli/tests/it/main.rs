@@ -9,4 +9,5 @@
 mod harness;
 mod people;
 mod resume;
+mod watched;
 mod wrong_use;
