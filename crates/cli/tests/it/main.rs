@@ -1,5 +1,11 @@
 //! The command line, driven as a person would.
 
+mod desk;
+mod docs;
+mod dry_run;
+mod formats;
 mod harness;
 mod people;
+mod rejects;
 mod resume;
+mod runs;
