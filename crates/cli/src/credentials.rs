@@ -80,7 +80,7 @@ pub(crate) async fn org(args: &OrgArgs, spec: &LoadSpec) -> Result<Org> {
     if let Some(jobs) = spec.write.max_jobs_in_flight {
         options.max_jobs_in_flight = jobs;
     }
-    options.validate()?;
+    options.validate().map_err(as_typed)?;
     let (options, keeper) = (login.options, login.keeper);
     let client = Client::builder(login.credentials)
         .waits(options.waits)
@@ -90,6 +90,14 @@ pub(crate) async fn org(args: &OrgArgs, spec: &LoadSpec) -> Result<Org> {
         .await
         .map_err(arrow_salesforce::Error::from)?;
     Ok(Org::new(client, options)?)
+}
+
+/// An error of options, with the names of flags.
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
+fn as_typed(error: arrow_salesforce::Error) -> CliError {
+    let text = error.to_string();
+    let text = text.replace("max_jobs_in_flight", "--max-jobs-in-flight");
+    CliError::usage(text.replace("memory_limit_bytes", "--memory"))
 }
 
 impl Login {

@@ -67,7 +67,10 @@ impl CliError {
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Reading(ReadingError::Unsettled(_)) => USAGE,
-            Self::Input(InputError::Usage(_)) | Self::Query(QueryError::Plan { .. }) => USAGE,
+            Self::Input(
+                InputError::Usage(_) | InputError::Missing { .. } | InputError::Content { .. },
+            )
+            | Self::Query(QueryError::Plan { .. }) => USAGE,
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,

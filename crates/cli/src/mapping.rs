@@ -40,10 +40,11 @@ pub(crate) struct Ignored {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MappingError {
     /// Everything that is wrong, a line each, and what to type.
-    #[error("the columns do not fit {object}:\n  {}\n{cure}", problems.join("\n  "))]
+    #[error("the columns do not fit {object}:\n  {}{cure}", problems.join("\n  "))]
     Columns {
         object: String,
         problems: Vec<String>,
+        /// What else there is to type: a line that begins with a line end, or nothing.
         cure: String,
     },
     /// There is nothing to load.
@@ -273,7 +274,7 @@ impl<'a> Filling<'a> {
             "column {name}: {object} has no field of this name or label, or the user may not see \
              it{nearest}"
         ));
-        let meant = nearest_fields(self.object, name).first().copied();
+        let meant = self.nearest_fields(name).first().copied();
         let meant = meant.map(|field| field.name.clone());
         self.unknown.get_or_insert((name.to_owned(), meant));
     }
@@ -421,18 +422,33 @@ impl<'a> Filling<'a> {
             (Some((column, meant)), _) => {
                 let field = meant.as_deref().unwrap_or("FIELD");
                 format!(
-                    "name a field for a column by --map '{field}={column}', or leave out columns that \
+                    "\nname a field for a column by --map '{field}={column}', or leave out columns that \
                      match none by --ignore-unknown"
                 )
             }
-            (None, true) => "leave such columns out by --ignore-unknown, or by --sql".to_owned(),
-            (None, false) => "nothing was loaded".to_owned(),
+            (None, true) => "\nleave such columns out by --ignore-unknown, or by --sql".to_owned(),
+            (None, false) => String::new(),
         }
+    }
+
+    /// Fields that can be filled and whose name or label is like a name, best first, at most three.
+    fn nearest_fields(&self, name: &str) -> Vec<&'a Field> {
+        let wanted = letters(name);
+        let likeness = |field: &Field| {
+            let name = strsim::jaro_winkler(&wanted, &letters(&field.name));
+            name.max(strsim::jaro_winkler(&wanted, &letters(&field.label)))
+        };
+        let fields = self.object.fields().iter();
+        let fields = fields.filter(|field| self.not_writable(field).is_none());
+        let scored = fields.map(|field| (likeness(field), field));
+        let mut scored: Vec<_> = scored.filter(|(score, _)| *score > ALIKE).collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        scored.into_iter().take(3).map(|(_, field)| field).collect()
     }
 
     /// `; nearest: …`, or nothing.
     fn nearest(&self, name: &str) -> String {
-        let near = nearest_fields(self.object, name);
+        let near = self.nearest_fields(name);
         let near: Vec<String> = near.iter().map(|field| shown(field)).collect();
         match near.as_slice() {
             [] => String::new(),
@@ -484,19 +500,6 @@ fn letters(name: &str) -> String {
     let name = name.strip_suffix("__c").unwrap_or(name);
     let letters = name.chars().filter(|letter| letter.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
-}
-
-/// Fields whose name or label is like a name, best first, at most three.
-fn nearest_fields<'a>(object: &'a ObjectSchema, name: &str) -> Vec<&'a Field> {
-    let wanted = letters(name);
-    let likeness = |field: &Field| {
-        let name = strsim::jaro_winkler(&wanted, &letters(&field.name));
-        name.max(strsim::jaro_winkler(&wanted, &letters(&field.label)))
-    };
-    let scored = object.fields().iter().map(|field| (likeness(field), field));
-    let mut scored: Vec<_> = scored.filter(|(score, _)| *score > ALIKE).collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().take(3).map(|(_, field)| field).collect()
 }
 
 /// `A`, `A or B`, `A, B or C`.

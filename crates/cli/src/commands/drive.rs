@@ -14,6 +14,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::prepare::{Prepared, source_schema};
+use super::rejects;
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
 use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
 use crate::watch::{Outcome, Progress, Watch};
@@ -25,7 +26,8 @@ const NOTED_EACH: Duration = Duration::from_secs(1);
 
 type Rows = BoxStream<'static, Result<arrow_salesforce::arrow::array::RecordBatch>>;
 
-/// Loads the rows that have no end yet, and says how it went.
+/// Loads the rows that have no end yet, and says how it went. From the moment on that the run is
+/// listed, whatever fails is noted in its record.
 pub(crate) async fn run(
     prepared: &Prepared,
     folder: &RunFolder,
@@ -40,6 +42,7 @@ pub(crate) async fn run(
     };
     let _lock = folder.lock().await?;
     let loader = loader(prepared, folder, &record, &attempt).await?;
+    let mut interrupt = Interrupt::listen()?;
     let is_new = record.attempts.is_empty();
     record.attempts.push(attempt);
     record.state = RunState::Running;
@@ -51,13 +54,44 @@ pub(crate) async fn run(
     } else {
         folder.write(&record).await?;
     }
-    let mut interrupt = Interrupt::listen()?;
+    match follow(
+        prepared,
+        folder,
+        &loader,
+        &mut record,
+        watch,
+        &mut interrupt,
+    )
+    .await
+    {
+        Ok((following, ended, fed)) => following.end(ended, fed, record, began, watch).await,
+        Err(error) => {
+            record.state = RunState::Failed;
+            record.changed = Utc::now();
+            record.error = Some(error.to_string());
+            folder.write(&record).await?;
+            watch.say(&format!("to go on: arrow-salesforce resume {}", record.id));
+            Err(error)
+        }
+    }
+}
+
+/// One attempt, from where the one before had come.
+async fn follow<'a>(
+    prepared: &'a Prepared,
+    folder: &'a RunFolder,
+    loader: &Loader,
+    record: &mut RunRecord,
+    watch: &Watch,
+    interrupt: &mut Interrupt,
+) -> Result<(Following<'a>, Result<LoadReport>, Result<Fed>)> {
+    let most_rejected = most_rejected(prepared)?;
     let (feed, events, attempt) = loader.begin().await?;
     let base = base(prepared, folder, &attempt).await?;
     if let Some(this) = record.attempts.last_mut() {
         this.from = base.rows;
     }
-    folder.write(&record).await?;
+    folder.write(record).await?;
     watch.begin(&record.id, &record.spec.object, prepared.total);
     let read = Arc::new(AtomicU64::new(base.rows));
     let rows = prepared.stream().await?;
@@ -72,17 +106,17 @@ pub(crate) async fn run(
         at: base,
         counts: None,
         read,
-        most_rejected: most_rejected(prepared)?,
+        most_rejected,
         too_many: None,
     };
-    let ended = following.events(events, watch, &mut interrupt).await;
+    let ended = following.events(events, watch, interrupt).await;
     let fed = match feeding.await {
         Ok(fed) => fed,
         Err(error) => Err(CliError::failed(format!(
             "reading the rows ended early: {error}"
         ))),
     };
-    following.end(ended, fed, record, began, watch).await
+    Ok((following, ended, fed))
 }
 
 /// The loader of an attempt.
@@ -151,7 +185,7 @@ async fn base(prepared: &Prepared, folder: &RunFolder, attempt: &Attempt) -> Res
     Ok(known.copied().unwrap_or(Position {
         rows,
         accepted: rows,
-        rejected: 0,
+        ..last
     }))
 }
 
@@ -270,7 +304,8 @@ impl Following<'_> {
                     }
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {
-                        self.note().await?;
+                        // What could not be noted is found out by the next attempt.
+                        let _ = self.note().await;
                         return Err(error.into());
                     }
                     None => return Err(CliError::failed("the load ended without a word")),
@@ -295,6 +330,8 @@ impl Following<'_> {
             rows: self.base.rows + accepted + rejected,
             accepted: self.base.accepted + accepted,
             rejected: self.base.rejected + rejected,
+            jobs: self.base.jobs + self.prepared.org.ended_jobs().0,
+            api_calls: self.base.api_calls + self.prepared.org.client().usage().api_calls,
         };
         self.counts = Some(counts);
         if let Some(MostRejected::Records(most)) = self.most_rejected
@@ -345,30 +382,30 @@ impl Following<'_> {
         let client = self.prepared.org.client().clone();
         client.abort_open_jobs().await;
         client.login_at_rest().await;
-        let mut reasons = Vec::new();
-        let mut jobs = record.counts.jobs;
-        let mut calls = record.counts.api_calls;
-        if let Ok(report) = &ended {
-            jobs += report.jobs;
-            calls += report.api_calls;
-            reasons = report.rejects.clone();
-        } else {
-            calls += client.usage().api_calls;
-        }
         let (at, too_many) = (self.at, self.too_many);
-        record.counts = RunCounts {
-            read: at.accepted + at.rejected,
-            accepted: at.accepted,
-            rejected: at.rejected,
-            jobs,
-            api_calls: calls,
+        let mut reasons = None;
+        record.counts = match &ended {
+            Ok(report) => {
+                let base = self.base;
+                if record.attempts.len() == 1 {
+                    reasons = Some(report.rejects.clone());
+                }
+                RunCounts {
+                    read: base.rows + report.read,
+                    accepted: base.accepted + report.accepted + report.merged,
+                    rejected: base.rejected + report.rejected,
+                    jobs: base.jobs.max(record.counts.jobs) + report.jobs,
+                    api_calls: base.api_calls.max(record.counts.api_calls) + report.api_calls,
+                }
+            }
+            Err(_) => RunCounts {
+                read: at.rows,
+                accepted: at.accepted,
+                rejected: at.rejected,
+                jobs: at.jobs,
+                api_calls: at.api_calls,
+            },
         };
-        if let Ok(report) = &ended {
-            let base = self.base;
-            record.counts.read = base.rows + report.read;
-            record.counts.accepted = base.accepted + report.accepted + report.merged;
-            record.counts.rejected = base.rejected + report.rejected;
-        }
         record.changed = Utc::now();
         // An error of the reader comes before that of the load, which it has stopped.
         let outcome = match (ended, fed) {
@@ -382,7 +419,7 @@ impl Following<'_> {
             Err(_) if too_many.is_some() => (RunState::Stopped, TOO_MANY_REJECTED),
             Err(error) if is_too_many(error) => (RunState::Stopped, TOO_MANY_REJECTED),
             Err(error) if is_stop(error) => (RunState::Stopped, FAILED),
-            Err(error) => (RunState::Failed, error.exit()),
+            Err(_) => (RunState::Failed, FAILED),
         };
         record.state = state;
         record.error = too_many.or(outcome.err().map(|error| error.to_string()));
@@ -395,6 +432,10 @@ impl Following<'_> {
         } else {
             self.attempt.release().await;
         }
+        let reasons = match reasons {
+            Some(reasons) => reasons,
+            None => rejects::counts(self.folder, &record).await?,
+        };
         let outcome = Outcome {
             run: record.id.clone(),
             object: record.spec.object.clone(),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use arrow_salesforce::load::RejectCount;
 
 use super::reload;
 use crate::cli::RejectsArgs;
@@ -30,6 +32,27 @@ pub(crate) async fn rejects(args: RejectsArgs) -> Result<ExitCode> {
         None => source.list(args.output.json).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why records of a run were rejected, over all its attempts, most frequent first.
+pub(crate) async fn counts(folder: &RunFolder, record: &RunRecord) -> Result<Vec<RejectCount>> {
+    let place = Place::of(folder.rejected()?);
+    let source = Source {
+        from: record.id.clone(),
+        taken: Taken::default(),
+        place,
+        run: Some((folder.clone(), record.clone())),
+    };
+    let mut reasons = Reasons::default();
+    source
+        .each(|rejected, _| {
+            reasons.add(rejected);
+            Ok(())
+        })
+        .await?;
+    let show = io::stderr().is_terminal();
+    let lines = reasons.lines().into_iter();
+    Ok(lines.map(|line| line.count(show)).collect())
 }
 
 /// The rejected records that are meant.

@@ -107,7 +107,7 @@ fn ranges(size: u64) -> impl Stream<Item = GetRange> {
 /// What a store's error means to a user.
 pub(crate) fn failed(name: &str, error: &object_store::Error) -> InputError {
     let reason = match error {
-        object_store::Error::NotFound { .. } => "it is not there".to_owned(),
+        object_store::Error::NotFound { .. } => return missing(name),
         object_store::Error::Precondition { .. } => CHANGED.to_owned(),
         object_store::Error::PermissionDenied { .. } => {
             "these credentials may not read it".to_owned()
@@ -121,6 +121,13 @@ pub(crate) fn failed(name: &str, error: &object_store::Error) -> InputError {
     InputError::Read {
         name: name.to_owned(),
         reason,
+    }
+}
+
+fn missing(name: &str) -> InputError {
+    InputError::Missing {
+        name: name.to_owned(),
+        reason: "it is not there",
     }
 }
 
@@ -171,7 +178,7 @@ fn next_block(reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
 /// What an error of reading means to a user.
 pub(crate) fn of_io(name: &str, error: io::Error) -> InputError {
     let reason = match error.kind() {
-        io::ErrorKind::NotFound => "it is not there".to_owned(),
+        io::ErrorKind::NotFound => return missing(name),
         io::ErrorKind::PermissionDenied => "you may not read it".to_owned(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             format!("its compressed bytes are damaged, or its end is missing ({error})")

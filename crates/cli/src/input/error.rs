@@ -13,6 +13,14 @@ pub(crate) enum InputError {
         /// The cause, and the cure where there is one.
         reason: String,
     },
+    /// What was typed is not there.
+    #[error("{name} cannot be read: {reason}")]
+    Missing {
+        /// The file, directory, glob or URL, as the user calls it.
+        name: String,
+        /// What is not there.
+        reason: &'static str,
+    },
     /// The bytes are not what they should be.
     #[error("{name}: {problem}")]
     Content {

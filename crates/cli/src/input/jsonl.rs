@@ -17,6 +17,9 @@ use super::file::{BatchStream, ByteStream, FileRecords, InputFile};
 use super::lines::{Line, Lines};
 use super::stored::StoredFile;
 
+/// More fields no object has by far.
+const MOST_FIELDS: usize = 10_000;
+
 /// The records of files, with the fields of all.
 #[derive(Debug)]
 pub(crate) struct JsonRecords {
@@ -42,6 +45,13 @@ impl JsonRecords {
             refuse_other(file)?;
             let before = (fields.records, fields.unreadable);
             fields = fields.read(file.bytes()).await?;
+            if fields.columns.len() > MOST_FIELDS {
+                return Err(wrong(
+                    file.name(),
+                    "its records have more than 10,000 different fields: values stand where names \
+                     should",
+                ));
+            }
             let unreadable = fields.unreadable - before.1;
             if unreadable > 0 {
                 found.push((file.name().to_owned(), unreadable));
@@ -255,16 +265,19 @@ impl Fields {
         while let Some(block) = bytes.try_next().await? {
             lines.push(&block);
             while let Some(line) = lines.next() {
-                self.line(&line, &mut found);
+                self.line(line, &mut found);
+            }
+            if self.columns.len() > MOST_FIELDS {
+                break;
             }
         }
         if let Some(line) = lines.finish() {
-            self.line(&line, &mut found);
+            self.line(line, &mut found);
         }
         Ok(self)
     }
 
-    fn line(&mut self, line: &Line<'_>, found: &mut Vec<(Known, Kinds)>) {
+    fn line(&mut self, line: Line<'_>, found: &mut Vec<(Known, Kinds)>) {
         found.clear();
         match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {}

@@ -6,7 +6,7 @@ use arrow_salesforce_decode::{LineSplitter, MAX_RECORD_BYTES};
 const KEPT: usize = 64 << 10;
 
 /// A line without its end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// The beginning of one that is longer than a record may be, and its length.

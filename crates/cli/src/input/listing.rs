@@ -129,10 +129,10 @@ fn data_files(names: &[String]) -> Vec<usize> {
 
 /// Refuses what is no plain directory of files.
 fn check(shown: &str, names: &[String]) -> Result<(), InputError> {
-    let wrong = |reason: &str| {
-        Err(InputError::Read {
+    let wrong = |reason: &'static str| {
+        Err(InputError::Missing {
             name: shown.to_owned(),
-            reason: reason.to_owned(),
+            reason,
         })
     };
     if names

@@ -5,6 +5,7 @@
 //! makes a table of them, and `inputs` is all of it.
 
 mod bytes;
+mod concat;
 pub(crate) mod csv;
 mod error;
 mod file;

@@ -22,7 +22,7 @@ use datafusion::scalar::ScalarValue;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use parquet::arrow::parquet_to_arrow_schema;
 
-use super::file::InputFile as _;
+use super::file::InputFile;
 use super::files_store::FilesStore;
 use super::stored::StoredFile;
 use super::{InputError, schema};
@@ -62,7 +62,7 @@ impl ParquetTable {
         let footers: Vec<(SchemaRef, u64)> = footers.try_collect().await?;
         let rows = footers.iter().map(|(_, rows)| rows).sum();
         let schemas = footers.into_iter().map(|(schema, _)| schema);
-        let merged = schema::merge(files.iter().map(|file| file.name()).zip(schemas))?;
+        let merged = schema::merge(files.iter().map(InputFile::name).zip(schemas))?;
         let hive = schema::directory_fields(hive, &merged);
         Ok(Self {
             store,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow_salesforce::arrow::compute::cast;
+use arrow_salesforce::arrow::compute::{can_cast_types, cast};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_salesforce::arrow::error::ArrowError;
 
@@ -16,6 +16,27 @@ use super::InputError;
 /// values exactly.
 pub(crate) fn merge<'a>(
     files: impl IntoIterator<Item = (&'a str, SchemaRef)>,
+) -> Result<SchemaRef, InputError> {
+    merge_by(files, wider)
+}
+
+/// The same of files whose formats differ in what types they know: text beside another type is text.
+///
+/// # Errors
+/// As [`merge`].
+pub(crate) fn merge_as_text<'a>(
+    files: impl IntoIterator<Item = (&'a str, SchemaRef)>,
+) -> Result<SchemaRef, InputError> {
+    merge_by(files, |a, b| {
+        let texts = is_text(a) || is_text(b);
+        let cast = |kind| can_cast_types(kind, &DataType::Utf8) && !kind.is_binary();
+        wider(a, b).or_else(|| (texts && cast(a) && cast(b)).then_some(DataType::Utf8))
+    })
+}
+
+fn merge_by<'a>(
+    files: impl IntoIterator<Item = (&'a str, SchemaRef)>,
+    wider: impl Fn(&DataType, &DataType) -> Option<DataType>,
 ) -> Result<SchemaRef, InputError> {
     let mut merged: Vec<(Field, &str)> = Vec::new();
     for (file, schema) in files {
@@ -48,23 +69,28 @@ pub(crate) fn merge<'a>(
 /// The type that holds the values of both exactly.
 fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::{
-        Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, UInt8, UInt16, UInt32, Utf8,
-        Utf8View,
+        Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Null, UInt8, UInt16, UInt32,
     };
 
     const WHOLE: [DataType; 7] = [Int8, UInt8, Int16, UInt16, Int32, UInt32, Int64];
     let whole = |kind: &DataType| WHOLE.contains(kind);
-    let text = |kind: &DataType| matches!(kind, Utf8 | LargeUtf8 | Utf8View);
     match (a, b) {
         (a, b) if a == b => Some(a.clone()),
         (Null, other) | (other, Null) => Some(other.clone()),
         (a, b) if whole(a) && whole(b) => Some(Int64),
-        (a, b) if text(a) && text(b) => Some(LargeUtf8),
+        (a, b) if is_text(a) && is_text(b) => Some(LargeUtf8),
         (Float32, Float64) | (Float64, Float32) => Some(Float64),
         (DataType::Dictionary(_, a), b) => wider(a, b),
         (a, DataType::Dictionary(_, b)) => wider(a, b),
         _ => None,
     }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(
+        kind,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 /// A batch with the columns of `schema`, which [`merge`] made of this one's and others.

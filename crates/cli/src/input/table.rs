@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 
+use super::concat::ConcatTable;
 use super::csv::CsvRecords;
 use super::file::{FileRecords, InputFile};
 use super::ipc::IpcRecords;
@@ -24,12 +25,43 @@ pub(crate) struct Table {
     /// The same without rows that cannot be read, and without the columns for those.
     pub(crate) readable: Arc<dyn TableProvider>,
     /// Those rows, if there may be any, with those columns alone.
-    pub(crate) unreadable: Option<Arc<dyn TableProvider>>,
+    pub(crate) unreadable: Vec<Arc<dyn TableProvider>>,
     /// Sentences.
     pub(crate) found: Vec<String>,
     pub(crate) states: Vec<FileState>,
     /// Rows, those that cannot be read included, where that is known.
     pub(crate) rows: Option<u64>,
+}
+
+impl Table {
+    /// One behind the other, each with what its files are called.
+    fn concat(tables: Vec<(String, Self)>) -> Result<Self, InputError> {
+        let concat = |of: fn(&Self) -> &Arc<dyn TableProvider>| {
+            let each = tables
+                .iter()
+                .map(|(name, table)| (name.clone(), Arc::clone(of(table))));
+            let all = ConcatTable::of(each.collect())?;
+            Ok::<Arc<dyn TableProvider>, InputError>(Arc::new(all))
+        };
+        let rows = tables.iter().map(|(_, table)| table.rows);
+        Ok(Self {
+            all: concat(|table| &table.all)?,
+            readable: concat(|table| &table.readable)?,
+            rows: rows.sum(),
+            unreadable: tables
+                .iter()
+                .flat_map(|(_, table)| table.unreadable.clone())
+                .collect(),
+            found: tables
+                .iter()
+                .flat_map(|(_, table)| table.found.clone())
+                .collect(),
+            states: tables
+                .into_iter()
+                .flat_map(|(_, table)| table.states)
+                .collect(),
+        })
+    }
 }
 
 /// What reads files, and what is known from reading them.
@@ -50,7 +82,7 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// The files of a place.
+    /// The files of a place, all of one format.
     ///
     /// # Errors
     /// [`InputError`] if there is none, or one cannot be read.
@@ -63,7 +95,9 @@ impl Opener {
             Place::Stdin => self.spool.clone(),
             Place::Local(_) | Place::Remote(_) => self.copy(nth),
         };
-        listing::files(place, &self.environment, copy).await
+        let files = listing::files(place, &self.environment, copy).await?;
+        self.of_one_format(&files)?;
+        Ok(files)
     }
 
     fn copy(&self, nth: usize) -> PathBuf {
@@ -75,7 +109,28 @@ impl Opener {
     /// # Errors
     /// [`InputError`] if they cannot be read, or not as one table.
     pub(crate) async fn table(&self, files: Vec<StoredFile>) -> Result<Table, InputError> {
-        let format = self.format(&files)?;
+        let mut runs: Vec<(Format, Vec<StoredFile>)> = Vec::new();
+        for file in files {
+            let format = self.format_of(&file)?;
+            match runs.last_mut() {
+                Some((last, run)) if *last == format => run.push(file),
+                _ => runs.push((format, vec![file])),
+            }
+        }
+        let mut tables = Vec::with_capacity(runs.len());
+        for (format, files) in runs {
+            let name = files.first().map(|file| file.name().to_owned());
+            let table = self.table_of(format, files).await?;
+            tables.push((name.unwrap_or_default(), table));
+        }
+        match tables.len() {
+            1 => Ok(tables.swap_remove(0).1),
+            _ => Table::concat(tables),
+        }
+    }
+
+    /// One table of files of one format.
+    async fn table_of(&self, format: Format, files: Vec<StoredFile>) -> Result<Table, InputError> {
         let hive = directory_columns(&files);
         let states = files.iter().map(StoredFile::state).collect();
         let of = describe(&files, format);
@@ -87,7 +142,7 @@ impl Opener {
             return Ok(Table {
                 all: Arc::clone(&table),
                 readable: table,
-                unreadable: None,
+                unreadable: Vec::new(),
                 found: vec![format!("{of}, {rows} rows")],
                 states,
                 rows: Some(rows),
@@ -101,7 +156,7 @@ impl Opener {
         Ok(Table {
             all: files.table(Which::All)?,
             readable: files.table(Which::Readable)?,
-            unreadable: unreadable.transpose()?,
+            unreadable: unreadable.transpose()?.into_iter().collect(),
             found: surveyed.found,
             states,
             rows: surveyed.rows,
@@ -148,24 +203,20 @@ impl Opener {
         }
     }
 
-    /// The one format of all files.
-    fn format(&self, files: &[StoredFile]) -> Result<Format, InputError> {
+    /// Refuses files of several formats.
+    fn of_one_format(&self, files: &[StoredFile]) -> Result<(), InputError> {
         let mut first: Option<(Format, &str)> = None;
         for file in files {
             let format = self.format_of(file)?;
-            match first {
-                Some((other, name)) if other != format => {
-                    return Err(InputError::Usage(format!(
-                        "{name} is {other} and {} is {format}: files of one table have one format; \
-                         give each its name (name=file) and bring them together by --sql",
-                        file.name()
-                    )));
-                }
-                _ => first = Some((format, file.name())),
+            let (other, name) = *first.get_or_insert((format, file.name()));
+            if other != format {
+                return Err(InputError::Usage(format!(
+                    "{name} is {other} and {} is {format}: name those of one format, as by *.csv",
+                    file.name()
+                )));
             }
         }
-        let none = || InputError::Usage("there is no file to read".to_owned());
-        first.map(|(format, _)| format).ok_or_else(none)
+        Ok(())
     }
 
     fn format_of(&self, file: &StoredFile) -> Result<Format, InputError> {

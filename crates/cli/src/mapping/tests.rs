@@ -185,17 +185,14 @@ fn keys_must_be_keys() {
     insta::assert_snapshot!(wrong("Ext_Id"), @"
     the columns do not fit Contact:
       --upsert Ext_Id: Contact has no such field; nearest: Ext_Id__c (External Id)
-    nothing was loaded
     ");
     insta::assert_snapshot!(wrong("Email"), @"
     the columns do not fit Contact:
       --upsert Email: it is not an external ID of Contact; use Ext_Id__c or Id
-    nothing was loaded
     ");
     insta::assert_snapshot!(wrong("Ext_Id__c"), @"
     the columns do not fit Contact:
       no column fills Ext_Id__c, by which upsert finds the records of Contact; name it by --map 'Ext_Id__c=COLUMN'
-    nothing was loaded
     ");
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use arrow_salesforce::coerce::Stage;
+use arrow_salesforce::load::RejectCount;
 use comfy_table::Table;
 use serde_json::json;
 
@@ -85,6 +87,21 @@ impl Reasons {
 }
 
 impl Line<'_> {
+    /// As a load counts it; its message may hold values, and is left out unless it is asked for.
+    pub(crate) fn count(&self, message: bool) -> RejectCount {
+        RejectCount {
+            stage: match self.stage {
+                "decode" => Stage::Decode,
+                "coerce" => Stage::Coerce,
+                _ => Stage::Salesforce,
+            },
+            code: self.code.to_owned(),
+            fields: self.fields.to_vec(),
+            count: self.count,
+            message: message.then(|| self.message.to_owned()),
+        }
+    }
+
     /// One JSON object.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({

@@ -133,6 +133,9 @@ pub(crate) struct Position {
     pub(crate) rows: u64,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
+    /// Jobs that had ended, and calls, by then.
+    pub(crate) jobs: u64,
+    pub(crate) api_calls: u64,
 }
 
 impl Runs {

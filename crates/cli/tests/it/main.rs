@@ -9,3 +9,4 @@ mod people;
 mod rejects;
 mod resume;
 mod runs;
+mod wrong_use;

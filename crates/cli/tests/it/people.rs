@@ -2,10 +2,11 @@
 //! flag that settles it.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use serde_json::Value;
-use testkit::sim::{CLIENT_ID, CLIENT_SECRET, TestSim};
+use testkit::sim::TestSim;
+
+use crate::harness::{Ended, Shell};
 
 /// A file of `tests/files/people`, and what becomes of it.
 struct File {
@@ -140,7 +141,7 @@ const FILES: [File; 23] = [
             &["Lovelace", "ada@new.example"],
             &["Hopper", "grace@new.example"],
         ],
-        settled: Some(("Email_2", &["--map", "Email=Email_2", "--ignore-unknown"])),
+        settled: Some(("Email_2", &["--map", "Email=Email_2"])),
         ..CONTACT
     },
     File {
@@ -234,18 +235,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/people")
 }
 
-async fn load(sim: &TestSim, runs: &Path, file: &File, flags: &[&str]) -> Output {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_arrow-salesforce"));
-    command
-        .arg("load")
-        .arg(folder().join(file.name))
-        .args(["--object", file.object, "--yes"])
-        .args(flags)
-        .env("SF_LOGIN_URL", sim.url())
-        .env("SF_CLIENT_ID", CLIENT_ID)
-        .env("SF_CLIENT_SECRET", CLIENT_SECRET)
-        .env("ARROW_SALESFORCE_RUNS", runs);
-    command.output().await.unwrap()
+async fn load(shell: &Shell, file: &File, flags: &[&str]) -> Ended {
+    let path = folder().join(file.name);
+    let command = [
+        "load",
+        path.to_str().unwrap(),
+        "--object",
+        file.object,
+        "--yes",
+    ];
+    shell.run(&[&command, flags].concat()).await
 }
 
 async fn rows(sim: &TestSim, file: &File) -> Vec<Vec<String>> {
@@ -261,8 +260,9 @@ async fn rows(sim: &TestSim, file: &File) -> Vec<Vec<String>> {
 }
 
 /// All text of the rejected records of runs.
-fn rejected(runs: &Path) -> String {
-    let runs = std::fs::read_dir(runs).unwrap();
+fn rejected(shell: &Shell) -> String {
+    let runs = shell.path().join(".local/share/arrow-salesforce/runs");
+    let runs = std::fs::read_dir(runs).into_iter().flatten();
     let folders = runs.map(|run| run.unwrap().path().join("rejects"));
     let files = folders
         .filter(|folder| folder.exists())
@@ -273,7 +273,7 @@ fn rejected(runs: &Path) -> String {
 /// What is wrong with what became of a file.
 async fn wrong(file: &File) -> Vec<String> {
     let sim = TestSim::start().await;
-    let runs = tempfile::tempdir().unwrap();
+    let shell = Shell::of(&sim);
     let mut wrong = Vec::new();
     let mut flags: &[&str] = if file.name == "delimiters.csv" {
         &["--ignore-unknown"]
@@ -282,10 +282,9 @@ async fn wrong(file: &File) -> Vec<String> {
     };
     let joined;
     if let Some((refusal, settled)) = file.settled {
-        let output = load(&sim, runs.path(), file, flags).await;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.code() != Some(2) || !said.contains(refusal) {
-            wrong.push(format!("refusal: {:?} {said}", output.status));
+        let ended = load(&shell, file, flags).await;
+        if ended.code != 2 || !ended.stderr.contains(refusal) {
+            wrong.push(format!("refusal: {ended:?}"));
         }
         if !sim.jobs().await.is_empty() {
             wrong.push("a job was made".to_owned());
@@ -293,18 +292,17 @@ async fn wrong(file: &File) -> Vec<String> {
         joined = [flags, settled].concat();
         flags = &joined;
     }
-    let output = load(&sim, runs.path(), file, flags).await;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let code = if file.rejects.is_empty() { 0 } else { 3 };
-    if output.status.code() != Some(code) {
-        wrong.push(format!("{:?} {said}", output.status));
+    let ended = load(&shell, file, flags).await;
+    if ended.code != if file.rejects.is_empty() { 0 } else { 3 } {
+        wrong.push(format!("{ended:?}"));
     }
+    let said = ended.stderr;
     for sentence in file.says {
         if !said.contains(sentence) {
             wrong.push(format!("{sentence} is not in: {said}"));
         }
     }
-    let rejected = rejected(runs.path());
+    let rejected = rejected(&shell);
     for reason in file.rejects {
         if !rejected.contains(reason) {
             wrong.push(format!("{reason} is not in: {rejected}"));
@@ -328,7 +326,7 @@ async fn csv_as_people_have_it_is_read_right_or_refused() {
 }
 
 #[test]
-fn each_file_has_its_case() {
+fn each_file_has_its_case_and_its_row_in_the_page() {
     let mut names: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -337,4 +335,11 @@ fn each_file_has_its_case() {
     let mut cases = FILES.map(|file| file.name.to_owned());
     cases.sort();
     assert_eq!(names, cases);
+    let page = include_str!("../../../../docs/csv.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: Vec<&str> = rows
+        .filter_map(|row| row.split('`').next())
+        .filter(|name| name.ends_with(".csv"))
+        .collect();
+    assert_eq!(listed, cases);
 }

@@ -201,8 +201,8 @@ impl Layout {
         });
     }
 
-    /// Of columns with one name and the same values the first is kept. Others are numbered, so that
-    /// the user chooses.
+    /// Of columns with one name and the same values the first is kept. If the values differ, the others
+    /// are numbered: they match no field, so that the user chooses.
     fn settle_doubled(&mut self, file: &str, scan: &Scan) {
         let mut names: Vec<String> = Vec::new();
         for pair in &scan.doubled {
@@ -238,7 +238,9 @@ impl Layout {
             let mut numbered = Vec::new();
             let same_name = self.columns.iter_mut().filter(|place| place.name == name);
             for (number, place) in same_name.enumerate() {
-                place.name = format!("{name}_{}", number + 1);
+                if number > 0 {
+                    place.name = format!("{name}_{}", number + 1);
+                }
                 numbered.push(place.name.clone());
             }
             self.say(file, &format!(

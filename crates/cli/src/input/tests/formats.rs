@@ -178,6 +178,18 @@ async fn json_that_has_no_lines_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn json_whose_keys_are_values_is_refused() {
+    let folder = Folder::new();
+    let lines: String = (0..10_001).map(|id| format!("{{\"{id}\":1}}\n")).collect();
+    let typed = folder.write("a.jsonl", lines);
+    let error = folder.refusal(&[&typed]).await;
+    assert!(
+        error.contains("more than 10,000 different fields"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_name_need_not_say_the_format() {
     let folder = Folder::new();
     let batch = people(0..3);

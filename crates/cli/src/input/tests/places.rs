@@ -95,11 +95,29 @@ async fn named_inputs_are_tables() {
         .refusal(&[&format!("a={one}"), &format!("A={three}")])
         .await;
     assert_eq!(twice, "two inputs are named A: give each a name of its own");
-    let mixed = folder.refusal(&[&one, &two]).await;
-    assert!(
-        mixed.contains("1.csv is CSV and") && mixed.contains("2.parquet is Parquet"),
-        "{mixed}"
-    );
+}
+
+#[tokio::test]
+async fn inputs_of_several_formats_are_read_in_the_order_they_are_typed() {
+    let folder = Folder::new();
+    let one = folder.write("d/1.csv", csv(&people(0..2)));
+    let two = folder.write("d/2.parquet", parquet(&people(2..5)));
+    let three = folder.write("d/3.jsonl", "{\"id\":5,\"name\":\"n5\",\"x\":1}\nno\n");
+    let rows = folder.rows(&[&three, &two, &one, &two]).await;
+    let expected = [
+        vec!["id=5 name=n5 x=1".to_owned()],
+        vec!["_airbyte_raw=no _airbyte_raw_error=the line is no JSON object".to_owned()],
+        expected(2..5),
+        expected(0..2),
+        expected(2..5),
+    ];
+    assert_eq!(rows, expected.concat());
+    let inputs = folder.open(&[&one, &two]).await.unwrap();
+    assert_eq!((inputs.rows(), inputs.states().len()), (Some(5), 2));
+    let sql = "select count(*) as n, max(name) as name from input where id > '1'";
+    assert_eq!(rows_of(&inputs, sql).await.unwrap(), ["n=3 name=n4"]);
+    let mixed = folder.refusal(&[&folder.typed("d")]).await;
+    assert!(mixed.contains("1.csv is CSV and"), "{mixed}");
 }
 
 #[tokio::test]
