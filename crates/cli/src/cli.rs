@@ -77,7 +77,7 @@ Exit codes:
 pub(crate) struct OrgArgs {
     /// A config file of the Airbyte destination; without it the environment says whose org it is
     #[arg(long, value_name = "FILE", env = "ARROW_SALESFORCE_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Option<String>,
     /// An org that the sf command line is logged in to, instead of --config
     #[arg(long, value_name = "ALIAS")]
     pub(crate) from_sf: Option<String>,

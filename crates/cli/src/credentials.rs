@@ -68,9 +68,11 @@ enum Keeper {
 /// # Errors
 /// A usage error that names what is lacking or wrong; any of a login's.
 pub(crate) async fn org(args: &OrgArgs, spec: &LoadSpec) -> Result<Org> {
-    let mut login = match (&args.from_sf, &args.config) {
+    // A variable that is empty says nothing.
+    let config = args.config.as_ref().filter(|path| !path.is_empty());
+    let mut login = match (&args.from_sf, config) {
         (Some(alias), _) => Login::of(from_sf(alias).await?),
-        (None, Some(path)) => from_file(path)?,
+        (None, Some(path)) => from_file(Path::new(path))?,
         (None, None) => Login::of(from_variables(&|name| std::env::var(name).ok())?),
     };
     let options = &mut login.options;

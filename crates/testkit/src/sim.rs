@@ -164,8 +164,8 @@ impl TestSim {
         hits.collect()
     }
 
-    /// Inserts the rows of a CSV file, as a client of its own.
-    pub async fn insert(&self, object: &str, csv: &str) {
+    /// The access token of a new session.
+    pub async fn session(&self) -> String {
         let login = [
             ("grant_type", "refresh_token"),
             ("client_id", CLIENT_ID),
@@ -175,7 +175,12 @@ impl TestSim {
         let url = format!("{}/services/oauth2/token", self.url);
         let login = self.http.post(url).form(&login).send().await.unwrap();
         let login: Value = login.json().await.unwrap();
-        let token = login["access_token"].as_str().unwrap();
+        login["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Inserts the rows of a CSV file, as a client of its own.
+    pub async fn insert(&self, object: &str, csv: &str) {
+        let token = &self.session().await;
         let jobs = format!("{}/services/data/v62.0/jobs/ingest", self.url);
         let create = self.http.post(&jobs).bearer_auth(token);
         let create = create.json(&json!({"object": object, "operation": "insert"}));

@@ -10,7 +10,7 @@ use crate::error::{CliError, Result};
 use crate::guard;
 use crate::run::{RunError, RunFolder, RunRecord, RunState, Runs};
 use crate::watch::numbers::{count, counted};
-use crate::watch::{Page, print, say};
+use crate::watch::{Page, print, say, show};
 
 /// A run that is kept.
 struct Kept {
@@ -75,7 +75,7 @@ async fn list(args: &RunsListArgs) -> Result<()> {
             count(counts.rejected),
         ]);
     }
-    println!("{table}");
+    show(&table.to_string());
     Ok(())
 }
 
@@ -129,7 +129,7 @@ async fn prune(args: &PruneArgs) -> Result<()> {
         }
     }
     if old.is_empty() {
-        println!("no run is older than {}", args.older_than);
+        show(&format!("no run is older than {}", args.older_than));
         return Ok(());
     }
     let unfinished = old
@@ -150,7 +150,7 @@ async fn prune(args: &PruneArgs) -> Result<()> {
     for run in &old {
         run.folder.delete().await?;
     }
-    println!("{all} deleted");
+    show(&format!("{all} deleted"));
     Ok(())
 }
 

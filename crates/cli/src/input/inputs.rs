@@ -56,6 +56,7 @@ impl Inputs {
             environment,
             read: read.clone(),
             spool: spool.to_owned(),
+            copies: Arc::default(),
         };
         let mut named: Vec<(String, Vec<StoredFile>)> = Vec::new();
         let mut stdin = false;

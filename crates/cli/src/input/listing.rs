@@ -15,8 +15,9 @@ use super::store::{Environment, Remote};
 use super::stored::{Hive, StoredFile};
 use super::{InputError, spool};
 
-/// Files that are looked into at once.
-const AT_ONCE: usize = 16;
+/// Files that are looked into at once: half of the threads that may block, since each may need one
+/// and wait for a request that needs another.
+const AT_ONCE: usize = 8;
 
 /// In globs as in a shell: only `**` goes into directories.
 const MATCH: MatchOptions = MatchOptions {

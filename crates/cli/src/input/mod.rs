@@ -4,6 +4,7 @@
 //! reads it; `format` says what it is, `csv`, `jsonl`, `ipc` and `parquet` read its records, `table`
 //! makes a table of them, and `inputs` is all of it.
 
+mod aws;
 mod bytes;
 mod concat;
 pub(crate) mod csv;

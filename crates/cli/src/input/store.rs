@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use arrow_salesforce::object_store::path::Path;
 use arrow_salesforce::object_store::{ClientOptions, ObjectStore};
-use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use url::{Host, Url};
 
-use super::InputError;
 use super::place::shown;
+use super::{InputError, aws};
 
 /// The variables that give credentials and endpoints of stores.
 #[derive(Clone, Default)]
@@ -39,7 +38,7 @@ impl Environment {
     }
 
     /// Those that begin so, in lower case, as the builders of stores call them.
-    fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (String, &str)> {
+    pub(crate) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (String, &str)> {
         let ours = self
             .0
             .iter()
@@ -47,7 +46,8 @@ impl Environment {
         ours.map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// The value of one.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(one, _)| one == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -88,7 +88,7 @@ impl Remote {
             )));
         }
         let store: Result<Arc<dyn ObjectStore>, _> = match scheme {
-            "s3" | "s3a" => s3(&place, environment).map(|store| Arc::new(store) as _),
+            "s3" | "s3a" => aws::store(&place, environment).map(|store| Arc::new(store) as _),
             "gs" => {
                 let mut builder = GoogleCloudStorageBuilder::new().with_url(&place);
                 if let Some(path) = environment.get("SERVICE_ACCOUNT") {
@@ -129,25 +129,6 @@ impl Remote {
     }
 }
 
-fn s3(place: &str, environment: &Environment) -> object_store::Result<object_store::aws::AmazonS3> {
-    let mut builder = AmazonS3Builder::new().with_url(place);
-    for (name, value) in environment.with_prefix("AWS_") {
-        if let Ok(key) = name.parse() {
-            builder = builder.with_config(key, value);
-        }
-    }
-    let endpoint = environment
-        .get("AWS_ENDPOINT_URL_S3")
-        .or_else(|| environment.get("AWS_ENDPOINT_URL"));
-    if endpoint
-        .and_then(|url| Url::parse(url).ok())
-        .is_some_and(|url| is_loopback(&url))
-    {
-        builder = builder.with_allow_http(true);
-    }
-    builder.build()
-}
-
 /// A web server. It is a store of one file, so that the query of its URL goes with each request.
 fn web(url: &str) -> Result<Remote, InputError> {
     let wrong = |reason: String| InputError::Usage(format!("{}: {reason}", shown(url)));
@@ -180,7 +161,8 @@ fn web(url: &str) -> Result<Remote, InputError> {
     })
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether it is of this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -1,7 +1,8 @@
 //! Files of one place -> a table.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::catalog::TableProvider;
 
@@ -79,6 +80,8 @@ pub(crate) struct Opener {
     pub(crate) read: ReadSpec,
     /// Where standard input is kept. Other streams are kept beside it.
     pub(crate) spool: PathBuf,
+    /// How many files were copied beside it, since they must be read out of order.
+    pub(crate) copies: Arc<AtomicUsize>,
 }
 
 impl Opener {
@@ -135,7 +138,7 @@ impl Opener {
         let states = files.iter().map(StoredFile::state).collect();
         let of = describe(&files, format);
         if format == Format::Parquet {
-            let files = seekable(files, &self.spool).await?;
+            let files = self.seekable(files).await?;
             let table = ParquetTable::open(files, &hive).await?;
             let rows = table.rows;
             let table: Arc<dyn TableProvider> = Arc::new(table);
@@ -143,7 +146,7 @@ impl Opener {
                 all: Arc::clone(&table),
                 readable: table,
                 unreadable: Vec::new(),
-                found: vec![format!("{of}, {rows} rows")],
+                found: vec![format!("{of}, {}", counted(rows))],
                 states,
                 rows: Some(rows),
             });
@@ -161,6 +164,23 @@ impl Opener {
             states,
             rows: surveyed.rows,
         })
+    }
+
+    /// The same files where any part of them can be read: one that is compressed as a whole, or that
+    /// its server sends only as a whole, is copied to this machine.
+    async fn seekable(&self, files: Vec<StoredFile>) -> Result<Vec<StoredFile>, InputError> {
+        let mut seekable = Vec::with_capacity(files.len());
+        for file in files {
+            seekable.push(match file.random_access() {
+                Some(_) => file,
+                None => {
+                    let copy = self.copies.fetch_add(1, Ordering::Relaxed);
+                    let copy = self.spool.with_file_name(format!("copy-{copy}.parquet"));
+                    file.copied_to(copy).await?
+                }
+            });
+        }
+        Ok(seekable)
     }
 
     /// What reads files that are read from their beginning. `of` says which files and which format.
@@ -185,7 +205,7 @@ impl Opener {
             }
             Format::Jsonl => {
                 let records = JsonRecords::survey(files).await?;
-                let mut found = vec![format!("{of}, {} rows", records.rows())];
+                let mut found = vec![format!("{of}, {}", counted(records.rows()))];
                 found.extend(records.found());
                 Ok(Surveyed {
                     rows: Some(records.rows()),
@@ -250,6 +270,13 @@ fn directory_columns(files: &[StoredFile]) -> Vec<String> {
     columns
 }
 
+fn counted(rows: u64) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    }
+}
+
 fn describe(files: &[StoredFile], format: Format) -> String {
     match files {
         [file] => format!("{}: {format}", file.name()),
@@ -258,18 +285,4 @@ fn describe(files: &[StoredFile], format: Format) -> String {
             format!("{first} and {} more: {format}", files.len() - 1)
         }
     }
-}
-
-/// The same files where any part of them can be read: one that is compressed as a whole, or that its
-/// server sends only as a whole, is copied to this machine.
-async fn seekable(files: Vec<StoredFile>, spool: &Path) -> Result<Vec<StoredFile>, InputError> {
-    if files.iter().all(|file| file.random_access().is_some()) {
-        return Ok(files);
-    }
-    let mut copies = Vec::with_capacity(files.len());
-    for file in files {
-        let name = format!("{}.parquet", uuid::Uuid::new_v4().simple());
-        copies.push(file.copied_to(spool.with_file_name(name)).await?);
-    }
-    Ok(copies)
 }

@@ -24,7 +24,7 @@ use terminal::Lines;
 
 pub(crate) use progress::Progress;
 pub(crate) use screen::{install_log, say};
-pub(crate) use summary::{Outcome, Reason, reasons};
+pub(crate) use summary::Outcome;
 pub(crate) use table::Page;
 
 /// Time between two lines, where there is no terminal.
@@ -139,8 +139,7 @@ impl Watch {
         if self.form == Form::Json {
             print(&outcome.json());
         } else {
-            // Where stdout is closed nobody reads the result.
-            let _ = io::stdout().write_all(outcome.text(Page::of_stdout()).as_bytes());
+            show(outcome.text(Page::of_stdout()).trim_end());
         }
         if let Some(error) = &outcome.error {
             say(&format!("error: {error}"));
@@ -159,7 +158,11 @@ struct ProgressLine<'a> {
 
 /// Prints an object on a line of stdout, for whoever reads along.
 pub(crate) fn print(line: &impl Serialize) {
-    let text = serde_json::to_string(line).unwrap_or_default();
+    show(&serde_json::to_string(line).unwrap_or_default());
+}
+
+/// Prints a result.
+pub(crate) fn show(text: &str) {
     // Where stdout is closed nobody reads the result.
     let _ = writeln!(io::stdout(), "{text}");
 }

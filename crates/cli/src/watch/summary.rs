@@ -130,25 +130,28 @@ impl Outcome {
     }
 }
 
-/// Reasons as a table, or as lines where a table has no room.
+/// Reasons as a table, or as lines where a table has no room; with messages where they are kept.
 pub(crate) fn reasons(rejects: &[RejectCount], page: Page) -> String {
     if page.width < NARROW {
         let lines = rejects.iter().map(ToString::to_string);
         return lines.collect::<Vec<_>>().join("\n");
     }
-    let mut table = page.table(&["Stage", "Code", "Fields", "Rows", "Message"]);
+    let mut titles = vec!["Stage", "Code", "Fields", "Rows"];
+    let messages = rejects.iter().any(|reject| reject.message.is_some());
+    titles.extend(messages.then_some("Message"));
+    let mut table = page.table(&titles);
     if let Some(rows) = table.column_mut(3) {
         rows.set_cell_alignment(CellAlignment::Right);
     }
     for reject in rejects {
-        let message = reject.message.as_deref().unwrap_or_default();
-        table.add_row([
+        let mut row = vec![
             reject.stage.as_str().to_owned(),
             reject.code.clone(),
             reject.fields.join(", "),
             count(reject.count),
-            short(message),
-        ]);
+        ];
+        row.extend(reject.message.as_deref().map(short));
+        table.add_row(row);
     }
     table.to_string()
 }

@@ -9,4 +9,5 @@ mod people;
 mod rejects;
 mod resume;
 mod runs;
+mod watched;
 mod wrong_use;

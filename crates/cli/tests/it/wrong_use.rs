@@ -373,27 +373,19 @@ async fn orgs_that_cannot_be() {
     said += &desk.said;
     insta::assert_snapshot!(said, @"
     $ load people.csv --object Contact
-    error: a value is required for '--config <FILE>' but none was supplied
-
-    For more information, try '--help'.
+    error: nothing says whose org it is: give --config FILE or --from-sf ALIAS, or set SF_CLIENT_ID and what else `arrow-salesforce load --help` names
     -> 2
 
     $ load people.csv --object Contact
-    error: a value is required for '--config <FILE>' but none was supplied
-
-    For more information, try '--help'.
+    error: SF_INSTANCE_URL is not set; this way to log in needs it
     -> 2
 
     $ load people.csv --object Contact
-    error: a value is required for '--config <FILE>' but none was supplied
-
-    For more information, try '--help'.
+    error: SF_LOGIN_URL is not set; this way to log in needs it
     -> 2
 
     $ load people.csv --object Contact
-    error: a value is required for '--config <FILE>' but none was supplied
-
-    For more information, try '--help'.
+    error: SF_ACCESS_TOKEN and SF_REFRESH_TOKEN are set, and each is another way to log in; leave one of them
     -> 2
 
     $ load people.csv --object Contact
@@ -401,15 +393,11 @@ async fn orgs_that_cannot_be() {
     -> 2
 
     $ load people.csv --object Contact
-    error: a value is required for '--config <FILE>' but none was supplied
-
-    For more information, try '--help'.
+    error: the login at 127.0.0.1 was refused (INVALID_SESSION_ID: Session expired or invalid); the access token has expired, was revoked or is of another org than this host's: get a new one; for a load that takes longer than a session lasts, use credentials that can log in again
     -> 2
 
     $ load people.csv --object Contact
-    error: a value is required for '--config <FILE>' but none was supplied
-
-    For more information, try '--help'.
+    error: the login at 127.0.0.1 was refused (invalid_client: invalid client credentials); client_secret is not the consumer secret of the app: copy it again from the app's page in Setup
     -> 2
 
     $ load people.csv --object Contact --from-sf dev

@@ -98,6 +98,24 @@ async fn objects_are_read_as_files_are() {
     assert!(gone.contains("none.csv cannot be read"), "{gone}");
 }
 
+#[tokio::test]
+async fn wrong_credentials_are_called_so() {
+    let server = S3Server::start().await;
+    write(&server.directory(BUCKET).join("a.csv"), &csv(&people(0..1)));
+    let environment = Environment::from([
+        ("AWS_ENDPOINT_URL", server.endpoint()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", "wrong"),
+    ]);
+    let error = open(&format!("s3://{BUCKET}/a.csv"), environment)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("s3://{BUCKET}/a.csv cannot be read: these credentials may not read it")
+    );
+}
+
 /// A server that knows no ranges, as the simplest ones.
 fn web_server(files: Vec<(&'static str, Vec<u8>)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
