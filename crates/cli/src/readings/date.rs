@@ -212,7 +212,9 @@ enum Written {
 
 impl Stamp {
     fn parse(text: &str) -> Option<Self> {
-        let (date, rest) = numbers(text).or_else(|| named(text))?;
+        let (date, rest) = compact(text)
+            .or_else(|| numbers(text))
+            .or_else(|| named(text))?;
         let clock = rest.trim_start_matches([',', 'T', 't', ' ', '\u{a0}']);
         let time = match (clock, rest) {
             ("", _) => None,
@@ -277,6 +279,29 @@ fn numbers(text: &str) -> Option<(Written, &str)> {
         .filter(|_| mark == '.')
         .unwrap_or(rest);
     Some((Written::Numbers([first, second, third]), rest))
+}
+
+/// Eight digits: `20241231`, `31122024`. No day has both its year first and its year last, if years are
+/// of these two centuries.
+fn compact(text: &str) -> Option<(Written, &str)> {
+    if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let part = |range: std::ops::Range<usize>| {
+        let length = range.len();
+        text[range].parse().ok().map(|value| (value, length))
+    };
+    let is_year = |(year, _): (u32, usize)| (1900..2100).contains(&year);
+    let first = [part(0..4)?, part(4..6)?, part(6..8)?];
+    let last = [part(0..2)?, part(2..4)?, part(4..8)?];
+    let parts = if is_year(first[0]) && first[1].0 <= 12 {
+        first
+    } else if is_year(last[2]) {
+        last
+    } else {
+        return None;
+    };
+    Some((Written::Numbers(parts), ""))
 }
 
 /// Digits that lead a text, with their count, and what follows.

@@ -289,6 +289,23 @@ fn years_of_two_digits_are_read_where_their_century_is_clear() {
 }
 
 #[test]
+fn dates_of_eight_digits_have_their_year_at_one_end() {
+    assert_eq!(
+        read(Kind::Date, &["20241231", "19200102"]),
+        ["2024-12-31", "1920-01-02"]
+    );
+    assert_eq!(
+        read(Kind::Date, &["31122024", "03042024"]),
+        ["2024-12-31", "2024-04-03"]
+    );
+    assert!(refused(Kind::Date, &["03042024"]).contains("--dates dmy or --dates mdy"));
+    assert_eq!(
+        read(Kind::Date, &["31121066", "45292"]),
+        ["31121066", "45292"]
+    );
+}
+
+#[test]
 fn months_have_names() {
     for text in [
         "31 Dec 2024",

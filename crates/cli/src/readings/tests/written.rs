@@ -1,6 +1,12 @@
 //! Columns as a country writes them are read as they were meant, or refused.
 
+use std::sync::Arc;
+
+use arrow_salesforce::arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
+use arrow_salesforce::coerce::register_udfs;
 use chrono::NaiveDate;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::prelude::{SessionContext, col};
 use proptest::prelude::*;
 
 use super::super::Kind;
@@ -84,6 +90,66 @@ proptest! {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         for kind in [Kind::Number, Kind::Whole, Kind::Percent, Kind::Date, Kind::DateTime, Kind::Time, Kind::Boolean] {
             let _ = read_with(kind, &texts, &ReadSpec::default());
+        }
+    }
+}
+
+/// What the engine writes for each text; none where it takes the text for no value.
+fn engine(kind: Kind, texts: &[String]) -> Vec<Option<String>> {
+    let function = match kind {
+        Kind::Number | Kind::Percent => "sf_decimal",
+        Kind::Whole => "sf_long",
+        Kind::Date => "sf_date",
+        Kind::DateTime => "sf_datetime",
+        Kind::Time => "sf_time",
+        Kind::Boolean => "sf_boolean",
+    };
+    let mut session = SessionContext::new();
+    register_udfs(&mut session).unwrap();
+    let udf = session.udf(function).unwrap();
+    let cells: ArrayRef = Arc::new(texts.iter().map(Some).collect::<StringArray>());
+    let batch = RecordBatch::try_from_iter([("F", cells)]).unwrap();
+    let literals = async {
+        let rows = session
+            .read_batch(batch)?
+            .select(vec![udf.call(vec![col("\"F\"")])])?;
+        rows.collect().await
+    };
+    let literals = futures::executor::block_on(literals).unwrap();
+    let cells = literals
+        .iter()
+        .flat_map(|batch| batch.column(0).as_string::<i32>().iter());
+    cells.map(|cell| cell.map(str::to_owned)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// What a reading writes is a value to the engine, and what it leaves is none of another meaning.
+    #[test]
+    fn the_engine_takes_what_is_written(
+        texts in prop::collection::vec("[-+(]?[0-9]{1,4}[.,/:' -]?[0-9]{0,4}[.,/: -]?[0-9]{0,4}( ?(€|%|PM|am|Z))?", 1..20),
+        asked: bool,
+    ) {
+        let spec = ReadSpec {
+            dates: asked.then_some(DateOrder::Dmy),
+            decimal: asked.then_some(DecimalMark::Comma),
+            ..ReadSpec::default()
+        };
+        let given: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for kind in [Kind::Number, Kind::Whole, Kind::Percent, Kind::Date, Kind::DateTime, Kind::Time] {
+            let Ok((read, found)) = read_with(kind, &given, &spec) else {
+                continue;
+            };
+            let comma = found.iter().any(|note| note.contains("decimal comma"));
+            for ((text, read), literal) in texts.iter().zip(&read).zip(engine(kind, &read)) {
+                if read == text {
+                    let meant = !comma || !text.contains('.');
+                    prop_assert!(literal.is_none() || meant, "{kind:?} {text} stays, and is {literal:?}");
+                } else {
+                    prop_assert_eq!(literal.is_none(), read.starts_with('"'), "{:?} {} is {}", kind, text, read);
+                }
+            }
         }
     }
 }
