@@ -1,13 +1,13 @@
 //! The command line, driven as a person would.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on must fail"
-)]
-
+mod desk;
+mod docs;
+mod dry_run;
+mod formats;
 mod harness;
 mod people;
+mod rejects;
 mod resume;
+mod runs;
 mod watched;
 mod wrong_use;
