@@ -66,8 +66,10 @@ async fn all_files_of_a_directory_are_found() {
     std::fs::write(directory.path().join("a/b"), "").unwrap();
     let url = url::Url::from_directory_path(directory.path()).unwrap();
     let storage = open(&Location::Url(url));
-    let found = storage.find(&key_in("", "").unwrap()).await.unwrap();
-    assert_eq!(found, [Path::from("a/b")]);
+    for of in ["", "a", "a/b"] {
+        let found = storage.find(&key_in(of, "").unwrap()).await.unwrap();
+        assert_eq!(found, [Path::from("a/b")], "{of}");
+    }
 }
 
 #[tokio::test]
