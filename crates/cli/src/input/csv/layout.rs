@@ -49,6 +49,8 @@ pub(super) struct Layout {
     pub(super) kind: String,
     /// What else was found, as sentences.
     pub(super) found: Vec<String>,
+    /// Whether there are records that are rejected, since they cannot be read.
+    pub(super) rejects: bool,
 }
 
 /// A column: its name, and where its values stand.
@@ -89,6 +91,7 @@ impl Layout {
             records: scan.records(),
             kind: kind(encoding, scan.delimiter),
             found: Vec::new(),
+            rejects: false,
         };
         layout.describe(name, &scan);
         layout.name_columns(name, &scan).map_err(problem)?;
@@ -107,6 +110,7 @@ impl Layout {
             );
         }
         let bad = scan.faults + scan.widths.values().sum::<u64>() - scan.fitting();
+        self.rejects = bad > 0 || self.totals.is_some() || self.malformed;
         if bad > 0 {
             let line = scan
                 .ragged_line

@@ -36,6 +36,7 @@ pub(crate) struct CsvRecords {
     layouts: HashMap<String, Arc<Layout>>,
     found: Vec<String>,
     rows: u64,
+    encoding_asked: bool,
 }
 
 impl CsvRecords {
@@ -78,12 +79,19 @@ impl CsvRecords {
             layouts,
             found: kinds.sentences().chain(found).collect(),
             rows,
+            encoding_asked: read.encoding.is_some(),
         })
     }
 
     /// What was found, as sentences.
     pub(crate) fn found(&self) -> &[String] {
         &self.found
+    }
+
+    /// Whether there may be records that are rejected, since they cannot be read.
+    pub(crate) fn rejects(&self) -> bool {
+        // Whether all bytes are of an encoding that was asked for shows only when they are read.
+        self.encoding_asked || self.layouts.values().any(|layout| layout.rejects)
     }
 
     /// Records of all files.
