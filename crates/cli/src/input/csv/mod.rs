@@ -28,6 +28,9 @@ use crate::spec::ReadSpec;
 /// What may stand between columns where nothing is said.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
+/// Most sentences about single files.
+const MOST_NOTES: usize = 20;
+
 /// The records of CSV files with the same columns, in any order.
 #[derive(Debug)]
 pub(crate) struct CsvRecords {
@@ -67,6 +70,14 @@ impl CsvRecords {
             kinds.add(file.name(), &layout);
             found.append(&mut layout.found);
             layouts.insert(file.name().to_owned(), Arc::new(layout));
+        }
+        let more = found.len().saturating_sub(MOST_NOTES);
+        if more > 0 {
+            found.truncate(MOST_NOTES);
+            found.push(format!(
+                "and {} about other files",
+                count(more as u64, "note")
+            ));
         }
         let (_, columns) = first.unwrap_or_default();
         let fields = columns.iter().map(String::as_str).chain([RAW, RAW_ERROR]);
