@@ -147,6 +147,15 @@ impl Client {
         org::records_by_key(&self.connection, by, keys).await
     }
 
+    /// The keys of all records that have one, in no order, a key for each record. It takes a call for
+    /// 2,000 records.
+    ///
+    /// # Errors
+    /// As [`Client::records_by_key`].
+    pub async fn all_keys(&self, by: KeyedBy<'_>) -> Result<Vec<String>, BulkError> {
+        org::all_keys(&self.connection, by).await
+    }
+
     /// Those of these records that are there: some of their Ids, as Salesforce writes them (18
     /// characters). A call takes about 200 Ids. What is not found may be there all the same: the user
     /// may not see it.

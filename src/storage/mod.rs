@@ -321,7 +321,8 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Request`].
     pub async fn find(&self, key: &Path) -> Result<Vec<Path>, StorageError> {
-        if self.exists(key).await? {
+        // The root is no object; stores answer a question for it with errors of all kinds.
+        if !key.as_ref().is_empty() && self.exists(key).await? {
             return Ok(vec![key.clone()]);
         }
         let list = || async {

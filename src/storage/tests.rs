@@ -60,6 +60,17 @@ async fn an_object_is_made_once() {
 }
 
 #[tokio::test]
+async fn all_files_of_a_directory_are_found() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("a")).unwrap();
+    std::fs::write(directory.path().join("a/b"), "").unwrap();
+    let url = url::Url::from_directory_path(directory.path()).unwrap();
+    let storage = open(&Location::Url(url));
+    let found = storage.find(&key_in("", "").unwrap()).await.unwrap();
+    assert_eq!(found, [Path::from("a/b")]);
+}
+
+#[tokio::test]
 async fn one_object_is_found_or_all_below() {
     let storage = Storage::in_memory(Arc::default(), "");
     for name in ["b", "a", "c/d"] {

@@ -37,8 +37,7 @@ Credentials, unless --config or --from-sf is given:
   SF_CLIENT_ID, SF_CLIENT_SECRET            client credentials, with SF_LOGIN_URL: the My Domain
   SF_CLIENT_ID, SF_USERNAME,                JWT, with the key in PEM form
     SF_PRIVATE_KEY_FILE (or SF_PRIVATE_KEY)
-  SF_CLIENT_ID, SF_CLIENT_SECRET,           refresh token
-    SF_REFRESH_TOKEN
+  SF_CLIENT_ID, SF_REFRESH_TOKEN            refresh token, with SF_CLIENT_SECRET if the app asks for it
   SF_LOGIN_URL                              https://test.salesforce.com for a sandbox";
 
 /// Where the sf command line is.

@@ -77,10 +77,13 @@ impl Mapping {
             filling.column(name);
         }
         filling.check_key();
-        filling.finish()
+        let mut made = filling.finish()?;
+        let position = |column: &str| names.iter().position(|name| *name == column);
+        made.pairs.sort_by_key(|(column, _)| position(column));
+        Ok(made)
     }
 
-    /// Columns and the fields that they fill, in the order of the columns; those of `--map` first.
+    /// Columns and the fields that they fill, in the order of the columns.
     pub(crate) fn pairs(&self) -> &[(String, String)] {
         &self.pairs
     }

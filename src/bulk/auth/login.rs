@@ -221,7 +221,9 @@ impl Auth {
             ("grant_type", text(kind)),
             ("client_id", self.credentials.client_id.clone()),
         ];
-        if let Some(secret) = self.credentials.flow.client_secret() {
+        // An app can let its users do without a secret.
+        let secret = self.credentials.flow.client_secret();
+        if let Some(secret) = secret.filter(|secret| !secret.expose_secret().is_empty()) {
             form.push(("client_secret", text(secret.expose_secret())));
         }
         if let Some(shown) = shown {

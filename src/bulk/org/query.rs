@@ -73,6 +73,23 @@ pub(in crate::bulk) async fn records_by_key(
     Ok(found)
 }
 
+/// See [`Client::all_keys`](crate::bulk::Client::all_keys).
+pub(in crate::bulk) async fn all_keys(
+    connection: &Connection,
+    by: KeyedBy<'_>,
+) -> Result<Vec<String>, BulkError> {
+    is_api_name(by.object)?;
+    is_api_name(by.field)?;
+    let (object, field) = (by.object, by.field);
+    let query = format!("SELECT {field} FROM {object} WHERE {field} != null");
+    let records = all_records(connection, &query).await?;
+    let keys = records.iter().map(|record| {
+        let key = text(record, field);
+        key.ok_or_else(|| unreadable("a record lacks a field"))
+    });
+    keys.collect()
+}
+
 /// See [`Client::records_by_id`](crate::bulk::Client::records_by_id).
 pub(in crate::bulk) async fn records_by_id(
     connection: &Connection,
@@ -152,16 +169,19 @@ async fn all_records(
     Ok(records)
 }
 
+/// A text or number of a record.
+fn text(record: &Map<String, Value>, field: &str) -> Option<String> {
+    let mut fields = record.iter();
+    let (_, value) = fields.find(|(found, _)| found.eq_ignore_ascii_case(field))?;
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 fn read(record: &Map<String, Value>, field: &str) -> Option<KeyedRecord> {
-    let value = |name: &str| {
-        let mut fields = record.iter();
-        let (_, value) = fields.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
-        match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
-    };
+    let value = |name: &str| text(record, name);
     Some(KeyedRecord {
         id: value("Id")?,
         key: value(field)?,

@@ -414,6 +414,7 @@ impl Following<'_> {
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
         let (state, code) = match &outcome {
+            Ok(true) if too_many.is_some() => (RunState::Finished, TOO_MANY_REJECTED),
             Ok(true) => (RunState::Finished, finished(&record.counts)),
             Ok(false) => (RunState::Stopped, finished(&record.counts)),
             Err(_) if too_many.is_some() => (RunState::Stopped, TOO_MANY_REJECTED),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use chrono::Utc;
 
 use super::drive;
+use super::dry_run::dry_run;
 use super::prepare::Prepared;
 use crate::cli::{LoadArgs, OrgArgs, OutputArgs, ResumeArgs};
 use crate::error::{CliError, Result};
@@ -32,6 +33,11 @@ pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
     for ignored in prepared.mapping.ignored() {
         let Ignored { column, reason } = ignored;
         watch.say(&format!("column {column} is left out: it {reason}"));
+    }
+    if let Some(how) = args.dry_run {
+        let ended = dry_run(&prepared, how, args.output.json, &watch).await;
+        folder.discard_local();
+        return ended;
     }
     if let Err(error) = prepared.guard(&args.output).await {
         folder.discard_local();

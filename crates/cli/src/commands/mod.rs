@@ -2,6 +2,7 @@
 
 mod completions;
 mod drive;
+mod dry_run;
 mod load;
 mod prepare;
 mod rejects;

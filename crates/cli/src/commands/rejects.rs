@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow_salesforce::load::RejectCount;
-use comfy_table::Table;
 
 use super::reload;
 use crate::cli::RejectsArgs;
 use crate::error::{CliError, Result};
 use crate::rejects::{
-    Columns, Export, Place, Reasons, Rejected, RejectsError, Standing, Stored, Taken,
+    Columns, Export, Place, Reasons, Rejected, RejectsError, Standing, Stored, Taken, table,
 };
 use crate::run::{RunFolder, RunRecord, Runs};
 use crate::watch::Page;
@@ -150,7 +149,7 @@ impl Source {
         again: &BTreeMap<String, u64>,
     ) -> io::Result<()> {
         if reasons.total > 0 {
-            writeln!(out, "{}\n", table(reasons))?;
+            writeln!(out, "{}\n", table(reasons, Page::of_stdout()))?;
         }
         for (run, count) in again {
             writeln!(out, "{} loaded again by the run {run}", records(*count))?;
@@ -266,20 +265,4 @@ fn print_json(out: &mut impl Write, reasons: &Reasons) -> io::Result<()> {
         writeln!(out, "{}", line.json())?;
     }
     Ok(())
-}
-
-fn table(reasons: &Reasons) -> Table {
-    let titles = ["Stage", "Code", "Fields", "Rows", "Message", "Examples"];
-    let mut table = Page::of_stdout().table(&titles);
-    for line in reasons.lines() {
-        table.add_row([
-            line.stage.to_owned(),
-            line.code.to_owned(),
-            line.fields.join("\n"),
-            line.count.to_string(),
-            line.message.to_owned(),
-            line.examples.join("\n"),
-        ]);
-    }
-    table
 }

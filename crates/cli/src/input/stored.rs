@@ -212,7 +212,9 @@ impl StoredFile {
             // Not all web servers answer this. What is gone cannot be read either.
             Origin::Remote { store, .. } => match store.head(&self.meta.location).await {
                 Ok(now) => {
-                    now.size == self.meta.size && now.last_modified == self.meta.last_modified
+                    // A header says it in whole seconds, a list more exactly.
+                    now.size == self.meta.size
+                        && now.last_modified.timestamp() == self.meta.last_modified.timestamp()
                 }
                 Err(_) => true,
             },

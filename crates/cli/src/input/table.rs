@@ -70,7 +70,8 @@ struct Surveyed {
     reader: Arc<dyn FileRecords>,
     rows: Option<u64>,
     found: Vec<String>,
-    may_be_unreadable: bool,
+    /// Whether there may be records that cannot be read.
+    unreadable: bool,
 }
 
 /// Opens places as tables.
@@ -154,7 +155,7 @@ impl Opener {
         let files: Vec<Arc<StoredFile>> = files.into_iter().map(Arc::new).collect();
         let surveyed = self.survey(format, of, &files).await?;
         let files = Files::new(surveyed.reader, files, hive);
-        let unreadable = surveyed.may_be_unreadable;
+        let unreadable = surveyed.unreadable;
         let unreadable = unreadable.then(|| files.table(Which::Unreadable));
         Ok(Table {
             all: files.table(Which::All)?,
@@ -199,7 +200,7 @@ impl Opener {
                 Ok(Surveyed {
                     rows: Some(records.rows()),
                     found: records.found().to_vec(),
-                    may_be_unreadable: true,
+                    unreadable: records.rejects(),
                     reader: Arc::new(records),
                 })
             }
@@ -210,14 +211,14 @@ impl Opener {
                 Ok(Surveyed {
                     rows: Some(records.rows()),
                     found,
-                    may_be_unreadable: records.unreadable() > 0,
+                    unreadable: records.unreadable() > 0,
                     reader: Arc::new(records),
                 })
             }
             Format::Arrow | Format::Parquet => Ok(Surveyed {
                 rows: None,
                 found: vec![of],
-                may_be_unreadable: false,
+                unreadable: false,
                 reader: Arc::new(IpcRecords::survey(files).await?),
             }),
         }

@@ -82,7 +82,7 @@ fn a_relationship_goes_on_to_the_engine() {
     );
     assert_eq!(
         shown(&mapping.unwrap()),
-        "acct=Account.Ext__c who=LastName | "
+        "who=LastName acct=Account.Ext__c | "
     );
 }
 
@@ -93,7 +93,7 @@ fn what_is_typed_comes_first() {
     let mapping = map(&["mail", "surname", "Email", "Home__c"], &spec).unwrap();
     assert_eq!(
         shown(&mapping),
-        "surname=LastName mail=Email | Email Home__c"
+        "mail=Email surname=LastName | Email Home__c"
     );
     assert_eq!(
         mapping.constants(),

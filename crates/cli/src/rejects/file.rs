@@ -1,9 +1,9 @@
 //! Files of rejected records -> records.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek as _, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 
 use flate2::read::MultiGzDecoder;
+use tempfile::NamedTempFile;
 
 use super::{Rejected, RejectsError};
 
@@ -12,7 +12,7 @@ use super::{Rejected, RejectsError};
 pub(crate) struct RejectFile {
     /// The file, as messages show it.
     pub(crate) name: String,
-    content: File,
+    content: NamedTempFile,
     format: FileFormat,
     gzip: bool,
 }
@@ -39,7 +39,7 @@ impl RejectFile {
             return Ok(None);
         };
         let gzip = last.contains(".gz");
-        let content = tempfile::tempfile().map_err(RejectsError::Temporary)?;
+        let content = NamedTempFile::new().map_err(RejectsError::Temporary)?;
         Ok(Some(Self {
             name,
             content,
@@ -60,10 +60,9 @@ impl RejectFile {
             .map_err(RejectsError::Temporary)
     }
 
-    /// The content, no longer compressed.
+    /// The content, no longer compressed. Readers do not disturb each other.
     pub(crate) fn reader(&self) -> Result<Box<dyn Read + Send>, RejectsError> {
-        let mut content = self.content.try_clone().map_err(RejectsError::Temporary)?;
-        content.rewind().map_err(RejectsError::Temporary)?;
+        let content = self.content.reopen().map_err(RejectsError::Temporary)?;
         Ok(match self.gzip {
             true => Box::new(MultiGzDecoder::new(BufReader::new(content))),
             false => Box::new(content),

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use arrow_salesforce::coerce::Stage;
 use arrow_salesforce::load::RejectCount;
+use comfy_table::Table;
 use serde_json::json;
 
 use super::Rejected;
+use crate::watch::Page;
+use crate::watch::numbers::count;
 
 /// Most examples of a reason.
 const EXAMPLES: usize = 3;
@@ -43,7 +46,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl Reasons {
-    /// Adds a record; `column_of` names the column of the input that fills a field.
+    /// Adds a record.
     pub(crate) fn add(&mut self, record: &Rejected) {
         self.total += 1;
         let key = (
@@ -110,6 +113,22 @@ impl Line<'_> {
             "examples": self.examples,
         })
     }
+}
+
+/// A table of the reasons.
+pub(crate) fn table(reasons: &Reasons, page: Page) -> Table {
+    let mut table = page.table(&["Stage", "Code", "Fields", "Rows", "Message", "Examples"]);
+    for line in reasons.lines() {
+        table.add_row([
+            line.stage.to_owned(),
+            line.code.to_owned(),
+            line.fields.join("\n"),
+            count(line.count),
+            line.message.to_owned(),
+            line.examples.join("\n"),
+        ]);
+    }
+    table
 }
 
 /// What the record holds in the fields at fault, or in its first columns where none is named.

@@ -245,7 +245,7 @@ impl Runs {
     /// An id for a run that begins now: the time, and what distinguishes runs of the same moment.
     pub(crate) fn new_id(now: DateTime<Utc>) -> String {
         let random = uuid::Uuid::new_v4().simple().to_string();
-        format!("{}-{}", now.format("%Y%m%d-%H%M%S"), &random[..4])
+        format!("{}-{}", now.format("%Y%m%d-%H%M%S%3f"), &random[..4])
     }
 }
 

@@ -63,8 +63,8 @@ impl Lines {
             [] => String::new(),
             ids => format!(" ({})", ids.join(", ")),
         };
-        self.jobs
-            .set_message(format!("{}; {jobs}{ids}", pace.shown()));
+        let jobs = format!("{}; {jobs}{ids}", pace.shown());
+        self.jobs.set_message(fitted(&jobs));
     }
 
     pub(super) fn clear(&self) {

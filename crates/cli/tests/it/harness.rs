@@ -70,7 +70,11 @@ impl Shell {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_arrow-salesforce"));
+        self.program(env!("CARGO_BIN_EXE_arrow-salesforce"), arguments)
+    }
+
+    fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.path())
@@ -97,6 +101,15 @@ impl Shell {
     /// Types a command and waits for its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with(arguments, b"").await
+    }
+
+    /// Runs another program, which finds the binary by its name.
+    pub(crate) async fn run_program(&self, program: &str, arguments: &[&str]) -> Ended {
+        let mut command = self.program(program, arguments);
+        let folder = Path::new(env!("CARGO_BIN_EXE_arrow-salesforce")).parent();
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", folder.unwrap().display()));
+        ended(command.stdin(Stdio::null()).spawn().unwrap()).await
     }
 
     /// The same with something on stdin.

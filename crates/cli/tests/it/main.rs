@@ -6,8 +6,14 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod desk;
+mod docs;
+mod dry_run;
+mod formats;
 mod harness;
 mod people;
+mod rejects;
 mod resume;
+mod runs;
 mod watched;
 mod wrong_use;

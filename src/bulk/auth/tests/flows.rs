@@ -84,6 +84,17 @@ async fn client_credentials_are_shown_alone() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_may_do_without_a_secret() {
+    let server = Server::start().await;
+    let credentials = Credentials::refresh_token(server.url.clone(), "3MVG9.id", "", "5Aep");
+    connect(credentials).await.unwrap();
+    assert_eq!(
+        server.seen(TOKEN)[0].text(),
+        "grant_type=refresh_token&client_id=3MVG9.id&refresh_token=5Aep"
+    );
+}
+
+#[tokio::test]
 async fn a_signed_token_is_shown_alone() {
     let server = Server::start().await;
     connect(signed(&server)).await.unwrap();

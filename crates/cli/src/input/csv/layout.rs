@@ -49,6 +49,8 @@ pub(super) struct Layout {
     pub(super) kind: String,
     /// What else was found, as sentences.
     pub(super) found: Vec<String>,
+    /// Whether there are records that are rejected, since they cannot be read.
+    pub(super) rejects: bool,
 }
 
 /// A column: its name, and where its values stand.
@@ -89,6 +91,7 @@ impl Layout {
             records: scan.records(),
             kind: kind(encoding, scan.delimiter),
             found: Vec::new(),
+            rejects: false,
         };
         layout.describe(name, &scan);
         layout.name_columns(name, &scan).map_err(problem)?;
@@ -130,6 +133,10 @@ impl Layout {
                 "the last record is a row of totals; it is rejected, not loaded",
             );
         }
+        self.rejects = scan.ragged().is_some()
+            || scan.faults.is_some()
+            || self.totals.is_some()
+            || self.malformed;
         if self.malformed {
             self.say(
                 name,

@@ -97,6 +97,11 @@ impl CsvRecords {
         &self.found
     }
 
+    /// Whether there may be records that are rejected, since they cannot be read.
+    pub(crate) fn rejects(&self) -> bool {
+        self.layouts.values().any(|layout| layout.rejects)
+    }
+
     /// Records of all files.
     pub(crate) fn rows(&self) -> u64 {
         self.rows

@@ -3,6 +3,7 @@ mod encodings;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow_salesforce::source::RAW_ERROR;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proptest::prelude::*;
@@ -60,11 +61,17 @@ fn read_files(
     let given = async {
         let records = CsvRecords::survey(&files, spec).await?;
         let mut rows = Vec::new();
+        let mut rejects = false;
         for file in &files {
             let batches: Vec<RecordBatch> = records.batches(file.as_ref()).try_collect().await?;
+            rejects |= batches.iter().any(|batch| {
+                let errors = batch.column_by_name(RAW_ERROR).unwrap();
+                errors.null_count() < errors.len()
+            });
             rows.extend(batches.iter().flat_map(rows_of));
         }
         assert_eq!(records.rows(), rows.len() as u64);
+        assert!(records.rejects() || !rejects);
         let schema = records.schema();
         let columns = schema.fields().iter().map(|field| field.name().clone());
         let mut columns: Vec<String> = columns.collect();
