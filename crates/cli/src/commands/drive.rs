@@ -394,6 +394,10 @@ impl Following<'_> {
                 api_calls: at.api_calls,
             },
         };
+        let too_many = match (&ended, self.most_rejected) {
+            (Ok(_), Some(MostRejected::Percent(percent))) => share_of(&record.counts, percent),
+            _ => too_many,
+        };
         record.changed = Utc::now();
         // An error of the reader comes before that of the load, which it has stopped.
         let outcome = match (ended, fed) {
@@ -404,6 +408,7 @@ impl Following<'_> {
         let (state, code) = match &outcome {
             Ok(true) if too_many.is_some() => (RunState::Finished, TOO_MANY_REJECTED),
             Ok(true) => (RunState::Finished, finished(&record.counts)),
+            Ok(false) if too_many.is_some() => (RunState::Stopped, TOO_MANY_REJECTED),
             Ok(false) => (RunState::Stopped, finished(&record.counts)),
             Err(_) if too_many.is_some() => (RunState::Stopped, TOO_MANY_REJECTED),
             Err(error) if is_too_many(error) => (RunState::Stopped, TOO_MANY_REJECTED),
@@ -448,6 +453,14 @@ fn finished(counts: &RunCounts) -> u8 {
     } else {
         SOME_REJECTED
     }
+}
+
+/// What is wrong with a share of rejected records: the engine judges it only once there are enough.
+fn share_of(counts: &RunCounts, percent: u8) -> Option<String> {
+    let RunCounts { read, rejected, .. } = *counts;
+    (rejected * 100 > read * u64::from(percent)).then(|| {
+        format!("{rejected} of {read} records were rejected, and --max-rejected allows {percent}%")
+    })
 }
 
 /// What may be typed next.

@@ -57,7 +57,7 @@ impl Prepared {
     ///
     /// # Errors
     /// What cannot be read, or does not fit, with what to type.
-    pub(crate) async fn of(spec: LoadSpec, args: &OrgArgs, folder: &RunFolder) -> Result<Self> {
+    pub(crate) async fn of(mut spec: LoadSpec, args: &OrgArgs, folder: &RunFolder) -> Result<Self> {
         let org = credentials::org(args, &spec).await?;
         let memory = usize::try_from(org.options().memory_limit_bytes).unwrap_or(usize::MAX);
         let session = query::session(memory / QUERY_SHARE, !spec.is_unordered())?;
@@ -69,6 +69,7 @@ impl Prepared {
         };
         let rows = opened.rows;
         let object = org.object(&spec.object).await?;
+        spec.object.clone_from(&object.name);
         let organization = organization(&org).await?;
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
