@@ -14,6 +14,9 @@ const TURN: Duration = Duration::from_millis(100);
 /// The lines of a load.
 #[derive(Debug)]
 pub(super) struct Lines {
+    /// An empty line above. The terminal shows a key that is pressed on a line of its own, so that all
+    /// that is drawn stands one line too high then: this is what stays there.
+    margin: ProgressBar,
     bar: ProgressBar,
     rows: ProgressBar,
     jobs: ProgressBar,
@@ -24,6 +27,13 @@ impl Lines {
     pub(super) fn new(name: &str, total: Option<u64>) -> Self {
         let bars = screen::bars();
         let unicode = screen::is_unicode();
+        let line = || {
+            let line = bars.add(ProgressBar::no_length());
+            line.set_style(style("{msg}"));
+            line
+        };
+        let margin = line();
+        margin.set_message(" ");
         let bar = bars.add(ProgressBar::no_length());
         bar.set_prefix(name.to_owned());
         if let Some(total) = total {
@@ -43,12 +53,8 @@ impl Lines {
             }));
             bar.enable_steady_tick(TURN);
         }
-        let line = || {
-            let line = bars.add(ProgressBar::no_length());
-            line.set_style(style("{msg}"));
-            line
-        };
         Self {
+            margin,
             bar,
             rows: line(),
             jobs: line(),
@@ -68,7 +74,7 @@ impl Lines {
     }
 
     pub(super) fn clear(&self) {
-        for line in [&self.bar, &self.rows, &self.jobs] {
+        for line in [&self.margin, &self.bar, &self.rows, &self.jobs] {
             line.finish_and_clear();
         }
     }

@@ -1,8 +1,14 @@
 //! The examples of docs/cli.md, run as they stand.
 
+use std::sync::LazyLock;
+
 use super::desk::Desk;
 
-const PAGE: &str = include_str!("../../../../docs/cli.md");
+/// The page, which is not of this package.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+    std::fs::read_to_string(path).unwrap()
+});
 
 /// The blocks of shell commands.
 fn examples() -> Vec<&'static str> {
