@@ -316,15 +316,11 @@ impl Storage {
         self.request(self.patience, "list", directory, list).await
     }
 
-    /// The object of this key, or else all objects below it, sorted.
+    /// All objects below a key, sorted, or else the object of this key.
     ///
     /// # Errors
     /// [`StorageError::Request`].
     pub async fn find(&self, key: &Path) -> Result<Vec<Path>, StorageError> {
-        // The root is no object; stores answer a question for it with errors of all kinds.
-        if !key.as_ref().is_empty() && self.exists(key).await? {
-            return Ok(vec![key.clone()]);
-        }
         let list = || async {
             let listed = self.store.list(Some(key)).map_ok(|meta| meta.location);
             listed.try_collect::<Vec<_>>().await
@@ -332,6 +328,10 @@ impl Storage {
         let listed = self.request(self.patience, "list", key.as_ref(), list);
         let mut keys = listed.await?;
         keys.sort();
+        // Asked last: what stores answer of a directory, or of the root, is errors of all kinds.
+        if keys.is_empty() && !key.as_ref().is_empty() && self.exists(key).await? {
+            keys.push(key.clone());
+        }
         Ok(keys)
     }
 

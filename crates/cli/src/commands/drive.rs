@@ -13,6 +13,7 @@ use chrono::Utc;
 use futures::stream::{BoxStream, StreamExt as _};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::interrupt::Interrupt;
 use super::prepare::{Prepared, source_schema};
 use super::rejects;
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
@@ -42,7 +43,7 @@ pub(crate) async fn run(
     };
     let _lock = folder.lock().await?;
     let loader = loader(prepared, folder, &record, &attempt).await?;
-    let mut interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen()?;
     let is_new = record.attempts.is_empty();
     record.attempts.push(attempt);
     record.state = RunState::Running;
@@ -54,16 +55,7 @@ pub(crate) async fn run(
     } else {
         folder.write(&record).await?;
     }
-    match follow(
-        prepared,
-        folder,
-        &loader,
-        &mut record,
-        watch,
-        &mut interrupt,
-    )
-    .await
-    {
+    match follow(prepared, folder, &loader, &mut record, watch, &interrupt).await {
         Ok((following, ended, fed)) => following.end(ended, fed, record, began, watch).await,
         Err(error) => {
             record.state = RunState::Failed;
@@ -83,7 +75,7 @@ async fn follow<'a>(
     loader: &Loader,
     record: &mut RunRecord,
     watch: &Watch,
-    interrupt: &mut Interrupt,
+    interrupt: &Interrupt,
 ) -> Result<(Following<'a>, Result<LoadReport>, Result<Fed>)> {
     let most_rejected = most_rejected(prepared)?;
     let (feed, events, attempt) = loader.begin().await?;
@@ -288,7 +280,7 @@ impl Following<'_> {
         &mut self,
         mut events: Events,
         watch: &Watch,
-        interrupt: &mut Interrupt,
+        interrupt: &Interrupt,
     ) -> Result<LoadReport> {
         let mut shown = interval(SHOWN_EACH);
         let mut noted = interval(NOTED_EACH);
@@ -312,11 +304,7 @@ impl Following<'_> {
                 },
                 _ = shown.tick() => watch.progress(&self.progress()),
                 _ = noted.tick() => self.note().await?,
-                () = interrupt.next() => {
-                    if self.prepared.org.is_stopped() {
-                        // Nobody waits for it any more.
-                        std::process::exit(i32::from(FAILED));
-                    }
+                () = interrupt.asked() => {
                     watch.say("stopping: jobs in flight end first; once more ends it at once");
                     self.prepared.org.stop();
                 }
@@ -487,47 +475,4 @@ fn is_too_many(error: &CliError) -> bool {
     let source = std::error::Error::source(error);
     let load = source.and_then(|source| source.downcast_ref::<LoadError>());
     matches!(load, Some(LoadError::TooManyRejected { .. }))
-}
-
-/// Ctrl-C, and the polite signal of the system.
-struct Interrupt {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Interrupt {
-    #[cfg(unix)]
-    fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let heard = |kind| {
-            signal(kind)
-                .map_err(|error| CliError::failed(format!("signals cannot be heard: {error}")))
-        };
-        Ok(Self {
-            terminate: heard(SignalKind::terminate())?,
-            interrupt: heard(SignalKind::interrupt())?,
-        })
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

@@ -3,6 +3,7 @@
 mod completions;
 mod drive;
 mod dry_run;
+mod interrupt;
 mod load;
 mod prepare;
 mod rejects;

@@ -108,17 +108,15 @@ impl Tally {
         let Some(example) = example else {
             return Ok(None);
         };
-        let mark = match mark {
-            DecimalMark::Point => "point",
-            DecimalMark::Comma => "comma",
+        let numbers = match (self.kind, mark) {
+            (Kind::Whole, _) => "whole numbers",
+            (_, DecimalMark::Point) => "numbers with a decimal point",
+            (_, DecimalMark::Comma) => "numbers with a decimal comma",
         };
         let sign = currency
             .map(|sign| format!(" and the sign {sign}"))
             .unwrap_or_default();
-        Ok(Some((
-            reading,
-            format!("numbers with a decimal {mark}{sign}; {example}"),
-        )))
+        Ok(Some((reading, format!("{numbers}{sign}; {example}"))))
     }
 
     fn both(&self, text: &str) -> String {

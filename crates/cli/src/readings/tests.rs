@@ -115,6 +115,10 @@ fn a_decimal_comma_is_found_from_the_whole_column() {
         found(Kind::Number, &["1,234.50", "$2.00"]),
         ["F: numbers with a decimal point and the sign $; 1,234.50 is 1234.50"]
     );
+    assert_eq!(
+        found(Kind::Whole, &["1.234"]),
+        ["F: whole numbers; 1.234 is 1234"]
+    );
 }
 
 #[test]

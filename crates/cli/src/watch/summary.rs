@@ -138,7 +138,7 @@ pub(crate) fn reasons(rejects: &[RejectCount], page: Page) -> String {
     }
     let mut titles = vec!["Stage", "Code", "Fields", "Rows"];
     let messages = rejects.iter().any(|reject| reject.message.is_some());
-    titles.extend(messages.then_some("Message"));
+    titles.extend(messages.then_some("For example"));
     let mut table = page.table(&titles);
     if let Some(rows) = table.column_mut(3) {
         rows.set_cell_alignment(CellAlignment::Right);

@@ -1,19 +1,20 @@
 //! The examples of docs/cli.md, run as they stand.
 
-use std::path::Path;
+use std::sync::LazyLock;
 
 use super::desk::Desk;
 
-/// The page, below this package.
-const PAGE: &str = "../../docs/cli.md";
+/// The page, which is not of this package.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+    std::fs::read_to_string(path).unwrap()
+});
 
 /// The blocks of shell commands.
-fn examples() -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
-    let page = std::fs::read_to_string(path).unwrap();
-    let blocks = page.split("```sh\n").skip(1);
+fn examples() -> Vec<&'static str> {
+    let blocks = PAGE.split("```sh\n").skip(1);
     let ends = blocks.map(|block| block.split_once("\n```").unwrap().0);
-    ends.map(str::to_owned).collect()
+    ends.collect()
 }
 
 /// A folder with all files that the examples name.
@@ -59,7 +60,7 @@ async fn every_example_works() {
     assert!(examples.len() > 10, "{}", examples.len());
     for example in examples {
         let desk = desk().await;
-        let ended = desk.type_lines(&example).await;
+        let ended = desk.type_lines(example).await;
         assert_eq!(
             ended.code, 0,
             "{example}\n{}\n{}",

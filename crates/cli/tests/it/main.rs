@@ -1,5 +1,11 @@
 //! The command line, driven as a person would.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail"
+)]
+
 mod desk;
 mod docs;
 mod dry_run;

@@ -152,7 +152,7 @@ const FILES: [File; 23] = [
     File {
         name: "ragged.csv",
         rows: &[&["Lovelace", "Ada"], &["von Neumann", "John"]],
-        says: &["2 records have not the 3 columns of the header"],
+        says: &["2 records of another width than the header's 3 columns, rejected"],
         rejects: &[
             "2 values, and the header has 3 columns",
             "4 values, and the header has 3 columns",

@@ -208,11 +208,11 @@ async fn inputs_that_cannot_be_read() {
     insta::assert_snapshot!(said_of(files, &commands).await, @r#"
     $ load nothing.csv --object Contact
     error: nothing.csv cannot be read: it is not there
-    -> 1
+    -> 2
 
     $ load *.nothing --object Contact
     error: *.nothing cannot be read: no file matches
-    -> 1
+    -> 2
 
     $ load data.bin --object Contact
     error: data.bin does not say its format: add --format csv, jsonl, parquet or arrow
@@ -225,7 +225,7 @@ async fn inputs_that_cannot_be_read() {
 
     $ load empty.csv --object Contact
     error: empty.csv: the file is empty; its first line must name the columns
-    -> 1
+    -> 2
 
     $ load people.csv --object Contact --delimiter ;;
     error: --delimiter ;; is neither one character of ASCII nor the word tab

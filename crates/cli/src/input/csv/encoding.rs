@@ -23,7 +23,7 @@ pub(super) struct Decoder {
 
 enum Mode {
     /// As it is: UTF-8 by a mark or by what was asked for.
-    Utf8,
+    Utf8(Evidence),
     /// As it is: some encoding that ASCII is part of.
     Unknown(Evidence),
     Other(Box<encoding_rs::Decoder>),
@@ -56,7 +56,7 @@ impl Decoder {
         Self {
             asked,
             head: Some(Vec::new()),
-            mode: Mode::Utf8,
+            mode: Mode::Utf8(Evidence::default()),
             text: String::new(),
             malformed: false,
             zero: false,
@@ -77,16 +77,20 @@ impl Decoder {
         self.pass(&head[mark..], last, out);
     }
 
-    /// Whether bytes were found that are not of the encoding; a `U+FFFD` stands in their place.
+    /// Whether bytes were found that are not of the encoding; where it is not UTF-8, a `U+FFFD` stands
+    /// in their place.
     pub(super) fn malformed(&self) -> bool {
-        self.malformed
+        match &self.mode {
+            Mode::Utf8(evidence) => evidence.other,
+            Mode::Unknown(_) | Mode::Other(_) => self.malformed,
+        }
     }
 
     /// The encoding, once the last chunk is decoded.
     pub(super) fn verdict(&self) -> Verdict {
         match &self.mode {
             _ if self.zero => Verdict::Binary,
-            Mode::Utf8 => Verdict::Is(UTF_8),
+            Mode::Utf8(_) => Verdict::Is(UTF_8),
             Mode::Other(decoder) => Verdict::Is(decoder.encoding()),
             Mode::Unknown(evidence) => evidence.verdict(),
         }
@@ -104,7 +108,7 @@ impl Decoder {
         });
         self.mode = match encoding {
             None => Mode::Unknown(Evidence::default()),
-            Some(encoding) if encoding == UTF_8 => Mode::Utf8,
+            Some(encoding) if encoding == UTF_8 => Mode::Utf8(Evidence::default()),
             Some(encoding) => Mode::Other(Box::new(encoding.new_decoder_without_bom_handling())),
         };
         marked.map_or(0, |(_, length)| length)
@@ -113,8 +117,7 @@ impl Decoder {
     fn pass(&mut self, chunk: &[u8], last: bool, out: &mut Vec<u8>) {
         let before = out.len();
         match &mut self.mode {
-            Mode::Utf8 => out.extend_from_slice(chunk),
-            Mode::Unknown(evidence) => {
+            Mode::Utf8(evidence) | Mode::Unknown(evidence) => {
                 evidence.add(chunk, last);
                 out.extend_from_slice(chunk);
             }

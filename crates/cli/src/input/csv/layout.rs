@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::super::InputError;
 use super::encoding::Verdict;
-use super::scan::{Codes, LeftOut, Scan};
+use super::scan::{Codes, LeftOut, Scan, Seen};
 
 /// Why a file cannot be read.
 enum Problem {
@@ -109,20 +109,22 @@ impl Layout {
                 &format!("{} the header, left out", verb(headers, "record", "repeat")),
             );
         }
-        let bad = scan.faults + scan.widths.values().sum::<u64>() - scan.fitting();
-        self.rejects = bad > 0 || self.totals.is_some() || self.malformed;
-        if bad > 0 {
-            let line = scan
-                .ragged_line
-                .map(|(line, width)| format!(" (line {line}: {})", count(width as u64, "value")));
+        if let Some((Seen { count: bad, line }, width)) = scan.ragged() {
+            let columns = count(scan.header.len() as u64, "column");
+            let records = count(bad, "record");
             self.say(
                 name,
                 &format!(
-                    "{} the {} of the header or have quotes that do not close; they are rejected{}",
-                    not_have(bad),
-                    count(scan.header.len() as u64, "column"),
-                    line.unwrap_or_default()
+                    "{records} of another width than the header's {columns}, rejected (line {line} has \
+                     {width})"
                 ),
+            );
+        }
+        if let Some(Seen { count: bad, line }) = scan.faults {
+            let records = count(bad, "record");
+            self.say(
+                name,
+                &format!("{records} with quotes that do not fit, rejected (line {line})"),
             );
         }
         if self.totals.is_some() {
@@ -131,6 +133,10 @@ impl Layout {
                 "the last record is a row of totals; it is rejected, not loaded",
             );
         }
+        self.rejects = scan.ragged().is_some()
+            || scan.faults.is_some()
+            || self.totals.is_some()
+            || self.malformed;
         if self.malformed {
             self.say(
                 name,
@@ -359,7 +365,9 @@ fn choose(mut scans: Vec<Scan>, asked: bool) -> Result<Scan, Problem> {
     }
     let scan = wide.swap_remove(0);
     if best * 2 < records {
-        let (line, width) = scan.ragged_line.unwrap_or((2, 0));
+        let (line, width) = scan
+            .ragged()
+            .map_or((2, 0), |(seen, width)| (seen.line, width));
         return Err(Problem::Asks(format!(
             "its first line has {}, and most records have not (line {line} has {width}); the first line \
              must name the columns, and --delimiter says what stands between them",
@@ -415,9 +423,4 @@ fn verb(number: u64, thing: &str, verb: &str) -> String {
         count(number, thing),
         if number == 1 { "s" } else { "" }
     )
-}
-
-fn not_have(records: u64) -> String {
-    let have = if records == 1 { "has" } else { "have" };
-    format!("{} {have} not", count(records, "record"))
 }

@@ -28,6 +28,9 @@ use crate::spec::ReadSpec;
 /// What may stand between columns where nothing is said.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
+/// Most sentences about single files.
+const MOST_NOTES: usize = 20;
+
 /// The records of CSV files with the same columns, in any order.
 #[derive(Debug)]
 pub(crate) struct CsvRecords {
@@ -36,7 +39,6 @@ pub(crate) struct CsvRecords {
     layouts: HashMap<String, Arc<Layout>>,
     found: Vec<String>,
     rows: u64,
-    encoding_asked: bool,
 }
 
 impl CsvRecords {
@@ -69,6 +71,14 @@ impl CsvRecords {
             found.append(&mut layout.found);
             layouts.insert(file.name().to_owned(), Arc::new(layout));
         }
+        let more = found.len().saturating_sub(MOST_NOTES);
+        if more > 0 {
+            found.truncate(MOST_NOTES);
+            found.push(format!(
+                "and {} about other files",
+                count(more as u64, "note")
+            ));
+        }
         let (_, columns) = first.unwrap_or_default();
         let fields = columns.iter().map(String::as_str).chain([RAW, RAW_ERROR]);
         let fields: Vec<Field> = fields
@@ -79,7 +89,6 @@ impl CsvRecords {
             layouts,
             found: kinds.sentences().chain(found).collect(),
             rows,
-            encoding_asked: read.encoding.is_some(),
         })
     }
 
@@ -90,8 +99,7 @@ impl CsvRecords {
 
     /// Whether there may be records that are rejected, since they cannot be read.
     pub(crate) fn rejects(&self) -> bool {
-        // Whether all bytes are of an encoding that was asked for shows only when they are read.
-        self.encoding_asked || self.layouts.values().any(|layout| layout.rejects)
+        self.layouts.values().any(|layout| layout.rejects)
     }
 
     /// Records of all files.

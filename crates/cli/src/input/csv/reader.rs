@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow_salesforce::arrow::datatypes::SchemaRef;
+use encoding_rs::UTF_8;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 
@@ -131,7 +132,8 @@ impl Layout {
             return Err("a row of totals at the end of the file, not a record".to_owned());
         }
         let text = record.as_text();
-        let text = text.filter(|text| !self.malformed || !text.contains('\u{FFFD}'));
+        let replaced = self.malformed && self.encoding != UTF_8;
+        let text = text.filter(|text| !replaced || !text.contains('\u{FFFD}'));
         let Some(text) = text else {
             return Err(format!("bytes that are not {}", self.encoding.name()));
         };

@@ -173,6 +173,23 @@ impl Codes {
     }
 }
 
+/// Records of one sort.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) count: u64,
+    /// The line of the first.
+    pub(super) line: u64,
+}
+
+impl Seen {
+    fn add(&mut self, record: &Record) {
+        self.count += 1;
+        if self.count == 1 {
+            self.line = record.line();
+        }
+    }
+}
+
 /// Two columns of one name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Doubled {
@@ -192,18 +209,16 @@ pub(super) struct Scan {
     /// Names as written.
     pub(super) header: Vec<Vec<u8>>,
     /// Records by their width; those with a fault are not among them.
-    pub(super) widths: BTreeMap<usize, u64>,
+    pub(super) widths: BTreeMap<usize, Seen>,
     pub(super) columns: Vec<Column>,
     pub(super) doubled: Vec<Doubled>,
     /// Wider records have values past the header's width.
     overflow: bool,
     /// The first record that is not closed, if it goes over several lines.
     pub(super) open: Option<u64>,
-    pub(super) faults: u64,
+    pub(super) faults: Option<Seen>,
     /// The last record, if it is a row of totals.
     pub(super) totals: Option<u64>,
-    /// The first record of each width that is not the header's: its line.
-    pub(super) ragged_line: Option<(u64, usize)>,
 }
 
 impl Scan {
@@ -218,9 +233,8 @@ impl Scan {
             doubled: Vec::new(),
             overflow: false,
             open: None,
-            faults: 0,
+            faults: None,
             totals: None,
-            ragged_line: None,
         }
     }
 
@@ -268,7 +282,7 @@ impl Scan {
                 self.totals = (number > 0 && is_total(record)).then_some(number);
                 match record.fault() {
                     Some(fault) => {
-                        self.faults += 1;
+                        Seen::add(self.faults.get_or_insert_default(), record);
                         if fault == Fault::Open && record.last_line() > record.line() {
                             self.open.get_or_insert(record.line());
                         }
@@ -282,9 +296,8 @@ impl Scan {
     fn measure(&mut self) {
         let record = self.rows.record();
         let (width, most) = (record.width(), self.header.len());
-        *self.widths.entry(width).or_default() += 1;
+        self.widths.entry(width).or_default().add(record);
         if width != most {
-            self.ragged_line.get_or_insert((record.line(), width));
             self.overflow |= (most..width).any(|at| !record.value(at).trim_ascii().is_empty());
             return;
         }
@@ -331,10 +344,21 @@ impl Scan {
     /// Records that can be read.
     pub(super) fn fitting(&self) -> u64 {
         let (least, most) = self.accepted();
-        self.widths
-            .range(least..=most)
-            .map(|(_, count)| count)
-            .sum()
+        let fitting = self.widths.range(least..=most);
+        fitting.map(|(_, seen)| seen.count).sum()
+    }
+
+    /// Records of another width than can be read: how many, and the first of them with its width.
+    pub(super) fn ragged(&self) -> Option<(Seen, usize)> {
+        let (least, most) = self.accepted();
+        let others = || {
+            self.widths
+                .iter()
+                .filter(|(width, _)| !(least..=most).contains(*width))
+        };
+        let (width, first) = others().min_by_key(|(_, seen)| seen.line)?;
+        let count = others().map(|(_, seen)| seen.count).sum();
+        Some((Seen { count, ..*first }, *width))
     }
 }
 

@@ -48,7 +48,7 @@ fn a_person_reads_what_to_do_next() {
     Contact: 1,000,000 read, 998,766 accepted, 1,234 rejected; 12 jobs, 61 API calls, 1 min 23 s
 
     ────────────────────────────────────────────────────────────────────────────────────────────
-     Stage        Code                    Fields      Rows   Message                            
+     Stage        Code                    Fields      Rows   For example                        
     ════════════════════════════════════════════════════════════════════════════════════════════
      salesforce   INVALID_EMAIL_ADDRESS   Email      1,233   Email: invalid email address: ada@ 
      salesforce   STRING_TOO_LONG         LastName       1   too long: "x"                      

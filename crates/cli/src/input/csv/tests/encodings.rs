@@ -68,6 +68,7 @@ fn an_encoding_that_is_not_clear_is_refused_until_it_is_said() {
     let given = read_with(mixed, &encoding("utf-8")).unwrap();
     assert_eq!(given.rows[0][1], "! bytes that are not UTF-8");
     assert_eq!(given.rows[1], ["Jürgen"]);
+    assert!(given.found[1].contains("bytes that are not of this encoding are rejected"));
     assert!(refused(b"a,b\n\x81,\xFC\n").contains("neither UTF-8 nor windows-1252"));
     assert!(refused(b"a,b\nPK\x00,1\n").contains("it is no text"));
     let error = read_with(b"a,b\n1,2\n", &encoding("klingon")).unwrap_err();

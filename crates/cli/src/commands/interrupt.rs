@@ -1,0 +1,71 @@
+//! How a person ends a load.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::error::{CliError, FAILED, Result};
+
+/// Ctrl-C, and the polite signal of the system: the first asks for an end, the second is one.
+pub(super) struct Interrupt(Arc<Notify>);
+
+impl Interrupt {
+    /// Hears signals from now on.
+    pub(super) fn listen() -> Result<Self> {
+        let mut signals = Signals::listen()
+            .map_err(|error| CliError::failed(format!("signals cannot be heard: {error}")))?;
+        let asked = Arc::new(Notify::new());
+        let of_task = Arc::clone(&asked);
+        tokio::spawn(async move {
+            signals.next().await;
+            of_task.notify_one();
+            signals.next().await;
+            std::process::exit(i32::from(FAILED));
+        });
+        Ok(Self(asked))
+    }
+
+    /// Waits until an end is asked for; once.
+    pub(super) async fn asked(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// The signals that end a process politely.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
