@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use arrow_salesforce::bulk::API_VERSION;
+use arrow_salesforce::options::Older;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::credentials::ENVIRONMENT;
@@ -266,12 +267,37 @@ pub(crate) enum DryRun {
     Org,
 }
 
+/// What is done about rows that earlier attempts may have inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Earlier {
+    /// They are not sent again, if a sample of their records is still in the org
+    Expect,
+    /// They are not sent again
+    Trust,
+    /// They are sent again: some may be in the org twice then
+    Forget,
+}
+
+impl Earlier {
+    /// The engine's word for it.
+    pub(crate) fn older(self) -> Older {
+        match self {
+            Self::Expect => Older::Expect,
+            Self::Trust => Older::Trust,
+            Self::Forget => Older::Forget,
+        }
+    }
+}
+
 /// A load that goes on.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run, by its id or the beginning of it
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    /// What is done about inserts whose end nobody heard of
+    #[arg(long, value_enum, default_value_t = Earlier::Expect)]
+    pub(crate) ledger: Earlier,
     #[command(flatten)]
     pub(crate) org: OrgArgs,
     #[command(flatten)]

@@ -145,9 +145,24 @@ impl Prepared {
     /// # Errors
     /// [`CliError`], also of its items.
     pub(crate) async fn stream(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let both = self.stream_both().await?;
+        Ok(both.map(|both| Ok(both?.1)).boxed())
+    }
+
+    /// The same, each batch after what was read for it.
+    ///
+    /// # Errors
+    /// [`CliError`], also of its items.
+    pub(crate) async fn stream_both(
+        &self,
+    ) -> Result<BoxStream<'static, Result<(RecordBatch, RecordBatch)>>> {
         let readings = Arc::clone(&self.readings);
         let rows = self.raw().await?;
-        let read = rows.map(move |batch| Ok(readings.apply(batch?)?));
+        let read = rows.map(move |batch| {
+            let raw = batch?;
+            let read = readings.apply(raw.clone())?;
+            Ok((raw, read))
+        });
         Ok(read.boxed())
     }
 

@@ -57,7 +57,7 @@ pub(crate) async fn counts(folder: &RunFolder, record: &RunRecord) -> Result<Vec
 
 /// The rejected records that are meant.
 pub(crate) struct Source {
-    /// As it was typed.
+    /// The id of the run, or the place as it was typed.
     pub(crate) from: String,
     pub(crate) place: Place,
     pub(crate) taken: Taken,
@@ -67,7 +67,7 @@ pub(crate) struct Source {
 
 impl Source {
     async fn open(args: &RejectsArgs) -> Result<Self> {
-        let from = args.from.clone();
+        let mut from = args.from.clone();
         let (place, run) = if from.contains("://") || is_path(&from) {
             (Place::at(&from)?, None)
         } else {
@@ -75,6 +75,8 @@ impl Source {
                 .find(&from)
                 .await?;
             let record = folder.read().await?;
+            // `last` may be another run by the time the next command is typed.
+            from.clone_from(&record.id);
             (Place::of(folder.rejected()?), Some((folder, record)))
         };
         let taken = place.taken().await?;
