@@ -20,7 +20,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionConfig, SessionContext};
 use parquet::arrow::ArrowWriter;
 
-use super::store::Environment;
+use super::environment::Environment;
 use super::{InputError, Inputs};
 use crate::spec::ReadSpec;
 
