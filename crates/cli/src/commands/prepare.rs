@@ -75,7 +75,7 @@ impl Prepared {
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
         let clears = spec.write.nulls == Some(NullHandling::Clear);
-        let rows = mapped(rows, &mapping, clears)?;
+        let rows = mapped(&rows, &mapping, clears)?;
         let schema = Arc::new(rows.schema().as_arrow().clone());
         let mut prepared = Self {
             files: opened.files,
@@ -271,7 +271,7 @@ async fn organization(org: &Org) -> Result<Organization> {
 }
 
 /// The rows with a column for each field. `clears` says whether nulls clear fields.
-fn mapped(rows: DataFrame, mapping: &Mapping, clears: bool) -> Result<DataFrame> {
+fn mapped(rows: &DataFrame, mapping: &Mapping, clears: bool) -> Result<DataFrame> {
     let column = |name: &str| -> Result<Expr> {
         let field = rows.schema().iter().find(|(_, field)| field.name() == name);
         let (table, field) = field.ok_or_else(|| {
