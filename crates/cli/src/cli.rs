@@ -7,7 +7,6 @@ use arrow_salesforce::bulk::API_VERSION;
 use arrow_salesforce::options::Older;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::credentials::ENVIRONMENT;
 use crate::spec::{DateOrder, DecimalMark, Format};
 
 /// Loads files and queries into Salesforce, and can account for every record.
@@ -64,7 +63,17 @@ fn after_help() -> String {
     format!("{ENVIRONMENT}\n\n{EXIT_CODES}")
 }
 
-pub(crate) const EXIT_CODES: &str = "\
+/// What the environment may say, for `--help`.
+const ENVIRONMENT: &str = "\
+Credentials, unless --config or --from-sf is given:
+  SF_INSTANCE_URL, SF_ACCESS_TOKEN          a session that is there already
+  SF_CLIENT_ID, SF_CLIENT_SECRET            client credentials, with SF_LOGIN_URL: the My Domain
+  SF_CLIENT_ID, SF_USERNAME,                JWT, with the key in PEM form
+    SF_PRIVATE_KEY_FILE (or SF_PRIVATE_KEY)
+  SF_CLIENT_ID, SF_REFRESH_TOKEN            refresh token, with SF_CLIENT_SECRET if the app asks for it
+  SF_LOGIN_URL                              https://test.salesforce.com for a sandbox";
+
+const EXIT_CODES: &str = "\
 Exit codes:
   0  all records were accepted
   1  the load failed; `resume` goes on

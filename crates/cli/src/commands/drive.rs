@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::Interrupt;
 use super::prepare::{Prepared, source_schema};
-use super::rejects;
+use super::rejected;
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
 use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
 use crate::watch::{Outcome, Progress, Watch};
@@ -427,7 +427,7 @@ impl Following<'_> {
         }
         let reasons = match reasons {
             Some(reasons) => reasons,
-            None => rejects::counts(self.folder, &record).await?,
+            None => rejected::counts(self.folder, &record).await?,
         };
         let outcome = Outcome {
             run: record.id.clone(),
