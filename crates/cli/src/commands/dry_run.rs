@@ -14,7 +14,7 @@ use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::{Cells, Coercion, Reason};
 use arrow_salesforce::options::BATCH_RECORDS;
 use arrow_salesforce::source::RAW;
-use arrow_salesforce::{Error, Loader, Rejects};
+use arrow_salesforce::{Error, Loader, Operation, Rejects};
 use futures::StreamExt as _;
 
 use super::prepare::Prepared;
@@ -51,6 +51,8 @@ struct Column {
     example: Option<(String, String)>,
     /// Rows that have no value in it.
     empty: u64,
+    /// Whether the org refuses new records without a value in it.
+    required: bool,
 }
 
 enum From {
@@ -72,11 +74,11 @@ pub(crate) async fn dry_run(
     let (bytes, most) = (options.max_job_bytes, options.max_job_rows);
     let chunker = Chunker::new(coercion.cells_schema(), bytes, most);
     let mut chunker = chunker.map_err(Error::from)?;
-    let mut rows = prepared.stream().await?;
+    let mut rows = prepared.stream_both().await?;
     while let Some(batch) = rows.next().await {
-        let batch = batch?;
-        let cells = coercion.apply(&batch).map_err(Error::from)?;
-        plan.add(coercion, &batch, &cells, &mut chunker)?;
+        let (raw, read) = batch?;
+        let cells = coercion.apply(&read).map_err(Error::from)?;
+        plan.add(coercion, &raw, &cells, &mut chunker)?;
     }
     if let Some(last) = chunker.close() {
         plan.chunk(&last);
@@ -114,12 +116,14 @@ impl Plan {
             let pair = pairs.iter().find(|(_, filled)| filled == field);
             pair.map_or(From::Constant, |(column, _)| From::Column(column.clone()))
         };
+        let inserts = prepared.spec.operation() == Operation::Insert;
         let columns = coercion.header().columns.iter().map(|header| Column {
             from: column(prepared.schema.field(header.source).name()),
             field: header.name.clone(),
             kind: show::kind(header.fills()),
             example: None,
             empty: 0,
+            required: inserts && header.fills().required_on_create(),
         });
         let asks = how == DryRun::Org && prepared.spec.upsert.is_some();
         Self {
@@ -179,9 +183,11 @@ impl Plan {
         let columns = self.columns.iter_mut().zip(&coercion.header().columns);
         for ((column, header), written) in columns.zip(cells.batch.columns()) {
             let values = source.column(header.source);
-            column.empty += values.null_count() as u64;
+            let written = written.as_string::<i32>();
+            let unwritten = (0..written.len()).filter(|&row| written.is_null(row));
+            let empty = unwritten.filter(|&row| text(values, row).trim().is_empty());
+            column.empty += empty.count() as u64;
             if column.example.is_none() {
-                let written = written.as_string::<i32>();
                 let row =
                     (0..written.len()).find(|&row| written.is_valid(row) && values.is_valid(row));
                 column.example = row.map(|row| (text(values, row), written.value(row).to_owned()));

@@ -7,9 +7,11 @@ use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
-use arrow_salesforce::options::{LoadOptions, Timezone, ValueOptions};
+use arrow_salesforce::options::{LoadOptions, NullHandling, Timezone, ValueOptions};
+use arrow_salesforce::source::{EXPLICIT_NULL_OF, explicit_null_flag};
 use arrow_salesforce::{Error, ErrorKind, Org};
 use datafusion::common::Column;
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{Expr, SessionContext, lit};
 use futures::stream::{BoxStream, StreamExt as _};
@@ -73,7 +75,8 @@ impl Prepared {
         let organization = organization(&org).await?;
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
-        let rows = mapped(rows, &mapping)?;
+        let clears = spec.write.nulls == Some(NullHandling::Clear);
+        let rows = mapped(&rows, &mapping, clears)?;
         let schema = Arc::new(rows.schema().as_arrow().clone());
         let mut prepared = Self {
             files: opened.files,
@@ -143,9 +146,24 @@ impl Prepared {
     /// # Errors
     /// [`CliError`], also of its items.
     pub(crate) async fn stream(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let both = self.stream_both().await?;
+        Ok(both.map(|both| Ok(both?.1)).boxed())
+    }
+
+    /// The same, each batch after what was read for it.
+    ///
+    /// # Errors
+    /// [`CliError`], also of its items.
+    pub(crate) async fn stream_both(
+        &self,
+    ) -> Result<BoxStream<'static, Result<(RecordBatch, RecordBatch)>>> {
         let readings = Arc::clone(&self.readings);
         let rows = self.raw().await?;
-        let read = rows.map(move |batch| Ok(readings.apply(batch?)?));
+        let read = rows.map(move |batch| {
+            let raw = batch?;
+            let read = readings.apply(raw.clone())?;
+            Ok((raw, read))
+        });
         Ok(read.boxed())
     }
 
@@ -253,8 +271,8 @@ async fn organization(org: &Org) -> Result<Organization> {
     }
 }
 
-/// The rows with a column for each field.
-fn mapped(rows: DataFrame, mapping: &Mapping) -> Result<DataFrame> {
+/// The rows with a column for each field. `clears` says whether nulls clear fields.
+fn mapped(rows: &DataFrame, mapping: &Mapping, clears: bool) -> Result<DataFrame> {
     let column = |name: &str| -> Result<Expr> {
         let field = rows.schema().iter().find(|(_, field)| field.name() == name);
         let (table, field) = field.ok_or_else(|| {
@@ -267,7 +285,22 @@ fn mapped(rows: DataFrame, mapping: &Mapping) -> Result<DataFrame> {
         columns.push(column(name)?.alias(field));
     }
     for name in mapping.passed() {
-        columns.push(column(name)?.alias(name));
+        let field = rows.schema().iter().find(|(_, field)| field.name() == name);
+        let of = field.and_then(|(_, field)| field.metadata().get(EXPLICIT_NULL_OF));
+        let Some(of) = of else {
+            columns.push(column(name)?.alias(name));
+            continue;
+        };
+        // A flag of the nulls of a column, which matters where nulls clear its field.
+        let filled = mapping
+            .pairs()
+            .iter()
+            .filter(|(column, _)| clears && column == of);
+        for (_, field) in filled {
+            let flag = explicit_null_flag(field);
+            let about = FieldMetadata::from(flag.metadata());
+            columns.push(column(name)?.alias_with_metadata(flag.name(), Some(about)));
+        }
     }
     for (field, value) in mapping.constants() {
         columns.push(lit(value.as_str()).alias(field));

@@ -1,5 +1,6 @@
 //! Where files of rejected records lie.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use arrow_salesforce::object_store::path::Path as ObjectPath;
@@ -55,22 +56,55 @@ impl Place {
 
     /// Which of the records another run has taken.
     pub(crate) async fn taken(&self) -> Result<Taken, RejectsError> {
-        taken::read(&self.storage, &self.directory(taken::DIRECTORY)).await
+        let mut taken = Taken::default();
+        for object in self.marks().await? {
+            taken.read(&self.storage, &object).await?;
+        }
+        Ok(taken)
     }
 
-    /// Marks records as taken by a run, before it loads them.
+    /// Marks records as taken by a run, before it loads them: beside the files that hold them, so that
+    /// the marks are found from wherever the files are.
     pub(crate) async fn mark(&self, run: &str, ids: &[String]) -> Result<(), RejectsError> {
-        let key = self.mark_of(run)?;
-        taken::write(&self.storage, &key, run, ids).await
+        let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let mut marks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let each = self.each(|file, records| {
+            let directory = file.name.rsplit_once('/').unwrap_or_default().0;
+            for record in records {
+                let record = record?;
+                if ids.contains(record.id.as_str()) {
+                    let marked = marks.entry(directory.to_owned()).or_default();
+                    marked.push(record.id);
+                }
+            }
+            Ok(())
+        });
+        each.await?;
+        for (directory, ids) in marks {
+            let key = format!("{directory}/{}/{run}", taken::DIRECTORY);
+            taken::write(&self.storage, &self.storage.key_of(&key)?, run, &ids).await?;
+        }
+        Ok(())
     }
 
     /// Takes back the marks of a run that did not begin.
     pub(crate) async fn unmark(&self, run: &str) -> Result<(), RejectsError> {
-        Ok(self.storage.delete(&self.mark_of(run)?).await?)
+        for mark in self.marks().await? {
+            if mark.filename() == Some(run) {
+                self.storage.delete(&mark).await?;
+            }
+        }
+        Ok(())
     }
 
-    fn mark_of(&self, run: &str) -> Result<ObjectPath, RejectsError> {
-        Ok(key_in(&self.directory(taken::DIRECTORY), run)?)
+    /// All marks at the place and below.
+    async fn marks(&self) -> Result<Vec<ObjectPath>, RejectsError> {
+        let mut marks = self.storage.find(&key_in(&self.directory(), "")?).await?;
+        marks.retain(|key| {
+            let directory = key.parts().rev().nth(1);
+            directory.is_some_and(|part| part.as_ref() == taken::DIRECTORY)
+        });
+        Ok(marks)
     }
 
     /// Hands on the records of each file in turn, the files in the order of their names.
@@ -79,10 +113,7 @@ impl Place {
         mut take: impl FnMut(&RejectFile, Records) -> Result<(), RejectsError>,
     ) -> Result<Stored, RejectsError> {
         let mut stored = Stored::default();
-        let key = key_in(
-            &self.directory(""),
-            self.only.as_deref().unwrap_or_default(),
-        )?;
+        let key = key_in(&self.directory(), self.only.as_deref().unwrap_or_default())?;
         for object in self.storage.find(&key).await? {
             let name = self.storage.url(object.as_ref());
             // What the program keeps beside them begins so: the ledger, the marks.
@@ -107,9 +138,9 @@ impl Place {
         Ok(stored)
     }
 
-    fn directory(&self, below: &str) -> String {
-        let prefix = self.storage.prefix().split('/').chain([below]);
-        let parts = prefix.filter(|part| !part.is_empty());
+    fn directory(&self) -> String {
+        let parts = self.storage.prefix().split('/');
+        let parts = parts.filter(|part| !part.is_empty());
         parts.map(|part| format!("{part}/")).collect()
     }
 }
@@ -181,7 +212,9 @@ mod tests {
     #[tokio::test]
     async fn marks_are_found_again_and_name_the_run() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("1.jsonl"), format!("{LINE}\n")).unwrap();
+        let below = directory.path().join("7/Contact");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join("1.jsonl"), format!("{LINE}\n")).unwrap();
         let place = Place::at(directory.path().to_str().unwrap()).unwrap();
         assert_eq!(place.taken().await.unwrap().run_of("r1"), None);
         place.mark("run-2", &["r1".to_owned()]).await.unwrap();
@@ -189,6 +222,10 @@ mod tests {
         assert_eq!(taken.run_of("r1"), Some("run-2"));
         assert_eq!(taken.run_of("r2"), None);
         assert_eq!(ids(&place).await, ["r1"], "marks are no records");
+        for nearer in [below.clone(), below.join("1.jsonl")] {
+            let taken = Place::at(nearer.to_str().unwrap()).unwrap().taken().await;
+            assert_eq!(taken.unwrap().run_of("r1"), Some("run-2"));
+        }
         place.unmark("run-2").await.unwrap();
         assert_eq!(place.taken().await.unwrap().run_of("r1"), None);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_salesforce::coerce::Stage;
 use arrow_salesforce::load::RejectCount;
-use comfy_table::Table;
+use comfy_table::{ColumnConstraint, Table};
 use serde_json::json;
 
 use super::Rejected;
@@ -13,6 +13,8 @@ use crate::watch::numbers::count;
 
 /// Most examples of a reason.
 const EXAMPLES: usize = 3;
+/// Pages of at least so many columns show codes and names of fields whole.
+const WIDE: u16 = 100;
 /// Most characters of a value that is shown.
 const SHOWN: usize = 60;
 
@@ -118,6 +120,12 @@ impl Line<'_> {
 /// A table of the reasons.
 pub(crate) fn table(reasons: &Reasons, page: Page) -> Table {
     let mut table = page.table(&["Stage", "Code", "Fields", "Rows", "Message", "Examples"]);
+    let whole = [1, 2].into_iter().filter(|_| page.width >= WIDE);
+    for column in whole {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     for line in reasons.lines() {
         table.add_row([
             line.stage.to_owned(),

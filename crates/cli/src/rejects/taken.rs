@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 
 use arrow_salesforce::object_store::path::Path;
-use arrow_salesforce::storage::{Storage, key_in};
-use futures::TryStreamExt as _;
+use arrow_salesforce::storage::Storage;
 
 use super::RejectsError;
 
@@ -28,27 +27,23 @@ impl Taken {
         let run = self.records.get(id)?;
         self.runs.get(*run).map(String::as_str)
     }
-}
 
-/// Reads all marks of a directory.
-pub(super) async fn read(storage: &Storage, directory: &str) -> Result<Taken, RejectsError> {
-    let mut taken = Taken::default();
-    for object in storage.find(&key_in(directory, "")?).await? {
-        let mut content = Vec::new();
-        let mut pieces = storage.read(&object).await?;
-        while let Some(piece) = pieces.try_next().await? {
-            content.extend_from_slice(&piece);
-        }
+    /// Reads the marks of a run.
+    pub(super) async fn read(
+        &mut self,
+        storage: &Storage,
+        mark: &Path,
+    ) -> Result<(), RejectsError> {
+        let content = storage.content(mark).await?.unwrap_or_default();
         let content = String::from_utf8_lossy(&content);
         let mut lines = content.lines();
-        let Some(run) = lines.next() else { continue };
-        let number = taken.runs.len();
-        taken.runs.push(run.to_owned());
-        taken
-            .records
-            .extend(lines.map(|id| (id.to_owned(), number)));
+        if let Some(run) = lines.next() {
+            let number = self.runs.len();
+            self.runs.push(run.to_owned());
+            self.records.extend(lines.map(|id| (id.to_owned(), number)));
+        }
+        Ok(())
     }
-    Ok(taken)
 }
 
 /// Writes the marks of a run: its id, then those of the records, a line each.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Column, From, Plan};
 use crate::commands::prepare::Prepared;
+use crate::guard::place;
 use crate::rejects::table;
 use crate::watch::numbers::{count, counted};
 use crate::watch::{Page, print};
@@ -50,12 +51,12 @@ fn as_text(
     writeln!(text, "{columns}\n")?;
     let (refused, rows) = (plan.reasons.total, plan.rows);
     let object = &prepared.object.name;
-    let host = &prepared.organization.host;
+    let host = place(&prepared.organization);
     let operation = prepared.spec.operation();
     let what = operation.as_str();
     writeln!(
         text,
-        "dry run: {what} into {object} of {host}; nothing was written"
+        "dry run: {what} into {object} in {host}; nothing was written"
     )?;
     writeln!(
         text,
@@ -65,6 +66,16 @@ fn as_text(
     )?;
     if refused > 0 {
         writeln!(text, "\n{}\n", table(&plan.reasons, page))?;
+    }
+    for column in plan.columns.iter().filter(|column| column.required) {
+        if column.empty > 0 {
+            let rows = counted(column.empty, "row");
+            writeln!(
+                text,
+                "{} is required, and empty in {rows}: the org refuses that",
+                column.field
+            )?;
+        }
     }
     if let Some(found) = plan.found {
         writeln!(
@@ -132,7 +143,7 @@ fn as_json(plan: &Plan, prepared: &Prepared, limits: Option<&Limits>) -> Value {
         let (value, written) = column.example.clone().unzip();
         json!({
             "column": from, "field": column.field, "type": column.kind,
-            "value": value, "written_as": written, "empty": column.empty,
+            "value": value, "written_as": written, "empty": column.empty, "required": column.required,
         })
     });
     let columns: Vec<Value> = columns.collect();
