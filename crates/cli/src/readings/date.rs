@@ -99,6 +99,12 @@ impl Tally {
         if candidates.is_empty() {
             return asked.ok_or_else(|| self.contradiction());
         }
+        if let Some(asked) = asked
+            && !candidates.iter().any(|place| ORDERS[*place] == asked)
+            && self.differ_by(asked, ORDERS[candidates[0]])
+        {
+            return Err(self.overruled(asked, ORDERS[candidates[0]]));
+        }
         let differ = PAIRS
             .into_iter()
             .zip(&self.differ)
@@ -128,6 +134,29 @@ impl Tally {
             flag(ORDERS[left]),
             flag(ORDERS[right])
         ))
+    }
+
+    /// Whether a value is one date in one order, and another in the other.
+    fn differ_by(&self, one: DateOrder, other: DateOrder) -> bool {
+        PAIRS.iter().zip(&self.differ).any(|((left, right), text)| {
+            let pair = [ORDERS[*left], ORDERS[*right]];
+            text.is_some() && pair.contains(&one) && pair.contains(&other)
+        })
+    }
+
+    /// What is wrong with a flag that does not fit, where another order fits all values.
+    fn overruled(&self, asked: DateOrder, fits: DateOrder) -> String {
+        let place = ORDERS.iter().position(|order| *order == asked);
+        let without = |orders: usize| place.is_some_and(|place| orders & (1 << place) == 0);
+        let mut examples = self.examples.iter().enumerate();
+        let example = examples.find_map(|(orders, text)| text.as_ref().filter(|_| without(orders)));
+        format!(
+            "{} is no date by --dates {}, and all values of the column are by --dates {}; leave the flag \
+             out or change it, or convert this column with --sql",
+            example.map_or("a value", String::as_str),
+            flag(asked),
+            flag(fits)
+        )
     }
 
     fn contradiction(&self) -> String {

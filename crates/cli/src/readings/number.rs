@@ -79,6 +79,12 @@ impl Tally {
         asked: Option<DecimalMark>,
     ) -> Result<Option<(Reading, String)>, String> {
         let mark = match (&self.point, &self.comma, &self.differ, asked) {
+            (Some(text), None, Some(_), Some(DecimalMark::Comma)) => {
+                return Err(overruled(text, "comma", "point"));
+            }
+            (None, Some(text), Some(_), Some(DecimalMark::Point)) => {
+                return Err(overruled(text, "point", "comma"));
+            }
             (Some(_), None, ..) => DecimalMark::Point,
             (None, Some(_), ..) => DecimalMark::Comma,
             (Some(_), Some(_), _, Some(asked)) | (None, None, Some(_), Some(asked)) => asked,
@@ -131,6 +137,14 @@ impl Tally {
             read(DecimalMark::Comma)
         )
     }
+}
+
+/// What is wrong with a flag that does not fit, where the other mark fits all values.
+fn overruled(text: &str, asked: &str, fits: &str) -> String {
+    format!(
+        "{text} is no number by --decimal {asked}, and all values of the column are by --decimal {fits}; \
+         leave the flag out or change it, or convert this column with --sql"
+    )
 }
 
 impl Reading {

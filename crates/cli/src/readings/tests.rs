@@ -172,6 +172,26 @@ fn a_flag_does_not_overrule_a_column_that_admits_one_reading() {
 }
 
 #[test]
+fn a_flag_that_other_values_contradict_is_refused() {
+    let spec = dates(DateOrder::Mdy);
+    let refused = read_with(Kind::Date, &["31/12/2024", "03/04/2024"], &spec).unwrap_err();
+    let said = refused.to_string();
+    assert!(
+        said.contains("31/12/2024 is no date by --dates mdy"),
+        "{said}"
+    );
+    assert!(said.contains("--dates dmy"), "{said}");
+    for (mark, values) in [
+        (DecimalMark::Comma, ["0.5", "1.234"]),
+        (DecimalMark::Point, ["0,5", "1,234"]),
+    ] {
+        let refused = read_with(Kind::Number, &values, &decimal(mark)).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.contains("is no number by --decimal"), "{said}");
+    }
+}
+
+#[test]
 fn numbers_are_dressed_in_many_ways() {
     for (text, number) in [
         ("1 234,5", "1234.5"),
