@@ -69,7 +69,10 @@ pub(super) async fn recover(
             "what the ledger says of earlier attempts is forgotten, as ledger: forget asks: all \
              records are sent again. Take the setting back for later syncs"
         );
-        return Ok(Recovered::default());
+        return Ok(Recovered {
+            covered,
+            ..Recovered::default()
+        });
     }
     let mut finding = Finding {
         load,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use arrow_salesforce::bulk::API_VERSION;
+use arrow_salesforce::options::Older;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::credentials::ENVIRONMENT;
 use crate::spec::{DateOrder, DecimalMark, Format};
 
 /// Loads files and queries into Salesforce, and can account for every record.
@@ -63,7 +63,17 @@ fn after_help() -> String {
     format!("{ENVIRONMENT}\n\n{EXIT_CODES}")
 }
 
-pub(crate) const EXIT_CODES: &str = "\
+/// What the environment may say, for `--help`.
+const ENVIRONMENT: &str = "\
+Credentials, unless --config or --from-sf is given:
+  SF_INSTANCE_URL, SF_ACCESS_TOKEN          a session that is there already
+  SF_CLIENT_ID, SF_CLIENT_SECRET            client credentials, with SF_LOGIN_URL: the My Domain
+  SF_CLIENT_ID, SF_USERNAME,                JWT, with the key in PEM form
+    SF_PRIVATE_KEY_FILE (or SF_PRIVATE_KEY)
+  SF_CLIENT_ID, SF_REFRESH_TOKEN            refresh token, with SF_CLIENT_SECRET if the app asks for it
+  SF_LOGIN_URL                              https://test.salesforce.com for a sandbox";
+
+const EXIT_CODES: &str = "\
 Exit codes:
   0  all records were accepted
   1  the load failed; `resume` goes on
@@ -266,12 +276,37 @@ pub(crate) enum DryRun {
     Org,
 }
 
+/// What is done about rows that earlier attempts may have inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Earlier {
+    /// They are not sent again, if a sample of their records is still in the org
+    Expect,
+    /// They are not sent again
+    Trust,
+    /// They are sent again: some may be in the org twice then
+    Forget,
+}
+
+impl Earlier {
+    /// The engine's word for it.
+    pub(crate) fn older(self) -> Older {
+        match self {
+            Self::Expect => Older::Expect,
+            Self::Trust => Older::Trust,
+            Self::Forget => Older::Forget,
+        }
+    }
+}
+
 /// A load that goes on.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run, by its id or the beginning of it
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    /// What is done about inserts whose end nobody heard of
+    #[arg(long, value_enum, default_value_t = Earlier::Expect)]
+    pub(crate) ledger: Earlier,
     #[command(flatten)]
     pub(crate) org: OrgArgs,
     #[command(flatten)]

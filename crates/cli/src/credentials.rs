@@ -30,16 +30,6 @@ const PRIVATE_KEY: &str = "SF_PRIVATE_KEY";
 const PRIVATE_KEY_FILE: &str = "SF_PRIVATE_KEY_FILE";
 const INSTANCE_HOSTS: &str = "SF_INSTANCE_HOSTS";
 
-/// What the environment may say, for `--help`.
-pub(crate) const ENVIRONMENT: &str = "\
-Credentials, unless --config or --from-sf is given:
-  SF_INSTANCE_URL, SF_ACCESS_TOKEN          a session that is there already
-  SF_CLIENT_ID, SF_CLIENT_SECRET            client credentials, with SF_LOGIN_URL: the My Domain
-  SF_CLIENT_ID, SF_USERNAME,                JWT, with the key in PEM form
-    SF_PRIVATE_KEY_FILE (or SF_PRIVATE_KEY)
-  SF_CLIENT_ID, SF_REFRESH_TOKEN            refresh token, with SF_CLIENT_SECRET if the app asks for it
-  SF_LOGIN_URL                              https://test.salesforce.com for a sandbox";
-
 /// Where the sf command line is.
 const SF: &str = if cfg!(windows) { "sf.cmd" } else { "sf" };
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
+use crate::mapping::MappingError;
 use crate::query::QueryError;
 use crate::readings::ReadingError;
 use crate::run::RunError;
@@ -38,6 +39,9 @@ pub(crate) enum CliError {
     /// The query cannot be run.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Columns and fields do not fit.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     /// Values can be read in several ways.
     #[error(transparent)]
     Reading(#[from] ReadingError),
@@ -66,7 +70,7 @@ impl CliError {
     /// The code to exit with.
     pub(crate) fn exit(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Reading(ReadingError::Unsettled(_)) => USAGE,
+            Self::Usage(_) | Self::Mapping(_) | Self::Reading(ReadingError::Unsettled(_)) => USAGE,
             Self::Input(
                 InputError::Usage(_) | InputError::Missing { .. } | InputError::Content { .. },
             )

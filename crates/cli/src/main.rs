@@ -1,7 +1,7 @@
 //! The binary `arrow-salesforce`: any file or query into Salesforce in one command.
 //!
 //! A face of the engine. `cli` is what may be typed, `spec` a load as it is described by flags or by a
-//! file; `input` opens files, `query` makes rows of them, `mapping` fills fields with columns, `readings`
+//! file (`typed`); `input` opens files, `query` makes rows of them, `mapping` fills fields with columns, `readings`
 //! finds how people wrote their values; `commands` does what was asked for, `run` keeps what is needed
 //! to go on, `watch` shows it.
 
@@ -17,6 +17,7 @@ mod readings;
 mod rejects;
 mod run;
 mod spec;
+mod typed;
 mod watch;
 
 use std::process::ExitCode;

@@ -7,7 +7,6 @@ use arrow_salesforce::arrow::datatypes::Schema;
 use arrow_salesforce::object::{Field, ObjectSchema};
 use arrow_salesforce::source;
 
-use crate::error::CliError;
 use crate::spec::LoadSpec;
 
 /// What the names of columns begin with that an export of rejected records adds.
@@ -50,12 +49,6 @@ pub(crate) enum MappingError {
     /// There is nothing to load.
     #[error("no column fills a field of {object}; name columns by --map FIELD=COLUMN")]
     Nothing { object: String },
-}
-
-impl From<MappingError> for CliError {
-    fn from(error: MappingError) -> Self {
-        Self::usage(error.to_string())
-    }
 }
 
 impl Mapping {

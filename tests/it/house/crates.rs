@@ -95,6 +95,13 @@ fn the_image_holds_the_destination_alone() {
 }
 
 #[test]
+fn the_command_line_brings_no_simulator() {
+    let tree = tree(&["-p", COMMAND_LINE]);
+    assert!(tree.contains("datafusion-sql"), "{tree:?}");
+    none_of(&present(&tree, NOT_IN_THE_IMAGE), "the command line holds");
+}
+
+#[test]
 fn shared_crates_appear_once() {
     const SHARED: &[&str] = &["arrow", "datafusion", "parquet"];
     const ALONE: &[&str] = &["hyper", "object_store", "reqwest", "rustls", "tokio"];

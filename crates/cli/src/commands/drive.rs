@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_salesforce::load::{Attempt, Counts, LoadError, LoadReport};
+use arrow_salesforce::options::Older;
 use arrow_salesforce::receipt::ReceiptStream;
 use arrow_salesforce::reject::{RejectStream, airbyte};
 use arrow_salesforce::{Event, Events, Feed, FeedBatch, Loader, Operation, Receipts, Rejects};
@@ -15,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::Interrupt;
 use super::prepare::{Prepared, source_schema};
-use super::rejects;
+use super::rejected;
 use crate::error::{ACCEPTED, CliError, FAILED, Result, SOME_REJECTED, TOO_MANY_REJECTED};
 use crate::run::{AttemptRecord, Position, RunCounts, RunFolder, RunRecord, RunState};
 use crate::watch::{Outcome, Progress, Watch};
@@ -33,6 +34,7 @@ pub(crate) async fn run(
     prepared: &Prepared,
     folder: &RunFolder,
     mut record: RunRecord,
+    older: Older,
     watch: &Watch,
 ) -> Result<ExitCode> {
     let began = Instant::now();
@@ -42,7 +44,7 @@ pub(crate) async fn run(
         from: 0,
     };
     let _lock = folder.lock().await?;
-    let loader = loader(prepared, folder, &record, &attempt).await?;
+    let loader = loader(prepared, folder, &record, &attempt, older).await?;
     let interrupt = Interrupt::listen()?;
     let is_new = record.attempts.is_empty();
     record.attempts.push(attempt);
@@ -117,6 +119,7 @@ async fn loader(
     folder: &RunFolder,
     record: &RunRecord,
     attempt: &AttemptRecord,
+    older: Older,
 ) -> Result<Loader> {
     let spec = &prepared.spec;
     let rejects = Rejects::Store {
@@ -142,6 +145,7 @@ async fn loader(
     let mut options = prepared
         .options()?
         .with_ledger(folder.ledger()?, record.id.clone())
+        .with_older(older)
         .with_may_be_done(!record.attempts.is_empty());
     if let Some(MostRejected::Percent(percent)) = most_rejected(prepared)? {
         options = options.with_max_rejected_percent(percent);
@@ -394,6 +398,10 @@ impl Following<'_> {
                 api_calls: at.api_calls,
             },
         };
+        let too_many = match (&ended, self.most_rejected) {
+            (Ok(_), Some(MostRejected::Percent(percent))) => share_of(&record.counts, percent),
+            _ => too_many,
+        };
         record.changed = Utc::now();
         // An error of the reader comes before that of the load, which it has stopped.
         let outcome = match (ended, fed) {
@@ -404,6 +412,7 @@ impl Following<'_> {
         let (state, code) = match &outcome {
             Ok(true) if too_many.is_some() => (RunState::Finished, TOO_MANY_REJECTED),
             Ok(true) => (RunState::Finished, finished(&record.counts)),
+            Ok(false) if too_many.is_some() => (RunState::Stopped, TOO_MANY_REJECTED),
             Ok(false) => (RunState::Stopped, finished(&record.counts)),
             Err(_) if too_many.is_some() => (RunState::Stopped, TOO_MANY_REJECTED),
             Err(error) if is_too_many(error) => (RunState::Stopped, TOO_MANY_REJECTED),
@@ -423,7 +432,7 @@ impl Following<'_> {
         }
         let reasons = match reasons {
             Some(reasons) => reasons,
-            None => rejects::counts(self.folder, &record).await?,
+            None => rejected::counts(self.folder, &record).await?,
         };
         let outcome = Outcome {
             run: record.id.clone(),
@@ -448,6 +457,14 @@ fn finished(counts: &RunCounts) -> u8 {
     } else {
         SOME_REJECTED
     }
+}
+
+/// What is wrong with a share of rejected records: the engine judges it only once there are enough.
+fn share_of(counts: &RunCounts, percent: u8) -> Option<String> {
+    let RunCounts { read, rejected, .. } = *counts;
+    (rejected * 100 > read * u64::from(percent)).then(|| {
+        format!("{rejected} of {read} records were rejected, and --max-rejected allows {percent}%")
+    })
 }
 
 /// What may be typed next.

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use arrow_salesforce::options::Older;
 use chrono::Utc;
 
 use super::drive;
 use super::dry_run::dry_run;
 use super::prepare::Prepared;
-use crate::cli::{LoadArgs, OrgArgs, OutputArgs, ResumeArgs};
+use crate::cli::{LoadArgs, ResumeArgs};
 use crate::error::{CliError, Result};
 use crate::input::FileState;
 use crate::mapping::Ignored;
@@ -77,7 +78,7 @@ pub(crate) async fn begin(
         counts: RunCounts::default(),
         error: None,
     };
-    drive::run(prepared, folder, record, watch).await
+    drive::run(prepared, folder, record, Older::default(), watch).await
 }
 
 /// Goes on with a run that stopped.
@@ -85,15 +86,11 @@ pub(crate) async fn resume(args: ResumeArgs) -> Result<ExitCode> {
     let runs = Runs::open(args.place.run_dir.as_deref())?;
     let folder = runs.find(&args.run).await?;
     let record = folder.read().await?;
-    go_on(folder, record, &args.org, &args.output).await
+    go_on(folder, record, &args).await
 }
 
-async fn go_on(
-    folder: RunFolder,
-    record: RunRecord,
-    org: &OrgArgs,
-    output: &OutputArgs,
-) -> Result<ExitCode> {
+async fn go_on(folder: RunFolder, record: RunRecord, args: &ResumeArgs) -> Result<ExitCode> {
+    let (org, output, older) = (&args.org, &args.output, args.ledger.older());
     if record.state == RunState::Finished {
         return Err(CliError::usage(format!(
             "the run {} has finished: {} records were accepted and {} rejected. \
@@ -124,7 +121,7 @@ async fn go_on(
             record.id, record.org
         )));
     }
-    drive::run(&prepared, &folder, record, &watch).await
+    drive::run(&prepared, &folder, record, older, &watch).await
 }
 
 /// Fails if the files are others than they were.

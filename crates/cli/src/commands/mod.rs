@@ -6,6 +6,7 @@ mod dry_run;
 mod interrupt;
 mod load;
 mod prepare;
+mod rejected;
 mod rejects;
 mod reload;
 mod runs;

@@ -7,9 +7,11 @@ use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
-use arrow_salesforce::options::{LoadOptions, Timezone, ValueOptions};
+use arrow_salesforce::options::{LoadOptions, NullHandling, Timezone, ValueOptions};
+use arrow_salesforce::source::{EXPLICIT_NULL_OF, explicit_null_flag};
 use arrow_salesforce::{Error, ErrorKind, Org};
 use datafusion::common::Column;
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{Expr, SessionContext, lit};
 use futures::stream::{BoxStream, StreamExt as _};
@@ -57,7 +59,7 @@ impl Prepared {
     ///
     /// # Errors
     /// What cannot be read, or does not fit, with what to type.
-    pub(crate) async fn of(spec: LoadSpec, args: &OrgArgs, folder: &RunFolder) -> Result<Self> {
+    pub(crate) async fn of(mut spec: LoadSpec, args: &OrgArgs, folder: &RunFolder) -> Result<Self> {
         let org = credentials::org(args, &spec).await?;
         let memory = usize::try_from(org.options().memory_limit_bytes).unwrap_or(usize::MAX);
         let session = query::session(memory / QUERY_SHARE, !spec.is_unordered())?;
@@ -69,10 +71,12 @@ impl Prepared {
         };
         let rows = opened.rows;
         let object = org.object(&spec.object).await?;
+        spec.object.clone_from(&object.name);
         let organization = organization(&org).await?;
         let columns: SchemaRef = Arc::new(rows.schema().as_arrow().clone());
         let mapping = Mapping::of(&columns, &object, &spec)?;
-        let rows = mapped(rows, &mapping)?;
+        let clears = spec.write.nulls == Some(NullHandling::Clear);
+        let rows = mapped(&rows, &mapping, clears)?;
         let schema = Arc::new(rows.schema().as_arrow().clone());
         let mut prepared = Self {
             files: opened.files,
@@ -267,8 +271,8 @@ async fn organization(org: &Org) -> Result<Organization> {
     }
 }
 
-/// The rows with a column for each field.
-fn mapped(rows: DataFrame, mapping: &Mapping) -> Result<DataFrame> {
+/// The rows with a column for each field. `clears` says whether nulls clear fields.
+fn mapped(rows: &DataFrame, mapping: &Mapping, clears: bool) -> Result<DataFrame> {
     let column = |name: &str| -> Result<Expr> {
         let field = rows.schema().iter().find(|(_, field)| field.name() == name);
         let (table, field) = field.ok_or_else(|| {
@@ -281,7 +285,22 @@ fn mapped(rows: DataFrame, mapping: &Mapping) -> Result<DataFrame> {
         columns.push(column(name)?.alias(field));
     }
     for name in mapping.passed() {
-        columns.push(column(name)?.alias(name));
+        let field = rows.schema().iter().find(|(_, field)| field.name() == name);
+        let of = field.and_then(|(_, field)| field.metadata().get(EXPLICIT_NULL_OF));
+        let Some(of) = of else {
+            columns.push(column(name)?.alias(name));
+            continue;
+        };
+        // A flag of the nulls of a column, which matters where nulls clear its field.
+        let filled = mapping
+            .pairs()
+            .iter()
+            .filter(|(column, _)| clears && column == of);
+        for (_, field) in filled {
+            let flag = explicit_null_flag(field);
+            let about = FieldMetadata::from(flag.metadata());
+            columns.push(column(name)?.alias_with_metadata(flag.name(), Some(about)));
+        }
     }
     for (field, value) in mapping.constants() {
         columns.push(lit(value.as_str()).alias(field));

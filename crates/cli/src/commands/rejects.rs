@@ -2,24 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use arrow_salesforce::load::RejectCount;
-
+use super::rejected::Source;
 use super::reload;
 use crate::cli::RejectsArgs;
 use crate::error::{CliError, Result};
-use crate::rejects::{
-    Columns, Export, Place, Reasons, Rejected, RejectsError, Standing, Stored, Taken, table,
-};
-use crate::run::{RunFolder, RunRecord, Runs};
+use crate::rejects::{Columns, Export, Reasons, RejectsError, table};
 use crate::watch::Page;
 use crate::watch::numbers::counted;
-
-/// Most names of files that are passed over.
-const NAMED: usize = 3;
 
 /// Does what the arguments say.
 pub(crate) async fn rejects(args: RejectsArgs) -> Result<ExitCode> {
@@ -34,91 +27,7 @@ pub(crate) async fn rejects(args: RejectsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why records of a run were rejected, over all its attempts, most frequent first.
-pub(crate) async fn counts(folder: &RunFolder, record: &RunRecord) -> Result<Vec<RejectCount>> {
-    let place = Place::of(folder.rejected()?);
-    let source = Source {
-        from: record.id.clone(),
-        taken: Taken::default(),
-        place,
-        run: Some((folder.clone(), record.clone())),
-    };
-    let mut reasons = Reasons::default();
-    source
-        .each(|rejected, _| {
-            reasons.add(rejected);
-            Ok(())
-        })
-        .await?;
-    let show = io::stderr().is_terminal();
-    let lines = reasons.lines().into_iter();
-    Ok(lines.map(|line| line.count(show)).collect())
-}
-
-/// The rejected records that are meant.
-pub(crate) struct Source {
-    /// The id of the run, or the place as it was typed.
-    pub(crate) from: String,
-    pub(crate) place: Place,
-    pub(crate) taken: Taken,
-    /// The run that they are of, if it is one of ours.
-    pub(crate) run: Option<(RunFolder, RunRecord)>,
-}
-
 impl Source {
-    async fn open(args: &RejectsArgs) -> Result<Self> {
-        let mut from = args.from.clone();
-        let (place, run) = if from.contains("://") || is_path(&from) {
-            (Place::at(&from)?, None)
-        } else {
-            let folder = Runs::open(args.place.run_dir.as_deref())?
-                .find(&from)
-                .await?;
-            let record = folder.read().await?;
-            // `last` may be another run by the time the next command is typed.
-            from.clone_from(&record.id);
-            (Place::of(folder.rejected()?), Some((folder, record)))
-        };
-        let taken = place.taken().await?;
-        Ok(Self {
-            from,
-            place,
-            taken,
-            run,
-        })
-    }
-
-    /// Passes each record once.
-    pub(crate) fn standing(&self) -> Standing {
-        match &self.run {
-            None => Standing::All,
-            Some((_, record)) => {
-                let attempts = record.attempts.iter();
-                let attempts = attempts.map(|attempt| (attempt.id.as_str(), attempt.from));
-                Standing::of(attempts, record.spec.is_unordered())
-            }
-        }
-    }
-
-    /// Hands on each record, with the run that has taken it.
-    pub(crate) async fn each(
-        &self,
-        mut take: impl FnMut(&Rejected, Option<&str>) -> Result<(), RejectsError>,
-    ) -> Result<()> {
-        let mut standing = self.standing();
-        let each = self.place.each(|_, records| {
-            for record in records {
-                let record = record?;
-                if standing.pass(&record) {
-                    take(&record, self.taken.run_of(&record.id))?;
-                }
-            }
-            Ok(())
-        });
-        passed_over(&each.await?);
-        Ok(())
-    }
-
     /// What is typed to do something else with the same records.
     fn command(&self, rest: &str) -> String {
         format!("arrow-salesforce rejects {} {rest}", self.from)
@@ -213,11 +122,6 @@ impl Source {
     }
 }
 
-/// Whether it is a path of this machine, and no id of a run.
-fn is_path(from: &str) -> bool {
-    from.contains(['/', '\\', '.']) || PathBuf::from(from).exists()
-}
-
 /// Where an export is written: a new file, or stdout for `-`.
 fn create(file: &Path) -> Result<Box<dyn Write + Send>> {
     if file == Path::new("-") {
@@ -236,26 +140,6 @@ fn create(file: &Path) -> Result<Box<dyn Write + Send>> {
             "--export: {shown} cannot be written: {error}; name another file"
         ))),
     }
-}
-
-fn passed_over(stored: &Stored) {
-    if stored.others.is_empty() {
-        return;
-    }
-    let named: Vec<&str> = stored
-        .others
-        .iter()
-        .take(NAMED)
-        .map(String::as_str)
-        .collect();
-    let more = match stored.others.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    eprintln!(
-        "passed over, no files of rejected records: {}{more}",
-        named.join(", ")
-    );
 }
 
 fn records(count: u64) -> String {

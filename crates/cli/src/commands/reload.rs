@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 
 use super::load;
 use super::prepare::Prepared;
-use super::rejects::Source;
+use super::rejected::Source;
 use crate::cli::{OperationArgs, RejectsArgs};
 use crate::error::{CliError, Result};
 use crate::input::Inputs;

@@ -6,7 +6,7 @@ use arrow_salesforce::object_store;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use url::Url;
 
-use super::store::{Environment, is_loopback};
+use super::environment::{Environment, is_loopback};
 
 /// Variables that say where credentials come from. Where one is set, no file is asked.
 const SOURCES: [&str; 5] = [

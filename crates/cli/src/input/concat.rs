@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_salesforce::arrow::datatypes::SchemaRef;
+use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
+use arrow_salesforce::source::is_explicit_null_flag;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
@@ -32,7 +33,11 @@ impl ConcatTable {
         let schemas = tables
             .iter()
             .map(|(name, table)| (name.as_str(), table.schema()));
-        let schema = schema::merge_as_text(schemas)?;
+        let merged = schema::merge_as_text(schemas)?;
+        // Only some formats distinguish a null from a value left out.
+        let fields = merged.fields().iter();
+        let fields = fields.filter(|field| !is_explicit_null_flag(field.name()));
+        let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
         let tables = tables.into_iter().map(|(_, table)| table).collect();
         Ok(Self { schema, tables })
     }

@@ -8,9 +8,9 @@ use datafusion::common::TableReference;
 use datafusion::execution::context::SessionContext;
 use parking_lot::Mutex;
 
+use super::environment::Environment;
 use super::place::{Argument, Place};
 use super::sql;
-use super::store::Environment;
 use super::stored::StoredFile;
 use super::table::{Opener, Table};
 use super::{FileState, InputError};

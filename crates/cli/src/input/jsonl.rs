@@ -67,8 +67,10 @@ impl JsonRecords {
         let name = files.first().map_or("", |file| file.name());
         let columns = fields.columns.iter();
         let columns = columns.map(|column| (column.name.as_str(), column.kinds.declared()));
+        // A field that a record lacks is not one that it has with null.
         let source = SourceSchema::new(columns)
-            .map_err(|_| wrong(name, "there is no record with a field in it"))?;
+            .map_err(|_| wrong(name, "there is no record with a field in it"))?
+            .with_explicit_nulls();
         let of_decoder = source.arrow();
         let names = of_decoder
             .fields()

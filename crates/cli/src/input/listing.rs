@@ -9,9 +9,10 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use glob::{MatchOptions, Pattern};
 
 use super::bytes::{self, of_io};
+use super::environment::Environment;
 use super::format;
 use super::place::Place;
-use super::store::{Environment, Remote};
+use super::store::Remote;
 use super::stored::{Hive, StoredFile};
 use super::{InputError, spool};
 

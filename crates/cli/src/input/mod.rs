@@ -8,6 +8,7 @@ mod aws;
 mod bytes;
 mod concat;
 pub(crate) mod csv;
+mod environment;
 mod error;
 mod file;
 mod files_store;

@@ -6,7 +6,7 @@ use arrow_salesforce::arrow::array::{Array as _, ArrayRef, RecordBatch, StringAr
 use arrow_salesforce::arrow::compute::{filter_record_batch, is_not_null, is_null};
 use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::arrow::error::ArrowError;
-use arrow_salesforce::source::{RAW, RAW_ERROR};
+use arrow_salesforce::source::{RAW, RAW_ERROR, is_bookkeeping};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::DataFusionError;
@@ -32,7 +32,7 @@ pub(crate) struct Files {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     All,
-    /// Without the columns for those that cannot be read.
+    /// Without columns of bookkeeping.
     Readable,
     /// With those columns alone.
     Unreadable,
@@ -65,12 +65,11 @@ impl Files {
     /// [`InputError::Usage`] if DataFusion does not take it.
     pub(crate) fn table(&self, which: Which) -> Result<Arc<dyn TableProvider>, InputError> {
         let columns = self.reader.schema();
-        let is_bookkeeping = |name: &str| [RAW, RAW_ERROR].contains(&name);
         let fields = columns.fields().iter().map(Arc::clone);
         let fields = fields.filter(|field| match which {
             Which::All => true,
             Which::Readable => !is_bookkeeping(field.name()),
-            Which::Unreadable => is_bookkeeping(field.name()),
+            Which::Unreadable => [RAW, RAW_ERROR].contains(&field.name().as_str()),
         });
         let hive = schema::directory_fields(&self.hive, &columns);
         let hive = hive.into_iter().filter(|_| which != Which::Unreadable);

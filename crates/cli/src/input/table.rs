@@ -8,13 +8,13 @@ use datafusion::catalog::TableProvider;
 
 use super::concat::ConcatTable;
 use super::csv::CsvRecords;
+use super::environment::Environment;
 use super::file::{FileRecords, InputFile};
 use super::ipc::IpcRecords;
 use super::jsonl::JsonRecords;
 use super::parquet::ParquetTable;
 use super::place::Place;
 use super::records::{Files, Which};
-use super::store::Environment;
 use super::stored::StoredFile;
 use super::{FileState, InputError, format, listing};
 use crate::spec::{Format, ReadSpec};

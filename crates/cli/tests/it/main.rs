@@ -11,6 +11,7 @@ mod docs;
 mod dry_run;
 mod formats;
 mod harness;
+mod nulls;
 mod people;
 mod rejects;
 mod resume;

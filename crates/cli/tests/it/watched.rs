@@ -96,6 +96,19 @@ async fn a_person_reads_the_reasons_and_what_to_type_next() {
 }
 
 #[tokio::test]
+async fn a_share_of_rejected_records_counts_in_a_small_load_too() {
+    let (_sim, shell) = desk().await;
+    let half = shell.run(&load(&["--max-rejected", "50%"])).await;
+    half.with_code(3);
+    let more = shell
+        .run(&load(&["--max-rejected", "49%"]))
+        .await
+        .with_code(4);
+    let why = "2 of 2 records were rejected, and --max-rejected allows 49%";
+    assert!(more.stderr.contains(why), "{}", more.stderr);
+}
+
+#[tokio::test]
 async fn a_session_that_is_there_is_enough() {
     let (sim, shell) = desk().await;
     let token = sim.session().await;

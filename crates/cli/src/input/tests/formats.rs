@@ -99,7 +99,7 @@ async fn records_of_json_have_all_fields_and_exact_digits() {
         rows_of(&inputs, "select * from input").await.unwrap(),
         [
             "a=1.10 b=x",
-            "c=12345678901234567890.5",
+            "c=12345678901234567890.5 _airbyte_null_b=true",
             "a=1e3 d={\"e\":[1]}",
             "_airbyte_raw=not json _airbyte_raw_error=the line is no JSON object",
             "a=true"
@@ -117,7 +117,7 @@ async fn records_of_json_have_all_fields_and_exact_digits() {
     );
     let batch = batch_of(&inputs, "select * from input").await.unwrap();
     let declared = batch.schema();
-    let declared = declared.fields().iter().map(|field| {
+    let declared = declared.fields().iter().take(6).map(|field| {
         let declared = arrow_salesforce::source::DeclaredType::of(field);
         declared.map_or("", arrow_salesforce::source::DeclaredType::name)
     });

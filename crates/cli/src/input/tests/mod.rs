@@ -15,11 +15,12 @@ use arrow_salesforce::arrow::array::{
 };
 use arrow_salesforce::arrow::compute::{cast, concat_batches};
 use arrow_salesforce::arrow::datatypes::{DataType, SchemaRef};
+use arrow_salesforce::source::is_explicit_null_flag;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionConfig, SessionContext};
 use parquet::arrow::ArrowWriter;
 
-use super::store::Environment;
+use super::environment::Environment;
 use super::{InputError, Inputs};
 use crate::spec::ReadSpec;
 
@@ -87,7 +88,7 @@ async fn rows_of(inputs: &Inputs, sql: &str) -> Result<Vec<String>, DataFusionEr
     Ok(texts(&batch_of(inputs, sql).await?))
 }
 
-/// `name=value` of each value that is not null.
+/// `name=value` of each value that is not null, and of each null that is stated.
 fn texts(batch: &RecordBatch) -> Vec<String> {
     let columns = batch
         .columns()
@@ -102,7 +103,8 @@ fn texts(batch: &RecordBatch) -> Vec<String> {
             .filter_map(|(column, field)| {
                 let column = column.as_string::<i32>();
                 let value = column.iter().nth(row).flatten()?;
-                Some(format!("{}={value}", field.name()))
+                let unstated = is_explicit_null_flag(field.name()) && value == "false";
+                (!unstated).then(|| format!("{}={value}", field.name()))
             });
         cells.collect::<Vec<_>>().join(" ")
     };
