@@ -18,7 +18,7 @@ use crate::error::Result;
 
 /// Does it, and says what to exit with.
 pub(crate) async fn run(cli: Cli) -> ExitCode {
-    match dispatch(cli).await {
+    match Box::pin(dispatch(cli)).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -30,8 +30,8 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Load(args) => load::load(*args).await,
-        Command::Resume(args) => load::resume(args).await,
-        Command::Rejects(args) => rejects::rejects(*args).await,
+        Command::Resume(args) => Box::pin(load::resume(args)).await,
+        Command::Rejects(args) => Box::pin(rejects::rejects(*args)).await,
         Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             completions::completions(shell).map(|()| ExitCode::SUCCESS)

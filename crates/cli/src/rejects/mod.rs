@@ -17,7 +17,7 @@ mod taken;
 
 pub(crate) use export::{Columns, Export, ID_COLUMN};
 pub(crate) use place::{Place, Stored};
-pub(crate) use reasons::{Reasons, table};
+pub(crate) use reasons::{Line, Reasons, table};
 pub(crate) use record::Rejected;
 pub(crate) use rows::Rows;
 pub(crate) use standing::Standing;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Column, From, Plan};
 use crate::commands::prepare::Prepared;
 use crate::guard::place;
-use crate::rejects::table;
+use crate::rejects::{Line, table};
 use crate::watch::numbers::{count, counted};
 use crate::watch::{Page, print};
 
@@ -148,7 +148,7 @@ fn as_json(plan: &Plan, prepared: &Prepared, limits: Option<&Limits>) -> Value {
     });
     let columns: Vec<Value> = columns.collect();
     let lines = plan.reasons.lines();
-    let reasons: Vec<Value> = lines.iter().map(|line| line.json()).collect();
+    let reasons: Vec<Value> = lines.iter().map(Line::json).collect();
     let left = |limit: Option<Limit>| limit.map(|limit| limit.remaining);
     json!({
         "type": "dry_run",
