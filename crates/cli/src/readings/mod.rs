@@ -13,7 +13,6 @@ mod tests;
 mod time;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{
     Array as _, ArrayRef, AsArray as _, RecordBatch, StringBuilder,
@@ -240,8 +239,6 @@ impl Readings {
         if self.columns.is_empty() {
             return Ok(batch);
         }
-        let schema = batch.schema();
-        let mut fields: Vec<Arc<Field>> = schema.fields().iter().map(Arc::clone).collect();
         let mut columns = batch.columns().to_vec();
         for (field, reading) in &self.columns {
             let Some((index, cells)) = texts(&batch, field)? else {
@@ -254,15 +251,10 @@ impl Readings {
                     _ => out.append_option(cell),
                 }
             }
-            columns[index] = Arc::new(out.finish());
-            let text = fields[index]
-                .as_ref()
-                .clone()
-                .with_data_type(DataType::Utf8);
-            fields[index] = Arc::new(text.with_nullable(true));
+            // The load is made for the columns as they are.
+            columns[index] = cast(&out.finish(), batch.column(index).data_type())?;
         }
-        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+        Ok(RecordBatch::try_new(batch.schema(), columns)?)
     }
 }
 
