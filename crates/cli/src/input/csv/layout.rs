@@ -6,28 +6,10 @@ use arrow_salesforce::source::{RAW, RAW_ERROR};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::super::InputError;
+use super::choose::Problem;
 use super::encoding::Verdict;
+use super::records::Ends;
 use super::scan::{Codes, LeftOut, Scan, Seen};
-
-/// Why a file cannot be read.
-enum Problem {
-    /// A flag settles it.
-    Asks(String),
-    /// The file must be changed.
-    Broken(String),
-}
-
-impl Problem {
-    fn of(self, name: &str) -> InputError {
-        match self {
-            Self::Asks(problem) => InputError::Usage(format!("{name}: {problem}")),
-            Self::Broken(problem) => InputError::Content {
-                name: name.to_owned(),
-                problem,
-            },
-        }
-    }
-}
 
 /// How one file is read.
 #[derive(Debug, Clone)]
@@ -36,6 +18,7 @@ pub(super) struct Layout {
     /// Bytes that are not of the encoding were found; in the text they are `U+FFFD`.
     pub(super) malformed: bool,
     pub(super) delimiter: Option<u8>,
+    pub(super) ends: Ends,
     pub(super) columns: Vec<Place>,
     /// How many columns the header has, the nameless ones among them.
     pub(super) header: usize,
@@ -63,17 +46,16 @@ pub(super) struct Place {
 }
 
 impl Layout {
-    /// Of the file `name`, of which `scans` are all readings that its header allows.
+    /// Of the file `name`, of which `scan` is the right reading.
     pub(super) fn new(
         name: &str,
         verdict: Verdict,
         malformed: bool,
-        scans: Vec<Scan>,
-        asked: bool,
+        scan: Result<Scan, Problem>,
     ) -> Result<Self, InputError> {
         let problem = |problem: Problem| problem.of(name);
         let encoding = encoding(verdict).map_err(problem)?;
-        let scan = choose(scans, asked).map_err(problem)?;
+        let scan = scan.map_err(problem)?;
         if let Some(line) = scan.open {
             return Err(problem(Problem::Broken(format!(
                 "the quote of a value in the record on line {line} is not closed, and the rest of the \
@@ -84,6 +66,7 @@ impl Layout {
             encoding,
             malformed,
             delimiter: scan.delimiter,
+            ends: scan.ends,
             columns: Vec::new(),
             header: scan.header.len(),
             widths: scan.accepted(),
@@ -324,81 +307,8 @@ fn encoding(verdict: Verdict) -> Result<&'static Encoding, Problem> {
     Err(Problem::Asks(problem.to_owned()))
 }
 
-/// The scan of the delimiter that gives all records, or else most, the header's width.
-fn choose(mut scans: Vec<Scan>, asked: bool) -> Result<Scan, Problem> {
-    if scans.iter().all(|scan| scan.header.is_empty()) {
-        let problem = "the file is empty; its first line must name the columns";
-        return Err(Problem::Broken(problem.to_owned()));
-    }
-    let stated = scans.iter().find_map(|scan| scan.stated);
-    if let (false, Some(stated)) = (asked, stated) {
-        scans.retain(|scan| scan.delimiter == Some(stated));
-        return scans.pop().ok_or_else(|| {
-            Problem::Asks(format!(
-                "its first line states the delimiter {}; say it with --delimiter",
-                show(stated)
-            ))
-        });
-    }
-    if asked && let Some(scan) = scans.pop() {
-        return Ok(scan);
-    }
-    // A character that the header does not have separates nothing.
-    let (mut wide, mut single): (Vec<_>, Vec<_>) =
-        scans.into_iter().partition(|scan| scan.header.len() > 1);
-    if wide.is_empty() {
-        return one_column(&mut single);
-    }
-    wide.sort_by_key(|scan| std::cmp::Reverse(scan.fitting()));
-    let best = wide.first().map_or(0, Scan::fitting);
-    let records = wide.first().map_or(0, Scan::records);
-    let rivals: Vec<String> = wide
-        .iter()
-        .filter(|scan| scan.fitting() == best)
-        .filter_map(|scan| scan.delimiter.map(show))
-        .collect();
-    if rivals.len() > 1 {
-        return Err(Problem::Asks(format!(
-            "{} may each stand between its columns; say which one does with --delimiter",
-            rivals.join(" and ")
-        )));
-    }
-    let scan = wide.swap_remove(0);
-    if best * 2 < records {
-        let (line, width) = scan
-            .ragged()
-            .map_or((2, 0), |(seen, width)| (seen.line, width));
-        return Err(Problem::Asks(format!(
-            "its first line has {}, and most records have not (line {line} has {width}); the first line \
-             must name the columns, and --delimiter says what stands between them",
-            count(scan.header.len() as u64, "column")
-        )));
-    }
-    Ok(scan)
-}
-
-/// A file whose header has no delimiter: one column, if the records have none either.
-fn one_column(scans: &mut Vec<Scan>) -> Result<Scan, Problem> {
-    let split = scans.iter().find(|scan| {
-        scan.delimiter.is_some()
-            && scan.records() > 0
-            && !scan.widths.contains_key(&1)
-            && scan.widths.len() == 1
-    });
-    if let Some((scan, delimiter)) = split.and_then(|scan| Some((scan, scan.delimiter?))) {
-        let width = scan.widths.keys().next().copied().unwrap_or_default();
-        return Err(Problem::Asks(format!(
-            "its first line has one column, and all records have {width} between {}; the first line must \
-             name the columns",
-            show(delimiter)
-        )));
-    }
-    let single = scans.iter().position(|scan| scan.delimiter.is_none());
-    Ok(scans.swap_remove(single.unwrap_or_default()))
-}
-
 /// A delimiter in a message.
-fn show(delimiter: u8) -> String {
+pub(super) fn show(delimiter: u8) -> String {
     match delimiter {
         b'\t' => "tab".to_owned(),
         other => format!("'{}'", char::from(other)),

@@ -1,6 +1,7 @@
-//! CSV as people have it: each file is read whole once, for its encoding, delimiter and columns, and
-//! then as text. A record that cannot be read is a row with its text and the reason.
+//! CSV as people have it: each file is read whole, for its encoding, delimiter, columns and line ends,
+//! and then as text. A record that cannot be read is a row with its text and the reason.
 
+mod choose;
 mod encoding;
 mod layout;
 mod reader;
@@ -19,8 +20,10 @@ use encoding_rs::Encoding;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
+use self::choose::{choose, choose_ends, without_cr};
 use self::encoding::Decoder;
 use self::layout::{Layout, count};
+use self::records::Ends;
 use self::scan::Scan;
 use super::{FileRecords, InputError, InputFile};
 use crate::spec::ReadSpec;
@@ -42,7 +45,7 @@ pub(crate) struct CsvRecords {
 }
 
 impl CsvRecords {
-    /// Reads all files once, whole.
+    /// Reads all files, whole.
     ///
     /// # Errors
     /// If a file cannot be read, or can be read in two ways that differ, or if its columns are not
@@ -192,8 +195,30 @@ impl Asked {
     }
 
     async fn survey(&self, file: &dyn InputFile) -> Result<Layout, InputError> {
+        let (decoder, scans) = self.scan(file, Ends::Any).await?;
+        let asked = self.delimiter.is_some();
+        let mixed = scans.iter().any(Scan::is_mixed);
+        let mut scan = choose(scans, asked);
+        let is_clear = |scan: &Result<Scan, _>| scan.as_ref().is_ok_and(|scan| !scan.is_mixed());
+        if mixed && !is_clear(&scan) {
+            let (_, scans) = self.scan(file, Ends::Lf).await?;
+            scan = without_cr(choose(scans, asked));
+            if !is_clear(&scan) {
+                let (_, scans) = self.scan(file, Ends::CrLf).await?;
+                scan = choose_ends(scan, scans, asked);
+            }
+        }
+        Layout::new(file.name(), decoder.verdict(), decoder.malformed(), scan)
+    }
+
+    /// Reads the whole file in each way that its header allows.
+    async fn scan(
+        &self,
+        file: &dyn InputFile,
+        ends: Ends,
+    ) -> Result<(Decoder, Vec<Scan>), InputError> {
         let mut decoder = Decoder::new(self.encoding);
-        let mut scans = Scans::new(self.delimiter);
+        let mut scans = Scans::new(self.delimiter, ends);
         let mut text = Vec::new();
         let mut bytes = file.bytes();
         while let Some(chunk) = bytes.next().await {
@@ -204,15 +229,7 @@ impl Asked {
         text.clear();
         decoder.decode(&[], true, &mut text);
         scans.add(file.name(), &text)?;
-        let malformed = decoder.malformed();
-        let verdict = decoder.verdict();
-        Layout::new(
-            file.name(),
-            verdict,
-            malformed,
-            scans.finish(),
-            self.delimiter.is_some(),
-        )
+        Ok((decoder, scans.finish()))
     }
 }
 
@@ -234,12 +251,12 @@ struct Scans {
 }
 
 impl Scans {
-    fn new(delimiter: Option<u8>) -> Self {
+    fn new(delimiter: Option<u8>, ends: Ends) -> Self {
         let scans = match delimiter {
-            Some(delimiter) => vec![Scan::new(Some(delimiter))],
+            Some(delimiter) => vec![Scan::new(Some(delimiter), ends)],
             None => {
                 let all = DELIMITERS.into_iter().map(Some).chain([None]);
-                all.map(Scan::new).collect()
+                all.map(|delimiter| Scan::new(delimiter, ends)).collect()
             }
         };
         Self {

@@ -30,7 +30,7 @@ pub(super) fn batches(
         name: file.name().to_owned(),
         bytes: file.bytes(),
         decoder: Decoder::new(Some(layout.encoding)),
-        rows: Rows::new(layout.delimiter),
+        rows: Rows::new(layout.delimiter, layout.ends),
         batch: Batch::new(schema),
         text: Vec::new(),
         at: 0,

@@ -1,6 +1,6 @@
 //! Bytes of CSV -> its records, a chunk at a time.
 //!
-//! Quotes are those of RFC 4180. Records end with LF, CRLF or CR; empty lines are none. Blanks around
+//! Quotes are those of RFC 4180. Records end as [`Ends`] says; empty lines are none. Blanks around
 //! a quoted value are no part of it. What the format has no reading for is a [`Fault`] of the record,
 //! never a guess: the record keeps its text.
 
@@ -126,6 +126,25 @@ impl Record {
     }
 }
 
+/// What ends a record outside quotes. What does not is part of the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// LF, CRLF and CR: of a file that has only one of them.
+    Any,
+    /// LF, and each CR right before it.
+    Lf,
+    /// CRLF, and LF at the end of the file.
+    CrLf,
+}
+
+/// Line breaks that were seen between records.
+#[derive(Debug, Clone, Copy, Default)]
+struct Breaks {
+    lf: bool,
+    crlf: bool,
+    cr: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Between records.
@@ -143,22 +162,35 @@ enum State {
 pub(super) struct Parser {
     /// None: each line is one value.
     delimiter: Option<u8>,
+    ends: Ends,
     state: State,
     after_cr: bool,
+    /// CRs that are a line break if LF follows, else part of the value.
+    held: usize,
+    breaks: Breaks,
     /// The line of the next byte.
     line: u64,
     record: Record,
 }
 
 impl Parser {
-    pub(super) fn new(delimiter: Option<u8>) -> Self {
+    pub(super) fn new(delimiter: Option<u8>, ends: Ends) -> Self {
         Self {
             delimiter,
+            ends,
             state: State::Between,
             after_cr: false,
+            held: 0,
+            breaks: Breaks::default(),
             line: 1,
             record: Record::default(),
         }
+    }
+
+    /// Whether records ended in more than one way.
+    pub(super) fn is_mixed(&self) -> bool {
+        let Breaks { lf, crlf, cr } = self.breaks;
+        u8::from(lf) + u8::from(crlf) + u8::from(cr) > 1
     }
 
     /// The record that was last completed.
@@ -172,6 +204,11 @@ impl Parser {
         let start = at;
         while let Some(byte) = input.get(at).copied() {
             let is_delimiter = Some(byte) == self.delimiter;
+            if !matches!(byte, b'\n' | b'\r') {
+                for _ in 0..std::mem::take(&mut self.held) {
+                    self.keep(b'\r');
+                }
+            }
             match self.state {
                 State::Quoted => at = self.quoted(input, at),
                 State::Quote if byte == b'"' => {
@@ -182,6 +219,14 @@ impl Parser {
                 _ if is_delimiter => {
                     self.record.end_value();
                     self.state = State::Start;
+                    at += 1;
+                }
+                _ if byte == b'\r' && self.ends != Ends::Any => {
+                    self.held += 1;
+                    at += 1;
+                }
+                _ if byte == b'\n' && self.ends == Ends::CrLf && self.held == 0 => {
+                    self.keep(byte);
                     at += 1;
                 }
                 _ if matches!(byte, b'\n' | b'\r') => {
@@ -219,6 +264,13 @@ impl Parser {
         match self.state {
             State::Between => return false,
             State::Quoted => self.record.fault = Some(Fault::Open),
+            State::Plain if self.ends == Ends::CrLf => {
+                let record = &mut self.record;
+                while record.values.len() > record.value_start() && record.values.ends_with(b"\n") {
+                    record.values.pop();
+                    record.text.pop();
+                }
+            }
             State::Start | State::Plain | State::Quote => {}
         }
         self.complete();
@@ -232,13 +284,21 @@ impl Parser {
         }
         for (at, byte) in input.iter().enumerate() {
             match byte {
-                b'\n' if self.after_cr => self.after_cr = false,
-                b'\n' => self.line += 1,
+                b'\n' if self.after_cr => {
+                    self.after_cr = false;
+                    self.breaks.crlf = true;
+                }
+                b'\n' => {
+                    self.line += 1;
+                    self.breaks.lf = true;
+                }
                 b'\r' => {
                     self.line += 1;
+                    self.breaks.cr |= self.after_cr;
                     self.after_cr = true;
                 }
                 _ => {
+                    self.breaks.cr |= self.after_cr;
                     self.after_cr = false;
                     self.record.begin(self.line);
                     self.state = State::Start;
@@ -271,9 +331,24 @@ impl Parser {
         at + run
     }
 
+    /// A line break that ends no record.
+    fn keep(&mut self, byte: u8) {
+        if self.state == State::Quote {
+            self.record.fault = Some(Fault::Stray);
+        }
+        self.record.values.push(byte);
+        self.state = State::Plain;
+    }
+
     fn complete(&mut self) {
+        let text = self.record.text.len() - self.held;
+        self.record.text.truncate(text);
         self.record.end_value();
         self.line = self.record.last_line();
+        if std::mem::take(&mut self.held) > 0 {
+            self.line += 1;
+            self.after_cr = true;
+        }
         self.state = State::Between;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::records::{Endless, Fault, Parser, Record};
+use super::records::{Endless, Ends, Fault, Parser, Record};
 
 /// Most columns of which values are looked at.
 const MOST_COLUMNS: usize = 10_000;
@@ -57,9 +57,9 @@ pub(super) enum Kind {
 }
 
 impl Rows {
-    pub(super) fn new(delimiter: Option<u8>) -> Self {
+    pub(super) fn new(delimiter: Option<u8>, ends: Ends) -> Self {
         Self {
-            parser: Parser::new(delimiter),
+            parser: Parser::new(delimiter, ends),
             header: None,
             width: 0,
             count: 0,
@@ -98,7 +98,7 @@ impl Rows {
         if record.is_blank() {
             self.left_out.empty += 1;
             Kind::LeftOut
-        } else if self.width > 1 && record.text() == header {
+        } else if self.width > 1 && record.text().eq_ignore_ascii_case(header) {
             self.left_out.headers += 1;
             Kind::LeftOut
         } else {
@@ -203,6 +203,7 @@ pub(super) struct Doubled {
 #[derive(Debug)]
 pub(super) struct Scan {
     pub(super) delimiter: Option<u8>,
+    pub(super) ends: Ends,
     rows: Rows,
     /// The line that the file has for spreadsheets says this delimiter.
     pub(super) stated: Option<u8>,
@@ -222,10 +223,11 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) fn new(delimiter: Option<u8>) -> Self {
+    pub(super) fn new(delimiter: Option<u8>, ends: Ends) -> Self {
         Self {
             delimiter,
-            rows: Rows::new(delimiter),
+            ends,
+            rows: Rows::new(delimiter, ends),
             stated: None,
             header: Vec::new(),
             widths: BTreeMap::new(),
@@ -262,6 +264,11 @@ impl Scan {
 
     pub(super) fn left_out(&self) -> LeftOut {
         self.rows.left_out
+    }
+
+    /// Whether records end in more than one way.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.rows.parser.is_mixed()
     }
 
     fn take(&mut self, kind: Kind) {
@@ -346,6 +353,11 @@ impl Scan {
         let (least, most) = self.accepted();
         let fitting = self.widths.range(least..=most);
         fitting.map(|(_, seen)| seen.count).sum()
+    }
+
+    /// Records that cannot be read.
+    pub(super) fn bad(&self) -> u64 {
+        self.records() - self.fitting()
     }
 
     /// Records of another width than can be read: how many, and the first of them with its width.

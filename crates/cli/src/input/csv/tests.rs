@@ -1,4 +1,5 @@
 mod encodings;
+mod line_ends;
 
 use std::sync::Arc;
 
@@ -240,6 +241,8 @@ fn a_quote_that_is_not_closed_takes_no_more_than_its_line() {
     assert_eq!(given[1], ["3,\"4", "! the quote of a value is not closed"]);
     let error = refused("a,b\n1,2\n3,\"4\n5,6\n7,8\n");
     assert!(error.contains("line 3 is not closed"), "{error}");
+    let error = refused("a,b\n1,\"Smith\n2,mid\n3,ok\n");
+    assert!(error.contains("line 2 is not closed"), "{error}");
 }
 
 #[test]
@@ -307,7 +310,7 @@ fn doubled_names_that_differ_are_numbered() {
 
 #[test]
 fn a_repeated_header_is_no_record() {
-    let given = read("a,b\n1,2\na,b\n3,4\n");
+    let given = read("a,b\n1,2\nA,b\n3,4\n");
     assert_eq!(given.rows, [["1", "2"], ["3", "4"]]);
     assert_eq!(
         given.found[1],
