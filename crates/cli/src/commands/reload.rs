@@ -10,6 +10,7 @@ use arrow_salesforce::arrow::datatypes::DataType;
 use datafusion::prelude::ident;
 use futures::StreamExt as _;
 
+use super::interrupt::Interrupt;
 use super::load;
 use super::prepare::Prepared;
 use super::rejected::Source;
@@ -33,7 +34,8 @@ pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Res
         args,
         folder: &folder,
     };
-    let (prepared, ids) = match loaded.prepare(file).await {
+    let interrupt = Interrupt::listen()?;
+    let (prepared, ids) = match interrupt.before(loaded.prepare(file)).await {
         Ok(prepared) => prepared,
         Err(error) => {
             folder.discard_local();
@@ -51,7 +53,7 @@ pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Res
     source.place.mark(folder.id(), &ids).await?;
     let run = source.run.as_ref().map(|(_, record)| record.id.clone());
     let of = run.or_else(|| Some(source.from.clone()));
-    let ended = load::begin(&prepared, &folder, of, &watch).await;
+    let ended = load::begin(&prepared, &folder, of, &interrupt, &watch).await;
     if ended.is_err() && folder.read().await.is_err() {
         // Nothing has begun that could be gone on with.
         source.place.unmark(folder.id()).await?;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::sim::TestSim;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::{Ended, Shell, ended};
 
@@ -235,4 +237,37 @@ async fn deletes_go_on_though_records_are_gone() {
     }
     assert!(sim.column("Contact", "Id").await.is_empty());
     assert_eq!(shell.runs()[1]["counts"]["accepted"], json!(ids.len()));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_load_that_ends_before_it_begins() {
+    let sim = TestSim::start().await;
+    let shell = Shell::of(&sim);
+    let load = ["load", "-", "--format", "csv", "--object", "Contact"];
+    let mut child = shell.start_open(&load);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"LastName\nNg\n").await.unwrap();
+    let runs = shell.path().join(".local/share/arrow-salesforce/runs");
+    let kept = || fs::read_dir(&runs).map_or(0, Iterator::count);
+    let begun = async {
+        while kept() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun)
+        .await
+        .unwrap();
+    let id = child.id().unwrap().to_string();
+    let sent = tokio::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(sent.await.unwrap().success());
+    let ended = ended(child).await.with_code(1);
+    assert!(
+        ended.stderr.contains("before anything was loaded"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(kept(), 0);
+    drop(stdin);
 }
