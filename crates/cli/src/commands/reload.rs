@@ -1,5 +1,6 @@
 //! `rejects --load`: rejected records once more, as they are, by a query, or from a repaired export.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::process::ExitCode;
 
@@ -218,12 +219,19 @@ impl Reload<'_> {
         Ok(ids)
     }
 
-    /// Fails if there is nothing to load, or a record was loaded again before.
+    /// Fails if there is nothing to load, a record stands there twice, or was loaded again before.
     fn untaken(&self, ids: &[String]) -> Result<()> {
         if ids.is_empty() {
             return Err(CliError::usage(format!(
                 "no rejected record of {} is left to load",
                 self.source.from
+            )));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = ids.iter().find(|id| !seen.insert(id.as_str())) {
+            return Err(CliError::usage(format!(
+                "the record with the {ID_COLUMN} {twice} stands there more than once, and would be loaded \
+                 more than once: keep one of its rows"
             )));
         }
         let mut taken = ids.iter().filter_map(|id| self.source.taken.run_of(id));
