@@ -57,7 +57,8 @@ pub(crate) async fn run(
     } else {
         folder.write(&record).await?;
     }
-    match follow(prepared, folder, &loader, &mut record, watch, &interrupt).await {
+    let following = follow(prepared, folder, &loader, &mut record, watch, interrupt);
+    match Box::pin(following).await {
         Ok((following, ended, fed)) => following.end(ended, fed, record, began, watch).await,
         Err(error) => {
             record.state = RunState::Failed;

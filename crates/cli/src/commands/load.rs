@@ -20,10 +20,10 @@ use crate::watch::Watch;
 /// Loads what was typed, or described in a file.
 pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
     let spec = LoadSpec::of(&args)?;
+    let interrupt = Interrupt::listen()?;
     let folder = new_folder(args.place.run_dir.as_deref())?;
     let watch = Watch::new(&args.output);
-    let interrupt = Interrupt::listen()?;
-    let preparing = interrupt.before(Prepared::of(spec, &args.org, &folder));
+    let preparing = interrupt.before(Box::pin(Prepared::of(spec, &args.org, &folder)));
     let prepared = match preparing.await {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -76,6 +76,7 @@ pub(crate) async fn begin(
         host: prepared.organization.host.clone(),
         spec: prepared.spec.clone(),
         pairs: prepared.mapping.pairs().to_vec(),
+        directory: std::env::current_dir().ok(),
         files: prepared.files.clone(),
         volatile: prepared.volatile,
         rejects_of,
@@ -116,7 +117,12 @@ async fn go_on(folder: RunFolder, record: RunRecord, args: &ResumeArgs) -> Resul
     // All rows from here on.
     spec.sample = None;
     let interrupt = Interrupt::listen()?;
-    let preparing = interrupt.before(Prepared::of(spec, org, &folder));
+    let org = &org.clone().absolute();
+    if let Some(directory) = &record.directory {
+        // If it is gone, a message names the input that is not found.
+        let _ = std::env::set_current_dir(directory);
+    }
+    let preparing = interrupt.before(Box::pin(Prepared::of(spec, org, &folder)));
     let prepared = preparing.await?;
     if !record.spec.materialize {
         unchanged(&record, &prepared.files)?;

@@ -29,14 +29,14 @@ const QUERY_MEMORY: usize = 256 << 20;
 
 /// Loads records of `source` again: from the repaired `file`, or all that no run has taken.
 pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Result<ExitCode> {
+    let interrupt = Interrupt::listen()?;
     let folder = load::new_folder(args.place.run_dir.as_deref())?;
     let loaded = Reload {
         source,
         args,
         folder: &folder,
     };
-    let interrupt = Interrupt::listen()?;
-    let (prepared, ids) = match interrupt.before(loaded.prepare(file)).await {
+    let (prepared, ids) = match interrupt.before(Box::pin(loaded.prepare(file))).await {
         Ok(prepared) => prepared,
         Err(error) => {
             folder.discard_local();
@@ -85,6 +85,7 @@ impl Reload<'_> {
         }
         let ids = self.ids(&spec).await?;
         self.untaken(&ids)?;
+        self.known(&ids).await?;
         let prepared = Prepared::of(spec, &self.args.org, self.folder).await?;
         Ok((prepared, ids))
     }
@@ -207,16 +208,31 @@ impl Reload<'_> {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(QueryError::Run)?;
             let texts = cast(batch.column(0), &DataType::Utf8).map_err(RejectsError::from)?;
-            let texts = texts.as_string::<i32>();
-            ids.extend(
-                texts
-                    .iter()
-                    .flatten()
-                    .filter(|id| !id.is_empty())
-                    .map(str::to_owned),
-            );
+            let texts = texts.as_string::<i32>().iter();
+            ids.extend(texts.map(|id| id.unwrap_or_default().to_owned()));
         }
         Ok(ids)
+    }
+
+    /// Fails if a row is of no rejected record of the place: nothing would be marked for it.
+    async fn known(&self, ids: &[String]) -> Result<()> {
+        let mut unknown: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let each = self.source.each(|record, _| {
+            unknown.remove(record.id.as_str());
+            Ok(())
+        });
+        each.await?;
+        let Some(one) = unknown.into_iter().next() else {
+            return Ok(());
+        };
+        let what = match one.is_empty() {
+            true => format!("a row has no {ID_COLUMN}"),
+            false => format!("{} has no rejected record {one}", self.source.from),
+        };
+        Err(CliError::usage(format!(
+            "{what}, so that nothing could be marked as loaded: leave the column as it was exported, and load \
+             rows that are new with `arrow-salesforce load`"
+        )))
     }
 
     /// Fails if there is nothing to load, a record stands there twice, or was loaded again before.
@@ -228,7 +244,8 @@ impl Reload<'_> {
             )));
         }
         let mut seen = HashSet::new();
-        if let Some(twice) = ids.iter().find(|id| !seen.insert(id.as_str())) {
+        let mut named = ids.iter().map(String::as_str).filter(|id| !id.is_empty());
+        if let Some(twice) = named.find(|id| !seen.insert(*id)) {
             return Err(CliError::usage(format!(
                 "the record with the {ID_COLUMN} {twice} stands there more than once, and would be loaded \
                  more than once: keep one of its rows"
