@@ -96,6 +96,18 @@ pub(crate) struct OrgArgs {
     pub(crate) memory: Option<String>,
 }
 
+impl OrgArgs {
+    /// The same, wherever the process stands.
+    pub(crate) fn absolute(mut self) -> Self {
+        let absolute = |path: String| match std::path::absolute(&path) {
+            Ok(absolute) => absolute.display().to_string(),
+            Err(_) => path,
+        };
+        self.config = self.config.map(absolute);
+        self
+    }
+}
+
 /// What is shown, and how.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Output")]

@@ -74,7 +74,7 @@ impl CliError {
             Self::Input(
                 InputError::Usage(_) | InputError::Missing { .. } | InputError::Content { .. },
             )
-            | Self::Query(QueryError::Plan { .. }) => USAGE,
+            | Self::Query(QueryError::Plan { .. } | QueryError::Named) => USAGE,
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,

@@ -40,6 +40,12 @@ pub(crate) enum QueryError {
         /// The cause.
         source: DataFusionError,
     },
+    /// Several inputs have names, and nothing says which rows are meant.
+    #[error(
+        "the inputs have names of their own: say by --sql which rows of them are loaded, or leave the \
+         names out to load all of them"
+    )]
+    Named,
     /// Its rows cannot be kept.
     #[error(
         "--materialize: {path} cannot be written: {reason}. Make room, or choose another --run-dir"
@@ -123,7 +129,10 @@ pub(crate) async fn rows(
             only_reads(&plan).map_err(planned("--sql"))?;
             DataFrame::new(session.state(), plan)
         }
-        None => session.table(INPUT).await.map_err(planned("INPUT"))?,
+        None => match session.table_exist(INPUT) {
+            Ok(false) => return Err(QueryError::Named),
+            _ => session.table(INPUT).await.map_err(planned("INPUT"))?,
+        },
     };
     if let Some(filter) = &spec.filter {
         let mut condition = rows.parse_sql_expr(filter).map_err(planned("--where"))?;
@@ -159,6 +168,21 @@ pub(crate) fn with_unreadable(
             })?;
     }
     Ok(rows)
+}
+
+/// Fails if the rows cannot be made, such as for types that do not fit, before anything is loaded.
+///
+/// # Errors
+/// [`QueryError::Plan`].
+pub(crate) async fn check(rows: &DataFrame, spec: &LoadSpec) -> Result<(), QueryError> {
+    let planned = rows.clone().create_physical_plan().await;
+    let part = match (&spec.filter, &spec.sql) {
+        (Some(_), _) => "--where",
+        (None, Some(_)) => "--sql",
+        (None, None) => "INPUT",
+    };
+    planned.map_err(|source| QueryError::Plan { part, source })?;
+    Ok(())
 }
 
 /// Fails for statements that change something.

@@ -127,6 +127,11 @@ impl LoadSpec {
                 "say what to load: a file, a glob, a directory, a URL, - for stdin, or --sql",
             ));
         }
+        if self.sample == Some(0) || self.limit == Some(0) {
+            return Err(CliError::usage(
+                "--sample and --limit need a number of at least 1; --dry-run loads nothing",
+            ));
+        }
         let operations = [
             self.upsert.is_some(),
             self.update,

@@ -35,6 +35,7 @@ pub(crate) async fn run(
     folder: &RunFolder,
     mut record: RunRecord,
     older: Older,
+    interrupt: &Interrupt,
     watch: &Watch,
 ) -> Result<ExitCode> {
     let began = Instant::now();
@@ -45,7 +46,6 @@ pub(crate) async fn run(
     };
     let _lock = folder.lock().await?;
     let loader = loader(prepared, folder, &record, &attempt, older).await?;
-    let interrupt = Interrupt::listen()?;
     let is_new = record.attempts.is_empty();
     record.attempts.push(attempt);
     record.state = RunState::Running;
@@ -57,7 +57,8 @@ pub(crate) async fn run(
     } else {
         folder.write(&record).await?;
     }
-    match follow(prepared, folder, &loader, &mut record, watch, &interrupt).await {
+    let following = follow(prepared, folder, &loader, &mut record, watch, interrupt);
+    match Box::pin(following).await {
         Ok((following, ended, fed)) => following.end(ended, fed, record, began, watch).await,
         Err(error) => {
             record.state = RunState::Failed;

@@ -25,6 +25,17 @@ impl Interrupt {
         Ok(Self(asked))
     }
 
+    /// What `work` comes to, unless an end is asked for before: then it is dropped.
+    ///
+    /// # Errors
+    /// That of the work, or one that says so.
+    pub(super) async fn before<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.asked() => Err(CliError::failed("stopped before anything was loaded")),
+        }
+    }
+
     /// Waits until an end is asked for; once.
     pub(super) async fn asked(&self) {
         self.0.notified().await;

@@ -7,6 +7,7 @@ use chrono::Utc;
 
 use super::drive;
 use super::dry_run::dry_run;
+use super::interrupt::Interrupt;
 use super::prepare::Prepared;
 use crate::cli::{LoadArgs, ResumeArgs};
 use crate::error::{CliError, Result};
@@ -19,9 +20,11 @@ use crate::watch::Watch;
 /// Loads what was typed, or described in a file.
 pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
     let spec = LoadSpec::of(&args)?;
+    let interrupt = Interrupt::listen()?;
     let folder = new_folder(args.place.run_dir.as_deref())?;
     let watch = Watch::new(&args.output);
-    let prepared = match Prepared::of(spec, &args.org, &folder).await {
+    let preparing = interrupt.before(Box::pin(Prepared::of(spec, &args.org, &folder)));
+    let prepared = match preparing.await {
         Ok(prepared) => prepared,
         Err(error) => {
             folder.discard_local();
@@ -36,7 +39,8 @@ pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
         watch.say(&format!("column {column} is left out: it {reason}"));
     }
     if let Some(how) = args.dry_run {
-        let ended = dry_run(&prepared, how, args.output.json, &watch).await;
+        let trying = dry_run(&prepared, how, args.output.json, &watch);
+        let ended = interrupt.before(trying).await;
         folder.discard_local();
         return ended;
     }
@@ -44,7 +48,7 @@ pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
         folder.discard_local();
         return Err(error);
     }
-    begin(&prepared, &folder, None, &watch).await
+    begin(&prepared, &folder, None, &interrupt, &watch).await
 }
 
 /// A folder for a run that begins now.
@@ -58,6 +62,7 @@ pub(crate) async fn begin(
     prepared: &Prepared,
     folder: &RunFolder,
     rejects_of: Option<String>,
+    interrupt: &Interrupt,
     watch: &Watch,
 ) -> Result<ExitCode> {
     let now = Utc::now();
@@ -71,6 +76,7 @@ pub(crate) async fn begin(
         host: prepared.organization.host.clone(),
         spec: prepared.spec.clone(),
         pairs: prepared.mapping.pairs().to_vec(),
+        directory: std::env::current_dir().ok(),
         files: prepared.files.clone(),
         volatile: prepared.volatile,
         rejects_of,
@@ -78,7 +84,7 @@ pub(crate) async fn begin(
         counts: RunCounts::default(),
         error: None,
     };
-    drive::run(prepared, folder, record, Older::default(), watch).await
+    drive::run(prepared, folder, record, Older::default(), interrupt, watch).await
 }
 
 /// Goes on with a run that stopped.
@@ -110,7 +116,14 @@ async fn go_on(folder: RunFolder, record: RunRecord, args: &ResumeArgs) -> Resul
     let mut spec = record.spec.clone();
     // All rows from here on.
     spec.sample = None;
-    let prepared = Prepared::of(spec, org, &folder).await?;
+    let interrupt = Interrupt::listen()?;
+    let org = &org.clone().absolute();
+    if let Some(directory) = &record.directory {
+        // If it is gone, a message names the input that is not found.
+        let _ = std::env::set_current_dir(directory);
+    }
+    let preparing = interrupt.before(Box::pin(Prepared::of(spec, org, &folder)));
+    let prepared = preparing.await?;
     if !record.spec.materialize {
         unchanged(&record, &prepared.files)?;
     }
@@ -121,7 +134,7 @@ async fn go_on(folder: RunFolder, record: RunRecord, args: &ResumeArgs) -> Resul
             record.id, record.org
         )));
     }
-    drive::run(&prepared, &folder, record, older, &watch).await
+    drive::run(&prepared, &folder, record, older, &interrupt, &watch).await
 }
 
 /// Fails if the files are others than they were.

@@ -70,6 +70,7 @@ impl Prepared {
             Opened::inputs(&spec, &session, folder).await?
         };
         let rows = opened.rows;
+        query::check(&rows, &spec).await?;
         let object = org.object(&spec.object).await?;
         spec.object.clone_from(&object.name);
         let organization = organization(&org).await?;

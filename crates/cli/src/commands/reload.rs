@@ -1,5 +1,6 @@
 //! `rejects --load`: rejected records once more, as they are, by a query, or from a repaired export.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use arrow_salesforce::arrow::datatypes::DataType;
 use datafusion::prelude::ident;
 use futures::StreamExt as _;
 
+use super::interrupt::Interrupt;
 use super::load;
 use super::prepare::Prepared;
 use super::rejected::Source;
@@ -27,13 +29,14 @@ const QUERY_MEMORY: usize = 256 << 20;
 
 /// Loads records of `source` again: from the repaired `file`, or all that no run has taken.
 pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Result<ExitCode> {
+    let interrupt = Interrupt::listen()?;
     let folder = load::new_folder(args.place.run_dir.as_deref())?;
     let loaded = Reload {
         source,
         args,
         folder: &folder,
     };
-    let (prepared, ids) = match loaded.prepare(file).await {
+    let (prepared, ids) = match interrupt.before(Box::pin(loaded.prepare(file))).await {
         Ok(prepared) => prepared,
         Err(error) => {
             folder.discard_local();
@@ -51,7 +54,7 @@ pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Res
     source.place.mark(folder.id(), &ids).await?;
     let run = source.run.as_ref().map(|(_, record)| record.id.clone());
     let of = run.or_else(|| Some(source.from.clone()));
-    let ended = load::begin(&prepared, &folder, of, &watch).await;
+    let ended = load::begin(&prepared, &folder, of, &interrupt, &watch).await;
     if ended.is_err() && folder.read().await.is_err() {
         // Nothing has begun that could be gone on with.
         source.place.unmark(folder.id()).await?;
@@ -82,6 +85,7 @@ impl Reload<'_> {
         }
         let ids = self.ids(&spec).await?;
         self.untaken(&ids)?;
+        self.known(&ids).await?;
         let prepared = Prepared::of(spec, &self.args.org, self.folder).await?;
         Ok((prepared, ids))
     }
@@ -204,24 +208,47 @@ impl Reload<'_> {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(QueryError::Run)?;
             let texts = cast(batch.column(0), &DataType::Utf8).map_err(RejectsError::from)?;
-            let texts = texts.as_string::<i32>();
-            ids.extend(
-                texts
-                    .iter()
-                    .flatten()
-                    .filter(|id| !id.is_empty())
-                    .map(str::to_owned),
-            );
+            let texts = texts.as_string::<i32>().iter();
+            ids.extend(texts.map(|id| id.unwrap_or_default().to_owned()));
         }
         Ok(ids)
     }
 
-    /// Fails if there is nothing to load, or a record was loaded again before.
+    /// Fails if a row is of no rejected record of the place: nothing would be marked for it.
+    async fn known(&self, ids: &[String]) -> Result<()> {
+        let mut unknown: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let each = self.source.each(|record, _| {
+            unknown.remove(record.id.as_str());
+            Ok(())
+        });
+        each.await?;
+        let Some(one) = unknown.into_iter().next() else {
+            return Ok(());
+        };
+        let what = match one.is_empty() {
+            true => format!("a row has no {ID_COLUMN}"),
+            false => format!("{} has no rejected record {one}", self.source.from),
+        };
+        Err(CliError::usage(format!(
+            "{what}, so that nothing could be marked as loaded: leave the column as it was exported, and load \
+             rows that are new with `arrow-salesforce load`"
+        )))
+    }
+
+    /// Fails if there is nothing to load, a record stands there twice, or was loaded again before.
     fn untaken(&self, ids: &[String]) -> Result<()> {
         if ids.is_empty() {
             return Err(CliError::usage(format!(
                 "no rejected record of {} is left to load",
                 self.source.from
+            )));
+        }
+        let mut seen = HashSet::new();
+        let mut named = ids.iter().map(String::as_str).filter(|id| !id.is_empty());
+        if let Some(twice) = named.find(|id| !seen.insert(*id)) {
+            return Err(CliError::usage(format!(
+                "the record with the {ID_COLUMN} {twice} stands there more than once, and would be loaded \
+                 more than once: keep one of its rows"
             )));
         }
         let mut taken = ids.iter().filter_map(|id| self.source.taken.run_of(id));

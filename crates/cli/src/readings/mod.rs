@@ -45,6 +45,10 @@ impl Wanted {
         let fields = rows.fields().iter().filter(|field| is_text(field));
         let wanted = fields.filter_map(|field| {
             let kind = Kind::of(&object.field(field.name())?.field_type)?;
+            // Some of its values were numbers before they became text: they have a decimal point.
+            if kind.is_number() && DeclaredType::of(field) == Some(DeclaredType::Union) {
+                return None;
+            }
             let pair = mapping
                 .pairs()
                 .iter()
@@ -74,6 +78,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    fn is_number(self) -> bool {
+        matches!(self, Self::Number | Self::Whole | Self::Percent)
+    }
+
     /// Of a field of this type; none if its values are written in one way only.
     pub(crate) fn of(field_type: &FieldType) -> Option<Self> {
         match field_type {

@@ -1,6 +1,8 @@
 //! What is written of a run: what was asked for, how far it came, how it ended. No secret, and no
 //! value of a record but for what the user typed.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,9 @@ pub(crate) struct RunRecord {
     /// Columns of the rows, each with the field that it fills.
     #[serde(default)]
     pub(crate) pairs: Vec<(String, String)>,
+    /// Where it was typed: relative paths begin there.
+    #[serde(default)]
+    pub(crate) directory: Option<PathBuf>,
     /// The files it reads, as they were when it began.
     pub(crate) files: Vec<crate::input::FileState>,
     /// Whether the query may give other rows each time.

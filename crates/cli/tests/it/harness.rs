@@ -93,9 +93,14 @@ impl Shell {
 
     /// Starts a command whose stdin is empty.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        let mut child = self.command(arguments).spawn().unwrap();
+        let mut child = self.start_open(arguments);
         drop(child.stdin.take());
         child
+    }
+
+    /// Starts a command that waits for its stdin.
+    pub(crate) fn start_open(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
     }
 
     /// Types a command and waits for its end.

@@ -199,3 +199,43 @@ async fn files_of_the_destination_are_read_and_loaded() {
         .await
         .with_code(2);
 }
+
+#[tokio::test]
+async fn a_record_that_stands_twice_is_refused() {
+    let (desk, run) = loaded().await;
+    let before = desk.rows("Contact", &["Ext_Id__c"]).await.len();
+    desk.run(&format!("rejects {run} --export fixed.csv"))
+        .await
+        .with_code(0);
+    let mut twice = desk.read("fixed.csv").replace("B,,", "B,Bo,");
+    let line = twice.lines().nth(1).unwrap().to_owned();
+    twice.push_str(&line);
+    desk.write("fixed.csv", twice);
+    let load = format!("rejects {run} --load fixed.csv");
+    let refused = desk.run(&load).await.with_code(2);
+    assert!(
+        refused.stderr.contains("more than once"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(desk.rows("Contact", &["Ext_Id__c"]).await.len(), before);
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_is_refused_before_a_run() {
+    let desk = Desk::new().await;
+    desk.write("people.csv", PEOPLE);
+    for more in ["--where 1", "--sample 0"] {
+        let command = format!("{LOAD} {more}");
+        desk.run(&command).await.with_code(2);
+    }
+    desk.write("more.csv", PEOPLE);
+    let named = "load a=people.csv b=more.csv --object Contact";
+    let refused = desk.run(named).await.with_code(2);
+    assert!(
+        refused.stderr.contains("names of their own"),
+        "{}",
+        refused.stderr
+    );
+    assert!(desk.rows("Contact", &["Ext_Id__c"]).await.is_empty());
+}

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::sim::TestSim;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::{Ended, Shell, ended};
 
@@ -139,7 +141,13 @@ async fn a_sample_is_loaded_and_then_the_rest() {
     shell.run(&load).await.with_code(3);
     assert_eq!(sim.column("Contact", "Email").await.len(), 98);
     assert_eq!(shell.runs()[0]["state"], "stopped");
-    shell.run(&["resume", "last"]).await.with_code(3);
+    // From wherever it is typed.
+    let resume = [
+        "-c",
+        "cd / && exec \"$0\" resume last",
+        env!("CARGO_BIN_EXE_arrow-salesforce"),
+    ];
+    shell.run_program("sh", &resume).await.with_code(3);
     let run: Value = shell.runs().remove(0);
     assert_eq!(run["state"], "finished");
     assert_eq!(run["attempts"][1]["from"], json!(100));
@@ -235,4 +243,37 @@ async fn deletes_go_on_though_records_are_gone() {
     }
     assert!(sim.column("Contact", "Id").await.is_empty());
     assert_eq!(shell.runs()[1]["counts"]["accepted"], json!(ids.len()));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_load_that_ends_before_it_begins() {
+    let sim = TestSim::start().await;
+    let shell = Shell::of(&sim);
+    let load = ["load", "-", "--format", "csv", "--object", "Contact"];
+    let mut child = shell.start_open(&load);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"LastName\nNg\n").await.unwrap();
+    let runs = shell.path().join(".local/share/arrow-salesforce/runs");
+    let kept = || fs::read_dir(&runs).map_or(0, Iterator::count);
+    let begun = async {
+        while kept() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun)
+        .await
+        .unwrap();
+    let id = child.id().unwrap().to_string();
+    let sent = tokio::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(sent.await.unwrap().success());
+    let ended = ended(child).await.with_code(1);
+    assert!(
+        ended.stderr.contains("before anything was loaded"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(kept(), 0);
+    drop(stdin);
 }
