@@ -92,7 +92,8 @@ fn one_column(scans: &mut Vec<Scan>) -> Result<Scan, Problem> {
         let width = scan.widths.keys().next().copied().unwrap_or_default();
         return Err(Problem::Asks(format!(
             "its first line has one column, and all records have {width} between {}; the first line must \
-             name the columns",
+             name the columns. If the records are one column, give --delimiter a character that they do \
+             not have",
             show(delimiter)
         )));
     }

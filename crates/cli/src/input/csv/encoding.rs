@@ -17,8 +17,6 @@ pub(super) struct Decoder {
     mode: Mode,
     text: String,
     malformed: bool,
-    /// Characters of the code 0, which no text has.
-    zero: bool,
 }
 
 enum Mode {
@@ -59,7 +57,6 @@ impl Decoder {
             mode: Mode::Utf8(Evidence::default()),
             text: String::new(),
             malformed: false,
-            zero: false,
         }
     }
 
@@ -89,7 +86,6 @@ impl Decoder {
     /// The encoding, once the last chunk is decoded.
     pub(super) fn verdict(&self) -> Verdict {
         match &self.mode {
-            _ if self.zero => Verdict::Binary,
             Mode::Utf8(_) => Verdict::Is(UTF_8),
             Mode::Other(decoder) => Verdict::Is(decoder.encoding()),
             Mode::Unknown(evidence) => evidence.verdict(),
@@ -115,7 +111,6 @@ impl Decoder {
     }
 
     fn pass(&mut self, chunk: &[u8], last: bool, out: &mut Vec<u8>) {
-        let before = out.len();
         match &mut self.mode {
             Mode::Utf8(evidence) | Mode::Unknown(evidence) => {
                 evidence.add(chunk, last);
@@ -130,7 +125,6 @@ impl Decoder {
                 out.extend_from_slice(self.text.as_bytes());
             }
         }
-        self.zero |= out[before..].contains(&0);
     }
 }
 

@@ -110,6 +110,13 @@ impl Layout {
                 &format!("{records} with quotes that do not fit, rejected (line {line})"),
             );
         }
+        if let Some(Seen { count: bad, line }) = scan.nul {
+            let records = count(bad, "record");
+            self.say(
+                name,
+                &format!("{records} with a NUL character, rejected (line {line})"),
+            );
+        }
         if self.totals.is_some() {
             self.say(
                 name,
@@ -118,6 +125,7 @@ impl Layout {
         }
         self.rejects = scan.ragged().is_some()
             || scan.faults.is_some()
+            || scan.nul.is_some()
             || self.totals.is_some()
             || self.malformed;
         if self.malformed {

@@ -21,7 +21,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use self::choose::{choose, choose_ends, without_cr};
-use self::encoding::Decoder;
+use self::encoding::{Decoder, Verdict};
 use self::layout::{Layout, count};
 use self::records::Ends;
 use self::scan::Scan;
@@ -196,6 +196,10 @@ impl Asked {
 
     async fn survey(&self, file: &dyn InputFile) -> Result<Layout, InputError> {
         let (decoder, scans) = self.scan(file, Ends::Any).await?;
+        let verdict = match scans.iter().any(Scan::is_binary) {
+            true => Verdict::Binary,
+            false => decoder.verdict(),
+        };
         let asked = self.delimiter.is_some();
         let mixed = scans.iter().any(Scan::is_mixed);
         let mut scan = choose(scans, asked);
@@ -208,7 +212,7 @@ impl Asked {
                 scan = choose_ends(scan, scans, asked);
             }
         }
-        Layout::new(file.name(), decoder.verdict(), decoder.malformed(), scan)
+        Layout::new(file.name(), verdict, decoder.malformed(), scan)
     }
 
     /// Reads the whole file in each way that its header allows.

@@ -131,6 +131,9 @@ impl Layout {
         if self.totals == Some(number) {
             return Err("a row of totals at the end of the file, not a record".to_owned());
         }
+        if record.has_nul() {
+            return Err("a NUL character, which no text has".to_owned());
+        }
         let text = record.as_text();
         let replaced = self.malformed && self.encoding != UTF_8;
         let text = text.filter(|text| !replaced || !text.contains('\u{FFFD}'));

@@ -90,6 +90,11 @@ impl Record {
         &self.text
     }
 
+    /// Whether it has the character of the code 0, which no text has.
+    pub(super) fn has_nul(&self) -> bool {
+        self.text.contains(&0)
+    }
+
     /// The line that it begins on, from 1.
     pub(super) fn line(&self) -> u64 {
         self.line

@@ -218,7 +218,9 @@ pub(super) struct Scan {
     /// The first record that is not closed, if it goes over several lines.
     pub(super) open: Option<u64>,
     pub(super) faults: Option<Seen>,
-    /// The last record, if it is a row of totals.
+    /// With a NUL character, which no text has.
+    pub(super) nul: Option<Seen>,
+    /// The last record of more than one value, if it is a row of totals.
     pub(super) totals: Option<u64>,
 }
 
@@ -236,6 +238,7 @@ impl Scan {
             overflow: false,
             open: None,
             faults: None,
+            nul: None,
             totals: None,
         }
     }
@@ -286,7 +289,13 @@ impl Scan {
                 self.doubled = doubled(&self.header);
             }
             Kind::Data(number) => {
-                self.totals = (number > 0 && is_total(record)).then_some(number);
+                // A footer of one value may follow it.
+                if record.width() > 1 {
+                    self.totals = (number > 0 && is_total(record)).then_some(number);
+                }
+                if record.has_nul() {
+                    Seen::add(self.nul.get_or_insert_default(), record);
+                }
                 match record.fault() {
                     Some(fault) => {
                         Seen::add(self.faults.get_or_insert_default(), record);
@@ -355,7 +364,13 @@ impl Scan {
         fitting.map(|(_, seen)| seen.count).sum()
     }
 
-    /// Records that cannot be read.
+    /// Whether NUL is in the header, or in most records.
+    pub(super) fn is_binary(&self) -> bool {
+        let nul = self.nul.map_or(0, |seen| seen.count);
+        self.header.iter().any(|name| name.contains(&0)) || nul * 2 > self.records()
+    }
+
+    /// Records that cannot be read for their width or their quotes.
     pub(super) fn bad(&self) -> u64 {
         self.records() - self.fitting()
     }

@@ -207,7 +207,8 @@ fn one_column_needs_no_delimiter() {
     assert_eq!(
         refused(title),
         "f.csv: its first line has one column, and all records have 2 between ';'; the first line must \
-         name the columns"
+         name the columns. If the records are one column, give --delimiter a character that they do not \
+         have"
     );
     let title = "Report, of May\na;b\n1;2\n";
     assert!(refused(title).contains("most records have not (line 2 has 1)"));
@@ -329,6 +330,8 @@ fn a_row_of_totals_is_rejected() {
         );
         assert!(given.found[1].contains("row of totals"));
     }
+    let given = rows("Name,Amount\nA,2\nTotal,2\nMade by SAP\n");
+    assert!(given[1][1].starts_with("! a row of totals"), "{given:?}");
     assert_eq!(
         rows("Name,Amount\nA,2\nTotalEnergies,3\n")[1],
         ["TotalEnergies", "3"]

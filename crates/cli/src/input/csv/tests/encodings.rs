@@ -71,6 +71,17 @@ fn an_encoding_that_is_not_clear_is_refused_until_it_is_said() {
     assert!(given.found[1].contains("bytes that are not of this encoding are rejected"));
     assert!(refused(b"a,b\n\x81,\xFC\n").contains("neither UTF-8 nor windows-1252"));
     assert!(refused(b"a,b\nPK\x00,1\n").contains("it is no text"));
+    assert!(refused(b"ab\x00,b\n1,1\n").contains("it is no text"));
+    let given = read(b"a,b\nx\x00y,1\n2,3\n");
+    assert_eq!(
+        given.rows[0],
+        ["x\x00y,1", "! a NUL character, which no text has"]
+    );
+    assert_eq!(given.rows[1], ["2", "3"]);
+    assert_eq!(
+        given.found[1],
+        "f.csv: 1 record with a NUL character, rejected (line 2)"
+    );
     let error = read_with(b"a,b\n1,2\n", &encoding("klingon")).unwrap_err();
     assert!(error.starts_with("--encoding klingon names no encoding"));
     // Half a character in a value and half in the next is none.
