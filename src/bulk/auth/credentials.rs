@@ -105,7 +105,7 @@ impl Credentials {
 
     /// A session that somebody else has logged in for. `instance` is the org's My Domain
     /// (`https://<name>.my.salesforce.com`). Once the session expires, calls fail by
-    /// [`BulkError::Login`](super::BulkError::Login).
+    /// [`BulkError::Login`](crate::bulk::BulkError::Login).
     pub fn access_token(instance: Url, access_token: impl Into<SecretString>) -> Self {
         Self {
             login_url: instance,
