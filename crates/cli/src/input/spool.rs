@@ -37,13 +37,12 @@ async fn keep<R: Read>(
     open: impl FnOnce() -> io::Result<R> + Send + 'static,
 ) -> Result<StoredFile, InputError> {
     if !copy.exists() {
+        // Made before the copy begins: who gives it up deletes what there is, and nothing comes after.
+        let part = copy.with_added_extension("part");
+        let file = create(&part).map_err(|error| of_io(name, error))?;
         let to = copy.clone();
         let copied = tokio::task::spawn_blocking(move || {
-            if let Some(directory) = to.parent() {
-                std::fs::create_dir_all(directory)?;
-            }
-            let part = to.with_added_extension("part");
-            let mut file = File::create(&part)?;
+            let mut file = file;
             io::copy(&mut open()?, &mut file)?;
             file.sync_all()?;
             std::fs::rename(part, to)
@@ -52,4 +51,12 @@ async fn keep<R: Read>(
         copied.map_err(|error| of_io(name, error))?;
     }
     StoredFile::of_stream(copy, name).await
+}
+
+/// A new file, and the directory that it is in.
+fn create(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    File::create(path)
 }
