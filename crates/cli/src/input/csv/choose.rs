@@ -1,8 +1,8 @@
 //! Which of the ways to read a file is the right one.
 
 use super::super::InputError;
-use super::layout::{count, show};
 use super::scan::Scan;
+use super::words::{count, show};
 
 /// Why a file cannot be read.
 pub(super) enum Problem {

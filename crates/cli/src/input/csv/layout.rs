@@ -10,6 +10,7 @@ use super::choose::Problem;
 use super::encoding::Verdict;
 use super::records::Ends;
 use super::scan::{Codes, LeftOut, Scan, Seen};
+use super::words::{are, count, show, verb};
 
 /// How one file is read.
 #[derive(Debug, Clone)]
@@ -313,32 +314,4 @@ fn encoding(verdict: Verdict) -> Result<&'static Encoding, Problem> {
         }
     };
     Err(Problem::Asks(problem.to_owned()))
-}
-
-/// A delimiter in a message.
-pub(super) fn show(delimiter: u8) -> String {
-    match delimiter {
-        b'\t' => "tab".to_owned(),
-        other => format!("'{}'", char::from(other)),
-    }
-}
-
-pub(super) fn count(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
-fn are(number: u64, thing: &str) -> String {
-    format!(
-        "{} {}",
-        count(number, thing),
-        if number == 1 { "is" } else { "are" }
-    )
-}
-
-fn verb(number: u64, thing: &str, verb: &str) -> String {
-    format!(
-        "{} {verb}{}",
-        count(number, thing),
-        if number == 1 { "s" } else { "" }
-    )
 }

@@ -9,6 +9,7 @@ mod records;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,9 +23,10 @@ use futures::stream::BoxStream;
 
 use self::choose::{choose, choose_ends, without_cr};
 use self::encoding::{Decoder, Verdict};
-use self::layout::{Layout, count};
+use self::layout::Layout;
 use self::records::Ends;
 use self::scan::Scan;
+use self::words::count;
 use super::{FileRecords, InputError, InputFile};
 use crate::spec::ReadSpec;
 
