@@ -151,13 +151,8 @@ async fn loader(
     if let Some(MostRejected::Percent(percent)) = most_rejected(prepared)? {
         options = options.with_max_rejected_percent(percent);
     }
-    let loader = Loader::builder(&prepared.org)
-        .name(spec.object.clone())
-        .object(spec.object.clone())
-        .operation(spec.operation())
-        .schema(Arc::clone(&prepared.schema))
-        .values(prepared.values()?)
-        .options(options)
+    let loader = prepared
+        .loader(options)?
         .rejects(rejects)
         .receipts(receipts);
     Ok(loader.build().await?)

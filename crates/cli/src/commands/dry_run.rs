@@ -4,7 +4,6 @@ mod keys;
 mod show;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{
     Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch,
@@ -14,7 +13,7 @@ use arrow_salesforce::chunk::{Chunk, Chunker, RowOrdinals};
 use arrow_salesforce::coerce::{Cells, Coercion, Reason};
 use arrow_salesforce::options::BATCH_RECORDS;
 use arrow_salesforce::source::RAW;
-use arrow_salesforce::{Error, Loader, Operation, Rejects};
+use arrow_salesforce::{Error, Operation, Rejects};
 use futures::StreamExt as _;
 
 use super::prepare::Prepared;
@@ -67,10 +66,11 @@ pub(crate) async fn dry_run(
     json: bool,
     watch: &Watch,
 ) -> Result<ExitCode> {
-    let loader = loader(prepared).await?;
+    let options = prepared.options()?;
+    let loader = prepared.loader(options.clone())?.rejects(Rejects::Count);
+    let loader = loader.build().await?;
     let coercion = loader.coercion();
     let mut plan = Plan::of(prepared, coercion, how);
-    let options = prepared.options()?;
     let (bytes, most) = (options.max_job_bytes, options.max_job_rows);
     let chunker = Chunker::new(coercion.cells_schema(), bytes, most);
     let mut chunker = chunker.map_err(Error::from)?;
@@ -94,19 +94,6 @@ pub(crate) async fn dry_run(
         SOME_REJECTED
     };
     Ok(ExitCode::from(code))
-}
-
-async fn loader(prepared: &Prepared) -> Result<Loader> {
-    let spec = &prepared.spec;
-    let loader = Loader::builder(&prepared.org)
-        .name(spec.object.clone())
-        .object(spec.object.clone())
-        .operation(spec.operation())
-        .schema(Arc::clone(&prepared.schema))
-        .values(prepared.values()?)
-        .options(prepared.options()?)
-        .rejects(Rejects::Count);
-    Ok(loader.build().await?)
 }
 
 impl Plan {

@@ -29,7 +29,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Load(args) => load::load(*args).await,
+        Command::Load(args) => Box::pin(load::load(*args)).await,
         Command::Resume(args) => Box::pin(load::resume(args)).await,
         Command::Rejects(args) => Box::pin(rejects::rejects(*args)).await,
         Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),

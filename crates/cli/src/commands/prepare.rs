@@ -9,7 +9,7 @@ use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
 use arrow_salesforce::options::{LoadOptions, NullHandling, Timezone, ValueOptions};
 use arrow_salesforce::source::{EXPLICIT_NULL_OF, explicit_null_flag};
-use arrow_salesforce::{Error, ErrorKind, Org};
+use arrow_salesforce::{Error, ErrorKind, Loader, LoaderBuilder, Org};
 use datafusion::common::Column;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::dataframe::DataFrame;
@@ -168,11 +168,24 @@ impl Prepared {
         Ok(read.boxed())
     }
 
+    /// A loader of the rows, which lacks only where rejected records and receipts go.
+    ///
+    /// # Errors
+    /// Those of [`Self::values`].
+    pub(crate) fn loader(&self, options: LoadOptions) -> Result<LoaderBuilder> {
+        let loader = Loader::builder(&self.org)
+            .name(self.spec.object.clone())
+            .object(self.spec.object.clone())
+            .operation(self.spec.operation())
+            .schema(Arc::clone(&self.schema));
+        Ok(loader.values(self.values()?).options(options))
+    }
+
     /// How values are written.
     ///
     /// # Errors
     /// [`CliError::Usage`] that names the flag.
-    pub(crate) fn values(&self) -> Result<ValueOptions> {
+    fn values(&self) -> Result<ValueOptions> {
         let write = &self.spec.write;
         let mut values = ValueOptions::default();
         values = values.with_null_handling(write.nulls.unwrap_or_default());

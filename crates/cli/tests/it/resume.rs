@@ -155,7 +155,7 @@ async fn a_sample_is_loaded_and_then_the_rest() {
 }
 
 #[tokio::test]
-async fn changed_files_and_other_orgs_are_refused() {
+async fn changed_files_are_refused() {
     let sim = TestSim::start().await;
     let shell = Shell::of(&sim);
     shell.file("contacts.csv", contacts());
