@@ -1,5 +1,9 @@
 //! What may be typed.
 
+pub(crate) mod after;
+pub(crate) mod orgs;
+pub(crate) mod query;
+
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -7,6 +11,9 @@ use arrow_salesforce::bulk::API_VERSION;
 use arrow_salesforce::options::Older;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::after::{UndoArgs, VerifyArgs};
+use self::orgs::{DescribeArgs, LimitsArgs, LoginArgs, LogoutArgs, ObjectsArgs, OrgsArgs};
+use self::query::{CopyArgs, QueryArgs};
 use crate::spec::{DateOrder, DecimalMark, Format};
 
 /// Loads files and queries into Salesforce, and can account for every record.
@@ -37,6 +44,29 @@ pub(crate) enum Command {
     /// Show the rejected records of a run, export them, or load them again
     #[command(after_help = after_help())]
     Rejects(Box<RejectsArgs>),
+    /// Take the records of a query out of an org
+    #[command(after_help = after_help())]
+    Query(Box<QueryArgs>),
+    /// Compare the org with what a run has sent
+    #[command(after_help = after_help())]
+    Verify(VerifyArgs),
+    /// Take a run back: delete what it created, restore what it changed
+    #[command(after_help = after_help())]
+    Undo(UndoArgs),
+    /// Copy records of an object from one org to another
+    Copy(Box<CopyArgs>),
+    /// Log in to an org by the browser, and keep the login
+    Login(LoginArgs),
+    /// Log out of an org
+    Logout(LogoutArgs),
+    /// List the orgs that are logged in to
+    Orgs(OrgsArgs),
+    /// Show what is left of an org's limits
+    Limits(LimitsArgs),
+    /// List the objects of an org
+    Objects(ObjectsArgs),
+    /// List the fields of an object
+    Describe(DescribeArgs),
     /// Print what makes a shell complete the commands
     Completions {
         /// The shell
@@ -88,6 +118,9 @@ pub(crate) struct OrgArgs {
     /// A config file of the Airbyte destination; without it the environment says whose org it is
     #[arg(long, value_name = "FILE", env = "ARROW_SALESFORCE_CONFIG")]
     pub(crate) config: Option<String>,
+    /// An org by the name that `login` gave it
+    #[arg(long, value_name = "NAME", env = "ARROW_SALESFORCE_ORG")]
+    pub(crate) org: Option<String>,
     /// An org that the sf command line is logged in to, instead of --config
     #[arg(long, value_name = "ALIAS")]
     pub(crate) from_sf: Option<String>,
@@ -274,6 +307,9 @@ pub(crate) struct WriteArgs {
     /// The assignment rule for leads and cases
     #[arg(long, value_name = "ID")]
     pub(crate) assignment_rule_id: Option<String>,
+    /// Keep the former values of the fields that are written, so that `undo` can restore them
+    #[arg(long)]
+    pub(crate) snapshot: bool,
     /// Keep no receipts of accepted records
     #[arg(long)]
     pub(crate) no_receipts: bool,

@@ -57,6 +57,24 @@ enum Keeper {
 /// # Errors
 /// A usage error that names what is lacking or wrong; any of a login's.
 pub(crate) async fn org(args: &OrgArgs, spec: &LoadSpec) -> Result<Org> {
+    let mut login = login(args).await?;
+    if let Some(jobs) = spec.write.max_jobs_in_flight {
+        login.options.max_jobs_in_flight = jobs;
+    }
+    let options = login.options.clone();
+    Ok(Org::new(login.connect().await?, options)?)
+}
+
+/// The same, without the engine: for commands that load nothing.
+///
+/// # Errors
+/// As [`org`].
+pub(crate) async fn client(args: &OrgArgs) -> Result<Client> {
+    login(args).await?.connect().await
+}
+
+/// The login that the arguments, or else the environment, name.
+async fn login(args: &OrgArgs) -> Result<Login> {
     // A variable that is empty says nothing.
     let config = args.config.as_ref().filter(|path| !path.is_empty());
     let mut login = match (&args.from_sf, config) {
@@ -64,23 +82,10 @@ pub(crate) async fn org(args: &OrgArgs, spec: &LoadSpec) -> Result<Org> {
         (None, Some(path)) => from_file(Path::new(path))?,
         (None, None) => Login::of(from_variables(&|name| std::env::var(name).ok())?),
     };
-    let options = &mut login.options;
     if let Some(memory) = &args.memory {
-        options.memory_limit_bytes = bytes(memory)?;
+        login.options.memory_limit_bytes = bytes(memory)?;
     }
-    if let Some(jobs) = spec.write.max_jobs_in_flight {
-        options.max_jobs_in_flight = jobs;
-    }
-    options.validate().map_err(as_typed)?;
-    let (options, keeper) = (login.options, login.keeper);
-    let client = Client::builder(login.credentials)
-        .waits(options.waits)
-        .on_rotated_refresh_token(Arc::new(move |token| keeper.keep(token)));
-    let client = client
-        .connect()
-        .await
-        .map_err(arrow_salesforce::Error::from)?;
-    Ok(Org::new(client, options)?)
+    Ok(login)
 }
 
 /// An error of options, with the names of flags.
@@ -98,6 +103,17 @@ impl Login {
             options: OrgOptions::default(),
             keeper: Keeper::Environment,
         }
+    }
+
+    /// Logs in.
+    async fn connect(self) -> Result<Client> {
+        self.options.validate().map_err(as_typed)?;
+        let keeper = self.keeper;
+        let client = Client::builder(self.credentials)
+            .waits(self.options.waits)
+            .on_rotated_refresh_token(Arc::new(move |token| keeper.keep(token)));
+        let client = client.connect().await;
+        Ok(client.map_err(arrow_salesforce::Error::from)?)
     }
 }
 

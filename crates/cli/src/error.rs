@@ -6,9 +6,9 @@ use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
 use crate::mapping::MappingError;
-use crate::query::QueryError;
 use crate::readings::ReadingError;
 use crate::run::RunError;
+use crate::sql::SqlError;
 
 /// All records were accepted.
 pub(crate) const ACCEPTED: u8 = 0;
@@ -38,7 +38,7 @@ pub(crate) enum CliError {
     Input(#[from] InputError),
     /// The query cannot be run.
     #[error(transparent)]
-    Query(#[from] QueryError),
+    Sql(#[from] SqlError),
     /// Columns and fields do not fit.
     #[error(transparent)]
     Mapping(#[from] MappingError),
@@ -74,7 +74,7 @@ impl CliError {
             Self::Input(
                 InputError::Usage(_) | InputError::Missing { .. } | InputError::Content { .. },
             )
-            | Self::Query(QueryError::Plan { .. } | QueryError::Named) => USAGE,
+            | Self::Sql(SqlError::Plan { .. } | SqlError::Named) => USAGE,
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,

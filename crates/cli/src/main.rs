@@ -12,11 +12,11 @@ mod error;
 mod guard;
 mod input;
 mod mapping;
-mod query;
 mod readings;
 mod rejects;
 mod run;
 mod spec;
+mod sql;
 mod typed;
 mod watch;
 

@@ -1,15 +1,25 @@
 //! What may be asked for.
 
 mod completions;
+mod copy;
+mod describe;
 mod drive;
 mod dry_run;
 mod interrupt;
+mod limits;
 mod load;
+mod login;
+mod logout;
+mod objects;
+mod orgs;
 mod prepare;
+mod query;
 mod rejected;
 mod rejects;
 mod reload;
 mod runs;
+mod undo;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,6 +43,16 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Resume(args) => Box::pin(load::resume(args)).await,
         Command::Rejects(args) => Box::pin(rejects::rejects(*args)).await,
         Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Query(args) => Box::pin(query::query(*args)).await,
+        Command::Verify(args) => Box::pin(verify::verify(args)).await,
+        Command::Undo(args) => Box::pin(undo::undo(args)).await,
+        Command::Copy(args) => Box::pin(copy::copy(*args)).await,
+        Command::Login(args) => login::login(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Logout(args) => logout::logout(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Orgs(args) => orgs::orgs(&args).map(|()| ExitCode::SUCCESS),
+        Command::Limits(args) => limits::limits(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Objects(args) => objects::objects(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Describe(args) => describe::describe(args).await.map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             completions::completions(shell).map(|()| ExitCode::SUCCESS)
         }

@@ -22,10 +22,10 @@ use crate::error::{CliError, Result};
 use crate::guard::{self, Guarded};
 use crate::input::{FileState, Inputs};
 use crate::mapping::Mapping;
-use crate::query::{self, QueryError};
 use crate::readings::{Readings, Survey, Wanted};
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
+use crate::sql::{self, SqlError};
 
 /// Share of the memory that a query may take, beside what the load takes.
 const QUERY_SHARE: usize = 4;
@@ -62,15 +62,15 @@ impl Prepared {
     pub(crate) async fn of(mut spec: LoadSpec, args: &OrgArgs, folder: &RunFolder) -> Result<Self> {
         let org = credentials::org(args, &spec).await?;
         let memory = usize::try_from(org.options().memory_limit_bytes).unwrap_or(usize::MAX);
-        let session = query::session(memory / QUERY_SHARE, !spec.is_unordered())?;
+        let session = sql::session(memory / QUERY_SHARE, !spec.is_unordered())?;
         let kept = folder.rows_path();
         let opened = if spec.materialize && kept.exists() {
-            Opened::kept(query::read_kept(&session, &kept).await?)
+            Opened::kept(sql::read_kept(&session, &kept).await?)
         } else {
             Opened::inputs(&spec, &session, folder).await?
         };
         let rows = opened.rows;
-        query::check(&rows, &spec).await?;
+        sql::check(&rows, &spec).await?;
         let object = org.object(&spec.object).await?;
         spec.object.clone_from(&object.name);
         let organization = organization(&org).await?;
@@ -137,8 +137,8 @@ impl Prepared {
     /// The rows as they are read.
     async fn raw(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let stream = self.rows.clone().execute_stream().await;
-        let stream = stream.map_err(QueryError::Run)?;
-        let read = stream.map(|batch| Ok(batch.map_err(QueryError::Run)?));
+        let stream = stream.map_err(SqlError::Run)?;
+        let read = stream.map(|batch| Ok(batch.map_err(SqlError::Run)?));
         Ok(read.boxed())
     }
 
@@ -246,18 +246,18 @@ impl Opened {
         let mut rows = match &spec.sql {
             None => {
                 inputs.register(session)?;
-                query::rows(session, spec).await?
+                sql::rows(session, spec).await?
             }
             Some(_) => {
                 inputs.register_for_query(session)?;
-                let rows = query::rows(session, spec).await?;
-                query::with_unreadable(session, rows, inputs.unreadable())?
+                let rows = sql::rows(session, spec).await?;
+                sql::with_unreadable(session, rows, inputs.unreadable())?
             }
         };
-        let volatile = query::is_volatile(&rows);
+        let volatile = sql::is_volatile(&rows);
         if spec.materialize {
             folder.local()?;
-            rows = query::keep(session, rows, &folder.rows_path()).await?;
+            rows = sql::keep(session, rows, &folder.rows_path()).await?;
         }
         Ok(Self {
             rows,
@@ -320,7 +320,7 @@ fn mapped(rows: &DataFrame, mapping: &Mapping, clears: bool) -> Result<DataFrame
         columns.push(lit(value.as_str()).alias(field));
     }
     let selected = rows.clone().select(columns);
-    let selected = selected.map_err(|source| QueryError::Plan {
+    let selected = selected.map_err(|source| SqlError::Plan {
         part: "--map",
         source,
     });

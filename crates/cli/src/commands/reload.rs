@@ -18,10 +18,10 @@ use super::rejected::Source;
 use crate::cli::{OperationArgs, RejectsArgs};
 use crate::error::{CliError, Result};
 use crate::input::Inputs;
-use crate::query::{self, QueryError};
 use crate::rejects::{Columns, ID_COLUMN, RejectsError, Rows};
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
+use crate::sql::{self, SqlError};
 use crate::watch::Watch;
 
 /// Memory of the query that finds which records are loaded.
@@ -181,11 +181,11 @@ impl Reload<'_> {
 
     /// The records that the load has, by their ids.
     async fn ids(&self, spec: &LoadSpec) -> Result<Vec<String>> {
-        let session = query::session(QUERY_MEMORY, true)?;
+        let session = sql::session(QUERY_MEMORY, true)?;
         let spool = self.folder.local_path().join("stdin");
         let inputs = Inputs::open(&spec.inputs, &spec.read, &spool).await?;
         inputs.register(&session)?;
-        let rows = query::rows(&session, spec).await?;
+        let rows = sql::rows(&session, spec).await?;
         if rows
             .schema()
             .as_arrow()
@@ -202,11 +202,11 @@ impl Reload<'_> {
             )));
         }
         let rows = rows.select(vec![ident(ID_COLUMN)]);
-        let rows = rows.map_err(QueryError::Run)?.execute_stream().await;
-        let mut rows = rows.map_err(QueryError::Run)?;
+        let rows = rows.map_err(SqlError::Run)?.execute_stream().await;
+        let mut rows = rows.map_err(SqlError::Run)?;
         let mut ids = Vec::new();
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(QueryError::Run)?;
+            let batch = batch.map_err(SqlError::Run)?;
             let texts = cast(batch.column(0), &DataType::Utf8).map_err(RejectsError::from)?;
             let texts = texts.as_string::<i32>().iter();
             ids.extend(texts.map(|id| id.unwrap_or_default().to_owned()));

@@ -1,23 +1,23 @@
 //! Records that cannot be read, in loads with a query and with a condition.
 
 use super::*;
-use crate::query;
 use crate::spec::LoadSpec;
+use crate::sql;
 
 async fn load(spec: &LoadSpec) -> Vec<String> {
     let folder = Folder::new();
     let typed = folder.write("a.csv", "Id,Name\n1,a\n2\n3,c\n");
     let inputs = folder.open(&[&typed]).await.unwrap();
-    let session = query::session(1 << 27, true).unwrap();
+    let session = sql::session(1 << 27, true).unwrap();
     let rows = match spec.sql {
         None => {
             inputs.register(&session).unwrap();
-            query::rows(&session, spec).await.unwrap()
+            sql::rows(&session, spec).await.unwrap()
         }
         Some(_) => {
             inputs.register_for_query(&session).unwrap();
-            let rows = query::rows(&session, spec).await.unwrap();
-            query::with_unreadable(&session, rows, inputs.unreadable()).unwrap()
+            let rows = sql::rows(&session, spec).await.unwrap();
+            sql::with_unreadable(&session, rows, inputs.unreadable()).unwrap()
         }
     };
     let rows = rows.collect().await.unwrap();

@@ -31,7 +31,7 @@ const NAMED_CONSUMERS: usize = 3;
 
 /// What can be wrong with a query.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum QueryError {
+pub(crate) enum SqlError {
     /// It cannot be planned.
     #[error("{part}: {}", plain(.source))]
     Plan {
@@ -87,7 +87,7 @@ fn plain(error: &DataFusionError) -> String {
 ///
 /// # Errors
 /// If the session cannot be made.
-pub(crate) fn session(memory: usize, in_order: bool) -> Result<SessionContext, QueryError> {
+pub(crate) fn session(memory: usize, in_order: bool) -> Result<SessionContext, SqlError> {
     let mut config = SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
         .with_information_schema(false);
@@ -109,19 +109,16 @@ pub(crate) fn session(memory: usize, in_order: bool) -> Result<SessionContext, Q
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .build_arc()
-        .map_err(QueryError::Run)?;
+        .map_err(SqlError::Run)?;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 /// The rows of a load, before columns are mapped.
 ///
 /// # Errors
-/// [`QueryError::Plan`] with the flag that is wrong.
-pub(crate) async fn rows(
-    session: &SessionContext,
-    spec: &LoadSpec,
-) -> Result<DataFrame, QueryError> {
-    let planned = |part| move |source| QueryError::Plan { part, source };
+/// [`SqlError::Plan`] with the flag that is wrong.
+pub(crate) async fn rows(session: &SessionContext, spec: &LoadSpec) -> Result<DataFrame, SqlError> {
+    let planned = |part| move |source| SqlError::Plan { part, source };
     let mut rows = match &spec.sql {
         Some(sql) => {
             let plan = session.state().create_logical_plan(sql).await;
@@ -130,7 +127,7 @@ pub(crate) async fn rows(
             DataFrame::new(session.state(), plan)
         }
         None => match session.table_exist(INPUT) {
-            Ok(false) => return Err(QueryError::Named),
+            Ok(false) => return Err(SqlError::Named),
             _ => session.table(INPUT).await.map_err(planned("INPUT"))?,
         },
     };
@@ -152,17 +149,17 @@ pub(crate) async fn rows(
 /// The rows of a query, and those that it does not see, since they cannot be read: they are rejected.
 ///
 /// # Errors
-/// [`QueryError::Plan`].
+/// [`SqlError::Plan`].
 pub(crate) fn with_unreadable(
     session: &SessionContext,
     mut rows: DataFrame,
     unreadable: Vec<Arc<dyn TableProvider>>,
-) -> Result<DataFrame, QueryError> {
+) -> Result<DataFrame, SqlError> {
     for table in unreadable {
         rows = session
             .read_table(table)
             .and_then(|unreadable| rows.union_by_name(unreadable))
-            .map_err(|source| QueryError::Plan {
+            .map_err(|source| SqlError::Plan {
                 part: "--sql",
                 source,
             })?;
@@ -173,15 +170,15 @@ pub(crate) fn with_unreadable(
 /// Fails if the rows cannot be made, such as for types that do not fit, before anything is loaded.
 ///
 /// # Errors
-/// [`QueryError::Plan`].
-pub(crate) async fn check(rows: &DataFrame, spec: &LoadSpec) -> Result<(), QueryError> {
+/// [`SqlError::Plan`].
+pub(crate) async fn check(rows: &DataFrame, spec: &LoadSpec) -> Result<(), SqlError> {
     let planned = rows.clone().create_physical_plan().await;
     let part = match (&spec.filter, &spec.sql) {
         (Some(_), _) => "--where",
         (None, Some(_)) => "--sql",
         (None, None) => "INPUT",
     };
-    planned.map_err(|source| QueryError::Plan { part, source })?;
+    planned.map_err(|source| SqlError::Plan { part, source })?;
     Ok(())
 }
 
@@ -244,13 +241,13 @@ fn names_now(expression: &datafusion::logical_expr::Expr) -> bool {
 /// A file of this name is whole.
 ///
 /// # Errors
-/// [`QueryError::Keep`] if it cannot be written.
+/// [`SqlError::Keep`] if it cannot be written.
 pub(crate) async fn keep(
     session: &SessionContext,
     rows: DataFrame,
     path: &Path,
-) -> Result<DataFrame, QueryError> {
-    let failed = |reason: String| QueryError::Keep {
+) -> Result<DataFrame, SqlError> {
+    let failed = |reason: String| SqlError::Keep {
         path: path.display().to_string(),
         reason,
     };
@@ -259,9 +256,9 @@ pub(crate) async fn keep(
     let file = File::create(&part).map_err(|error| failed(error.to_string()))?;
     let mut writer =
         ArrowWriter::try_new(file, schema, None).map_err(|error| failed(error.to_string()))?;
-    let mut batches = rows.execute_stream().await.map_err(QueryError::Run)?;
+    let mut batches = rows.execute_stream().await.map_err(SqlError::Run)?;
     while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(QueryError::Run)?;
+        let batch = batch.map_err(SqlError::Run)?;
         let written = spawn_blocking(move || {
             let written = writer.write(&batch);
             (writer, written)
@@ -278,14 +275,14 @@ pub(crate) async fn keep(
 /// Rows that were kept before.
 ///
 /// # Errors
-/// [`QueryError::Run`].
+/// [`SqlError::Run`].
 pub(crate) async fn read_kept(
     session: &SessionContext,
     path: &Path,
-) -> Result<DataFrame, QueryError> {
+) -> Result<DataFrame, SqlError> {
     let options = ParquetReadOptions::default();
     let rows = session
         .read_parquet(path.display().to_string(), options)
         .await;
-    rows.map_err(QueryError::Run)
+    rows.map_err(SqlError::Run)
 }
