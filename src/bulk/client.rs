@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -178,6 +179,12 @@ impl Client {
     /// has more records than Salesforce counts in time; any of a call's.
     pub async fn record_count(&self, object: &str) -> Result<u64, BulkError> {
         org::record_count(&self.connection, object).await
+    }
+
+    /// The time by Salesforce's clock, some second behind at most; by this machine's as long as no
+    /// response has shown it.
+    pub fn server_time(&self) -> DateTime<Utc> {
+        self.connection.server_time()
     }
 
     /// Id of the org, if the login said it; else the host of its API.
