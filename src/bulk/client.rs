@@ -148,6 +148,21 @@ impl Client {
         org::records_by_key(&self.connection, by, keys).await
     }
 
+    /// The values of `columns` (fields, or those of parents such as `Account.Name`) of the records whose
+    /// key is one of `keys`: a row for each record, in no order, of texts as JSON has them. Otherwise as
+    /// [`Client::records_by_key`].
+    ///
+    /// # Errors
+    /// As [`Client::records_by_key`].
+    pub async fn values_by_key(
+        &self,
+        by: KeyedBy<'_>,
+        keys: &[String],
+        columns: &[String],
+    ) -> Result<Vec<Vec<Option<String>>>, BulkError> {
+        org::values_by_key(&self.connection, by, keys, columns).await
+    }
+
     /// The keys of all records that have one, in no order, a key for each record. It takes a call for
     /// 2,000 records.
     ///
