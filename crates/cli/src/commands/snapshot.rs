@@ -8,7 +8,6 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::prepare::Prepared;
 use crate::error::Result;
 use crate::parquet_file::ParquetFile;
-use crate::records::comparison;
 use crate::records::look::{KeyList, Keys, Look};
 use crate::run::{RunFolder, RunRecord};
 use crate::watch::Watch;

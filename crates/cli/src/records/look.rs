@@ -5,7 +5,7 @@ use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::bulk::{Client, KeyedBy};
-use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use std::sync::Arc;
 
 use crate::error::{CliError, Result};
