@@ -145,6 +145,7 @@ async fn loader(
     };
     let mut options = prepared
         .options()?
+        .with_receipt_columns(prepared.columns())
         .with_ledger(folder.ledger()?, record.id.clone())
         .with_older(older)
         .with_may_be_done(!record.attempts.is_empty());

@@ -8,7 +8,7 @@ use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::object::ObjectSchema;
 use arrow_salesforce::options::{LoadOptions, NullHandling, Timezone, ValueOptions};
-use arrow_salesforce::source::{EXPLICIT_NULL_OF, explicit_null_flag};
+use arrow_salesforce::source::{EXPLICIT_NULL_OF, RAW, RAW_ERROR, explicit_null_flag};
 use arrow_salesforce::{Error, ErrorKind, Loader, LoaderBuilder, Org};
 use datafusion::common::Column;
 use datafusion::common::metadata::FieldMetadata;
@@ -166,6 +166,14 @@ impl Prepared {
             Ok((raw, read))
         });
         Ok(read.boxed())
+    }
+
+    /// The columns that are written, and what says of them which nulls were meant: all but the texts of
+    /// rows that cannot be read.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let names = self.schema.fields().iter().map(|field| field.name());
+        let written = names.filter(|name| *name != RAW && *name != RAW_ERROR);
+        written.cloned().collect()
     }
 
     /// A loader of the rows, which lacks only where rejected records and receipts go.
