@@ -7,6 +7,7 @@ use arrow_salesforce::{Error, ErrorKind};
 use crate::input::InputError;
 use crate::mapping::MappingError;
 use crate::readings::ReadingError;
+use crate::records::sent::ReceiptsError;
 use crate::run::RunError;
 use crate::sql::SqlError;
 
@@ -48,6 +49,9 @@ pub(crate) enum CliError {
     /// What is kept of a run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What a run has sent cannot be known.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptsError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),

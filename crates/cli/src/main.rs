@@ -14,6 +14,7 @@ mod input;
 mod mapping;
 mod parquet_file;
 mod readings;
+mod records;
 mod rejects;
 mod run;
 mod spec;
