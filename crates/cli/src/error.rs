@@ -6,6 +6,7 @@ use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
 use crate::mapping::MappingError;
+use crate::parquet_file::WriteError;
 use crate::readings::ReadingError;
 use crate::records::sent::ReceiptsError;
 use crate::run::RunError;
@@ -52,6 +53,9 @@ pub(crate) enum CliError {
     /// What a run has sent cannot be known.
     #[error(transparent)]
     Receipts(#[from] ReceiptsError),
+    /// A file of a run cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),

@@ -9,6 +9,7 @@ use super::drive;
 use super::dry_run::dry_run;
 use super::interrupt::Interrupt;
 use super::prepare::Prepared;
+use super::snapshot;
 use crate::cli::{LoadArgs, ResumeArgs};
 use crate::error::{CliError, Result};
 use crate::input::FileState;
@@ -45,6 +46,11 @@ pub(crate) async fn load(args: LoadArgs) -> Result<ExitCode> {
         return ended;
     }
     if let Err(error) = prepared.guard(&args.output).await {
+        folder.discard_local();
+        return Err(error);
+    }
+    let keeping = interrupt.before(snapshot::take(&prepared, &folder, &watch));
+    if let Err(error) = keeping.await {
         folder.discard_local();
         return Err(error);
     }
@@ -134,6 +140,7 @@ async fn go_on(folder: RunFolder, record: RunRecord, args: &ResumeArgs) -> Resul
             record.id, record.org
         )));
     }
+    snapshot::missing(&folder, &record, &watch);
     drive::run(&prepared, &folder, record, older, &interrupt, &watch).await
 }
 

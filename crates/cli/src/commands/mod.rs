@@ -18,6 +18,7 @@ mod rejected;
 mod rejects;
 mod reload;
 mod runs;
+mod snapshot;
 mod undo;
 mod verify;
 

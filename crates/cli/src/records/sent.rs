@@ -11,7 +11,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_salesforce::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow_salesforce::arrow::array::{
+    Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchReader as _, UInt32Array,
+};
 use arrow_salesforce::arrow::compute::{cast, concat_batches, take};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_salesforce::arrow::error::ArrowError;
