@@ -77,9 +77,9 @@ fn can_be_undone(folder: &RunFolder, record: &RunRecord) -> Result<()> {
             "the run {id} has deleted records, which cannot be taken back: look for them in the recycle bin \
              of the org, where they stay for some days"
         ),
-        Operation::HardDelete => format!(
-            "the run {id} has deleted records for good, which cannot be taken back"
-        ),
+        Operation::HardDelete => {
+            format!("the run {id} has deleted records for good, which cannot be taken back")
+        }
         _ if record.state == RunState::Running => format!(
             "the run {id} has not come to its end, and its last records may have no receipts yet: \
              `arrow-salesforce resume {id}` first, or wait until it ends"
@@ -146,9 +146,12 @@ impl<'a> Undone<'a> {
         let comparison = records::comparison(&org, source, &object, &operation, values).await?;
         let comparison = Arc::new(comparison);
         let session = sql::session(memory, true)?;
-        let sent = receipts.sent(&comparison, &session, directory.path()).await?;
+        let sent = receipts
+            .sent(&comparison, &session, directory.path())
+            .await?;
         let now = directory.path().join("now.parquet");
-        self.look(&org, &comparison, &sent, &session, &now, watch).await?;
+        self.look(&org, &comparison, &sent, &session, &now, watch)
+            .await?;
         drop(session);
         let before = self.folder.snapshot_path();
         let sources = Sources {
@@ -175,10 +178,15 @@ impl<'a> Undone<'a> {
         path: &Path,
         watch: &Watch,
     ) -> Result<()> {
-        let mut columns = ["Id", LAST_MODIFIED, LAST_MODIFIED_BY].map(str::to_owned).to_vec();
+        let mut columns = ["Id", LAST_MODIFIED, LAST_MODIFIED_BY]
+            .map(str::to_owned)
+            .to_vec();
         for field in comparison.fields() {
             for name in [&field.path, &field.fills.name] {
-                if !columns.iter().any(|column| column.eq_ignore_ascii_case(name)) {
+                if !columns
+                    .iter()
+                    .any(|column| column.eq_ignore_ascii_case(name))
+                {
                     columns.push(name.clone());
                 }
             }
@@ -246,7 +254,10 @@ impl<'a> Undone<'a> {
             _ => ExitCode::from(SOME_REJECTED),
         };
         if counts.changes() == 0 {
-            watch.say(&format!("nothing of the run {} is left to take back", self.record.id));
+            watch.say(&format!(
+                "nothing of the run {} is left to take back",
+                self.record.id
+            ));
             return Ok(ended);
         }
         let what = counts.what(object, &guard::place(&planned.organization));
@@ -270,7 +281,10 @@ impl<'a> Undone<'a> {
             if code == ExitCode::from(SOME_REJECTED) {
                 worst = code;
             } else if code != ExitCode::from(ACCEPTED) {
-                watch.say(&format!("to go on: arrow-salesforce undo {}", self.record.id));
+                watch.say(&format!(
+                    "to go on: arrow-salesforce undo {}",
+                    self.record.id
+                ));
                 return Ok(code);
             }
         }

@@ -57,8 +57,18 @@ struct Record<'a> {
     row: usize,
     id: &'a str,
     key: Option<&'a str>,
-    /// Nobody has changed it since the run wrote it.
-    is_untouched: bool,
+    /// Whether somebody has changed it since the run wrote it.
+    change: Change,
+}
+
+/// Whether somebody has changed a record since the run wrote it. Salesforce shows whole seconds, and
+/// what happened within one of them is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// Nobody has: its last change was the run's own.
+    None,
+    Unknown,
+    Since,
 }
 
 impl Judge<'_> {
@@ -72,7 +82,7 @@ impl Judge<'_> {
         let before = texts(batch, join::BEFORE_ID)?;
         let fields = self.values(batch)?;
         let key = self.comparison.key().and_then(|key| fields.get(key));
-        let untouched = self.untouched(batch)?;
+        let changes = self.changes(batch)?;
         for row in 0..batch.num_rows() {
             if there.is_null(row) {
                 decided.counts.gone += 1;
@@ -81,8 +91,10 @@ impl Judge<'_> {
             let record = Record {
                 row,
                 id: ids.value(row),
-                key: key.filter(|key| key.sent.is_valid(row)).map(|key| key.sent.value(row)),
-                is_untouched: untouched[row],
+                key: key
+                    .filter(|key| key.sent.is_valid(row))
+                    .map(|key| key.sent.value(row)),
+                change: changes[row],
             };
             if before.is_valid(row) {
                 self.restore(&record, &fields, decided)?;
@@ -98,12 +110,13 @@ impl Judge<'_> {
         let differs = |field: &&(usize, &Values)| field.1.differs(record.row);
         let fields: Vec<(usize, &Values)> = fields.iter().enumerate().collect();
         let changed: Vec<_> = fields.iter().filter(differs).collect();
-        if changed.is_empty() || record.is_untouched || self.overwrite {
+        if changed.is_empty() || record.change == Change::None || self.overwrite {
             for (field, _) in &changed {
                 self.note(record, *field, decided);
             }
             decided.counts.deletes += 1;
-            decided.counts.touched += u64::from(!record.is_untouched);
+            decided.counts.touched +=
+                u64::from(record.change == Change::Since && changed.is_empty());
             decided.deletes.push(record.id);
             return Ok(());
         }
@@ -123,7 +136,7 @@ impl Judge<'_> {
                 continue;
             }
             let differs = values.differs(row);
-            if differs && !record.is_untouched && !self.overwrite {
+            if differs && record.change != Change::None && !self.overwrite {
                 conflicts = true;
                 self.conflict(record, field, values, decided)?;
                 continue;
@@ -171,7 +184,7 @@ impl Judge<'_> {
     /// Notes a field that the org itself has changed, or that is taken back though it has changed.
     fn note(&self, record: &Record<'_>, field: usize, decided: &mut Decided) {
         if let Some(field) = self.comparison.fields().get(field)
-            && record.is_untouched
+            && record.change == Change::None
         {
             decided.counts.automation(&field.fills.name);
         }
@@ -233,37 +246,36 @@ impl Judge<'_> {
         values.collect()
     }
 
-    /// Which records nobody has changed since the run: their last change was the run's own.
-    fn untouched(&self, batch: &RecordBatch) -> Result<Vec<bool>> {
+    /// Which records somebody has changed since the run.
+    fn changes(&self, batch: &RecordBatch) -> Result<Vec<Change>> {
         let modified = texts(batch, join::MODIFIED)?;
         let by = texts(batch, join::MODIFIED_BY)?;
-        let at = batch.column_by_name(join::AT);
-        let at = at.and_then(|at| at.as_primitive_opt::<TimestampMillisecondType>());
-        let at = at.ok_or_else(|| CliError::failed("receipts have no time"))?;
+        let written = batch.column_by_name(join::AT);
+        let written = written.and_then(|at| at.as_primitive_opt::<TimestampMillisecondType>());
+        let written = written.ok_or_else(|| CliError::failed("receipts have no time"))?;
         let user = self.user.and_then(RecordId::parse);
-        let is_ours = |row: usize| {
-            let by = by.is_valid(row).then(|| RecordId::parse(by.value(row)));
-            user.is_some() && by.flatten() == user
-        };
-        let is_before = |row: usize| {
-            let written = DateTime::<Utc>::from_timestamp_millis(at.value(row));
-            let changed = modified.is_valid(row).then(|| moment(modified.value(row)));
-            match (changed.flatten(), written) {
-                // Salesforce shows whole seconds: the change may have come as late as the next one.
-                (Some(changed), Some(written)) => changed + Duration::seconds(1) <= written,
-                _ => false,
+        let change = |row: usize| {
+            let known = DateTime::<Utc>::from_timestamp_millis(written.value(row));
+            let last = at(&modified, row).and_then(moment);
+            let (Some(known), Some(last)) = (known, last) else {
+                return Change::Unknown;
+            };
+            let is_ours = user.is_some() && at(&by, row).and_then(RecordId::parse) == user;
+            let second = Duration::seconds(1);
+            match is_ours {
+                true if last + second <= known => Change::None,
+                _ if last > known + second => Change::Since,
+                _ => Change::Unknown,
             }
         };
-        let rows = 0..batch.num_rows();
-        Ok(rows.map(|row| is_ours(row) && is_before(row)).collect())
+        Ok((0..batch.num_rows()).map(change).collect())
     }
 }
 
 impl Values {
     /// What is there now differs from what was sent.
     fn differs(&self, row: usize) -> bool {
-        self.sent.is_valid(row)
-            && at(&self.canonical_sent, row) != at(&self.canonical_now, row)
+        self.sent.is_valid(row) && at(&self.canonical_sent, row) != at(&self.canonical_now, row)
     }
 
     /// What is there now is what was there before.

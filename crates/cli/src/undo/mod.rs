@@ -8,8 +8,8 @@
 //! ```
 
 mod conflicts;
-mod judge;
 mod join;
+mod judge;
 mod rows;
 mod show;
 

@@ -56,7 +56,10 @@ impl Restores {
     /// If it cannot be written.
     pub(crate) fn create(path: &Path, comparison: &Comparison) -> Result<Self> {
         let fields = comparison.fields();
-        let names: Vec<&str> = fields.iter().map(|field| field.fills.name.as_str()).collect();
+        let names: Vec<&str> = fields
+            .iter()
+            .map(|field| field.fills.name.as_str())
+            .collect();
         let text = |name: &str| Field::new(name, DataType::Utf8, true);
         let mut columns = vec![text(ID)];
         columns.extend(names.iter().map(|name| text(name)));
@@ -95,13 +98,15 @@ impl Restores {
         }
         let ids: ArrayRef = Arc::new(StringArray::from(std::mem::take(&mut self.ids)));
         let mut columns = vec![ids];
-        let values = self.columns.iter_mut().map(|column| -> ArrayRef {
-            Arc::new(column.values.finish())
-        });
+        let values = self
+            .columns
+            .iter_mut()
+            .map(|column| -> ArrayRef { Arc::new(column.values.finish()) });
         columns.extend(values);
-        let nulls = self.columns.iter_mut().map(|column| -> ArrayRef {
-            Arc::new(column.nulls.finish())
-        });
+        let nulls = self
+            .columns
+            .iter_mut()
+            .map(|column| -> ArrayRef { Arc::new(column.nulls.finish()) });
         columns.extend(nulls);
         self.rows.write(columns)
     }

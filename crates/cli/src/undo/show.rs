@@ -80,7 +80,9 @@ impl Counts {
             "have changed since the run: these fields are left alone",
         );
         let fields = |of: &BTreeMap<String, u64>| {
-            let fields = of.iter().map(|(field, number)| format!("{field} ({})", count(*number)));
+            let fields = of
+                .iter()
+                .map(|(field, number)| format!("{field} ({})", count(*number)));
             fields.collect::<Vec<_>>().join(", ")
         };
         if !self.conflicts.is_empty() {
