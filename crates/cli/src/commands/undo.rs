@@ -145,6 +145,12 @@ impl<'a> Undone<'a> {
         let values = prepare::values(spec)?;
         let comparison = records::comparison(&org, source, &object, &operation, values).await?;
         let comparison = Arc::new(comparison);
+        for left in comparison.left_out() {
+            watch.say(&format!(
+                "{} is left as it is: it {}",
+                left.name, left.reason
+            ));
+        }
         let session = sql::session(memory, true)?;
         let sent = receipts
             .sent(&comparison, &session, directory.path())
