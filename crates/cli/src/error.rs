@@ -6,6 +6,7 @@ use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
 use crate::mapping::MappingError;
+use crate::orgs::OrgError;
 use crate::readings::ReadingError;
 use crate::run::RunError;
 use crate::sql::SqlError;
@@ -39,6 +40,9 @@ pub(crate) enum CliError {
     /// The query cannot be run.
     #[error(transparent)]
     Sql(#[from] SqlError),
+    /// The orgs that are logged in to.
+    #[error(transparent)]
+    Org(#[from] OrgError),
     /// Columns and fields do not fit.
     #[error(transparent)]
     Mapping(#[from] MappingError),
@@ -78,6 +82,7 @@ impl CliError {
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,
+            Self::Org(OrgError::NoOrg { .. }) => USAGE,
             Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
             _ => FAILED,
         }
