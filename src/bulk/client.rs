@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +148,21 @@ impl Client {
         org::records_by_key(&self.connection, by, keys).await
     }
 
+    /// The values of `columns` (fields, or those of parents such as `Account.Name`) of the records whose
+    /// key is one of `keys`: a row for each record, in no order, of texts as JSON has them. Otherwise as
+    /// [`Client::records_by_key`].
+    ///
+    /// # Errors
+    /// As [`Client::records_by_key`].
+    pub async fn values_by_key(
+        &self,
+        by: KeyedBy<'_>,
+        keys: &[String],
+        columns: &[String],
+    ) -> Result<Vec<Vec<Option<String>>>, BulkError> {
+        org::values_by_key(&self.connection, by, keys, columns).await
+    }
+
     /// The keys of all records that have one, in no order, a key for each record. It takes a call for
     /// 2,000 records.
     ///
@@ -178,6 +194,12 @@ impl Client {
     /// has more records than Salesforce counts in time; any of a call's.
     pub async fn record_count(&self, object: &str) -> Result<u64, BulkError> {
         org::record_count(&self.connection, object).await
+    }
+
+    /// The time by Salesforce's clock, some second behind at most; by this machine's as long as no
+    /// response has shown it.
+    pub fn server_time(&self) -> DateTime<Utc> {
+        self.connection.server_time()
     }
 
     /// Id of the org, if the login said it; else the host of its API.

@@ -7,6 +7,7 @@ use arrow_salesforce::{Error, ErrorKind};
 use crate::input::InputError;
 use crate::mapping::MappingError;
 use crate::orgs::OrgError;
+use crate::parquet_file::WriteError;
 use crate::readings::ReadingError;
 use crate::run::RunError;
 use crate::sql::SqlError;
@@ -52,6 +53,9 @@ pub(crate) enum CliError {
     /// What is kept of a run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A file of a run cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),

@@ -287,6 +287,11 @@ impl RunFolder {
         self.local.join("rows.parquet")
     }
 
+    /// The file with the former values of the records that the run changes, if they are kept.
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.local.join("snapshot.parquet")
+    }
+
     /// Keeps other processes of this machine from the run while the file lives. Where the run itself is
     /// on this machine, none can be at work on it then.
     ///

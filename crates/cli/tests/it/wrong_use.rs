@@ -406,12 +406,12 @@ async fn orgs_that_cannot_be() {
 
     $ load ids.csv --object Contact --delete
     ids.csv: CSV in UTF-8, 1 record
-    error: this will delete up to 0 of 0 records of Contact in the production org 127.0.0.1, and there is no terminal to ask on: --yes confirms it
+    error: this will delete up to 0 of 0 records of Contact in the production org 127.0.0.1, which `undo` cannot take back, and there is no terminal to ask on: --yes confirms it
     -> 2
 
     $ load ids.csv --object Contact --hard-delete
     ids.csv: CSV in UTF-8, 1 record
-    error: this will delete for good, past the recycle bin, up to 0 of 0 records of Contact in the production org 127.0.0.1, and there is no terminal to ask on: --yes confirms it
+    error: this will delete for good, past the recycle bin, up to 0 of 0 records of Contact in the production org 127.0.0.1, which `undo` cannot take back, and there is no terminal to ask on: --yes confirms it
     -> 2
     ");
 }
