@@ -9,6 +9,7 @@ use crate::mapping::MappingError;
 use crate::orgs::OrgError;
 use crate::parquet_file::WriteError;
 use crate::readings::ReadingError;
+use crate::records::sent::ReceiptsError;
 use crate::run::RunError;
 use crate::sql::SqlError;
 
@@ -53,6 +54,9 @@ pub(crate) enum CliError {
     /// What is kept of a run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What a run has sent cannot be known.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptsError),
     /// A file of a run cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -1,6 +1,8 @@
 //! Records of an org beside the run that wrote them.
 
+pub(crate) mod compare;
 pub(crate) mod look;
+pub(crate) mod sent;
 
 use arrow_salesforce::arrow::datatypes::SchemaRef;
 use arrow_salesforce::coerce::Comparison;

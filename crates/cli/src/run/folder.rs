@@ -356,6 +356,14 @@ impl RunFolder {
         Ok(ReceiptStore::new(open(&self.part("receipts/"))?))
     }
 
+    /// The receipts, to be read.
+    ///
+    /// # Errors
+    /// [`RunError::Storage`].
+    pub(crate) fn received(&self) -> Result<Storage, RunError> {
+        open(&self.part("receipts/"))
+    }
+
     /// The store of the ledger.
     ///
     /// # Errors
