@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::datatypes::{Schema, SchemaRef};
 use arrow_salesforce::bulk::Organization;
+use arrow_salesforce::coerce::Comparison;
 use arrow_salesforce::object::ObjectSchema;
 use arrow_salesforce::options::{LoadOptions, NullHandling, Timezone, ValueOptions};
-use arrow_salesforce::source::{EXPLICIT_NULL_OF, explicit_null_flag};
+use arrow_salesforce::source::{EXPLICIT_NULL_OF, RAW, RAW_ERROR, explicit_null_flag};
 use arrow_salesforce::{Error, ErrorKind, Loader, LoaderBuilder, Org};
 use datafusion::common::Column;
 use datafusion::common::metadata::FieldMetadata;
@@ -23,6 +24,7 @@ use crate::guard::{self, Guarded};
 use crate::input::{FileState, Inputs};
 use crate::mapping::Mapping;
 use crate::readings::{Readings, Survey, Wanted};
+use crate::records;
 use crate::run::RunFolder;
 use crate::spec::LoadSpec;
 use crate::sql::{self, SqlError};
@@ -166,6 +168,24 @@ impl Prepared {
             Ok((raw, read))
         });
         Ok(read.boxed())
+    }
+
+    /// The columns that are written, and what says of them which nulls were meant: all but the texts of
+    /// rows that cannot be read.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let names = self.schema.fields().iter().map(|field| field.name());
+        let written = names.filter(|name| *name != RAW && *name != RAW_ERROR);
+        written.cloned().collect()
+    }
+
+    /// How the rows are compared with the records that they become.
+    ///
+    /// # Errors
+    /// Those of [`Self::values`], of calls and of the columns.
+    pub(crate) async fn comparison(&self) -> Result<Comparison> {
+        let (schema, object) = (&self.schema, &self.object);
+        let operation = self.spec.operation();
+        records::comparison(&self.org, schema, object, &operation, self.values()?).await
     }
 
     /// A loader of the rows, which lacks only where rejected records and receipts go.
