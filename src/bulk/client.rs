@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Credentials, OnRotated};
+use super::auth::{Credentials, Keepers, TokenKeeper};
 use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
@@ -33,7 +34,7 @@ pub struct Client {
 /// Settings of a login that is to be made.
 pub struct ClientBuilder {
     credentials: Credentials,
-    on_rotated: Option<OnRotated>,
+    keepers: Keepers,
     waits: Waits,
     unattended: bool,
     /// Pauses are noted, not spent.
@@ -54,7 +55,7 @@ impl Client {
     pub fn builder(credentials: Credentials) -> ClientBuilder {
         ClientBuilder {
             credentials,
-            on_rotated: None,
+            keepers: Keepers::default(),
             waits: Waits::default(),
             unattended: false,
             #[cfg(test)]
@@ -150,6 +151,21 @@ impl Client {
         org::records_by_key(&self.connection, by, keys).await
     }
 
+    /// The values of `columns` (fields, or those of parents such as `Account.Name`) of the records whose
+    /// key is one of `keys`: a row for each record, in no order, of texts as JSON has them. Otherwise as
+    /// [`Client::records_by_key`].
+    ///
+    /// # Errors
+    /// As [`Client::records_by_key`].
+    pub async fn values_by_key(
+        &self,
+        by: KeyedBy<'_>,
+        keys: &[String],
+        columns: &[String],
+    ) -> Result<Vec<Vec<Option<String>>>, BulkError> {
+        org::values_by_key(&self.connection, by, keys, columns).await
+    }
+
     /// The keys of all records that have one, in no order, a key for each record. It takes a call for
     /// 2,000 records.
     ///
@@ -206,6 +222,12 @@ impl Client {
         job: &str,
     ) -> Result<Query, BulkError> {
         self.queries.query_again(soql, &options, job).await
+    }
+
+    /// The time by Salesforce's clock, some second behind at most; by this machine's as long as no
+    /// response has shown it.
+    pub fn server_time(&self) -> DateTime<Utc> {
+        self.connection.server_time()
     }
 
     /// Id of the org, if the login said it; else the host of its API.
@@ -332,7 +354,15 @@ impl ClientBuilder {
         mut self,
         notify: Arc<dyn Fn(&SecretString) + Send + Sync>,
     ) -> Self {
-        self.on_rotated = Some(notify);
+        self.keepers.on_rotated = Some(notify);
+        self
+    }
+
+    /// Logs in by the refresh token that `keeper` keeps for several processes, in place of the one of
+    /// the credentials.
+    #[must_use]
+    pub fn shared_refresh_token(mut self, keeper: Arc<dyn TokenKeeper>) -> Self {
+        self.keepers.shared = Some(keeper);
         self
     }
 
@@ -381,7 +411,7 @@ impl ClientBuilder {
     /// waits after [`Waits::patience`].
     pub async fn connect(self) -> Result<Client, BulkError> {
         let clock = self.clock().unattended(self.unattended);
-        let connection = Connection::open(self.credentials, self.on_rotated, clock).await?;
+        let connection = Connection::open(self.credentials, self.keepers, clock).await?;
         Ok(Client {
             ingest: Ingest::new(&connection),
             queries: Queries::new(&connection),

@@ -38,7 +38,7 @@ mod query;
 pub(crate) mod testing;
 mod usage;
 
-pub use auth::{Credentials, Flow};
+pub use auth::{Credentials, Flow, HeldToken, TokenKeeper};
 pub use client::{Client, ClientBuilder};
 pub use error::{BulkError, LoginRefused};
 pub use http::API_VERSION;

@@ -80,10 +80,25 @@ impl Coercion {
         column: usize,
         source: &RecordBatch,
     ) -> Result<ArrayRef, CoerceError> {
-        let Some(column) = self.columns.get(column) else {
-            return Err(evaluation(ArrowError::SchemaError("no such column".into())));
-        };
-        column.canonical(evaluate(&column.cell, source)?)
+        let cells = evaluate(&self.column(column)?.cell, source)?;
+        self.column(column)?.canonical(cells)
+    }
+
+    /// The canonical form of cells of one column, by its number among those of the header.
+    ///
+    /// # Errors
+    /// [`CoerceError::Evaluate`] if there is no such column, or they are not Utf8.
+    pub(super) fn canonical_cells(
+        &self,
+        column: usize,
+        cells: &ArrayRef,
+    ) -> Result<ArrayRef, CoerceError> {
+        self.column(column)?.canonical(Arc::clone(cells))
+    }
+
+    fn column(&self, column: usize) -> Result<&Column, CoerceError> {
+        let column = self.columns.get(column);
+        column.ok_or_else(|| evaluation(ArrowError::SchemaError("no such column".into())))
     }
 
     /// The cells of the key alone; `None` if the operation has no key.
@@ -269,6 +284,6 @@ fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRe
         .map_err(CoerceError::Evaluate)
 }
 
-fn evaluation(error: ArrowError) -> CoerceError {
+pub(super) fn evaluation(error: ArrowError) -> CoerceError {
     CoerceError::Evaluate(DataFusionError::from(error))
 }

@@ -10,6 +10,7 @@
 
 mod apply;
 mod canonical;
+mod comparison;
 mod error;
 mod form;
 mod function;
@@ -27,6 +28,7 @@ mod temporal;
 mod zone;
 
 pub use apply::Cells;
+pub use comparison::{ComparedField, Comparison, LeftOut};
 pub use error::CoerceError;
 pub use function::register_udfs;
 pub use key::{Key, KeyForm};

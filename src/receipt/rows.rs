@@ -24,7 +24,7 @@ pub const RECEIPT_MARK: &str = "mark";
 pub const RECEIPT_JOB_ID: &str = "job_id";
 /// Id of the attempt; null if it has none.
 pub const RECEIPT_ATTEMPT: &str = "attempt";
-/// When that was known: milliseconds, UTC.
+/// When that was known, by Salesforce's clock: milliseconds, UTC.
 pub const RECEIPT_AT: &str = "written_at";
 
 /// All of them.

@@ -6,7 +6,10 @@ use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
 use crate::mapping::MappingError;
+use crate::orgs::OrgError;
+use crate::parquet_file::WriteError;
 use crate::readings::ReadingError;
+use crate::records::sent::ReceiptsError;
 use crate::run::RunError;
 use crate::sql::SqlError;
 
@@ -39,6 +42,9 @@ pub(crate) enum CliError {
     /// The query cannot be run.
     #[error(transparent)]
     Sql(#[from] SqlError),
+    /// The orgs that are logged in to.
+    #[error(transparent)]
+    Org(#[from] OrgError),
     /// Columns and fields do not fit.
     #[error(transparent)]
     Mapping(#[from] MappingError),
@@ -48,6 +54,12 @@ pub(crate) enum CliError {
     /// What is kept of a run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What a run has sent cannot be known.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptsError),
+    /// A file of a run cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -78,6 +90,7 @@ impl CliError {
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,
+            Self::Org(OrgError::NoOrg { .. }) => USAGE,
             Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
             _ => FAILED,
         }

@@ -112,8 +112,12 @@ impl Guarded<'_> {
             None => " of the records".to_owned(),
         };
         let object = self.object;
+        let lasting = match self.deletes() {
+            true => ", which `undo` cannot take back",
+            false => "",
+        };
         format!(
-            "this will {verb} {changed}{of} of {object} in {}",
+            "this will {verb} {changed}{of} of {object} in {}{lasting}",
             place(self.organization)
         )
     }
@@ -195,8 +199,8 @@ mod tests {
             };
             guarded.what(existing)
         };
-        insta::assert_snapshot!(what(Operation::Delete, Some(1_200), Some(45_000)), @"this will delete up to 1,200 of 45,000 records of Contact in the production org acme.my.salesforce.com");
-        insta::assert_snapshot!(what(Operation::HardDelete, None, None), @"this will delete for good, past the recycle bin, an unknown number of the records of Contact in the production org acme.my.salesforce.com");
+        insta::assert_snapshot!(what(Operation::Delete, Some(1_200), Some(45_000)), @"this will delete up to 1,200 of 45,000 records of Contact in the production org acme.my.salesforce.com, which `undo` cannot take back");
+        insta::assert_snapshot!(what(Operation::HardDelete, None, None), @"this will delete for good, past the recycle bin, an unknown number of the records of Contact in the production org acme.my.salesforce.com, which `undo` cannot take back");
         insta::assert_snapshot!(what(Operation::Update, Some(5_000), Some(2_000)), @"this will change up to 2,000 of 2,000 records of Contact in the production org acme.my.salesforce.com");
     }
 }

@@ -79,6 +79,8 @@ pub(crate) struct WriteSpec {
     pub(crate) max_job_rows: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assignment_rule_id: Option<String>,
+    /// Whether the former values of the fields that are written are kept.
+    pub(crate) snapshot: bool,
     /// Whether receipts of accepted records are left out.
     pub(crate) no_receipts: bool,
 }

@@ -1,6 +1,5 @@
 //! Tables -> the rows of a load: a query or all of the input, a condition, a limit.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +14,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, ident};
 use futures::StreamExt as _;
-use parquet::arrow::ArrowWriter;
-use tokio::task::spawn_blocking;
 
+use crate::parquet_file::{ParquetFile, WriteError};
 use crate::spec::LoadSpec;
 
 /// The name by which queries know the inputs that have none of their own.
@@ -47,15 +45,8 @@ pub(crate) enum SqlError {
     )]
     Named,
     /// Its rows cannot be kept.
-    #[error(
-        "--materialize: {path} cannot be written: {reason}. Make room, or choose another --run-dir"
-    )]
-    Keep {
-        /// The file.
-        path: String,
-        /// The cause.
-        reason: String,
-    },
+    #[error("--materialize: {0}")]
+    Keep(#[from] WriteError),
     /// It failed while it ran.
     #[error("the rows cannot be read: {}", plain(.0))]
     Run(DataFusionError),
@@ -247,28 +238,13 @@ pub(crate) async fn keep(
     rows: DataFrame,
     path: &Path,
 ) -> Result<DataFrame, SqlError> {
-    let failed = |reason: String| SqlError::Keep {
-        path: path.display().to_string(),
-        reason,
-    };
-    let part = path.with_extension("part");
     let schema = Arc::new(rows.schema().as_arrow().clone());
-    let file = File::create(&part).map_err(|error| failed(error.to_string()))?;
-    let mut writer =
-        ArrowWriter::try_new(file, schema, None).map_err(|error| failed(error.to_string()))?;
+    let mut file = ParquetFile::create(path, schema)?;
     let mut batches = rows.execute_stream().await.map_err(SqlError::Run)?;
     while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(SqlError::Run)?;
-        let written = spawn_blocking(move || {
-            let written = writer.write(&batch);
-            (writer, written)
-        });
-        let (back, written) = written.await.map_err(|error| failed(error.to_string()))?;
-        written.map_err(|error| failed(error.to_string()))?;
-        writer = back;
+        file = file.write(batch.map_err(SqlError::Run)?).await?;
     }
-    writer.close().map_err(|error| failed(error.to_string()))?;
-    std::fs::rename(&part, path).map_err(|error| failed(error.to_string()))?;
+    file.finish().await?;
     read_kept(session, path).await
 }
 

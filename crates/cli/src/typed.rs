@@ -111,6 +111,7 @@ impl LoadSpec {
             &mut write.on_too_long,
             &word("--on-too-long", args.on_too_long.as_deref())?,
         );
+        write.snapshot |= args.snapshot;
         write.no_receipts |= args.no_receipts;
         Ok(())
     }
@@ -130,6 +131,12 @@ impl LoadSpec {
         if self.sample == Some(0) || self.limit == Some(0) {
             return Err(CliError::usage(
                 "--sample and --limit need a number of at least 1; --dry-run loads nothing",
+            ));
+        }
+        if self.write.snapshot && self.write.no_receipts {
+            return Err(CliError::usage(
+                "--snapshot keeps what `undo` needs beside the receipts, and --no-receipts leaves \
+                 these out: keep one of them",
             ));
         }
         let operations = [

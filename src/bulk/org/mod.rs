@@ -14,4 +14,4 @@ pub use limits::{Limit, Limits};
 pub use organization::Organization;
 pub(super) use organization::organization;
 pub use query::{KeyedBy, KeyedRecord};
-pub(super) use query::{all_keys, record_count, records_by_id, records_by_key};
+pub(super) use query::{all_keys, record_count, records_by_id, records_by_key, values_by_key};

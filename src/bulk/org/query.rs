@@ -1,10 +1,10 @@
 //! Records that are found by a key.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use url::form_urlencoded::byte_serialize;
 
 use crate::bulk::connection::Connection;
@@ -42,10 +42,13 @@ pub struct KeyedRecord {
     pub created_at: DateTime<Utc>,
 }
 
+/// A record as JSON: numbers keep the digits that they came with.
+type Record = HashMap<String, Box<RawValue>>;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    records: Vec<Map<String, Value>>,
+    records: Vec<Record>,
     next_records_url: Option<String>,
 }
 
@@ -103,14 +106,46 @@ pub(in crate::bulk) async fn records_by_id(
         let ids = literals.join(",");
         let query = format!("SELECT Id FROM {object} WHERE Id IN ({ids})");
         for record in all_records(connection, &query).await? {
-            let id = record.get("Id").and_then(Value::as_str);
-            found.push(
-                id.ok_or_else(|| unreadable("a record lacks a field"))?
-                    .to_owned(),
-            );
+            let id = text(&record, "Id");
+            found.push(id.ok_or_else(|| unreadable("a record lacks a field"))?);
         }
     }
     Ok(found)
+}
+
+/// See [`Client::values_by_key`](crate::bulk::Client::values_by_key).
+pub(in crate::bulk) async fn values_by_key(
+    connection: &Connection,
+    by: KeyedBy<'_>,
+    keys: &[String],
+    columns: &[String],
+) -> Result<Vec<Vec<Option<String>>>, BulkError> {
+    is_api_name(by.object)?;
+    is_api_name(by.field)?;
+    for name in columns.iter().flat_map(|column| column.split('.')) {
+        is_api_name(name)?;
+    }
+    let (object, field) = (by.object, by.field);
+    let selected = columns.join(", ");
+    let mut found = Vec::new();
+    for literals in groups(&literals(by, keys)) {
+        let keys = literals.join(",");
+        let query = format!("SELECT {selected} FROM {object} WHERE {field} IN ({keys})");
+        for record in all_records(connection, &query).await? {
+            let values = columns.iter().map(|column| at(&record, column));
+            found.push(values.collect());
+        }
+    }
+    Ok(found)
+}
+
+/// The value of a field, or of one of a parent (`Account.Name`), as a text.
+fn at(record: &Record, column: &str) -> Option<String> {
+    let Some((parent, rest)) = column.split_once('.') else {
+        return text(record, column);
+    };
+    let parent: Record = serde_json::from_str(value(record, parent)?.get()).ok()?;
+    at(&parent, rest)
 }
 
 /// See [`Client::record_count`](crate::bulk::Client::record_count).
@@ -143,10 +178,7 @@ fn is_api_name(name: &str) -> Result<(), BulkError> {
 }
 
 /// The records of a query, from all its pages.
-async fn all_records(
-    connection: &Connection,
-    query: &str,
-) -> Result<Vec<Map<String, Value>>, BulkError> {
+async fn all_records(connection: &Connection, query: &str) -> Result<Vec<Record>, BulkError> {
     let parameters = [("q", query)];
     let mut first = Call::get(ACTION, &["query"], Policy::InFlight);
     first.query = &parameters;
@@ -169,18 +201,23 @@ async fn all_records(
     Ok(records)
 }
 
-/// A text or number of a record.
-fn text(record: &Map<String, Value>, field: &str) -> Option<String> {
-    let mut fields = record.iter();
-    let (_, value) = fields.find(|(found, _)| found.eq_ignore_ascii_case(field))?;
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+/// A text, a number or a truth of a record.
+fn text(record: &Record, field: &str) -> Option<String> {
+    let value = value(record, field)?.get();
+    match value.as_bytes().first()? {
+        b'"' => serde_json::from_str(value).ok(),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(value.to_owned()),
     }
 }
 
-fn read(record: &Map<String, Value>, field: &str) -> Option<KeyedRecord> {
+fn value<'a>(record: &'a Record, field: &str) -> Option<&'a RawValue> {
+    let mut fields = record.iter();
+    let (_, value) = fields.find(|(found, _)| found.eq_ignore_ascii_case(field))?;
+    Some(value)
+}
+
+fn read(record: &Record, field: &str) -> Option<KeyedRecord> {
     let value = |name: &str| text(record, name);
     Some(KeyedRecord {
         id: value("Id")?,
@@ -326,6 +363,33 @@ mod tests {
         let found = client.records_by_id("Contact", &ids).await.unwrap();
         assert_eq!(found, ["003B"]);
         assert!(client.records_by_id("Contact--", &ids).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn values_of_records_and_their_parents() {
+        let server = Server::start().await;
+        let query = "SELECT Id, Account.Ext__c, Amount, Done FROM Contact WHERE Ext__c IN ('a')";
+        let record =
+            r#"{"Id":"003A","Account":{"attributes":{},"EXT__c":"p"},"Amount":2.50,"Done":true}"#;
+        let orphan = r#"{"Id":"003B","Account":null,"Amount":null,"Done":false}"#;
+        server.on(
+            &route(query),
+            [page(&[record.to_owned(), orphan.to_owned()], "null")],
+        );
+        let client = server.client().await;
+        let columns = ["Id", "Account.Ext__c", "Amount", "Done"].map(str::to_owned);
+        let keys = ["a".to_owned()];
+        let found = client.values_by_key(BY, &keys, &columns).await.unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            found,
+            [
+                [text("003A"), text("p"), text("2.50"), text("true")].to_vec(),
+                [text("003B"), None, None, text("false")].to_vec(),
+            ]
+        );
+        let wrong = ["Id) FROM X".to_owned()];
+        assert!(client.values_by_key(BY, &keys, &wrong).await.is_err());
     }
 
     #[tokio::test]

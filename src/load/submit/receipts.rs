@@ -166,7 +166,7 @@ fn receipts(
         of,
         accepted: accepted.clone(),
         job: job.to_owned(),
-        at: Utc::now(),
+        at: load.org.client().server_time(),
         left,
         part: None,
         _memory: load.org.budget().reserve(MAKING_BYTES),

@@ -145,9 +145,10 @@ async fn loader(
     };
     let mut options = prepared
         .options()?
+        .with_receipt_columns(prepared.columns())
         .with_ledger(folder.ledger()?, record.id.clone())
         .with_older(older)
-        .with_may_be_done(!record.attempts.is_empty());
+        .with_may_be_done(!record.attempts.is_empty() || record.undo_of.is_some());
     if let Some(MostRejected::Percent(percent)) = most_rejected(prepared)? {
         options = options.with_max_rejected_percent(percent);
     }

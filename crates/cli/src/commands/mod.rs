@@ -17,7 +17,9 @@ mod query;
 mod rejected;
 mod rejects;
 mod reload;
+mod resume;
 mod runs;
+mod snapshot;
 mod undo;
 mod verify;
 
@@ -40,7 +42,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Load(args) => Box::pin(load::load(*args)).await,
-        Command::Resume(args) => Box::pin(load::resume(args)).await,
+        Command::Resume(args) => Box::pin(resume::resume(args)).await,
         Command::Rejects(args) => Box::pin(rejects::rejects(*args)).await,
         Command::Runs(args) => runs::runs(args).await.map(|()| ExitCode::SUCCESS),
         Command::Query(args) => Box::pin(query::query(*args)).await,

@@ -12,7 +12,7 @@ use datafusion::prelude::ident;
 use futures::StreamExt as _;
 
 use super::interrupt::Interrupt;
-use super::load;
+use super::load::{self, Origin};
 use super::prepare::Prepared;
 use super::rejected::Source;
 use crate::cli::{OperationArgs, RejectsArgs};
@@ -53,7 +53,7 @@ pub(crate) async fn load(source: &Source, file: &str, args: &RejectsArgs) -> Res
     }
     source.place.mark(folder.id(), &ids).await?;
     let run = source.run.as_ref().map(|(_, record)| record.id.clone());
-    let of = run.or_else(|| Some(source.from.clone()));
+    let of = Origin::Rejects(run.unwrap_or_else(|| source.from.clone()));
     let ended = load::begin(&prepared, &folder, of, &interrupt, &watch).await;
     if ended.is_err() && folder.read().await.is_err() {
         // Nothing has begun that could be gone on with.

@@ -287,6 +287,16 @@ impl RunFolder {
         self.local.join("rows.parquet")
     }
 
+    /// The file with the former values of the records that the run changes, if they are kept.
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.local.join("snapshot.parquet")
+    }
+
+    /// The file with the rows that take another run back.
+    pub(crate) fn undo_path(&self) -> PathBuf {
+        self.local.join("undo.arrow")
+    }
+
     /// Keeps other processes of this machine from the run while the file lives. Where the run itself is
     /// on this machine, none can be at work on it then.
     ///
@@ -349,6 +359,14 @@ impl RunFolder {
     /// [`RunError::Storage`].
     pub(crate) fn receipts(&self) -> Result<ReceiptStore, RunError> {
         Ok(ReceiptStore::new(open(&self.part("receipts/"))?))
+    }
+
+    /// The receipts, to be read.
+    ///
+    /// # Errors
+    /// [`RunError::Storage`].
+    pub(crate) fn received(&self) -> Result<Storage, RunError> {
+        open(&self.part("receipts/"))
     }
 
     /// The store of the ledger.

@@ -36,6 +36,12 @@ pub(crate) struct RunRecord {
     pub(crate) volatile: bool,
     /// The run whose rejected records it loads.
     pub(crate) rejects_of: Option<String>,
+    /// The run that it takes back.
+    #[serde(default)]
+    pub(crate) undo_of: Option<String>,
+    /// Id of the user who writes, if the login says it.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
     /// From which row on each attempt has loaded.
     pub(crate) attempts: Vec<AttemptRecord>,
     /// Of all attempts.
