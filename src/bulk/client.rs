@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Credentials, OnRotated};
+use super::auth::{Credentials, Keepers, TokenKeeper};
 use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
@@ -32,7 +32,7 @@ pub struct Client {
 /// Settings of a login that is to be made.
 pub struct ClientBuilder {
     credentials: Credentials,
-    on_rotated: Option<OnRotated>,
+    keepers: Keepers,
     waits: Waits,
     unattended: bool,
     /// Pauses are noted, not spent.
@@ -53,7 +53,7 @@ impl Client {
     pub fn builder(credentials: Credentials) -> ClientBuilder {
         ClientBuilder {
             credentials,
-            on_rotated: None,
+            keepers: Keepers::default(),
             waits: Waits::default(),
             unattended: false,
             #[cfg(test)]
@@ -325,7 +325,15 @@ impl ClientBuilder {
         mut self,
         notify: Arc<dyn Fn(&SecretString) + Send + Sync>,
     ) -> Self {
-        self.on_rotated = Some(notify);
+        self.keepers.on_rotated = Some(notify);
+        self
+    }
+
+    /// Logs in by the refresh token that `keeper` keeps for several processes, in place of the one of
+    /// the credentials.
+    #[must_use]
+    pub fn shared_refresh_token(mut self, keeper: Arc<dyn TokenKeeper>) -> Self {
+        self.keepers.shared = Some(keeper);
         self
     }
 
@@ -374,7 +382,7 @@ impl ClientBuilder {
     /// waits after [`Waits::patience`].
     pub async fn connect(self) -> Result<Client, BulkError> {
         let clock = self.clock().unattended(self.unattended);
-        let connection = Connection::open(self.credentials, self.on_rotated, clock).await?;
+        let connection = Connection::open(self.credentials, self.keepers, clock).await?;
         Ok(Client {
             ingest: Ingest::new(&connection),
             connection,

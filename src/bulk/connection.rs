@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Auth, Credentials, OnRotated, Session};
+use super::auth::{Auth, Credentials, Keepers, Session};
 use super::error::BulkError;
 use super::http::{
     AtStop, Call, Clock, Failure, Http, PAGE, Patience, Policy, Progress, http_date, parse_json,
@@ -48,11 +48,11 @@ impl Connection {
     /// As [`super::ClientBuilder::connect`].
     pub(super) async fn open(
         credentials: Credentials,
-        on_rotated: Option<OnRotated>,
+        keepers: Keepers,
         clock: Clock,
     ) -> Result<Self, BulkError> {
         let http = Http::new(clock)?;
-        let auth = Auth::new(credentials, on_rotated)?;
+        let auth = Auth::new(credentials, keepers)?;
         let counters = Arc::new(Counters::default());
         let login = Arc::new(Login {
             http,

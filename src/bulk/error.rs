@@ -38,6 +38,12 @@ pub enum BulkError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The refresh token of several processes cannot be read.
+    #[error("{reason}")]
+    TokenKept {
+        /// The cause and the cure.
+        reason: String,
+    },
     /// The token endpoint refused the login.
     #[error(transparent)]
     Login(#[from] LoginRefused),

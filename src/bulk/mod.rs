@@ -35,7 +35,7 @@ mod org;
 pub(crate) mod testing;
 mod usage;
 
-pub use auth::{Credentials, Flow};
+pub use auth::{Credentials, Flow, HeldToken, TokenKeeper};
 pub use client::{Client, ClientBuilder};
 pub use error::{BulkError, LoginRefused};
 pub use http::API_VERSION;

@@ -95,7 +95,7 @@ fn after_help() -> String {
 
 /// What the environment may say, for `--help`.
 const ENVIRONMENT: &str = "\
-Credentials, unless --config or --from-sf is given:
+Credentials, unless --org, --config or --from-sf is given; without any, those of the default org:
   SF_INSTANCE_URL, SF_ACCESS_TOKEN          a session that is there already
   SF_CLIENT_ID, SF_CLIENT_SECRET            client credentials, with SF_LOGIN_URL: the My Domain
   SF_CLIENT_ID, SF_USERNAME,                JWT, with the key in PEM form
@@ -115,14 +115,14 @@ Exit codes:
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Org")]
 pub(crate) struct OrgArgs {
-    /// A config file of the Airbyte destination; without it the environment says whose org it is
-    #[arg(long, value_name = "FILE", env = "ARROW_SALESFORCE_CONFIG")]
-    pub(crate) config: Option<String>,
-    /// An org by the name that `login` gave it
-    #[arg(long, value_name = "NAME", env = "ARROW_SALESFORCE_ORG")]
+    /// An org by the name that `login` gave it [env: ARROW_SALESFORCE_ORG=]
+    #[arg(long, value_name = "NAME", group = "whose")]
     pub(crate) org: Option<String>,
-    /// An org that the sf command line is logged in to, instead of --config
-    #[arg(long, value_name = "ALIAS")]
+    /// A config file of the Airbyte destination [env: ARROW_SALESFORCE_CONFIG=]
+    #[arg(long, value_name = "FILE", group = "whose")]
+    pub(crate) config: Option<String>,
+    /// An org that the sf command line is logged in to
+    #[arg(long, value_name = "ALIAS", group = "whose")]
     pub(crate) from_sf: Option<String>,
     /// Most memory that records take [default: 512MiB]
     #[arg(long, value_name = "SIZE", env = "ARROW_SALESFORCE_MEMORY")]
@@ -130,8 +130,28 @@ pub(crate) struct OrgArgs {
 }
 
 impl OrgArgs {
+    /// An org by a name that `login` gave it, or by its config file.
+    pub(crate) fn named(text: &str) -> Self {
+        let is_file = std::path::Path::new(text).is_file();
+        let text = Some(text.to_owned());
+        match is_file {
+            true => Self {
+                config: text,
+                ..Self::default()
+            },
+            false => Self {
+                org: text,
+                ..Self::default()
+            },
+        }
+    }
+
     /// The same, wherever the process stands.
     pub(crate) fn absolute(mut self) -> Self {
+        if self.org.is_none() && self.from_sf.is_none() {
+            let set = std::env::var("ARROW_SALESFORCE_CONFIG").ok();
+            self.config = self.config.or(set.filter(|path| !path.is_empty()));
+        }
         let absolute = |path: String| match std::path::absolute(&path) {
             Ok(absolute) => absolute.display().to_string(),
             Err(_) => path,

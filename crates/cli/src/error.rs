@@ -6,6 +6,7 @@ use arrow_salesforce::{Error, ErrorKind};
 
 use crate::input::InputError;
 use crate::mapping::MappingError;
+use crate::orgs::OrgError;
 use crate::parquet_file::WriteError;
 use crate::readings::ReadingError;
 use crate::records::sent::ReceiptsError;
@@ -41,6 +42,9 @@ pub(crate) enum CliError {
     /// The query cannot be run.
     #[error(transparent)]
     Sql(#[from] SqlError),
+    /// The orgs that are logged in to.
+    #[error(transparent)]
+    Org(#[from] OrgError),
     /// Columns and fields do not fit.
     #[error(transparent)]
     Mapping(#[from] MappingError),
@@ -86,6 +90,7 @@ impl CliError {
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,
+            Self::Org(OrgError::NoOrg { .. }) => USAGE,
             Self::Engine(error) if error.kind() == ErrorKind::Config => USAGE,
             _ => FAILED,
         }

@@ -2,7 +2,7 @@
 //!
 //! A face of the engine. `cli` is what may be typed, `spec` a load as it is described by flags or by a
 //! file (`typed`); `input` opens files, `sql` makes rows of them, `mapping` fills fields with columns, `readings`
-//! finds how people wrote their values; `commands` does what was asked for, `run` keeps what is needed
+//! finds how people wrote their values; `orgs` are those that a person is logged in to; `commands` does what was asked for, `run` keeps what is needed
 //! to go on, `watch` shows it.
 
 mod cli;
@@ -12,6 +12,7 @@ mod error;
 mod guard;
 mod input;
 mod mapping;
+mod orgs;
 mod parquet_file;
 mod readings;
 mod records;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::credentials::{Credentials, Flow};
 use super::jwt::Signer;
+use super::keeper::{HeldToken, Keepers};
 use super::session::{Grant, NO_GRANT, Session, UserInfo};
 use crate::bulk::error::{BulkError, LoginRefused};
 use crate::bulk::http::{
@@ -35,9 +36,6 @@ const WHOSE: &str = "asking whose session it is";
 /// What Salesforce says of an access token that is none.
 const BAD_TOKEN: &str = "Bad_OAuth_Token";
 
-/// Called with each refresh token that a login returns in place of the one it was given.
-pub(in crate::bulk) type OnRotated = Arc<dyn Fn(&SecretString) + Send + Sync>;
-
 /// The login of one client.
 pub(in crate::bulk) struct Auth {
     credentials: Credentials,
@@ -48,7 +46,7 @@ pub(in crate::bulk) struct Auth {
     audience: AtomicUsize,
     /// Seconds that Salesforce's clock is ahead of this machine's, where that matters to assertions.
     ahead: AtomicI64,
-    on_rotated: Option<OnRotated>,
+    keepers: Keepers,
     /// The refresh token that replaced the one of the credentials.
     rotated: Mutex<Option<SecretString>>,
     session: Mutex<Option<Arc<Session>>>,
@@ -92,7 +90,7 @@ impl Auth {
     /// [`BulkError::LoginUrl`], [`BulkError::PrivateKey`].
     pub(in crate::bulk) fn new(
         credentials: Credentials,
-        on_rotated: Option<OnRotated>,
+        keepers: Keepers,
     ) -> Result<Self, BulkError> {
         let Credentials {
             login_url,
@@ -115,7 +113,7 @@ impl Auth {
             signer,
             audience: AtomicUsize::new(0),
             ahead: AtomicI64::new(0),
-            on_rotated,
+            keepers,
             hosts,
             credentials,
             rotated: Mutex::default(),
@@ -237,6 +235,10 @@ impl Auth {
         if let Flow::AccessToken { access_token } = &self.credentials.flow {
             return self.take_over(http, generation, access_token).await;
         }
+        let held = self.keepers.hold().await?;
+        if let Some(held) = &held {
+            *self.rotated.lock() = Some(held.token());
+        }
         let shown = self
             .rotated_refresh_token()
             .or_else(|| self.credentials.flow.refresh_token().cloned());
@@ -266,7 +268,7 @@ impl Auth {
             }
             return Err(self.login_error(status, retry_after, &body));
         }
-        self.accept(generation, &body, shown.as_ref())
+        self.accept(generation, &body, shown.as_ref(), held)
     }
 
     /// The session of a ready access token, once Salesforce has said whose it is. There is none after
@@ -343,6 +345,7 @@ impl Auth {
         generation: u64,
         body: &[u8],
         shown: Option<&SecretString>,
+        held: Option<Box<dyn HeldToken>>,
     ) -> Result<Arc<Session>, BulkError> {
         let unreadable = |reason: &str| BulkError::Answer {
             action: LOGIN.to_owned(),
@@ -352,7 +355,7 @@ impl Auth {
         if let (Some(shown), Some(new)) = (shown, grant.refresh_token.take())
             && new.expose_secret() != shown.expose_secret()
         {
-            self.rotate(new);
+            self.rotate(new, held);
         }
         let instance = grant.instance().map_err(unreadable)?;
         self.hosts
@@ -365,11 +368,9 @@ impl Auth {
 
     /// Takes over a new refresh token. The old one is dead, so that whoever keeps it must be notified
     /// before anything else can fail.
-    fn rotate(&self, new: SecretString) {
+    fn rotate(&self, new: SecretString, held: Option<Box<dyn HeldToken>>) {
         tracing::info!("the login answered a new refresh token, which replaces the old one");
-        if let Some(notify) = &self.on_rotated {
-            notify(&new);
-        }
+        self.keepers.keep(held, &new);
         *self.rotated.lock() = Some(new);
     }
 
@@ -387,7 +388,8 @@ impl Auth {
             },
             (400..=407 | 409..=419, Some(refusal)) => {
                 let error = self.clean(&refusal.error);
-                LoginRefused::new(host, &self.credentials.flow, &error, &description).into()
+                let refused = LoginRefused::new(host, &self.credentials.flow, &error, &description);
+                refused.unless_kept(&self.keepers).into()
             }
             _ => BulkError::Unavailable {
                 action: LOGIN.to_owned(),

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod jwt;
+mod keeper;
 mod login;
 mod refusal;
 mod session;
@@ -9,5 +10,7 @@ mod session;
 mod tests;
 
 pub use credentials::{Credentials, Flow};
-pub(super) use login::{Auth, OnRotated};
+pub(super) use keeper::Keepers;
+pub use keeper::{HeldToken, TokenKeeper};
+pub(super) use login::Auth;
 pub(super) use session::Session;

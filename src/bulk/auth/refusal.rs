@@ -1,6 +1,7 @@
 //! Why the token endpoint refused a login: the cause and the cure.
 
 use super::credentials::Flow;
+use super::keeper::Keepers;
 use crate::bulk::error::LoginRefused;
 use crate::error::ErrorKind;
 
@@ -30,6 +31,16 @@ impl LoginRefused {
             cure: NO_SESSION.to_owned(),
             kind: ErrorKind::Config,
         }
+    }
+
+    /// The same with the cure of who keeps the refresh token, if it is the token that is refused.
+    pub(super) fn unless_kept(mut self, keepers: &Keepers) -> Self {
+        if self.cure.starts_with(DEAD_TOKEN)
+            && let Some(cure) = keepers.cure()
+        {
+            self.cure = cure;
+        }
+        self
     }
 
     /// Whether it is the audience of a JWT that was refused.
@@ -136,6 +147,11 @@ const GRANT_CURES: [(&str, ErrorKind, &str); 8] = [
     ),
 ];
 
+const DEAD_TOKEN: &str = "the refresh token is not valid any more: it was revoked, has expired, was \
+    replaced by a newer one (where tokens rotate, only the newest is valid, and each connection needs its \
+    own), or was pushed out by a later approval (Salesforce keeps five per user and app); authorize again \
+    and set the new refresh_token";
+
 fn invalid_grant_cure(host: &str, flow: &Flow, words: &str) -> (ErrorKind, String) {
     let known = GRANT_CURES.iter().find(|(part, ..)| words.contains(part));
     if let Some((_, kind, cure)) = known {
@@ -143,12 +159,7 @@ fn invalid_grant_cure(host: &str, flow: &Flow, words: &str) -> (ErrorKind, Strin
     }
     let cause = match flow {
         _ if words.contains("audience") => "the login URL does not fit the org",
-        Flow::RefreshToken { .. } => {
-            "the refresh token is not valid any more: it was revoked, has expired, was replaced \
-             by a newer one (where tokens rotate, only the newest is valid, and each connection \
-             needs its own), or was pushed out by a later approval (Salesforce keeps five per user and \
-             app); authorize again and set the new refresh_token"
-        }
+        Flow::RefreshToken { .. } => DEAD_TOKEN,
         Flow::ClientCredentials { .. } => {
             "check client_id and client_secret, and the Run As user of the app"
         }

@@ -11,6 +11,7 @@ impl BulkError {
         match self {
             Self::LoginUrl { .. }
             | Self::PrivateKey { .. }
+            | Self::TokenKept { .. }
             | Self::LoginRedirect { .. }
             | Self::Instance { .. }
             | Self::InstanceHosts { .. }

@@ -1,58 +1,24 @@
-use arrow_salesforce::bulk::Flow;
-
 use super::*;
 
-fn login(variables: &[(&str, &str)]) -> Result<Credentials> {
-    from_variables(&|name| {
-        let found = variables.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
-    })
-}
-
 #[test]
-fn each_way_to_log_in_has_its_variables() {
-    let own = "https://acme.my.salesforce.com";
-    let token = login(&[
-        (ACCESS_TOKEN, "00D!x"),
-        (INSTANCE_URL, "acme.my.salesforce.com"),
-    ]);
-    let token = token.unwrap();
-    assert_eq!(token.login_url.as_str(), "https://acme.my.salesforce.com/");
-    assert!(matches!(token.flow, Flow::AccessToken { .. }));
-    let app = [(CLIENT_ID, "id"), (CLIENT_SECRET, "s"), (LOGIN_URL, own)];
-    assert!(matches!(
-        login(&app).unwrap().flow,
-        Flow::ClientCredentials { .. }
-    ));
-    let user = [
-        (CLIENT_ID, "id"),
-        (CLIENT_SECRET, "s"),
-        (REFRESH_TOKEN, "r"),
-    ];
-    let user = login(&user).unwrap();
-    assert_eq!(user.login_url.as_str(), "https://login.salesforce.com/");
-    assert!(matches!(user.flow, Flow::RefreshToken { .. }));
-    let signed = [(CLIENT_ID, "id"), (USERNAME, "u@x"), (PRIVATE_KEY, "pem")];
-    assert!(matches!(
-        login(&signed).unwrap().flow,
-        Flow::JwtBearer { .. }
-    ));
-}
-
-#[test]
-fn what_is_lacking_is_named() {
-    let wrong = |variables: &[(&str, &str)]| login(variables).unwrap_err().to_string();
-    insta::assert_snapshot!(wrong(&[]), @"nothing says whose org it is: give --config FILE or --from-sf ALIAS, or set SF_CLIENT_ID and what else `arrow-salesforce load --help` names");
-    insta::assert_snapshot!(wrong(&[(INSTANCE_URL, "https://x.my.salesforce.com")]), @"SF_ACCESS_TOKEN is not set; this way to log in needs it");
-    insta::assert_snapshot!(wrong(&[(CLIENT_ID, "id"), (CLIENT_SECRET, " ")]), @"SF_LOGIN_URL is not set; this way to log in needs it");
-    insta::assert_snapshot!(wrong(&[(ACCESS_TOKEN, "x"), (PRIVATE_KEY, "y")]), @"SF_ACCESS_TOKEN and SF_PRIVATE_KEY are set, and each is another way to log in; leave one of them");
-    let no_file = [
-        (CLIENT_ID, "id"),
-        (USERNAME, "u"),
-        (PRIVATE_KEY_FILE, "/nowhere/key.pem"),
-    ];
-    insta::assert_snapshot!(wrong(&no_file), @"SF_PRIVATE_KEY_FILE: /nowhere/key.pem cannot be read: No such file or directory (os error 2)");
-    insta::assert_snapshot!(wrong(&[(ACCESS_TOKEN, "x"), (INSTANCE_URL, "https://")]), @"SF_INSTANCE_URL is not a URL: empty host");
+fn what_is_typed_comes_first() {
+    let set = |name: &str| Some(format!("{name} is set"));
+    let said = |args: OrgArgs| Said::of(&args, &set);
+    let word = |text: &str| Some(text.to_owned());
+    let org = OrgArgs {
+        org: word("uat"),
+        ..OrgArgs::default()
+    };
+    assert_eq!(said(org), Said::Org("uat".to_owned()));
+    let empty = OrgArgs {
+        config: word(""),
+        ..OrgArgs::default()
+    };
+    assert_eq!(said(empty), Said::File(format!("{CONFIG} is set")));
+    let org_alone = |name: &str| (name == ORG).then(|| "uat".to_owned());
+    let nothing = OrgArgs::default();
+    assert_eq!(Said::of(&nothing, &org_alone), Said::Org("uat".to_owned()));
+    assert_eq!(Said::of(&nothing, &|_| Some(String::new())), Said::Nowhere);
 }
 
 #[test]

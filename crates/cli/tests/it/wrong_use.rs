@@ -96,7 +96,7 @@ async fn flags_that_cannot_be() {
     $ load people.csv --object Contact --insert --update
     error: the argument '--insert' cannot be used with '--update'
 
-    Usage: arrow-salesforce load --object <OBJECT> --insert --config <FILE> <INPUT>...
+    Usage: arrow-salesforce load --object <OBJECT> --insert <INPUT>...
 
     For more information, try '--help'.
     -> 2
@@ -373,7 +373,7 @@ async fn orgs_that_cannot_be() {
     said += &desk.said;
     insta::assert_snapshot!(said, @"
     $ load people.csv --object Contact
-    error: nothing says whose org it is: give --config FILE or --from-sf ALIAS, or set SF_CLIENT_ID and what else `arrow-salesforce load --help` names
+    error: nothing says whose org it is: log in by `arrow-salesforce login`, or give --org NAME, --config FILE or --from-sf ALIAS, or set SF_CLIENT_ID and what else `arrow-salesforce load --help` names
     -> 2
 
     $ load people.csv --object Contact

@@ -1,0 +1,84 @@
+//! The refresh token of an org in the file, as logins use it.
+
+use std::fs::File;
+use std::io;
+
+use arrow_salesforce::bulk::{HeldToken, TokenKeeper};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::store::Store;
+
+/// The refresh token of one org, which all processes of this user log in by.
+#[derive(Debug)]
+pub(crate) struct KeptToken {
+    store: Store,
+    name: String,
+    /// Consumer key of its app.
+    client_id: String,
+}
+
+/// The same, while no other process has it.
+struct HeldKept {
+    store: Store,
+    name: String,
+    token: SecretString,
+    _lock: File,
+}
+
+impl KeptToken {
+    /// The token of an org of this name, which is logged in to by this app.
+    pub(crate) fn new(store: Store, name: &str, client_id: &str) -> Self {
+        Self {
+            store,
+            name: name.to_owned(),
+            client_id: client_id.to_owned(),
+        }
+    }
+}
+
+impl TokenKeeper for KeptToken {
+    fn hold(&self) -> io::Result<Box<dyn HeldToken>> {
+        let lock = self.store.hold_logins(&self.name);
+        let lock = lock.map_err(io::Error::other)?;
+        let orgs = self.store.read().map_err(io::Error::other)?;
+        let org = orgs.get(&self.name).map_err(io::Error::other)?;
+        Ok(Box::new(HeldKept {
+            token: org.refresh_token.clone(),
+            name: self.name.clone(),
+            store: self.store.clone(),
+            _lock: lock,
+        }))
+    }
+
+    fn cure(&self) -> String {
+        let Self {
+            name, client_id, ..
+        } = self;
+        format!(
+            "the login of the org {name} is not valid any more: it was revoked, was not used for too long, \
+             or was pushed out by later logins (Salesforce keeps five of a user and an app). Log in again: \
+             arrow-salesforce login --client-id {client_id} --as {name}"
+        )
+    }
+}
+
+impl HeldToken for HeldKept {
+    fn token(&self) -> SecretString {
+        self.token.clone()
+    }
+
+    fn replace(&mut self, token: &SecretString) -> io::Result<()> {
+        let mut held = self.store.hold().map_err(io::Error::other)?;
+        let org = held.orgs.orgs.get_mut(&self.name);
+        // The user may have logged out, or in anew, in the meantime.
+        if let Some(org) = org.filter(|org| is_same(&org.refresh_token, &self.token)) {
+            org.refresh_token = token.clone();
+            held.write().map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
