@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{
-    Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchReader as _, UInt32Array,
+    Array, ArrayRef, AsArray as _, Int64Array, RecordBatch, RecordBatchReader as _, UInt32Array,
 };
 use arrow_salesforce::arrow::compute::{cast, concat_batches, take};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -106,6 +106,8 @@ pub(crate) struct Receipts {
     storage: Storage,
     files: Vec<ObjectPath>,
     source: SchemaRef,
+    /// Ids of the attempts of the run, in their order.
+    attempts: Arc<Vec<String>>,
 }
 
 /// What was sent: a row a record.
@@ -164,6 +166,7 @@ impl Receipts {
             storage,
             files,
             source: Arc::new(source),
+            attempts: Arc::new(record.attempts.iter().map(|one| one.id.clone()).collect()),
         })
     }
 
@@ -188,9 +191,11 @@ impl Receipts {
             let mut reader = open(&self.storage, object, directory).await?;
             loop {
                 let source = SchemaRef::clone(&self.source);
-                let of = Arc::clone(comparison);
+                let (of, attempts) = (Arc::clone(comparison), Arc::clone(&self.attempts));
                 let read = spawn_blocking(move || {
-                    let batch = reader.next().map(|batch| cells(&batch?, &source, &of));
+                    let batch = reader
+                        .next()
+                        .map(|batch| cells(&batch?, &source, &attempts, &of));
                     batch.transpose().map(|batch| (batch, reader))
                 });
                 let (batch, back) = read.await.map_err(|error| damaged(object, &error))??;
@@ -292,7 +297,8 @@ fn schema(comparison: &Comparison, in_receipts: bool) -> SchemaRef {
     let mut fields = vec![text(ID), text(ACTION), text(MARK), Field::new(AT, at, true)];
     fields.extend((0..comparison.fields().len()).map(|field| text(&sent_column(field))));
     if in_receipts {
-        fields.extend([text(ATTEMPT), Field::new(ORDINAL, DataType::Int64, true)]);
+        let number = |name: &str| Field::new(name, DataType::Int64, true);
+        fields.extend([number(ATTEMPT), number(ORDINAL)]);
     }
     Arc::new(Schema::new(fields))
 }
@@ -301,6 +307,7 @@ fn schema(comparison: &Comparison, in_receipts: bool) -> SchemaRef {
 fn cells(
     receipts: &RecordBatch,
     source: &SchemaRef,
+    attempts: &[String],
     comparison: &Comparison,
 ) -> Result<RecordBatch, ReceiptsError> {
     let there = receipts.schema();
@@ -328,10 +335,23 @@ fn cells(
     ];
     columns.extend(comparison.sent(&rows)?.columns().iter().cloned());
     columns.extend([
-        own(RECEIPT_ATTEMPT, ATTEMPT)?,
+        numbers(
+            &column(there.index_of(RECEIPT_ATTEMPT).ok(), &DataType::Utf8)?,
+            attempts,
+        ),
         own(RECEIPT_ORDINAL, ORDINAL)?,
     ]);
     Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+/// The numbers of attempts in the run, by their Ids.
+fn numbers(ids: &ArrayRef, attempts: &[String]) -> ArrayRef {
+    let number = |id: Option<&str>| attempts.iter().position(|one| Some(one.as_str()) == id);
+    let numbers = ids
+        .as_string::<i32>()
+        .iter()
+        .map(|id| number(id).map(|number| number as i64));
+    Arc::new(numbers.collect::<Int64Array>())
 }
 
 /// The columns of the rows of a load that receipts have.
