@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use arrow_salesforce::Operation;
-use arrow_salesforce::options::{NullHandling, OnTooLong, Timezone, ValueOptions};
+use arrow_salesforce::options::{NullHandling, OnTooLong};
 use serde::{Deserialize, Serialize};
-
-use crate::error::{CliError, Result};
 
 /// What goes where, and how it is read. Each key is the flag of the same name, with `_` for `-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,24 +119,6 @@ pub(crate) enum DecimalMark {
     Point,
     /// 1.234 is more than a thousand
     Comma,
-}
-
-impl WriteSpec {
-    /// How values are written.
-    ///
-    /// # Errors
-    /// [`CliError::Usage`] that names the flag.
-    pub(crate) fn values(&self) -> Result<ValueOptions> {
-        let mut values = ValueOptions::default();
-        values = values.with_null_handling(self.nulls.unwrap_or_default());
-        values = values.with_on_too_long(self.on_too_long.unwrap_or_default());
-        if let Some(zone) = &self.timezone {
-            let zone = Timezone::parse(zone);
-            let zone = zone.map_err(|error| CliError::usage(format!("--timezone: {error}")))?;
-            values = values.with_timezone(zone);
-        }
-        Ok(values)
-    }
 }
 
 impl LoadSpec {

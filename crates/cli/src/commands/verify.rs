@@ -11,6 +11,7 @@ use arrow_salesforce::Operation;
 use futures::TryStreamExt as _;
 
 use super::interrupt::Interrupt;
+use super::prepare::values;
 use crate::cli::after::VerifyArgs;
 use crate::credentials;
 use crate::error::{CliError, Result};
@@ -80,7 +81,7 @@ async fn compare(
     }
     let object = org.object(&record.spec.object).await?;
     let operation = record.spec.operation();
-    let values = record.spec.write.values()?;
+    let values = values(&record.spec)?;
     let source = receipts.source();
     let comparison = records::comparison(&org, source, &object, &operation, values).await?;
     let comparison = Arc::new(comparison);

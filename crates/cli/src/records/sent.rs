@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{
-    Array, ArrayRef, AsArray as _, Int64Array, RecordBatch, RecordBatchReader as _, UInt32Array,
+    Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchReader as _, UInt32Array,
 };
 use arrow_salesforce::arrow::compute::{cast, concat_batches, take};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -20,7 +20,7 @@ use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::coerce::{CoerceError, Comparison};
 use arrow_salesforce::object_store::path::Path as ObjectPath;
 use arrow_salesforce::receipt::{
-    RECEIPT_ACTION, RECEIPT_AT, RECEIPT_ATTEMPT, RECEIPT_ID, RECEIPT_MARK, RECEIPT_ORDINAL,
+    RECEIPT_ACTION, RECEIPT_AT, RECEIPT_ID, RECEIPT_MARK, RECEIPT_ORDINAL,
 };
 use arrow_salesforce::source::{RAW, RAW_ERROR};
 use arrow_salesforce::storage::{Storage, StorageError, key_in};
@@ -46,7 +46,6 @@ pub(crate) const ACTION: &str = "action";
 const MARK: &str = "mark";
 pub(crate) const AT: &str = "at";
 /// After those of the fields, while a record may have several rows.
-const ATTEMPT: &str = "attempt";
 const ORDINAL: &str = "ordinal";
 
 /// The word of receipts for a record that a run has created.
@@ -106,8 +105,6 @@ pub(crate) struct Receipts {
     storage: Storage,
     files: Vec<ObjectPath>,
     source: SchemaRef,
-    /// Ids of the attempts of the run, in their order.
-    attempts: Arc<Vec<String>>,
 }
 
 /// What was sent: a row a record.
@@ -166,7 +163,6 @@ impl Receipts {
             storage,
             files,
             source: Arc::new(source),
-            attempts: Arc::new(record.attempts.iter().map(|one| one.id.clone()).collect()),
         })
     }
 
@@ -191,11 +187,9 @@ impl Receipts {
             let mut reader = open(&self.storage, object, directory).await?;
             loop {
                 let source = SchemaRef::clone(&self.source);
-                let (of, attempts) = (Arc::clone(comparison), Arc::clone(&self.attempts));
+                let of = Arc::clone(comparison);
                 let read = spawn_blocking(move || {
-                    let batch = reader
-                        .next()
-                        .map(|batch| cells(&batch?, &source, &attempts, &of));
+                    let batch = reader.next().map(|batch| cells(&batch?, &source, &of));
                     batch.transpose().map(|batch| (batch, reader))
                 });
                 let (batch, back) = read.await.map_err(|error| damaged(object, &error))??;
@@ -226,7 +220,8 @@ async fn merged(
         .read_parquet(rows.display().to_string(), options)
         .await
         .and_then(|rows| {
-            let by = [ID, ATTEMPT, ORDINAL].map(|name| col(name).sort(true, false));
+            // Jobs that write one record follow each other, as attempts do.
+            let by = [ID, AT, ORDINAL].map(|name| col(name).sort(true, false));
             rows.sort(by.to_vec())
         })
         .map_err(SqlError::Run)?;
@@ -297,8 +292,7 @@ fn schema(comparison: &Comparison, in_receipts: bool) -> SchemaRef {
     let mut fields = vec![text(ID), text(ACTION), text(MARK), Field::new(AT, at, true)];
     fields.extend((0..comparison.fields().len()).map(|field| text(&sent_column(field))));
     if in_receipts {
-        let number = |name: &str| Field::new(name, DataType::Int64, true);
-        fields.extend([number(ATTEMPT), number(ORDINAL)]);
+        fields.push(Field::new(ORDINAL, DataType::Int64, true));
     }
     Arc::new(Schema::new(fields))
 }
@@ -307,7 +301,6 @@ fn schema(comparison: &Comparison, in_receipts: bool) -> SchemaRef {
 fn cells(
     receipts: &RecordBatch,
     source: &SchemaRef,
-    attempts: &[String],
     comparison: &Comparison,
 ) -> Result<RecordBatch, ReceiptsError> {
     let there = receipts.schema();
@@ -334,24 +327,8 @@ fn cells(
         own(RECEIPT_AT, AT)?,
     ];
     columns.extend(comparison.sent(&rows)?.columns().iter().cloned());
-    columns.extend([
-        numbers(
-            &column(there.index_of(RECEIPT_ATTEMPT).ok(), &DataType::Utf8)?,
-            attempts,
-        ),
-        own(RECEIPT_ORDINAL, ORDINAL)?,
-    ]);
+    columns.push(own(RECEIPT_ORDINAL, ORDINAL)?);
     Ok(RecordBatch::try_new(schema, columns)?)
-}
-
-/// The numbers of attempts in the run, by their Ids.
-fn numbers(ids: &ArrayRef, attempts: &[String]) -> ArrayRef {
-    let number = |id: Option<&str>| attempts.iter().position(|one| Some(one.as_str()) == id);
-    let numbers = ids
-        .as_string::<i32>()
-        .iter()
-        .map(|id| number(id).map(|number| number as i64));
-    Arc::new(numbers.collect::<Int64Array>())
 }
 
 /// The columns of the rows of a load that receipts have.
