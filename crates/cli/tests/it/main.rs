@@ -18,5 +18,6 @@ mod rejects;
 mod resume;
 mod runs;
 mod undo;
+mod verify;
 mod watched;
 mod wrong_use;
