@@ -9,9 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_salesforce::arrow::array::{
-    ArrayRef, AsArray as _, BooleanArray, RecordBatch, new_null_array,
-};
+use arrow_salesforce::arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow_salesforce::arrow::compute::kernels::cmp::distinct;
 use arrow_salesforce::arrow::compute::{and, is_not_null};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -25,7 +23,7 @@ use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
-use super::look::{How, KeyList, Keys, Look};
+use super::look::{How, Keys, Look};
 use super::sent::{ID, Sent};
 use crate::error::{CliError, Result};
 use crate::parquet_file::ParquetFile;
@@ -88,7 +86,7 @@ impl Now {
             numeric: false,
             columns: names,
         };
-        let keys = ids(session, sent).await?;
+        let keys = sent.ids(session).await?;
         Ok(Self {
             how: look.choose(&keys).await,
             look,
@@ -130,22 +128,6 @@ impl Now {
         file.finish().await?;
         Ok(path)
     }
-}
-
-/// The Ids of the records, where they are few enough to be listed.
-async fn ids(session: &SessionContext, sent: &Sent) -> Result<Keys> {
-    let rows = read(session, &sent.path)
-        .await
-        .and_then(|rows| rows.select_columns(&[ID]));
-    let mut rows = stream(rows).await?;
-    let mut ids = KeyList::default();
-    while let Some(batch) = rows.try_next().await? {
-        let mut known = batch.column(0).as_string::<i32>().iter().flatten();
-        if !known.all(|id| ids.push(id)) {
-            break;
-        }
-    }
-    Ok(ids.finish())
 }
 
 /// What was sent beside what there is now: a row for each record that was sent. The columns are those
