@@ -128,3 +128,6 @@ async fn compare(
     client.login_at_rest().await;
     Ok(Report::new(record, found, &path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,7 +167,9 @@ pub(crate) fn differing(
 
 /// The columns of what an org has now, with so many fields that are compared.
 fn schema(fields: usize) -> SchemaRef {
-    let mut names = [NOW_ID, NOW_CHANGED, NOW_CHANGED_BY].map(str::to_owned).to_vec();
+    let mut names = [NOW_ID, NOW_CHANGED, NOW_CHANGED_BY]
+        .map(str::to_owned)
+        .to_vec();
     names.extend((0..fields).map(now_column));
     let texts = names.into_iter();
     let texts = texts.map(|name| Field::new(name, DataType::Utf8, true));

@@ -93,7 +93,13 @@ struct Columns<'a> {
 }
 
 impl Findings {
-    pub(super) fn new(comparison: &Arc<Comparison>, deleted: bool, file: DifferencesFile) -> Self {
+    /// Nothing found yet.
+    pub(super) fn new(
+        comparison: &Arc<Comparison>,
+        deleted: bool,
+        user: Option<&str>,
+        file: DifferencesFile,
+    ) -> Self {
         let fields = comparison.fields().iter().map(|field| FieldFound {
             field: field.name.clone(),
             ..FieldFound::default()
@@ -131,7 +137,7 @@ impl Findings {
             if let Some((kind, count)) = whole {
                 *count += 1;
                 self.note(columns.whole(row, kind, &self.comparison)?)?;
-            } else if !self.fields(&columns, row)? {
+            } else if self.deleted || !self.fields(&columns, row)? {
                 self.found.equal += 1;
             }
         }

@@ -242,7 +242,10 @@ async fn receipts_that_do_not_say_what_was_sent_are_refused() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("750A.parquet"), "PAR0").unwrap();
     let damaged = find(&given).await;
-    assert!(damaged.contains("750A.parquet cannot be read as receipts: "), "{damaged}");
+    assert!(
+        damaged.contains("750A.parquet cannot be read as receipts: "),
+        "{damaged}"
+    );
     let key: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     let old = RecordBatch::try_from_iter([("ordinal", Arc::clone(&key)), ("Key__c", key)]);
     write(&folder.join("750A.parquet"), &old.unwrap());
