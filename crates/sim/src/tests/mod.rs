@@ -19,6 +19,7 @@ mod layers;
 mod metadata;
 mod oauth;
 mod org_file;
+mod parents;
 mod profiles;
 mod queries;
 mod records;
