@@ -20,7 +20,7 @@ use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::coerce::{CoerceError, Comparison};
 use arrow_salesforce::object_store::path::Path as ObjectPath;
 use arrow_salesforce::receipt::{
-    RECEIPT_ACTION, RECEIPT_AT, RECEIPT_ATTEMPT, RECEIPT_ID, RECEIPT_MARK, RECEIPT_ORDINAL,
+    RECEIPT_ACTION, RECEIPT_AT, RECEIPT_ID, RECEIPT_MARK, RECEIPT_ORDINAL,
 };
 use arrow_salesforce::source::{RAW, RAW_ERROR};
 use arrow_salesforce::storage::{Storage, StorageError, key_in};
@@ -29,6 +29,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use tokio::task::spawn_blocking;
 
+use super::look::{KeyList, Keys};
 use crate::error::Result;
 use crate::parquet_file::{ParquetFile, WriteError};
 use crate::run::{RunFolder, RunRecord};
@@ -46,7 +47,6 @@ pub(crate) const ACTION: &str = "action";
 const MARK: &str = "mark";
 pub(crate) const AT: &str = "at";
 /// After those of the fields, while a record may have several rows.
-const ATTEMPT: &str = "attempt";
 const ORDINAL: &str = "ordinal";
 
 /// The word of receipts for a record that a run has created.
@@ -119,6 +119,30 @@ pub(crate) struct Sent {
     pub(crate) records: u64,
     /// Those of them whose Id is not known.
     pub(crate) without_id: u64,
+}
+
+impl Sent {
+    /// The Ids of the records, where they are few enough to be listed.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) async fn ids(&self, session: &SessionContext) -> Result<Keys> {
+        let path = self.path.display().to_string();
+        let rows = session
+            .read_parquet(path, ParquetReadOptions::default())
+            .await
+            .and_then(|rows| rows.select_columns(&[ID]))
+            .map_err(SqlError::Run)?;
+        let mut rows = rows.execute_stream().await.map_err(SqlError::Run)?;
+        let mut ids = KeyList::default();
+        while let Some(batch) = rows.try_next().await.map_err(SqlError::Run)? {
+            let mut known = batch.column(0).as_string::<i32>().iter().flatten();
+            if !known.all(|id| ids.push(id)) {
+                break;
+            }
+        }
+        Ok(ids.finish())
+    }
 }
 
 /// The column of what was sent for a field, by its number among those of the comparison.
@@ -221,7 +245,8 @@ async fn merged(
         .read_parquet(rows.display().to_string(), options)
         .await
         .and_then(|rows| {
-            let by = [ID, ATTEMPT, ORDINAL].map(|name| col(name).sort(true, false));
+            // Jobs that write one record follow each other, as attempts do.
+            let by = [ID, AT, ORDINAL].map(|name| col(name).sort(true, false));
             rows.sort(by.to_vec())
         })
         .map_err(SqlError::Run)?;
@@ -292,7 +317,7 @@ fn schema(comparison: &Comparison, in_receipts: bool) -> SchemaRef {
     let mut fields = vec![text(ID), text(ACTION), text(MARK), Field::new(AT, at, true)];
     fields.extend((0..comparison.fields().len()).map(|field| text(&sent_column(field))));
     if in_receipts {
-        fields.extend([text(ATTEMPT), Field::new(ORDINAL, DataType::Int64, true)]);
+        fields.push(Field::new(ORDINAL, DataType::Int64, true));
     }
     Arc::new(Schema::new(fields))
 }
@@ -327,10 +352,7 @@ fn cells(
         own(RECEIPT_AT, AT)?,
     ];
     columns.extend(comparison.sent(&rows)?.columns().iter().cloned());
-    columns.extend([
-        own(RECEIPT_ATTEMPT, ATTEMPT)?,
-        own(RECEIPT_ORDINAL, ORDINAL)?,
-    ]);
+    columns.push(own(RECEIPT_ORDINAL, ORDINAL)?);
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 

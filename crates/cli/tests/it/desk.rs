@@ -1,6 +1,7 @@
 //! A folder with files, an org, and the commands that are typed between them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
@@ -63,6 +64,15 @@ impl Desk {
 
     pub(crate) async fn run_args(&self, args: &[&str]) -> Ended {
         self.shell.run(args).await
+    }
+
+    /// Types a command and kills it after so long, unless it ends before.
+    pub(crate) async fn kill_after(&self, words: &str, time: Duration) {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut child = self.shell.start(&words);
+        if tokio::time::timeout(time, child.wait()).await.is_err() {
+            child.kill().await.unwrap();
+        }
     }
 
     /// The same with something on stdin.

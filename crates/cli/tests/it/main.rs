@@ -17,5 +17,7 @@ mod readings;
 mod rejects;
 mod resume;
 mod runs;
+mod undo;
+mod verify;
 mod watched;
 mod wrong_use;

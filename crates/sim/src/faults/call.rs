@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 pub enum Call {
     /// `POST /services/oauth2/token`.
     Token,
+    /// `/services/oauth2/authorize`, and what a person types at `/setup/connect`.
+    Authorize,
+    /// `/services/oauth2/revoke`.
+    Revoke,
     /// `GET /services/oauth2/userinfo`.
     Userinfo,
     /// `GET …/limits`.
@@ -50,8 +54,10 @@ pub enum Call {
     QueryAbort,
     /// `GET …/jobs/query`.
     QueryList,
-    /// `GET …/jobs/query/{id}/results` or `…/resultPages`.
+    /// `GET …/jobs/query/{id}/results`.
     QueryResults,
+    /// `GET …/jobs/query/{id}/resultPages`.
+    QueryPages,
     /// `DELETE …/jobs/query/{id}`.
     QueryDelete,
     /// Any other.
@@ -64,6 +70,8 @@ impl Call {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         match (method, parts.as_slice()) {
             ("POST", ["services", "oauth2", "token"]) => Call::Token,
+            (_, ["services", "oauth2", "authorize"] | ["setup", "connect"]) => Call::Authorize,
+            (_, ["services", "oauth2", "revoke"]) => Call::Revoke,
             (_, ["services", "oauth2", "userinfo"]) => Call::Userinfo,
             (_, ["services", "data", _, rest @ ..]) => Call::of_data(method, rest, body),
             _ => Call::Other,
@@ -85,6 +93,7 @@ impl Call {
                 | Call::Query
                 | Call::QueryCreate
                 | Call::QueryResults
+                | Call::QueryPages
         )
     }
 
@@ -100,7 +109,8 @@ impl Call {
             ("GET", ["jobs", "query", _]) => Call::QueryPoll,
             ("PATCH", ["jobs", "query", _]) => Call::QueryAbort,
             ("DELETE", ["jobs", "query", _]) => Call::QueryDelete,
-            ("GET", ["jobs", "query", _, "results" | "resultPages"]) => Call::QueryResults,
+            ("GET", ["jobs", "query", _, "results"]) => Call::QueryResults,
+            ("GET", ["jobs", "query", _, "resultPages"]) => Call::QueryPages,
             ("GET", ["jobs", "ingest"]) => Call::List,
             ("POST", ["jobs", "ingest"]) if body.has_data => Call::CreateMultipart,
             ("POST", ["jobs", "ingest"]) => Call::Create,
