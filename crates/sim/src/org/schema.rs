@@ -174,7 +174,7 @@ impl Object {
 }
 
 /// All objects of an org, in the order of its description.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Schema {
     pub(crate) objects: Vec<Arc<Object>>,
 }
@@ -250,8 +250,7 @@ impl Schema {
     }
 }
 
-/// An object from its compact description; nothing if that lacks what it needs.
-pub(super) fn object(
+fn object(
     given: &Value,
     record_types: Vec<RecordType>,
     rules: Vec<ValidationRule>,
