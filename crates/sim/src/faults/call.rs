@@ -54,10 +54,8 @@ pub enum Call {
     QueryAbort,
     /// `GET …/jobs/query`.
     QueryList,
-    /// `GET …/jobs/query/{id}/results`.
+    /// `GET …/jobs/query/{id}/results` or `…/resultPages`.
     QueryResults,
-    /// `GET …/jobs/query/{id}/resultPages`.
-    QueryPages,
     /// `DELETE …/jobs/query/{id}`.
     QueryDelete,
     /// Any other.
@@ -93,7 +91,6 @@ impl Call {
                 | Call::Query
                 | Call::QueryCreate
                 | Call::QueryResults
-                | Call::QueryPages
         )
     }
 
@@ -109,8 +106,7 @@ impl Call {
             ("GET", ["jobs", "query", _]) => Call::QueryPoll,
             ("PATCH", ["jobs", "query", _]) => Call::QueryAbort,
             ("DELETE", ["jobs", "query", _]) => Call::QueryDelete,
-            ("GET", ["jobs", "query", _, "results"]) => Call::QueryResults,
-            ("GET", ["jobs", "query", _, "resultPages"]) => Call::QueryPages,
+            ("GET", ["jobs", "query", _, "results" | "resultPages"]) => Call::QueryResults,
             ("GET", ["jobs", "ingest"]) => Call::List,
             ("POST", ["jobs", "ingest"]) if body.has_data => Call::CreateMultipart,
             ("POST", ["jobs", "ingest"]) => Call::Create,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, PageFault};
+use super::Action;
 use crate::error::ApiError;
 
 /// A page of HTML as gateways send it: several lines, with commas in them.
@@ -23,8 +23,6 @@ pub(crate) struct Verdict {
     pub(crate) refuse: Option<Duration>,
     /// The org moves to another host.
     pub(crate) moves: Option<Move>,
-    /// What is wrong with a page of results.
-    pub(crate) page: Option<PageFault>,
     /// The answer in place of the work.
     pub(crate) before: Option<Answer>,
     /// The answer after the work, in place of its own.
@@ -82,10 +80,6 @@ impl Verdict {
             }
             Action::ExpireTokens {} => {
                 self.expire_tokens = true;
-                return;
-            }
-            Action::ResultPage(fault) => {
-                self.page.get_or_insert(fault);
                 return;
             }
             Action::MoveHost { code, login } => {
