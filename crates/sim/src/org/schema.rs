@@ -156,6 +156,13 @@ impl Object {
         self.by_name.retain(|_, known| *known != field);
     }
 
+    /// Adds a column that the object itself has not, such as one of a parent.
+    pub(crate) fn add(&mut self, field: Field) {
+        let name = field.name.to_ascii_lowercase();
+        self.by_name.insert(name, self.fields.len());
+        self.fields.push(field);
+    }
+
     /// Finds a field by its name in any letter case, as Salesforce does.
     pub(crate) fn field(&self, name: &str) -> Option<usize> {
         self.by_name.get(&name.to_ascii_lowercase()).copied()

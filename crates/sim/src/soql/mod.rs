@@ -1,10 +1,13 @@
-//! Queries in SOQL of one object: read, checked against the org, and answered.
+//! Queries in SOQL of one object and its parents: read, checked against the org, and answered.
 //!
 //! What it follows is Salesforce's [SOQL
 //! reference](https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql.htm).
 
+mod aggregate;
+mod candidates;
 mod dates;
 mod filter;
+mod joined;
 mod parse;
 mod tokens;
 
@@ -13,10 +16,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use self::filter::{Checked, Key};
+use self::joined::{Joins, Parents};
 use self::parse::{Item, OrderBy, Place, Select};
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, Object, Org, Schema};
+use crate::org::{Field, Kind, Object, Org, Schema};
+
+pub(crate) use self::aggregate::{Shown, Total};
+pub(crate) use self::parse::Function;
 
 /// The most records that a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
 const MAX_UNBOUNDED: usize = 200;
@@ -26,10 +33,15 @@ const MAX_OFFSET: usize = 2_000;
 /// A query that was checked.
 #[derive(Debug)]
 pub(crate) struct Query {
+    /// With the columns of parents that the query has.
     pub(crate) object: Arc<Object>,
     pub(crate) what: What,
+    /// The paths of the parents whose fields are asked for, each with the index of its Id.
+    pub(crate) parents: Vec<(String, usize)>,
+    joins: Joins,
     filter: Option<Checked>,
-    order: Vec<(usize, bool, bool)>,
+    groups: Vec<usize>,
+    order: Vec<Ordered>,
     limit: usize,
     offset: usize,
     /// It has `ORDER BY` or `LIMIT`.
@@ -44,9 +56,21 @@ pub(crate) enum What {
     Fields(Vec<usize>),
     /// `COUNT()`.
     Count,
-    /// `COUNT(field)`: each field, and the name of the count.
-    CountsOf(Vec<(usize, String)>),
+    /// Functions and groups.
+    Totals(Vec<Total>),
 }
+
+/// By what rows are ordered.
+#[derive(Debug)]
+struct Ordered {
+    /// The index of a field of the object, or of a column of a query of groups.
+    at: usize,
+    down: bool,
+    nulls_last: bool,
+}
+
+/// A column of a row: what it is made of, its type, and its value.
+type Column<'a> = (&'a Field, Kind, Option<&'a str>);
 
 /// The names of a query: its text, its object, and the name of that within the text.
 struct Names<'a> {
@@ -65,45 +89,37 @@ impl Names<'_> {
     /// # Errors
     /// `INVALID_FIELD`.
     fn field(&self, name: &Place<String>) -> Result<usize, ApiError> {
-        let own = [Some(self.object.name.as_str()), self.alias];
-        let is_own = |prefix: &str| {
-            let mut own = own.iter().flatten();
-            own.any(|known| known.eq_ignore_ascii_case(prefix))
-        };
-        let field = match name.is.split_once('.') {
-            Some((prefix, field)) if is_own(prefix) => field,
-            Some((relation, _)) if self.object.relationship(relation).is_some() => {
-                let message = format!("{}: the simulator queries one object", name.is);
-                return Err(self.error(name.at, "INVALID_FIELD", &message));
-            }
-            Some((relation, _)) => {
-                let message = format!(
-                    "Didn't understand relationship '{relation}' in field path. If you are \
-                     attempting to use a custom relationship, be sure to append the '__r' after \
-                     the custom relationship name. Please reference your WSDL or the describe call \
-                     for the appropriate names."
-                );
-                return Err(self.error(name.at, "INVALID_FIELD", &message));
-            }
-            None => &name.is,
-        };
-        self.object.field(field).ok_or_else(|| {
+        let field = joined::own(&name.is, self.object, self.alias);
+        if let Some(found) = self.object.field(field) {
+            return Ok(found);
+        }
+        let (relation, last) = field.split_once('.').unwrap_or(("", field));
+        let lookup = self.object.relationship(relation);
+        if !relation.is_empty() && lookup.is_none() {
             let message = format!(
-                "No such column '{field}' on entity '{}'. If you are attempting to use a custom \
-                 field, be sure to append the '__c' after the custom field name. Please reference \
-                 your WSDL or the describe call for the appropriate names.",
-                self.object.name
+                "Didn't understand relationship '{relation}' in field path. If you are \
+                 attempting to use a custom relationship, be sure to append the '__r' after \
+                 the custom relationship name. Please reference your WSDL or the describe call \
+                 for the appropriate names."
             );
-            self.error(name.at, "INVALID_FIELD", &message)
-        })
+            return Err(self.error(name.at, "INVALID_FIELD", &message));
+        }
+        let parent = lookup.and_then(|lookup| self.object.fields[lookup].reference_to.first());
+        let entity = parent.unwrap_or(&self.object.name);
+        let message = format!(
+            "No such column '{last}' on entity '{entity}'. If you are attempting to use a custom \
+             field, be sure to append the '__c' after the custom field name. Please reference \
+             your WSDL or the describe call for the appropriate names."
+        );
+        Err(self.error(name.at, "INVALID_FIELD", &message))
     }
 }
 
 /// What a query found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// The values of each record: for `What::Fields` those of its fields and its Id, for
-    /// `What::CountsOf` the counts.
+    /// The values of each record: for `What::Fields` those of its fields, its Id and the Ids of the
+    /// parents, for `What::Totals` those of its columns.
     pub(crate) rows: Vec<Record>,
     /// How many records there are.
     pub(crate) total: usize,
@@ -125,29 +141,40 @@ impl Query {
             );
             tokens::error(text, select.object.at, "INVALID_TYPE", &message)
         })?;
+        let (object, joins) = joined::joined(schema, object, &select);
         let names = Names {
             query: text,
-            object,
+            object: &object,
             alias: select.alias.as_deref(),
         };
         if select.offset.is_some_and(|offset| offset > MAX_OFFSET) {
             let message = format!("Maximum SOQL offset allowed is {MAX_OFFSET}");
             return Err(ApiError::new(400, "NUMBER_OUTSIDE_VALID_RANGE", &message));
         }
-        let order = select.order.iter().map(|order| ordered(&names, order));
+        let groups = select.group.iter().map(|name| names.field(name));
+        let groups = groups.collect::<Result<Vec<usize>, _>>()?;
+        let what = what(&names, &select, &groups)?;
+        let order = select
+            .order
+            .iter()
+            .map(|order| ordered(&names, order, &what));
+        let order = order.collect::<Result<_, _>>()?;
         Ok(Query {
-            what: what(&names, &select)?,
+            parents: parents(&object, &what),
+            joins,
+            groups,
+            order,
+            what,
             filter: select
                 .filter
                 .as_ref()
                 .map(|filter| filter::check(&names, filter))
                 .transpose()?,
-            order: order.collect::<Result<_, _>>()?,
             limit: select.limit.unwrap_or(usize::MAX),
             offset: select.offset.unwrap_or(0),
             is_ordered_or_limited: !select.order.is_empty() || select.limit.is_some(),
             has_offset: select.offset.is_some(),
-            object: Arc::clone(object),
+            object,
         })
     }
 
@@ -155,24 +182,39 @@ impl Query {
     pub(crate) fn run(&self, org: &Org, with_deleted: bool) -> Found {
         let mut rows: Vec<(Vec<Option<Key>>, Record)> = Vec::new();
         let mut total = 0;
-        let enough = if self.order.is_empty() {
+        let by_id = self.by_id();
+        let is_total = matches!(self.what, What::Totals(_));
+        let is_sorted = self.order.is_empty() || by_id.is_some();
+        let enough = if is_sorted && !is_total {
             self.offset.saturating_add(self.limit)
         } else {
             usize::MAX
         };
+        let found = candidates::candidates(org, &self.object, self.filter.as_ref(), with_deleted);
+        let numbers = found.numbers();
+        let numbers: Box<dyn Iterator<Item = u32>> = if by_id == Some(true) {
+            Box::new(numbers.rev())
+        } else {
+            numbers
+        };
+        let mut known = Parents::new();
         if enough > 0 {
-            records::read(org, &self.object, with_deleted, |record| {
+            records::read(org, &self.object, with_deleted, numbers, |mut record| {
+                self.joins.fill(org, &self.object, &mut record, &mut known);
                 let fields = &self.object.fields;
-                if self
-                    .filter
-                    .as_ref()
-                    .is_some_and(|filter| !filter.holds(fields, &record))
-                {
+                let filter = self.filter.as_ref();
+                if filter.is_some_and(|filter| !filter.holds(fields, &record)) {
                     return ControlFlow::Continue(());
                 }
                 total += 1;
-                if !matches!(self.what, What::Count) {
-                    rows.push((self.keys(&record), self.chosen(record)));
+                match &self.what {
+                    What::Count => {}
+                    What::Totals(_) => rows.push((Vec::new(), record)),
+                    What::Fields(_) if is_sorted => rows.push((Vec::new(), self.chosen(record))),
+                    What::Fields(_) => {
+                        let key = |at: usize| (&fields[at], fields[at].kind, record[at].as_deref());
+                        rows.push((self.keys(key), self.chosen(record.clone())));
+                    }
                 }
                 if total >= enough {
                     ControlFlow::Break(())
@@ -181,61 +223,73 @@ impl Query {
                 }
             });
         }
-        if !self.order.is_empty() {
+        if let What::Totals(totals) = &self.what {
+            let records = rows.into_iter().map(|(_, record)| record).collect();
+            let groups = self.totals_of(totals, records);
+            total = groups.len();
+            let keyed = groups
+                .into_iter()
+                .map(|row| (self.keys(|at| self.total(totals, &row, at)), row));
+            rows = keyed.collect();
+        }
+        if !is_sorted || is_total {
             rows.sort_by(|(a, _), (b, _)| self.compare(a, b));
         }
         let total = total.saturating_sub(self.offset).min(self.limit);
         let rows = rows.into_iter().skip(self.offset).take(self.limit);
-        let rows = rows.map(|(_, row)| row);
-        if let What::CountsOf(counted) = &self.what {
-            let mut counts = vec![0_usize; counted.len()];
-            for row in rows {
-                for (count, value) in counts.iter_mut().zip(row) {
-                    *count += usize::from(value.is_some());
-                }
-            }
-            let row = counts.iter().map(|count| Some(count.to_string()));
-            return Found {
-                rows: vec![row.collect()],
-                total: 1,
-            };
-        }
         Found {
-            rows: rows.collect(),
+            rows: rows.map(|(_, row)| row).collect(),
             total,
         }
     }
 
-    /// The values by which a record is ordered.
-    fn keys(&self, record: &Record) -> Vec<Option<Key>> {
-        let keys = self.order.iter().map(|(field, _, _)| {
-            let text = record[*field].as_deref()?;
-            Key::of(&self.object.fields[*field], text)
-        });
-        keys.collect()
+    /// Whether rows are ordered by their Id alone, and downward: records are read so anyway.
+    fn by_id(&self) -> Option<bool> {
+        match self.order.as_slice() {
+            [only] if !matches!(self.what, What::Totals(_)) => {
+                let is_id = self.object.fields[only.at].name == "Id";
+                is_id.then_some(only.down)
+            }
+            _ => None,
+        }
     }
 
     /// The values of a record that are asked for.
     fn chosen(&self, mut record: Record) -> Record {
         match &self.what {
             What::Fields(fields) => {
-                let id = self.object.field("Id").and_then(|id| record[id].clone());
+                let ids = self.parents.iter().map(|(_, id)| *id);
+                let ids = self.object.field("Id").into_iter().chain(ids);
+                // A field is asked for once, but the Ids may be among the fields.
+                let ids: Record = ids.map(|id| record[id].clone()).collect();
                 let values = fields.iter().map(|field| record[*field].take());
-                let mut values: Record = values.collect();
-                values.push(id);
-                values
+                values.collect::<Record>().into_iter().chain(ids).collect()
             }
-            What::CountsOf(counted) => counted
-                .iter()
-                .map(|(field, _)| record[*field].clone())
-                .collect(),
-            What::Count => Vec::new(),
+            What::Count | What::Totals(_) => record,
         }
+    }
+
+    /// The values by which a row is ordered: `of` has the column at an index.
+    fn keys<'a>(&self, of: impl Fn(usize) -> Column<'a>) -> Vec<Option<Key>> {
+        let keys = self.order.iter().map(|order| {
+            let (field, kind, text) = of(order.at);
+            Key::of_kind(field, kind, text?)
+        });
+        keys.collect()
+    }
+
+    /// A column of a row of groups.
+    fn total<'a>(&'a self, totals: &[Total], row: &'a Record, at: usize) -> Column<'a> {
+        let total = &totals[at];
+        let field = &self.object.fields[total.field];
+        (field, total.kind(&self.object), row[at].as_deref())
     }
 
     fn compare(&self, a: &[Option<Key>], b: &[Option<Key>]) -> Ordering {
         let mut compared = self.order.iter().zip(a).zip(b).map(|((order, a), b)| {
-            let (_, down, nulls_last) = *order;
+            let Ordered {
+                down, nulls_last, ..
+            } = *order;
             match (a, b) {
                 (None, None) => Ordering::Equal,
                 (None, Some(_)) if nulls_last => Ordering::Greater,
@@ -252,22 +306,63 @@ impl Query {
     }
 }
 
-fn ordered(names: &Names<'_>, order: &OrderBy) -> Result<(usize, bool, bool), ApiError> {
+/// The paths of the parents whose fields are asked for.
+fn parents(object: &Object, what: &What) -> Vec<(String, usize)> {
+    let What::Fields(fields) = what else {
+        return Vec::new();
+    };
+    let mut parents: Vec<(String, usize)> = Vec::new();
+    for field in fields {
+        let mut path = object.fields[*field].name.as_str();
+        while let Some((parent, _)) = path.rsplit_once('.') {
+            let id = object.field(&format!("{parent}.Id"));
+            if let Some(id) = id.filter(|id| !parents.iter().any(|(_, known)| known == id)) {
+                parents.push((parent.to_owned(), id));
+            }
+            path = parent;
+        }
+    }
+    parents
+}
+
+fn ordered(names: &Names<'_>, order: &OrderBy, what: &What) -> Result<Ordered, ApiError> {
     let index = names.field(&order.field)?;
     let field = &names.object.fields[index];
     if filter::is_long(field) || field.multiple {
         let message = format!("field '{}' can not be sorted in a query call", field.name);
         return Err(names.error(order.field.at, "INVALID_FIELD", &message));
     }
-    Ok((index, order.down, order.nulls_last))
+    let at = match what {
+        What::Totals(totals) => {
+            let wanted = order.function.map_or(Shown::Group, Shown::Of);
+            let is_it = |total: &Total| total.field == index && total.what == wanted;
+            totals.iter().position(is_it).ok_or_else(|| {
+                let message = "the simulator orders groups by what they show alone";
+                names.error(order.field.at, "MALFORMED_QUERY", message)
+            })?
+        }
+        _ if order.function.is_some() => {
+            let message = format!("Field must be grouped or aggregated: {}", order.field.is);
+            return Err(names.error(order.field.at, "MALFORMED_QUERY", &message));
+        }
+        _ => index,
+    };
+    Ok(Ordered {
+        at,
+        down: order.down,
+        nulls_last: order.nulls_last,
+    })
 }
 
-fn what(names: &Names<'_>, select: &Select) -> Result<What, ApiError> {
+fn what(names: &Names<'_>, select: &Select, groups: &[usize]) -> Result<What, ApiError> {
     if matches!(select.what[..], [Item::Count]) {
         return Ok(What::Count);
     }
+    let has_total = |item: &Item| matches!(item, Item::Total(..));
+    if !groups.is_empty() || select.what.iter().any(has_total) {
+        return aggregate::totals(names, select, groups);
+    }
     let mut fields: Vec<usize> = Vec::new();
-    let mut counted = Vec::new();
     let add = |fields: &mut Vec<usize>, field: usize| {
         if fields.contains(&field) {
             let message = format!(
@@ -287,25 +382,13 @@ fn what(names: &Names<'_>, select: &Select) -> Result<What, ApiError> {
                     add(&mut fields, field)?;
                 }
             }
-            Item::CountOf(name, alias) => {
-                let shown = alias.clone();
-                let shown = shown.unwrap_or_else(|| format!("expr{}", counted.len()));
-                counted.push((names.field(name)?, shown));
-            }
-            Item::Count => {
+            Item::Total(..) | Item::Count => {
                 let message = "COUNT() must be the only item of the SELECT";
                 return Err(names.error(0, "MALFORMED_QUERY", message));
             }
         }
     }
-    match (fields.is_empty(), counted.is_empty()) {
-        (false, true) => Ok(What::Fields(fields)),
-        (true, false) => Ok(What::CountsOf(counted)),
-        _ => {
-            let message = "Field must be grouped or aggregated: the simulator has no GROUP BY";
-            Err(names.error(0, "MALFORMED_QUERY", message))
-        }
-    }
+    Ok(What::Fields(fields))
 }
 
 /// The fields of `FIELDS(…)`, without compound ones, whose parts they are.
@@ -329,7 +412,11 @@ fn group(
     }
     let fields = names.object.fields.iter().enumerate();
     let chosen = fields.filter(|(_, field)| {
-        !field.compound && !field.hidden && is_custom.is_none_or(|custom| field.custom == custom)
+        let is_own = !field.name.contains('.');
+        is_own
+            && !field.compound
+            && !field.hidden
+            && is_custom.is_none_or(|custom| field.custom == custom)
     });
     Ok(chosen.map(|(index, _)| index).collect())
 }

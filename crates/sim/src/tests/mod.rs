@@ -21,6 +21,7 @@ mod logins;
 mod metadata;
 mod oauth;
 mod org_file;
+mod parents;
 mod profiles;
 mod queries;
 mod records;
@@ -28,6 +29,7 @@ mod relations;
 mod results;
 mod rows;
 mod state;
+mod types;
 
 /// A client with a session.
 struct Client {

@@ -202,7 +202,7 @@ async fn mistakes_have_their_codes() {
         ),
         ("SELECT Id FROM Nope", 400, "INVALID_TYPE"),
         ("SELECT Id, id FROM Contact", 400, "INVALID_FIELD"),
-        ("SELECT Account.Name FROM Contact", 400, "INVALID_FIELD"),
+        ("SELECT Account.Nope FROM Contact", 400, "INVALID_FIELD"),
         ("SELECT Nope.Name FROM Contact", 400, "INVALID_FIELD"),
         (
             "SELECT Id FROM Contact WHERE Email INCLUDES ('a')",

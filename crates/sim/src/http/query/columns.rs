@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::soql::{Query, What};
+use crate::soql::{Function, Query, Shown, What};
 
 /// The answer in place of records.
 pub(super) fn columns(query: &Query) -> Value {
@@ -18,11 +18,19 @@ pub(super) fn columns(query: &Query) -> Value {
     let columns: Vec<Value> = match &query.what {
         What::Fields(fields) => fields.iter().map(field).collect(),
         What::Count => Vec::new(),
-        What::CountsOf(counts) => counts
+        What::Totals(totals) => totals
             .iter()
-            .map(|(index, name)| {
-                let shown = format!("count({})", object.fields[*index].name);
-                json!({"aggregate": true, "columnName": name, "displayName": shown,
+            .map(|total| {
+                let name = &object.fields[total.field].name;
+                let (shown, is_total) = match total.what {
+                    Shown::Group => (name.clone(), false),
+                    Shown::Of(Function::CountDistinct) => (format!("count_distinct({name})"), true),
+                    Shown::Of(function) => {
+                        let function = format!("{function:?}").to_lowercase();
+                        (format!("{function}({name})"), true)
+                    }
+                };
+                json!({"aggregate": is_total, "columnName": total.name, "displayName": shown,
                     "joinColumns": [], "custom": false})
             })
             .collect(),

@@ -1,13 +1,13 @@
 //! What queries found, kept for their further pages.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, Object, id};
+use crate::org::{Kind, Object, Schema, id};
 use crate::soql::{Found, Query, What};
 
 /// How many queries with further pages are remembered.
@@ -28,12 +28,16 @@ pub(super) struct Cursor {
     object: String,
     id: Option<usize>,
     columns: Vec<(String, Kind)>,
+    /// The paths of parents, whose Ids follow that of the record.
+    parents: Vec<String>,
+    /// By key prefix, the names of objects, if there are parents.
+    objects: HashMap<String, String>,
     found: Found,
 }
 
 impl Cursor {
     pub(super) fn new(
-        query: &Query,
+        (query, schema): (&Query, &Schema),
         found: Found,
         version: String,
         resource: &'static str,
@@ -53,15 +57,21 @@ impl Cursor {
                 (object.name.clone(), fields.iter().map(column).collect(), id)
             }
             What::Count => (object.name.clone(), Vec::new(), None),
-            What::CountsOf(counted) => {
-                let columns = counted.iter().map(|(_, name)| (name.clone(), Kind::Int));
+            What::Totals(totals) => {
+                let columns = totals.iter();
+                let columns = columns.map(|total| (total.name.clone(), total.kind(object)));
                 ("AggregateResult".to_owned(), columns.collect(), None)
             }
         };
+        let parents: Vec<String> = query.parents.iter().map(|(path, _)| path.clone()).collect();
+        let known = schema.objects.iter().filter(|_| !parents.is_empty());
+        let known = known.map(|object| (object.key_prefix.clone(), object.name.clone()));
         Cursor {
             version,
             resource,
             page,
+            objects: known.collect(),
+            parents,
             object: object_name,
             id,
             columns,
@@ -99,9 +109,46 @@ impl Cursor {
         for ((name, kind), value) in self.columns.iter().zip(row) {
             let value = value.as_deref();
             let value = value.map_or(Value::Null, |text| records::json(*kind, text));
-            shown.push((name.clone(), value));
+            let Some((relation, _)) = name.split_once('.').filter(|_| self.id.is_some()) else {
+                shown.push((name.clone(), value));
+                continue;
+            };
+            let at = shown.iter().position(|(known, _)| known == relation);
+            let at = at.unwrap_or_else(|| {
+                shown.push((relation.to_owned(), self.parent(relation, row)));
+                shown.len() - 1
+            });
+            self.put(&mut shown[at].1, relation.len(), name, value, row);
         }
         Shown(shown)
+    }
+
+    /// What a record says of a parent, by its path; null if it has none.
+    fn parent(&self, path: &str, row: &Record) -> Value {
+        let id = self.parents.iter().position(|known| known == path);
+        let id = id.zip(self.id).and_then(|(at, own)| row.get(own + 1 + at));
+        let Some(id) = id.cloned().flatten() else {
+            return Value::Null;
+        };
+        let name = id.get(..3).and_then(|prefix| self.objects.get(prefix));
+        let name = name.map_or("Name", String::as_str);
+        json!({"attributes": attributes(&self.version, name, &id)})
+    }
+
+    /// Puts a value into a parent. `read` letters of its path lead there.
+    fn put(&self, parent: &mut Value, read: usize, path: &str, value: Value, row: &Record) {
+        let Value::Object(fields) = parent else {
+            return;
+        };
+        let rest = &path[read + 1..];
+        let Some((relation, _)) = rest.split_once('.') else {
+            fields.insert(rest.to_owned(), value);
+            return;
+        };
+        let read = read + 1 + relation.len();
+        let next = fields.entry(relation);
+        let next = next.or_insert_with(|| self.parent(&path[..read], row));
+        self.put(next, read, path, value, row);
     }
 }
 

@@ -84,7 +84,7 @@ async fn first_page(
     }
     let answered = tokio::task::spawn_blocking(move || {
         let found = query.run(app.org(), resource == "queryAll");
-        let cursor = Cursor::new(&query, found, version, resource, page);
+        let cursor = Cursor::new((&query, &app.org().schema), found, version, resource, page);
         app.cursors.lock().first(cursor)
     });
     let page = answered.await;
