@@ -85,6 +85,16 @@ impl Desk {
         self.shell.run_program("sh", &["-e", "-c", lines]).await
     }
 
+    /// Starts a command.
+    pub(crate) fn start(&self, args: &[&str]) -> tokio::process::Child {
+        self.shell.start(args)
+    }
+
+    /// Runs another program.
+    pub(crate) async fn run_program(&self, program: &str, args: &[&str]) -> Ended {
+        self.shell.run_program(program, args).await
+    }
+
     /// Some fields of all records of an object, sorted.
     pub(crate) async fn rows(&self, object: &str, fields: &[&str]) -> Vec<Vec<String>> {
         let text = |value: &Value| match value {

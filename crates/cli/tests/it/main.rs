@@ -13,6 +13,7 @@ mod formats;
 mod harness;
 mod nulls;
 mod people;
+mod query;
 mod readings;
 mod rejects;
 mod resume;

@@ -102,7 +102,7 @@ fn check_bulk(query: &Query) -> Result<(), &'static str> {
     }
     let refused = fields
         .iter()
-        .find_map(|field| soql::not_in_bulk(&query.object, *field));
+        .find_map(|field| soql::not_in_bulk(query, *field));
     refused.map_or(Ok(()), Err)
 }
 

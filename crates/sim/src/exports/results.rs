@@ -61,12 +61,15 @@ impl Results {
             What::Fields(fields) => fields.as_slice(),
             What::Count | What::Totals(_) => &[],
         };
-        let fields = fields.iter().map(|field| &query.object.fields[*field]);
-        let columns: Vec<(&str, Kind)> = fields
-            .map(|field| (field.name.as_str(), field.kind))
+        let fields = fields.iter();
+        let columns: Vec<(String, Kind)> = fields
+            .map(|field| {
+                let columns = query.columns();
+                (columns.name(*field), columns.field(*field).kind)
+            })
             .collect();
         let mut header = String::new();
-        form.line(&mut header, columns.iter().map(|(name, _)| *name));
+        form.line(&mut header, columns.iter().map(|(name, _)| name.as_str()));
         let mut rows = String::new();
         let mut starts = vec![0];
         for row in &found.rows {

@@ -156,13 +156,6 @@ impl Object {
         self.by_name.retain(|_, known| *known != field);
     }
 
-    /// Adds a column that the object itself has not, such as one of a parent.
-    pub(crate) fn add(&mut self, field: Field) {
-        let name = field.name.to_ascii_lowercase();
-        self.by_name.insert(name, self.fields.len());
-        self.fields.push(field);
-    }
-
     /// Finds a field by its name in any letter case, as Salesforce does.
     pub(crate) fn field(&self, name: &str) -> Option<usize> {
         self.by_name.get(&name.to_ascii_lowercase()).copied()
@@ -181,7 +174,7 @@ impl Object {
 }
 
 /// All objects of an org, in the order of its description.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
     pub(crate) objects: Vec<Arc<Object>>,
 }
@@ -257,7 +250,8 @@ impl Schema {
     }
 }
 
-fn object(
+/// An object from its compact description; nothing if that lacks what it needs.
+pub(super) fn object(
     given: &Value,
     record_types: Vec<RecordType>,
     rules: Vec<ValidationRule>,

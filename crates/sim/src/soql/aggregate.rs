@@ -4,16 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::filter::Key;
 use super::parse::{Function, Item, Select};
-use super::{Names, Query, What};
+use super::{Columns, Names, Query, What};
 use crate::error::ApiError;
+use crate::org::Kind;
 use crate::org::records::Record;
-use crate::org::{Kind, Object};
 
 /// A column of a query of groups.
 #[derive(Debug, Clone)]
 pub(crate) struct Total {
     pub(crate) what: Shown,
-    /// The index of the field.
+    /// The column of the query.
     pub(crate) field: usize,
     /// Its name in the answer.
     pub(crate) name: String,
@@ -29,12 +29,12 @@ pub(crate) enum Shown {
 
 impl Total {
     /// The type of its values.
-    pub(crate) fn kind(&self, object: &Object) -> Kind {
+    pub(crate) fn kind(&self, columns: Columns<'_>) -> Kind {
         match self.what {
             Shown::Of(Function::Count | Function::CountDistinct) => Kind::Int,
             Shown::Of(Function::Sum | Function::Avg) => Kind::Double,
             Shown::Of(Function::Min | Function::Max) | Shown::Group => {
-                object.fields[self.field].kind
+                columns.field(self.field).kind
             }
         }
     }
@@ -45,7 +45,7 @@ impl Total {
 /// # Errors
 /// If a field is neither grouped nor aggregated, or cannot be.
 pub(super) fn totals(
-    names: &Names<'_>,
+    names: &mut Names<'_>,
     select: &Select,
     groups: &[usize],
 ) -> Result<What, ApiError> {
@@ -55,12 +55,11 @@ pub(super) fn totals(
         totals.push(match item {
             Item::Field(name) => {
                 let field = names.field(name)?;
-                let shown = &names.object.fields[field].name;
+                let shown = names.columns().field(field).name.clone();
                 if !groups.contains(&field) {
                     let message = format!("Field must be grouped or aggregated: {shown}");
                     return Err(names.error(name.at, "MALFORMED_QUERY", &message));
                 }
-                let shown = shown.rsplit('.').next().unwrap_or_default().to_owned();
                 Total {
                     what: Shown::Group,
                     field,
@@ -69,7 +68,7 @@ pub(super) fn totals(
             }
             Item::Total(function, name, alias) => {
                 let field = names.field(name)?;
-                let kind = names.object.fields[field].kind;
+                let kind = names.columns().field(field).kind;
                 let is_number = matches!(kind, Kind::Int | Kind::Long | Kind::Double);
                 if matches!(function, Function::Sum | Function::Avg) && !is_number {
                     let message = format!(
@@ -118,7 +117,7 @@ impl Query {
                 let text = record[*field].as_deref()?;
                 // Texts are grouped without letter case, as they are compared.
                 Some(
-                    Key::of(&self.object.fields[*field], text)
+                    Key::of(self.columns().field(*field), text)
                         .map_or_else(|| text.to_owned(), |key| format!("{key:?}")),
                 )
             });
@@ -128,7 +127,7 @@ impl Query {
             });
             for (total, values) in totals.iter().zip(&mut groups[place].values) {
                 let text = record[total.field].as_deref();
-                let key = text.and_then(|text| Key::of(&self.object.fields[total.field], text));
+                let key = text.and_then(|text| Key::of(self.columns().field(total.field), text));
                 values.extend(key.zip(text.map(str::to_owned)));
             }
         }

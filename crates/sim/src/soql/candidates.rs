@@ -51,7 +51,7 @@ pub(super) fn candidates(
                 }
             }
             Checked::Compare(field, order, Wanted::One(Key::Text(text)))
-                if object.fields[*field].name == "Id" =>
+                if object.field("Id") == Some(*field) =>
             {
                 let Some(number) = id::number(&object.key_prefix, text) else {
                     continue;
@@ -71,8 +71,9 @@ pub(super) fn candidates(
 
 /// The records that have one of the values in a field with an index.
 fn indexed(org: &Org, object: &Object, field: usize, values: &[Wanted]) -> Option<Vec<u32>> {
-    let described = &object.fields[field];
-    let is_id = described.name == "Id";
+    // A field of a parent is in no index of the object.
+    let described = object.fields.get(field)?;
+    let is_id = object.field("Id") == Some(field);
     if !is_id && !(described.external_id && described.unique) {
         return None;
     }

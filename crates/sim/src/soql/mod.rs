@@ -1,4 +1,4 @@
-//! Queries in SOQL of one object and its parents: read, checked against the org, and answered.
+//! Queries in SOQL of one object and the parents of its records: read, checked against the org, and answered.
 //!
 //! What it follows is Salesforce's [SOQL
 //! reference](https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql.htm).
@@ -7,22 +7,24 @@ mod aggregate;
 mod candidates;
 mod dates;
 mod filter;
-mod joined;
+mod parents;
 mod parse;
 mod tokens;
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use self::filter::{Checked, Key};
-use self::joined::{Joins, Parents};
+use self::parents::{MAX_LEVELS, MAX_RELATIONS, Parents, Reader};
 use self::parse::{Item, OrderBy, Place, Select};
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
 use crate::org::{Field, Kind, Object, Org, Schema};
 
 pub(crate) use self::aggregate::{Shown, Total};
+pub(crate) use self::parents::{Columns, Part};
 pub(crate) use self::parse::Function;
 
 /// The most records that a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
@@ -33,12 +35,9 @@ const MAX_OFFSET: usize = 2_000;
 /// A query that was checked.
 #[derive(Debug)]
 pub(crate) struct Query {
-    /// With the columns of parents that the query has.
     pub(crate) object: Arc<Object>,
     pub(crate) what: What,
-    /// The paths of the parents whose fields are asked for, each with the index of its Id.
-    pub(crate) parents: Vec<(String, usize)>,
-    joins: Joins,
+    parents: Parents,
     filter: Option<Checked>,
     groups: Vec<usize>,
     order: Vec<Ordered>,
@@ -52,7 +51,7 @@ pub(crate) struct Query {
 /// What a query asks for.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// Fields, by their index in the object.
+    /// Fields, by their column.
     Fields(Vec<usize>),
     /// `COUNT()`.
     Count,
@@ -63,7 +62,7 @@ pub(crate) enum What {
 /// By what rows are ordered.
 #[derive(Debug)]
 struct Ordered {
-    /// The index of a field of the object, or of a column of a query of groups.
+    /// A column of the query, or the place of one among those of groups.
     at: usize,
     down: bool,
     nulls_last: bool,
@@ -77,49 +76,83 @@ struct Names<'a> {
     query: &'a str,
     object: &'a Object,
     alias: Option<&'a str>,
+    /// The objects that may be parents.
+    schema: &'a Schema,
+    /// The parents that were named.
+    parents: Parents,
 }
 
 impl Names<'_> {
+    fn columns(&self) -> Columns<'_> {
+        Columns {
+            object: self.object,
+            parents: &self.parents,
+        }
+    }
+
     fn error(&self, at: usize, code: &str, message: &str) -> ApiError {
         tokens::error(self.query, at, code, message)
     }
 
-    /// Finds a field.
+    /// Finds the column of a field.
     ///
     /// # Errors
     /// `INVALID_FIELD`.
-    fn field(&self, name: &Place<String>) -> Result<usize, ApiError> {
-        let field = joined::own(&name.is, self.object, self.alias);
-        if let Some(found) = self.object.field(field) {
-            return Ok(found);
-        }
-        let (relation, last) = field.split_once('.').unwrap_or(("", field));
-        let lookup = self.object.relationship(relation);
-        if !relation.is_empty() && lookup.is_none() {
+    fn field(&mut self, name: &Place<String>) -> Result<usize, ApiError> {
+        let mut path: Vec<&str> = name.is.split('.').collect();
+        let field = path.pop().unwrap_or_default();
+        let own = [Some(self.object.name.as_str()), self.alias];
+        let is_own = |prefix: &str| {
+            let mut own = own.iter().flatten();
+            own.any(|known| known.eq_ignore_ascii_case(prefix))
+        };
+        let is_first_own = path.first().is_some_and(|first| is_own(first));
+        let path = &path[usize::from(is_first_own)..];
+        if path.len() > MAX_LEVELS {
             let message = format!(
-                "Didn't understand relationship '{relation}' in field path. If you are \
-                 attempting to use a custom relationship, be sure to append the '__r' after \
-                 the custom relationship name. Please reference your WSDL or the describe call \
-                 for the appropriate names."
+                "{}: more than {MAX_LEVELS} levels of relationships",
+                name.is
             );
             return Err(self.error(name.at, "INVALID_FIELD", &message));
         }
-        let parent = lookup.and_then(|lookup| self.object.fields[lookup].reference_to.first());
-        let entity = parent.unwrap_or(&self.object.name);
-        let message = format!(
-            "No such column '{last}' on entity '{entity}'. If you are attempting to use a custom \
-             field, be sure to append the '__c' after the custom field name. Please reference \
-             your WSDL or the describe call for the appropriate names."
-        );
-        Err(self.error(name.at, "INVALID_FIELD", &message))
+        let mut last = None;
+        for relation in path {
+            let found = self
+                .parents
+                .relation(self.schema, self.object, last, relation);
+            last = Some(found.ok_or_else(|| {
+                let message = format!(
+                    "Didn't understand relationship '{relation}' in field path. If you are \
+                     attempting to use a custom relationship, be sure to append the '__r' after \
+                     the custom relationship name. Please reference your WSDL or the describe call \
+                     for the appropriate names."
+                );
+                self.error(name.at, "INVALID_FIELD", &message)
+            })?);
+        }
+        if self.parents.relations() > MAX_RELATIONS {
+            let message = format!("more than {MAX_RELATIONS} relationships in a query");
+            return Err(self.error(name.at, "MALFORMED_QUERY", &message));
+        }
+        let object = last.map_or(self.object, |last| self.parents.seen(last));
+        let found = object.field(field).ok_or_else(|| {
+            let message = format!(
+                "No such column '{field}' on entity '{}'. If you are attempting to use a custom \
+                 field, be sure to append the '__c' after the custom field name. Please reference \
+                 your WSDL or the describe call for the appropriate names.",
+                object.name
+            );
+            self.error(name.at, "INVALID_FIELD", &message)
+        })?;
+        Ok(last.map_or(found, |last| self.parents.column(self.object, last, found)))
     }
 }
 
 /// What a query found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// The values of each record: for `What::Fields` those of its fields, its Id and the Ids of the
-    /// parents, for `What::Totals` those of its columns.
+    /// The values of each record: for `What::Fields` those of its fields, its Id, and the Ids of
+    /// the parents by their relationship; for `What::Totals` those of its columns.
     pub(crate) rows: Vec<Record>,
     /// How many records there are.
     pub(crate) total: usize,
@@ -141,11 +174,12 @@ impl Query {
             );
             tokens::error(text, select.object.at, "INVALID_TYPE", &message)
         })?;
-        let (object, joins) = joined::joined(schema, object, &select);
-        let names = Names {
+        let mut names = Names {
             query: text,
-            object: &object,
+            object,
             alias: select.alias.as_deref(),
+            schema,
+            parents: Parents::default(),
         };
         if select.offset.is_some_and(|offset| offset > MAX_OFFSET) {
             let message = format!("Maximum SOQL offset allowed is {MAX_OFFSET}");
@@ -153,29 +187,32 @@ impl Query {
         }
         let groups = select.group.iter().map(|name| names.field(name));
         let groups = groups.collect::<Result<Vec<usize>, _>>()?;
-        let what = what(&names, &select, &groups)?;
-        let order = select
-            .order
-            .iter()
-            .map(|order| ordered(&names, order, &what));
-        let order = order.collect::<Result<_, _>>()?;
+        let what = what(&mut names, &select, &groups)?;
+        let filter = select.filter.as_ref();
+        let filter = filter.map(|filter| filter::check(&mut names, filter));
+        let filter = filter.transpose()?;
+        let order = select.order.iter();
+        let order = order.map(|order| ordered(&mut names, order, &what));
         Ok(Query {
-            parents: parents(&object, &what),
-            joins,
-            groups,
-            order,
+            order: order.collect::<Result<_, _>>()?,
             what,
-            filter: select
-                .filter
-                .as_ref()
-                .map(|filter| filter::check(&names, filter))
-                .transpose()?,
+            filter,
+            groups,
+            parents: names.parents,
             limit: select.limit.unwrap_or(usize::MAX),
             offset: select.offset.unwrap_or(0),
             is_ordered_or_limited: !select.order.is_empty() || select.limit.is_some(),
             has_offset: select.offset.is_some(),
-            object,
+            object: Arc::clone(object),
         })
+    }
+
+    /// The columns that it names: fields of its object and of parents.
+    pub(crate) fn columns(&self) -> Columns<'_> {
+        Columns {
+            object: &self.object,
+            parents: &self.parents,
+        }
     }
 
     /// Runs the query: returns what it finds, with the records in the recycle bin or without.
@@ -190,30 +227,27 @@ impl Query {
         } else {
             usize::MAX
         };
-        let found = candidates::candidates(org, &self.object, self.filter.as_ref(), with_deleted);
-        let numbers = found.numbers();
-        let numbers: Box<dyn Iterator<Item = u32>> = if by_id == Some(true) {
-            Box::new(numbers.rev())
-        } else {
-            numbers
-        };
-        let mut known = Parents::new();
         if enough > 0 {
-            records::read(org, &self.object, with_deleted, numbers, |mut record| {
-                self.joins.fill(org, &self.object, &mut record, &mut known);
-                let fields = &self.object.fields;
+            let columns = self.columns();
+            let mut parents = Reader::new(org, columns, with_deleted);
+            let numbers = self.numbers(org, with_deleted, by_id == Some(true));
+            records::read(org, &self.object, with_deleted, numbers, |record| {
+                let record = parents.joined(record);
                 let filter = self.filter.as_ref();
-                if filter.is_some_and(|filter| !filter.holds(fields, &record)) {
+                if filter.is_some_and(|filter| !filter.holds(columns, &record)) {
                     return ControlFlow::Continue(());
                 }
                 total += 1;
                 match &self.what {
                     What::Count => {}
                     What::Totals(_) => rows.push((Vec::new(), record)),
-                    What::Fields(_) if is_sorted => rows.push((Vec::new(), self.chosen(record))),
                     What::Fields(_) => {
-                        let key = |at: usize| (&fields[at], fields[at].kind, record[at].as_deref());
-                        rows.push((self.keys(key), self.chosen(record.clone())));
+                        let of = |at: usize| {
+                            let field = columns.field(at);
+                            (field, field.kind, record[at].as_deref())
+                        };
+                        let keys = if is_sorted { Vec::new() } else { self.keys(of) };
+                        rows.push((keys, self.chosen(record)));
                     }
                 }
                 if total >= enough {
@@ -227,9 +261,10 @@ impl Query {
             let records = rows.into_iter().map(|(_, record)| record).collect();
             let groups = self.totals_of(totals, records);
             total = groups.len();
-            let keyed = groups
-                .into_iter()
-                .map(|row| (self.keys(|at| self.total(totals, &row, at)), row));
+            let keyed = groups.into_iter().map(|row| {
+                let keys = self.keys(|at| self.total(totals, &row, at));
+                (keys, row)
+            });
             rows = keyed.collect();
         }
         if !is_sorted || is_total {
@@ -243,29 +278,20 @@ impl Query {
         }
     }
 
-    /// Whether rows are ordered by their Id alone, and downward: records are read so anyway.
+    /// The numbers of the records that are read, in their order or in the reversed one.
+    fn numbers(&self, org: &Org, with_deleted: bool, down: bool) -> Box<dyn Iterator<Item = u32>> {
+        let filter = self.filter.as_ref();
+        let found = candidates::candidates(org, &self.object, filter, with_deleted).numbers();
+        if down { Box::new(found.rev()) } else { found }
+    }
+
+    /// Whether records are ordered by their Id alone, and downward: they are read so anyway.
     fn by_id(&self) -> Option<bool> {
         match self.order.as_slice() {
             [only] if !matches!(self.what, What::Totals(_)) => {
-                let is_id = self.object.fields[only.at].name == "Id";
-                is_id.then_some(only.down)
+                (self.object.field("Id") == Some(only.at)).then_some(only.down)
             }
             _ => None,
-        }
-    }
-
-    /// The values of a record that are asked for.
-    fn chosen(&self, mut record: Record) -> Record {
-        match &self.what {
-            What::Fields(fields) => {
-                let ids = self.parents.iter().map(|(_, id)| *id);
-                let ids = self.object.field("Id").into_iter().chain(ids);
-                // A field is asked for once, but the Ids may be among the fields.
-                let ids: Record = ids.map(|id| record[id].clone()).collect();
-                let values = fields.iter().map(|field| record[*field].take());
-                values.collect::<Record>().into_iter().chain(ids).collect()
-            }
-            What::Count | What::Totals(_) => record,
         }
     }
 
@@ -281,8 +307,23 @@ impl Query {
     /// A column of a row of groups.
     fn total<'a>(&'a self, totals: &[Total], row: &'a Record, at: usize) -> Column<'a> {
         let total = &totals[at];
-        let field = &self.object.fields[total.field];
-        (field, total.kind(&self.object), row[at].as_deref())
+        let columns = self.columns();
+        let text = row[at].as_deref();
+        (columns.field(total.field), total.kind(columns), text)
+    }
+
+    /// The values of a record that are asked for.
+    fn chosen(&self, mut record: Record) -> Record {
+        match &self.what {
+            What::Fields(fields) => {
+                let ids = [self.object.field("Id")].into_iter();
+                let ids = ids.chain(self.columns().ids());
+                let ids: Record = ids.map(|id| record[id?].clone()).collect();
+                let values = fields.iter().map(|field| record[*field].take());
+                values.chain(ids).collect()
+            }
+            What::Count | What::Totals(_) => record,
+        }
     }
 
     fn compare(&self, a: &[Option<Key>], b: &[Option<Key>]) -> Ordering {
@@ -306,28 +347,9 @@ impl Query {
     }
 }
 
-/// The paths of the parents whose fields are asked for.
-fn parents(object: &Object, what: &What) -> Vec<(String, usize)> {
-    let What::Fields(fields) = what else {
-        return Vec::new();
-    };
-    let mut parents: Vec<(String, usize)> = Vec::new();
-    for field in fields {
-        let mut path = object.fields[*field].name.as_str();
-        while let Some((parent, _)) = path.rsplit_once('.') {
-            let id = object.field(&format!("{parent}.Id"));
-            if let Some(id) = id.filter(|id| !parents.iter().any(|(_, known)| known == id)) {
-                parents.push((parent.to_owned(), id));
-            }
-            path = parent;
-        }
-    }
-    parents
-}
-
-fn ordered(names: &Names<'_>, order: &OrderBy, what: &What) -> Result<Ordered, ApiError> {
+fn ordered(names: &mut Names<'_>, order: &OrderBy, what: &What) -> Result<Ordered, ApiError> {
     let index = names.field(&order.field)?;
-    let field = &names.object.fields[index];
+    let field = names.columns().field(index);
     if filter::is_long(field) || field.multiple {
         let message = format!("field '{}' can not be sorted in a query call", field.name);
         return Err(names.error(order.field.at, "INVALID_FIELD", &message));
@@ -354,7 +376,7 @@ fn ordered(names: &Names<'_>, order: &OrderBy, what: &What) -> Result<Ordered, A
     })
 }
 
-fn what(names: &Names<'_>, select: &Select, groups: &[usize]) -> Result<What, ApiError> {
+fn what(names: &mut Names<'_>, select: &Select, groups: &[usize]) -> Result<What, ApiError> {
     if matches!(select.what[..], [Item::Count]) {
         return Ok(What::Count);
     }
@@ -363,30 +385,23 @@ fn what(names: &Names<'_>, select: &Select, groups: &[usize]) -> Result<What, Ap
         return aggregate::totals(names, select, groups);
     }
     let mut fields: Vec<usize> = Vec::new();
-    let add = |fields: &mut Vec<usize>, field: usize| {
-        if fields.contains(&field) {
-            let message = format!(
-                "duplicate field selected: {}",
-                names.object.fields[field].name
-            );
-            return Err(ApiError::new(400, "INVALID_FIELD", &message));
-        }
-        fields.push(field);
-        Ok(())
-    };
     for item in &select.what {
         match item {
-            Item::Field(name) => add(&mut fields, names.field(name)?)?,
+            Item::Field(name) => fields.push(names.field(name)?),
             Item::Fields(which) => {
-                for field in group(names, which, select.limit)? {
-                    add(&mut fields, field)?;
-                }
+                fields.append(&mut group(names, which, select.limit)?);
             }
             Item::Total(..) | Item::Count => {
                 let message = "COUNT() must be the only item of the SELECT";
                 return Err(names.error(0, "MALFORMED_QUERY", message));
             }
         }
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = fields.iter().find(|field| !seen.insert(**field)) {
+        let name = names.columns().name(*twice);
+        let message = format!("duplicate field selected: {name}");
+        return Err(ApiError::new(400, "INVALID_FIELD", &message));
     }
     Ok(What::Fields(fields))
 }
@@ -412,18 +427,14 @@ fn group(
     }
     let fields = names.object.fields.iter().enumerate();
     let chosen = fields.filter(|(_, field)| {
-        let is_own = !field.name.contains('.');
-        is_own
-            && !field.compound
-            && !field.hidden
-            && is_custom.is_none_or(|custom| field.custom == custom)
+        !field.compound && !field.hidden && is_custom.is_none_or(|custom| field.custom == custom)
     });
     Ok(chosen.map(|(index, _)| index).collect())
 }
 
 /// Whether a field cannot be in a bulk query, and why.
-pub(crate) fn not_in_bulk(object: &Object, field: usize) -> Option<&'static str> {
-    let field = &object.fields[field];
+pub(crate) fn not_in_bulk(query: &Query, column: usize) -> Option<&'static str> {
+    let field = query.columns().field(column);
     if field.compound {
         return Some("Selecting compound data not supported in Bulk Query");
     }
@@ -442,17 +453,23 @@ impl Condition {
     /// What is wrong with it.
     pub(crate) fn read(text: &str, object: &Object) -> Result<Condition, ApiError> {
         let filter = parse::condition(text)?;
-        let names = Names {
+        let mut names = Names {
             query: text,
             object,
             alias: None,
+            schema: &Schema::default(),
+            parents: Parents::default(),
         };
-        filter::check(&names, &filter).map(Condition)
+        filter::check(&mut names, &filter).map(Condition)
     }
 
     /// Whether it is true of a record.
     pub(crate) fn holds(&self, object: &Object, record: &Record) -> bool {
-        self.0.holds(&object.fields, record)
+        let columns = Columns {
+            object,
+            parents: &Parents::default(),
+        };
+        self.0.holds(columns, record)
     }
 }
 

@@ -84,6 +84,27 @@ async fn results_come_in_pages() {
 }
 
 #[tokio::test]
+async fn fields_of_parents_are_columns() {
+    let client = Client::start(SimOptions::default()).await;
+    client
+        .insert("Account", "Name,Ext_Id__c\n\"Acme, \"\"Inc\"\"\",A1\n")
+        .await;
+    let contacts = "LastName,Account.Ext_Id__c\nOne,A1\nTwo,\n";
+    client.insert("Contact", contacts).await;
+    let soql = "SELECT account.name, LASTNAME, Account.Owner.Email, account.Id FROM Contact \
+                ORDER BY LastName";
+    let (path, job) = run(&client, &json!({"operation": "query", "query": soql})).await;
+    assert_eq!(job["numberRecordsProcessed"], 2, "{job}");
+    let (text, ..) = results(&client, &format!("{path}/results")).await;
+    let account = client.inspect("objects/Account/rows").await[0]["Id"].clone();
+    let expected = format!(
+        "\"Account.Name\",\"LastName\",\"Account.Owner.Email\",\"Account.Id\"\n\
+         \"Acme, \"\"Inc\"\"\",\"One\",\"loader@sim.example\",{account}\n\"\",\"Two\",\"\",\"\"\n"
+    );
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
 async fn all_settings_of_a_job_hold() {
     let client = Client::start(SimOptions::default()).await;
     client
@@ -197,6 +218,16 @@ async fn mistakes_have_their_codes() {
             json!({"operation": "query", "query": "SELECT Id, MailingAddress FROM Contact"}),
             "API_ERROR",
             "Selecting compound data not supported in Bulk Query",
+        ),
+        (
+            json!({"operation": "query", "query": "SELECT Id, Account.BillingAddress FROM Contact"}),
+            "API_ERROR",
+            "Selecting compound data not supported in Bulk Query",
+        ),
+        (
+            json!({"operation": "query", "query": "SELECT Parent__r.Data__c FROM Child__c"}),
+            "API_ERROR",
+            "Blob field not supported",
         ),
         (
             json!({"operation": "query", "query": "SELECT Data__c FROM Everything__c"}),

@@ -15,6 +15,7 @@ mod docs;
 mod exports;
 mod faults;
 mod gate;
+mod groups;
 mod jobs;
 mod layers;
 mod logins;

@@ -1,14 +1,14 @@
 //! What queries found, kept for their further pages.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::org::id;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, Object, Schema, id};
-use crate::soql::{Found, Query, What};
+use crate::soql::{Found, Part, Query, What};
 
 /// How many queries with further pages are remembered.
 const KEPT: usize = 100;
@@ -25,56 +25,30 @@ pub(super) struct Cursor {
     pub(super) resource: &'static str,
     /// Records on a page.
     pub(super) page: usize,
-    object: String,
-    id: Option<usize>,
-    columns: Vec<(String, Kind)>,
-    /// The paths of parents, whose Ids follow that of the record.
-    parents: Vec<String>,
-    /// By key prefix, the names of objects, if there are parents.
-    objects: HashMap<String, String>,
+    query: Query,
+    /// What the records of the page hold; nothing if they are no records.
+    parts: Vec<Part>,
     found: Found,
 }
 
 impl Cursor {
     pub(super) fn new(
-        (query, schema): (&Query, &Schema),
+        query: Query,
         found: Found,
         version: String,
         resource: &'static str,
         page: usize,
     ) -> Cursor {
-        let object: &Object = &query.object;
-        let column = |field: &usize| {
-            (
-                object.fields[*field].name.clone(),
-                object.fields[*field].kind,
-            )
+        let parts = match &query.what {
+            What::Fields(fields) => query.columns().parts(fields),
+            What::Count | What::Totals(_) => Vec::new(),
         };
-        let (object_name, columns, id) = match &query.what {
-            What::Fields(fields) => {
-                // The last value of a row: see `Found::rows`.
-                let id = Some(fields.len());
-                (object.name.clone(), fields.iter().map(column).collect(), id)
-            }
-            What::Count => (object.name.clone(), Vec::new(), None),
-            What::Totals(totals) => {
-                let columns = totals.iter();
-                let columns = columns.map(|total| (total.name.clone(), total.kind(object)));
-                ("AggregateResult".to_owned(), columns.collect(), None)
-            }
-        };
-        let parents: Vec<String> = query.parents.iter().map(|(path, _)| path.clone()).collect();
-        let known = schema.objects.iter().filter(|_| !parents.is_empty());
-        let known = known.map(|object| (object.key_prefix.clone(), object.name.clone()));
         Cursor {
             version,
             resource,
             page,
-            objects: known.collect(),
-            parents,
-            object: object_name,
-            id,
-            columns,
+            query,
+            parts,
             found,
         }
     }
@@ -100,55 +74,63 @@ impl Cursor {
     }
 
     fn shown(&self, row: &Record) -> Shown {
-        let own = self.id.and_then(|id| row.get(id)).cloned().flatten();
-        let attributes = match own {
-            Some(own) => attributes(&self.version, &self.object, &own),
-            None => json!({"type": self.object}),
-        };
-        let mut shown = vec![("attributes".to_owned(), attributes)];
-        for ((name, kind), value) in self.columns.iter().zip(row) {
-            let value = value.as_deref();
-            let value = value.map_or(Value::Null, |text| records::json(*kind, text));
-            let Some((relation, _)) = name.split_once('.').filter(|_| self.id.is_some()) else {
-                shown.push((name.clone(), value));
-                continue;
-            };
-            let at = shown.iter().position(|(known, _)| known == relation);
-            let at = at.unwrap_or_else(|| {
-                shown.push((relation.to_owned(), self.parent(relation, row)));
-                shown.len() - 1
+        match &self.query.what {
+            What::Fields(fields) => {
+                let (values, ids) = row.split_at(fields.len());
+                let [own, parents @ ..] = ids else {
+                    return Shown(Vec::new());
+                };
+                let object = &self.query.object.name;
+                let own = own.as_deref().unwrap_or_default();
+                let about = attributes(&self.version, object, own);
+                self.record(about, &self.parts, values, parents)
+            }
+            What::Count => Shown(Vec::new()),
+            What::Totals(totals) => {
+                let about = json!({"type": "AggregateResult"});
+                let counts = totals.iter().zip(row).map(|(total, value)| {
+                    let kind = total.kind(self.query.columns());
+                    let value = value.as_deref();
+                    let value = value.map_or(Value::Null, |text| records::json(kind, text));
+                    (total.name.clone(), Cell::Value(value))
+                });
+                let about = [("attributes".to_owned(), Cell::Value(about))];
+                Shown(about.into_iter().chain(counts).collect())
+            }
+        }
+    }
+
+    /// A record, or a parent of it: what it says of itself, then its parts.
+    fn record(
+        &self,
+        about: Value,
+        parts: &[Part],
+        values: &[Option<String>],
+        ids: &[Option<String>],
+    ) -> Shown {
+        let columns = self.query.columns();
+        let mut shown = vec![("attributes".to_owned(), Cell::Value(about))];
+        for part in parts {
+            shown.push(match part {
+                Part::Field(place, column) => {
+                    let field = columns.field(*column);
+                    let value = values[*place].as_deref();
+                    let value = value.map_or(Value::Null, |text| records::json(field.kind, text));
+                    (field.name.clone(), Cell::Value(value))
+                }
+                Part::Parent(relation, parts) => {
+                    let name = columns.relation(*relation).to_owned();
+                    let parent = ids[*relation].as_deref().map(|id| {
+                        let (seen, object) = columns.kind(*relation, id);
+                        let mut about = attributes(&self.version, object, id);
+                        about["type"] = json!(seen);
+                        self.record(about, parts, values, ids)
+                    });
+                    (name, parent.map_or(Cell::Value(Value::Null), Cell::Record))
+                }
             });
-            self.put(&mut shown[at].1, relation.len(), name, value, row);
         }
         Shown(shown)
-    }
-
-    /// What a record says of a parent, by its path; null if it has none.
-    fn parent(&self, path: &str, row: &Record) -> Value {
-        let id = self.parents.iter().position(|known| known == path);
-        let id = id.zip(self.id).and_then(|(at, own)| row.get(own + 1 + at));
-        let Some(id) = id.cloned().flatten() else {
-            return Value::Null;
-        };
-        let name = id.get(..3).and_then(|prefix| self.objects.get(prefix));
-        let name = name.map_or("Name", String::as_str);
-        json!({"attributes": attributes(&self.version, name, &id)})
-    }
-
-    /// Puts a value into a parent. `read` letters of its path lead there.
-    fn put(&self, parent: &mut Value, read: usize, path: &str, value: Value, row: &Record) {
-        let Value::Object(fields) = parent else {
-            return;
-        };
-        let rest = &path[read + 1..];
-        let Some((relation, _)) = rest.split_once('.') else {
-            fields.insert(rest.to_owned(), value);
-            return;
-        };
-        let read = read + 1 + relation.len();
-        let next = fields.entry(relation);
-        let next = next.or_insert_with(|| self.parent(&path[..read], row));
-        self.put(next, read, path, value, row);
     }
 }
 
@@ -165,7 +147,15 @@ pub(super) struct Page {
 
 /// A record with its fields in the order in which they were asked for, as Salesforce has them.
 #[derive(Debug)]
-pub(super) struct Shown(pub(super) Vec<(String, Value)>);
+pub(super) struct Shown(pub(super) Vec<(String, Cell)>);
+
+/// What a record holds: a value, or a parent.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub(super) enum Cell {
+    Value(Value),
+    Record(Shown),
+}
 
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
