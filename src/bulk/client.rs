@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobState, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, Rows};
 use super::query::{Queries, Query, QueryOptions};
 use super::usage::Usage;
 use crate::chunk::Chunk;
@@ -237,6 +237,15 @@ impl Client {
     /// response has shown it.
     pub fn server_time(&self) -> DateTime<Utc> {
         self.connection.server_time()
+    }
+
+    /// What the REST API answers a query with, from all its pages: for queries that bulk jobs do not run,
+    /// such as those that count or group. All rows are in memory.
+    ///
+    /// # Errors
+    /// [`BulkError::Refused`] with Salesforce's words if the query is wrong; any of a call's.
+    pub async fn rows(&self, soql: &str) -> Result<Rows, BulkError> {
+        org::rows(&self.connection, soql).await
     }
 
     /// Id of the org, if the login said it; else the host of its API.

@@ -48,6 +48,8 @@ pub use ingest::{
     Candidate, EndedJob, JobState, JobTarget, MULTIPART_CHARS, NotMade, ResultStream, RunningJob,
     Search, StagedJob, Submitted, Unanswered,
 };
-pub use org::{COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization};
+pub use org::{
+    COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization, Row, Rows,
+};
 pub use query::{Query, QueryHandle, QueryOptions, QueryProgress, RecordStream, Types};
 pub use usage::{ApiUsage, Usage};

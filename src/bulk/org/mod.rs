@@ -4,6 +4,7 @@ mod describes;
 mod limits;
 mod organization;
 mod query;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -15,3 +16,5 @@ pub use organization::Organization;
 pub(super) use organization::organization;
 pub use query::{KeyedBy, KeyedRecord};
 pub(super) use query::{all_keys, record_count, records_by_id, records_by_key, values_by_key};
+pub(super) use rows::rows;
+pub use rows::{Row, Rows};
