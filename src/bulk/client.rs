@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobState, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, User};
 use super::usage::Usage;
 use crate::chunk::Chunk;
 use crate::options::Waits;
@@ -128,6 +128,14 @@ impl Client {
     /// Any of a call's, except [`BulkError::Refused`].
     pub async fn organization(&self) -> Result<Organization, BulkError> {
         org::organization(&self.connection).await
+    }
+
+    /// Who is logged in, as far as the session may be asked.
+    ///
+    /// # Errors
+    /// Any of a call's, except [`BulkError::Refused`].
+    pub async fn user(&self) -> Result<User, BulkError> {
+        org::user(&self.connection).await
     }
 
     /// The records whose key is one of `keys`, in no order: none, one or several of each. Keys are

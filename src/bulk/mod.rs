@@ -35,7 +35,7 @@ mod org;
 pub(crate) mod testing;
 mod usage;
 
-pub use auth::{Credentials, Flow, HeldToken, TokenKeeper};
+pub use auth::{App, CodeLogin, Credentials, DeviceLogin, Flow, Granted, HeldToken, TokenKeeper};
 pub use client::{Client, ClientBuilder};
 pub use error::{BulkError, LoginRefused};
 pub use http::API_VERSION;
@@ -45,5 +45,7 @@ pub use ingest::{
     Candidate, EndedJob, JobState, JobTarget, MULTIPART_CHARS, NotMade, ResultStream, RunningJob,
     Search, StagedJob, Submitted, Unanswered,
 };
-pub use org::{COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization};
+pub use org::{
+    COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization, User,
+};
 pub use usage::{ApiUsage, Usage};

@@ -6,6 +6,7 @@ mod organization;
 mod query;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use describes::{COMPOSITE_REQUESTS, Described};
 pub(super) use describes::{describe, describe_many, sobjects};
@@ -15,3 +16,5 @@ pub use organization::Organization;
 pub(super) use organization::organization;
 pub use query::{KeyedBy, KeyedRecord};
 pub(super) use query::{all_keys, record_count, records_by_id, records_by_key, values_by_key};
+pub use user::User;
+pub(super) use user::user;
