@@ -21,6 +21,7 @@ mod run;
 mod spec;
 mod sql;
 mod typed;
+mod undo;
 mod watch;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 //! as a command.
 
 mod calibrate;
+mod logins;
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
@@ -91,6 +92,8 @@ pub struct Simulate {
     /// File of a JSON list of faults
     #[arg(long, value_name = "FILE", value_parser = faults)]
     faults: Option<Faults>,
+    #[command(flatten)]
+    logins: logins::Logins,
 }
 
 /// The faults of a file.
@@ -112,6 +115,7 @@ impl From<Simulate> for SimOptions {
         if let Some(faults) = options.faults {
             made.faults.extend(faults.0);
         }
+        options.logins.set(&mut made);
         Self {
             org: options.org.into_iter().next(),
             data: options.data.into_iter().collect(),
@@ -318,6 +322,18 @@ mod tests {
         assert_eq!(options.job_time, Duration::from_millis(1500));
         assert_eq!((options.forget, options.extra_objects), (true, 1200));
         assert!(options.contention.is_none() && options.sandbox);
+        assert!(options.device_flow && !options.rotate_refresh_token);
+        let line = "sim --rotate --session-seconds 60 --app not-found --no-device-flow \
+                    --signed-in a@b --redirect-uri http://localhost:1717/OauthRedirect";
+        let options = SimOptions::from(read(line).unwrap().simulate);
+        assert!(options.rotate_refresh_token && !options.device_flow);
+        assert_eq!(options.token_lifetime, Some(Duration::from_secs(60)));
+        assert_eq!(options.app, crate::AppPolicy::NotFound);
+        assert_eq!(options.signed_in.as_deref(), Some("a@b"));
+        assert_eq!(
+            options.redirect_uris,
+            ["http://localhost:1717/OauthRedirect"]
+        );
         let line = "sim --contention --slots 3 --chunk-seconds 2 --trigger Contact --speed 60";
         let options = SimOptions::from(read(line).unwrap().simulate);
         let contention = options.contention.unwrap();

@@ -63,6 +63,29 @@ pub struct SimOptions {
     /// Each refresh returns a new refresh token and ends the one before. Using an ended one also
     /// ends all sessions and the current refresh token.
     pub rotate_refresh_token: bool,
+    /// Codes, devices and refresh tokens need the client's secret. Without it an app may leave it
+    /// out; a wrong one is always refused.
+    pub require_secret: bool,
+    /// The authorization code flow needs PKCE.
+    pub require_pkce: bool,
+    /// The addresses to which the browser may be sent back. When empty, any `http` address of this
+    /// machine, and the org's own `/services/oauth2/success`.
+    pub redirect_uris: Vec<String>,
+    /// How long an authorization code is valid.
+    pub code_lifetime: Duration,
+    /// How many approvals of a user for an app are valid: a further one revokes the oldest.
+    pub approvals: usize,
+    /// Whether users may let the app in.
+    pub app: AppPolicy,
+    /// The user who is logged in in each browser, and let the app in before: the browser is sent back
+    /// at once, unless the app asks with `prompt=login`. Browsers ask who it is when absent.
+    pub signed_in: Option<String>,
+    /// The org allows the device flow.
+    pub device_flow: bool,
+    /// How long a device has to wait between two requests, in whole seconds for the device.
+    pub device_interval: Duration,
+    /// How long a device waits to be let in.
+    pub device_lifetime: Duration,
     /// What logins return as `instance_url`: a name for this server, which a proxy may know. Its
     /// own URL when absent.
     pub instance_url: Option<String>,
@@ -119,6 +142,18 @@ pub struct SimOptions {
     pub inspection_key: Option<String>,
 }
 
+/// Whether the users of an org may let an app in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppPolicy {
+    /// They may.
+    Installed,
+    /// Not as long as the app is not installed in the org: `OAUTH_APPROVAL_ERROR_GENERIC`.
+    NotInstalled,
+    /// The org knows no such external client app: `OAUTH_EC_APP_NOT_FOUND`.
+    NotFound,
+}
+
 impl Default for SimOptions {
     fn default() -> SimOptions {
         SimOptions {
@@ -140,6 +175,16 @@ impl Default for SimOptions {
             refuse_duplicates: true,
             check_references: true,
             rotate_refresh_token: false,
+            require_secret: false,
+            require_pkce: false,
+            redirect_uris: Vec::new(),
+            code_lifetime: Duration::from_secs(900),
+            approvals: 5,
+            app: AppPolicy::Installed,
+            signed_in: None,
+            device_flow: true,
+            device_interval: Duration::from_secs(5),
+            device_lifetime: Duration::from_secs(600),
             instance_url: None,
             token_lifetime: None,
             max_upload_bytes: 112_500_000,

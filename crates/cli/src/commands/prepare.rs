@@ -181,41 +181,24 @@ impl Prepared {
     /// How the rows are compared with the records that they become.
     ///
     /// # Errors
-    /// Those of [`Self::values`], of calls and of the columns.
+    /// Those of [`values`], of calls and of the columns.
     pub(crate) async fn comparison(&self) -> Result<Comparison> {
         let (schema, object) = (&self.schema, &self.object);
         let operation = self.spec.operation();
-        records::comparison(&self.org, schema, object, &operation, self.values()?).await
+        records::comparison(&self.org, schema, object, &operation, values(&self.spec)?).await
     }
 
     /// A loader of the rows, which lacks only where rejected records and receipts go.
     ///
     /// # Errors
-    /// Those of [`Self::values`].
+    /// Those of [`values`].
     pub(crate) fn loader(&self, options: LoadOptions) -> Result<LoaderBuilder> {
         let loader = Loader::builder(&self.org)
             .name(self.spec.object.clone())
             .object(self.spec.object.clone())
             .operation(self.spec.operation())
             .schema(Arc::clone(&self.schema));
-        Ok(loader.values(self.values()?).options(options))
-    }
-
-    /// How values are written.
-    ///
-    /// # Errors
-    /// [`CliError::Usage`] that names the flag.
-    fn values(&self) -> Result<ValueOptions> {
-        let write = &self.spec.write;
-        let mut values = ValueOptions::default();
-        values = values.with_null_handling(write.nulls.unwrap_or_default());
-        values = values.with_on_too_long(write.on_too_long.unwrap_or_default());
-        if let Some(zone) = &write.timezone {
-            let zone = Timezone::parse(zone);
-            let zone = zone.map_err(|error| CliError::usage(format!("--timezone: {error}")))?;
-            values = values.with_timezone(zone);
-        }
-        Ok(values)
+        Ok(loader.values(values(&self.spec)?).options(options))
     }
 
     /// How the rows are cut into jobs.
@@ -237,6 +220,23 @@ impl Prepared {
         options.validate()?;
         Ok(options)
     }
+}
+
+/// How values are written.
+///
+/// # Errors
+/// [`CliError::Usage`] that names the flag.
+pub(crate) fn values(spec: &LoadSpec) -> Result<ValueOptions> {
+    let write = &spec.write;
+    let mut values = ValueOptions::default();
+    values = values.with_null_handling(write.nulls.unwrap_or_default());
+    values = values.with_on_too_long(write.on_too_long.unwrap_or_default());
+    if let Some(zone) = &write.timezone {
+        let zone = Timezone::parse(zone);
+        let zone = zone.map_err(|error| CliError::usage(format!("--timezone: {error}")))?;
+        values = values.with_timezone(zone);
+    }
+    Ok(values)
 }
 
 /// Rows before their columns are mapped.
@@ -290,7 +290,7 @@ impl Opened {
 }
 
 /// What the org says of itself. Not each user may read it.
-async fn organization(org: &Org) -> Result<Organization> {
+pub(crate) async fn organization(org: &Org) -> Result<Organization> {
     match org.client().organization().await {
         Ok(organization) => Ok(organization),
         Err(error) if error.kind() == ErrorKind::Transient => Err(Error::from(error).into()),

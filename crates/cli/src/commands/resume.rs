@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use super::drive;
 use super::interrupt::Interrupt;
 use super::prepare::Prepared;
-use super::snapshot;
+use super::{snapshot, undo};
 use crate::cli::ResumeArgs;
+use crate::cli::after::UndoArgs;
 use crate::error::{CliError, Result};
 use crate::input::FileState;
 use crate::run::{RunFolder, RunRecord, RunState, Runs};
@@ -17,6 +18,31 @@ pub(crate) async fn resume(args: ResumeArgs) -> Result<ExitCode> {
     let runs = Runs::open(args.place.run_dir.as_deref())?;
     let folder = runs.find(&args.run).await?;
     let record = folder.read().await?;
+    if let Some(undone) = &record.undo_of
+        && record.state != RunState::Finished
+    {
+        // What is left to take back is found anew: records may have changed since.
+        let again = UndoArgs {
+            run: undone.clone(),
+            dry_run: false,
+            overwrite: false,
+            org: args.org,
+            output: args.output,
+            place: args.place,
+        };
+        let code = undo::undo(again).await?;
+        if code == ExitCode::SUCCESS {
+            let reason = "what was left of it was done by later runs".to_owned();
+            let (state, error) = (RunState::Finished, Some(reason));
+            let done = RunRecord {
+                state,
+                error,
+                ..record
+            };
+            folder.write(&done).await?;
+        }
+        return Ok(code);
+    }
     go_on(folder, record, &args).await
 }
 

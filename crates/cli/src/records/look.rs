@@ -1,12 +1,14 @@
 //! Values of records as an org has them now: by lists of their keys, or by a query of the whole object,
 //! whichever costs less.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::bulk::{Client, KeyedBy};
 use futures::stream::{self, BoxStream, StreamExt as _};
-use std::sync::Arc;
 
 use crate::error::{CliError, Result};
 use crate::watch::numbers::counted;
@@ -32,6 +34,9 @@ const RECORDS_A_PAGE: u64 = 50_000;
 /// Records that come as quickly as a call is answered.
 const RECORDS_A_CALL: u64 = 5_000;
 
+/// The values of a record.
+type Row = Vec<Option<String>>;
+
 /// Which records are looked for, and what is read of each.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
@@ -41,7 +46,7 @@ pub(crate) struct Look {
     pub(crate) key: String,
     /// It holds numbers.
     pub(crate) numeric: bool,
-    /// Fields, or those of parents.
+    /// The Id, then fields, or those of parents.
     pub(crate) columns: Vec<String>,
 }
 
@@ -70,7 +75,7 @@ pub(crate) enum How {
 /// Collects keys, each once, as long as lists are worth it.
 #[derive(Debug, Default)]
 pub(crate) struct KeyList {
-    keys: std::collections::HashSet<String>,
+    keys: HashSet<String>,
     too_many: bool,
 }
 
@@ -181,8 +186,9 @@ impl Look {
     fn by_lists(&self, keys: Vec<String>) -> BoxStream<'static, Result<RecordBatch>> {
         let lists: Vec<Vec<String>> = keys.chunks(KEYS_A_BATCH).map(<[_]>::to_vec).collect();
         let look = self.clone();
+        let of_lists = look.clone();
         let read = stream::iter(lists).map(move |keys| {
-            let look = look.clone();
+            let look = of_lists.clone();
             async move {
                 let by = KeyedBy {
                     object: &look.object,
@@ -190,14 +196,22 @@ impl Look {
                     numeric: look.numeric,
                 };
                 let found = look.client.values_by_key(by, &keys, &look.columns).await;
-                let found = found.map_err(arrow_salesforce::Error::from)?;
-                look.batch(&found).map_err(broken)
+                Ok(found.map_err(arrow_salesforce::Error::from)?)
             }
         });
-        read.buffered(LISTS_AT_ONCE).boxed()
+        let mut seen = HashSet::new();
+        let batches = read
+            .buffered(LISTS_AT_ONCE)
+            .map(move |found: Result<Vec<Row>>| {
+                let mut found = found?;
+                // Keys that differ in letter case alone find the same record.
+                found.retain(|row| row.first().is_none_or(|id| seen.insert(id.clone())));
+                look.batch(&found).map_err(broken)
+            });
+        batches.boxed()
     }
 
-    fn batch(&self, rows: &[Vec<Option<String>>]) -> Result<RecordBatch, ArrowError> {
+    fn batch(&self, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
         let column = |index: usize| -> ArrayRef {
             let mut texts = StringBuilder::new();
             for row in rows {

@@ -20,7 +20,7 @@ use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::coerce::{CoerceError, Comparison};
 use arrow_salesforce::object_store::path::Path as ObjectPath;
 use arrow_salesforce::receipt::{
-    RECEIPT_ACTION, RECEIPT_AT, RECEIPT_ATTEMPT, RECEIPT_ID, RECEIPT_MARK, RECEIPT_ORDINAL,
+    RECEIPT_ACTION, RECEIPT_AT, RECEIPT_ID, RECEIPT_MARK, RECEIPT_ORDINAL,
 };
 use arrow_salesforce::source::{RAW, RAW_ERROR};
 use arrow_salesforce::storage::{Storage, StorageError, key_in};
@@ -46,7 +46,6 @@ pub(crate) const ACTION: &str = "action";
 const MARK: &str = "mark";
 pub(crate) const AT: &str = "at";
 /// After those of the fields, while a record may have several rows.
-const ATTEMPT: &str = "attempt";
 const ORDINAL: &str = "ordinal";
 
 /// The word of receipts for a record that a run has created.
@@ -221,7 +220,8 @@ async fn merged(
         .read_parquet(rows.display().to_string(), options)
         .await
         .and_then(|rows| {
-            let by = [ID, ATTEMPT, ORDINAL].map(|name| col(name).sort(true, false));
+            // Jobs that write one record follow each other, as attempts do.
+            let by = [ID, AT, ORDINAL].map(|name| col(name).sort(true, false));
             rows.sort(by.to_vec())
         })
         .map_err(SqlError::Run)?;
@@ -292,7 +292,7 @@ fn schema(comparison: &Comparison, in_receipts: bool) -> SchemaRef {
     let mut fields = vec![text(ID), text(ACTION), text(MARK), Field::new(AT, at, true)];
     fields.extend((0..comparison.fields().len()).map(|field| text(&sent_column(field))));
     if in_receipts {
-        fields.extend([text(ATTEMPT), Field::new(ORDINAL, DataType::Int64, true)]);
+        fields.push(Field::new(ORDINAL, DataType::Int64, true));
     }
     Arc::new(Schema::new(fields))
 }
@@ -327,10 +327,7 @@ fn cells(
         own(RECEIPT_AT, AT)?,
     ];
     columns.extend(comparison.sent(&rows)?.columns().iter().cloned());
-    columns.extend([
-        own(RECEIPT_ATTEMPT, ATTEMPT)?,
-        own(RECEIPT_ORDINAL, ORDINAL)?,
-    ]);
+    columns.push(own(RECEIPT_ORDINAL, ORDINAL)?);
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 

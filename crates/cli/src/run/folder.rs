@@ -292,6 +292,11 @@ impl RunFolder {
         self.local.join("snapshot.parquet")
     }
 
+    /// The file with the rows that take another run back.
+    pub(crate) fn undo_path(&self) -> PathBuf {
+        self.local.join("undo.arrow")
+    }
+
     /// Keeps other processes of this machine from the run while the file lives. Where the run itself is
     /// on this machine, none can be at work on it then.
     ///

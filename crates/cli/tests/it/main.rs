@@ -17,5 +17,6 @@ mod readings;
 mod rejects;
 mod resume;
 mod runs;
+mod undo;
 mod watched;
 mod wrong_use;

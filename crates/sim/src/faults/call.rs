@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 pub enum Call {
     /// `POST /services/oauth2/token`.
     Token,
+    /// `/services/oauth2/authorize`, and what a person types at `/setup/connect`.
+    Authorize,
+    /// `/services/oauth2/revoke`.
+    Revoke,
     /// `GET /services/oauth2/userinfo`.
     Userinfo,
     /// `GET …/limits`.
@@ -64,6 +68,8 @@ impl Call {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         match (method, parts.as_slice()) {
             ("POST", ["services", "oauth2", "token"]) => Call::Token,
+            (_, ["services", "oauth2", "authorize"] | ["setup", "connect"]) => Call::Authorize,
+            (_, ["services", "oauth2", "revoke"]) => Call::Revoke,
             (_, ["services", "oauth2", "userinfo"]) => Call::Userinfo,
             (_, ["services", "data", _, rest @ ..]) => Call::of_data(method, rest, body),
             _ => Call::Other,

@@ -57,7 +57,7 @@ pub(super) fn of_old_host(
 ) -> Option<Response> {
     let moved = app.moved.lock();
     let Moved { url, how } = moved.as_ref()?;
-    let is_login = path.starts_with("/services/oauth2/");
+    let is_login = path.starts_with("/services/oauth2/") || path.starts_with("/setup/");
     let host = body::header(headers, header::HOST).unwrap_or_default();
     if url.ends_with(&format!("//{host}")) || (is_login && !(how.login && call == Call::Token)) {
         return None;

@@ -266,7 +266,7 @@ async fn change_options(
         .change(changes)
         .map_err(|error| ApiError::new(400, "JSON_PARSER_ERROR", &error.to_string()))?;
     if app.options().refresh_token != before.refresh_token {
-        app.sessions.lock().refresh_token = None;
+        app.sessions.lock().forget_given();
     }
     Ok(StatusCode::NO_CONTENT)
 }

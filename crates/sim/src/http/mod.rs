@@ -8,7 +8,6 @@ mod gate;
 mod home;
 mod ingest;
 mod inspect;
-mod jwt;
 mod listener;
 mod metadata;
 mod oauth;
@@ -37,8 +36,8 @@ use crate::error::ApiError;
 use crate::exports::Exports;
 use crate::faults::Call;
 use crate::jobs::Jobs;
+use crate::org::Org;
 use crate::org::user::User;
-use crate::org::{ORG_ID, Org};
 use crate::usage::Usage;
 
 use self::home::Moved;
@@ -56,6 +55,8 @@ pub(crate) struct App {
     jobs: Arc<Jobs>,
     exports: Arc<Exports>,
     sessions: Mutex<Sessions>,
+    /// Logins that are under way.
+    pending: Mutex<oauth::Pending>,
     /// API calls of the day.
     api_calls: Mutex<Usage>,
     /// The same by the kind of the call.
@@ -85,6 +86,7 @@ impl App {
             exports: Arc::new(Exports::new(Arc::clone(&jobs))),
             jobs,
             sessions: Mutex::default(),
+            pending: Mutex::default(),
             api_calls: Mutex::default(),
             charged: Mutex::default(),
             requests: Mutex::default(),
@@ -230,13 +232,10 @@ fn router(app: Arc<App>) -> Router {
         .route("/jobs/query/{id}/resultPages", get(exports::pages))
         .method_not_allowed_fallback(not_allowed);
     let routes = Router::new()
-        .route("/services/oauth2/token", post(oauth::token))
         .route("/services/Soap/u/{version}", post(soap::login))
-        .route("/services/oauth2/userinfo", get(oauth::user_info))
-        .route(&format!("/id/{ORG_ID}/{{user}}"), get(oauth::identity))
-        .route("/services/oauth2/revoke", post(oauth::revoke))
         .route("/services/data", get(metadata::versions))
         .nest("/services/data/{version}", data)
+        .merge(oauth::routes())
         .merge(inspect::routes())
         .method_not_allowed_fallback(not_allowed)
         .fallback(|| async { ApiError::not_found() })

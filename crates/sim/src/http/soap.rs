@@ -33,7 +33,7 @@ pub(super) async fn login(
         return Ok(fault("INVALID_LOGIN", message));
     };
     let id = user.id.clone();
-    let token = oauth::session(&app, user);
+    let token = oauth::session(&app, user, None);
     let url = app.instance_url(&headers);
     let org = &ORG_ID[..15];
     let answer = format!(

@@ -190,7 +190,11 @@ async fn the_client_may_come_in_a_header() {
         assert_eq!(body["error"], error);
         assert_eq!(body["access_token"].is_string(), error.is_null());
         if let Some(identity) = body["id"].as_str() {
-            let get = client.http.get(identity).send();
+            let get = client
+                .http
+                .get(identity)
+                .bearer_auth(body["access_token"].as_str().unwrap())
+                .send();
             let user: Value = get.await.unwrap().json().await.unwrap();
             assert_eq!(user["username"], "loader@sim.example");
         }

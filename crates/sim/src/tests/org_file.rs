@@ -90,8 +90,9 @@ async fn users_see_and_write_what_they_may() {
         ("refresh_token", "reader-token"),
     ];
     let body = log_in(&mut client, &refresh).await;
-    let identity = client.http.get(body["id"].as_str().unwrap()).send().await;
-    let identity: Value = identity.unwrap().json().await.unwrap();
+    let identity = client.http.get(body["id"].as_str().unwrap());
+    let identity = identity.bearer_auth(&client.token).send().await.unwrap();
+    let identity: Value = identity.json().await.unwrap();
     assert_eq!(identity["username"], "reader@sim.example");
     log_in(&mut client, &READER).await;
 

@@ -1,0 +1,314 @@
+//! What is done with each record, and with each of its fields.
+
+use std::sync::Arc;
+
+use arrow_salesforce::arrow::array::{
+    Array as _, ArrayRef, AsArray as _, RecordBatch, StringArray, StringBuilder,
+};
+use arrow_salesforce::arrow::datatypes::TimestampMillisecondType;
+use arrow_salesforce::coerce::{CLEAR, Comparison};
+use arrow_salesforce::object::{FieldType, RecordId};
+use chrono::{DateTime, Duration, Utc};
+
+use super::conflicts::Conflict;
+use super::join;
+use super::{Conflicts, Counts, Deletes, Restores};
+use crate::error::{CliError, Result};
+
+/// When a record was changed last.
+pub(crate) const LAST_MODIFIED: &str = "LastModifiedDate";
+/// Who changed it last.
+pub(crate) const LAST_MODIFIED_BY: &str = "LastModifiedById";
+
+/// Decides what is done with the records of a run.
+pub(crate) struct Judge<'a> {
+    pub(crate) comparison: &'a Comparison,
+    /// Id of the user who wrote them, if it is known.
+    pub(crate) user: Option<&'a str>,
+    /// Whether what has changed since is taken back too.
+    pub(crate) overwrite: bool,
+}
+
+/// What the judge has decided.
+pub(crate) struct Decided {
+    pub(crate) restores: Restores,
+    pub(crate) deletes: Deletes,
+    pub(crate) conflicts: Conflicts,
+    pub(crate) counts: Counts,
+}
+
+/// The values of one field, a row each.
+struct Values {
+    /// Null where the field was left alone.
+    sent: StringArray,
+    /// As the path of the field shows them.
+    now: StringArray,
+    /// Of the field that is filled, before the run.
+    former: StringArray,
+    canonical_sent: StringArray,
+    canonical_now: StringArray,
+    /// Of the field that is filled.
+    canonical_current: StringArray,
+    canonical_former: StringArray,
+}
+
+/// A record of a batch.
+struct Record<'a> {
+    row: usize,
+    id: &'a str,
+    key: Option<&'a str>,
+    /// Whether somebody has changed it since the run wrote it.
+    change: Change,
+}
+
+/// Whether somebody has changed a record since the run wrote it. Salesforce shows whole seconds, and
+/// what happened within one of them is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// Nobody has: its last change was the run's own.
+    None,
+    Unknown,
+    Since,
+}
+
+impl Judge<'_> {
+    /// Decides on the records of a batch of the join.
+    ///
+    /// # Errors
+    /// If the batch is none, or what was decided cannot be kept.
+    pub(crate) fn judge(&self, batch: &RecordBatch, decided: &mut Decided) -> Result<()> {
+        let ids = texts(batch, join::ID)?;
+        let there = texts(batch, join::NOW_ID)?;
+        let before = texts(batch, join::BEFORE_ID)?;
+        let fields = self.values(batch)?;
+        let key = self.comparison.key().and_then(|key| fields.get(key));
+        let changes = self.changes(batch)?;
+        for row in 0..batch.num_rows() {
+            if there.is_null(row) {
+                decided.counts.gone += 1;
+                continue;
+            }
+            let record = Record {
+                row,
+                id: ids.value(row),
+                key: key
+                    .filter(|key| key.sent.is_valid(row))
+                    .map(|key| key.sent.value(row)),
+                change: changes[row],
+            };
+            if before.is_valid(row) {
+                self.restore(&record, &fields, decided)?;
+            } else {
+                self.delete(&record, &fields, decided)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A record that the run has created.
+    fn delete(&self, record: &Record<'_>, fields: &[Values], decided: &mut Decided) -> Result<()> {
+        let differs = |field: &&(usize, &Values)| field.1.differs(record.row);
+        let fields: Vec<(usize, &Values)> = fields.iter().enumerate().collect();
+        let changed: Vec<_> = fields.iter().filter(differs).collect();
+        if changed.is_empty() || record.change == Change::None || self.overwrite {
+            for (field, _) in &changed {
+                self.note(record, *field, decided);
+            }
+            decided.counts.deletes += 1;
+            decided.counts.touched +=
+                u64::from(record.change == Change::Since && changed.is_empty());
+            decided.deletes.push(record.id);
+            return Ok(());
+        }
+        decided.counts.kept += 1;
+        for (field, values) in changed {
+            self.conflict(record, *field, values, decided)?;
+        }
+        Ok(())
+    }
+
+    /// A record that the run has changed.
+    fn restore(&self, record: &Record<'_>, fields: &[Values], decided: &mut Decided) -> Result<()> {
+        let row = record.row;
+        let (mut restored, mut conflicts) = (false, false);
+        for (field, values) in fields.iter().enumerate() {
+            if values.sent.is_null(row) || values.is_former(row) {
+                continue;
+            }
+            let differs = values.differs(row);
+            if differs && record.change != Change::None && !self.overwrite {
+                conflicts = true;
+                self.conflict(record, field, values, decided)?;
+                continue;
+            }
+            if differs {
+                self.note(record, field, decided);
+            }
+            restored = true;
+            decided.restores.set(field, self.former(field, values, row));
+        }
+        decided.counts.kept += u64::from(conflicts);
+        if restored {
+            decided.counts.restores += 1;
+            decided.restores.push(record.id);
+        } else if !conflicts {
+            decided.counts.same += 1;
+        }
+        Ok(())
+    }
+
+    /// The former value of a field, as a load takes it.
+    fn former<'a>(&self, field: usize, values: &'a Values, row: usize) -> Option<&'a str> {
+        if values.former.is_null(row) {
+            return None;
+        }
+        let canonical = || values.canonical_former.value(row);
+        let kind = self.comparison.fields().get(field);
+        match kind.map(|field| &field.fills.field_type) {
+            // Salesforce writes these in forms of its own: 9.12260031E8.
+            Some(
+                FieldType::Int
+                | FieldType::Long
+                | FieldType::Double
+                | FieldType::Currency
+                | FieldType::Percent
+                | FieldType::Date
+                | FieldType::DateTime
+                | FieldType::Time
+                | FieldType::Boolean,
+            ) if values.canonical_former.is_valid(row) => Some(canonical()),
+            _ => Some(values.former.value(row)),
+        }
+    }
+
+    /// Notes a field that the org itself has changed, or that is taken back though it has changed.
+    fn note(&self, record: &Record<'_>, field: usize, decided: &mut Decided) {
+        if let Some(field) = self.comparison.fields().get(field)
+            && record.change == Change::None
+        {
+            decided.counts.automation(&field.fills.name);
+        }
+    }
+
+    fn conflict(
+        &self,
+        record: &Record<'_>,
+        field: usize,
+        values: &Values,
+        decided: &mut Decided,
+    ) -> Result<()> {
+        let Some(name) = self.comparison.fields().get(field).map(|field| &field.name) else {
+            return Ok(());
+        };
+        let at = |texts: &StringArray| {
+            let row = record.row;
+            texts.is_valid(row).then(|| texts.value(row).to_owned())
+        };
+        decided.counts.conflict(name);
+        decided.conflicts.push(&Conflict {
+            id: record.id,
+            key: record.key,
+            field: name,
+            former: at(&values.former),
+            sent: at(&values.sent).filter(|sent| sent != CLEAR),
+            now: at(&values.now),
+        })
+    }
+
+    /// The values of all fields.
+    fn values(&self, batch: &RecordBatch) -> Result<Vec<Values>> {
+        let fields = self.comparison.fields().iter().enumerate();
+        let values = fields.map(|(index, field)| {
+            let column = |name: String| texts(batch, &name);
+            let [sent, now, current, former] = join::of_field(index).map(column);
+            let (sent, now, current, former) = (sent?, now?, current?, former?);
+            let canonical = |texts: &StringArray| -> Result<StringArray> {
+                let array: ArrayRef = Arc::new(texts.clone());
+                let forms = self.comparison.canonical(index, &array);
+                let forms = forms.map_err(arrow_salesforce::Error::from)?;
+                Ok(forms.as_string::<i32>().clone())
+            };
+            // What a parent is named by is no value of the lookup, which holds its Id.
+            let filled = |texts: &StringArray| match field.path == field.fills.name {
+                true => canonical(texts),
+                false => Ok(of_ids(texts)),
+            };
+            Ok(Values {
+                canonical_sent: canonical(&sent)?,
+                canonical_now: canonical(&now)?,
+                canonical_current: filled(&current)?,
+                canonical_former: filled(&former)?,
+                sent,
+                now,
+                former,
+            })
+        });
+        values.collect()
+    }
+
+    /// Which records somebody has changed since the run.
+    fn changes(&self, batch: &RecordBatch) -> Result<Vec<Change>> {
+        let modified = texts(batch, join::MODIFIED)?;
+        let by = texts(batch, join::MODIFIED_BY)?;
+        let written = batch.column_by_name(join::AT);
+        let written = written.and_then(|at| at.as_primitive_opt::<TimestampMillisecondType>());
+        let written = written.ok_or_else(|| CliError::failed("receipts have no time"))?;
+        let user = self.user.and_then(RecordId::parse);
+        let change = |row: usize| {
+            let known = DateTime::<Utc>::from_timestamp_millis(written.value(row));
+            let last = at(&modified, row).and_then(moment);
+            let (Some(known), Some(last)) = (known, last) else {
+                return Change::Unknown;
+            };
+            let is_ours = user.is_some() && at(&by, row).and_then(RecordId::parse) == user;
+            let second = Duration::seconds(1);
+            match is_ours {
+                true if last + second <= known => Change::None,
+                _ if last > known + second => Change::Since,
+                _ => Change::Unknown,
+            }
+        };
+        Ok((0..batch.num_rows()).map(change).collect())
+    }
+}
+
+impl Values {
+    /// What is there now differs from what was sent.
+    fn differs(&self, row: usize) -> bool {
+        self.sent.is_valid(row) && at(&self.canonical_sent, row) != at(&self.canonical_now, row)
+    }
+
+    /// What is there now is what was there before.
+    fn is_former(&self, row: usize) -> bool {
+        at(&self.canonical_current, row) == at(&self.canonical_former, row)
+    }
+}
+
+fn at(texts: &StringArray, row: usize) -> Option<&str> {
+    texts.is_valid(row).then(|| texts.value(row))
+}
+
+/// Ids in the form of 18 characters.
+fn of_ids(texts: &StringArray) -> StringArray {
+    let mut ids = StringBuilder::new();
+    for text in texts {
+        let id = text.and_then(RecordId::parse);
+        let id = id.map(|id| id.as_bytes().iter().map(|byte| char::from(*byte)).collect());
+        ids.append_option(id.or_else(|| text.map(str::to_owned)));
+    }
+    ids.finish()
+}
+
+/// A time as Salesforce writes it: `2024-03-01T10:00:00.000Z`, or with `+0000`.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let parsed = DateTime::parse_from_rfc3339(text);
+    let parsed = parsed.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
+    parsed.ok().map(|moment| moment.to_utc())
+}
+
+fn texts(batch: &RecordBatch, name: &str) -> Result<StringArray> {
+    let column = batch.column_by_name(name);
+    let column = column.and_then(|column| column.as_string_opt::<i32>());
+    let column = column.ok_or_else(|| CliError::failed(format!("the join lacks {name}")))?;
+    Ok(column.clone())
+}
