@@ -11,6 +11,7 @@ mod credentials;
 mod error;
 mod guard;
 mod input;
+mod login;
 mod mapping;
 mod orgs;
 mod parquet_file;

@@ -58,11 +58,29 @@ pub(super) enum Answer {
     Refused(String, String),
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Refusal {
     error: String,
     #[serde(default)]
     error_description: String,
+}
+
+impl Refusal {
+    /// Reads JSON, or the form that some addresses answer with.
+    fn read(body: &[u8]) -> Option<Self> {
+        if let Ok(refusal) = serde_json::from_slice(body) {
+            return Some(refusal);
+        }
+        let mut refusal = Self::default();
+        for (name, value) in url::form_urlencoded::parse(body.trim_ascii()) {
+            match &*name {
+                "error" => refusal.error = value.into_owned(),
+                "error_description" => refusal.error_description = value.into_owned(),
+                _ => {}
+            }
+        }
+        (!refusal.error.is_empty()).then_some(refusal)
+    }
 }
 
 impl App {
@@ -202,7 +220,7 @@ impl Endpoint {
             }
             _ => {}
         }
-        let refusal = serde_json::from_slice::<Refusal>(&body).ok();
+        let refusal = Refusal::read(&body);
         match refusal.filter(|_| (400..500).contains(&status) && status != 429) {
             Some(refusal) => Ok(Answer::Refused(refusal.error, refusal.error_description)),
             None => Err(BulkError::Unavailable {

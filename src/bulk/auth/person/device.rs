@@ -92,7 +92,7 @@ impl DeviceLogin {
                 Answer::Refused(error, _) if error == "authorization_pending" => {}
                 Answer::Refused(error, _) if error == "slow_down" => interval += INTERVAL,
                 Answer::Refused(error, words) => {
-                    return Err(self.endpoint.refused_device(&error, &words));
+                    return Err(self.endpoint.refused_code(&error, &words));
                 }
             }
             if began.elapsed() > self.life {

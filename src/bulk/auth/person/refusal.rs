@@ -11,6 +11,9 @@ const MAX_DETAIL: usize = 300;
 const NO_DEVICE: &str = "this org or app allows no login by a code on another device, as Salesforce wants it of \
     new orgs: log in at a browser";
 
+const DEAD_CODE: &str =
+    "the code is not valid any more: start again, and type it within ten minutes";
+
 impl LoginRefused {
     /// The refusal of a login that a person began.
     pub(super) fn of_person(host: &str, error: &str, words: &str) -> Self {
@@ -26,29 +29,30 @@ impl LoginRefused {
 }
 
 impl Endpoint {
-    /// The error of a refusal of the device flow.
+    /// The error of a device that gets no code.
     pub(super) fn refused_device(&self, error: &str, words: &str) -> BulkError {
+        const OF_FLOW: [&str; 5] = [
+            "invalid_grant",
+            "invalid_request",
+            "unauthorized_client",
+            "unsupported_grant_type",
+            "unsupported_response_type",
+        ];
+        let of_flow = OF_FLOW.contains(&error) || words.to_ascii_lowercase().contains("device");
+        self.refused_with(error, words, of_flow.then_some(NO_DEVICE))
+    }
+
+    /// The error of a device whose code is refused.
+    pub(super) fn refused_code(&self, error: &str, words: &str) -> BulkError {
+        let dead = matches!(error, "invalid_grant" | "expired_token");
+        self.refused_with(error, words, dead.then_some(DEAD_CODE))
+    }
+
+    fn refused_with(&self, error: &str, words: &str, cure: Option<&str>) -> BulkError {
         let host = self.app.login_url.host_str().unwrap_or_default();
         let mut refused = LoginRefused::of_person(host, error, words);
-        let text = words.to_ascii_lowercase();
-        let blocked = matches!(
-            error,
-            "unsupported_response_type" | "unsupported_grant_type" | "unauthorized_client"
-        ) || [
-            "device",
-            "blocked",
-            "not enabled",
-            "not allowed",
-            "disabled",
-        ]
-        .iter()
-        .any(|part| text.contains(part))
-            || error == "invalid_request";
-        if matches!(error, "invalid_grant" | "expired_token") {
-            "the code is not valid any more: start again, and type it within ten minutes"
-                .clone_into(&mut refused.cure);
-        } else if blocked && error != "access_denied" {
-            NO_DEVICE.clone_into(&mut refused.cure);
+        if let Some(cure) = cure {
+            cure.clone_into(&mut refused.cure);
         }
         refused.into()
     }

@@ -208,6 +208,7 @@ async fn devices_that_are_refused() {
     let mut texts = String::new();
     for (error, words) in [
         ("invalid_request", "device flow is blocked"),
+        ("invalid_grant", "device flow is not enabled for the app"),
         (
             "unsupported_response_type",
             "response type must be code or token",
@@ -235,6 +236,7 @@ async fn devices_that_are_refused() {
     }
     insta::assert_snapshot!(texts, @"
     the login at 127.0.0.1 was refused (invalid_request: device flow is blocked); this org or app allows no login by a code on another device, as Salesforce wants it of new orgs: log in at a browser
+    the login at 127.0.0.1 was refused (invalid_grant: device flow is not enabled for the app); this org or app allows no login by a code on another device, as Salesforce wants it of new orgs: log in at a browser
     the login at 127.0.0.1 was refused (unsupported_response_type: response type must be code or token); this org or app allows no login by a code on another device, as Salesforce wants it of new orgs: log in at a browser
     the login at 127.0.0.1 was refused (invalid_client_id: client identifier invalid); the client ID is not the consumer key of an app that 127.0.0.1 knows: copy it again from the app's page in Setup; check that this is the My Domain of the org (a sandbox has one of its own)
     the login at 127.0.0.1 was refused (access_denied: end-user denied authorization); the person at the browser did not allow it, or is not allowed to use the app: log in again and press Allow, or let an admin give access to the app
@@ -257,6 +259,9 @@ async fn a_token_is_ended() {
             "this token type is not supported",
         )],
     );
+    assert!(!app.revoke(&token).await.unwrap());
+    let form = "error=unsupported_token_type&error_description=this+token+type+is+not+supported";
+    server.on(REVOKE, [reply(400, form)]);
     assert!(!app.revoke(&token).await.unwrap());
     server.on(REVOKE, [refusal("rate_limit_exceeded", "x")]);
     let error = app.revoke(&token).await.unwrap_err();
