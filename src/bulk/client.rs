@@ -12,7 +12,8 @@ use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobState, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, User};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, Rows, User};
+use super::query::{Queries, Query, QueryOptions};
 use super::usage::Usage;
 use crate::chunk::Chunk;
 use crate::options::Waits;
@@ -27,6 +28,7 @@ use crate::options::Waits;
 pub struct Client {
     connection: Connection,
     ingest: Ingest,
+    queries: Queries,
 }
 
 /// Settings of a login that is to be made.
@@ -73,6 +75,7 @@ impl Client {
         let connection = self.connection.scoped(stop);
         Self {
             ingest: self.ingest.over(&connection),
+            queries: self.queries.over(&connection),
             connection,
         }
     }
@@ -204,10 +207,44 @@ impl Client {
         org::record_count(&self.connection, object).await
     }
 
+    /// Asks a query by a query job, of any number of rows: reads the describes that it needs, and creates
+    /// the job. `FIELDS(ALL)` and the like stand for the fields of the object that a job can answer.
+    ///
+    /// # Errors
+    /// [`BulkError::Soql`] if the text is no query; [`BulkError::NotForBulk`] if no job can answer it;
+    /// [`BulkError::ObjectNotFound`]; [`BulkError::Refused`] with Salesforce's words if it refuses the
+    /// query; any of a call's.
+    pub async fn query(&self, soql: &str, options: QueryOptions) -> Result<Query, BulkError> {
+        self.queries.query(soql, &options).await
+    }
+
+    /// Reads the rows of a job that [`Client::query`] has made for the same query, once more from its
+    /// first row, in the same order. Salesforce keeps jobs for 7 days.
+    ///
+    /// # Errors
+    /// As [`Client::query`]; [`BulkError::QueryGone`] if the job is gone.
+    pub async fn query_again(
+        &self,
+        soql: &str,
+        options: QueryOptions,
+        job: &str,
+    ) -> Result<Query, BulkError> {
+        self.queries.query_again(soql, &options, job).await
+    }
+
     /// The time by Salesforce's clock, some second behind at most; by this machine's as long as no
     /// response has shown it.
     pub fn server_time(&self) -> DateTime<Utc> {
         self.connection.server_time()
+    }
+
+    /// What the REST API answers a query with, from all its pages: for queries that bulk jobs do not run,
+    /// such as those that count or group. All rows are in memory.
+    ///
+    /// # Errors
+    /// [`BulkError::Refused`] with Salesforce's words if the query is wrong; any of a call's.
+    pub async fn rows(&self, soql: &str) -> Result<Rows, BulkError> {
+        org::rows(&self.connection, soql).await
     }
 
     /// Id of the org, if the login said it; else the host of its API.
@@ -303,6 +340,7 @@ impl Client {
     /// unless there are more of them than answers were lost.
     pub async fn abort_open_jobs(&self) {
         self.ingest.abort_open_jobs().await;
+        self.queries.abort_open_jobs().await;
     }
 
     /// Waits until no login is on its way. A process that ends in the middle of one may lose the
@@ -393,6 +431,7 @@ impl ClientBuilder {
         let connection = Connection::open(self.credentials, self.keepers, clock).await?;
         Ok(Client {
             ingest: Ingest::new(&connection),
+            queries: Queries::new(&connection),
             connection,
         })
     }

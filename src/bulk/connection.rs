@@ -99,7 +99,8 @@ impl Connection {
         self.unless_stopped(action, wait).await
     }
 
-    async fn unless_stopped<T>(
+    /// What is `wanted`, unless the load is stopped first.
+    pub(super) async fn unless_stopped<T>(
         &self,
         action: &str,
         wanted: impl Future<Output = Result<T, BulkError>>,

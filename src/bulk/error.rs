@@ -383,6 +383,93 @@ pub enum BulkError {
         /// What failed.
         reason: String,
     },
+    /// A text that is no query.
+    #[error("the query cannot be read: {reason}; write it as SELECT … FROM … WHERE …")]
+    Soql {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A query that no query job answers.
+    #[error("the query has {what}, which the Bulk API does not answer; {cure}")]
+    NotForBulk {
+        /// What it has.
+        what: String,
+        /// What to do.
+        cure: &'static str,
+        /// It counts or groups records: its answer is small, and the REST API gives it.
+        aggregate: bool,
+    },
+    /// A query job failed as a whole.
+    #[error("query job {id} failed ({detail}); {cure}")]
+    QueryFailed {
+        /// Id of the job.
+        id: String,
+        /// Salesforce's words.
+        detail: String,
+        /// What to do.
+        cure: &'static str,
+        /// Whose fault it is.
+        kind: ErrorKind,
+    },
+    /// A query job did not end within [`Waits::job_timeout`](crate::options::Waits::job_timeout).
+    #[error(
+        "query job {id} is still {state} after {}, and was aborted; select fewer records by a \
+         condition on an indexed field, or raise job_timeout_seconds",
+        hours_and_minutes(*age)
+    )]
+    QueryTimeout {
+        /// Id of the job.
+        id: String,
+        /// Salesforce's word for the state.
+        state: &'static str,
+        /// How long it was waited for.
+        age: Duration,
+    },
+    /// A query job, or its results, are there no more.
+    #[error(
+        "query job {id} is gone: someone has deleted it, or it is older than the 7 days that \
+         Salesforce keeps results; ask the query again"
+    )]
+    QueryGone {
+        /// Id of the job.
+        id: String,
+    },
+    /// The results of a query job cannot be read.
+    #[error("the results of query job {id} cannot be read; ask the query again: {source}")]
+    QueryUnread {
+        /// Id of the job.
+        id: String,
+        /// Why they cannot be read.
+        source: Box<BulkError>,
+    },
+    /// The results of a query job have more or fewer rows than it has found.
+    #[error(
+        "query job {id} has found {found} records, but its results have {read} rows; ask the query \
+         again"
+    )]
+    QueryRows {
+        /// Id of the job.
+        id: String,
+        /// Records, as the job says.
+        found: u64,
+        /// Rows of its results.
+        read: u64,
+    },
+    /// A value that the describe of its field does not allow.
+    #[error(
+        "field {field}{}: a value such as {shape} is no {wanted}; ask the query for texts instead",
+        record.as_ref().map_or_else(String::new, |id| format!(" of record {id}"))
+    )]
+    Value {
+        /// The field, or the path to it.
+        field: String,
+        /// Id of the record, if it is known.
+        record: Option<String>,
+        /// The value with all its digits as 9 and its letters as a.
+        shape: String,
+        /// The type that its field has.
+        wanted: arrow::datatypes::DataType,
+    },
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {reason}")]
     Setup {

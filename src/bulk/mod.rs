@@ -21,16 +21,19 @@
 //!   repeated.
 //! * `auth`: credentials become a session.
 //! * `connection`: calls signed with that session, and counted.
-//! * `org`: what the org says of itself and of its objects. `ingest`: jobs that load.
+//! * `org`: what the org says of itself and of its objects. `ingest`: jobs that load. `query`: jobs
+//!   that read.
 //! * `client`: all of it for those who use this module.
 
 mod auth;
 mod client;
 mod connection;
 mod error;
+mod file;
 mod http;
 mod ingest;
 mod org;
+mod query;
 #[cfg(test)]
 pub(crate) mod testing;
 mod usage;
@@ -46,6 +49,8 @@ pub use ingest::{
     Search, StagedJob, Submitted, Unanswered,
 };
 pub use org::{
-    COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization, User,
+    COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization, Row, Rows,
+    User,
 };
+pub use query::{Query, QueryHandle, QueryOptions, QueryProgress, RecordStream, Types};
 pub use usage::{ApiUsage, Usage};

@@ -12,6 +12,7 @@ mod house;
 mod keys;
 mod library;
 mod lookups;
+mod query;
 mod receipts;
 mod repeated;
 mod small;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use arrow_salesforce::{Error, ErrorKind};
 
+use crate::export::ExportError;
 use crate::input::InputError;
 use crate::mapping::MappingError;
 use crate::orgs::OrgError;
@@ -54,6 +55,9 @@ pub(crate) enum CliError {
     /// What is kept of a run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Records cannot go where they should.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// What a run has sent cannot be known.
     #[error(transparent)]
     Receipts(#[from] ReceiptsError),
@@ -87,6 +91,7 @@ impl CliError {
                 InputError::Usage(_) | InputError::Missing { .. } | InputError::Content { .. },
             )
             | Self::Sql(SqlError::Plan { .. } | SqlError::Named) => USAGE,
+            Self::Export(ExportError::Usage(_)) => USAGE,
             Self::Run(
                 RunError::NoRun { .. } | RunError::Several { .. } | RunError::Place { .. },
             ) => USAGE,

@@ -19,16 +19,19 @@ impl BulkError {
             | Self::Environment { .. }
             | Self::Obstacle { .. }
             | Self::ObjectNotFound { .. }
+            | Self::Soql { .. }
+            | Self::NotForBulk { .. }
+            | Self::Value { .. }
             | Self::Session { .. } => ErrorKind::Config,
             Self::Login(refused) => refused.kind,
-            Self::Refused { kind, .. } => *kind,
+            Self::Refused { kind, .. } | Self::QueryFailed { kind, .. } => *kind,
             // The user's to cure only where the login, or Salesforce in its own words, says so.
-            Self::JobGoesOn { source, .. } | Self::ResultsUnread { source, .. } => {
-                match (source.kind(), source.passing()) {
-                    (ErrorKind::Config, None) => ErrorKind::Config,
-                    _ => ErrorKind::Transient,
-                }
-            }
+            Self::JobGoesOn { source, .. }
+            | Self::ResultsUnread { source, .. }
+            | Self::QueryUnread { source, .. } => match (source.kind(), source.passing()) {
+                (ErrorKind::Config, None) => ErrorKind::Config,
+                _ => ErrorKind::Transient,
+            },
             Self::Network { .. }
             | Self::Unavailable { .. }
             | Self::Throttled { .. }
@@ -41,6 +44,9 @@ impl BulkError {
             | Self::SubmitUnclear { .. }
             | Self::Stopped { .. }
             | Self::NoSession { .. }
+            | Self::QueryTimeout { .. }
+            | Self::QueryGone { .. }
+            | Self::QueryRows { .. }
             | Self::JobGone { .. } => ErrorKind::Transient,
             Self::Answer { .. }
             | Self::UnknownState { .. }
@@ -63,6 +69,11 @@ impl BulkError {
             | Self::StayedOpen { id, .. }
             | Self::ResultsUnread { id, .. }
             | Self::CloseUnclear { id, .. }
+            | Self::QueryFailed { id, .. }
+            | Self::QueryTimeout { id, .. }
+            | Self::QueryGone { id }
+            | Self::QueryUnread { id, .. }
+            | Self::QueryRows { id, .. }
             | Self::JobGone { id } => Some(id),
             _ => None,
         }
@@ -130,6 +141,46 @@ impl BulkError {
             Self::Refused {
                 status: 404, code, ..
             } if !code.is_empty() => Self::JobGone { id: id.to_owned() },
+            other => other,
+        }
+    }
+
+    /// The error of a call about this query job: a resource that is not there is the job.
+    pub(in crate::bulk) fn of_query_job(self, id: &str) -> Self {
+        match self.of_job(id) {
+            Self::JobGone { id } => Self::QueryGone { id },
+            other => other,
+        }
+    }
+
+    /// The error of a call for the results of this query job.
+    pub(in crate::bulk) fn of_query_results(self, id: &str) -> Self {
+        match self.of_query_job(id) {
+            error @ (Self::QueryGone { .. } | Self::Spool { .. } | Self::Stopped { .. }) => error,
+            error => Self::QueryUnread {
+                id: id.to_owned(),
+                source: Box::new(error),
+            },
+        }
+    }
+
+    /// The error of a call that creates a query job.
+    pub(in crate::bulk) fn of_query(self) -> Self {
+        match self {
+            Self::Refused {
+                action,
+                status: 400,
+                code,
+                detail,
+                ..
+            } if !code.is_empty() && code != "LIMIT_EXCEEDED" => Self::Refused {
+                action,
+                status: 400,
+                code,
+                detail,
+                cure: "correct the query, or give the user access to what it selects",
+                kind: ErrorKind::Config,
+            },
             other => other,
         }
     }

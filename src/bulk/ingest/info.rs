@@ -68,7 +68,7 @@ impl JobState {
         }
     }
 
-    pub(super) fn parse(id: &str, word: &str) -> Result<Self, BulkError> {
+    pub(in crate::bulk) fn parse(id: &str, word: &str) -> Result<Self, BulkError> {
         [
             Self::Open,
             Self::UploadComplete,
@@ -94,24 +94,24 @@ impl JobState {
 /// What Salesforce says about a job. POST and PATCH return less than GET.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct JobInfo {
-    pub(super) id: String,
+pub(in crate::bulk) struct JobInfo {
+    pub(in crate::bulk) id: String,
     #[serde(default)]
-    pub(super) object: String,
+    pub(in crate::bulk) object: String,
     #[serde(default)]
-    pub(super) operation: String,
-    pub(super) state: String,
-    pub(super) created_by_id: Option<String>,
-    pub(super) created_date: Option<String>,
+    pub(in crate::bulk) operation: String,
+    pub(in crate::bulk) state: String,
+    pub(in crate::bulk) created_by_id: Option<String>,
+    pub(in crate::bulk) created_date: Option<String>,
     #[serde(default, deserialize_with = "whole_number")]
-    pub(super) number_records_processed: Option<u64>,
+    pub(in crate::bulk) number_records_processed: Option<u64>,
     #[serde(default, deserialize_with = "whole_number")]
-    pub(super) number_records_failed: Option<u64>,
-    pub(super) error_message: Option<String>,
+    pub(in crate::bulk) number_records_failed: Option<u64>,
+    pub(in crate::bulk) error_message: Option<String>,
     #[serde(default, deserialize_with = "whole_number")]
-    pub(super) total_processing_time: Option<u64>,
+    pub(in crate::bulk) total_processing_time: Option<u64>,
     #[serde(default, deserialize_with = "whole_number")]
-    pub(super) apex_processing_time: Option<u64>,
+    pub(in crate::bulk) apex_processing_time: Option<u64>,
 }
 
 impl JobInfo {
@@ -122,7 +122,7 @@ impl JobInfo {
     }
 
     /// When it was created, by Salesforce's clock, if that is given.
-    pub(super) fn created_at(&self) -> Option<DateTime<Utc>> {
+    pub(in crate::bulk) fn created_at(&self) -> Option<DateTime<Utc>> {
         self.created_date.as_deref().and_then(api_date)
     }
 }
@@ -134,7 +134,7 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
 
 /// Whether both can be the Id of one record; yes, where one is not given or is no Id: to wait for a job
 /// of someone else costs time only.
-pub(super) fn can_be_one_record(one: Option<&str>, other: Option<&str>) -> bool {
+pub(in crate::bulk) fn can_be_one_record(one: Option<&str>, other: Option<&str>) -> bool {
     let (Some(one), Some(other)) = (one, other) else {
         return true;
     };

@@ -6,16 +6,17 @@ mod list;
 mod lost;
 mod multipart;
 mod results;
-mod shape;
 mod stage;
 #[cfg(test)]
 mod tests;
 mod timings;
 
+pub(super) use info::{JobInfo, can_be_one_record};
 pub use info::{JobState, JobTarget};
 pub use job::{EndedJob, RunningJob, StagedJob};
 pub use multipart::{Candidate, MULTIPART_CHARS, NotMade, Search, Submitted, Unanswered};
 pub use results::{ResultStream, result_rows};
+pub(super) use timings::unknown_pause as poll_pause;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

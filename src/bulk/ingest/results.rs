@@ -5,33 +5,27 @@
 //! twice.
 
 use std::collections::HashSet;
-use std::io::{Cursor, Read, Seek};
+use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
-use arrow_csv::reader::{Format, Reader, ReaderBuilder};
+use arrow_csv::reader::Reader;
 use futures::stream::{self, BoxStream, StreamExt};
 use reqwest::header::CONTENT_TYPE;
 
 use super::Ingest;
-use super::shape::Shape;
 use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
-use crate::bulk::http::{self, Call, Policy};
-use crate::disk::{Disk, Spool};
+use crate::bulk::file;
+use crate::bulk::http::{Call, Policy};
+use crate::disk::Spool;
 use crate::options::DEFAULT_JOB_BYTES;
 
 /// Rows of a result file: text columns named as in its header, empty cells null, at most 8,192
 /// rows a batch. Nothing to report is no batch.
 pub type ResultStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
-
-/// Rows of a batch at most.
-const BATCH_ROWS: usize = 8_192;
-
-/// Bytes of a batch, as far as its rows are as long as the others.
-const BATCH_BYTES: u64 = 4 << 20;
 
 /// Most pages on end without a row.
 const EMPTY_PAGES: u32 = 100;
@@ -180,21 +174,8 @@ impl File {
         let next =
             header("Sforce-Locator").filter(|locator| !locator.is_empty() && locator != "null");
         let kind = header(CONTENT_TYPE.as_str()).unwrap_or_default();
-        let mut shape = Shape::of(Spool::new(Disk::shared()));
-        http::receive(
-            call.action,
-            self.connection.clock(),
-            &mut answer,
-            &mut shape,
-        )
-        .await?;
-        let batch = batch_rows(shape.bytes(), shape.records());
-        let mut spool = shape.end().map_err(|reason| self.none(reason))?;
-        spool.rewind().map_err(|source| BulkError::Spool {
-            action: call.action.to_owned(),
-            source: Arc::new(source),
-        })?;
-        let rows = rows(spool, batch).map_err(|error| self.none(error.to_string()))?;
+        let table = file::receive(call.action, self.connection.clock(), &mut answer).await?;
+        let rows = table.rows;
         match &rows {
             Some(rows) if !self.kind.has_header(&rows.schema()) => {
                 Err(self.none("it has another header".to_owned()))
@@ -226,32 +207,6 @@ impl File {
     }
 }
 
-/// A reader of the rows of a file, so many a batch; none without a header line.
-fn rows<R: Read + Seek>(mut file: R, batch: usize) -> Result<Option<Reader<R>>, ArrowError> {
-    let format = Format::default().with_header(true);
-    let (header, _) = format.infer_schema(&mut file, Some(0))?;
-    if header.fields().is_empty() {
-        return Ok(None);
-    }
-    file.rewind()?;
-    let columns: Vec<Field> = header
-        .fields()
-        .iter()
-        .map(|field| Field::new(field.name(), DataType::Utf8, true))
-        .collect();
-    let reader = ReaderBuilder::new(Arc::new(Schema::new(columns)))
-        .with_format(format)
-        .with_batch_size(batch)
-        .build(file)?;
-    Ok(Some(reader))
-}
-
-/// Rows of a batch of a file: fewer where they are long.
-fn batch_rows(bytes: u64, records: u64) -> usize {
-    let length = (bytes / records.max(1)).max(1);
-    usize::try_from(BATCH_BYTES / length).map_or(BATCH_ROWS, |rows| rows.clamp(1, BATCH_ROWS))
-}
-
 /// The rows of the text of a result file, for programs that try arbitrary bytes on it. No part of the
 /// API.
 ///
@@ -259,7 +214,7 @@ fn batch_rows(bytes: u64, records: u64) -> usize {
 /// What is wrong with the text.
 #[doc(hidden)]
 pub fn result_rows(text: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
-    match rows(Cursor::new(text), BATCH_ROWS)? {
+    match file::rows(Cursor::new(text), file::BATCH_ROWS)? {
         Some(rows) => rows.collect(),
         None => Ok(Vec::new()),
     }
@@ -267,7 +222,7 @@ pub fn result_rows(text: Vec<u8>) -> Result<Vec<RecordBatch>, ArrowError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Seek, Write};
 
     use arrow::array::{ArrayRef, AsArray, StringArray};
     use proptest::prelude::*;
@@ -300,7 +255,7 @@ mod tests {
         let mut spool = tempfile::spooled_tempfile(64);
         spool.write_all(csv).unwrap();
         spool.rewind().unwrap();
-        let batches = rows(spool, BATCH_ROWS).unwrap().unwrap();
+        let batches = file::rows(spool, file::BATCH_ROWS).unwrap().unwrap();
         let batches = batches.collect::<Result<Vec<_>, _>>().unwrap();
         let of_batch = |batch: &RecordBatch| {
             let text = |name: &str| {
@@ -317,19 +272,6 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         batches.iter().flat_map(of_batch).collect()
-    }
-
-    #[test]
-    fn batches_of_long_rows_have_fewer() {
-        for (bytes, records, expected) in [
-            (1_000, 10, BATCH_ROWS),
-            (0, 0, BATCH_ROWS),
-            (300 << 20, 300, 4),
-            (300_000_000, 30_000, 419),
-            (u64::MAX, 1, 1),
-        ] {
-            assert_eq!(batch_rows(bytes, records), expected, "{bytes} {records}");
-        }
     }
 
     proptest! {

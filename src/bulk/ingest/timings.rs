@@ -130,6 +130,11 @@ impl Timings {
     }
 }
 
+/// The pause before a job of this age, of which nothing else is known, is asked about once more.
+pub(in crate::bulk) fn unknown_pause(age: Duration) -> Duration {
+    poll_pause(age, Duration::ZERO, None, None)
+}
+
 /// A sixth of the age, from 200 ms to 30 s; more for a job that cannot have ended before `shortest`,
 /// and up to shortly before the end that is `expected`, with up to a quarter of jitter on top; but no
 /// longer than what is `left` by its counts.

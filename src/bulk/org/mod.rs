@@ -4,6 +4,7 @@ mod describes;
 mod limits;
 mod organization;
 mod query;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -16,5 +17,7 @@ pub use organization::Organization;
 pub(super) use organization::organization;
 pub use query::{KeyedBy, KeyedRecord};
 pub(super) use query::{all_keys, record_count, records_by_id, records_by_key, values_by_key};
+pub(super) use rows::rows;
+pub use rows::{Row, Rows};
 pub use user::User;
 pub(super) use user::user;

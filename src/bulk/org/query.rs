@@ -1,12 +1,13 @@
 //! Records that are found by a key.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded::byte_serialize;
 
+use super::rows::pages;
 use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
 use crate::bulk::http::{Call, Policy, api_date};
@@ -44,13 +45,6 @@ pub struct KeyedRecord {
 
 /// A record as JSON: numbers keep the digits that they came with.
 type Record = HashMap<String, Box<RawValue>>;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    records: Vec<Record>,
-    next_records_url: Option<String>,
-}
 
 /// See [`Client::records_by_key`](crate::bulk::Client::records_by_key).
 pub(in crate::bulk) async fn records_by_key(
@@ -179,25 +173,7 @@ fn is_api_name(name: &str) -> Result<(), BulkError> {
 
 /// The records of a query, from all its pages.
 async fn all_records(connection: &Connection, query: &str) -> Result<Vec<Record>, BulkError> {
-    let parameters = [("q", query)];
-    let mut first = Call::get(ACTION, &["query"], Policy::InFlight);
-    first.query = &parameters;
-    let mut page: Page = connection.read_json(&first).await?;
-    let mut records = page.records;
-    let mut seen = HashSet::new();
-    while let Some(next) = page.next_records_url.take() {
-        let Some((_, locator)) = next.rsplit_once("/query/") else {
-            return Err(unreadable("its next page has an address of another form"));
-        };
-        if !seen.insert(locator.to_owned()) {
-            return Err(unreadable("its pages go in a circle"));
-        }
-        let path = ["query", locator];
-        page = connection
-            .read_json(&Call::get(ACTION, &path, Policy::InFlight))
-            .await?;
-        records.append(&mut page.records);
-    }
+    let (_, records) = pages(connection, query, ACTION, Policy::InFlight).await?;
     Ok(records)
 }
 

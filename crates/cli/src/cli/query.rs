@@ -1,5 +1,7 @@
 //! What may be typed to take records out of an org.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::{OrgArgs, OutputArgs, PlaceArgs};
@@ -10,10 +12,13 @@ pub(crate) struct QueryArgs {
     /// The query, in SOQL
     #[arg(
         value_name = "SOQL",
-        required_unless_present = "object",
-        conflicts_with = "object"
+        required_unless_present_any = ["object", "file"],
+        conflicts_with_all = ["object", "file"]
     )]
     pub(crate) soql: Option<String>,
+    /// A file that holds the query
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "object")]
+    pub(crate) file: Option<PathBuf>,
     /// All fields of this object, in place of a query
     #[arg(long, value_name = "OBJECT")]
     pub(crate) object: Option<String>,
@@ -41,12 +46,18 @@ pub(crate) struct QueryArgs {
     /// All values as texts, as Salesforce writes them
     #[arg(long)]
     pub(crate) texts: bool,
-    /// Query ranges of Ids, so many at once
-    #[arg(long, value_name = "N")]
-    pub(crate) split: Option<u32>,
-    /// Write over a file that is there
-    #[arg(long)]
+    /// Most records of a page of results; each page is a call [default: as the org chooses]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) page_rows: Option<u32>,
+    /// Write over a file, or parts of a directory, that are there
+    #[arg(long, conflicts_with = "resume")]
     pub(crate) overwrite: bool,
+    /// Go on with the parts of a directory, from where they stopped
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Most records of a part of a directory [default: 500000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) part_rows: Option<u64>,
     #[command(flatten)]
     pub(crate) org: OrgArgs,
     #[command(flatten)]

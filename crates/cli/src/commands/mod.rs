@@ -1,5 +1,6 @@
 //! What may be asked for.
 
+mod answer;
 mod completions;
 mod copy;
 mod describe;
@@ -20,6 +21,7 @@ mod reload;
 mod resume;
 mod runs;
 mod snapshot;
+mod taking;
 mod undo;
 mod verify;
 

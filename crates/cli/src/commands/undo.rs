@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use arrow_salesforce::arrow::array::AsArray as _;
 use arrow_salesforce::bulk::Organization;
 use arrow_salesforce::coerce::Comparison;
+use arrow_salesforce::object::ObjectSchema;
 use arrow_salesforce::options::NullHandling;
 use arrow_salesforce::{Operation, Org};
-use datafusion::prelude::{ParquetReadOptions, SessionContext, ident};
+use datafusion::prelude::SessionContext;
 use futures::TryStreamExt as _;
 use tempfile::TempDir;
 
@@ -22,11 +22,11 @@ use crate::error::{ACCEPTED, CliError, Result, SOME_REJECTED};
 use crate::guard;
 use crate::parquet_file::ParquetFile;
 use crate::records;
-use crate::records::look::{KeyList, Keys, Look};
-use crate::records::sent::{self, Receipts, Sent};
+use crate::records::look::Look;
+use crate::records::sent::{Receipts, Sent};
 use crate::run::{RunFolder, RunRecord, RunState, Runs};
 use crate::spec::{LoadSpec, WriteSpec};
-use crate::sql::{self, SqlError};
+use crate::sql;
 use crate::undo::{
     Conflicts, Counts, Decided, Deletes, Judge, LAST_MODIFIED, LAST_MODIFIED_BY, Restores, Sources,
     joined,
@@ -151,21 +151,20 @@ impl<'a> Undone<'a> {
                 left.name, left.reason
             ));
         }
-        let session = sql::session(memory, true)?;
+        let session = sql::joins(memory)?;
         let sent = receipts
             .sent(&comparison, &session, directory.path())
             .await?;
         let now = directory.path().join("now.parquet");
-        self.look(&org, &comparison, &sent, &session, &now, watch)
-            .await?;
-        drop(session);
+        let look = look(&org, &object, &comparison);
+        read(look, &sent, &session, &now, watch).await?;
         let before = self.folder.snapshot_path();
         let sources = Sources {
             sent: &sent.path,
             now: &now,
             before: (operation != Operation::Insert).then_some(&before),
         };
-        let (mut counts, conflicts) = self.judge(sources, &comparison, memory).await?;
+        let (mut counts, conflicts) = self.judge(sources, &comparison, &session).await?;
         counts.without_id = sent.without_id;
         Ok(Planned {
             organization: prepare::organization(&org).await?,
@@ -174,54 +173,12 @@ impl<'a> Undone<'a> {
         })
     }
 
-    /// Reads what the org has of the records now.
-    async fn look(
-        &self,
-        org: &Org,
-        comparison: &Comparison,
-        sent: &Sent,
-        session: &SessionContext,
-        path: &Path,
-        watch: &Watch,
-    ) -> Result<()> {
-        let mut columns = ["Id", LAST_MODIFIED, LAST_MODIFIED_BY]
-            .map(str::to_owned)
-            .to_vec();
-        for field in comparison.fields() {
-            for name in [&field.path, &field.fills.name] {
-                if !columns
-                    .iter()
-                    .any(|column| column.eq_ignore_ascii_case(name))
-                {
-                    columns.push(name.clone());
-                }
-            }
-        }
-        let look = Look {
-            client: org.client().clone(),
-            object: self.record.spec.object.clone(),
-            key: "Id".to_owned(),
-            numeric: false,
-            columns,
-        };
-        let keys = ids(session, &sent.path).await?;
-        let how = look.choose(&keys).await;
-        watch.say(&format!("the records are read {}", how.said()));
-        let mut file = ParquetFile::create(path, look.schema())?;
-        let mut rows = look.read(how, keys).await?;
-        while let Some(batch) = rows.try_next().await? {
-            file = file.write(batch).await?;
-        }
-        file.finish().await?;
-        Ok(())
-    }
-
     /// Decides on each record, and writes what is decided.
     async fn judge(
         &self,
         sources: Sources<'_>,
         comparison: &Comparison,
-        memory: usize,
+        session: &SessionContext,
     ) -> Result<(Counts, Option<PathBuf>)> {
         let judge = Judge {
             comparison,
@@ -236,7 +193,7 @@ impl<'a> Undone<'a> {
             conflicts: Conflicts::at(self.folder.local()?.join("conflicts.csv")),
             counts: Counts::default(),
         };
-        let mut rows = joined(sources, comparison, memory).await?;
+        let mut rows = joined(sources, comparison, session).await?;
         while let Some(batch) = rows.try_next().await? {
             judge.judge(&batch, &mut decided)?;
             decided.restores.flush(false)?;
@@ -350,23 +307,50 @@ impl<'a> Undone<'a> {
     }
 }
 
-/// The Ids of the records, where they are known.
-async fn ids(session: &SessionContext, sent: &Path) -> Result<Keys> {
-    let options = ParquetReadOptions::default();
-    let rows = session
-        .read_parquet(sent.display().to_string(), options)
-        .await
-        .and_then(|rows| rows.select(vec![ident(sent::ID)]))
-        .map_err(SqlError::Run)?;
-    let mut rows = rows.execute_stream().await.map_err(SqlError::Run)?;
-    let mut keys = KeyList::default();
-    while let Some(batch) = rows.try_next().await.map_err(SqlError::Run)? {
-        let ids = batch.column(0).as_string::<i32>();
-        if !ids.iter().flatten().all(|id| keys.push(id)) {
-            break;
+/// What is read of the records as they are now.
+fn look(org: &Org, object: &ObjectSchema, comparison: &Comparison) -> Look {
+    let mut columns = vec!["Id".to_owned()];
+    let last_change = [LAST_MODIFIED, LAST_MODIFIED_BY];
+    let last_change = last_change
+        .into_iter()
+        .filter_map(|name| object.field(name));
+    let compared = comparison.fields().iter();
+    let compared = compared.flat_map(|field| [&field.path, &field.fills.name]);
+    for name in last_change.map(|field| &field.name).chain(compared) {
+        if !columns
+            .iter()
+            .any(|column| column.eq_ignore_ascii_case(name))
+        {
+            columns.push(name.clone());
         }
     }
-    Ok(keys.finish())
+    Look {
+        client: org.client().clone(),
+        object: object.name.clone(),
+        key: "Id".to_owned(),
+        numeric: false,
+        columns,
+    }
+}
+
+/// Reads the records as they are now into a file.
+async fn read(
+    look: Look,
+    sent: &Sent,
+    session: &SessionContext,
+    path: &Path,
+    watch: &Watch,
+) -> Result<()> {
+    let keys = sent.ids(session).await?;
+    let how = look.choose(&keys).await;
+    watch.say(&format!("the records are read {}", how.said()));
+    let mut file = ParquetFile::create(path, look.schema())?;
+    let mut rows = look.read(how, keys).await?;
+    while let Some(batch) = rows.try_next().await? {
+        file = file.write(batch).await?;
+    }
+    file.finish().await?;
+    Ok(())
 }
 
 fn no_room(folder: &RunFolder, error: &std::io::Error) -> CliError {

@@ -29,10 +29,13 @@ mod store;
 mod stored;
 mod table;
 
+pub(crate) use environment::Environment;
 pub(crate) use error::InputError;
 pub(crate) use file::{ByteStream, FileRecords, InputFile};
+pub(crate) use format::by_name;
 pub(crate) use inputs::Inputs;
 pub(crate) use state::FileState;
+pub(crate) use store::Remote;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_salesforce::arrow::error::ArrowError;
-use arrow_salesforce::bulk::{Client, KeyedBy};
+use arrow_salesforce::bulk::{Client, KeyedBy, QueryOptions, Types};
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use crate::error::{CliError, Result};
@@ -226,7 +226,21 @@ impl Look {
     }
 
     async fn whole(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        Err(CliError::failed("not there yet"))
+        let (object, key) = (&self.object, &self.key);
+        let mut soql = format!("SELECT {} FROM {object}", self.columns.join(", "));
+        if !key.eq_ignore_ascii_case("Id") {
+            soql.push_str(&format!(" WHERE {key} != null"));
+        }
+        let options = QueryOptions::default().with_types(Types::Text);
+        let query = self.client.query(&soql, options).await;
+        let query = query.map_err(arrow_salesforce::Error::from)?;
+        let schema = self.schema();
+        let rows = query.stream().map(move |batch| {
+            let batch = batch.map_err(arrow_salesforce::Error::from)?;
+            let columns = batch.columns().to_vec();
+            RecordBatch::try_new(Arc::clone(&schema), columns).map_err(broken)
+        });
+        Ok(rows.boxed())
     }
 }
 

@@ -29,6 +29,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use tokio::task::spawn_blocking;
 
+use super::look::{KeyList, Keys};
 use crate::error::Result;
 use crate::parquet_file::{ParquetFile, WriteError};
 use crate::run::{RunFolder, RunRecord};
@@ -118,6 +119,30 @@ pub(crate) struct Sent {
     pub(crate) records: u64,
     /// Those of them whose Id is not known.
     pub(crate) without_id: u64,
+}
+
+impl Sent {
+    /// The Ids of the records, where they are few enough to be listed.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) async fn ids(&self, session: &SessionContext) -> Result<Keys> {
+        let path = self.path.display().to_string();
+        let rows = session
+            .read_parquet(path, ParquetReadOptions::default())
+            .await
+            .and_then(|rows| rows.select_columns(&[ID]))
+            .map_err(SqlError::Run)?;
+        let mut rows = rows.execute_stream().await.map_err(SqlError::Run)?;
+        let mut ids = KeyList::default();
+        while let Some(batch) = rows.try_next().await.map_err(SqlError::Run)? {
+            let mut known = batch.column(0).as_string::<i32>().iter().flatten();
+            if !known.all(|id| ids.push(id)) {
+                break;
+            }
+        }
+        Ok(ids.finish())
+    }
 }
 
 /// The column of what was sent for a field, by its number among those of the comparison.
@@ -378,3 +403,6 @@ fn damaged(object: &ObjectPath, reason: &dyn std::fmt::Display) -> ReceiptsError
         reason: reason.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use arrow_salesforce::arrow::array::RecordBatch;
+use arrow_salesforce::arrow::datatypes::Schema;
 use arrow_salesforce::coerce::Comparison;
-use datafusion::prelude::ParquetReadOptions;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use futures::stream::{BoxStream, StreamExt as _};
 
 use super::judge::{LAST_MODIFIED, LAST_MODIFIED_BY};
 use crate::error::Result;
 use crate::records::sent::{self, sent_column};
-use crate::sql::{self, SqlError};
+use crate::sql::SqlError;
 
 /// Id of the record, as its receipt has it.
 pub(super) const ID: &str = "id";
@@ -39,24 +40,15 @@ pub(super) fn of_field(index: usize) -> [String; 4] {
     ["sent", "now", "current", "former"].map(|side| format!("{side}_{index}"))
 }
 
-/// The records of the run, in a pool of so many bytes.
+/// The records of the run.
 ///
 /// # Errors
 /// If the files cannot be read; also of the items.
 pub(crate) async fn joined(
     sources: Sources<'_>,
     comparison: &Comparison,
-    memory: usize,
+    session: &SessionContext,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let session = sql::session(memory, true)?;
-    // Joins that spill are those of sorted rows.
-    let config = session.state_ref();
-    config
-        .write()
-        .config_mut()
-        .options_mut()
-        .optimizer
-        .prefer_hash_join = false;
     let sides = [
         ("sent", Some(sources.sent)),
         ("now", Some(sources.now)),
@@ -70,7 +62,8 @@ pub(crate) async fn joined(
             known.map_err(SqlError::Run)?;
         }
     }
-    let query = query(comparison, sources.before.is_some());
+    let now = session.table_provider("now").await.map_err(SqlError::Run)?;
+    let query = query(comparison, &now.schema(), sources.before.is_some());
     let rows = session.sql(&query).await.map_err(SqlError::Run)?;
     let rows = rows.execute_stream().await.map_err(SqlError::Run)?;
     let read = rows.map(|batch| Ok(batch.map_err(SqlError::Run)?));
@@ -78,15 +71,21 @@ pub(crate) async fn joined(
 }
 
 /// The join. Without a snapshot no record was there before.
-fn query(comparison: &Comparison, has_before: bool) -> String {
+fn query(comparison: &Comparison, now: &Schema, has_before: bool) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let mut columns = vec![
         format!("sent.{} AS {ID}", quoted(sent::ID)),
         format!("sent.{} AS {AT}", quoted(sent::AT)),
         format!("now.\"Id\" AS {NOW_ID}"),
-        format!("now.{} AS {MODIFIED}", quoted(LAST_MODIFIED)),
-        format!("now.{} AS {MODIFIED_BY}", quoted(LAST_MODIFIED_BY)),
     ];
+    // Not each object says it.
+    let last_change = [(LAST_MODIFIED, MODIFIED), (LAST_MODIFIED_BY, MODIFIED_BY)];
+    columns.extend(
+        last_change.map(|(name, of)| match now.field_with_name(name) {
+            Ok(_) => format!("now.{} AS {of}", quoted(name)),
+            Err(_) => format!("CAST(NULL AS VARCHAR) AS {of}"),
+        }),
+    );
     let of_before = |name: &str, of: String| match has_before {
         true => format!("before.{} AS {of}", quoted(name)),
         false => format!("CAST(NULL AS VARCHAR) AS {of}"),
@@ -107,5 +106,6 @@ fn query(comparison: &Comparison, has_before: bool) -> String {
     if has_before {
         query.push_str(&format!(" LEFT JOIN before ON sent.{id} = before.\"Id\""));
     }
+    query.push_str(&format!(" ORDER BY {ID}"));
     query
 }

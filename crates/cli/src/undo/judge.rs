@@ -132,10 +132,12 @@ impl Judge<'_> {
         let row = record.row;
         let (mut restored, mut conflicts) = (false, false);
         for (field, values) in fields.iter().enumerate() {
-            if values.sent.is_null(row) || values.is_former(row) {
+            // What the row left alone, another row of its key may have written, or the org itself.
+            let is_left = values.sent.is_null(row);
+            if values.is_former(row) || (is_left && record.change != Change::None) {
                 continue;
             }
-            let differs = values.differs(row);
+            let differs = is_left || values.differs(row);
             if differs && record.change != Change::None && !self.overwrite {
                 conflicts = true;
                 self.conflict(record, field, values, decided)?;
@@ -312,3 +314,6 @@ fn texts(batch: &RecordBatch, name: &str) -> Result<StringArray> {
     let column = column.ok_or_else(|| CliError::failed(format!("the join lacks {name}")))?;
     Ok(column.clone())
 }
+
+#[cfg(test)]
+mod tests;

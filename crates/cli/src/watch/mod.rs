@@ -9,6 +9,7 @@ mod progress;
 mod screen;
 mod summary;
 mod table;
+mod taken;
 mod terminal;
 
 use std::io::{self, Write as _};
@@ -27,6 +28,7 @@ pub(crate) use progress::Progress;
 pub(crate) use screen::{install_log, say};
 pub(crate) use summary::Outcome;
 pub(crate) use table::Page;
+pub(crate) use taken::{Taken, TakenWatch};
 
 /// Time between two lines, where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);

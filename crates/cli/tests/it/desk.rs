@@ -1,6 +1,7 @@
 //! A folder with files, an org, and the commands that are typed between them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
@@ -65,6 +66,15 @@ impl Desk {
         self.shell.run(args).await
     }
 
+    /// Types a command and kills it after so long, unless it ends before.
+    pub(crate) async fn kill_after(&self, words: &str, time: Duration) {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut child = self.shell.start(&words);
+        if tokio::time::timeout(time, child.wait()).await.is_err() {
+            child.kill().await.unwrap();
+        }
+    }
+
     /// The same with something on stdin.
     pub(crate) async fn feed(&self, args: &[&str], stdin: &[u8]) -> Ended {
         self.shell.run_with(args, stdin).await
@@ -73,6 +83,16 @@ impl Desk {
     /// Types lines into a shell, which ends at the first that fails.
     pub(crate) async fn type_lines(&self, lines: &str) -> Ended {
         self.shell.run_program("sh", &["-e", "-c", lines]).await
+    }
+
+    /// Starts a command.
+    pub(crate) fn start(&self, args: &[&str]) -> tokio::process::Child {
+        self.shell.start(args)
+    }
+
+    /// Runs another program.
+    pub(crate) async fn run_program(&self, program: &str, args: &[&str]) -> Ended {
+        self.shell.run_program(program, args).await
     }
 
     /// Some fields of all records of an object, sorted.

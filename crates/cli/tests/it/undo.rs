@@ -1,6 +1,7 @@
 //! A load is taken back: the org is as it was, but for what others have changed since.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -85,7 +86,7 @@ async fn upserts_get_their_former_values_back() {
         .insert("Account", "Name,Ext_Id__c\nOne,a1\nTwo,a2\n")
         .await;
     let accounts = desk.rows("Account", &["Ext_Id__c", "Id"]).await;
-    let [first, second] = [&accounts[0][1], &accounts[1][1]];
+    let first = &accounts[0][1];
     let old = format!(
         "Ext_Id__c,LastName,Title,Birthdate,AccountId,HasOptedOutOfEmail\n\
          1,Ng,\"a \"\"b\"\", c\",1999-12-31,{first},true\n\
@@ -96,20 +97,18 @@ async fn upserts_get_their_former_values_back() {
     );
     load(&desk, "old.csv", &old, "").await;
     let before = desk.rows("Contact", CONTACT).await;
-    let new = format!(
-        "Ext_Id__c,LastName,Title,Birthdate,AccountId,HasOptedOutOfEmail\n\
-               1,New,Titled,2011-11-11,{second},false\n\
-               2,New,Titled,2011-11-11,{second},true\n\
+    let new = "Ext_Id__c,LastName,Title,Birthdate,Account.Ext_Id__c,HasOptedOutOfEmail\n\
+               1,New,Titled,2011-11-11,a2,false\n\
+               2,New,Titled,2011-11-11,a2,true\n\
                3,New,,,,false\n\
                4,Bo,Same,2000-01-01,,false\n\
                5,New,Titled,2011-11-11,,false\n\
-               6,Created,,,{first},true\n\
-               7,Created,Titled,,,false\n"
-    );
+               6,Created,,,a1,true\n\
+               7,Created,Titled,,,false\n";
     load(
         &desk,
         "new.csv",
-        &new,
+        new,
         "--upsert Ext_Id__c --nulls clear --snapshot",
     )
     .await;
@@ -153,6 +152,37 @@ async fn upserts_get_their_former_values_back() {
         .collect();
     assert_eq!(of.len(), 2);
     assert!(of.iter().all(|one| one["state"] == "finished"));
+}
+
+/// Kills of an undo, at moments drawn at random; then it may end.
+const KILLS: usize = 4;
+
+#[tokio::test]
+async fn what_is_killed_is_gone_on_with() {
+    let desk = Desk::new().await;
+    let rows = |range: std::ops::Range<usize>, title: &str| {
+        let mut csv = "Ext_Id__c,LastName,Title\n".to_owned();
+        for row in range {
+            writeln!(csv, "{row},Last {row},{title} {row}").unwrap();
+        }
+        csv
+    };
+    desk.org.insert("Contact", &rows(0..1_500, "Old")).await;
+    let before = desk.rows("Contact", CONTACT).await;
+    let flags = "--upsert Ext_Id__c --snapshot --max-job-rows 400";
+    load(&desk, "new.csv", &rows(500..2_500, "New"), flags).await;
+    let run = desk.last_run();
+    assert_eq!(desk.rows("Contact", &["Id"]).await.len(), 2_500);
+    for kill in 0..KILLS {
+        let command = match kill % 2 {
+            0 => format!("undo {run} --yes"),
+            _ => format!("resume {} --yes", desk.last_run()),
+        };
+        let time = Duration::from_secs(3).mul_f64(fastrand::f64());
+        desk.kill_after(&command, time).await;
+    }
+    desk.run(&format!("undo {run} --yes")).await.with_code(0);
+    assert_eq!(desk.rows("Contact", CONTACT).await, before);
 }
 
 #[tokio::test]

@@ -30,6 +30,15 @@ pub(super) struct Shape<W> {
     bytes: u64,
 }
 
+/// A whole file.
+#[derive(Debug)]
+pub(super) struct Whole<W> {
+    pub(super) written: W,
+    pub(super) bytes: u64,
+    /// Records, the header among them.
+    pub(super) records: u64,
+}
+
 impl<W: Write> Shape<W> {
     /// A text that begins here.
     pub(super) fn of(into: W) -> Self {
@@ -45,18 +54,8 @@ impl<W: Write> Shape<W> {
         }
     }
 
-    /// Bytes so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Records that have ended, the header among them.
-    pub(super) fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// What it was written to; or why it is no CSV file.
-    pub(super) fn end(mut self) -> Result<W, String> {
+    /// What it was written to, with its size; or why it is no CSV file.
+    pub(super) fn end(mut self) -> Result<Whole<W>, String> {
         if self.at == At::Quoted {
             return Err("it breaks off in the middle of a value".to_owned());
         }
@@ -65,7 +64,11 @@ impl<W: Write> Shape<W> {
             Some(record) => Err(format!(
                 "record {record} has another number of fields than the header"
             )),
-            None => Ok(self.into),
+            None => Ok(Whole {
+                written: self.into,
+                bytes: self.bytes,
+                records: self.records,
+            }),
         }
     }
 
@@ -130,7 +133,7 @@ mod tests {
         for piece in text.as_bytes().chunks(3) {
             shape.write_all(piece).unwrap();
         }
-        shape.end()
+        shape.end().map(|whole| whole.written)
     }
 
     #[test]
