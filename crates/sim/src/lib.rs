@@ -80,7 +80,7 @@ mod usage;
 
 pub use calibrate::{Calibration, CalibrationError, Checked, ROWS as CALIBRATION_ROWS};
 pub use contention::{Contention, ContentionCounts};
-pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, ResultFile};
+pub use faults::{Action, Call, Case, Chosen, End, Fault, Order, PageFault, ResultFile};
 pub use options::{AppPolicy, SimOptions};
 pub use org::describe;
 pub use profile::{Profile, ProfileError};

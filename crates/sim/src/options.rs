@@ -99,6 +99,8 @@ pub struct SimOptions {
     pub max_batches: u64,
     /// Query jobs of Bulk API 2.0 that the org allows in a day. `batch_window` is theirs too.
     pub max_query_jobs: u64,
+    /// Records on a page of the results of a query job, at most.
+    pub query_page_records: usize,
     /// How long an API call is counted, in place of a day; for ever when absent.
     pub api_window: Option<Duration>,
     /// How long an internal batch is counted, in place of a day; for ever when absent.
@@ -191,6 +193,7 @@ impl Default for SimOptions {
             max_api_calls: 100_000,
             max_batches: 15_000,
             max_query_jobs: 10_000,
+            query_page_records: 100_000,
             api_window: None,
             batch_window: None,
             other_api_calls: 0,

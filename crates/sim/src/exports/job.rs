@@ -1,15 +1,16 @@
 //! A query job: the request for it, its states, and how responses show it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::results::Results;
+use super::results::{Page, Results, Wanted};
 use crate::csv;
 use crate::error::ApiError;
+use crate::faults::Action;
 use crate::jobs::job::JobState;
 use crate::org::user::User;
 use crate::org::value::with_offset;
@@ -101,7 +102,7 @@ fn check_bulk(query: &Query) -> Result<(), &'static str> {
     }
     let refused = fields
         .iter()
-        .find_map(|field| soql::not_in_bulk(&query.object, *field));
+        .find_map(|field| soql::not_in_bulk(query, *field));
     refused.map_or(Ok(()), Err)
 }
 
@@ -117,10 +118,17 @@ pub(super) struct ExportJob {
     modified: DateTime<Utc>,
     begun: Instant,
     milliseconds: u64,
+    /// What goes wrong with it.
+    faults: Vec<Action>,
+    ended: Option<Instant>,
+    /// Polls after its end.
+    polled: u32,
+    /// Pages that were read.
+    read: u32,
 }
 
 impl ExportJob {
-    pub(super) fn new(id: String, settings: Settings) -> ExportJob {
+    pub(super) fn new(id: String, settings: Settings, faults: Vec<Action>) -> ExportJob {
         let now = Utc::now();
         ExportJob {
             id,
@@ -132,6 +140,10 @@ impl ExportJob {
             modified: now,
             begun: Instant::now(),
             milliseconds: 0,
+            faults,
+            ended: None,
+            polled: 0,
+            read: 0,
         }
     }
 
@@ -141,6 +153,7 @@ impl ExportJob {
             return;
         }
         self.state = state;
+        self.ended = state.is_terminal().then(Instant::now);
         self.modified = Utc::now();
         let took = self.begun.elapsed().as_millis();
         self.milliseconds = u64::try_from(took).unwrap_or(u64::MAX);
@@ -213,10 +226,17 @@ impl ExportJob {
     }
 
     /// The response to GET.
-    pub(super) fn info(&self) -> Value {
+    pub(super) fn info(&mut self) -> Value {
+        self.polled += u32::from(self.ended.is_some());
+        self.inspected()
+    }
+
+    /// The job as it is, which is not counted as a poll.
+    pub(super) fn inspected(&self) -> Value {
         let mut info = self.listed();
-        let records = self.results.as_ref().map_or(0, |results| results.records());
-        info["numberRecordsProcessed"] = json!(records);
+        if let Some(records) = self.shown_records() {
+            info["numberRecordsProcessed"] = json!(records);
+        }
         info["retries"] = json!(0);
         info["totalProcessingTime"] = json!(self.milliseconds);
         info["isPkChunkingSupported"] = json!(self.settings.is_chunked);
@@ -224,5 +244,56 @@ impl ExportJob {
             info["errorMessage"] = json!(message);
         }
         info
+    }
+
+    /// `numberRecordsProcessed`.
+    fn shown_records(&self) -> Option<i64> {
+        let records = self.results.as_ref().map_or(0, |results| results.records());
+        let mut shown = i64::try_from(records).unwrap_or(i64::MAX);
+        for fault in &self.faults {
+            match fault {
+                Action::NoCounts {} => return None,
+                Action::WrongCounts { processed, .. } => {
+                    shown = shown.saturating_add(*processed).max(0);
+                }
+                Action::LagCounts { ms, readings } => {
+                    let time = Duration::from_millis(*ms);
+                    let lags = |ended: Instant| self.polled <= *readings || ended.elapsed() < time;
+                    shown = if self.ended.is_some_and(lags) {
+                        0
+                    } else {
+                        shown
+                    };
+                }
+                _ => {}
+            }
+        }
+        Some(shown)
+    }
+
+    /// A page of its results; nothing if it has none.
+    ///
+    /// # Errors
+    /// If the locator is none of it, or the results are gone.
+    pub(super) fn page(&mut self, wanted: &Wanted<'_>) -> Result<Option<Page>, ApiError> {
+        let Some(results) = self.results.clone() else {
+            return Ok(None);
+        };
+        if self.is_expired() {
+            return Err(ApiError::not_found());
+        }
+        self.read += 1;
+        results.page(wanted).map(Some)
+    }
+
+    /// Whether its results are gone.
+    pub(super) fn is_expired(&self) -> bool {
+        self.faults.iter().any(|fault| match fault {
+            Action::ExpireResults { ms, pages } => {
+                let time = Duration::from_millis(*ms);
+                self.read >= *pages && self.ended.is_some_and(|ended| ended.elapsed() >= time)
+            }
+            _ => false,
+        })
     }
 }

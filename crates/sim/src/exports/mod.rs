@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::job::{ExportJob, Request};
-use self::results::{Form, Results};
+use self::results::{Form, Page, Results};
 use crate::error::ApiError;
 use crate::faults::{Action, End};
 use crate::jobs::Jobs;
@@ -24,7 +24,7 @@ use crate::org::user::User;
 use crate::soql::Query;
 use crate::usage::Usage;
 
-pub(crate) use self::results::Page;
+pub(crate) use self::results::Wanted;
 
 /// Jobs on a page of their list.
 const LIST_JOBS: usize = 1_000;
@@ -103,7 +103,7 @@ impl Exports {
             return Err(ApiError::new(400, "LIMIT_EXCEEDED", &message));
         }
         state.created.add(1);
-        let job = ExportJob::new(self.jobs.new_id(), settings);
+        let job = ExportJob::new(self.jobs.new_id(), settings, faults.clone());
         let (id, response) = (job.id.clone(), job.created());
         state.jobs.insert(id.clone(), job);
         drop(state);
@@ -156,16 +156,9 @@ impl Exports {
     /// A page of the results of a job; nothing if it has none.
     ///
     /// # Errors
-    /// If there is no such job, or the locator is none of it.
-    pub(crate) fn results(
-        &self,
-        id: &str,
-        locator: Option<&str>,
-        most: Option<usize>,
-    ) -> Result<Option<Page>, ApiError> {
-        let results = self.with(id, |job| job.results.clone())?;
-        let first = results::row_of(locator)?;
-        Ok(results.map(|results| results.page(first, most)))
+    /// If there is no such job, the locator is none of it, or the results are gone.
+    pub(crate) fn results(&self, id: &str, wanted: &Wanted<'_>) -> Result<Option<Page>, ApiError> {
+        self.with(id, |job| job.page(wanted))?
     }
 
     /// The locators of the next pages of the results of a job, at most five, and that of the pages
@@ -178,6 +171,9 @@ impl Exports {
         id: &str,
         locator: Option<&str>,
     ) -> Result<(Vec<String>, Option<String>), ApiError> {
+        if self.with(id, |job| job.is_expired())? {
+            return Err(ApiError::not_found());
+        }
         let results = self.with(id, |job| job.results.clone())?.ok_or_else(|| {
             let message = "The job is not complete: its results have no pages yet";
             ApiError::new(400, "INVALIDJOBSTATE", message)
@@ -194,7 +190,13 @@ impl Exports {
     /// All jobs, for the inspection API.
     pub(crate) fn inspected(&self) -> Value {
         let state = self.state.lock();
-        json!(state.jobs.values().map(ExportJob::info).collect::<Vec<_>>())
+        json!(
+            state
+                .jobs
+                .values()
+                .map(ExportJob::inspected)
+                .collect::<Vec<_>>()
+        )
     }
 
     fn with<T>(&self, id: &str, what: impl FnOnce(&mut ExportJob) -> T) -> Result<T, ApiError> {
@@ -216,21 +218,18 @@ async fn run(exports: Arc<Exports>, id: String, query: Query, faults: Vec<Action
     let _ = exports.with(&id, |job| job.enter(JobState::InProgress));
     tokio::time::sleep(wait).await;
     exports.jobs.released().await;
-    let early = faults.into_iter().find_map(|fault| match fault {
-        Action::EndJob { state, message, .. } => Some((state, message)),
+    let early = faults.iter().find_map(|fault| match fault {
+        Action::EndJob {
+            state,
+            message,
+            after_rows,
+            ..
+        } => Some((*state, message.clone(), *after_rows)),
         _ => None,
     });
-    match early {
-        Some((End::InProgress, _)) => return,
-        Some((End::Failed, message)) => {
-            let _ = exports.with(&id, |job| job.fail(message));
-            return;
-        }
-        Some((End::Aborted, _)) => {
-            let _ = exports.with(&id, |job| job.enter(JobState::Aborted));
-            return;
-        }
-        None => {}
+    if let Some((state, message, 0)) = early {
+        end(&exports, &id, state, message);
+        return;
     }
     let Ok(settings) = exports.with(&id, |job| Arc::clone(&job.settings)) else {
         return;
@@ -239,6 +238,15 @@ async fn run(exports: Arc<Exports>, id: String, query: Query, faults: Vec<Action
         delimiter: settings.delimiter,
         crlf: settings.crlf,
         numbers: options.reformat_numbers,
+        page_records: faults
+            .iter()
+            .filter_map(|fault| match fault {
+                Action::Pages { rows } => Some(*rows),
+                _ => None,
+            })
+            .fold(options.query_page_records, usize::min)
+            .max(1),
+        is_bare_if_empty: faults.contains(&Action::EmptyBody {}),
     };
     let jobs = Arc::clone(&exports.jobs);
     let found = tokio::task::spawn_blocking(move || {
@@ -246,6 +254,16 @@ async fn run(exports: Arc<Exports>, id: String, query: Query, faults: Vec<Action
         Results::new(&query, &found, form)
     });
     let ended = match found.await {
+        Ok(results)
+            if early
+                .as_ref()
+                .is_some_and(|(_, _, rows)| results.records() > *rows) =>
+        {
+            if let Some((state, message, _)) = early {
+                end(&exports, &id, state, message);
+            }
+            return;
+        }
         Ok(results) => {
             exports.state.lock().written.add(results.bytes());
             exports.with(&id, |job| job.complete(results))
@@ -258,6 +276,16 @@ async fn run(exports: Arc<Exports>, id: String, query: Query, faults: Vec<Action
     };
     // A job that was deleted meanwhile has no results.
     let _ = ended;
+}
+
+/// Ends a job before its results, or lets it stay as it is. A job that is gone meanwhile needs no
+/// state.
+fn end(exports: &Exports, id: &str, state: End, message: String) {
+    let _ = exports.with(id, |job| match state {
+        End::InProgress => {}
+        End::Failed => job.fail(message),
+        End::Aborted => job.enter(JobState::Aborted),
+    });
 }
 
 pub(crate) use self::job::Request as ExportRequest;

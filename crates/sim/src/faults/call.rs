@@ -54,8 +54,10 @@ pub enum Call {
     QueryAbort,
     /// `GET …/jobs/query`.
     QueryList,
-    /// `GET …/jobs/query/{id}/results` or `…/resultPages`.
+    /// `GET …/jobs/query/{id}/results`.
     QueryResults,
+    /// `GET …/jobs/query/{id}/resultPages`.
+    QueryPages,
     /// `DELETE …/jobs/query/{id}`.
     QueryDelete,
     /// Any other.
@@ -91,6 +93,7 @@ impl Call {
                 | Call::Query
                 | Call::QueryCreate
                 | Call::QueryResults
+                | Call::QueryPages
         )
     }
 
@@ -106,7 +109,8 @@ impl Call {
             ("GET", ["jobs", "query", _]) => Call::QueryPoll,
             ("PATCH", ["jobs", "query", _]) => Call::QueryAbort,
             ("DELETE", ["jobs", "query", _]) => Call::QueryDelete,
-            ("GET", ["jobs", "query", _, "results" | "resultPages"]) => Call::QueryResults,
+            ("GET", ["jobs", "query", _, "results"]) => Call::QueryResults,
+            ("GET", ["jobs", "query", _, "resultPages"]) => Call::QueryPages,
             ("GET", ["jobs", "ingest"]) => Call::List,
             ("POST", ["jobs", "ingest"]) if body.has_data => Call::CreateMultipart,
             ("POST", ["jobs", "ingest"]) => Call::Create,

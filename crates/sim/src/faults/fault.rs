@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::page::PageFault;
 
 /// A fault: what it hits, how often, and what it does.
 ///
@@ -176,6 +177,8 @@ pub enum Action {
         #[serde(default)]
         login: bool,
     },
+    /// Does the work, and spoils a page of results of a query job. It hits no other request.
+    ResultPage(PageFault),
     /// The job ends as `Failed` after some of its internal batches; the rest stays unprocessed.
     FailJob {
         /// How many internal batches of 10,000 records are processed before.
@@ -189,7 +192,7 @@ pub enum Action {
         /// How it ends; `Failed` when absent.
         #[serde(default)]
         state: End,
-        /// How many rows are processed before.
+        /// How many rows are processed before. A query job ends so only if it finds more records.
         #[serde(default)]
         after_rows: usize,
         /// The job's `errorMessage`.
@@ -344,10 +347,20 @@ pub enum Action {
     },
     /// A result file without rows has no header either.
     EmptyBody {},
-    /// Result files come in pages, with a `Sforce-Locator`.
+    /// Result files come in pages, with a `Sforce-Locator`; pages of a query job are smaller than
+    /// asked for.
     Pages {
         /// Rows per page.
         rows: usize,
+    },
+    /// The results of a query job are gone some time after its end.
+    ExpireResults {
+        /// Milliseconds.
+        #[serde(default)]
+        ms: u64,
+        /// How many pages are read before, too.
+        #[serde(default)]
+        pages: u32,
     },
 }
 
@@ -432,7 +445,7 @@ fn found() -> u16 {
     302
 }
 
-fn half() -> f64 {
+pub(super) fn half() -> f64 {
     0.5
 }
 
@@ -471,6 +484,7 @@ impl Action {
                 | Action::Delay { .. }
                 | Action::ExpireTokens {}
                 | Action::MoveHost { .. }
+                | Action::ResultPage(_)
         )
     }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod fault;
+mod page;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -16,6 +17,7 @@ use crate::error::ApiError;
 pub use call::Call;
 pub(crate) use call::{Asked, Content};
 pub use fault::{Action, Case, Chosen, End, Fault, Order, ResultFile};
+pub use page::PageFault;
 pub(crate) use verdict::{Answer, Move, Status, Verdict};
 
 /// The faults of a simulator.
@@ -97,6 +99,7 @@ impl Faults {
         let hits = self.hits(|fault| {
             let can_hit = match fault.action {
                 Action::OauthError { .. } => asked.call == Call::Token,
+                Action::ResultPage(_) => asked.call == Call::QueryResults,
                 _ => !fault.action.hits_jobs(),
             };
             can_hit && matches_request(fault, asked)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Action;
+use super::{Action, PageFault};
 use crate::error::ApiError;
 
 /// A page of HTML as gateways send it: several lines, with commas in them.
@@ -23,6 +23,8 @@ pub(crate) struct Verdict {
     pub(crate) refuse: Option<Duration>,
     /// The org moves to another host.
     pub(crate) moves: Option<Move>,
+    /// What is wrong with a page of results.
+    pub(crate) page: Option<PageFault>,
     /// The answer in place of the work.
     pub(crate) before: Option<Answer>,
     /// The answer after the work, in place of its own.
@@ -80,6 +82,10 @@ impl Verdict {
             }
             Action::ExpireTokens {} => {
                 self.expire_tokens = true;
+                return;
+            }
+            Action::ResultPage(fault) => {
+                self.page.get_or_insert(fault);
                 return;
             }
             Action::MoveHost { code, login } => {

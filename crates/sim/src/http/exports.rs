@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::parameters::Parameters;
 use super::{App, body, metadata};
 use crate::error::ApiError;
-use crate::exports::{ExportRequest, Listing};
+use crate::exports::{ExportRequest, Listing, Wanted};
+use crate::faults::PageFault;
 use crate::org::user::User;
 
 /// `POST …/jobs/query`.
@@ -82,18 +83,31 @@ pub(super) async fn results(
     State(app): State<Arc<App>>,
     Path((_, job_id)): Path<(String, String)>,
     Parameters(window): Parameters<Window>,
+    fault: Option<Extension<PageFault>>,
 ) -> Result<Response, ApiError> {
-    let locator = window.locator.as_deref();
-    let Some(page) = app.exports.results(&job_id, locator, window.max_records)? else {
+    let fault = fault.map(|Extension(fault)| fault);
+    let wanted = Wanted {
+        locator: window.locator.as_deref(),
+        most: window.max_records,
+        fault: fault.as_ref(),
+    };
+    let Some(page) = app.exports.results(&job_id, &wanted)? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let next = page.locator.unwrap_or_else(|| "null".to_owned());
-    let headers = [
-        (header::CONTENT_TYPE.as_str(), "text/csv".to_owned()),
-        ("Sforce-Locator", next),
-        ("Sforce-NumberOfRecords", page.records.to_string()),
-    ];
-    Ok((headers, page.csv).into_response())
+    let mut response = ([(header::CONTENT_TYPE, "text/csv")], page.csv).into_response();
+    let mut add = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    if fault != Some(PageFault::NoLocator {}) {
+        add("sforce-locator", &next);
+    }
+    if fault != Some(PageFault::NoCount {}) {
+        add("sforce-numberofrecords", &page.records.to_string());
+    }
+    Ok(response)
 }
 
 /// `GET …/jobs/query/{id}/resultPages`: the addresses of the next five pages.

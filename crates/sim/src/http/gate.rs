@@ -73,6 +73,10 @@ pub(super) async fn gate(
         body::drain(request.into_body()).await;
         return moved;
     }
+    let mut request = request;
+    if let Some(fault) = verdict.page {
+        request.extensions_mut().insert(fault);
+    }
     let data_call = asked.path.starts_with("/services/data/");
     let response = match verdict.before {
         Some(answer) => {

@@ -435,7 +435,7 @@ fn shown_list(
 ) -> Result<Json<Value>, ApiError> {
     let object = known(user, name)?;
     let records = ids.iter().map(|id| {
-        records::one(app.org(), object, id).map_or(Ok(Value::Null), |_| {
+        records::one(app.org(), object, id, false).map_or(Ok(Value::Null), |_| {
             query::shown(app, user, version, name, id, fields)
         })
     });

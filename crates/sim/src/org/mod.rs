@@ -6,6 +6,7 @@ pub(crate) mod describe;
 pub(crate) mod file;
 mod generated;
 pub(crate) mod id;
+pub(crate) mod name;
 pub(crate) mod number;
 pub(crate) mod record_type;
 pub(crate) mod records;

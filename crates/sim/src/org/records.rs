@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::table::{Stamp, Stored};
-use super::{Kind, Object, Org, reference, value};
+use super::{Kind, Object, Org, id, reference, value};
 
 /// Records that are read under one lock.
 const CHUNK: u32 = 1_000;
@@ -41,10 +41,10 @@ pub(crate) fn read(
     }
 }
 
-/// Reads one record by its Id.
-pub(crate) fn one(org: &Org, object: &Object, id: &str) -> Option<Record> {
-    let number = org.table(&object.name)?.by_id(id)?;
-    let row = rows(org, object, number..number + 1, false).pop()?;
+/// Reads one record by its Id, in the recycle bin too or not.
+pub(crate) fn one(org: &Org, object: &Object, id: &str, with_deleted: bool) -> Option<Record> {
+    let number = id::number(&object.key_prefix, &id::normal(id)?)?;
+    let row = rows(org, object, number..number.checked_add(1)?, with_deleted).pop()?;
     Some(completed(org, object, row))
 }
 

@@ -174,7 +174,7 @@ impl Object {
 }
 
 /// All objects of an org, in the order of its description.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
     pub(crate) objects: Vec<Arc<Object>>,
 }
@@ -250,7 +250,8 @@ impl Schema {
     }
 }
 
-fn object(
+/// An object from its compact description; nothing if that lacks what it needs.
+pub(super) fn object(
     given: &Value,
     record_types: Vec<RecordType>,
     rules: Vec<ValidationRule>,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use super::Names;
 use super::dates;
+use super::parents::Columns;
 use super::parse::{Filter, Literal, Order, Place};
 use super::tokens::Letter;
 use crate::error::ApiError;
@@ -112,8 +113,8 @@ pub(super) enum Checked {
 ///
 /// # Errors
 /// `INVALID_FIELD` and `INVALID_QUERY_FILTER_OPERATOR`.
-pub(super) fn check(names: &Names<'_>, filter: &Filter) -> Result<Checked, ApiError> {
-    let all = |parts: &[Filter]| {
+pub(super) fn check(names: &mut Names<'_>, filter: &Filter) -> Result<Checked, ApiError> {
+    let mut all = |parts: &[Filter]| {
         let parts = parts.iter().map(|part| check(names, part));
         parts.collect::<Result<Vec<_>, _>>()
     };
@@ -131,7 +132,7 @@ pub(super) fn check(names: &Names<'_>, filter: &Filter) -> Result<Checked, ApiEr
         }
         Filter::Compare(name, order, value) => {
             let field = filtered(names, name)?;
-            let described = &names.object.fields[field];
+            let described = names.columns().field(field);
             if described.kind == Kind::Boolean || described.multiple {
                 return Err(bad_operator(names, name, described));
             }
@@ -139,7 +140,7 @@ pub(super) fn check(names: &Names<'_>, filter: &Filter) -> Result<Checked, ApiEr
         }
         Filter::Like(name, pattern) => {
             let field = filtered(names, name)?;
-            let described = &names.object.fields[field];
+            let described = names.columns().field(field);
             if !matches!(described.kind, Kind::Text | Kind::Email) || described.multiple {
                 return Err(bad_operator(names, name, described));
             }
@@ -151,7 +152,7 @@ pub(super) fn check(names: &Names<'_>, filter: &Filter) -> Result<Checked, ApiEr
         }
         Filter::Includes(name, values) => {
             let field = names.field(name)?;
-            if !names.object.fields[field].multiple {
+            if !names.columns().field(field).multiple {
                 let message = "includes or excludes operator only valid on multipicklist field";
                 return Err(names.error(name.at, "INVALID_FIELD", message));
             }
@@ -182,9 +183,9 @@ fn short_type(kind: Kind) -> &'static str {
     kind.soap().rsplit(':').next().unwrap_or_default()
 }
 
-fn filtered(names: &Names<'_>, name: &Place<String>) -> Result<usize, ApiError> {
+fn filtered(names: &mut Names<'_>, name: &Place<String>) -> Result<usize, ApiError> {
     let index = names.field(name)?;
-    let field = &names.object.fields[index];
+    let field = names.columns().field(index);
     if is_long(field) {
         let message = format!("field '{}' can not be filtered in a query call", field.name);
         return Err(names.error(name.at, "INVALID_FIELD", &message));
@@ -206,7 +207,7 @@ fn wanted(
     literal: &Literal,
     now: DateTime<Utc>,
 ) -> Result<Wanted, ApiError> {
-    let field = &names.object.fields[field];
+    let field = names.columns().field(field);
     let quoted = matches!(
         field.kind,
         Kind::Text | Kind::Email | Kind::Id | Kind::Reference | Kind::Base64
@@ -221,7 +222,10 @@ fn wanted(
         names.error(name.at, "INVALID_FIELD", &message)
     };
     match literal {
-        Literal::Bare(word) if word.eq_ignore_ascii_case("null") => Ok(Wanted::Null),
+        Literal::Bare(word) if word.eq_ignore_ascii_case("null") => match field.kind {
+            Kind::Boolean => Ok(Wanted::One(Key::Flag(false))),
+            _ => Ok(Wanted::Null),
+        },
         Literal::Text(text) if quoted && text.is_empty() => Ok(Wanted::Null),
         Literal::Text(text) if quoted => Key::of(field, text).map(Wanted::One).ok_or_else(|| {
             let message = format!("invalid ID field: {text}");
@@ -253,13 +257,20 @@ fn bare(field: &Field, word: &str, now: DateTime<Utc>) -> Option<Wanted> {
 
 impl Checked {
     /// Whether a record is one of those asked for.
-    pub(super) fn holds(&self, fields: &[Field], record: &Record) -> bool {
+    pub(super) fn holds(&self, columns: Columns<'_>, record: &Record) -> bool {
         let text = |field: &usize| record[*field].as_deref();
-        let key = |field: &usize| text(field).and_then(|text| Key::of(&fields[*field], text));
+        let key = |field: &usize| {
+            let described = columns.field(*field);
+            match text(field) {
+                // Of a parent that is not there, too: to a condition, a checkbox is never null.
+                None if described.kind == Kind::Boolean => Some(Key::Flag(false)),
+                text => text.and_then(|text| Key::of(described, text)),
+            }
+        };
         match self {
-            Checked::All(parts) => parts.iter().all(|part| part.holds(fields, record)),
-            Checked::Any(parts) => parts.iter().any(|part| part.holds(fields, record)),
-            Checked::Not(part) => !part.holds(fields, record),
+            Checked::All(parts) => parts.iter().all(|part| part.holds(columns, record)),
+            Checked::Any(parts) => parts.iter().any(|part| part.holds(columns, record)),
+            Checked::Not(part) => !part.holds(columns, record),
             Checked::In(field, values) => match key(field) {
                 None => values.contains(&Wanted::Null),
                 Some(found) => values

@@ -1,22 +1,27 @@
-//! Queries in SOQL of one object: read, checked against the org, and answered.
+//! Queries in SOQL of one object and the parents of its records: read, checked against the org, and answered.
 //!
 //! What it follows is Salesforce's [SOQL
 //! reference](https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql.htm).
 
 mod dates;
 mod filter;
+mod parents;
 mod parse;
 mod tokens;
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use self::filter::{Checked, Key};
+use self::parents::{MAX_LEVELS, MAX_RELATIONS, Parents, Reader};
 use self::parse::{Item, OrderBy, Place, Select};
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
 use crate::org::{Kind, Object, Org, Schema};
+
+pub(crate) use self::parents::{Columns, Part};
 
 /// The most records that a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
 const MAX_UNBOUNDED: usize = 200;
@@ -28,6 +33,7 @@ const MAX_OFFSET: usize = 2_000;
 pub(crate) struct Query {
     pub(crate) object: Arc<Object>,
     pub(crate) what: What,
+    parents: Parents,
     filter: Option<Checked>,
     order: Vec<(usize, bool, bool)>,
     limit: usize,
@@ -40,7 +46,7 @@ pub(crate) struct Query {
 /// What a query asks for.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// Fields, by their index in the object.
+    /// Fields, by their column.
     Fields(Vec<usize>),
     /// `COUNT()`.
     Count,
@@ -53,57 +59,83 @@ struct Names<'a> {
     query: &'a str,
     object: &'a Object,
     alias: Option<&'a str>,
+    /// The objects that may be parents.
+    schema: &'a Schema,
+    /// The parents that were named.
+    parents: Parents,
 }
 
 impl Names<'_> {
+    fn columns(&self) -> Columns<'_> {
+        Columns {
+            object: self.object,
+            parents: &self.parents,
+        }
+    }
+
     fn error(&self, at: usize, code: &str, message: &str) -> ApiError {
         tokens::error(self.query, at, code, message)
     }
 
-    /// Finds a field.
+    /// Finds the column of a field.
     ///
     /// # Errors
     /// `INVALID_FIELD`.
-    fn field(&self, name: &Place<String>) -> Result<usize, ApiError> {
+    fn field(&mut self, name: &Place<String>) -> Result<usize, ApiError> {
+        let mut path: Vec<&str> = name.is.split('.').collect();
+        let field = path.pop().unwrap_or_default();
         let own = [Some(self.object.name.as_str()), self.alias];
         let is_own = |prefix: &str| {
             let mut own = own.iter().flatten();
             own.any(|known| known.eq_ignore_ascii_case(prefix))
         };
-        let field = match name.is.split_once('.') {
-            Some((prefix, field)) if is_own(prefix) => field,
-            Some((relation, _)) if self.object.relationship(relation).is_some() => {
-                let message = format!("{}: the simulator queries one object", name.is);
-                return Err(self.error(name.at, "INVALID_FIELD", &message));
-            }
-            Some((relation, _)) => {
+        let is_first_own = path.first().is_some_and(|first| is_own(first));
+        let path = &path[usize::from(is_first_own)..];
+        if path.len() > MAX_LEVELS {
+            let message = format!(
+                "{}: more than {MAX_LEVELS} levels of relationships",
+                name.is
+            );
+            return Err(self.error(name.at, "INVALID_FIELD", &message));
+        }
+        let mut last = None;
+        for relation in path {
+            let found = self
+                .parents
+                .relation(self.schema, self.object, last, relation);
+            last = Some(found.ok_or_else(|| {
                 let message = format!(
                     "Didn't understand relationship '{relation}' in field path. If you are \
                      attempting to use a custom relationship, be sure to append the '__r' after \
                      the custom relationship name. Please reference your WSDL or the describe call \
                      for the appropriate names."
                 );
-                return Err(self.error(name.at, "INVALID_FIELD", &message));
-            }
-            None => &name.is,
-        };
-        self.object.field(field).ok_or_else(|| {
+                self.error(name.at, "INVALID_FIELD", &message)
+            })?);
+        }
+        if self.parents.relations() > MAX_RELATIONS {
+            let message = format!("more than {MAX_RELATIONS} relationships in a query");
+            return Err(self.error(name.at, "MALFORMED_QUERY", &message));
+        }
+        let object = last.map_or(self.object, |last| self.parents.seen(last));
+        let found = object.field(field).ok_or_else(|| {
             let message = format!(
                 "No such column '{field}' on entity '{}'. If you are attempting to use a custom \
                  field, be sure to append the '__c' after the custom field name. Please reference \
                  your WSDL or the describe call for the appropriate names.",
-                self.object.name
+                object.name
             );
             self.error(name.at, "INVALID_FIELD", &message)
-        })
+        })?;
+        Ok(last.map_or(found, |last| self.parents.column(self.object, last, found)))
     }
 }
 
 /// What a query found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// The values of each record: for `What::Fields` those of its fields and its Id, for
-    /// `What::CountsOf` the counts.
+    /// The values of each record: for `What::Fields` those of its fields, its Id, and the Ids of
+    /// the parents by their relationship; for `What::CountsOf` the counts.
     pub(crate) rows: Vec<Record>,
     /// How many records there are.
     pub(crate) total: usize,
@@ -125,30 +157,41 @@ impl Query {
             );
             tokens::error(text, select.object.at, "INVALID_TYPE", &message)
         })?;
-        let names = Names {
+        let mut names = Names {
             query: text,
             object,
             alias: select.alias.as_deref(),
+            schema,
+            parents: Parents::default(),
         };
         if select.offset.is_some_and(|offset| offset > MAX_OFFSET) {
             let message = format!("Maximum SOQL offset allowed is {MAX_OFFSET}");
             return Err(ApiError::new(400, "NUMBER_OUTSIDE_VALID_RANGE", &message));
         }
-        let order = select.order.iter().map(|order| ordered(&names, order));
+        let what = what(&mut names, &select)?;
+        let filter = select.filter.as_ref();
+        let filter = filter.map(|filter| filter::check(&mut names, filter));
+        let filter = filter.transpose()?;
+        let order = select.order.iter().map(|order| ordered(&mut names, order));
         Ok(Query {
-            what: what(&names, &select)?,
-            filter: select
-                .filter
-                .as_ref()
-                .map(|filter| filter::check(&names, filter))
-                .transpose()?,
+            what,
+            filter,
             order: order.collect::<Result<_, _>>()?,
+            parents: names.parents,
             limit: select.limit.unwrap_or(usize::MAX),
             offset: select.offset.unwrap_or(0),
             is_ordered_or_limited: !select.order.is_empty() || select.limit.is_some(),
             has_offset: select.offset.is_some(),
             object: Arc::clone(object),
         })
+    }
+
+    /// The columns that it names: fields of its object and of parents.
+    pub(crate) fn columns(&self) -> Columns<'_> {
+        Columns {
+            object: &self.object,
+            parents: &self.parents,
+        }
     }
 
     /// Runs the query: returns what it finds, with the records in the recycle bin or without.
@@ -161,12 +204,14 @@ impl Query {
             usize::MAX
         };
         if enough > 0 {
+            let columns = self.columns();
+            let mut parents = Reader::new(org, columns, with_deleted);
             records::read(org, &self.object, with_deleted, |record| {
-                let fields = &self.object.fields;
+                let record = parents.joined(record);
                 if self
                     .filter
                     .as_ref()
-                    .is_some_and(|filter| !filter.holds(fields, &record))
+                    .is_some_and(|filter| !filter.holds(columns, &record))
                 {
                     return ControlFlow::Continue(());
                 }
@@ -210,7 +255,7 @@ impl Query {
     fn keys(&self, record: &Record) -> Vec<Option<Key>> {
         let keys = self.order.iter().map(|(field, _, _)| {
             let text = record[*field].as_deref()?;
-            Key::of(&self.object.fields[*field], text)
+            Key::of(self.columns().field(*field), text)
         });
         keys.collect()
     }
@@ -219,11 +264,11 @@ impl Query {
     fn chosen(&self, mut record: Record) -> Record {
         match &self.what {
             What::Fields(fields) => {
-                let id = self.object.field("Id").and_then(|id| record[id].clone());
+                let ids = [self.object.field("Id")].into_iter();
+                let ids = ids.chain(self.columns().ids());
+                let ids: Record = ids.map(|id| record[id?].clone()).collect();
                 let values = fields.iter().map(|field| record[*field].take());
-                let mut values: Record = values.collect();
-                values.push(id);
-                values
+                values.chain(ids).collect()
             }
             What::CountsOf(counted) => counted
                 .iter()
@@ -252,9 +297,9 @@ impl Query {
     }
 }
 
-fn ordered(names: &Names<'_>, order: &OrderBy) -> Result<(usize, bool, bool), ApiError> {
+fn ordered(names: &mut Names<'_>, order: &OrderBy) -> Result<(usize, bool, bool), ApiError> {
     let index = names.field(&order.field)?;
-    let field = &names.object.fields[index];
+    let field = names.columns().field(index);
     if filter::is_long(field) || field.multiple {
         let message = format!("field '{}' can not be sorted in a query call", field.name);
         return Err(names.error(order.field.at, "INVALID_FIELD", &message));
@@ -262,30 +307,17 @@ fn ordered(names: &Names<'_>, order: &OrderBy) -> Result<(usize, bool, bool), Ap
     Ok((index, order.down, order.nulls_last))
 }
 
-fn what(names: &Names<'_>, select: &Select) -> Result<What, ApiError> {
+fn what(names: &mut Names<'_>, select: &Select) -> Result<What, ApiError> {
     if matches!(select.what[..], [Item::Count]) {
         return Ok(What::Count);
     }
     let mut fields: Vec<usize> = Vec::new();
     let mut counted = Vec::new();
-    let add = |fields: &mut Vec<usize>, field: usize| {
-        if fields.contains(&field) {
-            let message = format!(
-                "duplicate field selected: {}",
-                names.object.fields[field].name
-            );
-            return Err(ApiError::new(400, "INVALID_FIELD", &message));
-        }
-        fields.push(field);
-        Ok(())
-    };
     for item in &select.what {
         match item {
-            Item::Field(name) => add(&mut fields, names.field(name)?)?,
+            Item::Field(name) => fields.push(names.field(name)?),
             Item::Fields(which) => {
-                for field in group(names, which, select.limit)? {
-                    add(&mut fields, field)?;
-                }
+                fields.append(&mut group(names, which, select.limit)?);
             }
             Item::CountOf(name, alias) => {
                 let shown = alias.clone();
@@ -297,6 +329,12 @@ fn what(names: &Names<'_>, select: &Select) -> Result<What, ApiError> {
                 return Err(names.error(0, "MALFORMED_QUERY", message));
             }
         }
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = fields.iter().find(|field| !seen.insert(**field)) {
+        let name = names.columns().name(*twice);
+        let message = format!("duplicate field selected: {name}");
+        return Err(ApiError::new(400, "INVALID_FIELD", &message));
     }
     match (fields.is_empty(), counted.is_empty()) {
         (false, true) => Ok(What::Fields(fields)),
@@ -335,8 +373,8 @@ fn group(
 }
 
 /// Whether a field cannot be in a bulk query, and why.
-pub(crate) fn not_in_bulk(object: &Object, field: usize) -> Option<&'static str> {
-    let field = &object.fields[field];
+pub(crate) fn not_in_bulk(query: &Query, column: usize) -> Option<&'static str> {
+    let field = query.columns().field(column);
     if field.compound {
         return Some("Selecting compound data not supported in Bulk Query");
     }
@@ -355,17 +393,23 @@ impl Condition {
     /// What is wrong with it.
     pub(crate) fn read(text: &str, object: &Object) -> Result<Condition, ApiError> {
         let filter = parse::condition(text)?;
-        let names = Names {
+        let mut names = Names {
             query: text,
             object,
             alias: None,
+            schema: &Schema::default(),
+            parents: Parents::default(),
         };
-        filter::check(&names, &filter).map(Condition)
+        filter::check(&mut names, &filter).map(Condition)
     }
 
     /// Whether it is true of a record.
     pub(crate) fn holds(&self, object: &Object, record: &Record) -> bool {
-        self.0.holds(&object.fields, record)
+        let columns = Columns {
+            object,
+            parents: &Parents::default(),
+        };
+        self.0.holds(columns, record)
     }
 }
 

@@ -84,6 +84,27 @@ async fn results_come_in_pages() {
 }
 
 #[tokio::test]
+async fn fields_of_parents_are_columns() {
+    let client = Client::start(SimOptions::default()).await;
+    client
+        .insert("Account", "Name,Ext_Id__c\n\"Acme, \"\"Inc\"\"\",A1\n")
+        .await;
+    let contacts = "LastName,Account.Ext_Id__c\nOne,A1\nTwo,\n";
+    client.insert("Contact", contacts).await;
+    let soql = "SELECT account.name, LASTNAME, Account.Owner.Email, account.Id FROM Contact \
+                ORDER BY LastName";
+    let (path, job) = run(&client, &json!({"operation": "query", "query": soql})).await;
+    assert_eq!(job["numberRecordsProcessed"], 2, "{job}");
+    let (text, ..) = results(&client, &format!("{path}/results")).await;
+    let account = client.inspect("objects/Account/rows").await[0]["Id"].clone();
+    let expected = format!(
+        "\"Account.Name\",\"LastName\",\"Account.Owner.Email\",\"Account.Id\"\n\
+         \"Acme, \"\"Inc\"\"\",\"One\",\"loader@sim.example\",{account}\n\"\",\"Two\",\"\",\"\"\n"
+    );
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
 async fn all_settings_of_a_job_hold() {
     let client = Client::start(SimOptions::default()).await;
     client
@@ -199,6 +220,16 @@ async fn mistakes_have_their_codes() {
             "Selecting compound data not supported in Bulk Query",
         ),
         (
+            json!({"operation": "query", "query": "SELECT Id, Account.BillingAddress FROM Contact"}),
+            "API_ERROR",
+            "Selecting compound data not supported in Bulk Query",
+        ),
+        (
+            json!({"operation": "query", "query": "SELECT Parent__r.Data__c FROM Child__c"}),
+            "API_ERROR",
+            "Blob field not supported",
+        ),
+        (
             json!({"operation": "query", "query": "SELECT Data__c FROM Everything__c"}),
             "API_ERROR",
             "Blob field not supported",
@@ -255,4 +286,182 @@ async fn faults_hit_query_jobs_that_they_name() {
     );
     let ingest = client.insert("Contact", &many(1)).await;
     assert_eq!(ingest["state"], "Failed");
+}
+
+/// All pages of results as a client reads them, at most ten: the records that each says it has, and
+/// all lines.
+async fn pages(client: &Client, path: &str) -> (Vec<String>, Vec<String>) {
+    let (mut sizes, mut lines) = (Vec::new(), Vec::new());
+    let mut next = format!("{path}/results?maxRecords=2");
+    while sizes.len() < 10 {
+        let (text, locator, records) = results(client, &next).await;
+        lines.extend(text.lines().map(str::to_owned));
+        sizes.push(records);
+        if locator == "null" {
+            break;
+        }
+        next = format!("{path}/results?maxRecords=2&locator={locator}");
+    }
+    (sizes, lines)
+}
+
+#[tokio::test]
+async fn each_page_of_results_can_be_spoiled() {
+    let client = Client::start(SimOptions::default()).await;
+    client.insert("Contact", &many(5)).await;
+    let soql = "SELECT Ext_Id__c, Name FROM Contact ORDER BY Ext_Id__c";
+    let (path, _) = run(&client, &json!({"operation": "query", "query": soql})).await;
+    let header = "\"Ext_Id__c\",\"Name\"";
+    let row = |n: usize| format!("\"{n}\",\"N{n}\"");
+    let whole = |rows: &[usize]| {
+        let mut lines = Vec::new();
+        for page in rows.chunks(2) {
+            lines.push(header.to_owned());
+            lines.extend(page.iter().map(|n| row(*n)));
+        }
+        lines
+    };
+    for (fault, sizes, lines) in [
+        (json!({"no_count": {}}), vec![], vec![]),
+        (json!({"no_locator": {}}), vec![], vec![]),
+        (
+            json!({"cut": {}}),
+            vec!["2", "2", "1"],
+            [&whole(&[0, 1])[..], &whole(&[2]), &whole(&[4])].concat(),
+        ),
+        (
+            json!({"cut": {"share": 0.0, "counted": true}}),
+            vec!["2", "0", "1"],
+            [&whole(&[0, 1])[..], &[header.to_owned()], &whole(&[4])].concat(),
+        ),
+        (
+            json!({"repeat": {}}),
+            vec!["2", "2", "1"],
+            whole(&[0, 1, 0, 1, 4]),
+        ),
+        (
+            json!({"repeat": {"locator": true}}),
+            vec!["2", "2", "2", "1"],
+            whole(&[0, 1, 0, 1, 2, 3, 4]),
+        ),
+        (
+            json!({"circle": {}}),
+            vec!["2", "2", "2", "1"],
+            whole(&[0, 1, 2, 3, 2, 3, 4]),
+        ),
+        (
+            json!({"circle": {"to_first": true}}),
+            vec!["2", "2", "2", "2", "1"],
+            whole(&[0, 1, 2, 3, 0, 1, 2, 3, 4]),
+        ),
+        (
+            json!({"other_header": {}}),
+            vec!["2", "2", "1"],
+            [
+                &whole(&[0, 1])[..],
+                &["\"Name\",\"Ext_Id__c\"", "\"N2\",\"2\"", "\"N3\",\"3\""].map(str::to_owned),
+                &whole(&[4]),
+            ]
+            .concat(),
+        ),
+        (
+            json!({"no_header": {}}),
+            vec!["2", "2", "1"],
+            [&whole(&[0, 1])[..], &[row(2), row(3)], &whole(&[4])].concat(),
+        ),
+    ] {
+        let armed = json!([{"calls": ["query_results"], "skip": 1, "do": {"result_page": fault}}]);
+        client.post("faults", &armed).await;
+        if sizes.is_empty() {
+            results(&client, &format!("{path}/results")).await;
+            let page = client.call(Method::GET, &format!("{path}/results"));
+            let page = page.send().await.unwrap();
+            let absent = ["Sforce-Locator", "Sforce-NumberOfRecords"]
+                .map(|name| page.headers().get(name).is_none());
+            assert_eq!(
+                absent,
+                [
+                    fault == json!({"no_locator": {}}),
+                    fault == json!({"no_count": {}})
+                ]
+            );
+            continue;
+        }
+        let found = pages(&client, &path).await;
+        assert_eq!(found.0, sizes, "{fault}");
+        assert_eq!(found.1, lines, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn jobs_show_wrong_counts_small_pages_and_lose_their_results() {
+    let client = Client::start(SimOptions {
+        query_page_records: 3,
+        ..SimOptions::default()
+    })
+    .await;
+    client.insert("Contact", &many(5)).await;
+    let fault = |what: Value| json!([{"calls": ["query_create"], "do": what}]);
+    let request = json!({"operation": "query", "query": "SELECT Id FROM Contact"});
+    for (what, counts) in [
+        (
+            json!({"lag_counts": {"readings": 2}}),
+            [json!(0), json!(0), json!(5)],
+        ),
+        (
+            json!({"wrong_counts": {"processed": -1}}),
+            [json!(4), json!(4), json!(4)],
+        ),
+        (
+            json!({"no_counts": {}}),
+            [Value::Null, Value::Null, Value::Null],
+        ),
+    ] {
+        client.post("faults", &fault(what)).await;
+        let (path, first) = run(&client, &request).await;
+        let (second, third) = (client.get(&path).await, client.get(&path).await);
+        let shown = [&first, &second, &third].map(|job| job["numberRecordsProcessed"].clone());
+        assert_eq!(shown, counts);
+    }
+    client
+        .post("faults", &fault(json!({"pages": {"rows": 1}})))
+        .await;
+    let (path, _) = run(&client, &request).await;
+    let listed = client.get(&format!("{path}/resultPages")).await;
+    assert_eq!(listed["resultPages"].as_array().unwrap().len(), 5);
+    let (path, _) = run(&client, &request).await;
+    let listed = client.get(&format!("{path}/resultPages")).await;
+    assert_eq!(listed["resultPages"].as_array().unwrap().len(), 2);
+    client
+        .post("faults", &fault(json!({"expire_results": {"pages": 1}})))
+        .await;
+    let (path, _) = run(&client, &request).await;
+    assert_eq!(results(&client, &format!("{path}/results")).await.2, "3");
+    for part in ["results", "resultPages"] {
+        let gone = client.get(&format!("{path}/{part}")).await;
+        assert_eq!(gone[0]["errorCode"], "NOT_FOUND");
+    }
+    assert_eq!(client.get(&path).await["state"], "JobComplete");
+    // A job that finds too much ends so, a smaller one does not.
+    let slow = json!({"end_job": {"after_rows": 4, "message": "QUERY_TIMEOUT: too long"}});
+    let fault = json!([{"calls": ["query_create"], "times": 0, "do": slow}]);
+    client.post("faults", &fault).await;
+    let (_, job) = run(&client, &request).await;
+    assert_eq!(job["errorMessage"], "QUERY_TIMEOUT: too long");
+    let small = json!({"operation": "query", "query": "SELECT Id FROM Contact LIMIT 4"});
+    let (_, job) = run(&client, &small).await;
+    assert_eq!(job["state"], "JobComplete");
+}
+
+#[tokio::test]
+async fn an_empty_result_has_a_header_or_nothing() {
+    let client = Client::start(SimOptions::default()).await;
+    let fault = json!([{"calls": ["query_create"], "do": {"empty_body": {}}}]);
+    client.post("faults", &fault).await;
+    let request = json!({"operation": "query", "query": "SELECT Id FROM Contact"});
+    for text in ["", "\"Id\"\n"] {
+        let (path, _) = run(&client, &request).await;
+        let page = results(&client, &format!("{path}/results")).await;
+        assert_eq!(page, (text.to_owned(), "null".to_owned(), "0".to_owned()));
+    }
 }

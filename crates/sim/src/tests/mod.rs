@@ -21,6 +21,7 @@ mod logins;
 mod metadata;
 mod oauth;
 mod org_file;
+mod parents;
 mod profiles;
 mod queries;
 mod records;

@@ -1,4 +1,4 @@
-//! Queries of one object.
+//! Queries.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -202,7 +202,37 @@ async fn mistakes_have_their_codes() {
         ),
         ("SELECT Id FROM Nope", 400, "INVALID_TYPE"),
         ("SELECT Id, id FROM Contact", 400, "INVALID_FIELD"),
-        ("SELECT Account.Name FROM Contact", 400, "INVALID_FIELD"),
+        ("SELECT Account FROM Contact", 400, "INVALID_FIELD"),
+        ("SELECT Account.Nope FROM Contact", 400, "INVALID_FIELD"),
+        ("SELECT AccountId.Name FROM Contact", 400, "INVALID_FIELD"),
+        (
+            "SELECT Account.Nope.Name FROM Contact",
+            400,
+            "INVALID_FIELD",
+        ),
+        ("SELECT Owner.CreatedDate FROM Case", 400, "INVALID_FIELD"),
+        ("SELECT Owner.Manager.Name FROM Case", 400, "INVALID_FIELD"),
+        ("SELECT What.Industry FROM Task", 400, "INVALID_FIELD"),
+        (
+            "SELECT Account.Name, account.NAME FROM Contact",
+            400,
+            "INVALID_FIELD",
+        ),
+        (
+            "SELECT Parent.Parent.Parent.Parent.Parent.Owner.Name FROM Account",
+            400,
+            "INVALID_FIELD",
+        ),
+        (
+            "SELECT Id FROM Contact WHERE Account.Description = 'a'",
+            400,
+            "INVALID_FIELD",
+        ),
+        (
+            "SELECT Id FROM Contact ORDER BY Account.Description",
+            400,
+            "INVALID_FIELD",
+        ),
         ("SELECT Nope.Name FROM Contact", 400, "INVALID_FIELD"),
         (
             "SELECT Id FROM Contact WHERE Email INCLUDES ('a')",

@@ -5,23 +5,21 @@
 
 use serde_json::{Value, json};
 
-use crate::soql::{Query, What};
+use crate::soql::{Columns, Part, Query, What};
 
 /// The answer in place of records.
 pub(super) fn columns(query: &Query) -> Value {
     let object = &query.object;
-    let field = |index: &usize| {
-        let name = &object.fields[*index].name;
-        json!({"aggregate": false, "columnName": name, "displayName": name, "joinColumns": [],
-            "custom": object.fields[*index].custom})
-    };
     let columns: Vec<Value> = match &query.what {
-        What::Fields(fields) => fields.iter().map(field).collect(),
+        What::Fields(fields) => {
+            let columns = query.columns();
+            joined(columns, &columns.parts(fields))
+        }
         What::Count => Vec::new(),
         What::CountsOf(counts) => counts
             .iter()
             .map(|(index, name)| {
-                let shown = format!("count({})", object.fields[*index].name);
+                let shown = format!("count({})", query.columns().name(*index));
                 json!({"aggregate": true, "columnName": name, "displayName": shown,
                     "joinColumns": [], "custom": false})
             })
@@ -29,4 +27,23 @@ pub(super) fn columns(query: &Query) -> Value {
     };
     json!({"columnMetadata": columns, "entityName": object.name, "groupBy": false,
         "idSelected": true, "keyPrefix": object.key_prefix})
+}
+
+/// Columns, those of a parent within one for it.
+fn joined(columns: Columns<'_>, parts: &[Part]) -> Vec<Value> {
+    let parts = parts.iter().map(|part| {
+        let (name, custom, within) = match part {
+            Part::Field(_, column) => {
+                let field = columns.field(*column);
+                (field.name.as_str(), field.custom, Vec::new())
+            }
+            Part::Parent(relation, parts) => {
+                let name = columns.relation(*relation);
+                (name, name.ends_with("__r"), joined(columns, parts))
+            }
+        };
+        json!({"aggregate": false, "columnName": name, "displayName": name, "custom": custom,
+            "joinColumns": within})
+    });
+    parts.collect()
 }

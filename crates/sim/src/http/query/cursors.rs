@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, Object, id};
-use crate::soql::{Found, Query, What};
+use crate::org::{Kind, id};
+use crate::soql::{Found, Part, Query, What};
 
 /// How many queries with further pages are remembered.
 const KEPT: usize = 100;
@@ -25,46 +25,30 @@ pub(super) struct Cursor {
     pub(super) resource: &'static str,
     /// Records on a page.
     pub(super) page: usize,
-    object: String,
-    id: Option<usize>,
-    columns: Vec<(String, Kind)>,
+    query: Query,
+    /// What the records of the page hold; nothing if they are no records.
+    parts: Vec<Part>,
     found: Found,
 }
 
 impl Cursor {
     pub(super) fn new(
-        query: &Query,
+        query: Query,
         found: Found,
         version: String,
         resource: &'static str,
         page: usize,
     ) -> Cursor {
-        let object: &Object = &query.object;
-        let column = |field: &usize| {
-            (
-                object.fields[*field].name.clone(),
-                object.fields[*field].kind,
-            )
-        };
-        let (object_name, columns, id) = match &query.what {
-            What::Fields(fields) => {
-                // The last value of a row: see `Found::rows`.
-                let id = Some(fields.len());
-                (object.name.clone(), fields.iter().map(column).collect(), id)
-            }
-            What::Count => (object.name.clone(), Vec::new(), None),
-            What::CountsOf(counted) => {
-                let columns = counted.iter().map(|(_, name)| (name.clone(), Kind::Int));
-                ("AggregateResult".to_owned(), columns.collect(), None)
-            }
+        let parts = match &query.what {
+            What::Fields(fields) => query.columns().parts(fields),
+            What::Count | What::CountsOf(_) => Vec::new(),
         };
         Cursor {
             version,
             resource,
             page,
-            object: object_name,
-            id,
-            columns,
+            query,
+            parts,
             found,
         }
     }
@@ -90,16 +74,59 @@ impl Cursor {
     }
 
     fn shown(&self, row: &Record) -> Shown {
-        let own = self.id.and_then(|id| row.get(id)).cloned().flatten();
-        let attributes = match own {
-            Some(own) => attributes(&self.version, &self.object, &own),
-            None => json!({"type": self.object}),
-        };
-        let mut shown = vec![("attributes".to_owned(), attributes)];
-        for ((name, kind), value) in self.columns.iter().zip(row) {
-            let value = value.as_deref();
-            let value = value.map_or(Value::Null, |text| records::json(*kind, text));
-            shown.push((name.clone(), value));
+        match &self.query.what {
+            What::Fields(fields) => {
+                let (values, ids) = row.split_at(fields.len());
+                let [own, parents @ ..] = ids else {
+                    return Shown(Vec::new());
+                };
+                let object = &self.query.object.name;
+                let own = own.as_deref().unwrap_or_default();
+                let about = attributes(&self.version, object, own);
+                self.record(about, &self.parts, values, parents)
+            }
+            What::Count => Shown(Vec::new()),
+            What::CountsOf(counted) => {
+                let about = json!({"type": "AggregateResult"});
+                let counts = counted.iter().zip(row).map(|((_, name), count)| {
+                    let count = count.as_deref().unwrap_or_default();
+                    (name.clone(), Cell::Value(records::json(Kind::Int, count)))
+                });
+                let about = [("attributes".to_owned(), Cell::Value(about))];
+                Shown(about.into_iter().chain(counts).collect())
+            }
+        }
+    }
+
+    /// A record, or a parent of it: what it says of itself, then its parts.
+    fn record(
+        &self,
+        about: Value,
+        parts: &[Part],
+        values: &[Option<String>],
+        ids: &[Option<String>],
+    ) -> Shown {
+        let columns = self.query.columns();
+        let mut shown = vec![("attributes".to_owned(), Cell::Value(about))];
+        for part in parts {
+            shown.push(match part {
+                Part::Field(place, column) => {
+                    let field = columns.field(*column);
+                    let value = values[*place].as_deref();
+                    let value = value.map_or(Value::Null, |text| records::json(field.kind, text));
+                    (field.name.clone(), Cell::Value(value))
+                }
+                Part::Parent(relation, parts) => {
+                    let name = columns.relation(*relation).to_owned();
+                    let parent = ids[*relation].as_deref().map(|id| {
+                        let (seen, object) = columns.kind(*relation, id);
+                        let mut about = attributes(&self.version, object, id);
+                        about["type"] = json!(seen);
+                        self.record(about, parts, values, ids)
+                    });
+                    (name, parent.map_or(Cell::Value(Value::Null), Cell::Record))
+                }
+            });
         }
         Shown(shown)
     }
@@ -118,7 +145,15 @@ pub(super) struct Page {
 
 /// A record with its fields in the order in which they were asked for, as Salesforce has them.
 #[derive(Debug)]
-pub(super) struct Shown(pub(super) Vec<(String, Value)>);
+pub(super) struct Shown(pub(super) Vec<(String, Cell)>);
+
+/// What a record holds: a value, or a parent.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub(super) enum Cell {
+    Value(Value),
+    Record(Shown),
+}
 
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! Queries of one object, and single records.
+//! Queries, and single records.
 
 mod columns;
 mod cursors;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use self::cursors::{Cursor, Page, Shown, attributes};
+use self::cursors::{Cell, Cursor, Page, Shown, attributes};
 use super::parameters::Parameters;
 use super::{App, body};
 use crate::error::ApiError;
@@ -84,7 +84,7 @@ async fn first_page(
     }
     let answered = tokio::task::spawn_blocking(move || {
         let found = query.run(app.org(), resource == "queryAll");
-        let cursor = Cursor::new(&query, found, version, resource, page);
+        let cursor = Cursor::new(query, found, version, resource, page);
         app.cursors.lock().first(cursor)
     });
     let page = answered.await;
@@ -119,7 +119,7 @@ pub(super) async fn more(
 fn organization_record(app: &App, version: &str, names: &[String]) -> Result<Shown, ApiError> {
     let known = organization(app);
     let about = attributes(version, ORGANIZATION, ORG_ID);
-    let mut record = vec![("attributes".to_owned(), about)];
+    let mut record = vec![("attributes".to_owned(), Cell::Value(about))];
     for name in names {
         let field = known
             .iter()
@@ -128,7 +128,7 @@ fn organization_record(app: &App, version: &str, names: &[String]) -> Result<Sho
             let message = format!("No such column '{name}' on entity '{ORGANIZATION}'.");
             ApiError::new(400, "INVALID_FIELD", &message)
         })?;
-        record.push(((*name).to_owned(), value.clone()));
+        record.push(((*name).to_owned(), Cell::Value(value.clone())));
     }
     Ok(Shown(record))
 }
@@ -177,7 +177,7 @@ pub(super) fn shown(
     fields: Option<&str>,
 ) -> Result<Value, ApiError> {
     let object = user.schema.object(name).ok_or_else(ApiError::not_found)?;
-    let record = records::one(app.org(), object, id).ok_or_else(ApiError::not_found)?;
+    let record = records::one(app.org(), object, id, false).ok_or_else(ApiError::not_found)?;
     let named = fields.into_iter().flat_map(|fields| fields.split(','));
     for field in named.map(str::trim).filter(|field| !field.is_empty()) {
         if object.field(field).is_none() {
