@@ -1,5 +1,6 @@
 //! The three sides of each record in one row.
 
+use std::fs::File;
 use std::path::Path;
 
 use arrow_salesforce::arrow::array::RecordBatch;
@@ -7,9 +8,10 @@ use arrow_salesforce::arrow::datatypes::Schema;
 use arrow_salesforce::coerce::Comparison;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use futures::stream::{BoxStream, StreamExt as _};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::judge::{LAST_MODIFIED, LAST_MODIFIED_BY};
-use crate::error::Result;
+use super::judge::BY_ORG;
+use crate::error::{CliError, Result};
 use crate::records::sent::{self, sent_column};
 use crate::sql::SqlError;
 
@@ -26,6 +28,9 @@ pub(super) const AT: &str = "at";
 /// When the record was changed last, and by whom.
 pub(super) const MODIFIED: &str = "modified";
 pub(super) const MODIFIED_BY: &str = "modified_by";
+/// When it was created, and by whom.
+pub(super) const CREATED: &str = "created";
+pub(super) const CREATED_BY: &str = "created_by";
 
 /// Files with the three sides; each has the Ids of records in a column.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,9 @@ pub(crate) async fn joined(
     comparison: &Comparison,
     session: &SessionContext,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    if let Some(path) = sources.before {
+        whole(path, comparison)?;
+    }
     let sides = [
         ("sent", Some(sources.sent)),
         ("now", Some(sources.now)),
@@ -72,6 +80,26 @@ pub(crate) async fn joined(
     Ok(read.boxed())
 }
 
+/// Fails if a file is no snapshot with all fields.
+fn whole(path: &Path, comparison: &Comparison) -> Result<()> {
+    let failed = |reason: String| {
+        CliError::failed(format!(
+            "{} cannot be read as former values: {reason}. Without it nothing can be taken back",
+            path.display()
+        ))
+    };
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file);
+    let reader = reader.map_err(|error| failed(error.to_string()))?;
+    let fields = comparison.fields().iter().map(|field| &field.fills.name);
+    let lacking = fields.filter(|name| reader.schema().index_of(name).is_err());
+    let lacking: Vec<&str> = lacking.map(String::as_str).collect();
+    match lacking.as_slice() {
+        [] => Ok(()),
+        lacking => Err(failed(format!("it lacks {}", lacking.join(", ")))),
+    }
+}
+
 /// The join. Without a snapshot no record was there before.
 fn query(comparison: &Comparison, now: &Schema, has_before: bool) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
@@ -82,13 +110,13 @@ fn query(comparison: &Comparison, now: &Schema, has_before: bool) -> String {
         format!("now.\"Id\" AS {NOW_ID}"),
     ];
     // Not each object says it.
-    let last_change = [(LAST_MODIFIED, MODIFIED), (LAST_MODIFIED_BY, MODIFIED_BY)];
-    columns.extend(
-        last_change.map(|(name, of)| match now.field_with_name(name) {
-            Ok(_) => format!("now.{} AS {of}", quoted(name)),
-            Err(_) => format!("CAST(NULL AS VARCHAR) AS {of}"),
-        }),
-    );
+    let of_org = BY_ORG
+        .into_iter()
+        .zip([MODIFIED, MODIFIED_BY, CREATED, CREATED_BY]);
+    columns.extend(of_org.map(|(name, of)| match now.field_with_name(name) {
+        Ok(_) => format!("now.{} AS {of}", quoted(name)),
+        Err(_) => format!("CAST(NULL AS VARCHAR) AS {of}"),
+    }));
     let of_before = |name: &str, of: String| match has_before {
         true => format!("before.{} AS {of}", quoted(name)),
         false => format!("CAST(NULL AS VARCHAR) AS {of}"),
