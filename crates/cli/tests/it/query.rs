@@ -157,6 +157,131 @@ async fn every_format_holds_the_records() {
     }
 }
 
+/// An org with an object that has a field of each type, and records of values that are hard to write.
+async fn org_of_kinds() -> TestSim {
+    let folder = tempfile::TempDir::new().unwrap();
+    let field = |name: &str, kind: &str, more: &Value| {
+        let mut field = json!({"name": name, "type": kind, "custom": true});
+        for (key, value) in more.as_object().unwrap() {
+            field[key] = value.clone();
+        }
+        field
+    };
+    let text = json!({"length": 255});
+    let fields = json!([
+        {"name": "Name", "type": "string", "length": 80, "nameField": true, "nillable": false},
+        field("Key__c", "string", &json!({"length": 20, "externalId": true, "idLookup": true, "unique": true})),
+        field("Yes__c", "boolean", &json!({"nillable": false, "defaultedOnCreate": true})),
+        field("Day__c", "date", &json!({})),
+        field("Moment__c", "datetime", &json!({})),
+        field("Time__c", "time", &json!({})),
+        field("Int__c", "int", &json!({"digits": 9})),
+        field("Double__c", "double", &json!({"precision": 18, "scale": 4})),
+        field("Money__c", "currency", &json!({"precision": 18, "scale": 2})),
+        field("Share__c", "percent", &json!({"precision": 5, "scale": 1})),
+        field("Pick__c", "picklist", &json!({"length": 255, "values": ["a", "b"]})),
+        field("Picks__c", "multipicklist", &json!({"length": 4099, "values": ["a", "b", "c,d"]})),
+        field("Long__c", "textarea", &json!({"length": 32768})),
+        field("Mail__c", "email", &json!({"length": 80})),
+        field("Phone__c", "phone", &json!({"length": 40})),
+        field("Url__c", "url", &text),
+    ]);
+    let records = "Name,Key__c,Yes__c,Day__c,Moment__c,Time__c,Int__c,Double__c,Money__c,Share__c,Pick__c,Picks__c,Long__c,Mail__c,Phone__c,Url__c\n\
+        all,k1,true,2024-02-29,2024-12-31T23:59:59.999Z,23:59:59.999Z,-2147483,12345678901234.5678,-0.01,99.9,a,\"a;c,d\",\"two\nlines, \"\"quoted\"\" ✓\",x@example.com,+49 1,https://example.com/?a=b\n\
+        none,k2,false,,,,,,,,,,,,,\n\
+        odd,k3,false,1700-01-01,1700-01-01T00:00:00.000Z,00:00:00.000Z,0,0,912260031,0,b,b,#N/A,,,\n";
+    let org = json!({"extends": "builtin", "objects": [
+        {"name": "Kind__c", "keyPrefix": "a99", "custom": true, "label": "Kind", "fields": fields, "records": records},
+    ]});
+    let file = folder.path().join("org.json");
+    fs::write(&file, org.to_string()).unwrap();
+    let mut options = TestSim::options(Duration::ZERO);
+    options.org = Some(file);
+    TestSim::with_options(options).await
+}
+
+#[tokio::test]
+async fn each_type_of_field_is_written_as_it_is() {
+    let desk = Desk::of(org_of_kinds().await);
+    let fields = "Key__c,Yes__c,Day__c,Moment__c,Time__c,Int__c,Double__c,Money__c,Share__c,Pick__c,Picks__c,Long__c,Mail__c,Phone__c,Url__c";
+    let query = [
+        "query", "--object", "Kind__c", "--fields", fields, "--quiet",
+    ];
+    let with = |more: &[&'static str]| [&query, more].concat();
+    let csv = desk.run_args(&query).await.with_code(0).stdout;
+    insta::assert_snapshot!(csv, @"");
+    let texts = desk.run_args(&with(&["--texts"])).await.with_code(0).stdout;
+    insta::assert_snapshot!(texts, @"");
+    let jsonl = desk
+        .run_args(&with(&["--format", "jsonl"]))
+        .await
+        .with_code(0)
+        .stdout;
+    insta::assert_snapshot!(jsonl, @"");
+    desk.run_args(&with(&["-o", "out.parquet"]))
+        .await
+        .with_code(0);
+    let schema = parquet(&desk.path("out.parquet")).schema();
+    let columns = schema.fields().iter();
+    let columns: Vec<_> = columns
+        .map(|field| format!("{} {}", field.name(), field.data_type()))
+        .collect();
+    insta::assert_snapshot!(columns.join("\n"), @"");
+
+    // All of it comes back as it went out, and so it does in another org.
+    let before = desk.org.rows("Kind__c").await;
+    for name in ["out.parquet", "out.csv", "out.jsonl", "out.arrow"] {
+        desk.run_args(&with(&["-o", name, "--overwrite"]))
+            .await
+            .with_code(0);
+        let load =
+            format!("load {name} --object Kind__c --upsert Key__c --nulls clear --yes --quiet");
+        desk.run(&load).await.with_code(0);
+        assert_eq!(
+            values(&desk.org.rows("Kind__c").await),
+            values(&before),
+            "{name}"
+        );
+    }
+    let other = org_of_kinds().await;
+    desk.write("other.json", config(&other).to_string());
+    let fields = format!("Name,{fields}");
+    let copy = [
+        "copy",
+        "Kind__c",
+        "--from",
+        "org.json",
+        "--to",
+        "other.json",
+        "--key",
+        "Key__c",
+        "--fields",
+        &fields,
+        "--yes",
+    ];
+    desk.run_args(&copy).await.with_code(0);
+    assert_eq!(values(&other.rows("Kind__c").await), values(&before));
+}
+
+/// Records by their keys, without what differs from org to org.
+fn values(rows: &[Value]) -> Vec<Value> {
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        let row = row.as_object_mut().unwrap();
+        row.retain(|name, _| name.ends_with("__c") || name == "Name");
+    }
+    rows.sort_by_key(|row| row["Key__c"].to_string());
+    rows
+}
+
+/// A config file for an org.
+fn config(org: &TestSim) -> Value {
+    json!({
+        "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN,
+        "is_sandbox": true, "login_url": org.url(), "wait_permille": 5,
+    })
+}
+
 #[tokio::test]
 async fn stdout_takes_csv_or_what_is_asked_for() {
     let desk = desk(3).await;
@@ -514,11 +639,7 @@ async fn a_stop_aborts_the_job() {
 async fn records_are_copied_to_another_org() {
     let desk = desk(30).await;
     let other = TestSim::start().await;
-    let config = json!({
-        "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN,
-        "is_sandbox": true, "login_url": other.url(), "wait_permille": 5,
-    });
-    desk.write("other.json", config.to_string());
+    desk.write("other.json", config(&other).to_string());
     let copy = [
         "copy",
         "Contact",
