@@ -394,10 +394,12 @@ pub enum BulkError {
         aggregate: bool,
     },
     /// A query job failed as a whole.
-    #[error("query job {id} failed ({detail}); {cure}")]
+    #[error("query job {id} is {state} ({detail}); {cure}")]
     QueryFailed {
         /// Id of the job.
         id: String,
+        /// Salesforce's word for the state.
+        state: &'static str,
         /// Salesforce's words.
         detail: String,
         /// What to do.

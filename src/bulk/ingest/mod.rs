@@ -14,6 +14,7 @@ mod timings;
 pub(super) use info::{JobInfo, can_be_one_record};
 pub use info::{JobState, JobTarget};
 pub use job::{EndedJob, RunningJob, StagedJob};
+pub(super) use list::{JobType, list};
 pub use multipart::{Candidate, MULTIPART_CHARS, NotMade, Search, Submitted, Unanswered};
 pub use results::{ResultStream, result_rows};
 pub(super) use timings::unknown_pause as poll_pause;
