@@ -208,44 +208,23 @@ async fn each_type_of_field_is_written_as_it_is() {
         "query", "--object", "Kind__c", "--fields", fields, "--quiet",
     ];
     let with = |more: &[&'static str]| [&query, more].concat();
-    let csv = desk.run_args(&query).await.with_code(0).stdout;
-    insta::assert_snapshot!(csv, @"");
-    let texts = desk.run_args(&with(&["--texts"])).await.with_code(0).stdout;
-    insta::assert_snapshot!(texts, @"");
-    let jsonl = desk
-        .run_args(&with(&["--format", "jsonl"]))
-        .await
-        .with_code(0)
-        .stdout;
-    insta::assert_snapshot!(jsonl, @"");
-    desk.run_args(&with(&["-o", "out.parquet"]))
-        .await
-        .with_code(0);
-    let schema = parquet(&desk.path("out.parquet")).schema();
-    let columns = schema.fields().iter();
-    let columns: Vec<_> = columns
-        .map(|field| format!("{} {}", field.name(), field.data_type()))
-        .collect();
-    insta::assert_snapshot!(columns.join("\n"), @"");
-
-    // All of it comes back as it went out, and so it does in another org.
     let before = desk.org.rows("Kind__c").await;
+    let csv = desk.run_args(&query).await.with_code(0).stdout;
+    let texts = desk.run_args(&with(&["--texts"])).await.with_code(0).stdout;
+    let jsonl = with(&["--format", "jsonl"]);
+    let jsonl = desk.run_args(&jsonl).await.with_code(0).stdout;
+    // All of it comes back as it went out, and so it does in another org.
     for name in ["out.parquet", "out.csv", "out.jsonl", "out.arrow"] {
-        desk.run_args(&with(&["-o", name, "--overwrite"]))
-            .await
-            .with_code(0);
+        desk.run_args(&with(&["-o", name])).await.with_code(0);
         let load =
             format!("load {name} --object Kind__c --upsert Key__c --nulls clear --yes --quiet");
         desk.run(&load).await.with_code(0);
-        assert_eq!(
-            values(&desk.org.rows("Kind__c").await),
-            values(&before),
-            "{name}"
-        );
+        let after = desk.org.rows("Kind__c").await;
+        assert_eq!(values(&after), values(&before), "{name}");
     }
     let other = org_of_kinds().await;
     desk.write("other.json", config(&other).to_string());
-    let fields = format!("Name,{fields}");
+    let named = format!("Name,{fields}");
     let copy = [
         "copy",
         "Kind__c",
@@ -256,11 +235,19 @@ async fn each_type_of_field_is_written_as_it_is() {
         "--key",
         "Key__c",
         "--fields",
-        &fields,
+        &named,
         "--yes",
     ];
     desk.run_args(&copy).await.with_code(0);
     assert_eq!(values(&other.rows("Kind__c").await), values(&before));
+
+    let schema = parquet(&desk.path("out.parquet")).schema();
+    let columns = schema.fields().iter();
+    let columns: Vec<_> = columns
+        .map(|field| format!("{} {}", field.name(), field.data_type()))
+        .collect();
+    let columns = columns.join("\n");
+    insta::assert_snapshot!(format!("{csv}\n{texts}\n{jsonl}\n{columns}"), @"");
 }
 
 /// Records by their keys, without what differs from org to org.
@@ -361,6 +348,55 @@ async fn no_records_are_a_file_of_columns() {
         .await
         .with_code(0);
     assert_eq!(parquet(&desk.path("none/part-00000.parquet")).num_rows(), 0);
+}
+
+#[tokio::test]
+async fn ranges_of_ids_give_all_records_once() {
+    let desk = desk(200).await;
+    let split = ["query", SOQL, "-o", "out.parquet", "--split", "4"];
+    let split = desk.run_args(&split).await.with_code(0);
+    assert!(
+        split.stdout.contains("200 records in out.parquet; 4 jobs"),
+        "{}",
+        split.stdout
+    );
+    assert_eq!(
+        texts(&parquet(&desk.path("out.parquet"))),
+        expected(&desk).await
+    );
+    let parts = [
+        "query",
+        SOQL,
+        "-o",
+        "parts/",
+        "--split",
+        "4",
+        "--part-rows",
+        "60",
+    ];
+    desk.run_args(&parts).await.with_code(0);
+    assert_eq!(self::parts(&desk.path("parts")).len(), 200);
+}
+
+#[tokio::test]
+async fn the_query_may_stand_in_a_file_and_programs_read_along() {
+    let desk = desk(4).await;
+    desk.write("contacts.soql", "SELECT Ext_Id__c\nFROM Contact\n");
+    let query = "query -f contacts.soql -o out.csv --json";
+    let lines = desk.run(query).await.with_code(0).stdout;
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut lines: Vec<Value> = lines.collect();
+    for (line, own) in lines.iter_mut().zip(["jobs", "seconds"]) {
+        assert!(!line[own].is_null(), "{line}");
+        line.as_object_mut().unwrap().remove(own);
+        line.as_object_mut().unwrap().remove("api_calls");
+    }
+    assert_eq!(lines[0], json!({"type": "started", "object": "Contact"}));
+    let finished = json!({"type": "finished", "object": "Contact", "records": 4, "output": "out.csv", "jobs": 1});
+    assert_eq!(lines[1], finished);
+    assert_eq!(lines.len(), 2);
 }
 
 #[tokio::test]
