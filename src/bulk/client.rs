@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobState, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, Rows};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, Rows, User};
 use super::query::{Queries, Query, QueryOptions};
 use super::usage::Usage;
 use crate::chunk::Chunk;
@@ -131,6 +131,14 @@ impl Client {
     /// Any of a call's, except [`BulkError::Refused`].
     pub async fn organization(&self) -> Result<Organization, BulkError> {
         org::organization(&self.connection).await
+    }
+
+    /// Who is logged in, as far as the session may be asked.
+    ///
+    /// # Errors
+    /// Any of a call's, except [`BulkError::Refused`].
+    pub async fn user(&self) -> Result<User, BulkError> {
+        org::user(&self.connection).await
     }
 
     /// The records whose key is one of `keys`, in no order: none, one or several of each. Keys are

@@ -47,6 +47,12 @@ pub enum BulkError {
     /// The token endpoint refused the login.
     #[error(transparent)]
     Login(#[from] LoginRefused),
+    /// The answer to a login that a person began is none.
+    #[error("nobody is logged in: {reason}; log in again, and use the page that this login opened")]
+    Callback {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The login URL redirects: secrets are sent to no host that was not set.
     #[error(
         "login_url {url} redirects to {}; set login_url to where the org is now, over https (its My \

@@ -8,6 +8,9 @@ use arrow_salesforce::arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use tokio::task::{JoinError, spawn_blocking};
 
+/// Bytes of a row group, encoded, beyond which it is written: it is in memory until then.
+const GROUP_BYTES: usize = 8 << 20;
+
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} cannot be written: {reason}. Make room, or choose another place with --run-dir")]
@@ -50,7 +53,13 @@ impl ParquetFile {
         let path = self.path.clone();
         let written = spawn_blocking(move || {
             self.rows += batch.num_rows() as u64;
-            match self.writer.write(&batch) {
+            let written = self.writer.write(&batch).and_then(|()| {
+                match self.writer.in_progress_size() > GROUP_BYTES {
+                    true => self.writer.flush(),
+                    false => Ok(()),
+                }
+            });
+            match written {
                 Ok(()) => Ok(self),
                 Err(error) => Err(failed(&self.path, error.to_string())),
             }

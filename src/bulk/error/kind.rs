@@ -12,6 +12,7 @@ impl BulkError {
             Self::LoginUrl { .. }
             | Self::PrivateKey { .. }
             | Self::TokenKept { .. }
+            | Self::Callback { .. }
             | Self::LoginRedirect { .. }
             | Self::Instance { .. }
             | Self::InstanceHosts { .. }

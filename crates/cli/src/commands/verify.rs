@@ -117,7 +117,9 @@ async fn compare(
         None => folder.local()?.join(DIFFERENCES),
     };
     let deleted = matches!(operation, Operation::Delete | Operation::HardDelete);
-    let mut findings = Findings::new(&comparison, deleted, DifferencesFile::create(&path)?);
+    let user = record.user.as_deref();
+    let file = DifferencesFile::create(&path)?;
+    let mut findings = Findings::new(&comparison, deleted, user, file);
     let mut rows = joined(&session, &sent, &now).await?;
     while let Some(batch) = rows.try_next().await? {
         findings.add(&batch)?;
@@ -126,3 +128,6 @@ async fn compare(
     client.login_at_rest().await;
     Ok(Report::new(record, found, &path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,12 +29,13 @@ use crate::error::{CliError, Result};
 use crate::parquet_file::ParquetFile;
 use crate::sql::SqlError;
 
-/// The field by which an org says when a record was changed last.
-const CHANGED: &str = "LastModifiedDate";
+/// The fields by which an org says when a record was changed last, and by whom.
+const CHANGED: [&str; 2] = ["LastModifiedDate", "LastModifiedById"];
 
 /// Columns of what an org has now, beside those of [`now_column`]; without `id` in what is joined.
 pub(crate) const NOW_ID: &str = "now_id";
 pub(crate) const NOW_CHANGED: &str = "now_changed";
+pub(crate) const NOW_CHANGED_BY: &str = "now_changed_by";
 
 /// The column of what an org has now in a field, by its number among those of the comparison.
 pub(crate) fn now_column(field: usize) -> String {
@@ -49,8 +50,8 @@ pub(crate) struct Now {
     how: How,
     /// Where each field that is compared is among the columns that are read.
     columns: Vec<usize>,
-    /// Where the time of the last change is.
-    changed: Option<usize>,
+    /// Where the last change is.
+    changed: [Option<usize>; 2],
 }
 
 impl Now {
@@ -77,7 +78,7 @@ impl Now {
         };
         let fields = comparison.fields().iter();
         let columns = fields.map(|field| column(&field.path)).collect();
-        let changed = object.field(CHANGED).map(|field| column(&field.name));
+        let changed = CHANGED.map(|name| object.field(name).map(|field| column(&field.name)));
         let look = Look {
             client: client.clone(),
             object: object.name.clone(),
@@ -100,7 +101,7 @@ impl Now {
         self.how.said()
     }
 
-    /// Reads the records into a file in `directory`: `now_id`, `now_changed`, then a text for each field
+    /// Reads the records into a file in `directory`: `now_id`, `now_changed`, `now_changed_by`, then a text for each field
     /// that is compared, named by [`now_column`].
     ///
     /// # Errors
@@ -111,11 +112,11 @@ impl Now {
         let mut file = ParquetFile::create(&path, SchemaRef::clone(&schema))?;
         let mut rows = self.look.read(self.how, self.keys).await?;
         while let Some(batch) = rows.try_next().await? {
-            let changed = match self.changed {
+            let mut columns = vec![Arc::clone(batch.column(0))];
+            columns.extend(self.changed.map(|index| match index {
                 Some(index) => Arc::clone(batch.column(index)),
                 None => new_null_array(&DataType::Utf8, batch.num_rows()),
-            };
-            let mut columns = vec![Arc::clone(batch.column(0)), changed];
+            }));
             columns.extend(
                 self.columns
                     .iter()
@@ -166,7 +167,9 @@ pub(crate) fn differing(
 
 /// The columns of what an org has now, with so many fields that are compared.
 fn schema(fields: usize) -> SchemaRef {
-    let mut names = vec![NOW_ID.to_owned(), NOW_CHANGED.to_owned()];
+    let mut names = [NOW_ID, NOW_CHANGED, NOW_CHANGED_BY]
+        .map(str::to_owned)
+        .to_vec();
     names.extend((0..fields).map(now_column));
     let texts = names.into_iter();
     let texts = texts.map(|name| Field::new(name, DataType::Utf8, true));

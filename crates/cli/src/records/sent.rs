@@ -403,3 +403,6 @@ fn damaged(object: &ObjectPath, reason: &dyn std::fmt::Display) -> ReceiptsError
         reason: reason.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,5 +106,6 @@ fn query(comparison: &Comparison, now: &Schema, has_before: bool) -> String {
     if has_before {
         query.push_str(&format!(" LEFT JOIN before ON sent.{id} = before.\"Id\""));
     }
+    query.push_str(&format!(" ORDER BY {ID}"));
     query
 }

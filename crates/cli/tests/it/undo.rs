@@ -86,7 +86,7 @@ async fn upserts_get_their_former_values_back() {
         .insert("Account", "Name,Ext_Id__c\nOne,a1\nTwo,a2\n")
         .await;
     let accounts = desk.rows("Account", &["Ext_Id__c", "Id"]).await;
-    let [first, second] = [&accounts[0][1], &accounts[1][1]];
+    let first = &accounts[0][1];
     let old = format!(
         "Ext_Id__c,LastName,Title,Birthdate,AccountId,HasOptedOutOfEmail\n\
          1,Ng,\"a \"\"b\"\", c\",1999-12-31,{first},true\n\
@@ -97,20 +97,18 @@ async fn upserts_get_their_former_values_back() {
     );
     load(&desk, "old.csv", &old, "").await;
     let before = desk.rows("Contact", CONTACT).await;
-    let new = format!(
-        "Ext_Id__c,LastName,Title,Birthdate,AccountId,HasOptedOutOfEmail\n\
-               1,New,Titled,2011-11-11,{second},false\n\
-               2,New,Titled,2011-11-11,{second},true\n\
+    let new = "Ext_Id__c,LastName,Title,Birthdate,Account.Ext_Id__c,HasOptedOutOfEmail\n\
+               1,New,Titled,2011-11-11,a2,false\n\
+               2,New,Titled,2011-11-11,a2,true\n\
                3,New,,,,false\n\
                4,Bo,Same,2000-01-01,,false\n\
                5,New,Titled,2011-11-11,,false\n\
-               6,Created,,,{first},true\n\
-               7,Created,Titled,,,false\n"
-    );
+               6,Created,,,a1,true\n\
+               7,Created,Titled,,,false\n";
     load(
         &desk,
         "new.csv",
-        &new,
+        new,
         "--upsert Ext_Id__c --nulls clear --snapshot",
     )
     .await;

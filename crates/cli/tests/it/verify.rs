@@ -119,7 +119,7 @@ async fn each_planted_difference_is_found_and_nothing_else() {
     // What ran in between is compared as well: its deletes are done.
     let last = desk.run("verify last").await.with_code(0);
     assert!(
-        last.stdout.contains("10 records compared, 10 as sent"),
+        last.stdout.contains("10 records, 10 as sent"),
         "{}",
         last.stdout
     );

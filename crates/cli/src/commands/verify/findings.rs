@@ -6,12 +6,13 @@ use arrow_salesforce::arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray
 use arrow_salesforce::arrow::datatypes::TimestampMillisecondType;
 use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::coerce::{CLEAR, Comparison};
+use arrow_salesforce::object::RecordId;
 use chrono::DateTime;
 use serde::Serialize;
 
 use super::differences::{Difference, DifferencesFile};
 use crate::error::{CliError, Result};
-use crate::records::compare::{NOW_CHANGED, NOW_ID, differing, now_column};
+use crate::records::compare::{NOW_CHANGED, NOW_CHANGED_BY, NOW_ID, differing, now_column};
 use crate::records::sent::{AT, ID, sent_column};
 
 /// Differences that are shown.
@@ -77,6 +78,8 @@ pub(super) struct Findings {
     comparison: Arc<Comparison>,
     /// The records were deleted.
     deleted: bool,
+    /// Id of the user who wrote them, if it is known.
+    user: Option<RecordId>,
     file: DifferencesFile,
     found: Found,
 }
@@ -90,7 +93,13 @@ struct Columns<'a> {
 }
 
 impl Findings {
-    pub(super) fn new(comparison: &Arc<Comparison>, deleted: bool, file: DifferencesFile) -> Self {
+    /// Nothing found yet.
+    pub(super) fn new(
+        comparison: &Arc<Comparison>,
+        deleted: bool,
+        user: Option<&str>,
+        file: DifferencesFile,
+    ) -> Self {
         let fields = comparison.fields().iter().map(|field| FieldFound {
             field: field.name.clone(),
             ..FieldFound::default()
@@ -102,6 +111,7 @@ impl Findings {
         Self {
             comparison: Arc::clone(comparison),
             deleted,
+            user: user.and_then(RecordId::parse),
             file,
             found,
         }
@@ -127,7 +137,7 @@ impl Findings {
             if let Some((kind, count)) = whole {
                 *count += 1;
                 self.note(columns.whole(row, kind, &self.comparison)?)?;
-            } else if !self.fields(&columns, row)? {
+            } else if self.deleted || !self.fields(&columns, row)? {
                 self.found.equal += 1;
             }
         }
@@ -143,7 +153,7 @@ impl Findings {
             return Ok(false);
         }
         self.found.different += 1;
-        let kind = columns.kind(row)?;
+        let kind = columns.kind(row, self.user)?;
         for field in differ {
             let mut difference = columns.whole(row, kind, &self.comparison)?;
             let [sent, now] = columns.pairs[field].map(|values| text(values, row));
@@ -208,14 +218,16 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Whether somebody has changed a record since it was sent.
-    fn kind(&self, row: usize) -> Result<Kind> {
+    /// Whether somebody has changed a record since it was sent: then its last change is later than the
+    /// receipt, or another user's.
+    fn kind(&self, row: usize, user: Option<RecordId>) -> Result<Kind> {
         let sent_at = column(self.batch, AT)?;
         let sent_at = sent_at.as_primitive::<TimestampMillisecondType>();
         let changed = millis(&text(column(self.batch, NOW_CHANGED)?, row));
-        let untouched =
-            changed.is_some_and(|changed| sent_at.is_valid(row) && changed <= sent_at.value(row));
-        Ok(match untouched {
+        let by = RecordId::parse(&text(column(self.batch, NOW_CHANGED_BY)?, row));
+        let is_before = |changed: i64| sent_at.is_valid(row) && changed <= sent_at.value(row);
+        let by_another = user.zip(by).is_some_and(|(user, by)| user != by);
+        Ok(match changed.is_some_and(is_before) && !by_another {
             true => Kind::ByOrg,
             false => Kind::Changed,
         })

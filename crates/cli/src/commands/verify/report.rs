@@ -41,6 +41,7 @@ struct Line<'a> {
 }
 
 impl Report {
+    /// What was found of a run; the file of the differences is at this path.
     pub(super) fn new(record: &RunRecord, found: Found, differences: &Path) -> Self {
         Self {
             run: record.id.clone(),
@@ -64,7 +65,8 @@ impl Report {
         }
     }
 
-    fn line(&self) -> impl Serialize + '_ {
+    /// One JSON object.
+    pub(super) fn line(&self) -> impl Serialize + '_ {
         let found = &self.found;
         Line {
             r#type: "verified",
@@ -81,10 +83,11 @@ impl Report {
         }
     }
 
-    fn text(&self, page: Page) -> String {
+    /// Lines for a person.
+    pub(super) fn text(&self, page: Page) -> String {
         let found = &self.found;
         let mut text = format!(
-            "{}: {} compared, {} as sent",
+            "{}: {}, {} as sent",
             self.object,
             counted(found.records, "record"),
             count(found.equal)
@@ -93,7 +96,10 @@ impl Report {
             (found.different, "with other values"),
             (found.gone, "gone"),
             (found.still_there, "still there, though deleted"),
-            (found.not_compared, "without a known Id, not compared"),
+            (
+                found.not_compared,
+                "not compared, since the Id is not known",
+            ),
         ];
         for (number, what) in kinds.into_iter().filter(|(number, _)| *number > 0) {
             let _ = write!(text, ", {} {what}", count(number));
@@ -126,7 +132,7 @@ impl Report {
                 count(field.by_org),
             ]);
         }
-        table.to_string()
+        table.trim_fmt()
     }
 
     fn first(&self, page: Page) -> String {
@@ -141,7 +147,7 @@ impl Report {
             row.extend([what(first), short(&first.sent), short(&first.now)]);
             table.add_row(row);
         }
-        table.to_string()
+        table.trim_fmt()
     }
 }
 
