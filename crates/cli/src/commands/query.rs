@@ -155,7 +155,7 @@ impl Taking<'_> {
     /// All records, in one file or on stdout.
     async fn file(&mut self, client: &Client) -> Result<Taken> {
         let records = self.ask(client, self.options()).await?;
-        let (object, jobs) = (records.object.clone(), records.jobs().len() as u64);
+        let (object, handle) = (records.object.clone(), records.handle.clone());
         let Some(mut file) = self.target.begin(&records.schema).await? else {
             return Err(CliError::failed("there is no file to write"));
         };
@@ -177,7 +177,7 @@ impl Taking<'_> {
             object,
             records: rows,
             output: self.target.shown().map(str::to_owned),
-            jobs,
+            jobs: taking::jobs(handle.as_ref()).0.len() as u64,
             api_calls: 0,
         })
     }
