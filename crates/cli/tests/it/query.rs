@@ -247,7 +247,39 @@ async fn each_type_of_field_is_written_as_it_is() {
         .map(|field| format!("{} {}", field.name(), field.data_type()))
         .collect();
     let columns = columns.join("\n");
-    insta::assert_snapshot!(format!("{csv}\n{texts}\n{jsonl}\n{columns}"), @"");
+    insta::assert_snapshot!(format!("{csv}\n{texts}\n{jsonl}\n{columns}"), @r#"
+    Key__c,Yes__c,Day__c,Moment__c,Time__c,Int__c,Double__c,Money__c,Share__c,Pick__c,Picks__c,Long__c,Mail__c,Phone__c,Url__c
+    k1,true,2024-02-29,2024-12-31T23:59:59.999Z,23:59:59.999,-2147483,1234567890.5678,-0.01,99.9,a,"a;c,d","two
+    lines, ""quoted"" ✓",x@example.com,+49 1,https://example.com/?a=b
+    k2,false,,,,,,,,,,,,,
+    k3,false,1700-01-01,1700-01-01T00:00:00Z,00:00:00,0,0.0000,912260031.00,0.0,b,b,,,,
+
+    Key__c,Yes__c,Day__c,Moment__c,Time__c,Int__c,Double__c,Money__c,Share__c,Pick__c,Picks__c,Long__c,Mail__c,Phone__c,Url__c
+    k1,true,2024-02-29,2024-12-31T23:59:59.999Z,23:59:59.999Z,-2147483,1.2345678905678E9,-0.01,99.9,a,"a;c,d","two
+    lines, ""quoted"" ✓",x@example.com,+49 1,https://example.com/?a=b
+    k2,false,,,,,,,,,,,,,
+    k3,false,1700-01-01,1700-01-01T00:00:00.000Z,00:00:00.000Z,0,0.0,9.12260031E8,0.0,b,b,,,,
+
+    {"Key__c":"k1","Yes__c":true,"Day__c":"2024-02-29","Moment__c":"2024-12-31T23:59:59.999Z","Time__c":"23:59:59.999","Int__c":-2147483,"Double__c":1234567890.5678,"Money__c":-0.01,"Share__c":99.9,"Pick__c":"a","Picks__c":["a","c,d"],"Long__c":"two\nlines, \"quoted\" ✓","Mail__c":"x@example.com","Phone__c":"+49 1","Url__c":"https://example.com/?a=b"}
+    {"Key__c":"k2","Yes__c":false,"Day__c":null,"Moment__c":null,"Time__c":null,"Int__c":null,"Double__c":null,"Money__c":null,"Share__c":null,"Pick__c":null,"Picks__c":null,"Long__c":null,"Mail__c":null,"Phone__c":null,"Url__c":null}
+    {"Key__c":"k3","Yes__c":false,"Day__c":"1700-01-01","Moment__c":"1700-01-01T00:00:00Z","Time__c":"00:00:00","Int__c":0,"Double__c":0.0000,"Money__c":912260031.00,"Share__c":0.0,"Pick__c":"b","Picks__c":["b"],"Long__c":null,"Mail__c":null,"Phone__c":null,"Url__c":null}
+
+    Key__c Utf8
+    Yes__c Boolean
+    Day__c Date32
+    Moment__c Timestamp(ms, "UTC")
+    Time__c Time32(ms)
+    Int__c Int32
+    Double__c Decimal128(18, 4)
+    Money__c Decimal128(18, 2)
+    Share__c Decimal128(5, 1)
+    Pick__c Utf8
+    Picks__c List(Utf8)
+    Long__c Utf8
+    Mail__c Utf8
+    Phone__c Utf8
+    Url__c Utf8
+    "#);
 }
 
 /// Records by their keys, without what differs from org to org.
