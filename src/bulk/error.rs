@@ -395,7 +395,7 @@ pub enum BulkError {
         /// What it has.
         what: String,
         /// What to do.
-        cure: &'static str,
+        cure: String,
         /// It counts or groups records: its answer is small, and the REST API gives it.
         aggregate: bool,
     },

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::Ingest;
 use super::info::JobInfo;
 use crate::bulk::connection::Connection;
 use crate::bulk::error::BulkError;
@@ -85,15 +84,4 @@ async fn page(
     let mut call = Call::get(ACTION, &path, policy);
     call.query = &query;
     connection.read_json(&call).await
-}
-
-impl Ingest {
-    /// The ingest jobs of the last days that `keep` picks, of all users.
-    pub(super) async fn list(
-        &self,
-        policy: Policy,
-        keep: impl Fn(&JobInfo) -> bool,
-    ) -> Result<Vec<JobInfo>, BulkError> {
-        list(&self.connection, JobType::Ingest, policy, keep).await
-    }
 }

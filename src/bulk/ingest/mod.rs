@@ -27,6 +27,8 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
+use super::error::BulkError;
+use super::http::Policy;
 use lost::Creations;
 use timings::Timings;
 
@@ -74,6 +76,15 @@ impl Ingest {
             connection: connection.clone(),
             jobs: Arc::clone(&self.jobs),
         }
+    }
+
+    /// The ingest jobs of the last days that `keep` picks, of all users.
+    async fn list(
+        &self,
+        policy: Policy,
+        keep: impl Fn(&JobInfo) -> bool,
+    ) -> Result<Vec<JobInfo>, BulkError> {
+        list(&self.connection, JobType::Ingest, policy, keep).await
     }
 
     #[cfg(test)]

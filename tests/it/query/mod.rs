@@ -252,7 +252,21 @@ async fn salesforces_words_about_a_wrong_query() {
             .unwrap_err();
         errors.push(format!("{:?}: {error}", error.kind()));
     }
-    insta::assert_snapshot!(errors.join("\n"), @"");
+    insta::assert_snapshot!(errors.join("\n"), @"
+    Config: creating a query job for Contact: Salesforce refused it (HTTP 400 API_ERROR: 
+    SELECT Nmae, Id FROM Contact
+           ^
+    ERROR at Row:1:Column:8
+    No such column 'Nmae' on entity 'Contact'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names.); correct the query, or give the user access to what it selects
+    Config: object Kontakt does not exist or the user may not see it; check the API name, or grant the object permission in a profile or permission set of the integration user
+    Config: creating a query job for Contact: Salesforce refused it (HTTP 400 API_ERROR: 
+    SELECT Id FROM Contact WHERE Name LIKE
+                                          ^
+    ERROR at Row:1:Column:39
+    unexpected token: '<EOF>'); correct the query, or give the user access to what it selects
+    Config: the query has MailingAddress, a compound field, which the Bulk API does not answer; select the fields that are its parts: MailingStreet, MailingCity, MailingState, MailingPostalCode, MailingCountry
+    Config: the query has COUNT(), which the Bulk API does not answer; ask for it by the REST API
+    ");
     assert!(states(&sim).await.is_empty());
 }
 
@@ -269,7 +283,7 @@ async fn a_value_that_its_field_does_not_allow() {
     let error = ask(&client, soql, QueryOptions::default())
         .await
         .unwrap_err();
-    insta::assert_snapshot!(error.to_string().replace(|c: char| c.is_ascii_digit(), "9"), @"");
+    insta::assert_snapshot!(error.to_string().replace(|c: char| c.is_ascii_digit(), "9"), @"field Currency__c of record a99999999999999AAA: a value such as 9.99999 is no Decimal999(99, 9); ask the query for texts instead");
 }
 
 #[tokio::test]
