@@ -395,15 +395,17 @@ pub enum BulkError {
         /// What it has.
         what: String,
         /// What to do.
-        cure: &'static str,
+        cure: String,
         /// It counts or groups records: its answer is small, and the REST API gives it.
         aggregate: bool,
     },
     /// A query job failed as a whole.
-    #[error("query job {id} failed ({detail}); {cure}")]
+    #[error("query job {id} is {state} ({detail}); {cure}")]
     QueryFailed {
         /// Id of the job.
         id: String,
+        /// Salesforce's word for the state.
+        state: &'static str,
         /// Salesforce's words.
         detail: String,
         /// What to do.
