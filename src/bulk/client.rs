@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::error::BulkError;
 use super::http::Clock;
 use super::ingest::{Ingest, JobState, JobTarget, RunningJob, StagedJob, Submitted};
-use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, Rows};
+use super::org::{self, Described, KeyedBy, KeyedRecord, Limits, Organization, Rows, User};
 use super::query::{Queries, Query, QueryOptions};
 use super::usage::Usage;
 use crate::chunk::Chunk;
@@ -133,6 +133,14 @@ impl Client {
         org::organization(&self.connection).await
     }
 
+    /// Who is logged in, as far as the session may be asked.
+    ///
+    /// # Errors
+    /// Any of a call's, except [`BulkError::Refused`].
+    pub async fn user(&self) -> Result<User, BulkError> {
+        org::user(&self.connection).await
+    }
+
     /// The records whose key is one of `keys`, in no order: none, one or several of each. Keys are
     /// compared as Salesforce does, often without regard to case. It takes a call for about 6,000
     /// bytes of keys, and is as patient as a call of a job in flight.
@@ -210,18 +218,27 @@ impl Client {
         self.queries.query(soql, &options).await
     }
 
-    /// Reads the rows of a job that [`Client::query`] has made for the same query, once more from its
-    /// first row, in the same order. Salesforce keeps jobs for 7 days.
+    /// Reads the rows of jobs that [`Client::query`] has made for the same query, once more and in the same
+    /// order, but for the first `skip`. Salesforce keeps results for 7 days.
     ///
     /// # Errors
-    /// As [`Client::query`]; [`BulkError::QueryGone`] if the job is gone.
+    /// As [`Client::query`]; [`BulkError::QueryGone`] if a job is gone.
     pub async fn query_again(
         &self,
         soql: &str,
         options: QueryOptions,
-        job: &str,
+        jobs: &[String],
+        skip: u64,
     ) -> Result<Query, BulkError> {
-        self.queries.query_again(soql, &options, job).await
+        self.queries.query_again(soql, &options, jobs, skip).await
+    }
+
+    /// Aborts a query job that may still run, and deletes it with its results: for one that was kept.
+    ///
+    /// # Errors
+    /// Any of a call's.
+    pub async fn delete_query(&self, job: &str) -> Result<(), BulkError> {
+        self.queries.abort_and_delete(job).await
     }
 
     /// The time by Salesforce's clock, some second behind at most; by this machine's as long as no

@@ -47,6 +47,12 @@ pub enum BulkError {
     /// The token endpoint refused the login.
     #[error(transparent)]
     Login(#[from] LoginRefused),
+    /// The answer to a login that a person began is none.
+    #[error("nobody is logged in: {reason}; log in again, and use the page that this login opened")]
+    Callback {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The login URL redirects: secrets are sent to no host that was not set.
     #[error(
         "login_url {url} redirects to {}; set login_url to where the org is now, over https (its My \
@@ -389,15 +395,17 @@ pub enum BulkError {
         /// What it has.
         what: String,
         /// What to do.
-        cure: &'static str,
+        cure: String,
         /// It counts or groups records: its answer is small, and the REST API gives it.
         aggregate: bool,
     },
     /// A query job failed as a whole.
-    #[error("query job {id} failed ({detail}); {cure}")]
+    #[error("query job {id} is {state} ({detail}); {cure}")]
     QueryFailed {
         /// Id of the job.
         id: String,
+        /// Salesforce's word for the state.
+        state: &'static str,
         /// Salesforce's words.
         detail: String,
         /// What to do.

@@ -38,7 +38,7 @@ mod query;
 pub(crate) mod testing;
 mod usage;
 
-pub use auth::{Credentials, Flow, HeldToken, TokenKeeper};
+pub use auth::{App, CodeLogin, Credentials, DeviceLogin, Flow, Granted, HeldToken, TokenKeeper};
 pub use client::{Client, ClientBuilder};
 pub use error::{BulkError, LoginRefused};
 pub use http::API_VERSION;
@@ -50,6 +50,7 @@ pub use ingest::{
 };
 pub use org::{
     COMPOSITE_REQUESTS, Described, KeyedBy, KeyedRecord, Limit, Limits, Organization, Row, Rows,
+    User,
 };
 pub use query::{Query, QueryHandle, QueryOptions, QueryProgress, RecordStream, Types};
 pub use usage::{ApiUsage, Usage};

@@ -18,6 +18,8 @@ use crate::orgs::{KeptToken, Orgs, Store};
 use crate::spec::LoadSpec;
 use variables::{REFRESH_TOKEN, Variables};
 
+pub(crate) use variables::login_variables;
+
 mod sf;
 mod variables;
 
@@ -125,7 +127,7 @@ fn named(store: Store, name: impl FnOnce(&Orgs) -> Option<String>) -> Result<Log
     let orgs = store.read()?;
     let name = name(&orgs).unwrap_or_default();
     let org = orgs.get(&name)?;
-    let keeper = Arc::new(KeptToken::new(store, &name, &org.client_id));
+    let keeper = Arc::new(KeptToken::new(store, &name));
     Ok(Login {
         credentials: org.credentials(),
         options: OrgOptions::default(),
@@ -196,7 +198,11 @@ impl Keeper {
     }
 }
 
-fn parse_url(name: &str, text: &str) -> Result<Url> {
+/// The URL that `name` gives; https where it names no scheme.
+///
+/// # Errors
+/// A usage error that names it.
+pub(crate) fn parse_url(name: &str, text: &str) -> Result<Url> {
     let text = text.trim();
     let url = match text.contains("://") {
         true => Url::parse(text),

@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod guard;
 mod input;
+mod login;
 mod mapping;
 mod orgs;
 mod parquet_file;

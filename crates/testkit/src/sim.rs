@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use salesforce_sim::{Sim, SimOptions};
+use salesforce_sim::Sim;
+pub use salesforce_sim::SimOptions;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
@@ -50,6 +51,7 @@ impl TestSim {
         let url = sim.url();
         // To read the system's certificates takes a debug build longer than a small load.
         let client = reqwest::Client::builder().tls_built_in_root_certs(false);
+        let client = client.redirect(reqwest::redirect::Policy::none());
         let http = client.no_proxy().build().unwrap();
         Self {
             _sim: sim,
@@ -82,6 +84,36 @@ impl TestSim {
     async fn post(&self, path: &str, body: &Value) {
         let request = self.http.post(format!("{}{path}", self.url)).json(body);
         request.send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// A person opens the address of a login in a browser, and allows or denies it (`Allow`, `Deny`). The
+    /// address that the browser is sent back to, or the page of an error.
+    pub async fn person(&self, address: &str, decision: &str) -> String {
+        let (page, query) = address.split_once('?').unwrap_or((address, ""));
+        let form = format!("{query}&{}&decision={decision}", Self::PERSON);
+        let sent = self.http.post(page).body(form);
+        let sent = sent.header("content-type", "application/x-www-form-urlencoded");
+        let answer = sent.send().await.unwrap();
+        match answer.headers().get("location") {
+            Some(location) => location.to_str().unwrap().to_owned(),
+            None => answer.text().await.unwrap(),
+        }
+    }
+
+    /// What a browser shows of an address.
+    pub async fn page(&self, address: &str) -> String {
+        let page = self.http.get(address).send().await.unwrap();
+        page.text().await.unwrap()
+    }
+
+    /// The fields of the user's name and password.
+    const PERSON: &str = "username=loader%40sim.example&password=sim-password";
+
+    /// Ends a token with its sessions.
+    pub async fn revoke(&self, token: &str) {
+        let url = format!("{}/services/oauth2/revoke", self.url);
+        let sent = self.http.post(url).form(&[("token", token)]);
+        sent.send().await.unwrap().error_for_status().unwrap();
     }
 
     /// Records of an object, field by field.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::credentials::{Credentials, Flow};
 use super::jwt::Signer;
 use super::keeper::{HeldToken, Keepers};
-use super::session::{Grant, NO_GRANT, Session, UserInfo};
+use super::session::{Grant, Session, UserInfo};
 use crate::bulk::error::{BulkError, LoginRefused};
 use crate::bulk::http::{
     Call, Hosts, Http, Patience, Payload, Policy, Progress, Resource, http_date, read_body,
@@ -351,7 +351,7 @@ impl Auth {
             action: LOGIN.to_owned(),
             reason: reason.to_owned(),
         };
-        let mut grant: Grant = serde_json::from_slice(body).map_err(|_| unreadable(NO_GRANT))?;
+        let mut grant = Grant::read(body).map_err(unreadable)?;
         if let (Some(shown), Some(new)) = (shown, grant.refresh_token.take())
             && new.expose_secret() != shown.expose_secret()
         {

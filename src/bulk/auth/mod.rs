@@ -4,6 +4,7 @@ mod credentials;
 mod jwt;
 mod keeper;
 mod login;
+mod person;
 mod refusal;
 mod session;
 #[cfg(test)]
@@ -13,4 +14,5 @@ pub use credentials::{Credentials, Flow};
 pub(super) use keeper::Keepers;
 pub use keeper::{HeldToken, TokenKeeper};
 pub(super) use login::Auth;
+pub use person::{App, CodeLogin, DeviceLogin, Granted};
 pub(super) use session::Session;

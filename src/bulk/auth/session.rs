@@ -35,7 +35,7 @@ pub(super) struct Grant {
 }
 
 /// Says what a [`Grant`] must be, where the answer is none.
-pub(super) const NO_GRANT: &str = "it is not JSON with access_token and instance_url";
+const NO_GRANT: &str = "it is not JSON with access_token and instance_url";
 
 fn optional_secret<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -44,6 +44,11 @@ fn optional_secret<'de, D: Deserializer<'de>>(
 }
 
 impl Grant {
+    /// What an answer grants; or why it is none.
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
+        serde_json::from_slice(body).map_err(|_| NO_GRANT)
+    }
+
     /// The instance that the session is for, before it is checked; or why there is none.
     pub(super) fn instance(&self) -> Result<Url, &'static str> {
         if self.access_token.is_none() {

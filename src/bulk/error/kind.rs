@@ -12,6 +12,7 @@ impl BulkError {
             Self::LoginUrl { .. }
             | Self::PrivateKey { .. }
             | Self::TokenKept { .. }
+            | Self::Callback { .. }
             | Self::LoginRedirect { .. }
             | Self::Instance { .. }
             | Self::InstanceHosts { .. }
@@ -155,7 +156,10 @@ impl BulkError {
     /// The error of a call for the results of this query job.
     pub(in crate::bulk) fn of_query_results(self, id: &str) -> Self {
         match self.of_query_job(id) {
-            error @ (Self::QueryGone { .. } | Self::Spool { .. } | Self::Stopped { .. }) => error,
+            error @ (Self::QueryGone { .. }
+            | Self::Spool { .. }
+            | Self::Stopped { .. }
+            | Self::Value { .. }) => error,
             error => Self::QueryUnread {
                 id: id.to_owned(),
                 source: Box::new(error),

@@ -31,6 +31,8 @@ pub(super) struct Table {
     pub(super) rows: Option<Reader<Spool>>,
     /// How many there are.
     pub(super) records: u64,
+    /// A digest of its text.
+    pub(super) digest: u128,
 }
 
 /// Receives the body of an answer.
@@ -58,6 +60,7 @@ pub(super) async fn receive(
     Ok(Table {
         rows,
         records: records.saturating_sub(1),
+        digest: whole.digest,
     })
 }
 

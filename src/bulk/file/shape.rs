@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use xxhash_rust::xxh3::Xxh3;
+
 /// Where in a record the text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -16,7 +18,6 @@ enum At {
 
 /// Hands on what is written, and looks at its records as the reader of the rows will: all have as
 /// many fields as the first one, and the last one is whole.
-#[derive(Debug)]
 pub(super) struct Shape<W> {
     into: W,
     at: At,
@@ -28,6 +29,7 @@ pub(super) struct Shape<W> {
     header: u64,
     ragged: Option<u64>,
     bytes: u64,
+    digest: Xxh3,
 }
 
 /// A whole file.
@@ -37,6 +39,8 @@ pub(super) struct Whole<W> {
     pub(super) bytes: u64,
     /// Records, the header among them.
     pub(super) records: u64,
+    /// Of the whole text.
+    pub(super) digest: u128,
 }
 
 impl<W: Write> Shape<W> {
@@ -51,6 +55,7 @@ impl<W: Write> Shape<W> {
             header: 0,
             ragged: None,
             bytes: 0,
+            digest: Xxh3::new(),
         }
     }
 
@@ -67,6 +72,7 @@ impl<W: Write> Shape<W> {
             None => Ok(Whole {
                 written: self.into,
                 bytes: self.bytes,
+                digest: self.digest.digest128(),
                 records: self.records,
             }),
         }
@@ -114,6 +120,7 @@ impl<W: Write> Write for Shape<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.into.write(bytes)?;
         self.bytes += written as u64;
+        self.digest.update(&bytes[..written]);
         bytes[..written].iter().for_each(|byte| self.take(*byte));
         Ok(written)
     }

@@ -42,6 +42,8 @@ pub(in crate::bulk) enum Resource<'a> {
     Api(&'a [&'a str]),
     /// The token endpoint, which logs in.
     Token,
+    /// Where tokens are ended.
+    Revoke,
     /// Who a session belongs to.
     UserInfo,
 }
@@ -130,6 +132,7 @@ impl<'a> Call<'a> {
                 }
             }
             Resource::Token => url.set_path("/services/oauth2/token"),
+            Resource::Revoke => url.set_path("/services/oauth2/revoke"),
             Resource::UserInfo => url.set_path("/services/oauth2/userinfo"),
         }
         url.set_fragment(None);

@@ -14,6 +14,7 @@ mod timings;
 pub(super) use info::{JobInfo, can_be_one_record};
 pub use info::{JobState, JobTarget};
 pub use job::{EndedJob, RunningJob, StagedJob};
+pub(super) use list::{JobType, list};
 pub use multipart::{Candidate, MULTIPART_CHARS, NotMade, Search, Submitted, Unanswered};
 pub use results::{ResultStream, result_rows};
 pub(super) use timings::unknown_pause as poll_pause;
@@ -26,6 +27,8 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
+use super::error::BulkError;
+use super::http::Policy;
 use lost::Creations;
 use timings::Timings;
 
@@ -73,6 +76,15 @@ impl Ingest {
             connection: connection.clone(),
             jobs: Arc::clone(&self.jobs),
         }
+    }
+
+    /// The ingest jobs of the last days that `keep` picks, of all users.
+    async fn list(
+        &self,
+        policy: Policy,
+        keep: impl Fn(&JobInfo) -> bool,
+    ) -> Result<Vec<JobInfo>, BulkError> {
+        list(&self.connection, JobType::Ingest, policy, keep).await
     }
 
     #[cfg(test)]

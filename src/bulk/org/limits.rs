@@ -39,6 +39,11 @@ impl Limits {
         self.0.get(name).copied()
     }
 
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Limit)> {
+        self.0.iter().map(|(name, limit)| (&**name, *limit))
+    }
+
     /// API requests in 24 hours; each call of this crate is one.
     pub fn daily_api_requests(&self) -> Option<Limit> {
         self.get("DailyApiRequests")

@@ -7,6 +7,7 @@ mod query;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use describes::{COMPOSITE_REQUESTS, Described};
 pub(super) use describes::{describe, describe_many, sobjects};
@@ -18,3 +19,5 @@ pub use query::{KeyedBy, KeyedRecord};
 pub(super) use query::{all_keys, record_count, records_by_id, records_by_key, values_by_key};
 pub(super) use rows::rows;
 pub use rows::{Row, Rows};
+pub use user::User;
+pub(super) use user::user;

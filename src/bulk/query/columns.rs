@@ -139,16 +139,13 @@ fn compound(object: &ObjectSchema, field: &Field) -> BulkError {
         .filter(|part| part.name.starts_with(stem) && !part.field_type.is_compound())
         .map(|part| part.name.as_str())
         .collect();
+    let cure = match parts.is_empty() {
+        true => "select the fields that are its parts".to_owned(),
+        false => format!("select the fields that are its parts: {}", parts.join(", ")),
+    };
     BulkError::NotForBulk {
-        what: format!(
-            "{}, which has several parts; they are {}",
-            field.name,
-            match parts.is_empty() {
-                true => "fields of their own".to_owned(),
-                false => parts.join(", "),
-            }
-        ),
-        cure: "select those of its parts that you need",
+        what: format!("{}, a compound field", field.name),
+        cure,
         aggregate: false,
     }
 }

@@ -10,8 +10,12 @@ pub struct QueryOptions {
     pub types: Types,
     /// Rows of a page of results at most; Salesforce chooses by default.
     pub page_rows: Option<usize>,
-    /// Jobs stay in the org, with their results, when all rows were read. By default they are deleted
-    /// then.
+    /// Ranges of Ids by which the query is split from the start, each with a job of its own: 1 to 1,000. By
+    /// default it is split only if it is too much for one job. Salesforce splits the queries of most
+    /// objects itself.
+    pub split: Option<u32>,
+    /// Jobs stay in the org, with their results, whether all rows were read or the stream was dropped
+    /// before. By default they are deleted or aborted then.
     pub keep_jobs: bool,
 }
 
@@ -34,6 +38,13 @@ impl QueryOptions {
     #[must_use]
     pub fn with_page_rows(mut self, rows: impl Into<Option<usize>>) -> Self {
         self.page_rows = rows.into();
+        self
+    }
+
+    /// Sets [`QueryOptions::split`].
+    #[must_use]
+    pub fn with_split(mut self, ranges: impl Into<Option<u32>>) -> Self {
+        self.split = ranges.into();
         self
     }
 

@@ -1,7 +1,13 @@
 //! Pages of the results of a query job.
 
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use arrow::array::RecordBatch;
 use arrow_csv::reader::Reader;
 use reqwest::header::CONTENT_TYPE;
+use serde::Deserialize;
+use url::form_urlencoded;
 
 use super::jobs::Queries;
 use super::plan::Plan;
@@ -10,33 +16,84 @@ use crate::bulk::file;
 use crate::bulk::http::{Call, Policy};
 use crate::disk::Spool;
 
+/// Lists of pages that a job may have, at most: each names five.
+const MOST_LISTS: usize = 100_000;
+
 /// A page that was received whole.
 pub(super) struct Page {
     /// Its rows, and which of their columns is which of the query's.
-    pub(super) rows: Option<(Reader<Spool>, Vec<usize>)>,
+    rows: Option<(Reader<Spool>, Vec<usize>)>,
+    pub(super) records: u64,
+    /// A digest of its text.
+    pub(super) digest: u128,
     /// The locator of the next page.
     pub(super) next: Option<String>,
 }
 
+/// The answer to a request for the addresses of pages.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Addresses {
+    result_pages: Vec<Address>,
+    #[serde(alias = "nextRecordUrl")]
+    next_records_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Address {
+    result_url: String,
+}
+
+/// Where a page is found: none for the first one.
+pub(super) type Locator = Option<String>;
+
+impl Page {
+    /// The next rows.
+    pub(super) fn next_batch(&mut self, plan: &Plan) -> Option<Result<RecordBatch, BulkError>> {
+        let (rows, order) = self.rows.as_mut()?;
+        let texts = rows.next()?;
+        let texts = texts.map_err(|error| BulkError::Results {
+            action: "reading the results of a query".to_owned(),
+            reason: error.to_string(),
+        });
+        Some(texts.and_then(|texts| plan.batch(&texts, order)))
+    }
+}
+
 impl Queries {
-    /// Receives a page of the results of a job: the first one without a locator.
+    /// Receives a page of the results of a job. A next page that is among those `seen` is none.
     pub(super) async fn page(
         &self,
         plan: &Plan,
         id: &str,
-        locator: Option<&str>,
+        locator: &Locator,
+        seen: impl Fn(&str) -> bool,
     ) -> Result<Page, BulkError> {
         let action = format!("reading the results of query job {id}");
         let path = ["jobs", "query", id, "results"];
         let most = plan.page_rows.map(|rows| rows.to_string());
-        let query: Vec<(&str, &str)> = [("locator", locator), ("maxRecords", most.as_deref())]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
+        let query: Vec<(&str, &str)> = [
+            ("locator", locator.as_deref()),
+            ("maxRecords", most.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
         let mut call = Call::get(&action, &path, Policy::InFlight);
         call.query = &query;
-        let page = self.connection.repeat(&call, || self.receive(plan, &call));
-        page.await.map_err(|error| error.of_query_results(id))
+        let once = || async {
+            let page = self.receive(plan, &call).await?;
+            match &page.next {
+                Some(next) if seen(next) => Err(BulkError::Results {
+                    action: action.clone(),
+                    reason: "its pages go in a circle".to_owned(),
+                }),
+                _ => Ok(page),
+            }
+        };
+        let page = self.connection.repeat(&call, once).await;
+        page.map_err(|error| error.of_query_results(id))
     }
 
     /// Receives a page once. What is no page of such results is an error that is asked for again.
@@ -56,9 +113,8 @@ impl Queries {
             return Err(none("the job has none yet".to_owned()));
         }
         let table = file::receive(call.action, self.connection.clock(), &mut answer).await?;
-        if announced.is_some_and(|announced| announced != table.records) {
-            let announced = announced.unwrap_or_default();
-            let reason = format!("{} rows instead of {announced} came", table.records);
+        if let Some(announced) = announced.filter(|announced| *announced != table.records) {
+            let reason = format!("{} rows came instead of {announced}", table.records);
             return Err(none(reason));
         }
         let rows = match table.rows {
@@ -72,6 +128,66 @@ impl Queries {
             }
             None => None,
         };
-        Ok(Page { rows, next })
+        Ok(Page {
+            rows,
+            records: table.records,
+            digest: table.digest,
+            next,
+        })
     }
+
+    /// Where all pages of the results of a job are; none where the org does not say it.
+    pub(super) async fn locators(&self, id: &str) -> Result<Option<VecDeque<Locator>>, BulkError> {
+        if self.no_page_lists.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let action = format!("listing the pages of query job {id}");
+        let path = ["jobs", "query", id, "resultPages"];
+        let mut locators: VecDeque<Locator> = VecDeque::new();
+        let mut next: Locator = None;
+        for _ in 0..MOST_LISTS {
+            let query: Vec<(&str, &str)> = next
+                .as_deref()
+                .map(|locator| ("locator", locator))
+                .into_iter()
+                .collect();
+            let mut call = Call::get(&action, &path, Policy::Start);
+            call.query = &query;
+            let addresses: Addresses = match self.connection.read_json(&call).await {
+                Ok(addresses) => addresses,
+                // Whatever it is: one page after the other is always possible.
+                Err(error) => {
+                    tracing::debug!(job_id = id, %error, "pages are read one after the other");
+                    let unknown = matches!(error, BulkError::Refused { .. });
+                    self.no_page_lists.fetch_or(unknown, Ordering::Relaxed);
+                    return Ok(None);
+                }
+            };
+            let listed = addresses.result_pages.iter();
+            let listed: Vec<Locator> = listed.map(|page| locator(&page.result_url)).collect();
+            for locator in listed {
+                if locators.contains(&locator) {
+                    tracing::warn!(
+                        job_id = id,
+                        "the list of pages names one twice: it is not used"
+                    );
+                    return Ok(None);
+                }
+                locators.push_back(locator);
+            }
+            next = addresses.next_records_url.as_deref().and_then(locator);
+            if next.is_none() {
+                return Ok(Some(locators).filter(|locators| !locators.is_empty()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The locator in the address of a page.
+fn locator(address: &str) -> Locator {
+    let (_, query) = address.split_once('?')?;
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let (_, locator) = parameters.find(|(name, _)| name == "locator")?;
+    Some(locator.into_owned())
 }

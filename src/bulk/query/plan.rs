@@ -24,6 +24,7 @@ pub(super) struct Plan {
     id: Option<usize>,
     pub(super) deleted: bool,
     pub(super) page_rows: Option<usize>,
+    pub(super) keep_jobs: bool,
 }
 
 impl Plan {
@@ -52,7 +53,18 @@ impl Plan {
             columns,
             deleted: options.deleted,
             page_rows: options.page_rows,
+            keep_jobs: options.keep_jobs,
         }
+    }
+
+    /// Whether the results have the Id of each record.
+    pub(super) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Whether its rows are those of its parts by ranges of Ids.
+    pub(super) fn can_be_split(&self) -> bool {
+        self.has_id() && !self.soql.is_whole
     }
 
     /// The text of a job of this query.

@@ -14,6 +14,8 @@ use crate::bulk::error::BulkError;
 pub struct QueryProgress {
     /// Jobs made so far.
     pub jobs: usize,
+    /// Parts whose job is still to be made.
+    pub waiting: usize,
     /// Jobs that are complete.
     pub complete: usize,
     /// Records that the jobs have found so far, as Salesforce says; it may lag behind.
@@ -25,48 +27,77 @@ pub struct QueryProgress {
 /// What a stream and those who watch it share.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    jobs: Mutex<Vec<Job>>,
+    parts: Mutex<Vec<Watch>>,
     read: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Job {
-    id: String,
+/// A part of a query, as it is watched.
+#[derive(Debug, Default)]
+struct Watch {
+    id: Option<String>,
+    /// It was split, and others stand for it.
+    is_split: bool,
     found: u64,
     complete: bool,
 }
 
 impl Watched {
-    pub(super) fn made(&self, id: &str) {
-        self.jobs.lock().push(Job {
-            id: id.to_owned(),
-            found: 0,
-            complete: false,
-        });
+    /// A part, of which no job is made yet. Parts are read in this order.
+    pub(super) fn part(&self) -> usize {
+        let mut parts = self.parts.lock();
+        parts.push(Watch::default());
+        parts.len() - 1
     }
 
-    pub(super) fn found(&self, id: &str, found: u64, complete: bool) {
-        let mut jobs = self.jobs.lock();
-        if let Some(job) = jobs.iter_mut().find(|job| job.id == id) {
-            job.found = found;
-            job.complete = complete;
+    /// A job was made for this part, in place of an earlier one.
+    pub(super) fn made(&self, part: usize, id: &str) {
+        let watch = Watch {
+            id: Some(id.to_owned()),
+            ..Watch::default()
+        };
+        self.set(part, watch);
+    }
+
+    /// A part has found so many records.
+    pub(super) fn found(&self, part: usize, found: u64, complete: bool) {
+        if let Some(watch) = self.parts.lock().get_mut(part) {
+            (watch.found, watch.complete) = (found, complete);
         }
     }
 
+    /// Others stand for this part.
+    pub(super) fn split(&self, part: usize) {
+        let watch = Watch {
+            is_split: true,
+            ..Watch::default()
+        };
+        self.set(part, watch);
+    }
+
+    fn set(&self, part: usize, watch: Watch) {
+        if let Some(own) = self.parts.lock().get_mut(part) {
+            *own = watch;
+        }
+    }
+
+    /// The stream has given so many rows.
     pub(super) fn read(&self, rows: u64) {
         self.read.fetch_add(rows, Ordering::Relaxed);
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
-        self.jobs.lock().iter().map(|job| job.id.clone()).collect()
+        let parts = self.parts.lock();
+        parts.iter().filter_map(|part| part.id.clone()).collect()
     }
 
     pub(super) fn progress(&self) -> QueryProgress {
-        let jobs = self.jobs.lock();
+        let parts = self.parts.lock();
+        let count = |is: fn(&Watch) -> bool| parts.iter().filter(|part| is(part)).count();
         QueryProgress {
-            jobs: jobs.len(),
-            complete: jobs.iter().filter(|job| job.complete).count(),
-            found: jobs.iter().map(|job| job.found).sum(),
+            jobs: count(|part| part.id.is_some()),
+            waiting: count(|part| part.id.is_none() && !part.is_split),
+            complete: count(|part| part.complete),
+            found: parts.iter().map(|part| part.found).sum(),
             read: self.read.load(Ordering::Relaxed),
         }
     }
@@ -80,7 +111,7 @@ pub struct QueryHandle {
 }
 
 impl QueryHandle {
-    /// Ids of the jobs made so far.
+    /// Ids of the jobs made so far, in the order in which they are read.
     pub fn jobs(&self) -> Vec<String> {
         self.watched.ids()
     }

@@ -345,7 +345,7 @@ fn unreadable(reason: &str) -> BulkError {
 fn not_for_bulk(what: &str, cure: &'static str, aggregate: bool) -> BulkError {
     BulkError::NotForBulk {
         what: what.to_owned(),
-        cure,
+        cure: cure.to_owned(),
         aggregate,
     }
 }

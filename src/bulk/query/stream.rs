@@ -1,111 +1,116 @@
-//! The rows of a query, job by job and page by page.
+//! The rows of a query, part by part.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream, StreamExt};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::jobs::Queries;
-use super::pages::Page;
-use super::plan::Plan;
-use super::progress::{QueryHandle, QueryProgress, Watched};
+use super::jobs::Job;
+use super::part::{Asker, Complete, Incomplete, Part};
+use super::progress::{QueryHandle, QueryProgress};
+use super::results::Results;
 use crate::bulk::error::BulkError;
-use crate::bulk::ingest::JobState;
 
 /// Rows of a query: batches of [`Query::schema`], of at most 8,192 rows and some 4 MiB.
 pub type RecordStream = BoxStream<'static, Result<RecordBatch, BulkError>>;
 
+/// Jobs of one query that run at once.
+const JOBS_AT_ONCE: usize = 4;
+
+/// Parts of a query that is too much for one job, and of each part that still is.
+const PARTS: u32 = 8;
+
+/// How often a part is split.
+const MOST_SPLITS: u32 = 4;
+
 /// A query whose job runs.
 pub struct Query {
-    queries: Queries,
-    plan: Arc<Plan>,
-    watched: Arc<Watched>,
-    job: Job,
-    keep_jobs: bool,
+    asker: Asker,
+    /// Parts whose jobs were made.
+    made: Vec<(Part, Job)>,
+    waiting: VecDeque<Part>,
+    options: Reading,
 }
 
-/// A job that is aborted when it is dropped before its end.
-struct Job {
-    queries: Queries,
-    id: String,
-    ended: bool,
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let (queries, id) = (self.queries.clone(), std::mem::take(&mut self.id));
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { queries.abort_quietly(&id).await });
-        }
-    }
+/// How the rows of a query are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// Jobs stay in the org.
+    pub(super) keep_jobs: bool,
+    /// It has these jobs, and no other.
+    pub(super) again: bool,
+    /// Rows that are passed over.
+    pub(super) skip: u64,
 }
 
 impl Query {
-    pub(super) fn new(queries: Queries, plan: Plan, id: String, keep_jobs: bool) -> Self {
-        let watched = Arc::new(Watched::default());
-        watched.made(&id);
+    /// A query of these parts; some have a job.
+    pub(super) fn new(
+        asker: Asker,
+        made: Vec<(Part, Job)>,
+        waiting: VecDeque<Part>,
+        options: Reading,
+    ) -> Self {
         Self {
-            job: Job {
-                queries: queries.clone(),
-                id,
-                ended: false,
-            },
-            queries,
-            plan: Arc::new(plan),
-            watched,
-            keep_jobs,
+            asker,
+            made,
+            waiting,
+            options,
         }
     }
 
     /// The columns, in the order of the query, in the letter case of the describes.
     pub fn schema(&self) -> &SchemaRef {
-        &self.plan.schema
+        &self.asker.plan.schema
     }
 
     /// API name of the object.
     pub fn object(&self) -> &str {
-        &self.plan.object
+        &self.asker.plan.object
     }
 
-    /// Ids of the jobs made so far.
+    /// Ids of the jobs made so far, in the order in which they are read.
     pub fn jobs(&self) -> Vec<String> {
-        self.watched.ids()
+        self.asker.watched.ids()
     }
 
     /// How far it is.
     pub fn progress(&self) -> QueryProgress {
-        self.watched.progress()
+        self.asker.watched.progress()
     }
 
     /// What watches the query while its rows are read, and can abort it.
     pub fn handle(&self) -> QueryHandle {
         QueryHandle {
-            queries: self.queries.clone(),
-            watched: Arc::clone(&self.watched),
+            queries: self.asker.queries.clone(),
+            watched: Arc::clone(&self.asker.watched),
         }
     }
 
     /// The rows. It waits for the job, and receives its results page by page, each whole: what is no
-    /// whole page is asked for again. The stream ends well only if as many rows were read as the job
-    /// has found. To drop it aborts the job.
+    /// whole page is asked for again. The rows of a job keep their order. A query that is too much for one
+    /// job is split by ranges of Ids, unless it has `ORDER BY` or `LIMIT`: then its parts come in no
+    /// order.
+    ///
+    /// The stream ends well only if as many rows were read as the jobs have found. To drop it aborts
+    /// the jobs that still run.
+    ///
+    /// # Errors
+    /// [`BulkError::QueryFailed`], [`BulkError::QueryTimeout`], [`BulkError::QueryGone`] and
+    /// [`BulkError::QueryUnread`] name the job; [`BulkError::QueryRows`] if rows are missing, or too
+    /// many; [`BulkError::Value`] if a value is not of the type of its field; any of a call's.
     pub fn stream(self) -> RecordStream {
         let rows = Rows {
-            queries: self.queries,
-            plan: self.plan,
-            watched: self.watched,
-            job: self.job,
-            keep_jobs: self.keep_jobs,
-            found: None,
-            page: None,
-            seen: HashSet::new(),
-            read: 0,
-            done: false,
+            made: self.made,
+            running: VecDeque::new(),
+            waiting: self.waiting,
+            asker: self.asker,
+            options: self.options,
+            results: None,
         };
         stream::try_unfold(rows, |mut rows| async move {
             Ok(rows.next().await?.map(|batch| (batch, rows)))
@@ -116,112 +121,121 @@ impl Query {
 
 /// Where the rows are read.
 struct Rows {
-    queries: Queries,
-    plan: Arc<Plan>,
-    watched: Arc<Watched>,
-    job: Job,
-    keep_jobs: bool,
-    /// Records that the job has found.
-    found: Option<u64>,
-    page: Option<Page>,
-    /// Locators so far.
-    seen: HashSet<String>,
-    read: u64,
-    done: bool,
+    asker: Asker,
+    made: Vec<(Part, Job)>,
+    /// Parts whose jobs run, in the order in which they are read.
+    running: VecDeque<Running>,
+    waiting: VecDeque<Part>,
+    options: Reading,
+    /// The results that are read.
+    results: Option<Results>,
+}
+
+struct Running {
+    part: Part,
+    job: AbortOnDropHandle<Result<Complete, Incomplete>>,
 }
 
 impl Rows {
     async fn next(&mut self) -> Result<Option<RecordBatch>, BulkError> {
-        if self.done {
-            return Ok(None);
-        }
-        if self.found.is_none() {
-            self.wait().await?;
-            let page = self.queries.page(&self.plan, &self.job.id, None).await?;
-            self.page = Some(page);
+        for (part, job) in std::mem::take(&mut self.made) {
+            self.run(part, Some(job));
         }
         loop {
-            let Some(page) = &mut self.page else {
-                self.end().await?;
+            self.run_more();
+            if let Some(results) = &mut self.results {
+                if let Some(batch) = results.next_batch().await? {
+                    let Some(batch) = self.after_skipped(&batch) else {
+                        continue;
+                    };
+                    self.asker.watched.read(batch.num_rows() as u64);
+                    return Ok(Some(batch));
+                }
+                let id = results.id().to_owned();
+                self.results = None;
+                self.done(&id).await;
+                continue;
+            }
+            let Some(running) = self.running.pop_front() else {
                 return Ok(None);
             };
-            if let Some((rows, order)) = &mut page.rows
-                && let Some(batch) = rows.next()
-            {
-                let batch = batch.map_err(|error| BulkError::Results {
-                    action: format!("reading the results of query job {}", self.job.id),
-                    reason: error.to_string(),
-                })?;
-                let batch = self.plan.batch(&batch, order)?;
-                self.read += batch.num_rows() as u64;
-                self.watched.read(batch.num_rows() as u64);
-                return Ok(Some(batch));
-            }
-            let Some(next) = page.next.take() else {
-                self.page = None;
-                continue;
-            };
-            if !self.seen.insert(next.clone()) {
-                return Err(BulkError::Results {
-                    action: format!("reading the results of query job {}", self.job.id),
-                    reason: "its pages go in a circle".to_owned(),
-                });
-            }
-            let page = self
-                .queries
-                .page(&self.plan, &self.job.id, Some(&next))
-                .await?;
-            self.page = Some(page);
-        }
-    }
-
-    /// Waits for the end of the job.
-    async fn wait(&mut self) -> Result<(), BulkError> {
-        let id = &self.job.id;
-        let seen = |info: &crate::bulk::ingest::JobInfo| {
-            let found = info.number_records_processed.unwrap_or_default();
-            self.watched.found(id, found, false);
-        };
-        let (state, info) = self.queries.ended(id, seen).await?;
-        self.job.ended = true;
-        self.queries.open.lock().remove(&self.job.id);
-        if state != JobState::JobComplete {
-            return Err(BulkError::query_failed(
-                &self.job.id,
-                state,
-                info.error_message.as_deref(),
-            ));
-        }
-        let found = info.number_records_processed.unwrap_or_default();
-        self.watched.found(&self.job.id, found, true);
-        self.found = Some(found);
-        Ok(())
-    }
-
-    /// Proves that all rows were read.
-    async fn end(&mut self) -> Result<(), BulkError> {
-        self.done = true;
-        let found = self.found.unwrap_or_default();
-        if found != self.read {
-            return Err(BulkError::QueryRows {
-                id: self.job.id.clone(),
-                found,
-                read: self.read,
+            let ended = running.job.await.unwrap_or_else(|error| {
+                Err(Incomplete::Failed(BulkError::Setup {
+                    reason: format!("the task of a query job ended early: {error}"),
+                }))
             });
+            match ended {
+                Ok(job) => match job.found.filter(|found| *found <= self.options.skip) {
+                    Some(found) if self.options.skip > 0 => {
+                        self.options.skip -= found;
+                        self.done(&job.id).await;
+                    }
+                    _ => self.results = Some(Results::open(&self.asker, job).await?),
+                },
+                Err(Incomplete::Failed(error)) => return Err(error),
+                Err(Incomplete::TooMuch(error)) => self.split(running.part, error).await?,
+            }
         }
-        if !self.keep_jobs
-            && let Err(error) = self.queries.delete(&self.job.id).await
+    }
+
+    /// The rows of a batch that are not passed over.
+    fn after_skipped(&mut self, batch: &RecordBatch) -> Option<RecordBatch> {
+        let rows = batch.num_rows();
+        let skipped = usize::try_from(self.options.skip).map_or(rows, |skip| skip.min(rows));
+        self.options.skip -= skipped as u64;
+        (skipped < rows).then(|| batch.slice(skipped, rows - skipped))
+    }
+
+    /// Has the job of a part run.
+    fn run(&mut self, part: Part, job: Option<Job>) {
+        let (asker, again) = (self.asker.clone(), self.options.again);
+        let completing = async move { asker.complete(part, job, again).await };
+        self.running.push_back(Running {
+            part,
+            job: AbortOnDropHandle::new(tokio::spawn(completing)),
+        });
+    }
+
+    fn run_more(&mut self) {
+        while self.running.len() < JOBS_AT_ONCE
+            && let Some(part) = self.waiting.pop_front()
         {
-            tracing::debug!(job_id = self.job.id, %error, "a query job could not be deleted");
+            self.run(part, None);
         }
+    }
+
+    /// Puts smaller parts in the place of one that is too much for a job.
+    async fn split(&mut self, part: Part, error: BulkError) -> Result<(), BulkError> {
+        if part.splits >= MOST_SPLITS || !self.asker.plan.can_be_split() {
+            return Err(error);
+        }
+        let ranges = self.asker.split(part, PARTS).await?;
+        if ranges.len() < 2 {
+            return Err(error);
+        }
+        tracing::warn!(%error, parts = ranges.len(), "the query is split by ranges of Ids");
+        self.asker.watched.split(part.number);
+        let parts = ranges.into_iter();
+        let parts = parts.map(|range| self.asker.part(range, part.splits + 1));
+        self.waiting.extend(parts);
         Ok(())
+    }
+
+    /// All rows of a job were read.
+    async fn done(&self, id: &str) {
+        if self.options.keep_jobs {
+            return;
+        }
+        if let Err(error) = self.asker.queries.delete(id).await {
+            tracing::debug!(job_id = id, %error, "a query job could not be deleted");
+        }
     }
 }
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query")
-            .field("object", &self.plan.object)
+            .field("object", &self.object())
             .field("jobs", &self.jobs())
             .finish_non_exhaustive()
     }

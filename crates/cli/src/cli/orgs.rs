@@ -7,30 +7,36 @@ use super::OrgArgs;
 /// A login.
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
-    /// Consumer key of the app that the org knows
-    #[arg(long, value_name = "ID", env = "SF_CLIENT_ID")]
-    pub(crate) client_id: String,
+    /// Consumer key of the app that the org knows [env: SF_CLIENT_ID=]
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
     /// Log in to a sandbox
     #[arg(long, conflicts_with = "url")]
     pub(crate) sandbox: bool,
-    /// Log in at this address, such as https://acme.my.salesforce.com
-    #[arg(long, value_name = "URL", env = "SF_LOGIN_URL")]
+    /// Log in at this address, such as https://acme.my.salesforce.com [env: SF_LOGIN_URL=]
+    #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Name of the org from now on [default: the user's name]
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Type a code on another device, where the org still allows that
+    /// Make it the org of commands that name none; the first org is it by itself
     #[arg(long)]
+    pub(crate) default: bool,
+    /// Type a code on another device, where the org still allows that
+    #[arg(long, conflicts_with_all = ["port", "callback", "no_browser"])]
     pub(crate) device: bool,
     /// Port of the app's callback, http://localhost:PORT/OauthRedirect
     #[arg(long, value_name = "PORT", default_value_t = 1717)]
     pub(crate) port: u16,
+    /// The app's callback, where it is another one of this machine
+    #[arg(long, value_name = "URL", conflicts_with = "port")]
+    pub(crate) callback: Option<String>,
     /// Print the address, and open no browser
     #[arg(long)]
     pub(crate) no_browser: bool,
-    /// Make it the org of commands that name none
-    #[arg(long)]
-    pub(crate) default: bool,
+    /// How long to wait for the browser
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) timeout: u64,
 }
 
 /// A logout.
@@ -42,6 +48,9 @@ pub(crate) struct LogoutArgs {
     /// All orgs
     #[arg(long, conflicts_with = "name")]
     pub(crate) all: bool,
+    /// Forget the login, even where Salesforce cannot be asked to end it
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Orgs that are logged in to.

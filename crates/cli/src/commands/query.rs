@@ -283,7 +283,8 @@ impl Taking<'_> {
             return Ok(None);
         };
         let options = self.options().with_keep_jobs(true);
-        match client.query_again(&self.soql, options, job).await {
+        let jobs = std::slice::from_ref(job);
+        match client.query_again(&self.soql, options, jobs, 0).await {
             Ok(query) => Ok(Some((Records::of(query).kept(), state))),
             // Nothing of it is here: another job is as good.
             Err(BulkError::QueryGone { .. }) if rows == 0 => Ok(None),

@@ -23,6 +23,25 @@ const INSTANCE_HOSTS: &str = "SF_INSTANCE_HOSTS";
 /// Where general logins go.
 const LOGIN: &str = "https://login.salesforce.com";
 
+/// What variables say of an app that a person logs in by.
+pub(crate) struct LoginVariables {
+    pub(crate) client_id: Option<String>,
+    pub(crate) client_secret: Option<SecretString>,
+    pub(crate) login_url: Option<String>,
+    pub(crate) instance_hosts: Vec<String>,
+}
+
+/// Those of this process.
+pub(crate) fn login_variables() -> LoginVariables {
+    let variables = Variables(&|name| std::env::var(name).ok());
+    LoginVariables {
+        client_id: variables.get(CLIENT_ID),
+        client_secret: variables.get(CLIENT_SECRET).map(SecretString::from),
+        login_url: variables.get(LOGIN_URL),
+        instance_hosts: variables.instance_hosts(),
+    }
+}
+
 /// Variables of the environment; an empty one counts as none.
 pub(super) struct Variables<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 

@@ -13,8 +13,6 @@ use super::store::Store;
 pub(crate) struct KeptToken {
     store: Store,
     name: String,
-    /// Consumer key of its app.
-    client_id: String,
 }
 
 /// The same, while no other process has it.
@@ -26,12 +24,11 @@ struct HeldKept {
 }
 
 impl KeptToken {
-    /// The token of an org of this name, which is logged in to by this app.
-    pub(crate) fn new(store: Store, name: &str, client_id: &str) -> Self {
+    /// The token of the org of this name.
+    pub(crate) fn new(store: Store, name: &str) -> Self {
         Self {
             store,
             name: name.to_owned(),
-            client_id: client_id.to_owned(),
         }
     }
 }
@@ -51,13 +48,11 @@ impl TokenKeeper for KeptToken {
     }
 
     fn cure(&self) -> String {
-        let Self {
-            name, client_id, ..
-        } = self;
+        let name = &self.name;
         format!(
             "the login of the org {name} is not valid any more: it was revoked, was not used for too long, \
              or was pushed out by later logins (Salesforce keeps five of a user and an app). Log in again: \
-             arrow-salesforce login --client-id {client_id} --as {name}"
+             arrow-salesforce login --as {name}"
         )
     }
 }

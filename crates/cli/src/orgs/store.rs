@@ -246,7 +246,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OrgError::Place`].
-    pub(super) fn hold_logins(&self, name: &str) -> Result<File, OrgError> {
+    pub(crate) fn hold_logins(&self, name: &str) -> Result<File, OrgError> {
         // A name may have any character, and a file may not.
         let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
         self.lock(&format!("{name}.login.lock"))

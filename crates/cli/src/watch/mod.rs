@@ -3,6 +3,7 @@
 //! Messages and progress go to stderr, results to stdout; with `--json` one object a line goes to
 //! stdout: `found`, `started`, `progress`, `finished`.
 
+pub(crate) mod listing;
 pub(crate) mod numbers;
 mod progress;
 mod screen;

@@ -11,6 +11,8 @@ mod docs;
 mod dry_run;
 mod formats;
 mod harness;
+mod logins;
+mod looks;
 mod nulls;
 mod people;
 mod query;

@@ -93,7 +93,7 @@ fn many_who_write_lose_nothing() {
 #[test]
 fn each_login_finds_the_token_that_the_one_before_left() {
     let (_folder, store) = store_with(&[("uat", "0"), ("prod", "stays")]);
-    let keeper = Arc::new(KeptToken::new(store.clone(), "uat", "3MVG9.id"));
+    let keeper = Arc::new(KeptToken::new(store.clone(), "uat"));
     let logins = (0..8).map(|_| {
         let keeper = Arc::clone(&keeper);
         thread::spawn(move || {
@@ -113,7 +113,7 @@ fn each_login_finds_the_token_that_the_one_before_left() {
 #[test]
 fn a_new_login_is_not_written_over() {
     let (_folder, store) = store_with(&[("uat", "old")]);
-    let keeper = KeptToken::new(store.clone(), "uat", "3MVG9.id");
+    let keeper = KeptToken::new(store.clone(), "uat");
     let mut renewing = keeper.hold().unwrap();
     let mut held = store.hold().unwrap();
     held.orgs.orgs.insert("uat".to_owned(), org("anew"));
