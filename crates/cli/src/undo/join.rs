@@ -22,6 +22,8 @@ pub(super) const ID: &str = "id";
 pub(super) const NOW_ID: &str = "now_id";
 /// The same, if it was there before the run.
 pub(super) const BEFORE_ID: &str = "before_id";
+/// What became of it: `created` or `updated`.
+pub(super) const ACTION: &str = "action";
 /// When the run's write was known.
 pub(super) const AT: &str = "at";
 /// When the record was changed last, and by whom.
@@ -76,7 +78,8 @@ fn of_sent(
     fields: &[ComparedField],
     has_before: bool,
 ) -> Result<DataFrame, DataFusionError> {
-    let mut columns = vec![ident(sent::ID).alias(ID), ident(sent::AT).alias(AT)];
+    let own = [(sent::ID, ID), (sent::ACTION, ACTION), (sent::AT, AT)];
+    let mut columns = own.map(|(name, of)| ident(name).alias(of)).to_vec();
     let no_former = || lit(ScalarValue::Utf8(None));
     if !has_before {
         columns.push(no_former().alias(BEFORE_ID));

@@ -59,7 +59,7 @@ impl Results {
     pub(super) fn new(query: &Query, found: &Found, form: Form) -> Results {
         let fields = match &query.what {
             What::Fields(fields) => fields.as_slice(),
-            What::Count | What::CountsOf(_) => &[],
+            What::Count | What::Totals(_) => &[],
         };
         let fields = fields.iter();
         let columns: Vec<(String, Kind)> = fields

@@ -8,7 +8,7 @@ use super::table::{Stamp, Stored};
 use super::{Kind, Object, Org, id, reference, value};
 
 /// Records that are read under one lock.
-const CHUNK: u32 = 1_000;
+const CHUNK: usize = 1_000;
 
 /// A record: the value of each field, none for null. Moments are as [`value::stored`] has them.
 pub(crate) type Record = Vec<Option<String>>;
@@ -21,19 +21,22 @@ type Row = (
     Option<[Stamp; 2]>,
 );
 
-/// Reads the records of an object one after another, with those in the recycle bin or without,
-/// until `each` breaks off.
+/// Reads the records of an object with these numbers one after another, with those in the recycle
+/// bin or without, until `each` breaks off.
 pub(crate) fn read(
     org: &Org,
     object: &Object,
     with_deleted: bool,
+    mut numbers: impl Iterator<Item = u32>,
     mut each: impl FnMut(Record) -> ControlFlow<()>,
 ) {
-    let total = org.table(&object.name).map_or(0, |table| table.total());
-    for first in (0..total).step_by(CHUNK as usize) {
-        let numbers = first..total.min(first.saturating_add(CHUNK));
+    loop {
+        let numbers: Vec<u32> = numbers.by_ref().take(CHUNK).collect();
+        if numbers.is_empty() {
+            return;
+        }
         // The Ids of parents are looked up without the lock: they may be in the same table.
-        for row in rows(org, object, numbers, with_deleted) {
+        for row in rows(org, object, numbers.into_iter(), with_deleted) {
             if each(completed(org, object, row)).is_break() {
                 return;
             }
@@ -48,7 +51,12 @@ pub(crate) fn one(org: &Org, object: &Object, id: &str, with_deleted: bool) -> O
     Some(completed(org, object, row))
 }
 
-fn rows(org: &Org, object: &Object, numbers: std::ops::Range<u32>, with_deleted: bool) -> Vec<Row> {
+fn rows(
+    org: &Org,
+    object: &Object,
+    numbers: impl Iterator<Item = u32>,
+    with_deleted: bool,
+) -> Vec<Row> {
     let Some(table) = org.table(&object.name) else {
         return Vec::new();
     };

@@ -1,6 +1,7 @@
 //! Whether a record is one that a query asks for.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
@@ -29,7 +30,12 @@ pub(super) enum Key {
 impl Key {
     /// The key of a text that a field holds; nothing if the field cannot hold it.
     pub(super) fn of(field: &Field, text: &str) -> Option<Key> {
-        Some(match field.kind {
+        Key::of_kind(field, field.kind, text)
+    }
+
+    /// The key of a text that was made of a field's values, and is of this type.
+    pub(super) fn of_kind(field: &Field, kind: Kind, text: &str) -> Option<Key> {
+        Some(match kind {
             _ if field.multiple => {
                 let mut chosen = choices(text);
                 chosen.sort_unstable();
@@ -96,13 +102,53 @@ impl Wanted {
     }
 }
 
+/// Values of which a field is to have one.
+#[derive(Debug)]
+pub(super) struct Values {
+    list: Vec<Wanted>,
+    /// The texts among them.
+    texts: HashSet<String>,
+    /// All are texts.
+    is_texts: bool,
+}
+
+impl Values {
+    fn new(list: Vec<Wanted>) -> Values {
+        let text = |value: &Wanted| match value {
+            Wanted::One(Key::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let texts: Vec<String> = list.iter().filter_map(text).collect();
+        Values {
+            is_texts: texts.len() == list.len(),
+            texts: texts.into_iter().collect(),
+            list,
+        }
+    }
+
+    pub(super) fn list(&self) -> &[Wanted] {
+        &self.list
+    }
+
+    fn has(&self, found: Option<&Key>) -> bool {
+        match found {
+            None => self.list.contains(&Wanted::Null),
+            Some(Key::Text(text)) if self.is_texts => self.texts.contains(text),
+            Some(found) => {
+                let mut values = self.list.iter();
+                values.any(|value| value.order(found) == Some(Ordering::Equal))
+            }
+        }
+    }
+}
+
 /// A filter whose fields and values were checked.
 #[derive(Debug)]
 pub(super) enum Checked {
     All(Vec<Checked>),
     Any(Vec<Checked>),
     Not(Box<Checked>),
-    In(usize, Vec<Wanted>),
+    In(usize, Values),
     Compare(usize, Order, Wanted),
     Like(usize, Vec<Letter>),
     /// Lists of values of a multipicklist, in lower case.
@@ -128,7 +174,7 @@ pub(super) fn check(names: &mut Names<'_>, filter: &Filter) -> Result<Checked, A
             let values = values
                 .iter()
                 .map(|value| wanted(names, name, field, value, today));
-            Checked::In(field, values.collect::<Result<_, _>>()?)
+            Checked::In(field, Values::new(values.collect::<Result<_, _>>()?))
         }
         Filter::Compare(name, order, value) => {
             let field = filtered(names, name)?;
@@ -271,12 +317,7 @@ impl Checked {
             Checked::All(parts) => parts.iter().all(|part| part.holds(columns, record)),
             Checked::Any(parts) => parts.iter().any(|part| part.holds(columns, record)),
             Checked::Not(part) => !part.holds(columns, record),
-            Checked::In(field, values) => match key(field) {
-                None => values.contains(&Wanted::Null),
-                Some(found) => values
-                    .iter()
-                    .any(|value| value.order(&found) == Some(Ordering::Equal)),
-            },
+            Checked::In(field, values) => values.has(key(field).as_ref()),
             Checked::Compare(field, order, value) => key(field)
                 .and_then(|found| value.order(&found))
                 .is_some_and(|compared| match order {

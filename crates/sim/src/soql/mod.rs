@@ -3,6 +3,8 @@
 //! What it follows is Salesforce's [SOQL
 //! reference](https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql.htm).
 
+mod aggregate;
+mod candidates;
 mod dates;
 mod filter;
 mod parents;
@@ -19,9 +21,11 @@ use self::parents::{MAX_LEVELS, MAX_RELATIONS, Parents, Reader};
 use self::parse::{Item, OrderBy, Place, Select};
 use crate::error::ApiError;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, Object, Org, Schema};
+use crate::org::{Field, Kind, Object, Org, Schema};
 
+pub(crate) use self::aggregate::{Shown, Total};
 pub(crate) use self::parents::{Columns, Part};
+pub(crate) use self::parse::Function;
 
 /// The most records that a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
 const MAX_UNBOUNDED: usize = 200;
@@ -35,7 +39,8 @@ pub(crate) struct Query {
     pub(crate) what: What,
     parents: Parents,
     filter: Option<Checked>,
-    order: Vec<(usize, bool, bool)>,
+    groups: Vec<usize>,
+    order: Vec<Ordered>,
     limit: usize,
     offset: usize,
     /// It has `ORDER BY` or `LIMIT`.
@@ -50,9 +55,21 @@ pub(crate) enum What {
     Fields(Vec<usize>),
     /// `COUNT()`.
     Count,
-    /// `COUNT(field)`: each field, and the name of the count.
-    CountsOf(Vec<(usize, String)>),
+    /// Functions and groups.
+    Totals(Vec<Total>),
 }
+
+/// By what rows are ordered.
+#[derive(Debug)]
+struct Ordered {
+    /// A column of the query, or the place of one among those of groups.
+    at: usize,
+    down: bool,
+    nulls_last: bool,
+}
+
+/// A column of a row: what it is made of, its type, and its value.
+type Column<'a> = (&'a Field, Kind, Option<&'a str>);
 
 /// The names of a query: its text, its object, and the name of that within the text.
 struct Names<'a> {
@@ -135,7 +152,7 @@ impl Names<'_> {
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The values of each record: for `What::Fields` those of its fields, its Id, and the Ids of
-    /// the parents by their relationship; for `What::CountsOf` the counts.
+    /// the parents by their relationship; for `What::Totals` those of its columns.
     pub(crate) rows: Vec<Record>,
     /// How many records there are.
     pub(crate) total: usize,
@@ -168,15 +185,19 @@ impl Query {
             let message = format!("Maximum SOQL offset allowed is {MAX_OFFSET}");
             return Err(ApiError::new(400, "NUMBER_OUTSIDE_VALID_RANGE", &message));
         }
-        let what = what(&mut names, &select)?;
+        let groups = select.group.iter().map(|name| names.field(name));
+        let groups = groups.collect::<Result<Vec<usize>, _>>()?;
+        let what = what(&mut names, &select, &groups)?;
         let filter = select.filter.as_ref();
         let filter = filter.map(|filter| filter::check(&mut names, filter));
         let filter = filter.transpose()?;
-        let order = select.order.iter().map(|order| ordered(&mut names, order));
+        let order = select.order.iter();
+        let order = order.map(|order| ordered(&mut names, order, &what));
         Ok(Query {
+            order: order.collect::<Result<_, _>>()?,
             what,
             filter,
-            order: order.collect::<Result<_, _>>()?,
+            groups,
             parents: names.parents,
             limit: select.limit.unwrap_or(usize::MAX),
             offset: select.offset.unwrap_or(0),
@@ -198,7 +219,10 @@ impl Query {
     pub(crate) fn run(&self, org: &Org, with_deleted: bool) -> Found {
         let mut rows: Vec<(Vec<Option<Key>>, Record)> = Vec::new();
         let mut total = 0;
-        let enough = if self.order.is_empty() {
+        let by_id = self.by_id();
+        let is_total = matches!(self.what, What::Totals(_));
+        let is_sorted = self.order.is_empty() || by_id.is_some();
+        let enough = if is_sorted && !is_total {
             self.offset.saturating_add(self.limit)
         } else {
             usize::MAX
@@ -206,18 +230,25 @@ impl Query {
         if enough > 0 {
             let columns = self.columns();
             let mut parents = Reader::new(org, columns, with_deleted);
-            records::read(org, &self.object, with_deleted, |record| {
+            let numbers = self.numbers(org, with_deleted, by_id == Some(true));
+            records::read(org, &self.object, with_deleted, numbers, |record| {
                 let record = parents.joined(record);
-                if self
-                    .filter
-                    .as_ref()
-                    .is_some_and(|filter| !filter.holds(columns, &record))
-                {
+                let filter = self.filter.as_ref();
+                if filter.is_some_and(|filter| !filter.holds(columns, &record)) {
                     return ControlFlow::Continue(());
                 }
                 total += 1;
-                if !matches!(self.what, What::Count) {
-                    rows.push((self.keys(&record), self.chosen(record)));
+                match &self.what {
+                    What::Count => {}
+                    What::Totals(_) => rows.push((Vec::new(), record)),
+                    What::Fields(_) => {
+                        let of = |at: usize| {
+                            let field = columns.field(at);
+                            (field, field.kind, record[at].as_deref())
+                        };
+                        let keys = if is_sorted { Vec::new() } else { self.keys(of) };
+                        rows.push((keys, self.chosen(record)));
+                    }
                 }
                 if total >= enough {
                     ControlFlow::Break(())
@@ -226,38 +257,59 @@ impl Query {
                 }
             });
         }
-        if !self.order.is_empty() {
+        if let What::Totals(totals) = &self.what {
+            let records = rows.into_iter().map(|(_, record)| record).collect();
+            let groups = self.totals_of(totals, records);
+            total = groups.len();
+            let keyed = groups.into_iter().map(|row| {
+                let keys = self.keys(|at| self.total(totals, &row, at));
+                (keys, row)
+            });
+            rows = keyed.collect();
+        }
+        if !is_sorted || is_total {
             rows.sort_by(|(a, _), (b, _)| self.compare(a, b));
         }
         let total = total.saturating_sub(self.offset).min(self.limit);
         let rows = rows.into_iter().skip(self.offset).take(self.limit);
-        let rows = rows.map(|(_, row)| row);
-        if let What::CountsOf(counted) = &self.what {
-            let mut counts = vec![0_usize; counted.len()];
-            for row in rows {
-                for (count, value) in counts.iter_mut().zip(row) {
-                    *count += usize::from(value.is_some());
-                }
-            }
-            let row = counts.iter().map(|count| Some(count.to_string()));
-            return Found {
-                rows: vec![row.collect()],
-                total: 1,
-            };
-        }
         Found {
-            rows: rows.collect(),
+            rows: rows.map(|(_, row)| row).collect(),
             total,
         }
     }
 
-    /// The values by which a record is ordered.
-    fn keys(&self, record: &Record) -> Vec<Option<Key>> {
-        let keys = self.order.iter().map(|(field, _, _)| {
-            let text = record[*field].as_deref()?;
-            Key::of(self.columns().field(*field), text)
+    /// The numbers of the records that are read, in their order or in the reversed one.
+    fn numbers(&self, org: &Org, with_deleted: bool, down: bool) -> Box<dyn Iterator<Item = u32>> {
+        let filter = self.filter.as_ref();
+        let found = candidates::candidates(org, &self.object, filter, with_deleted).numbers();
+        if down { Box::new(found.rev()) } else { found }
+    }
+
+    /// Whether records are ordered by their Id alone, and downward: they are read so anyway.
+    fn by_id(&self) -> Option<bool> {
+        match self.order.as_slice() {
+            [only] if !matches!(self.what, What::Totals(_)) => {
+                (self.object.field("Id") == Some(only.at)).then_some(only.down)
+            }
+            _ => None,
+        }
+    }
+
+    /// The values by which a row is ordered: `of` has the column at an index.
+    fn keys<'a>(&self, of: impl Fn(usize) -> Column<'a>) -> Vec<Option<Key>> {
+        let keys = self.order.iter().map(|order| {
+            let (field, kind, text) = of(order.at);
+            Key::of_kind(field, kind, text?)
         });
         keys.collect()
+    }
+
+    /// A column of a row of groups.
+    fn total<'a>(&'a self, totals: &[Total], row: &'a Record, at: usize) -> Column<'a> {
+        let total = &totals[at];
+        let columns = self.columns();
+        let text = row[at].as_deref();
+        (columns.field(total.field), total.kind(columns), text)
     }
 
     /// The values of a record that are asked for.
@@ -270,17 +322,15 @@ impl Query {
                 let values = fields.iter().map(|field| record[*field].take());
                 values.chain(ids).collect()
             }
-            What::CountsOf(counted) => counted
-                .iter()
-                .map(|(field, _)| record[*field].clone())
-                .collect(),
-            What::Count => Vec::new(),
+            What::Count | What::Totals(_) => record,
         }
     }
 
     fn compare(&self, a: &[Option<Key>], b: &[Option<Key>]) -> Ordering {
         let mut compared = self.order.iter().zip(a).zip(b).map(|((order, a), b)| {
-            let (_, down, nulls_last) = *order;
+            let Ordered {
+                down, nulls_last, ..
+            } = *order;
             match (a, b) {
                 (None, None) => Ordering::Equal,
                 (None, Some(_)) if nulls_last => Ordering::Greater,
@@ -297,34 +347,51 @@ impl Query {
     }
 }
 
-fn ordered(names: &mut Names<'_>, order: &OrderBy) -> Result<(usize, bool, bool), ApiError> {
+fn ordered(names: &mut Names<'_>, order: &OrderBy, what: &What) -> Result<Ordered, ApiError> {
     let index = names.field(&order.field)?;
     let field = names.columns().field(index);
     if filter::is_long(field) || field.multiple {
         let message = format!("field '{}' can not be sorted in a query call", field.name);
         return Err(names.error(order.field.at, "INVALID_FIELD", &message));
     }
-    Ok((index, order.down, order.nulls_last))
+    let at = match what {
+        What::Totals(totals) => {
+            let wanted = order.function.map_or(Shown::Group, Shown::Of);
+            let is_it = |total: &Total| total.field == index && total.what == wanted;
+            totals.iter().position(is_it).ok_or_else(|| {
+                let message = "the simulator orders groups by what they show alone";
+                names.error(order.field.at, "MALFORMED_QUERY", message)
+            })?
+        }
+        _ if order.function.is_some() => {
+            let message = format!("Field must be grouped or aggregated: {}", order.field.is);
+            return Err(names.error(order.field.at, "MALFORMED_QUERY", &message));
+        }
+        _ => index,
+    };
+    Ok(Ordered {
+        at,
+        down: order.down,
+        nulls_last: order.nulls_last,
+    })
 }
 
-fn what(names: &mut Names<'_>, select: &Select) -> Result<What, ApiError> {
+fn what(names: &mut Names<'_>, select: &Select, groups: &[usize]) -> Result<What, ApiError> {
     if matches!(select.what[..], [Item::Count]) {
         return Ok(What::Count);
     }
+    let has_total = |item: &Item| matches!(item, Item::Total(..));
+    if !groups.is_empty() || select.what.iter().any(has_total) {
+        return aggregate::totals(names, select, groups);
+    }
     let mut fields: Vec<usize> = Vec::new();
-    let mut counted = Vec::new();
     for item in &select.what {
         match item {
             Item::Field(name) => fields.push(names.field(name)?),
             Item::Fields(which) => {
                 fields.append(&mut group(names, which, select.limit)?);
             }
-            Item::CountOf(name, alias) => {
-                let shown = alias.clone();
-                let shown = shown.unwrap_or_else(|| format!("expr{}", counted.len()));
-                counted.push((names.field(name)?, shown));
-            }
-            Item::Count => {
+            Item::Total(..) | Item::Count => {
                 let message = "COUNT() must be the only item of the SELECT";
                 return Err(names.error(0, "MALFORMED_QUERY", message));
             }
@@ -336,14 +403,7 @@ fn what(names: &mut Names<'_>, select: &Select) -> Result<What, ApiError> {
         let message = format!("duplicate field selected: {name}");
         return Err(ApiError::new(400, "INVALID_FIELD", &message));
     }
-    match (fields.is_empty(), counted.is_empty()) {
-        (false, true) => Ok(What::Fields(fields)),
-        (true, false) => Ok(What::CountsOf(counted)),
-        _ => {
-            let message = "Field must be grouped or aggregated: the simulator has no GROUP BY";
-            Err(names.error(0, "MALFORMED_QUERY", message))
-        }
-    }
+    Ok(What::Fields(fields))
 }
 
 /// The fields of `FIELDS(…)`, without compound ones, whose parts they are.

@@ -10,6 +10,8 @@ pub(super) struct Select {
     pub(super) what: Vec<Item>,
     pub(super) object: Place<String>,
     pub(super) filter: Option<Filter>,
+    /// The fields by which records are grouped.
+    pub(super) group: Vec<Place<String>>,
     pub(super) order: Vec<OrderBy>,
     pub(super) limit: Option<usize>,
     pub(super) offset: Option<usize>,
@@ -32,8 +34,34 @@ pub(super) enum Item {
     Fields(Place<String>),
     /// `COUNT()`.
     Count,
-    /// `COUNT(Id)`, with its alias.
-    CountOf(Place<String>, Option<String>),
+    /// `SUM(Amount)`, with its alias.
+    Total(Function, Place<String>, Option<String>),
+}
+
+/// What is made of the values of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Count,
+    CountDistinct,
+    Sum,
+    Avg,
+    Min,
+    Max,
+}
+
+impl Function {
+    /// By its name, in upper case.
+    fn named(name: &str) -> Option<Function> {
+        Some(match name {
+            "COUNT" => Function::Count,
+            "COUNT_DISTINCT" => Function::CountDistinct,
+            "SUM" => Function::Sum,
+            "AVG" => Function::Avg,
+            "MIN" => Function::Min,
+            "MAX" => Function::Max,
+            _ => return None,
+        })
+    }
 }
 
 /// Which records a query asks for.
@@ -72,15 +100,15 @@ pub(super) enum Literal {
 /// A field by which records are ordered.
 #[derive(Debug)]
 pub(super) struct OrderBy {
+    /// What is made of the field in a group.
+    pub(super) function: Option<Function>,
     pub(super) field: Place<String>,
     pub(super) down: bool,
     pub(super) nulls_last: bool,
 }
 
 /// What of SOQL is known, but not simulated.
-const NOT_SIMULATED: [&str; 7] = [
-    "GROUP", "HAVING", "TYPEOF", "USING", "UPDATE", "FOR", "DISTANCE",
-];
+const NOT_SIMULATED: [&str; 6] = ["HAVING", "TYPEOF", "USING", "UPDATE", "FOR", "DISTANCE"];
 
 /// The [most characters](https://github.com/django-salesforce/django-salesforce/issues/164) of a
 /// query.
@@ -246,11 +274,20 @@ impl Reader<'_> {
                 return Err(self.unexpected());
             }
         }
+        let mut group = Vec::new();
+        if self.has("GROUP") {
+            self.needs("BY")?;
+            group.push(self.name()?);
+            while self.sign(",") {
+                group.push(self.name()?);
+            }
+        }
         Ok(Select {
             what,
             object,
             alias,
             filter,
+            group,
             order: self.order()?,
             limit: self.has("LIMIT").then(|| self.number()).transpose()?,
             offset: self.has("OFFSET").then(|| self.number()).transpose()?,
@@ -259,7 +296,7 @@ impl Reader<'_> {
 
     /// A name of the object within the query, if it has one.
     fn alias(&mut self) -> Result<Option<String>, ApiError> {
-        const NEXT: [&str; 5] = ["WHERE", "WITH", "ORDER", "LIMIT", "OFFSET"];
+        const NEXT: [&str; 6] = ["WHERE", "WITH", "GROUP", "ORDER", "LIMIT", "OFFSET"];
         let follows = |word: &String| {
             let word = word.to_ascii_uppercase();
             NEXT.contains(&word.as_str()) || NOT_SIMULATED.contains(&word.as_str())
@@ -275,19 +312,22 @@ impl Reader<'_> {
         if !self.sign("(") {
             return Ok(Item::Field(name));
         }
-        let item = match name.is.to_ascii_uppercase().as_str() {
-            "COUNT" if self.sign(")") => return Ok(Item::Count),
-            "COUNT" => {
-                let field = self.name()?;
-                self.needs_sign(")")?;
-                let alias = match self.peek() {
-                    Some(Token::Word(word)) if !word.eq_ignore_ascii_case("FROM") => {
-                        Some(self.name()?.is)
-                    }
-                    _ => None,
-                };
-                return Ok(Item::CountOf(field, alias));
-            }
+        let upper = name.is.to_ascii_uppercase();
+        if upper == "COUNT" && self.sign(")") {
+            return Ok(Item::Count);
+        }
+        if let Some(function) = Function::named(&upper) {
+            let field = self.name()?;
+            self.needs_sign(")")?;
+            let alias = match self.peek() {
+                Some(Token::Word(word)) if !word.eq_ignore_ascii_case("FROM") => {
+                    Some(self.name()?.is)
+                }
+                _ => None,
+            };
+            return Ok(Item::Total(function, field, alias));
+        }
+        let item = match upper.as_str() {
             "FIELDS" => Item::Fields(self.word()?),
             function => {
                 let message = format!("the simulator has no function {function}");
@@ -305,7 +345,17 @@ impl Reader<'_> {
         }
         self.needs("BY")?;
         loop {
-            let field = self.name()?;
+            let mut field = self.name()?;
+            let mut function = None;
+            if self.sign("(") {
+                function = Function::named(&field.is.to_ascii_uppercase());
+                if function.is_none() {
+                    self.at -= 2;
+                    return Err(self.unexpected());
+                }
+                field = self.name()?;
+                self.needs_sign(")")?;
+            }
             let down = self.has("DESC");
             if !down {
                 self.has("ASC");
@@ -318,6 +368,7 @@ impl Reader<'_> {
                 last
             };
             order.push(OrderBy {
+                function,
                 field,
                 down,
                 nulls_last,

@@ -15,6 +15,7 @@ mod docs;
 mod exports;
 mod faults;
 mod gate;
+mod groups;
 mod jobs;
 mod layers;
 mod logins;
@@ -29,6 +30,7 @@ mod relations;
 mod results;
 mod rows;
 mod state;
+mod types;
 
 /// A client with a session.
 struct Client {

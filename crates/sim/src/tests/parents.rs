@@ -162,7 +162,7 @@ async fn conditions_and_order_are_of_parents_too() {
     }
     let soql = "SELECT COUNT(Account.Industry) media, COUNT(Account.Name) FROM Contact";
     let counts = first(&client, soql).await;
-    assert_eq!((&counts["media"], &counts["expr1"]), (&json!(1), &json!(2)));
+    assert_eq!((&counts["media"], &counts["expr0"]), (&json!(1), &json!(2)));
 }
 
 #[tokio::test]

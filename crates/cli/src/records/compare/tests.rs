@@ -1,4 +1,6 @@
-use arrow_salesforce::arrow::array::{StringArray, TimestampMillisecondArray};
+use arrow_salesforce::arrow::array::{
+    Array as _, AsArray as _, StringArray, TimestampMillisecondArray,
+};
 use arrow_salesforce::arrow::datatypes::TimeUnit;
 
 use super::*;

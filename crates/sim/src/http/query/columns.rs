@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::soql::{Columns, Part, Query, What};
+use crate::soql::{Columns, Function, Part, Query, Shown, What};
 
 /// The answer in place of records.
 pub(super) fn columns(query: &Query) -> Value {
@@ -16,11 +16,19 @@ pub(super) fn columns(query: &Query) -> Value {
             joined(columns, &columns.parts(fields))
         }
         What::Count => Vec::new(),
-        What::CountsOf(counts) => counts
+        What::Totals(totals) => totals
             .iter()
-            .map(|(index, name)| {
-                let shown = format!("count({})", query.columns().name(*index));
-                json!({"aggregate": true, "columnName": name, "displayName": shown,
+            .map(|total| {
+                let name = query.columns().name(total.field);
+                let (shown, is_total) = match total.what {
+                    Shown::Group => (name, false),
+                    Shown::Of(Function::CountDistinct) => (format!("count_distinct({name})"), true),
+                    Shown::Of(function) => {
+                        let function = format!("{function:?}").to_lowercase();
+                        (format!("{function}({name})"), true)
+                    }
+                };
+                json!({"aggregate": is_total, "columnName": total.name, "displayName": shown,
                     "joinColumns": [], "custom": false})
             })
             .collect(),

@@ -6,8 +6,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::org::id;
 use crate::org::records::{self, Record};
-use crate::org::{Kind, id};
 use crate::soql::{Found, Part, Query, What};
 
 /// How many queries with further pages are remembered.
@@ -41,7 +41,7 @@ impl Cursor {
     ) -> Cursor {
         let parts = match &query.what {
             What::Fields(fields) => query.columns().parts(fields),
-            What::Count | What::CountsOf(_) => Vec::new(),
+            What::Count | What::Totals(_) => Vec::new(),
         };
         Cursor {
             version,
@@ -86,11 +86,13 @@ impl Cursor {
                 self.record(about, &self.parts, values, parents)
             }
             What::Count => Shown(Vec::new()),
-            What::CountsOf(counted) => {
+            What::Totals(totals) => {
                 let about = json!({"type": "AggregateResult"});
-                let counts = counted.iter().zip(row).map(|((_, name), count)| {
-                    let count = count.as_deref().unwrap_or_default();
-                    (name.clone(), Cell::Value(records::json(Kind::Int, count)))
+                let counts = totals.iter().zip(row).map(|(total, value)| {
+                    let kind = total.kind(self.query.columns());
+                    let value = value.as_deref();
+                    let value = value.map_or(Value::Null, |text| records::json(kind, text));
+                    (total.name.clone(), Cell::Value(value))
                 });
                 let about = [("attributes".to_owned(), Cell::Value(about))];
                 Shown(about.into_iter().chain(counts).collect())
