@@ -19,6 +19,8 @@ pub(super) const ID: &str = "id";
 pub(super) const NOW_ID: &str = "now_id";
 /// The same, if it was there before the run.
 pub(super) const BEFORE_ID: &str = "before_id";
+/// What became of it: `created` or `updated`.
+pub(super) const ACTION: &str = "action";
 /// When the run's write was known.
 pub(super) const AT: &str = "at";
 /// When the record was changed last, and by whom.
@@ -75,6 +77,7 @@ fn query(comparison: &Comparison, now: &Schema, has_before: bool) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let mut columns = vec![
         format!("sent.{} AS {ID}", quoted(sent::ID)),
+        format!("sent.{} AS {ACTION}", quoted(sent::ACTION)),
         format!("sent.{} AS {AT}", quoted(sent::AT)),
         format!("now.\"Id\" AS {NOW_ID}"),
     ];
