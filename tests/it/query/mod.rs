@@ -1,5 +1,7 @@
 //! Queries: what an org holds, as record batches.
 
+mod table;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +17,14 @@ use testkit::KEY;
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 async fn client(sim: &TestSim) -> Client {
-    let url = sim.url().parse().unwrap();
-    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
     let mut waits = Waits::default();
     waits.wait_permille = 20;
+    client_with(sim, waits).await
+}
+
+async fn client_with(sim: &TestSim, waits: Waits) -> Client {
+    let url = sim.url().parse().unwrap();
+    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
     let client = Client::builder(login).waits(waits);
     client.connect().await.unwrap()
 }
