@@ -172,6 +172,7 @@ fn schema(fields: usize) -> SchemaRef {
     Arc::new(Schema::new(texts.collect::<Vec<_>>()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn broken(error: ArrowError) -> CliError {
     CliError::failed(format!("records of the org cannot be read: {error}"))
 }
