@@ -7,6 +7,7 @@ mod parts;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_ipc::reader::FileReader;
 use arrow_salesforce::arrow::array::RecordBatch;
@@ -47,7 +48,7 @@ async fn desk(rows: usize) -> Desk {
 
 fn parquet(path: &Path) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-    let schema = reader.schema().clone();
+    let schema = Arc::clone(reader.schema());
     let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
 }
