@@ -260,11 +260,12 @@ pub(super) fn exchange(app: &App, form: &Form) -> Result<Login, Refusal> {
     Ok(approved(app, &code.client, code.user, code.scope))
 }
 
-/// Whether a verifier of 43 to 128 characters is the one that a challenge was made of.
+/// Whether a verifier of at least 43 characters is the one that a challenge was made of. Salesforce
+/// takes longer ones than the standard, such as those of jsforce: 128 bytes in Base64.
 fn verifies(verifier: &str, challenge: &str) -> bool {
     let hash = digest(&SHA256, verifier.as_bytes());
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    (43..=128).contains(&verifier.len())
+    verifier.len() >= 43
         && verifier.bytes().all(is_allowed)
         && URL_SAFE_NO_PAD.encode(hash) == challenge.trim_end_matches('=')
 }
