@@ -79,7 +79,7 @@ pub(super) async fn authorize(
     let (user, is_allowed) = match decided(&app, &form, &hidden, (form.field("client_id"), &scope))
     {
         Ok(decided) => decided,
-        Err(page) => return page,
+        Err(page) => return *page,
     };
     if !is_allowed {
         let refusal = [
@@ -108,7 +108,7 @@ pub(super) fn decided(
     form: &Form,
     hidden: &[(&str, &str)],
     (client, scope): (&str, &str),
-) -> Result<(Arc<User>, bool), Response> {
+) -> Result<(Arc<User>, bool), Box<Response>> {
     let options = app.options();
     let password = [form.field("pw"), form.field("password")].concat();
     let typed = || by_password(app, form.field("username"), &password);
@@ -121,11 +121,12 @@ pub(super) fn decided(
         let name = [form.field("username"), form.field("login_hint")];
         let name = name.into_iter().find(|name| !name.is_empty());
         let is_wrong = form.0.iter().any(|(name, _)| name == "username");
-        return Err(page::login(hidden, name.unwrap_or_default(), is_wrong));
+        let page = page::login(hidden, name.unwrap_or_default(), is_wrong);
+        return Err(Box::new(page));
     };
     if options.app == AppPolicy::NotInstalled {
         let description = "app must be installed into org";
-        return Err(page::failed("invalid_client", description));
+        return Err(Box::new(page::failed("invalid_client", description)));
     }
     match form.field("decision").to_ascii_lowercase().as_str() {
         "deny" => Ok((user, false)),
@@ -136,7 +137,8 @@ pub(super) fn decided(
             let ticket = app.pending.lock().ticket(Arc::clone(&user));
             let mut hidden = hidden.to_vec();
             hidden.push(("ticket", &ticket));
-            Err(page::consent(&hidden, client, &user.username, scope))
+            let page = page::consent(&hidden, client, &user.username, scope);
+            Err(Box::new(page))
         }
     }
 }
