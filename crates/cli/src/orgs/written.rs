@@ -17,7 +17,7 @@ pub(super) mod address {
 
 /// A secret, in plain: the file is of its user alone.
 pub(super) mod secret {
-    use secrecy::{ExposeSecret as _, SecretString};
+    use secrecy::{ExposeSecret, SecretString};
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(
