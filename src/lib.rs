@@ -69,6 +69,27 @@
 //! # }
 //! ```
 //!
+//! # A query
+//!
+//! The other way, a [`Client`](bulk::Client) asks a [`Query`] by a job of the Bulk API, and gives its rows
+//! with the types of their fields:
+//!
+//! ```no_run
+//! use arrow_salesforce::bulk::{BulkError, Client, QueryOptions};
+//! use futures::TryStreamExt;
+//!
+//! # async fn example(client: Client) -> Result<(), BulkError> {
+//! let soql = "SELECT Id, Name, Account.AnnualRevenue FROM Contact WHERE IsDeleted = false";
+//! let query = client.query(soql, QueryOptions::default()).await?;
+//! println!("{:?}", query.schema());
+//! let mut rows = query.stream();
+//! while let Some(batch) = rows.try_next().await? {
+//!     println!("{} rows", batch.num_rows());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! [`LoadOptions`] and [`ValueOptions`] are of a load, [`OrgOptions`] of the process. An [`Error`]
 //! says whose fault it is ([`ErrorKind`]), the cause and the cure, and where it happened.
 
@@ -92,7 +113,7 @@ mod text;
 mod waits;
 
 pub use arrow;
-pub use bulk::Credentials;
+pub use bulk::{Credentials, Query, QueryOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use load::{
     Event, Events, Feed, FeedBatch, LoadReport, Loader, LoaderBuilder, Org, Receipts, Rejects,

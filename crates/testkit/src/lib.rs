@@ -1,5 +1,5 @@
 //! What the tests of all packages share: simulated orgs, S3 and STS servers, TLS and a forward proxy
-//! before them, files of rejected records read back without the library's help, the cases of the
+//! before them, the faults of the fault tables, files of rejected records read back without the library's help, the cases of the
 //! table of values, and processes.
 //!
 //! It knows neither the library nor the destination, so that both can be tested with it. What goes
@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 pub mod bucket_faults;
+pub mod faults;
 pub mod forward;
 pub mod gate;
 pub mod process;

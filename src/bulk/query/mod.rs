@@ -17,6 +17,8 @@ mod ranges;
 mod results;
 mod soql;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod values;
 mod verdict;
 

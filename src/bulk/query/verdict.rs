@@ -59,9 +59,9 @@ impl Verdict {
     pub(super) fn of(message: &str) -> Self {
         let message = message.to_lowercase().replace('_', "");
         let has = |part: &&str| message.contains(*part);
-        if TOO_MUCH.iter().any(|part| has(&part)) {
+        if TOO_MUCH.iter().any(has) {
             Self::TooMuch
-        } else if LASTING.iter().any(|part| has(&part)) {
+        } else if LASTING.iter().any(has) {
             Self::Lasts
         } else {
             Self::Passes

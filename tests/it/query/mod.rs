@@ -1,5 +1,7 @@
 //! Queries: what an org holds, as record batches.
 
+mod table;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +17,14 @@ use testkit::KEY;
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 async fn client(sim: &TestSim) -> Client {
-    let url = sim.url().parse().unwrap();
-    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
     let mut waits = Waits::default();
     waits.wait_permille = 20;
+    client_with(sim, waits).await
+}
+
+async fn client_with(sim: &TestSim, waits: Waits) -> Client {
+    let url = sim.url().parse().unwrap();
+    let login = Credentials::refresh_token(url, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN);
     let client = Client::builder(login).waits(waits);
     client.connect().await.unwrap()
 }
@@ -26,7 +32,7 @@ async fn client(sim: &TestSim) -> Client {
 /// All rows of a query as one batch.
 async fn ask(client: &Client, soql: &str, options: QueryOptions) -> Result<RecordBatch, BulkError> {
     let query = client.query(soql, options).await?;
-    let schema = query.schema().clone();
+    let schema = Arc::clone(query.schema());
     let batches: Vec<RecordBatch> = query.stream().try_collect().await?;
     Ok(concat_batches(&schema, &batches).unwrap())
 }
@@ -293,7 +299,7 @@ async fn a_query_in_parts_by_ranges_of_ids() {
     let client = client(&sim).await;
     let options = QueryOptions::default().with_split(6).with_keep_jobs(true);
     let query = client.query(KEYS, options.clone()).await.unwrap();
-    let (schema, handle) = (query.schema().clone(), query.handle());
+    let (schema, handle) = (Arc::clone(query.schema()), query.handle());
     let batches: Vec<RecordBatch> = query.stream().try_collect().await.unwrap();
     let found = concat_batches(&schema, &batches).unwrap();
     assert_eq!(sorted(keys(&found)), expected(0..1_000));

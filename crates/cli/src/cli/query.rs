@@ -49,6 +49,10 @@ pub(crate) struct QueryArgs {
     /// Most records of a page of results; each page is a call [default: as the org chooses]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) page_rows: Option<u32>,
+    /// Query so many ranges of Ids, each by a job of its own [default: one job, more where that is too
+    /// much for it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) split: Option<u32>,
     /// Write over a file, or parts of a directory, that are there
     #[arg(long, conflicts_with = "resume")]
     pub(crate) overwrite: bool,

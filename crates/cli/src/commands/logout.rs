@@ -35,7 +35,7 @@ pub(crate) async fn logout(args: LogoutArgs) -> Result<()> {
     }
     Err(CliError::failed(format!(
         "{}. The login is kept; --force forgets it here, and it stays valid until an admin ends it in Setup \
-         > OAuth Connected Apps Usage",
+         > Connected Apps OAuth Usage",
         failed.join("; ")
     )))
 }

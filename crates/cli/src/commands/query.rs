@@ -124,6 +124,7 @@ impl Taking<'_> {
             .with_deleted(self.args.deleted)
             .with_types(types)
             .with_page_rows(self.args.page_rows.map(|rows| rows as usize))
+            .with_split(self.args.split)
     }
 
     /// The first records as a table.
@@ -154,7 +155,7 @@ impl Taking<'_> {
     /// All records, in one file or on stdout.
     async fn file(&mut self, client: &Client) -> Result<Taken> {
         let records = self.ask(client, self.options()).await?;
-        let (object, jobs) = (records.object.clone(), records.jobs().len() as u64);
+        let (object, handle) = (records.object.clone(), records.handle.clone());
         let Some(mut file) = self.target.begin(&records.schema).await? else {
             return Err(CliError::failed("there is no file to write"));
         };
@@ -176,7 +177,7 @@ impl Taking<'_> {
             object,
             records: rows,
             output: self.target.shown().map(str::to_owned),
-            jobs,
+            jobs: taking::jobs(handle.as_ref()).0.len() as u64,
             api_calls: 0,
         })
     }
@@ -191,69 +192,72 @@ impl Taking<'_> {
         };
         let (records, state) = match self.again(client, place, &asked).await? {
             Some(again) => again,
-            None => {
-                if !self.args.resume {
-                    Parts::clear(place, self.args.overwrite).await?;
-                }
-                let options = self.options().with_keep_jobs(true);
-                let records = self.ask(client, options).await?.kept();
-                let state = PartsState::new(asked, records.jobs(), &records.schema);
-                (records, state)
-            }
+            None => self.anew(client, place, asked).await?,
         };
-        let mut before = state.rows();
-        if before > 0 {
-            let whole = counted(before, "record");
+        if state.rows() > 0 {
+            let whole = counted(state.rows(), "record");
             self.watch.say(&format!(
                 "{whole} are in {}; the rest follows",
                 place.shown()
             ));
         }
         let (object, handle) = (records.object.clone(), records.handle.clone());
-        let part_rows = self.args.part_rows;
-        let mut parts = Parts::begin(place, state, &records.schema, part_rows).await?;
         let (interrupt, watch) = (&self.interrupt, &mut self.watch);
+        let mut parts = Parts::begin(place, state, &records.schema, self.args.part_rows).await?;
+        let (jobs, all) = taking::jobs(handle.as_ref());
+        parts.note(jobs, all).await?;
         let each = taking::each(records, interrupt, watch, async |batch| {
-            let passed = before.min(batch.num_rows() as u64);
-            before -= passed;
-            let from = usize::try_from(passed).unwrap_or(usize::MAX);
-            parts
-                .write(&batch.slice(from, batch.num_rows() - from))
-                .await?;
+            // A kill finds the jobs of the records that are here.
+            let (jobs, all) = taking::jobs(handle.as_ref());
+            parts.note(jobs, all).await?;
+            parts.write(&batch).await?;
             Ok(false)
         });
         let ended = match each.await {
-            Ok(_) if before > 0 => Err(CliError::failed(format!(
-                "the job has fewer records than {} has already: begin anew with --overwrite",
-                place.shown()
-            ))),
             Ok(_) => parts.finish().await.map_err(CliError::from),
             Err(error) => Err(error),
         };
         let rows = parts.rows();
         if let Err(error) = ended {
             parts.abort().await;
-            let whole = counted(rows, "record");
             self.watch.say(&format!(
-                "{whole} are in {}: the same command with --resume goes on",
+                "{} are in {}: the same command with --resume goes on, and with --overwrite it begins anew",
+                counted(rows, "record"),
                 place.shown()
             ));
             return Err(error);
         }
-        let mut jobs = 0;
-        if let Some(handle) = handle {
-            jobs = handle.jobs().len() as u64;
-            if let Err(error) = handle.delete().await {
-                tracing::debug!(%error, "jobs whose records are all here could not be deleted");
-            }
+        if let Some(handle) = &handle
+            && let Err(error) = handle.delete().await
+        {
+            tracing::debug!(%error, "jobs whose records are all here could not be deleted");
         }
         Ok(Taken {
             object,
             records: rows,
             output: Some(place.shown().to_owned()),
-            jobs,
+            jobs: taking::jobs(handle.as_ref()).0.len() as u64,
             api_calls: 0,
         })
+    }
+
+    /// New jobs, and an empty directory for their records.
+    async fn anew(
+        &self,
+        client: &Client,
+        place: &Place,
+        asked: Asked,
+    ) -> Result<(Records, PartsState)> {
+        let overwrite = self.args.overwrite || self.args.resume;
+        for job in Parts::clear(place, overwrite).await? {
+            if let Err(error) = client.delete_query(&job).await {
+                tracing::debug!(%error, job, "a job that is not needed could not be deleted");
+            }
+        }
+        let options = self.options().with_keep_jobs(true);
+        let records = self.ask(client, options).await?.kept();
+        let state = PartsState::new(asked, &records.schema);
+        Ok((records, state))
     }
 
     /// The records of the jobs that parts are of already, and the state of these parts; none if there
@@ -279,17 +283,24 @@ impl Taking<'_> {
                 count(rows)
             )));
         }
-        let [job] = state.jobs.as_slice() else {
+        if !state.all_jobs {
+            self.watch.say(&format!(
+                "the query of {} stopped before all its jobs were made: it begins anew",
+                place.shown()
+            ));
             return Ok(None);
-        };
+        }
         let options = self.options().with_keep_jobs(true);
-        let jobs = std::slice::from_ref(job);
-        match client.query_again(&self.soql, options, jobs, 0).await {
+        let asking = async {
+            let query = client.query_again(&self.soql, options, &state.jobs, rows);
+            Ok(query.await)
+        };
+        match self.interrupt.before(Box::pin(asking)).await? {
             Ok(query) => Ok(Some((Records::of(query).kept(), state))),
             // Nothing of it is here: another job is as good.
             Err(BulkError::QueryGone { .. }) if rows == 0 => Ok(None),
-            Err(BulkError::QueryGone { .. }) => Err(CliError::usage(format!(
-                "the org has deleted the job {job}, whose records are in {}, and those of another job do not \
+            Err(BulkError::QueryGone { id }) => Err(CliError::usage(format!(
+                "the org has deleted the job {id}, whose records are in {}, and those of another job do not \
                  go with them: begin anew with --overwrite",
                 place.shown()
             ))),

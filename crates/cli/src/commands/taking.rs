@@ -61,8 +61,19 @@ impl Records {
 
     /// Ids of the jobs so far.
     pub(super) fn jobs(&self) -> Vec<String> {
-        let handle = self.handle.as_ref();
-        handle.map_or_else(Vec::new, QueryHandle::jobs)
+        jobs(self.handle.as_ref()).0
+    }
+}
+
+/// Ids of the jobs so far, and whether these are all.
+pub(super) fn jobs(handle: Option<&QueryHandle>) -> (Vec<String>, bool) {
+    match handle {
+        // Asked in this order, a job that is made in between is not missed.
+        Some(handle) => {
+            let all = handle.progress().waiting == 0;
+            (handle.jobs(), all)
+        }
+        None => (Vec::new(), true),
     }
 }
 

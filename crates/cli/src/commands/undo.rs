@@ -151,7 +151,7 @@ impl<'a> Undone<'a> {
                 left.name, left.reason
             ));
         }
-        let session = sql::joins(memory)?;
+        let session = sql::session(memory, true)?;
         let sent = receipts
             .sent(&comparison, &session, directory.path())
             .await?;
@@ -212,7 +212,7 @@ impl<'a> Undone<'a> {
         watch: &Watch,
     ) -> Result<ExitCode> {
         let (counts, object) = (&planned.counts, &self.record.spec.object);
-        let ended = match counts.kept + counts.without_id {
+        let ended = match counts.left() {
             0 => ExitCode::from(ACCEPTED),
             _ => ExitCode::from(SOME_REJECTED),
         };

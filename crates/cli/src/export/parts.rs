@@ -38,15 +38,21 @@ impl Parts {
         PartsState::read(place).await
     }
 
-    /// Makes sure that new parts may be begun here: it is empty, or is made so.
+    /// Makes sure that new parts may be begun here: it is empty, or is made so. Returns the jobs of the
+    /// parts that were there.
     ///
     /// # Errors
     /// [`ExportError::Usage`] if something is there that must stay.
-    pub(crate) async fn clear(place: &Place, overwrite: bool) -> Result<(), ExportError> {
+    pub(crate) async fn clear(place: &Place, overwrite: bool) -> Result<Vec<String>, ExportError> {
         let shown = place.shown();
         let usage = |message: String| Err(ExportError::Usage(message));
         let files = place.files().await?;
-        if !overwrite && let Some(state) = PartsState::read(place).await? {
+        let state = match PartsState::read(place).await {
+            // Whatever it was, it is written over.
+            Err(ExportError::State { .. }) if overwrite => None,
+            state => state?,
+        };
+        if !overwrite && let Some(state) = &state {
             let rows = state.rows();
             return usage(match state.complete {
                 true => format!(
@@ -73,7 +79,8 @@ impl Parts {
         for name in files.keys() {
             place.child(name).delete().await?;
         }
-        Ok(())
+        let unfinished = state.filter(|state| !state.complete);
+        Ok(unfinished.map(|state| state.jobs).unwrap_or_default())
     }
 
     /// Begins with parts, or goes on with those that are whole.
@@ -101,8 +108,19 @@ impl Parts {
             open: None,
         };
         parts.settle().await?;
-        parts.state.write(place).await?;
         Ok(parts)
+    }
+
+    /// Notes the jobs so far, and whether these are all, if that is new.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub(crate) async fn note(&mut self, jobs: Vec<String>, all: bool) -> Result<(), ExportError> {
+        if self.state.jobs == jobs && self.state.all_jobs == all {
+            return Ok(());
+        }
+        (self.state.jobs, self.state.all_jobs) = (jobs, all);
+        self.state.write(&self.place).await
     }
 
     /// Proves that the whole parts are there, and deletes what a killed attempt has left beside them.

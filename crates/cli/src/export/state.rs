@@ -33,6 +33,8 @@ pub(crate) struct PartsState {
     pub(crate) asked: Asked,
     /// Jobs whose results the parts are of, in the order of the rows.
     pub(crate) jobs: Vec<String>,
+    /// Whether no other job is to be made: the results of these are all records.
+    pub(crate) all_jobs: bool,
     /// Names and types of the columns.
     pub(super) columns: Vec<String>,
     /// Parts that are whole, in the order of the rows.
@@ -51,11 +53,12 @@ pub(super) struct Part {
 
 impl PartsState {
     /// Of a query that begins.
-    pub(crate) fn new(asked: Asked, jobs: Vec<String>, schema: &Schema) -> Self {
+    pub(crate) fn new(asked: Asked, schema: &Schema) -> Self {
         Self {
             version: VERSION,
             asked,
-            jobs,
+            jobs: Vec::new(),
+            all_jobs: false,
             columns: columns(schema),
             parts: Vec::new(),
             complete: false,

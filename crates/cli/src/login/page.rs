@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// Answers the browser with a page of a title and a sentence, and closes the connection.
+/// Sends the browser a page of a title and a sentence, and closes the connection.
 pub(super) async fn answer(mut stream: TcpStream, status: &str, title: &str, sentence: &str) {
     let body = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\

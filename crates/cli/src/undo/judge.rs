@@ -8,12 +8,13 @@ use arrow_salesforce::arrow::array::{
 use arrow_salesforce::arrow::datatypes::TimestampMillisecondType;
 use arrow_salesforce::coerce::{CLEAR, Comparison};
 use arrow_salesforce::object::{FieldType, RecordId};
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 
 use super::conflicts::Conflict;
 use super::join;
 use super::{Conflicts, Counts, Deletes, Restores};
 use crate::error::{CliError, Result};
+use crate::records::sent;
 
 /// When a record was changed last.
 pub(crate) const LAST_MODIFIED: &str = "LastModifiedDate";
@@ -47,9 +48,9 @@ struct Values {
     former: StringArray,
     canonical_sent: StringArray,
     canonical_now: StringArray,
-    /// Of the field that is filled.
-    canonical_current: StringArray,
-    canonical_former: StringArray,
+    /// Of the field that is filled, as a load takes it: exact, where canonical forms may not be.
+    exact_current: StringArray,
+    exact_former: StringArray,
 }
 
 /// A record of a batch.
@@ -80,10 +81,10 @@ impl Judge<'_> {
         let ids = texts(batch, join::ID)?;
         let there = texts(batch, join::NOW_ID)?;
         let before = texts(batch, join::BEFORE_ID)?;
+        let actions = texts(batch, join::ACTION)?;
         let fields = self.values(batch)?;
         let key = self.comparison.key().and_then(|key| fields.get(key));
-        let changes = self.changes(batch)?;
-        for row in 0..batch.num_rows() {
+        for (row, change) in self.changes(batch)?.into_iter().enumerate() {
             if there.is_null(row) {
                 decided.counts.gone += 1;
                 continue;
@@ -94,12 +95,14 @@ impl Judge<'_> {
                 key: key
                     .filter(|key| key.sent.is_valid(row))
                     .map(|key| key.sent.value(row)),
-                change: changes[row],
+                change,
             };
             if before.is_valid(row) {
                 self.restore(&record, &fields, decided)?;
-            } else {
+            } else if at(&actions, row) == Some(sent::CREATED) {
                 self.delete(&record, &fields, decided)?;
+            } else {
+                Self::leave(&record, decided)?;
             }
         }
         Ok(())
@@ -127,6 +130,20 @@ impl Judge<'_> {
         Ok(())
     }
 
+    /// A record that the run has changed, though it was not there when the former values were read: it
+    /// is somebody else's, and what it was is not known.
+    fn leave(record: &Record<'_>, decided: &mut Decided) -> Result<()> {
+        decided.counts.unknown += 1;
+        decided.conflicts.push(&Conflict {
+            id: record.id,
+            key: record.key,
+            field: "",
+            former: None,
+            sent: None,
+            now: None,
+        })
+    }
+
     /// A record that the run has changed.
     fn restore(&self, record: &Record<'_>, fields: &[Values], decided: &mut Decided) -> Result<()> {
         let row = record.row;
@@ -147,7 +164,7 @@ impl Judge<'_> {
                 self.note(record, field, decided);
             }
             restored = true;
-            decided.restores.set(field, self.former(field, values, row));
+            decided.restores.set(field, at(&values.exact_former, row));
         }
         decided.counts.kept += u64::from(conflicts);
         if restored {
@@ -157,30 +174,6 @@ impl Judge<'_> {
             decided.counts.same += 1;
         }
         Ok(())
-    }
-
-    /// The former value of a field, as a load takes it.
-    fn former<'a>(&self, field: usize, values: &'a Values, row: usize) -> Option<&'a str> {
-        if values.former.is_null(row) {
-            return None;
-        }
-        let canonical = || values.canonical_former.value(row);
-        let kind = self.comparison.fields().get(field);
-        match kind.map(|field| &field.fills.field_type) {
-            // Salesforce writes these in forms of its own: 9.12260031E8.
-            Some(
-                FieldType::Int
-                | FieldType::Long
-                | FieldType::Double
-                | FieldType::Currency
-                | FieldType::Percent
-                | FieldType::Date
-                | FieldType::DateTime
-                | FieldType::Time
-                | FieldType::Boolean,
-            ) if values.canonical_former.is_valid(row) => Some(canonical()),
-            _ => Some(values.former.value(row)),
-        }
     }
 
     /// Notes a field that the org itself has changed, or that is taken back though it has changed.
@@ -231,15 +224,17 @@ impl Judge<'_> {
                 Ok(forms.as_string::<i32>().clone())
             };
             // What a parent is named by is no value of the lookup, which holds its Id.
-            let filled = |texts: &StringArray| match field.path == field.fills.name {
-                true => canonical(texts),
-                false => Ok(of_ids(texts)),
+            let exact = |texts: &StringArray| -> Result<StringArray> {
+                match field.path == field.fills.name {
+                    true => Ok(exact(&field.fills.field_type, texts, &canonical(texts)?)),
+                    false => Ok(of_ids(texts)),
+                }
             };
             Ok(Values {
                 canonical_sent: canonical(&sent)?,
                 canonical_now: canonical(&now)?,
-                canonical_current: filled(&current)?,
-                canonical_former: filled(&former)?,
+                exact_current: exact(&current)?,
+                exact_former: exact(&former)?,
                 sent,
                 now,
                 former,
@@ -282,12 +277,37 @@ impl Values {
 
     /// What is there now is what was there before.
     fn is_former(&self, row: usize) -> bool {
-        at(&self.canonical_current, row) == at(&self.canonical_former, row)
+        at(&self.exact_current, row) == at(&self.exact_former, row)
     }
 }
 
 fn at(texts: &StringArray, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
+}
+
+/// Values of a field as a load takes them, in one form whichever way they were read.
+fn exact(kind: &FieldType, texts: &StringArray, canonical: &StringArray) -> StringArray {
+    match kind {
+        // Salesforce writes these in several forms: 9.12260031E8.
+        FieldType::Int
+        | FieldType::Long
+        | FieldType::Double
+        | FieldType::Currency
+        | FieldType::Percent
+        | FieldType::Date
+        | FieldType::Time
+        | FieldType::Boolean
+        | FieldType::Id
+        | FieldType::Reference => canonical.clone(),
+        FieldType::DateTime => {
+            let whole = |text: &str| match moment(text) {
+                Some(moment) => moment.to_rfc3339_opts(SecondsFormat::Millis, true),
+                None => text.to_owned(),
+            };
+            texts.iter().map(|text| text.map(whole)).collect()
+        }
+        _ => texts.clone(),
+    }
 }
 
 /// Ids in the form of 18 characters.

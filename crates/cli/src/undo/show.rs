@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     pub(crate) gone: u64,
     /// Have fields that are left alone.
     pub(crate) kept: u64,
+    /// Were changed, and not there when former values were read.
+    pub(crate) unknown: u64,
     /// Have a receipt without an Id.
     pub(crate) without_id: u64,
     /// Records by the field that has changed since.
@@ -34,6 +36,11 @@ impl Counts {
 
     pub(super) fn automation(&mut self, field: &str) {
         *self.automation.entry(field.to_owned()).or_default() += 1;
+    }
+
+    /// Records that are not taken back, or not in all fields.
+    pub(crate) fn left(&self) -> u64 {
+        self.kept + self.unknown + self.without_id
     }
 
     /// Records that something is done with.
@@ -68,6 +75,11 @@ impl Counts {
             self.without_id,
             "has a receipt without an Id, and is left alone",
             "have receipts without an Id, and are left alone",
+        );
+        say(
+            self.unknown,
+            "was changed by the run, and not there when the former values were read: it is left alone",
+            "were changed by the run, and not there when the former values were read: they are left alone",
         );
         say(
             self.touched,

@@ -18,7 +18,11 @@ pub(crate) struct Desk {
 impl Desk {
     /// An empty folder, and an org that works as fast as it can.
     pub(crate) async fn new() -> Self {
-        let org = TestSim::start().await;
+        Self::of(TestSim::start().await)
+    }
+
+    /// An empty folder, and this org.
+    pub(crate) fn of(org: TestSim) -> Self {
         let config = json!({
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,

@@ -242,7 +242,7 @@ async fn a_revoked_token_says_how_to_log_in_again() {
     let token = kept["orgs"]["uat"]["refresh_token"].as_str().unwrap();
     newcomer.org.revoke(token).await;
     let out = newcomer.run("logout uat").await.with_code(0).stdout;
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @"uat is logged out; Salesforce had ended its login before");
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn logins_that_fail() {
     -> 2
     error: nobody is logged in: it answers another login (its state differs); log in again, and use the page that this login opened
     -> 2
-    error: nobody logged in within 1 seconds. If the browser showed an error: redirect_uri_mismatch means that http://localhost:PORT/OauthRedirect is none of the app's callbacks (add it, or give --callback); invalid_client_id, that --client-id is another app's or the org is a sandbox (--sandbox) or has a login page of its own (--url); OAUTH_APPROVAL_ERROR_GENERIC or OAUTH_EC_APP_NOT_FOUND, that the app is not installed in the org
+    error: nobody logged in within 1 s. If the browser showed an error: redirect_uri_mismatch means that http://localhost:PORT/OauthRedirect is none of the app's callbacks (add it, or give --callback); invalid_client_id, that --client-id is another app's or the org is a sandbox (--sandbox) or has a login page of its own (--url); OAUTH_APPROVAL_ERROR_GENERIC or OAUTH_EC_APP_NOT_FOUND, that the app is not installed in the org
     -> 1
     error: port PORT of this machine is taken, perhaps by another login that waits: end that, or give --port with that of another callback of the app
     -> 2
@@ -364,7 +364,34 @@ async fn an_org_that_cannot_be_asked_is_forgotten_by_force() {
         }))
         .await;
     let kept = newcomer.run("logout uat").await.with_code(1);
-    insta::assert_snapshot!(error(&kept), @"");
+    insta::assert_snapshot!(error(&kept), @"error: uat: the login at 127.0.0.1 was refused (rate_limit_exceeded: ); too many logins at once: start again later. The login is kept; --force forgets it here, and it stays valid until an admin ends it in Setup > Connected Apps OAuth Usage");
     let out = newcomer.run("logout uat --force").await.with_code(0).stdout;
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @"uat is forgotten here; Salesforce did not end its login (the login at 127.0.0.1 was refused (rate_limit_exceeded: ); too many logins at once: start again later)");
+}
+
+#[tokio::test]
+async fn the_examples_of_the_page_work() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/login.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```sh\n").skip(1);
+    let blocks = blocks.map(|block| block.split_once("\n```").unwrap().0);
+    let lines: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert!(lines.len() > 4, "{lines:?}");
+    let newcomer = Newcomer::new().await;
+    newcomer.shell.file("contacts.csv", "LastName\nLovelace\n");
+    let url = format!("--url {}", newcomer.org.url());
+    for line in lines {
+        let words = line.strip_prefix("arrow-salesforce ").unwrap();
+        let words = words.replace("--sandbox", &url);
+        if !words.starts_with("login ") {
+            newcomer.run(&words).await.with_code(0);
+            continue;
+        }
+        let words = format!("{words} --no-browser --port 0");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let waiting = Waiting::of(newcomer.shell.start_open(&words)).await;
+        let sent = newcomer.org.person(&waiting.address, "Allow").await;
+        newcomer.org.page(&sent).await;
+        waiting.end().await.with_code(0);
+    }
 }

@@ -205,6 +205,19 @@ async fn updates_get_their_former_values_back() {
 }
 
 #[tokio::test]
+async fn keys_get_their_letters_back() {
+    let desk = Desk::new().await;
+    let file = |key: &str, name: &str| format!("Ext_Id__c,LastName\n{key},{name}\n");
+    load(&desk, "old.csv", &file("aB", "Ng"), "").await;
+    let before = desk.rows("Contact", CONTACT).await;
+    let flags = "--upsert Ext_Id__c --snapshot";
+    load(&desk, "new.csv", &file("Ab", "New"), flags).await;
+    assert_eq!(desk.rows("Contact", &["Ext_Id__c"]).await, [["Ab"]]);
+    desk.run("undo last --yes").await.with_code(0);
+    assert_eq!(desk.rows("Contact", CONTACT).await, before);
+}
+
+#[tokio::test]
 async fn runs_that_cannot_be_taken_back_say_why() {
     let desk = Desk::new().await;
     load(&desk, "old.csv", "Ext_Id__c,LastName\n1,Ng\n", "").await;

@@ -33,6 +33,8 @@ struct Case {
     former: Option<Option<&'static str>>,
     changed: &'static str,
     by: &'static str,
+    /// What became of the record, as its receipt has it, if it was not there.
+    action: Option<&'static str>,
 }
 
 const PLAIN: Case = Case {
@@ -41,6 +43,7 @@ const PLAIN: Case = Case {
     former: Some(Some("Old")),
     changed: LONG_BEFORE,
     by: USER,
+    action: Some(sent::CREATED),
 };
 
 fn comparison() -> Comparison {
@@ -99,6 +102,7 @@ fn decide(case: &Case, overwrite: bool) -> String {
         same,
         gone,
         kept,
+        unknown,
         ..
     } = decided.counts;
     for (number, word) in [
@@ -106,6 +110,7 @@ fn decide(case: &Case, overwrite: bool) -> String {
         (same, "same"),
         (gone, "gone"),
         (kept, "kept"),
+        (unknown, "left"),
     ] {
         if number > 0 {
             said.push(word.to_owned());
@@ -132,6 +137,7 @@ fn batch(case: &Case) -> RecordBatch {
     add(join::ID, id);
     add(join::NOW_ID, id);
     add(join::BEFORE_ID, before);
+    add(join::ACTION, case.action);
     add(join::MODIFIED, Some(case.changed));
     add(join::MODIFIED_BY, Some(case.by));
     let rate = case.former.map(|_| "9.12260031E8");
@@ -260,4 +266,38 @@ fn a_change_is_the_orgs_own_only_if_it_surely_is() {
         ..left
     };
     assert_eq!(decide(&since, false), "Rate__c = 912260031");
+}
+
+#[test]
+fn what_the_run_has_not_created_is_never_deleted() {
+    // Somebody else has created it after the former values were read, or the receipt does not say.
+    for action in [Some("updated"), None] {
+        let case = Case {
+            former: None,
+            action,
+            ..PLAIN
+        };
+        assert_eq!(decide(&case, false), "left");
+        assert_eq!(decide(&case, true), "left");
+    }
+}
+
+#[test]
+fn former_values_are_exact() {
+    let exact = |kind: FieldType, text: &str, canonical: &str| {
+        let of = |text: &str| StringArray::from(vec![text]);
+        let exact = exact(&kind, &of(text), &of(canonical));
+        exact.value(0).to_owned()
+    };
+    let double = exact(FieldType::Double, "9.12260031E8", "912260031");
+    assert_eq!(double, "912260031");
+    let text = exact(FieldType::String, "Ab", "ab");
+    assert_eq!(text, "Ab");
+    for text in [
+        "2024-03-01T10:00:00.678+0000",
+        "2024-03-01T12:00:00.678+02:00",
+    ] {
+        let moment = exact(FieldType::DateTime, text, "2024-03-01T10:00:00Z");
+        assert_eq!(moment, "2024-03-01T10:00:00.678Z");
+    }
 }

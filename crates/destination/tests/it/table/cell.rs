@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use salesforce_sim::SimOptions;
 use tempfile::NamedTempFile;
+use testkit::faults::{Course, fault};
 use testkit::rejected;
 use testkit::sim::{TestSim, jobs_in_state};
 
-use super::faults::{Course, fault};
 use super::scenario::{RECORDS, Scenario};
 use crate::harness::process::{Job, Output};
 

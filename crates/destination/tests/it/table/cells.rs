@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::faults::{Course, FAULTS};
+use testkit::faults::{Course, FAULTS};
 
 /// The table: a line of columns, then a line for each fault.
 const CELLS: &str = include_str!("cells.tsv");

@@ -4,15 +4,14 @@
 
 mod cell;
 mod cells;
-mod faults;
 mod scenario;
 
 use std::sync::Arc;
 
+use testkit::faults::{Course, FAULTS};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use self::faults::{Course, FAULTS};
 use self::scenario::Scenario;
 
 /// Loads that run at once, and those among them that wait for an answer that never comes.

@@ -1,10 +1,10 @@
-//! The faults of the table, in the words of the simulator.
+//! The faults of the fault tables, in the words of the simulator.
 
 use serde_json::{Value, json};
 
 /// How often a fault happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
+pub enum Course {
     /// A few times, within the patience that is set.
     Passes,
     /// Always.
@@ -12,7 +12,7 @@ pub(super) enum Course {
 }
 
 /// A kind of fault: its name in the table, and what happens.
-pub(super) const FAULTS: [(&str, &str); 33] = [
+pub const FAULTS: [(&str, &str); 33] = [
     ("refused", "connections refused"),
     ("cut", "cut before the answer, nothing done"),
     ("cut_body", "cut within the answer"),
@@ -90,7 +90,7 @@ fn action(fault: &str) -> Value {
 }
 
 /// A fault of some calls, which hits none of the first `skip`. Its name is `cell`.
-pub(super) fn fault(name: &str, calls: &[&str], skip: u32, course: Course) -> Value {
+pub fn fault(name: &str, calls: &[&str], skip: u32, course: Course) -> Value {
     let at_login = calls == ["token"];
     let (times, milliseconds) = match (course, name) {
         (Course::Lasts, _) => (0, 4_000),

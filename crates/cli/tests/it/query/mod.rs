@@ -1,22 +1,20 @@
 //! Records come out of an org: into each format and place, as a table, in parts that are gone on with;
 //! and from there into another org.
 
-use std::collections::BTreeSet;
+mod kinds;
+mod parts;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use arrow_ipc::reader::FileReader;
-use arrow_salesforce::arrow::array::{AsArray as _, RecordBatch};
+use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::compute::concat_batches;
 use arrow_salesforce::arrow::util::display::array_value_to_string;
-use object_store::ObjectStoreExt as _;
-use object_store::aws::AmazonS3Builder;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
-use testkit::s3::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
-use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
 
 use super::desk::Desk;
 
@@ -50,7 +48,7 @@ async fn desk(rows: usize) -> Desk {
 
 fn parquet(path: &Path) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-    let schema = reader.schema().clone();
+    let schema = Arc::clone(reader.schema());
     let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
 }
@@ -239,6 +237,27 @@ async fn no_records_are_a_file_of_columns() {
 }
 
 #[tokio::test]
+async fn the_query_may_stand_in_a_file_and_programs_read_along() {
+    let desk = desk(4).await;
+    desk.write("contacts.soql", "SELECT Ext_Id__c\nFROM Contact\n");
+    let query = "query -f contacts.soql -o out.csv --json";
+    let lines = desk.run(query).await.with_code(0).stdout;
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut lines: Vec<Value> = lines.collect();
+    for (line, own) in lines.iter_mut().zip(["jobs", "seconds"]) {
+        assert!(!line[own].is_null(), "{line}");
+        line.as_object_mut().unwrap().remove(own);
+        line.as_object_mut().unwrap().remove("api_calls");
+    }
+    assert_eq!(lines[0], json!({"type": "started", "object": "Contact"}));
+    let finished = json!({"type": "finished", "object": "Contact", "records": 4, "output": "out.csv", "jobs": 1});
+    assert_eq!(lines[1], finished);
+    assert_eq!(lines.len(), 2);
+}
+
+#[tokio::test]
 async fn a_count_is_answered_without_a_job() {
     let desk = desk(5).await;
     let count = desk
@@ -319,176 +338,6 @@ async fn a_query_that_fails_leaves_no_file() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The first values of all parts, in their order; fails if a part is not noted as whole.
-fn parts(folder: &Path) -> Vec<String> {
-    let state: Value =
-        serde_json::from_slice(&fs::read(folder.join("_query.json")).unwrap()).unwrap();
-    assert_eq!(state["complete"], true);
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != "_query.json")
-        .collect();
-    names.sort();
-    let noted = state["parts"].as_array().unwrap().iter();
-    let noted: Vec<_> = noted
-        .map(|part| part["name"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(names, noted);
-    let mut values = Vec::new();
-    for name in names {
-        let part = parquet(&folder.join(name));
-        let column = part.column(0).as_string::<i32>().iter();
-        values.extend(column.map(|value| value.unwrap().to_owned()));
-    }
-    values
-}
-
-#[tokio::test]
-async fn parts_go_on_after_an_error() {
-    let desk = desk(100).await;
-    let fault = json!({"calls": ["query_results"], "skip": 3, "times": 0,
-        "do": {"api_error": {"status": 403, "code": "INSUFFICIENT_ACCESS", "message": "not now"}}});
-    desk.org.fault(&fault).await;
-    let query = [
-        "query",
-        SOQL,
-        "-o",
-        "parts/",
-        "--part-rows",
-        "13",
-        "--page-rows",
-        "10",
-    ];
-    let failed = desk.run_args(&query).await.with_code(2);
-    assert!(
-        failed
-            .stderr
-            .contains("26 records are in parts/: the same command with --resume goes on"),
-        "{}",
-        failed.stderr
-    );
-    let again = desk.run_args(&query).await.with_code(2);
-    assert!(
-        again.stderr.contains("--resume goes on"),
-        "{}",
-        again.stderr
-    );
-    let other = [
-        "query",
-        "SELECT Id FROM Contact",
-        "-o",
-        "parts/",
-        "--resume",
-    ];
-    let other = desk.run_args(&other).await.with_code(2);
-    assert!(
-        other.stderr.contains("of another query"),
-        "{}",
-        other.stderr
-    );
-
-    desk.org.clear_faults().await;
-    // What a killed process leaves.
-    desk.write("parts/part-00002.parquet", "half");
-    desk.write("parts/part-00003.parquet#1", "half");
-    let resume = [&query, ["--resume"].as_slice()].concat();
-    desk.run_args(&resume).await.with_code(0);
-    let found = parts(&desk.path("parts"));
-    let all: Vec<String> = (0..100).map(|row| format!("C-{row:05}")).collect();
-    assert_eq!(found.iter().collect::<BTreeSet<_>>(), all.iter().collect());
-    assert_eq!(found.len(), 100);
-    // It was one job all the time, and it is deleted with its results.
-    let state = desk.org.state().await;
-    assert_eq!(state["query_jobs"].as_array().unwrap().len(), 0);
-    let done = desk.run_args(&resume).await.with_code(2);
-    assert!(
-        done.stderr.contains("has all 100 records already"),
-        "{}",
-        done.stderr
-    );
-}
-
-#[tokio::test]
-async fn parts_go_on_after_kills() {
-    const ROWS: usize = 20_000;
-    let desk = desk(ROWS).await;
-    let query = [
-        "query",
-        SOQL,
-        "-o",
-        "parts/",
-        "--part-rows",
-        "200",
-        "--page-rows",
-        "2000",
-        "--resume",
-    ];
-    let mut kills = 0;
-    loop {
-        let mut child = desk.start(&query);
-        let moment = Duration::from_millis(100 + fastrand::u64(..1_500));
-        if kills < 4 && tokio::time::timeout(moment, child.wait()).await.is_err() {
-            child.kill().await.unwrap();
-            kills += 1;
-            continue;
-        }
-        super::harness::ended(child).await.with_code(0);
-        break;
-    }
-    let found = parts(&desk.path("parts"));
-    assert_eq!(found.len(), ROWS);
-    assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), ROWS);
-}
-
-#[tokio::test]
-async fn s3_takes_files_and_parts() {
-    let s3 = S3Server::start().await;
-    let desk = desk(50).await;
-    let desk = desk
-        .with("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        .with("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        .with("AWS_REGION", "us-east-1")
-        .with("AWS_ENDPOINT_URL", s3.endpoint())
-        .with("AWS_ALLOW_HTTP", "true");
-    let bucket = AmazonS3Builder::new()
-        .with_bucket_name(BUCKET)
-        .with_region("us-east-1")
-        .with_endpoint(s3.endpoint())
-        .with_allow_http(true)
-        .with_access_key_id(ACCESS_KEY)
-        .with_secret_access_key(SECRET_KEY)
-        .build()
-        .unwrap();
-    let file = format!("s3://{BUCKET}/out/contacts.csv");
-    desk.run_args(&["query", SOQL, "-o", &file])
-        .await
-        .with_code(0);
-    desk.run_args(&["query", SOQL, "-o", &file])
-        .await
-        .with_code(2);
-    let written = bucket.get(&"out/contacts.csv".into()).await.unwrap();
-    let written = written.bytes().await.unwrap();
-    let rows = csv::Reader::from_reader(written.as_ref()).into_records();
-    assert_eq!(rows.map(Result::unwrap).count(), 50);
-
-    let folder = format!("s3://{BUCKET}/parts/");
-    let query = ["query", SOQL, "-o", &folder, "--part-rows", "20"];
-    desk.run_args(&query).await.with_code(0);
-    for (part, rows) in [("00000", 20), ("00001", 20), ("00002", 10)] {
-        let part = format!("parts/part-{part}.parquet");
-        let bytes = bucket
-            .get(&part.as_str().into())
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
-        desk.write("part.parquet", &bytes);
-        assert_eq!(parquet(&desk.path("part.parquet")).num_rows(), rows);
-    }
-}
-
 #[tokio::test]
 async fn a_stop_aborts_the_job() {
     let desk = desk(5).await;
@@ -508,75 +357,4 @@ async fn a_stop_aborts_the_job() {
     );
     assert_eq!(desk.org.state().await["query_jobs"][0]["state"], "Aborted");
     assert!(!desk.path("out.csv").exists());
-}
-
-#[tokio::test]
-async fn records_are_copied_to_another_org() {
-    let desk = desk(30).await;
-    let other = TestSim::start().await;
-    let config = json!({
-        "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN,
-        "is_sandbox": true, "login_url": other.url(), "wait_permille": 5,
-    });
-    desk.write("other.json", config.to_string());
-    let copy = [
-        "copy",
-        "Contact",
-        "--from",
-        "org.json",
-        "--to",
-        "other.json",
-        "--key",
-        "Ext_Id__c",
-        "--yes",
-    ];
-    let copied = desk.run_args(&copy).await.with_code(0);
-    assert!(
-        copied.stdout.contains("30 read, 30 accepted, 0 rejected"),
-        "{}",
-        copied.stdout
-    );
-    let fields = [
-        "Ext_Id__c",
-        "LastName",
-        "Email",
-        "Birthdate",
-        "HasOptedOutOfEmail",
-    ];
-    let rows = other.rows("Contact").await;
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
-    let mut rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            fields
-                .iter()
-                .map(|field| text(&row[*field]).replace("null", ""))
-                .collect()
-        })
-        .collect();
-    rows.sort();
-    assert_eq!(rows, expected(&desk).await);
-    assert!(
-        copied
-            .stderr
-            .contains("AccountId (a lookup; add Account.FIELD to --fields"),
-        "{}",
-        copied.stderr
-    );
-    let same = [
-        "copy",
-        "Contact",
-        "--from",
-        "org.json",
-        "--to",
-        "org.json",
-        "--key",
-        "Ext_Id__c",
-    ];
-    let same = desk.run_args(&same).await.with_code(2);
-    assert!(same.stderr.contains("are the same org"), "{}", same.stderr);
 }
