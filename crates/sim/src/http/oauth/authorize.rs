@@ -103,10 +103,6 @@ pub(super) async fn authorize(
 
 /// What a person decided of an app that asks for a scope, and who it is; the page that asks, if that
 /// is open.
-#[expect(
-    clippy::result_large_err,
-    reason = "the page that asks is as usual an outcome as the other"
-)]
 pub(super) fn decided(
     app: &App,
     form: &Form,
