@@ -55,7 +55,7 @@ pub(crate) async fn org(args: &OrgArgs, spec: &LoadSpec) -> Result<Org> {
     if let Some(jobs) = spec.write.max_jobs_in_flight {
         login.options.max_jobs_in_flight = jobs;
     }
-    let options = login.options.clone();
+    let options = login.options;
     Ok(Org::new(login.connect().await?, options)?)
 }
 

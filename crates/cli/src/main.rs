@@ -1,9 +1,10 @@
 //! The binary `arrow-salesforce`: any file or query into Salesforce in one command.
 //!
 //! A face of the engine. `cli` is what may be typed, `spec` a load as it is described by flags or by a
-//! file (`typed`); `input` opens files, `sql` makes rows of them, `mapping` fills fields with columns, `readings`
-//! finds how people wrote their values; `orgs` are those that a person is logged in to; `commands` does what was asked for, `run` keeps what is needed
-//! to go on, `watch` shows it.
+//! file (`typed`); `input` opens files, `sql` makes rows of them, `mapping` fills fields with columns,
+//! `readings` finds how people wrote their values; `export` is where records go that leave an org; `orgs`
+//! are those that a person is logged in to; `commands` does what was asked for, `run` keeps what is
+//! needed to go on, `watch` shows it.
 
 mod cli;
 mod commands;

@@ -22,7 +22,7 @@ use crate::spec::LoadSpec;
 pub(crate) const INPUT: &str = "input";
 
 /// Rows of a batch.
-const BATCH_ROWS: usize = 8_192;
+pub(crate) const BATCH_ROWS: usize = 8_192;
 
 /// Consumers of memory that an error names.
 const NAMED_CONSUMERS: usize = 3;
@@ -87,24 +87,6 @@ pub(crate) fn session(memory: usize, in_order: bool) -> Result<SessionContext, S
             .with_target_partitions(1)
             .with_repartition_file_scans(false);
     }
-    with_memory(config, memory)
-}
-
-/// A session whose joins take so many bytes of memory at most, and put the rest on disk: they sort both
-/// sides, since a table of hashes must be in memory as a whole.
-///
-/// # Errors
-/// If the session cannot be made.
-pub(crate) fn joins(memory: usize) -> Result<SessionContext, SqlError> {
-    // With one partition DataFusion makes a table of hashes nevertheless.
-    let mut config = SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
-        .with_target_partitions(2);
-    config.options_mut().optimizer.prefer_hash_join = false;
-    with_memory(config, memory)
-}
-
-fn with_memory(mut config: SessionConfig, memory: usize) -> Result<SessionContext, SqlError> {
     let options = config.options_mut();
     // Columns of files have capitals; `select Email` means `Email`.
     options.sql_parser.enable_ident_normalization = false;

@@ -33,7 +33,7 @@ async fn client_with(sim: &TestSim, waits: Waits) -> Client {
 /// All rows of a query as one batch.
 async fn ask(client: &Client, soql: &str, options: QueryOptions) -> Result<RecordBatch, BulkError> {
     let query = client.query(soql, options).await?;
-    let schema = query.schema().clone();
+    let schema = Arc::clone(query.schema());
     let batches: Vec<RecordBatch> = query.stream().try_collect().await?;
     Ok(concat_batches(&schema, &batches).unwrap())
 }
@@ -300,7 +300,7 @@ async fn a_query_in_parts_by_ranges_of_ids() {
     let client = client(&sim).await;
     let options = QueryOptions::default().with_split(6).with_keep_jobs(true);
     let query = client.query(KEYS, options.clone()).await.unwrap();
-    let (schema, handle) = (query.schema().clone(), query.handle());
+    let (schema, handle) = (Arc::clone(query.schema()), query.handle());
     let batches: Vec<RecordBatch> = query.stream().try_collect().await.unwrap();
     let found = concat_batches(&schema, &batches).unwrap();
     assert_eq!(sorted(keys(&found)), expected(0..1_000));

@@ -1,6 +1,7 @@
 //! `copy`: a query of one org, kept as the rows of a run, and an upsert of these into another.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use arrow_salesforce::bulk::{QueryOptions, Types};
 use arrow_salesforce::object::{Field, FieldType, ObjectSchema};
@@ -229,7 +230,7 @@ impl Copy<'_> {
         let records = Records::of(query);
         self.folder.local()?;
         let path = self.folder.rows_path();
-        let file = ParquetFile::create(&path, records.schema.clone());
+        let file = ParquetFile::create(&path, Arc::clone(&records.schema));
         let mut file = Some(file?);
         let mut watch = TakenWatch::new(&self.args.output, false);
         let each = taking::each(records, self.interrupt, &mut watch, async |batch| {

@@ -32,7 +32,7 @@ impl Interrupt {
     pub(super) async fn before<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = work => done,
-            () = self.asked() => Err(CliError::failed("stopped before anything was loaded")),
+            () = self.asked() => Err(CliError::failed("stopped before anything was done")),
         }
     }
 

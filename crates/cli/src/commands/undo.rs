@@ -151,7 +151,7 @@ impl<'a> Undone<'a> {
                 left.name, left.reason
             ));
         }
-        let session = sql::joins(memory)?;
+        let session = sql::session(memory, true)?;
         let sent = receipts
             .sent(&comparison, &session, directory.path())
             .await?;

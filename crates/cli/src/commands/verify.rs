@@ -90,7 +90,7 @@ async fn compare(
         watch.say(&format!("{name} is not compared: it {reason}"));
     }
     let memory = usize::try_from(org.options().memory_limit_bytes).unwrap_or(usize::MAX);
-    let session = sql::joins(memory / SHARE)?;
+    let session = sql::session(memory / SHARE, true)?;
     // What is made on the way goes with the directory.
     let directory = tempfile::Builder::new()
         .prefix("verify-")

@@ -155,7 +155,11 @@ impl Encoder {
                 writer.close()?;
             }
             // To drop the writer ends what is compressed; a pipe takes all bytes.
-            Kind::Csv(writer) => drop(writer.into_inner().map_err(|error| error.into_error())?),
+            Kind::Csv(writer) => drop(
+                writer
+                    .into_inner()
+                    .map_err(csv::IntoInnerError::into_error)?,
+            ),
             Kind::Jsonl(mut writer) => {
                 writer.finish()?;
                 drop(writer.into_inner());

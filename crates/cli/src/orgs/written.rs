@@ -17,7 +17,7 @@ pub(super) mod address {
 
 /// A secret, in plain: the file is of its user alone.
 pub(super) mod secret {
-    use secrecy::{ExposeSecret as _, SecretString};
+    use secrecy::{ExposeSecret, SecretString};
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(
@@ -36,7 +36,7 @@ pub(super) mod secret {
 
 /// A secret that need not be there.
 pub(super) mod optional_secret {
-    use secrecy::{ExposeSecret as _, SecretString};
+    use secrecy::{ExposeSecret, SecretString};
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde hands it over so")]
@@ -44,7 +44,7 @@ pub(super) mod optional_secret {
         secret: &Option<SecretString>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let secret = secret.as_ref().map(|secret| secret.expose_secret());
+        let secret = secret.as_ref().map(ExposeSecret::expose_secret);
         secret.serialize(serializer)
     }
 

@@ -17,17 +17,15 @@ use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::bulk::Client;
 use arrow_salesforce::coerce::{CoerceError, Comparison};
 use arrow_salesforce::object::ObjectSchema;
-use datafusion::common::JoinType;
-use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use datafusion::prelude::SessionContext;
+use futures::stream::{BoxStream, TryStreamExt as _};
 
+use super::beside::{beside, table};
 use super::look::{How, Keys, Look};
 use super::sent::{ID, Sent};
 use crate::error::{CliError, Result};
 use crate::parquet_file::ParquetFile;
-use crate::sql::SqlError;
 
 /// The fields by which an org says when a record was changed last, and by whom.
 const CHANGED: [&str; 2] = ["LastModifiedDate", "LastModifiedById"];
@@ -101,8 +99,8 @@ impl Now {
         self.how.said()
     }
 
-    /// Reads the records into a file in `directory`: `now_id`, `now_changed`, `now_changed_by`, then a text for each field
-    /// that is compared, named by [`now_column`].
+    /// Reads the records into a file in `directory`: `now_id`, `now_changed`, `now_changed_by`, then a
+    /// text for each field that is compared, named by [`now_column`].
     ///
     /// # Errors
     /// Those of calls, and of writing the file.
@@ -140,11 +138,9 @@ pub(crate) async fn joined(
     sent: &Sent,
     now: &Path,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let both = match (read(session, &sent.path).await, read(session, now).await) {
-        (Ok(sent), Ok(now)) => sent.join(now, JoinType::Left, &[ID], &[NOW_ID], None),
-        (Err(error), _) | (_, Err(error)) => Err(error),
-    };
-    stream(both).await
+    let now = table(session, now).await?;
+    let sent = table(session, &sent.path).await?;
+    Ok(beside(sent, ID, vec![(now, NOW_ID)]).await?)
 }
 
 /// Which rows have another value now than the one that was sent of a field, by its number among those
@@ -176,21 +172,10 @@ fn schema(fields: usize) -> SchemaRef {
     Arc::new(Schema::new(texts.collect::<Vec<_>>()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn broken(error: ArrowError) -> CliError {
     CliError::failed(format!("records of the org cannot be read: {error}"))
 }
 
-async fn read(session: &SessionContext, path: &Path) -> Result<DataFrame, DataFusionError> {
-    let options = ParquetReadOptions::default();
-    session
-        .read_parquet(path.display().to_string(), options)
-        .await
-}
-
-async fn stream(
-    rows: Result<DataFrame, DataFusionError>,
-) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let rows = rows.map_err(SqlError::Run)?.execute_stream().await;
-    let rows = rows.map_err(SqlError::Run)?;
-    Ok(rows.map(|batch| Ok(batch.map_err(SqlError::Run)?)).boxed())
-}
+#[cfg(test)]
+mod tests;

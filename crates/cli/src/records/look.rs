@@ -178,12 +178,12 @@ impl Look {
         keys: Keys,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         match keys {
-            Keys::Listed(keys) if matches!(how, How::Lists { .. }) => Ok(self.by_lists(keys)),
+            Keys::Listed(keys) if matches!(how, How::Lists { .. }) => Ok(self.by_lists(&keys)),
             _ => self.whole().await,
         }
     }
 
-    fn by_lists(&self, keys: Vec<String>) -> BoxStream<'static, Result<RecordBatch>> {
+    fn by_lists(&self, keys: &[String]) -> BoxStream<'static, Result<RecordBatch>> {
         let lists: Vec<Vec<String>> = keys.chunks(KEYS_A_BATCH).map(<[_]>::to_vec).collect();
         let look = self.clone();
         let of_lists = look.clone();
@@ -244,6 +244,7 @@ impl Look {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn broken(error: ArrowError) -> CliError {
     CliError::failed(format!("records of the org cannot be read: {error}"))
 }

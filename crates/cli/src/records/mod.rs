@@ -1,5 +1,6 @@
 //! Records of an org beside the run that wrote them.
 
+pub(crate) mod beside;
 pub(crate) mod compare;
 pub(crate) mod look;
 pub(crate) mod sent;

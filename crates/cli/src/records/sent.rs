@@ -24,19 +24,17 @@ use arrow_salesforce::receipt::{
 };
 use arrow_salesforce::source::{RAW, RAW_ERROR};
 use arrow_salesforce::storage::{Storage, StorageError, key_in};
-use datafusion::prelude::{ParquetReadOptions, SessionContext, col};
+use datafusion::prelude::{SessionContext, col};
 use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use tokio::task::spawn_blocking;
 
+use super::beside::{rows_a_batch, table};
 use super::look::{KeyList, Keys};
 use crate::error::Result;
 use crate::parquet_file::{ParquetFile, WriteError};
 use crate::run::{RunFolder, RunRecord};
 use crate::sql::SqlError;
-
-/// Rows of a batch.
-const BATCH_ROWS: usize = 8_192;
 
 /// What the name of a column of receipts begins with where it would be one of their own.
 const SOURCE_PREFIX: &str = "_source_";
@@ -127,12 +125,8 @@ impl Sent {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) async fn ids(&self, session: &SessionContext) -> Result<Keys> {
-        let path = self.path.display().to_string();
-        let rows = session
-            .read_parquet(path, ParquetReadOptions::default())
-            .await
-            .and_then(|rows| rows.select_columns(&[ID]))
-            .map_err(SqlError::Run)?;
+        let rows = table(session, &self.path).await?;
+        let rows = rows.select_columns(&[ID]).map_err(SqlError::Run)?;
         let mut rows = rows.execute_stream().await.map_err(SqlError::Run)?;
         let mut ids = KeyList::default();
         while let Some(batch) = rows.try_next().await.map_err(SqlError::Run)? {
@@ -240,16 +234,10 @@ async fn merged(
     rows: &Path,
     directory: &Path,
 ) -> Result<Sent, ReceiptsError> {
-    let options = ParquetReadOptions::default();
-    let sorted = session
-        .read_parquet(rows.display().to_string(), options)
-        .await
-        .and_then(|rows| {
-            // Jobs that write one record follow each other, as attempts do.
-            let by = [ID, AT, ORDINAL].map(|name| col(name).sort(true, false));
-            rows.sort(by.to_vec())
-        })
-        .map_err(SqlError::Run)?;
+    // Jobs that write one record follow each other, as attempts do.
+    let by = [ID, AT, ORDINAL].map(|name| col(name).sort(true, false));
+    let sorted = table(session, rows).await?.sort(by.to_vec());
+    let sorted = sorted.map_err(SqlError::Run)?;
     let mut sorted = sorted.execute_stream().await.map_err(SqlError::Run)?;
     let path = directory.join("sent.parquet");
     let schema = schema(comparison, false);
@@ -392,8 +380,10 @@ async fn open(
     while let Some(piece) = pieces.try_next().await? {
         copy.write_all(&piece).map_err(broken)?;
     }
-    let reader = ParquetRecordBatchReaderBuilder::try_new(copy)
-        .and_then(|reader| reader.with_batch_size(BATCH_ROWS).build());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(copy).and_then(|reader| {
+        let rows = rows_a_batch(reader.metadata());
+        reader.with_batch_size(rows).build()
+    });
     reader.map_err(|error| damaged(object, &error))
 }
 

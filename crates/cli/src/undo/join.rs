@@ -3,13 +3,16 @@
 use std::path::Path;
 
 use arrow_salesforce::arrow::array::RecordBatch;
-use arrow_salesforce::arrow::datatypes::Schema;
-use arrow_salesforce::coerce::Comparison;
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use futures::stream::{BoxStream, StreamExt as _};
+use arrow_salesforce::coerce::{ComparedField, Comparison};
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{SessionContext, ident, lit};
+use futures::stream::BoxStream;
 
 use super::judge::{LAST_MODIFIED, LAST_MODIFIED_BY};
 use crate::error::Result;
+use crate::records::beside::{beside, table};
 use crate::records::sent::{self, sent_column};
 use crate::sql::SqlError;
 
@@ -42,7 +45,7 @@ pub(super) fn of_field(index: usize) -> [String; 4] {
     ["sent", "now", "current", "former"].map(|side| format!("{side}_{index}"))
 }
 
-/// The records of the run.
+/// The records of the run, in the order of their Ids.
 ///
 /// # Errors
 /// If the files cannot be read; also of the items.
@@ -51,64 +54,72 @@ pub(crate) async fn joined(
     comparison: &Comparison,
     session: &SessionContext,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let sides = [
-        ("sent", Some(sources.sent)),
-        ("now", Some(sources.now)),
-        ("before", sources.before),
-    ];
-    for (name, path) in sides {
-        if let Some(path) = path {
-            let path = path.display().to_string();
-            let options = ParquetReadOptions::default();
-            let known = session.register_parquet(name, path, options).await;
-            known.map_err(SqlError::Run)?;
+    let now = table(session, sources.now).await?;
+    let before = match sources.before {
+        Some(before) => Some(table(session, before).await?),
+        None => None,
+    };
+    let sent = table(session, sources.sent).await?;
+    let fields = comparison.fields();
+    let planned = || {
+        let mut others = vec![(of_now(&now, fields)?, NOW_ID)];
+        if let Some(before) = &before {
+            others.push((of_before(before, fields)?, BEFORE_ID));
         }
-    }
-    let now = session.table_provider("now").await.map_err(SqlError::Run)?;
-    let query = query(comparison, &now.schema(), sources.before.is_some());
-    let rows = session.sql(&query).await.map_err(SqlError::Run)?;
-    let rows = rows.execute_stream().await.map_err(SqlError::Run)?;
-    let read = rows.map(|batch| Ok(batch.map_err(SqlError::Run)?));
-    Ok(read.boxed())
+        Ok((of_sent(&sent, fields, before.is_some())?, others))
+    };
+    let (sent, others) = planned().map_err(SqlError::Run)?;
+    Ok(beside(sent, ID, others).await?)
 }
 
-/// The join. Without a snapshot no record was there before.
-fn query(comparison: &Comparison, now: &Schema, has_before: bool) -> String {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let mut columns = vec![
-        format!("sent.{} AS {ID}", quoted(sent::ID)),
-        format!("sent.{} AS {ACTION}", quoted(sent::ACTION)),
-        format!("sent.{} AS {AT}", quoted(sent::AT)),
-        format!("now.\"Id\" AS {NOW_ID}"),
-    ];
+/// What was sent. Without a snapshot no record was there before.
+fn of_sent(
+    rows: &DataFrame,
+    fields: &[ComparedField],
+    has_before: bool,
+) -> Result<DataFrame, DataFusionError> {
+    let own = [(sent::ID, ID), (sent::ACTION, ACTION), (sent::AT, AT)];
+    let mut columns = own.map(|(name, of)| ident(name).alias(of)).to_vec();
+    let no_former = || lit(ScalarValue::Utf8(None));
+    if !has_before {
+        columns.push(no_former().alias(BEFORE_ID));
+    }
+    for index in 0..fields.len() {
+        let [sent, _, _, former] = of_field(index);
+        columns.push(ident(sent_column(index)).alias(sent));
+        if !has_before {
+            columns.push(no_former().alias(former));
+        }
+    }
+    rows.clone().select(columns)
+}
+
+/// What the org has now.
+fn of_now(rows: &DataFrame, fields: &[ComparedField]) -> Result<DataFrame, DataFusionError> {
+    let mut columns = vec![ident("Id").alias(NOW_ID)];
     // Not each object says it.
     let last_change = [(LAST_MODIFIED, MODIFIED), (LAST_MODIFIED_BY, MODIFIED_BY)];
-    columns.extend(
-        last_change.map(|(name, of)| match now.field_with_name(name) {
-            Ok(_) => format!("now.{} AS {of}", quoted(name)),
-            Err(_) => format!("CAST(NULL AS VARCHAR) AS {of}"),
-        }),
-    );
-    let of_before = |name: &str, of: String| match has_before {
-        true => format!("before.{} AS {of}", quoted(name)),
-        false => format!("CAST(NULL AS VARCHAR) AS {of}"),
-    };
-    columns.push(of_before("Id", BEFORE_ID.to_owned()));
-    for (index, field) in comparison.fields().iter().enumerate() {
-        let [sent, now, current, former] = of_field(index);
-        columns.push(format!("sent.{} AS {sent}", quoted(&sent_column(index))));
-        columns.push(format!("now.{} AS {now}", quoted(&field.path)));
-        columns.push(format!("now.{} AS {current}", quoted(&field.fills.name)));
-        columns.push(of_before(&field.fills.name, former));
+    columns.extend(last_change.map(|(name, of)| {
+        let is_there = rows.schema().has_column_with_unqualified_name(name);
+        match is_there {
+            true => ident(name).alias(of),
+            false => lit(ScalarValue::Utf8(None)).alias(of),
+        }
+    }));
+    for (index, field) in fields.iter().enumerate() {
+        let [_, now, current, _] = of_field(index);
+        columns.push(ident(&field.path).alias(now));
+        columns.push(ident(&field.fills.name).alias(current));
     }
-    let id = quoted(sent::ID);
-    let mut query = format!(
-        "SELECT {} FROM sent LEFT JOIN now ON sent.{id} = now.\"Id\"",
-        columns.join(", ")
-    );
-    if has_before {
-        query.push_str(&format!(" LEFT JOIN before ON sent.{id} = before.\"Id\""));
+    rows.clone().select(columns)
+}
+
+/// What was there before.
+fn of_before(rows: &DataFrame, fields: &[ComparedField]) -> Result<DataFrame, DataFusionError> {
+    let mut columns = vec![ident("Id").alias(BEFORE_ID)];
+    for (index, field) in fields.iter().enumerate() {
+        let [_, _, _, former] = of_field(index);
+        columns.push(ident(&field.fills.name).alias(former));
     }
-    query.push_str(&format!(" ORDER BY {ID}"));
-    query
+    rows.clone().select(columns)
 }

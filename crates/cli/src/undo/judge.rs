@@ -84,8 +84,7 @@ impl Judge<'_> {
         let actions = texts(batch, join::ACTION)?;
         let fields = self.values(batch)?;
         let key = self.comparison.key().and_then(|key| fields.get(key));
-        let changes = self.changes(batch)?;
-        for row in 0..batch.num_rows() {
+        for (row, change) in self.changes(batch)?.into_iter().enumerate() {
             if there.is_null(row) {
                 decided.counts.gone += 1;
                 continue;
@@ -96,7 +95,7 @@ impl Judge<'_> {
                 key: key
                     .filter(|key| key.sent.is_valid(row))
                     .map(|key| key.sent.value(row)),
-                change: changes[row],
+                change,
             };
             if before.is_valid(row) {
                 self.restore(&record, &fields, decided)?;

@@ -65,7 +65,7 @@ impl Restores {
         columns.extend(names.iter().map(|name| text(name)));
         columns.extend(names.iter().map(|name| explicit_null_flag(name)));
         Ok(Self {
-            rows: Rows::create(path, Schema::new(columns))?,
+            rows: Rows::create(path, &Schema::new(columns))?,
             ids: Vec::new(),
             columns: fields.iter().map(|_| Restored::default()).collect(),
         })
@@ -129,7 +129,7 @@ impl Deletes {
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let ids = Field::new(ID, DataType::Utf8, false);
         Ok(Self {
-            rows: Rows::create(path, Schema::new(vec![ids]))?,
+            rows: Rows::create(path, &Schema::new(vec![ids]))?,
             ids: Vec::new(),
         })
     }
@@ -161,10 +161,10 @@ impl Deletes {
 }
 
 impl Rows {
-    fn create(path: &Path, schema: Schema) -> Result<Self> {
+    fn create(path: &Path, schema: &Schema) -> Result<Self> {
         let shown = path.display().to_string();
         let file = File::create(path).map_err(|error| failed(&shown, &error.into()))?;
-        let writer = FileWriter::try_new(file, &schema).map_err(|error| failed(&shown, &error))?;
+        let writer = FileWriter::try_new(file, schema).map_err(|error| failed(&shown, &error))?;
         Ok(Self {
             writer,
             path: shown,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -52,7 +53,7 @@ async fn each_planted_difference_is_found_and_nothing_else() {
     );
 
     // Moments are whole seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let mut planted = BTreeSet::new();
     let mut changed = "Ext_Id__c,LastName,Title,DoNotCall\n".to_owned();
     for row in 100..120 {
@@ -123,4 +124,44 @@ async fn each_planted_difference_is_found_and_nothing_else() {
         "{}",
         last.stdout
     );
+}
+
+#[tokio::test]
+async fn many_records_are_read_by_one_query_and_lookups_by_their_path() {
+    let desk = Desk::new().await;
+    desk.org
+        .insert("Account", "Name,Ext_Id__c\nOne,A1\nTwo,A2\n")
+        .await;
+    // Others of the object are none of the run's.
+    let other = "LastName,Ext_Id__c\nOther,other\n";
+    desk.org.insert("Contact", other).await;
+    let mut csv = "Ext_Id__c,LastName,Account.Ext_Id__c,Birthdate\n".to_owned();
+    for row in 0..3_000 {
+        writeln!(csv, "K{row},Name {row},a1,1980-01-02").unwrap();
+    }
+    desk.write("contacts.csv", csv);
+    desk.run("load contacts.csv --object Contact")
+        .await
+        .with_code(0);
+    let run = desk.last_run();
+    let ended = desk.run(&format!("verify {run}")).await.with_code(0);
+    let said = "3,000 records of the run are read by one query of all 3,001 records of the object";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(ended.stdout.contains("3,000 records, 3,000 as sent"));
+
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    desk.write(
+        "moved.csv",
+        "Ext_Id__c,Account.Ext_Id__c,Birthdate\nK7,A2,\nK2999,A1,1980-01-03\n",
+    );
+    desk.run("load moved.csv --object Contact --upsert Ext_Id__c")
+        .await
+        .with_code(0);
+    let ended = desk.run(&format!("verify {run}")).await.with_code(3);
+    let planted = [
+        " changed Account.Ext_Id__c a1 A2",
+        " changed Birthdate 1980-01-02 1980-01-03",
+    ];
+    let found = differences(&desk.read(&format!("runs/{run}/differences.csv")));
+    assert_eq!(found, planted.map(str::to_owned).into(), "{}", ended.stdout);
 }

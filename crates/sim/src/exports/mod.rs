@@ -113,7 +113,7 @@ impl Exports {
 
     /// The information on a job.
     pub(crate) fn info(&self, id: &str) -> Result<Value, ApiError> {
-        self.with(id, |job| job.info())
+        self.with(id, ExportJob::info)
     }
 
     /// Aborts a job, the only change of its state that there is. Returns the response.
