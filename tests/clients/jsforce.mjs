@@ -104,6 +104,40 @@ async function logins(org) {
   assert.equal(user.organization_id, "00D5g0000000000EAA");
 }
 
+// A person lets jsforce in: the authorization code flow with PKCE, and the end of the approval.
+async function webLogin(org) {
+  const redirectUri = "http://localhost:1717/OauthRedirect";
+  const oauth2 = new jsforce.OAuth2({
+    loginUrl: org.url,
+    clientId: "sim-client-id",
+    redirectUri,
+    useVerifier: true,
+  });
+  const address = oauth2.getAuthorizationUrl({ scope: "api refresh_token id", state: "s 1" });
+  assert.match(await (await fetch(address)).text(), /id="username"/);
+  const person = { username: "loader@sim.example", password: "sim-password" };
+  const answer = async (decision) => {
+    const body = new URLSearchParams({ ...person, decision });
+    const sent = await fetch(address, { method: "POST", body, redirect: "manual" });
+    assert.equal(sent.status, 302);
+    return new URL(sent.headers.get("location"));
+  };
+  assert.equal((await answer("Deny")).searchParams.get("error"), "access_denied");
+  const callback = await answer("Allow");
+  assert.ok(callback.href.startsWith(redirectUri));
+  assert.equal(callback.searchParams.get("state"), "s 1");
+  const conn = new jsforce.Connection({ oauth2, version: "62.0" });
+  const user = await conn.authorize(callback.searchParams.get("code"));
+  assert.equal(user.organizationId, "00D5g0000000000EAA");
+  assert.equal((await conn.identity()).username, person.username);
+  const { access_token: second } = await oauth2.refreshToken(conn.refreshToken);
+  assert.notEqual(second, conn.accessToken);
+  await oauth2.revokeToken(conn.refreshToken);
+  await assert.rejects(oauth2.refreshToken(conn.refreshToken), { name: "invalid_grant" });
+  const ended = new jsforce.Connection({ instanceUrl: org.url, accessToken: second });
+  await assert.rejects(ended.describeGlobal(), { errorCode: "INVALID_SESSION_ID" });
+}
+
 async function describes(org) {
   const conn = await connection(org);
   const { sobjects } = await conn.describeGlobal();
@@ -218,6 +252,16 @@ async function queries(org) {
   for (const record of exported) {
     assert.equal(record.Description, texts.get(record[KEY]));
   }
+  await conn.sobject("Account").create({ Name: "Acme", [KEY]: "A-1" });
+  const child = { LastName: "Ng", [KEY]: "P-1", [`Account.${KEY}`]: "A-1" };
+  await load(conn, "Contact", "insert", [child]);
+  const path = `SELECT Account.Name, Account.Owner.Name FROM Contact WHERE ${KEY} = 'P-1'`;
+  const [record] = (await conn.query(path)).records;
+  assert.deepEqual([record.Account.Name, record.Account.Owner.Name], ["Acme", "Lena Loader"]);
+  const [column] = await (await conn.bulk2.query(path, POLLING)).toArray();
+  assert.equal(column["Account.Name"], "Acme");
+  const groups = await conn.query("SELECT Account.Name, COUNT(Id) many FROM Contact GROUP BY Account.Name");
+  assert.deepEqual(groups.records.map(({ many }) => many).sort(), [1, 2300]);
   const wrong = conn.query("SELECT Nope FROM Contact");
   await assert.rejects(wrong, { errorCode: "INVALID_FIELD" });
   await assert.rejects(conn.bulk2.query("SELECT Nope FROM Contact", POLLING), /No such column 'Nope'/);
@@ -227,6 +271,7 @@ const org = await simulatedOrg(process.argv[2]);
 try {
   for (const test of [
     logins,
+    webLogin,
     describes,
     inserts,
     streams,

@@ -294,6 +294,19 @@ def queries(org: Org) -> None:
         files = sf.bulk2.Contact.download(soql, path=directory, max_records=1500)
         assert [file["number_of_records"] for file in files] == [1500, 500]
 
+    records = [{"Name": "Acme", KEY: "A-1"}]
+    sf.bulk2.Account.insert(records=records, wait=0)
+    records = [{"LastName": "Ng", KEY: "P-1", f"Account.{KEY}": "A-1"}, {"LastName": "Ng", KEY: "P-2"}]
+    sf.bulk2.Contact.insert(records=records, wait=0)
+    soql = f"SELECT {KEY}, Account.Name, Account.Owner.Name FROM Contact WHERE {KEY} LIKE 'P-%' ORDER BY {KEY}"
+    first, second = sf.query(soql)["records"]
+    assert first["Account"]["Name"] == "Acme" and first["Account"]["Owner"]["Name"] == "Lena Loader"
+    assert second["Account"] is None
+    exported = read("".join(sf.bulk2.Contact.query(soql)))
+    assert [record["Account.Name"] for record in exported] == ["Acme", ""]
+    soql = "SELECT Account.Name, COUNT(Id) many FROM Contact GROUP BY Account.Name ORDER BY COUNT(Id)"
+    assert [group["many"] for group in sf.query(soql)["records"]] == [1, 2001]
+
     for wrong, code in [
         ("SELECT Nope FROM Contact", "INVALID_FIELD"),
         ("SELECT Id FROM Nope", "INVALID_TYPE"),
@@ -305,6 +318,29 @@ def queries(org: Org) -> None:
             assert error.content[0]["errorCode"] == code, error
         else:
             raise AssertionError(f"{code} expected")
+
+
+def faults_of_downloads(org: Org) -> None:
+    """What this client makes of pages that are spoiled: it takes the records that are there."""
+    sf = client(org)
+    sf.bulk2.Contact.insert(records=[contact(number) for number in range(300)], wait=0)
+    soql = f"SELECT {KEY} FROM Contact"
+    for fault, found in [
+        ({"cut": {"share": 0.5}}, 250),
+        ({"repeat": {}}, 300),
+        ({"circle": {}}, 400),
+    ]:
+        fault = {"calls": ["query_results"], "skip": 1, "do": {"result_page": fault}}
+        org.post("faults", [fault])
+        pages = sf.bulk2.Contact.query(soql, max_records=100)
+        assert sum(len(read(page)) for page in pages) == found, fault
+    org.post("faults", [{"calls": ["query_create"], "do": {"end_job": {"message": "QUERY_TIMEOUT: too long"}}}])
+    try:
+        list(sf.bulk2.Contact.query(soql))
+    except SalesforceOperationError as error:
+        assert "QUERY_TIMEOUT" in str(error), error
+    else:
+        raise AssertionError("QUERY_TIMEOUT expected")
 
 
 def main(binary: str) -> None:
@@ -319,6 +355,7 @@ def main(binary: str) -> None:
             upserts_updates_and_deletes,
             refused_jobs,
             queries,
+            faults_of_downloads,
         ]:
             org.reset()
             test(org)

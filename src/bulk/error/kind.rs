@@ -184,6 +184,16 @@ impl BulkError {
                 cure: "correct the query, or give the user access to what it selects",
                 kind: ErrorKind::Config,
             },
+            Self::Refused {
+                action,
+                code,
+                detail,
+                ..
+            } if code == "LIMIT_EXCEEDED" => Self::DailyLimit {
+                action,
+                allocation: "Bulk API 2.0 query jobs of 24 hours (DailyBulkV2QueryJobs)",
+                detail,
+            },
             other => other,
         }
     }

@@ -16,6 +16,9 @@ use crate::bulk::http::{Call, Policy, api_date};
 /// bytes, and proxies often no more than 8,192.
 const KEY_BYTES: usize = 6_000;
 
+/// The same where the query names many fields.
+const FEWEST_KEY_BYTES: usize = 1_000;
+
 const ACTION: &str = "looking for records by their key";
 
 /// Which records are looked for.
@@ -55,7 +58,7 @@ pub(in crate::bulk) async fn records_by_key(
     is_api_name(by.object)?;
     is_api_name(by.field)?;
     let mut found = Vec::new();
-    for literals in groups(&literals(by, keys)) {
+    for literals in groups(&literals(by, keys), KEY_BYTES) {
         let query = format!(
             "SELECT Id, {field}, CreatedById, CreatedDate FROM {object} WHERE {field} IN ({keys})",
             field = by.field,
@@ -96,7 +99,7 @@ pub(in crate::bulk) async fn records_by_id(
     is_api_name(object)?;
     let literals: Vec<String> = ids.iter().map(|id| quoted(id)).collect();
     let mut found = Vec::new();
-    for literals in groups(&literals) {
+    for literals in groups(&literals, KEY_BYTES) {
         let ids = literals.join(",");
         let query = format!("SELECT Id FROM {object} WHERE Id IN ({ids})");
         for record in all_records(connection, &query).await? {
@@ -121,8 +124,11 @@ pub(in crate::bulk) async fn values_by_key(
     }
     let (object, field) = (by.object, by.field);
     let selected = columns.join(", ");
+    let bytes = KEY_BYTES
+        .saturating_sub(selected.len())
+        .max(FEWEST_KEY_BYTES);
     let mut found = Vec::new();
-    for literals in groups(&literals(by, keys)) {
+    for literals in groups(&literals(by, keys), bytes) {
         let keys = literals.join(",");
         let query = format!("SELECT {selected} FROM {object} WHERE {field} IN ({keys})");
         for record in all_records(connection, &query).await? {
@@ -238,8 +244,8 @@ fn quoted(text: &str) -> String {
     literal
 }
 
-/// Groups of literals whose addresses are short enough.
-fn groups(literals: &[String]) -> Vec<&[String]> {
+/// Groups of literals that take so many bytes of an address.
+fn groups(literals: &[String], most: usize) -> Vec<&[String]> {
     let mut groups = Vec::new();
     let (mut begin, mut bytes) = (0, 0);
     for (index, literal) in literals.iter().enumerate() {
@@ -247,7 +253,7 @@ fn groups(literals: &[String]) -> Vec<&[String]> {
             .map(str::len)
             .sum::<usize>()
             + 3;
-        if bytes + length > KEY_BYTES && index > begin {
+        if bytes + length > most && index > begin {
             groups.push(&literals[begin..index]);
             (begin, bytes) = (index, 0);
         }
@@ -399,12 +405,12 @@ mod tests {
     #[test]
     fn addresses_stay_short() {
         let keys: Vec<String> = (0..1_000).map(|n| format!("'{n:020}'")).collect();
-        let parts = groups(&keys);
+        let parts = groups(&keys, KEY_BYTES);
         assert!(parts.len() > 4, "{}", parts.len());
         assert_eq!(parts.concat(), keys);
         let long = vec!["é".repeat(4_000); 3];
-        assert_eq!(groups(&long).len(), 3);
-        assert!(groups(&[]).is_empty());
+        assert_eq!(groups(&long, KEY_BYTES).len(), 3);
+        assert!(groups(&[], KEY_BYTES).is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Pages of the results of a query job.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
@@ -15,9 +15,6 @@ use crate::bulk::error::BulkError;
 use crate::bulk::file;
 use crate::bulk::http::{Call, Policy};
 use crate::disk::Spool;
-
-/// Lists of pages that a job may have, at most: each names five.
-const MOST_LISTS: usize = 100_000;
 
 /// A page that was received whole.
 pub(super) struct Page {
@@ -136,16 +133,30 @@ impl Queries {
         })
     }
 
-    /// Where all pages of the results of a job are; none where the org does not say it.
-    pub(super) async fn locators(&self, id: &str) -> Result<Option<VecDeque<Locator>>, BulkError> {
+    /// Where the pages of the results of a job are, as far as the org says it.
+    pub(super) async fn locators(&self, id: &str) -> VecDeque<Locator> {
         if self.no_page_lists.load(Ordering::Relaxed) {
-            return Ok(None);
+            return VecDeque::new();
         }
+        match self.all_locators(id).await {
+            Ok(locators) => locators,
+            // Whatever it is: one page after the other is always possible.
+            Err(error) => {
+                tracing::debug!(job_id = id, %error, "pages are read one after the other");
+                let is_unknown = matches!(error, BulkError::Refused { .. });
+                self.no_page_lists.fetch_or(is_unknown, Ordering::Relaxed);
+                VecDeque::new()
+            }
+        }
+    }
+
+    async fn all_locators(&self, id: &str) -> Result<VecDeque<Locator>, BulkError> {
         let action = format!("listing the pages of query job {id}");
         let path = ["jobs", "query", id, "resultPages"];
-        let mut locators: VecDeque<Locator> = VecDeque::new();
+        let mut locators = VecDeque::new();
+        let mut seen = HashSet::new();
         let mut next: Locator = None;
-        for _ in 0..MOST_LISTS {
+        loop {
             let query: Vec<(&str, &str)> = next
                 .as_deref()
                 .map(|locator| ("locator", locator))
@@ -153,34 +164,23 @@ impl Queries {
                 .collect();
             let mut call = Call::get(&action, &path, Policy::Start);
             call.query = &query;
-            let addresses: Addresses = match self.connection.read_json(&call).await {
-                Ok(addresses) => addresses,
-                // Whatever it is: one page after the other is always possible.
-                Err(error) => {
-                    tracing::debug!(job_id = id, %error, "pages are read one after the other");
-                    let unknown = matches!(error, BulkError::Refused { .. });
-                    self.no_page_lists.fetch_or(unknown, Ordering::Relaxed);
-                    return Ok(None);
-                }
-            };
-            let listed = addresses.result_pages.iter();
-            let listed: Vec<Locator> = listed.map(|page| locator(&page.result_url)).collect();
-            for locator in listed {
-                if locators.contains(&locator) {
-                    tracing::warn!(
-                        job_id = id,
-                        "the list of pages names one twice: it is not used"
-                    );
-                    return Ok(None);
+            let addresses: Addresses = self.connection.read_json(&call).await?;
+            for page in &addresses.result_pages {
+                let locator = locator(&page.result_url);
+                if !seen.insert(locator.clone()) {
+                    return Err(BulkError::Answer {
+                        action,
+                        reason: "it names a page twice".to_owned(),
+                    });
                 }
                 locators.push_back(locator);
             }
             next = addresses.next_records_url.as_deref().and_then(locator);
-            if next.is_none() {
-                return Ok(Some(locators).filter(|locators| !locators.is_empty()));
+            // A list without pages has no end.
+            if next.is_none() || addresses.result_pages.is_empty() {
+                return Ok(locators);
             }
         }
-        Ok(None)
     }
 }
 

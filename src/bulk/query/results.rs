@@ -18,9 +18,6 @@ use crate::bulk::http::{Patience, Policy};
 /// the rest on disk.
 const AT_ONCE: usize = 4;
 
-/// Records from which it is worth a call to know where all pages are.
-const MANY: u64 = 50_000;
-
 /// Most pages on end without a row.
 const EMPTY_PAGES: u32 = 100;
 
@@ -51,19 +48,13 @@ struct Coming {
 
 impl Results {
     /// Opens the results of a job.
-    pub(super) async fn open(asker: &Asker, job: Complete) -> Result<Self, BulkError> {
-        let (queries, plan) = (asker.queries.clone(), Arc::clone(&asker.plan));
-        let many = plan.page_rows.is_none() && job.found.is_none_or(|found| found > MANY);
-        let known = match many {
-            true => queries.locators(&job.id).await?,
-            false => None,
-        };
+    pub(super) fn open(asker: &Asker, job: Complete) -> Self {
         let mut results = Self {
-            queries,
-            plan,
+            queries: asker.queries.clone(),
+            plan: Arc::clone(&asker.plan),
             job,
-            all_known: known.is_some(),
-            known: known.unwrap_or_else(|| VecDeque::from([None])),
+            all_known: false,
+            known: VecDeque::from([None]),
             coming: VecDeque::new(),
             page: None,
             seen: Arc::default(),
@@ -72,7 +63,7 @@ impl Results {
             empty_pages: 0,
         };
         results.ask();
-        Ok(results)
+        results
     }
 
     /// Id of the job.
@@ -139,11 +130,27 @@ impl Results {
         if !self.all_known
             && let Some(next) = page.next.take()
         {
-            self.seen.lock().insert(next.clone());
-            self.known.push_back(Some(next));
+            self.go_on(next, locator.is_none()).await;
         }
         self.ask();
         Ok(Some(page))
+    }
+
+    /// Notes where the next page is; after the first one, where all others are, if the org says it.
+    async fn go_on(&mut self, next: String, is_first: bool) {
+        let next = Some(next);
+        if is_first && self.plan.page_rows.is_none() {
+            let mut listed = self.queries.locators(&self.job.id).await;
+            // Whether the list begins with the first page does not matter so.
+            let at = listed.iter().position(|locator| *locator == next);
+            if let Some(at) = at {
+                self.known = listed.split_off(at);
+                self.all_known = true;
+                return;
+            }
+        }
+        self.seen.lock().extend(next.clone());
+        self.known.push_back(next);
     }
 
     /// Asks for the next pages that are known.

@@ -170,7 +170,7 @@ impl Rows {
                         self.options.skip -= found;
                         self.done(&job.id).await;
                     }
-                    _ => self.results = Some(Results::open(&self.asker, job).await?),
+                    _ => self.results = Some(Results::open(&self.asker, job)),
                 },
                 Err(Incomplete::Failed(error)) => return Err(error),
                 Err(Incomplete::TooMuch(error)) => self.split(running.part, error).await?,

@@ -98,18 +98,25 @@ async fn pages_that_are_known_are_received_at_once_and_given_in_their_order() {
             format!(r#"{{"resultPages":[{pages}],"nextRecordsUrl":{next},"done":true}}"#),
         )
     };
-    let next = r#""/services/data/v62.0/jobs/query/750A/resultPages?locator=P4""#;
-    server.on(PAGES, [reply(503, ""), list(&["P1", "P2", "P3"], next)]);
-    server.on(&format!("{PAGES}?locator=P4"), [list(&["P4"], "null")]);
-    server.on(&at("P1"), [reply(503, ""), page(&["a", "b"], "P2")]);
+    let next = r#""/services/data/v62.0/jobs/query/750A/resultPages?locator=P5""#;
     server.on(&at("P2"), [Reply::Lost, page(&["c"], "P3")]);
     server.on(&at("P3"), [page(&["d", "e"], "P4")]);
     server.on(&at("P4"), [page(&["f"], "null")]);
-    assert_eq!(
-        ask(&server, NAMES).await.unwrap(),
-        ["a", "b", "c", "d", "e", "f"]
-    );
-    assert_eq!(server.seen(DELETE).len(), 1);
+    // Whether the list begins with the first page is not documented.
+    for pages in [&["P1", "P2", "P3"][..], &["P2", "P3"]] {
+        server.on(RESULTS, [reply(503, ""), page(&["a", "b"], "P2")]);
+        server.on(PAGES, [reply(503, ""), list(pages, next)]);
+        server.on(&format!("{PAGES}?locator=P5"), [list(&["P4"], "null")]);
+        let found = ask(&server, NAMES).await.unwrap();
+        assert_eq!(found, ["a", "b", "c", "d", "e", "f"]);
+    }
+    // A list of other pages, or one that names a page twice, is not used.
+    for pages in [&["X2", "X3"][..], &["P2", "P2"]] {
+        server.on(PAGES, [list(pages, "null")]);
+        let found = ask(&server, NAMES).await.unwrap();
+        assert_eq!(found, ["a", "b", "c", "d", "e", "f"]);
+    }
+    assert_eq!(server.seen(DELETE).len(), 4);
     let asked = server.seen(QUERY)[0].text().to_owned();
     assert!(asked.contains("SELECT Name, Id FROM Contact"), "{asked}");
 }

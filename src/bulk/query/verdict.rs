@@ -58,10 +58,10 @@ impl Verdict {
     /// What a message says.
     pub(super) fn of(message: &str) -> Self {
         let message = message.to_lowercase().replace('_', "");
-        let has = |part: &&str| message.contains(*part);
-        if TOO_MUCH.iter().any(has) {
+        let has = |part: &str| message.contains(part);
+        if TOO_MUCH.iter().any(|part| has(part)) {
             Self::TooMuch
-        } else if LASTING.iter().any(has) {
+        } else if LASTING.iter().any(|part| has(part)) {
             Self::Lasts
         } else {
             Self::Passes

@@ -10,8 +10,9 @@ use arrow_salesforce::arrow::compute::concat_batches;
 use arrow_salesforce::arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_salesforce::bulk::{BulkError, Client, Credentials, QueryOptions, Types};
 use arrow_salesforce::options::Waits;
-use arrow_salesforce::{Error, Loader, Operation, OrgOptions};
+use arrow_salesforce::{Error, ErrorKind, Loader, Operation, OrgOptions};
 use futures::TryStreamExt;
+use salesforce_sim::SimOptions;
 use serde_json::json;
 use testkit::KEY;
 use testkit::sim::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, TestSim};
@@ -369,4 +370,24 @@ async fn a_job_whose_answer_was_lost_is_aborted() {
     sim.release().await;
     let batches: Vec<RecordBatch> = query.stream().try_collect().await.unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+}
+
+#[tokio::test]
+async fn the_query_jobs_of_a_day_are_used_up() {
+    let sim = TestSim::with_options(SimOptions {
+        max_query_jobs: 1,
+        ..TestSim::options(Duration::ZERO)
+    })
+    .await;
+    let client = client(&sim).await;
+    ask(&client, KEYS, QueryOptions::default()).await.unwrap();
+    let error = ask(&client, KEYS, QueryOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    let error = error.to_string();
+    assert!(
+        error.contains("query jobs of 24 hours (DailyBulkV2QueryJobs) are used up"),
+        "{error}"
+    );
 }

@@ -19,6 +19,9 @@ const LISTED: usize = 200_000;
 /// Keys of a list whose address is short enough for one call, on average.
 const KEYS_A_CALL: u64 = 200;
 
+/// Bytes of the columns of a list.
+const MOST_SELECTED: usize = 6_000;
+
 /// Keys whose records make a batch.
 const KEYS_A_BATCH: usize = 1_000;
 
@@ -145,6 +148,11 @@ impl How {
 impl Look {
     /// How the records of these keys are read.
     pub(crate) async fn choose(&self, keys: &Keys) -> How {
+        // The address of a list has them all.
+        let selected: usize = self.columns.iter().map(|column| column.len() + 2).sum();
+        if selected > MOST_SELECTED {
+            return How::of(&Keys::TooMany, self.count().await);
+        }
         let records = match keys {
             // So few calls that it is not worth asking.
             Keys::Listed(keys) if keys.len() as u64 <= CALLS_OF_JOB * KEYS_A_CALL => None,

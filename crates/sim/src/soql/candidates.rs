@@ -74,7 +74,8 @@ fn indexed(org: &Org, object: &Object, field: usize, values: &[Wanted]) -> Optio
     // A field of a parent is in no index of the object.
     let described = object.fields.get(field)?;
     let is_id = object.field("Id") == Some(field);
-    if !(is_id || described.external_id && described.unique) {
+    let is_key = described.external_id && described.unique;
+    if !(is_id || is_key) {
         return None;
     }
     let table = org.table(&object.name)?;

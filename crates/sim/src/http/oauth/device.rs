@@ -92,7 +92,7 @@ pub(super) async fn connect(
     let hidden = ["user_code", "prompt"].map(|name| (name, form.field(name)));
     let (user, is_allowed) = match authorize::decided(&app, &form, &hidden, (&client, &scope)) {
         Ok(decided) => decided,
-        Err(page) => return page,
+        Err(page) => return *page,
     };
     if let Some(device) = app.pending.lock().waiting(user_code, life) {
         device.answer(if is_allowed {
