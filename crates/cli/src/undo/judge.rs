@@ -71,6 +71,8 @@ struct Record<'a> {
     key: Option<&'a str>,
     /// Whether somebody has changed it since the run wrote it.
     change: Change,
+    /// Its last change was its creation.
+    is_as_created: bool,
 }
 
 /// Whether somebody has changed a record since the run wrote it. Salesforce shows whole seconds, and
@@ -98,6 +100,7 @@ impl Judge<'_> {
         let fields = self.values(batch)?;
         let key = self.comparison.key().and_then(|key| fields.get(key));
         let created = self.created_since(batch)?;
+        let as_created = as_created(batch)?;
         for (row, change) in self.changes(batch)?.into_iter().enumerate() {
             if there.is_null(row) {
                 decided.counts.gone += 1;
@@ -110,6 +113,7 @@ impl Judge<'_> {
                     .filter(|key| key.sent.is_valid(row))
                     .map(|key| key.sent.value(row)),
                 change,
+                is_as_created: as_created[row],
             };
             if before.is_valid(row) {
                 self.restore(&record, &fields, decided)?;
@@ -130,7 +134,9 @@ impl Judge<'_> {
         let differs = |field: &&(usize, &Values)| field.1.differs(record.row);
         let fields: Vec<(usize, &Values)> = fields.iter().enumerate().collect();
         let changed: Vec<_> = fields.iter().filter(differs).collect();
-        if changed.is_empty() || record.change == Change::None || self.overwrite {
+        // The results of a job may be read long after it wrote, and its user may write by other ways.
+        let is_own = record.change == Change::None && record.is_as_created;
+        if changed.is_empty() || is_own || self.overwrite {
             for (field, _) in &changed {
                 self.note(record, *field, decided);
             }
@@ -315,6 +321,19 @@ impl Values {
     fn is_former(&self, row: usize) -> bool {
         at(&self.exact_current, row) == at(&self.exact_former, row)
     }
+}
+
+/// Which records were changed last in the second of their creation.
+fn as_created(batch: &RecordBatch) -> Result<Vec<bool>> {
+    let created = texts(batch, join::CREATED)?;
+    let modified = texts(batch, join::MODIFIED)?;
+    let both = |row: usize| {
+        let moment = |texts: &StringArray| at(texts, row).and_then(moment);
+        moment(&created).zip(moment(&modified))
+    };
+    let is_same = |(created, modified)| modified <= created + Duration::seconds(1);
+    let rows = 0..batch.num_rows();
+    Ok(rows.map(|row| both(row).is_some_and(is_same)).collect())
 }
 
 fn at(texts: &StringArray, row: usize) -> Option<&str> {

@@ -20,6 +20,7 @@ const OTHER: &str = "005000000000002AAA";
 /// When the results of the job were read.
 const READ: &str = "2026-03-01T10:00:05.500Z";
 const LONG_BEFORE: &str = "2026-03-01T10:00:01.000+0000";
+const AFTER_CREATION: &str = "2026-03-01T10:00:03.000+0000";
 const JUST_BEFORE: &str = "2026-03-01T10:00:05.000Z";
 const SINCE: &str = "2026-03-01T11:00:00.000Z";
 
@@ -252,6 +253,12 @@ fn a_change_is_the_orgs_own_only_if_it_surely_is() {
         ..odd
     };
     assert_eq!(decide(&created, false), "deleted, by the org");
+    // The run's user has changed it by another way before the results were read.
+    let later = Case {
+        changed: AFTER_CREATION,
+        ..created
+    };
+    assert_eq!(decide(&later, false), "kept");
     for unsure in [
         Case {
             changed: JUST_BEFORE,
