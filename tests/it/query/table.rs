@@ -108,9 +108,8 @@ impl Step {
         sim.fault(&fault(self.fault, &[self.call], 0, self.course))
             .await;
         let asked = ask(client, KEYS, QueryOptions::default());
-        let found = match tokio::time::timeout(LONGEST, asked).await {
-            Ok(found) => found,
-            Err(_) => return vec![format!("{self:?}: it does not end")],
+        let Ok(found) = tokio::time::timeout(LONGEST, asked).await else {
+            return vec![format!("{self:?}: it does not end")];
         };
         wait_until_open(sim).await;
         let mut wrong = Vec::new();

@@ -6,7 +6,7 @@ use arrow_salesforce::coerce::{Comparison, KeyForm};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::prepare::Prepared;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::parquet_file::ParquetFile;
 use crate::records::look::{KeyList, Keys, Look};
 use crate::run::{RunFolder, RunRecord};
@@ -25,6 +25,12 @@ pub(super) async fn take(prepared: &Prepared, folder: &RunFolder, watch: &Watch)
     if prepared.spec.operation() == Operation::Insert {
         watch.say("inserts change no record that is there: `undo` deletes theirs by the receipts");
         return Ok(());
+    }
+    if prepared.volatile && !prepared.spec.materialize {
+        return Err(CliError::usage(
+            "the query gives other rows each time (random(), now() or the like), so --snapshot cannot say \
+             which records will be changed: add --materialize, which keeps the rows",
+        ));
     }
     let comparison = prepared.comparison().await?;
     let look = look(prepared, &comparison);

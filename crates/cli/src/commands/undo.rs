@@ -27,10 +27,7 @@ use crate::records::sent::{Receipts, Sent};
 use crate::run::{RunFolder, RunRecord, RunState, Runs};
 use crate::spec::{LoadSpec, WriteSpec};
 use crate::sql;
-use crate::undo::{
-    Conflicts, Counts, Decided, Deletes, Judge, LAST_MODIFIED, LAST_MODIFIED_BY, Restores, Sources,
-    joined,
-};
+use crate::undo::{BY_ORG, Conflicts, Counts, Decided, Deletes, Judge, Restores, Sources, joined};
 use crate::watch::Watch;
 
 /// Share of the memory that sorting and joining take.
@@ -164,7 +161,11 @@ impl<'a> Undone<'a> {
             now: &now,
             before: (operation != Operation::Insert).then_some(&before),
         };
-        let (mut counts, conflicts) = self.judge(sources, &comparison, &session).await?;
+        let reported = receipts.reported(&self.record).await?;
+        let merged = reported.may_be_merged;
+        let judging = self.judge(sources, &comparison, &session, merged);
+        let (mut counts, conflicts) = judging.await?;
+        counts.unsettled = !reported.is_settled;
         counts.without_id = sent.without_id;
         Ok(Planned {
             organization: prepare::organization(&org).await?,
@@ -179,11 +180,14 @@ impl<'a> Undone<'a> {
         sources: Sources<'_>,
         comparison: &Comparison,
         session: &SessionContext,
+        merged: bool,
     ) -> Result<(Counts, Option<PathBuf>)> {
         let judge = Judge {
             comparison,
             user: self.record.user.as_deref(),
             overwrite: self.args.overwrite,
+            resumed: (self.record.attempts.len() > 1).then_some(self.record.started),
+            merged,
         };
         self.restores.local()?;
         self.deletes.local()?;
@@ -217,10 +221,11 @@ impl<'a> Undone<'a> {
             _ => ExitCode::from(SOME_REJECTED),
         };
         if counts.changes() == 0 {
-            watch.say(&format!(
-                "nothing of the run {} is left to take back",
-                self.record.id
-            ));
+            let id = &self.record.id;
+            watch.say(&match counts.left() {
+                0 => format!("nothing of the run {id} is left to take back"),
+                _ => format!("nothing else of the run {id} can be taken back"),
+            });
             return Ok(ended);
         }
         let what = counts.what(object, &guard::place(&planned.organization));
@@ -310,13 +315,10 @@ impl<'a> Undone<'a> {
 /// What is read of the records as they are now.
 fn look(org: &Org, object: &ObjectSchema, comparison: &Comparison) -> Look {
     let mut columns = vec!["Id".to_owned()];
-    let last_change = [LAST_MODIFIED, LAST_MODIFIED_BY];
-    let last_change = last_change
-        .into_iter()
-        .filter_map(|name| object.field(name));
+    let by_org = BY_ORG.into_iter().filter_map(|name| object.field(name));
     let compared = comparison.fields().iter();
     let compared = compared.flat_map(|field| [&field.path, &field.fills.name]);
-    for name in last_change.map(|field| &field.name).chain(compared) {
+    for name in by_org.map(|field| &field.name).chain(compared) {
         if !columns
             .iter()
             .any(|column| column.eq_ignore_ascii_case(name))

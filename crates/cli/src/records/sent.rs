@@ -27,14 +27,18 @@ use arrow_salesforce::storage::{Storage, StorageError, key_in};
 use datafusion::prelude::{SessionContext, col};
 use futures::{StreamExt as _, TryStreamExt as _};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use super::beside::{rows_a_batch, table};
 use super::look::{KeyList, Keys};
 use crate::error::Result;
 use crate::parquet_file::{ParquetFile, WriteError};
-use crate::run::{RunFolder, RunRecord};
+use crate::run::{RunFolder, RunRecord, RunState};
 use crate::sql::SqlError;
+
+/// The report of an attempt.
+const REPORT: &str = "report.json";
 
 /// What the name of a column of receipts begins with where it would be one of their own.
 const SOURCE_PREFIX: &str = "_source_";
@@ -182,6 +186,28 @@ impl Receipts {
             storage,
             files,
             source: Arc::new(source),
+        })
+    }
+
+    /// What the reports of a run's attempts say.
+    ///
+    /// # Errors
+    /// [`ReceiptsError::Storage`].
+    pub(crate) async fn reported(&self, record: &RunRecord) -> Result<Reported, ReceiptsError> {
+        let mut reports = Vec::new();
+        for object in objects(&self.storage).await? {
+            if object.filename() == Some(REPORT) {
+                let text = self.storage.content(&object).await?.unwrap_or_default();
+                reports.extend(serde_json::from_slice::<Report>(&text));
+            }
+        }
+        let last = record.attempts.last();
+        let last = last.and_then(|last| reports.iter().find(|of| of.attempt == last.id));
+        let is_whole = reports.len() >= record.attempts.len();
+        Ok(Reported {
+            may_be_merged: !is_whole || reports.iter().any(|report| report.merged > 0),
+            is_settled: record.state == RunState::Finished
+                || last.is_some_and(|last| last.without_end == 0),
         })
     }
 
@@ -360,10 +386,32 @@ fn position(receipts: &Schema, column: &str) -> Option<usize> {
     named.or_else(|_| receipts.index_of(column)).ok()
 }
 
+/// What is read of the report of an attempt.
+#[derive(Deserialize)]
+struct Report {
+    attempt: String,
+    merged: u64,
+    without_end: u64,
+}
+
+/// What the reports of a run's attempts say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reported {
+    /// Whether rows of one key may have become one, whose receipt shows the last of them.
+    pub(crate) may_be_merged: bool,
+    /// Whether all that was sent has its receipt.
+    pub(crate) is_settled: bool,
+}
+
+/// The objects beside each other: files of receipts, and reports of attempts.
+async fn objects(storage: &Storage) -> Result<Vec<ObjectPath>, ReceiptsError> {
+    let prefix = key_in(storage.prefix().trim_matches('/'), "")?;
+    Ok(storage.find(&prefix).await?)
+}
+
 /// The files of receipts.
 async fn files(storage: &Storage) -> Result<Vec<ObjectPath>, ReceiptsError> {
-    let prefix = key_in(storage.prefix().trim_matches('/'), "")?;
-    let mut files = storage.find(&prefix).await?;
+    let mut files = objects(storage).await?;
     files.retain(|file| file.extension() == Some("parquet"));
     Ok(files)
 }

@@ -1,5 +1,6 @@
 //! The three sides of each record in one row.
 
+use std::fs::File;
 use std::path::Path;
 
 use arrow_salesforce::arrow::array::RecordBatch;
@@ -9,9 +10,10 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionContext, ident, lit};
 use futures::stream::BoxStream;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::judge::{LAST_MODIFIED, LAST_MODIFIED_BY};
-use crate::error::Result;
+use super::judge::BY_ORG;
+use crate::error::{CliError, Result};
 use crate::records::beside::{beside, table};
 use crate::records::sent::{self, sent_column};
 use crate::sql::SqlError;
@@ -29,6 +31,9 @@ pub(super) const AT: &str = "at";
 /// When the record was changed last, and by whom.
 pub(super) const MODIFIED: &str = "modified";
 pub(super) const MODIFIED_BY: &str = "modified_by";
+/// When it was created, and by whom.
+pub(super) const CREATED: &str = "created";
+pub(super) const CREATED_BY: &str = "created_by";
 
 /// Files with the three sides; each has the Ids of records in a column.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +59,9 @@ pub(crate) async fn joined(
     comparison: &Comparison,
     session: &SessionContext,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    if let Some(path) = sources.before {
+        whole(path, comparison)?;
+    }
     let now = table(session, sources.now).await?;
     let before = match sources.before {
         Some(before) => Some(table(session, before).await?),
@@ -70,6 +78,26 @@ pub(crate) async fn joined(
     };
     let (sent, others) = planned().map_err(SqlError::Run)?;
     Ok(beside(sent, ID, others).await?)
+}
+
+/// Fails if a file is no snapshot with all fields.
+fn whole(path: &Path, comparison: &Comparison) -> Result<()> {
+    let failed = |reason: String| {
+        CliError::failed(format!(
+            "{} cannot be read as former values: {reason}. Without it nothing can be taken back",
+            path.display()
+        ))
+    };
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file);
+    let reader = reader.map_err(|error| failed(error.to_string()))?;
+    let fields = comparison.fields().iter().map(|field| &field.fills.name);
+    let lacking = fields.filter(|name| reader.schema().index_of(name).is_err());
+    let lacking: Vec<&str> = lacking.map(String::as_str).collect();
+    match lacking.as_slice() {
+        [] => Ok(()),
+        lacking => Err(failed(format!("it lacks {}", lacking.join(", ")))),
+    }
 }
 
 /// What was sent. Without a snapshot no record was there before.
@@ -98,8 +126,10 @@ fn of_sent(
 fn of_now(rows: &DataFrame, fields: &[ComparedField]) -> Result<DataFrame, DataFusionError> {
     let mut columns = vec![ident("Id").alias(NOW_ID)];
     // Not each object says it.
-    let last_change = [(LAST_MODIFIED, MODIFIED), (LAST_MODIFIED_BY, MODIFIED_BY)];
-    columns.extend(last_change.map(|(name, of)| {
+    let of_org = BY_ORG
+        .into_iter()
+        .zip([MODIFIED, MODIFIED_BY, CREATED, CREATED_BY]);
+    columns.extend(of_org.map(|(name, of)| {
         let is_there = rows.schema().has_column_with_unqualified_name(name);
         match is_there {
             true => ident(name).alias(of),

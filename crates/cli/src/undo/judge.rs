@@ -16,10 +16,16 @@ use super::{Conflicts, Counts, Deletes, Restores};
 use crate::error::{CliError, Result};
 use crate::records::sent;
 
-/// When a record was changed last.
-pub(crate) const LAST_MODIFIED: &str = "LastModifiedDate";
-/// Who changed it last.
-pub(crate) const LAST_MODIFIED_BY: &str = "LastModifiedById";
+/// When a record was changed last and by whom, when it was created and by whom.
+pub(crate) const BY_ORG: [&str; 4] = [
+    "LastModifiedDate",
+    "LastModifiedById",
+    "CreatedDate",
+    "CreatedById",
+];
+
+/// How far the clocks of this machine and of the org may be apart.
+const CLOCKS: Duration = Duration::minutes(5);
 
 /// Decides what is done with the records of a run.
 pub(crate) struct Judge<'a> {
@@ -28,6 +34,11 @@ pub(crate) struct Judge<'a> {
     pub(crate) user: Option<&'a str>,
     /// Whether what has changed since is taken back too.
     pub(crate) overwrite: bool,
+    /// When the run began, if it was gone on with: rows that were sent twice say `updated` of records
+    /// that the run itself has created.
+    pub(crate) resumed: Option<DateTime<Utc>>,
+    /// Whether rows of one key may have become one, whose receipt shows the last of them.
+    pub(crate) merged: bool,
 }
 
 /// What the judge has decided.
@@ -68,6 +79,8 @@ struct Record<'a> {
 enum Change {
     /// Nobody has: its last change was the run's own.
     None,
+    /// The run's user, in the second in which the run's write was known.
+    Own,
     Unknown,
     Since,
 }
@@ -84,6 +97,7 @@ impl Judge<'_> {
         let actions = texts(batch, join::ACTION)?;
         let fields = self.values(batch)?;
         let key = self.comparison.key().and_then(|key| fields.get(key));
+        let created = self.created_since(batch)?;
         for (row, change) in self.changes(batch)?.into_iter().enumerate() {
             if there.is_null(row) {
                 decided.counts.gone += 1;
@@ -100,6 +114,9 @@ impl Judge<'_> {
             if before.is_valid(row) {
                 self.restore(&record, &fields, decided)?;
             } else if at(&actions, row) == Some(sent::CREATED) {
+                self.delete(&record, &fields, decided)?;
+            } else if created[row] {
+                decided.counts.resumed += 1;
                 self.delete(&record, &fields, decided)?;
             } else {
                 Self::leave(&record, decided)?;
@@ -151,11 +168,13 @@ impl Judge<'_> {
         for (field, values) in fields.iter().enumerate() {
             // What the row left alone, another row of its key may have written, or the org itself.
             let is_left = values.sent.is_null(row);
-            if values.is_former(row) || (is_left && record.change != Change::None) {
+            let is_others = is_left && record.change != Change::None && !self.merged;
+            if values.is_former(row) || is_others {
                 continue;
             }
             let differs = is_left || values.differs(row);
-            if differs && record.change != Change::None && !self.overwrite {
+            let is_own = record.change == Change::None || (is_left && record.change == Change::Own);
+            if differs && !is_own && !self.overwrite {
                 conflicts = true;
                 self.conflict(record, field, values, decided)?;
                 continue;
@@ -261,11 +280,28 @@ impl Judge<'_> {
             let second = Duration::seconds(1);
             match is_ours {
                 true if last + second <= known => Change::None,
+                true if last <= known + second => Change::Own,
                 _ if last > known + second => Change::Since,
                 _ => Change::Unknown,
             }
         };
         Ok((0..batch.num_rows()).map(change).collect())
+    }
+
+    /// Which records the run's user has created since it began, if it was gone on with.
+    fn created_since(&self, batch: &RecordBatch) -> Result<Vec<bool>> {
+        let created = texts(batch, join::CREATED)?;
+        let by = texts(batch, join::CREATED_BY)?;
+        let user = self.user.and_then(RecordId::parse);
+        let since = |row: usize| {
+            let is_ours = user.is_some() && at(&by, row).and_then(RecordId::parse) == user;
+            let created = at(&created, row).and_then(moment);
+            is_ours
+                && created
+                    .zip(self.resumed)
+                    .is_some_and(|(created, began)| created >= began - CLOCKS)
+        };
+        Ok((0..batch.num_rows()).map(since).collect())
     }
 }
 

@@ -15,6 +15,6 @@ mod show;
 
 pub(crate) use conflicts::Conflicts;
 pub(crate) use join::{Sources, joined};
-pub(crate) use judge::{Decided, Judge, LAST_MODIFIED, LAST_MODIFIED_BY};
+pub(crate) use judge::{BY_ORG, Decided, Judge};
 pub(crate) use rows::{Deletes, Restores};
 pub(crate) use show::Counts;

@@ -11,6 +11,8 @@ pub(crate) struct Counts {
     pub(crate) restores: u64,
     /// Were created by the run, and are deleted.
     pub(crate) deletes: u64,
+    /// Of these, those that their receipts call updated, since the run was gone on with.
+    pub(crate) resumed: u64,
     /// Of these, those that were changed since, in other fields.
     pub(crate) touched: u64,
     /// Have their former values already.
@@ -21,6 +23,8 @@ pub(crate) struct Counts {
     pub(crate) kept: u64,
     /// Were changed, and not there when former values were read.
     pub(crate) unknown: u64,
+    /// Whether the run ended before all that it had sent had its receipt.
+    pub(crate) unsettled: bool,
     /// Have a receipt without an Id.
     pub(crate) without_id: u64,
     /// Records by the field that has changed since.
@@ -38,9 +42,9 @@ impl Counts {
         *self.automation.entry(field.to_owned()).or_default() += 1;
     }
 
-    /// Records that are not taken back, or not in all fields.
+    /// Records that are not taken back, or not in all fields, as far as it is known.
     pub(crate) fn left(&self) -> u64 {
-        self.kept + self.unknown + self.without_id
+        self.kept + self.unknown + self.without_id + u64::from(self.unsettled)
     }
 
     /// Records that something is done with.
@@ -82,6 +86,13 @@ impl Counts {
             "were changed by the run, and not there when the former values were read: they are left alone",
         );
         say(
+            self.resumed,
+            "was created by the user of the run since it began, and sent again when the run went on: it is \
+             taken for the run's own",
+            "were created by the user of the run since it began, and sent again when the run went on: they \
+             are taken for the run's own",
+        );
+        say(
             self.touched,
             "that will be deleted was changed since the run, in fields that the run did not write",
             "that will be deleted were changed since the run, in fields that the run did not write",
@@ -91,6 +102,14 @@ impl Counts {
             "has changed since the run: these fields are left alone",
             "have changed since the run: these fields are left alone",
         );
+        if self.unsettled {
+            found.push(
+                "the run ended before it knew what became of all that it had sent, so there may be \
+                 records of it without a receipt, which are left alone: go on with it by `resume`, \
+                 and take it back again"
+                    .to_owned(),
+            );
+        }
         let fields = |of: &BTreeMap<String, u64>| {
             let fields = of
                 .iter()

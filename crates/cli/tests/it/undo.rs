@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::Desk;
 
@@ -215,6 +215,81 @@ async fn keys_get_their_letters_back() {
     assert_eq!(desk.rows("Contact", &["Ext_Id__c"]).await, [["Ab"]]);
     desk.run("undo last --yes").await.with_code(0);
     assert_eq!(desk.rows("Contact", CONTACT).await, before);
+}
+
+#[tokio::test]
+async fn what_merged_rows_have_written_comes_back() {
+    let desk = Desk::new().await;
+    load(&desk, "old.csv", "Ext_Id__c,LastName,Title\n1,Ng,Old\n", "").await;
+    let before = desk.rows("Contact", CONTACT).await;
+    // The title is of the first row, and the receipt of the second.
+    let rows = "Ext_Id__c,LastName,Title\n1,A,First\n1,B,\n";
+    load(&desk, "new.csv", rows, "--upsert Ext_Id__c --snapshot").await;
+    let written = desk.rows("Contact", &["LastName", "Title"]).await;
+    assert_eq!(written, [["B", "First"]]);
+    desk.run("undo last --yes").await.with_code(0);
+    assert_eq!(desk.rows("Contact", CONTACT).await, before);
+}
+
+#[tokio::test]
+async fn what_a_failed_run_may_have_written_is_said() {
+    let desk = Desk::new().await;
+    desk.write("new.csv", "LastName\nNg\nEk\n");
+    let refused = json!({"api_error": {"status": 403, "code": "API_DISABLED_FOR_ORG"}});
+    desk.org
+        .fault(&json!({"calls": ["poll"], "times": 0, "do": refused}))
+        .await;
+    desk.run("load new.csv --object Contact").await.with_code(1);
+    desk.org.clear_faults().await;
+    let run = desk.last_run();
+    assert_eq!(desk.rows("Contact", &["Id"]).await.len(), 2);
+    let undo = format!("undo {run} --yes");
+    let ended = desk.run(&undo).await.with_code(3);
+    insta::assert_snapshot!(ended.stderr.replace(&run, "RUN"), @r"
+    the records are read by 0 keys in lists, with about 0 calls
+    the run ended before it knew what became of all that it had sent, so there may be records of it without a receipt, which are left alone: go on with it by `resume`, and take it back again
+    nothing else of the run RUN can be taken back
+    ");
+    desk.run(&format!("resume {run}")).await.with_code(0);
+    desk.run(&undo).await.with_code(0);
+    assert!(desk.rows("Contact", &["Id"]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_takes_nothing_back() {
+    let desk = Desk::new().await;
+    let file = |name: &str| format!("Ext_Id__c,LastName\n1,{name}\n");
+    load(&desk, "old.csv", &file("Ng"), "").await;
+    load(
+        &desk,
+        "new.csv",
+        &file("Ek"),
+        "--upsert Ext_Id__c --snapshot",
+    )
+    .await;
+    let run = desk.last_run();
+    desk.write(&format!("runs/{run}/snapshot.parquet"), "");
+    let ended = desk.run("undo last --yes").await.with_code(1);
+    let words = "cannot be read as former values";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert_eq!(desk.rows("Contact", &["LastName"]).await, [["Ek"]]);
+}
+
+#[tokio::test]
+async fn a_snapshot_needs_rows_that_stay() {
+    let desk = Desk::new().await;
+    desk.write("new.csv", "k\n1\n");
+    let load = "load new.csv --object Contact --upsert Ext_Id__c --snapshot --yes --sql";
+    let query = "select k as \"Ext_Id__c\", cast(random() as varchar) as \"LastName\" from input";
+    let mut arguments: Vec<&str> = load.split(' ').collect();
+    arguments.push(query);
+    let ended = desk.run_args(&arguments).await.with_code(2);
+    assert!(
+        ended.stderr.contains("add --materialize"),
+        "{}",
+        ended.stderr
+    );
+    assert!(desk.rows("Contact", &["Id"]).await.is_empty());
 }
 
 #[tokio::test]

@@ -35,6 +35,10 @@ struct Case {
     by: &'static str,
     /// What became of the record, as its receipt has it, if it was not there.
     action: Option<&'static str>,
+    /// Who created it.
+    creator: &'static str,
+    /// The run was gone on with, and rows may have become one.
+    awkward: bool,
 }
 
 const PLAIN: Case = Case {
@@ -44,6 +48,8 @@ const PLAIN: Case = Case {
     changed: LONG_BEFORE,
     by: USER,
     action: Some(sent::CREATED),
+    creator: USER,
+    awkward: false,
 };
 
 fn comparison() -> Comparison {
@@ -73,6 +79,8 @@ fn decide(case: &Case, overwrite: bool) -> String {
         comparison: &comparison,
         user: Some(USER),
         overwrite,
+        resumed: case.awkward.then(|| moment(LONG_BEFORE).unwrap()),
+        merged: case.awkward,
     };
     judge.judge(&batch(case), &mut decided).unwrap();
     decided.restores.finish().unwrap();
@@ -138,6 +146,8 @@ fn batch(case: &Case) -> RecordBatch {
     add(join::NOW_ID, id);
     add(join::BEFORE_ID, before);
     add(join::ACTION, case.action);
+    add(join::CREATED, Some(LONG_BEFORE));
+    add(join::CREATED_BY, Some(case.creator));
     add(join::MODIFIED, Some(case.changed));
     add(join::MODIFIED_BY, Some(case.by));
     let rate = case.former.map(|_| "9.12260031E8");
@@ -279,7 +289,41 @@ fn what_the_run_has_not_created_is_never_deleted() {
         };
         assert_eq!(decide(&case, false), "left");
         assert_eq!(decide(&case, true), "left");
+        let resumed = Case {
+            awkward: true,
+            ..case
+        };
+        assert_eq!(decide(&resumed, false), "deleted");
+        let others = Case {
+            creator: OTHER,
+            ..resumed
+        };
+        assert_eq!(decide(&others, true), "left");
     }
+}
+
+#[test]
+fn what_a_merged_row_has_written_is_never_passed_over() {
+    let merged = Case {
+        sent: None,
+        awkward: true,
+        ..PLAIN
+    };
+    let just = Case {
+        changed: JUST_BEFORE,
+        ..merged
+    };
+    for own in [merged, just] {
+        let decided = decide(&own, false);
+        assert!(decided.starts_with("Title = Old, Rate__c"), "{decided}");
+    }
+    let since = Case {
+        changed: SINCE,
+        by: OTHER,
+        ..merged
+    };
+    assert_eq!(decide(&since, false), "Rate__c = 912260031, kept");
+    assert_eq!(decide(&since, true), "Title = Old, Rate__c = 912260031");
 }
 
 #[test]
