@@ -165,13 +165,8 @@ impl Rows {
                 }))
             });
             match ended {
-                Ok(job) => match job.found.filter(|found| *found <= self.options.skip) {
-                    Some(found) if self.options.skip > 0 => {
-                        self.options.skip -= found;
-                        self.done(&job.id).await;
-                    }
-                    _ => self.results = Some(Results::open(&self.asker, job)),
-                },
+                // Rows are passed over as they are read: the count of a job may lag behind its end.
+                Ok(job) => self.results = Some(Results::open(&self.asker, job)),
                 Err(Incomplete::Failed(error)) => return Err(error),
                 Err(Incomplete::TooMuch(error)) => self.split(running.part, error).await?,
             }

@@ -1,10 +1,12 @@
 //! How a person ends a load.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use crate::error::{CliError, FAILED, Result};
+use crate::orgs::tokens_at_rest;
 
 /// Ctrl-C, and the polite signal of the system: the first asks for an end, the second is one.
 pub(super) struct Interrupt(Arc<Notify>);
@@ -25,14 +27,19 @@ impl Interrupt {
         Ok(Self(asked))
     }
 
-    /// What `work` comes to, unless an end is asked for before: then it is dropped.
+    /// What `work` comes to, unless an end is asked for before: then it is dropped, as soon as it holds no
+    /// token of a login.
     ///
     /// # Errors
     /// That of the work, or one that says so.
     pub(super) async fn before<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let asked = async {
+            self.asked().await;
+            tokens_at_rest().await;
+        };
         tokio::select! {
             done = work => done,
-            () = self.asked() => Err(CliError::failed("stopped before anything was done")),
+            () = asked => Err(CliError::failed("stopped before anything was done")),
         }
     }
 
@@ -40,6 +47,15 @@ impl Interrupt {
     pub(super) async fn asked(&self) {
         self.0.notified().await;
     }
+}
+
+/// What a command that only looks comes to, unless an end is asked for before.
+///
+/// # Errors
+/// Those of [`Interrupt::before`].
+pub(super) async fn unless_asked(work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
+    let done = Interrupt::listen()?.before(work).await;
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// The signals that end a process politely.

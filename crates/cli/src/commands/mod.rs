@@ -27,6 +27,8 @@ mod verify;
 
 use std::process::ExitCode;
 
+use interrupt::unless_asked;
+
 use crate::cli::{Cli, Command};
 use crate::error::Result;
 
@@ -54,9 +56,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Login(args) => login::login(args).await.map(|()| ExitCode::SUCCESS),
         Command::Logout(args) => logout::logout(args).await.map(|()| ExitCode::SUCCESS),
         Command::Orgs(args) => orgs::orgs(&args).map(|()| ExitCode::SUCCESS),
-        Command::Limits(args) => limits::limits(args).await.map(|()| ExitCode::SUCCESS),
-        Command::Objects(args) => objects::objects(args).await.map(|()| ExitCode::SUCCESS),
-        Command::Describe(args) => describe::describe(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Limits(args) => Box::pin(unless_asked(limits::limits(args))).await,
+        Command::Objects(args) => Box::pin(unless_asked(objects::objects(args))).await,
+        Command::Describe(args) => Box::pin(unless_asked(describe::describe(args))).await,
         Command::Completions { shell } => {
             completions::completions(shell).map(|()| ExitCode::SUCCESS)
         }

@@ -292,7 +292,7 @@ impl Taking<'_> {
         }
         let options = self.options().with_keep_jobs(true);
         let asking = async {
-            let query = client.query_again(&self.soql, options, &state.jobs, rows);
+            let query = client.query_again(&self.soql, options, &state.jobs, state.passed_over());
             Ok(query.await)
         };
         match self.interrupt.before(Box::pin(asking)).await? {

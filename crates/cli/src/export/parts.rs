@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use arrow_salesforce::arrow::array::RecordBatch;
 use arrow_salesforce::arrow::datatypes::SchemaRef;
+use arrow_salesforce::arrow::util::display::array_value_to_string;
 
 use super::ExportError;
 use super::encode::Encoding;
@@ -27,6 +28,10 @@ pub(crate) struct Parts {
     most_rows: u64,
     /// The part that is not whole yet.
     open: Option<Written>,
+    /// The last record of the open part.
+    last: Option<RecordBatch>,
+    /// The results begin with the last record of the parts that are whole already.
+    proves: bool,
 }
 
 impl Parts {
@@ -101,6 +106,8 @@ impl Parts {
             )));
         }
         let parts = Self {
+            proves: state.last.is_some(),
+            last: None,
             place: place.clone(),
             schema: SchemaRef::clone(schema),
             state,
@@ -148,6 +155,13 @@ impl Parts {
     /// [`ExportError`].
     pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<(), ExportError> {
         let mut from = 0;
+        if self.proves && batch.num_rows() > 0 {
+            if self.state.last != Some(values(&batch.slice(0, 1))) {
+                return Err(self.does_not_go_on());
+            }
+            self.proves = false;
+            from = 1;
+        }
         while from < batch.num_rows() {
             let open = self.open()?;
             let room = self.most_rows.saturating_sub(open);
@@ -161,11 +175,21 @@ impl Parts {
                 None => false,
             };
             from += taken;
+            self.last = Some(batch.slice(from - 1, 1));
             if full {
                 self.close().await?;
             }
         }
         Ok(())
+    }
+
+    /// The error of parts that lack a record, or have one twice.
+    fn does_not_go_on(&self) -> ExportError {
+        ExportError::Usage(format!(
+            "the records in {} are not those with which the results of the job begin, since Salesforce gave \
+             a page that was not whole: begin anew with --overwrite",
+            self.place.shown()
+        ))
     }
 
     /// Makes sure that a part is open, and returns how many rows it has.
@@ -198,6 +222,12 @@ impl Parts {
             rows: part.rows(),
             bytes: part.bytes(),
         });
+        self.state.last = self
+            .last
+            .take()
+            .as_ref()
+            .map(values)
+            .or(self.state.last.take());
         self.state.write(&self.place).await
     }
 
@@ -211,6 +241,9 @@ impl Parts {
     /// # Errors
     /// [`ExportError`].
     pub(crate) async fn finish(&mut self) -> Result<(), ExportError> {
+        if self.proves {
+            return Err(self.does_not_go_on());
+        }
         if self.state.parts.is_empty() {
             self.open()?;
         }
@@ -225,6 +258,14 @@ impl Parts {
             part.abort().await;
         }
     }
+}
+
+/// The values of a record as texts.
+fn values(record: &RecordBatch) -> Vec<String> {
+    let columns = record.columns().iter();
+    columns
+        .map(|column| array_value_to_string(column, 0).unwrap_or_default())
+        .collect()
 }
 
 /// Whether a file is one that a query writes.

@@ -39,6 +39,10 @@ pub(crate) struct PartsState {
     pub(super) columns: Vec<String>,
     /// Parts that are whole, in the order of the rows.
     pub(super) parts: Vec<Part>,
+    /// The last record of the whole parts: whether the results say the same at its place shows whether
+    /// the parts have all that is before it.
+    #[serde(default)]
+    pub(super) last: Option<Vec<String>>,
     /// Whether all records are there.
     pub(crate) complete: bool,
 }
@@ -61,6 +65,7 @@ impl PartsState {
             all_jobs: false,
             columns: columns(schema),
             parts: Vec::new(),
+            last: None,
             complete: false,
         }
     }
@@ -68,6 +73,12 @@ impl PartsState {
     /// Records of all whole parts.
     pub(crate) fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    /// Records of the whole parts that a query that goes on passes over: all but the last, which it
+    /// compares.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.rows() - u64::from(self.last.is_some())
     }
 
     /// Fails if the parts are of another question, or their columns are others now.

@@ -2,11 +2,26 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arrow_salesforce::bulk::{HeldToken, TokenKeeper};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::store::Store;
+
+/// Tokens that this process holds.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// How often it is looked whether a token is held.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until this process holds no token: a token that rotates would be lost with the process.
+pub(crate) async fn tokens_at_rest() {
+    while HELD.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+}
 
 /// The refresh token of one org, which all processes of this user log in by.
 #[derive(Debug)]
@@ -39,6 +54,7 @@ impl TokenKeeper for KeptToken {
         let lock = lock.map_err(io::Error::other)?;
         let orgs = self.store.read().map_err(io::Error::other)?;
         let org = orgs.get(&self.name).map_err(io::Error::other)?;
+        HELD.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(HeldKept {
             token: org.refresh_token.clone(),
             name: self.name.clone(),
@@ -71,6 +87,12 @@ impl HeldToken for HeldKept {
             held.write().map_err(io::Error::other)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for HeldKept {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -8,5 +8,5 @@ mod place;
 mod store;
 mod written;
 
-pub(crate) use kept::KeptToken;
+pub(crate) use kept::{KeptToken, tokens_at_rest};
 pub(crate) use store::{KeptOrg, OrgError, Orgs, Store};

@@ -223,6 +223,25 @@ async fn tokens_that_rotate_are_lost_by_nobody() {
 }
 
 #[tokio::test]
+async fn an_end_that_is_asked_for_loses_no_token() {
+    let newcomer = Newcomer::at(SimOptions {
+        rotate_refresh_token: true,
+        ..TestSim::options(Duration::ZERO)
+    })
+    .await;
+    newcomer.log_in("uat").await;
+    for moment in 0..20 {
+        let child = newcomer.shell.start(&["limits", "--org", "uat"]);
+        let id = child.id().unwrap().to_string();
+        tokio::time::sleep(Duration::from_millis(20 + 6 * moment)).await;
+        // It may have ended.
+        newcomer.shell.run_program("kill", &["-TERM", &id]).await;
+        ended(child).await;
+    }
+    newcomer.run("limits --org uat").await.with_code(0);
+}
+
+#[tokio::test]
 async fn a_revoked_token_says_how_to_log_in_again() {
     let newcomer = Newcomer::new().await;
     newcomer.log_in("uat").await;
