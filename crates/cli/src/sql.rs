@@ -45,7 +45,7 @@ pub(crate) enum SqlError {
     )]
     Named,
     /// Its rows cannot be kept.
-    #[error("--materialize: {0}")]
+    #[error(transparent)]
     Keep(#[from] WriteError),
     /// It failed while it ran.
     #[error("the rows cannot be read: {}", plain(.0))]

@@ -31,7 +31,7 @@ use crate::undo::{BY_ORG, Conflicts, Counts, Decided, Deletes, Judge, Restores, 
 use crate::watch::Watch;
 
 /// Share of the memory that sorting and joining take.
-const JOIN_SHARE: usize = 4;
+const JOIN_SHARE: usize = 2;
 
 /// Takes a run back.
 ///

@@ -21,6 +21,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
 use crate::error::Result;
+use crate::parquet_file::ParquetFile;
 use crate::sql::{BATCH_ROWS, SqlError};
 
 /// Bytes of a batch, as far as the widths of rows can be known.
@@ -38,6 +39,32 @@ pub(crate) async fn table(session: &SessionContext, path: &Path) -> Result<DataF
     narrow(session, most);
     let rows = session.read_parquet(path.display().to_string(), ParquetReadOptions::default());
     rows.await.map_err(SqlError::Run)
+}
+
+/// The same rows in the order of a column of Ids, from a file of their own in `directory`: one side is
+/// sorted at a time, so that it has all the memory.
+///
+/// # Errors
+/// [`SqlError`] if they cannot be read, sorted or kept.
+pub(crate) async fn in_order(
+    session: &SessionContext,
+    path: &Path,
+    id: &str,
+    directory: &Path,
+) -> Result<DataFrame, SqlError> {
+    let rows = table(session, path).await?;
+    let rows = rows.sort(vec![ident(id).sort(true, false)]);
+    let rows = rows.map_err(SqlError::Run)?;
+    let schema = Arc::new(rows.schema().as_arrow().clone());
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let sorted = directory.join(format!("{name}-in-order.parquet"));
+    let mut file = ParquetFile::create(&sorted, schema)?;
+    let mut rows = rows.execute_stream().await.map_err(SqlError::Run)?;
+    while let Some(batch) = rows.next().await {
+        file = file.write(batch.map_err(SqlError::Run)?).await?;
+    }
+    file.finish().await?;
+    table(session, &sorted).await
 }
 
 /// Makes batches of so many rows at most.
@@ -69,7 +96,8 @@ pub(crate) fn rows_a_batch(metadata: &ParquetMetaData) -> usize {
 
 /// The rows of `first`, which come in the order of its column `id`, and beside each the row of the same
 /// Id of each of `others`, whose Ids are in a column of the name that comes with it; nulls where there
-/// is none. All columns have names of their own. `others` come in any order; each Id is there once.
+/// is none. All columns have names of their own. `others` come in the order of theirs; each Id is there
+/// once.
 ///
 /// # Errors
 /// [`SqlError::Run`], also of the items.
@@ -90,7 +118,6 @@ async fn stream(
     let context = Arc::new(first.task_ctx());
     let mut rows = first.create_physical_plan().await?;
     for (other, other_id) in others {
-        let other = other.sort(vec![ident(other_id).sort(true, false)])?;
         let other = other.create_physical_plan().await?;
         rows = merged(rows, id, other, other_id)?;
     }

@@ -21,7 +21,7 @@ use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::stream::{BoxStream, TryStreamExt as _};
 
-use super::beside::{beside, table};
+use super::beside::{beside, in_order, table};
 use super::look::{How, Keys, Look};
 use super::sent::{ID, Sent};
 use crate::error::{CliError, Result};
@@ -138,7 +138,8 @@ pub(crate) async fn joined(
     sent: &Sent,
     now: &Path,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let now = table(session, now).await?;
+    let directory = now.parent().unwrap_or(Path::new("."));
+    let now = in_order(session, now, NOW_ID, directory).await?;
     let sent = table(session, &sent.path).await?;
     Ok(beside(sent, ID, vec![(now, NOW_ID)]).await?)
 }

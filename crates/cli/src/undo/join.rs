@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::judge::BY_ORG;
 use crate::error::{CliError, Result};
-use crate::records::beside::{beside, table};
+use crate::records::beside::{beside, in_order, table};
 use crate::records::sent::{self, sent_column};
 use crate::sql::SqlError;
 
@@ -62,9 +62,10 @@ pub(crate) async fn joined(
     if let Some(path) = sources.before {
         whole(path, comparison)?;
     }
-    let now = table(session, sources.now).await?;
+    let directory = sources.now.parent().unwrap_or(Path::new("."));
+    let now = in_order(session, sources.now, "Id", directory).await?;
     let before = match sources.before {
-        Some(before) => Some(table(session, before).await?),
+        Some(before) => Some(in_order(session, before, "Id", directory).await?),
         None => None,
     };
     let sent = table(session, sources.sent).await?;
