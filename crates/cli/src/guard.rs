@@ -41,14 +41,14 @@ pub(crate) async fn ask(guarded: &Guarded<'_>, org: &Org, output: &OutputArgs) -
         return Ok(());
     }
     let what = guarded.what(existing);
-    confirm(&what)
+    confirm(&what).await
 }
 
 /// Asks whether `what` may be done.
 ///
 /// # Errors
 /// As [`ask`].
-pub(crate) fn confirm(what: &str) -> Result<()> {
+pub(crate) async fn confirm(what: &str) -> Result<()> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(CliError::usage(format!(
             "{what}, and there is no terminal to ask on: --yes confirms it"
@@ -56,15 +56,25 @@ pub(crate) fn confirm(what: &str) -> Result<()> {
     }
     eprint!("{what}.\nGo on? [y/N] ");
     let _ = io::stderr().flush();
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    let answer = answer.trim().to_ascii_lowercase();
-    match read {
-        Ok(_) if matches!(answer.as_str(), "y" | "yes") => Ok(()),
-        _ => Err(CliError::Declined(
-            "stopped, as answered; nothing was done".to_owned(),
-        )),
+    let typed = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    });
+    let is_yes = tokio::select! {
+        typed = typed => typed.unwrap_or(false),
+        // The thread that reads is left behind: the process ends.
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!();
+            false
+        }
+    };
+    if is_yes {
+        return Ok(());
     }
+    Err(CliError::Declined(
+        "stopped, as answered; nothing was done".to_owned(),
+    ))
 }
 
 impl Guarded<'_> {

@@ -145,7 +145,8 @@ async fn prune(args: &PruneArgs) -> Result<()> {
         guard::confirm(&format!(
             "this will delete {all} in {}{unfinished}, with all rejected records and receipts",
             runs.place()
-        ))?;
+        ))
+        .await?;
     }
     for run in &old {
         run.folder.delete().await?;

@@ -234,7 +234,7 @@ impl<'a> Undone<'a> {
             return Ok(ended);
         }
         if !self.args.output.yes {
-            guard::confirm(&what)?;
+            guard::confirm(&what).await?;
         }
         let both = [
             (&self.restores, counts.restores, self.restoring()),

@@ -270,7 +270,7 @@ async fn nothing_is_kept_of_a_load_that_ends_before_it_begins() {
     assert!(sent.await.unwrap().success());
     let ended = ended(child).await.with_code(1);
     assert!(
-        ended.stderr.contains("before anything was loaded"),
+        ended.stderr.contains("before anything was done"),
         "{}",
         ended.stderr
     );
