@@ -5,7 +5,7 @@ Usage: downloads.py DESTINATION ARROW_SALESFORCE [--rows N] [--modules DIRECTORY
 
 DESTINATION has `simulate`. The directory of modules has jsforce (`npm ci` beside package.json); without it
 jsforce is left out. CPU and memory are those of the client's process alone, calls those that the org
-counts. All records have to arrive, each once. Measure release builds on a machine that does nothing else.
+counts. The last column says whether all records arrived, each once and as it is in the org. Measure release builds on a machine that does nothing else.
 """
 
 import argparse
@@ -130,16 +130,23 @@ def main() -> None:
                         "node", str(script), *told, str(out), SOQL,
                     ]
                 print(f"{wanted.rows} contacts\n")
-                print("| client | seconds | CPU seconds | MiB | calls |\n|---|---|---|---|---|")
+                print("| client | seconds | CPU seconds | MiB | calls | all records |\n|---|---|---|---|---|---|")
                 for name, command in clients.items():
                     out = here / "out"
                     out.mkdir()
                     before = charged(org)
                     seconds, cpu, memory = measured(command(out), environment)
                     calls = charged(org) - before
-                    check(out, wanted.rows)
+                    try:
+                        check(out, wanted.rows)
+                        kept = "yes"
+                    except AssertionError:
+                        if name.startswith("arrow"):
+                            raise
+                        kept = "no"
                     shutil.rmtree(out)
-                    print(f"| {name} | {seconds:.1f} | {cpu:.1f} | {memory:.0f} | {calls} |", flush=True)
+                    numbers = f"{seconds:.1f} | {cpu:.1f} | {memory:.0f} | {calls}"
+                    print(f"| {name} | {numbers} | {kept} |", flush=True)
             finally:
                 simulator.terminate()
 
