@@ -2,6 +2,7 @@
 
 use arrow_salesforce::bulk::{BulkError, Client};
 
+use super::objects;
 use crate::cli::orgs::{DescribeArgs, Form};
 use crate::credentials;
 use crate::error::{CliError, Result};
@@ -35,7 +36,7 @@ async fn described(client: &Client, name: &str) -> Result<Object> {
     let json = match client.describe(name).await {
         Ok(json) => json,
         Err(error @ BulkError::ObjectNotFound { .. }) => {
-            let like = super::objects::like(client, name).await?;
+            let like = objects::like(client, name).await?;
             let error = arrow_salesforce::Error::from(error);
             return Err(match like.as_slice() {
                 [] => error.into(),
@@ -65,7 +66,7 @@ fn table(object: &Object, all: usize) {
         shown if shown == all => counted(all as u64, "field"),
         shown => format!("{shown} of {}", counted(all as u64, "field")),
     };
-    let may = allowed(
+    let may = objects::allowed(
         object.createable,
         object.updateable,
         object.deletable,
@@ -80,20 +81,4 @@ fn table(object: &Object, all: usize) {
         "{} ({}): {shown}; you may {may}{types}",
         object.name, object.label
     ));
-}
-
-/// What a user may do with the records of an object, in words.
-pub(super) fn allowed(create: bool, change: bool, delete: bool, query: bool) -> String {
-    let words = [
-        (create, "create"),
-        (change, "change"),
-        (delete, "delete"),
-        (query, "query"),
-    ];
-    let words = words.iter().filter(|(may, _)| *may).map(|(_, word)| *word);
-    let words: Vec<&str> = words.collect();
-    match words.is_empty() {
-        true => "nothing".to_owned(),
-        false => words.join(", "),
-    }
 }

@@ -71,6 +71,22 @@ pub(super) async fn like(client: &Client, name: &str) -> Result<Vec<String>> {
         .collect())
 }
 
+/// What a user may do with the records of an object, in words.
+pub(super) fn allowed(create: bool, change: bool, delete: bool, query: bool) -> String {
+    let words = [
+        (create, "create"),
+        (change, "change"),
+        (delete, "delete"),
+        (query, "query"),
+    ];
+    let words = words.iter().filter(|(may, _)| *may).map(|(_, word)| *word);
+    let words: Vec<&str> = words.collect();
+    match words.is_empty() {
+        true => "nothing".to_owned(),
+        false => words.join(", "),
+    }
+}
+
 async fn listed(client: &Client) -> Result<Vec<Listed>> {
     #[derive(Deserialize)]
     struct List {
@@ -118,7 +134,7 @@ impl Listed {
             deletable,
             ..
         } = self.object;
-        super::describe::allowed(createable, updateable, deletable, self.queryable)
+        allowed(createable, updateable, deletable, self.queryable)
     }
 
     fn values(&self) -> Vec<Value> {

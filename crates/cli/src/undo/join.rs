@@ -12,11 +12,18 @@ use datafusion::prelude::{SessionContext, ident, lit};
 use futures::stream::BoxStream;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::judge::BY_ORG;
 use crate::error::{CliError, Result};
 use crate::records::beside::{beside, in_order, table};
 use crate::records::sent::{self, sent_column};
 use crate::sql::SqlError;
+
+/// When a record was changed last and by whom, when it was created and by whom.
+pub(crate) const BY_ORG: [&str; 4] = [
+    "LastModifiedDate",
+    "LastModifiedById",
+    "CreatedDate",
+    "CreatedById",
+];
 
 /// Id of the record, as its receipt has it.
 pub(super) const ID: &str = "id";

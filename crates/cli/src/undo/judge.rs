@@ -16,14 +16,6 @@ use super::{Conflicts, Counts, Deletes, Restores};
 use crate::error::{CliError, Result};
 use crate::records::sent;
 
-/// When a record was changed last and by whom, when it was created and by whom.
-pub(crate) const BY_ORG: [&str; 4] = [
-    "LastModifiedDate",
-    "LastModifiedById",
-    "CreatedDate",
-    "CreatedById",
-];
-
 /// How far the clocks of this machine and of the org may be apart.
 const CLOCKS: Duration = Duration::minutes(5);
 

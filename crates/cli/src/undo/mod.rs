@@ -14,7 +14,7 @@ mod rows;
 mod show;
 
 pub(crate) use conflicts::Conflicts;
-pub(crate) use join::{Sources, joined};
-pub(crate) use judge::{BY_ORG, Decided, Judge};
+pub(crate) use join::{BY_ORG, Sources, joined};
+pub(crate) use judge::{Decided, Judge};
 pub(crate) use rows::{Deletes, Restores};
 pub(crate) use show::Counts;

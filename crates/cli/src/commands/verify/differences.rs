@@ -4,10 +4,39 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use super::findings::Kind;
 use crate::error::{CliError, Result};
+
+/// What became of a record, or of one of its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// A field has another value, and the record was changed since it was sent.
+    Changed,
+    /// A field has another value, though nobody has changed the record since: a trigger, a flow or a
+    /// formula of the org did, when it was written.
+    ByOrg,
+    /// The record is not there.
+    Gone,
+    /// The record is there, though it was deleted.
+    StillThere,
+    /// Its Id is not known.
+    NotCompared,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::ByOrg => "by_org",
+            Self::Gone => "gone",
+            Self::StillThere => "still_there",
+            Self::NotCompared => "not_compared",
+        }
+    }
+}
 
 /// The columns.
 const TITLES: [&str; 6] = ["Id", "key", "kind", "field", "sent", "now"];

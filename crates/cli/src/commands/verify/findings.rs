@@ -10,42 +10,13 @@ use arrow_salesforce::object::RecordId;
 use chrono::DateTime;
 use serde::Serialize;
 
-use super::differences::{Difference, DifferencesFile};
+use super::differences::{Difference, DifferencesFile, Kind};
 use crate::error::{CliError, Result};
 use crate::records::compare::{NOW_CHANGED, NOW_CHANGED_BY, NOW_ID, differing, now_column};
 use crate::records::sent::{AT, ID, sent_column};
 
 /// Differences that are shown.
 const SHOWN: usize = 10;
-
-/// What became of a record, or of one of its fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// A field has another value, and the record was changed since it was sent.
-    Changed,
-    /// A field has another value, though nobody has changed the record since: a trigger, a flow or a
-    /// formula of the org did, when it was written.
-    ByOrg,
-    /// The record is not there.
-    Gone,
-    /// The record is there, though it was deleted.
-    StillThere,
-    /// Its Id is not known.
-    NotCompared,
-}
-
-impl Kind {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Changed => "changed",
-            Self::ByOrg => "by_org",
-            Self::Gone => "gone",
-            Self::StillThere => "still_there",
-            Self::NotCompared => "not_compared",
-        }
-    }
-}
 
 /// What became of all records.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::differences::Difference;
-use super::findings::{FieldFound, Found, Kind};
+use super::differences::Kind;
+use super::findings::{FieldFound, Found};
 use crate::run::RunRecord;
 use crate::watch::numbers::{count, counted};
 use crate::watch::{Page, print, show};
