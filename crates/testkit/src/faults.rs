@@ -1,5 +1,7 @@
 //! The faults of the fault tables, in the words of the simulator.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 /// How often a fault happens.
@@ -108,4 +110,21 @@ pub fn fault(name: &str, calls: &[&str], skip: u32, course: Course) -> Value {
     };
     fault["after_work"] = json!(name == "504_done");
     fault
+}
+
+/// Fails unless the file at `path` has `table` between two markers. `UPDATE_DOCS=1` writes it anew.
+pub fn hold_table(path: &Path, [begin, end]: [&str; 2], table: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let made = [before, begin, table, end, after].concat();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, made).unwrap();
+        return;
+    }
+    assert!(
+        text == made,
+        "{} is not what cells.tsv says; UPDATE_DOCS=1 writes it anew",
+        path.display()
+    );
 }

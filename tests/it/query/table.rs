@@ -11,7 +11,7 @@ use std::time::Duration;
 use arrow_salesforce::ErrorKind;
 use arrow_salesforce::bulk::{BulkError, QueryOptions};
 use arrow_salesforce::options::Waits;
-use testkit::faults::{Course, FAULTS, fault};
+use testkit::faults::{Course, FAULTS, fault, hold_table};
 use testkit::sim::TestSim;
 use tokio::task::JoinSet;
 
@@ -214,16 +214,5 @@ fn each_fault_has_a_line_of_cells() {
 #[test]
 fn architecture_has_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(MARKERS[0]).unwrap();
-    let (_, after) = rest.split_once(MARKERS[1]).unwrap();
-    let made = [before, MARKERS[0], &page(), MARKERS[1], after].concat();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, made).unwrap();
-        return;
-    }
-    assert!(
-        text == made,
-        "ARCHITECTURE.md is not what cells.tsv says; UPDATE_DOCS=1 writes it anew"
-    );
+    hold_table(&path, MARKERS, &page());
 }

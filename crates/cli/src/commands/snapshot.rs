@@ -3,11 +3,10 @@
 use arrow_salesforce::Operation;
 use arrow_salesforce::arrow::array::AsArray as _;
 use arrow_salesforce::coerce::{Comparison, KeyForm};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 
 use super::prepare::Prepared;
 use crate::error::{CliError, Result};
-use crate::parquet_file::ParquetFile;
 use crate::records::look::{KeyList, Keys, Look};
 use crate::run::{RunFolder, RunRecord};
 use crate::watch::Watch;
@@ -38,12 +37,7 @@ pub(super) async fn take(prepared: &Prepared, folder: &RunFolder, watch: &Watch)
     let how = look.choose(&keys).await;
     watch.say(&format!("the former values are read {}", how.said()));
     folder.local()?;
-    let mut file = ParquetFile::create(&path, look.schema())?;
-    let mut rows = look.read(how, keys).await?;
-    while let Some(batch) = rows.try_next().await? {
-        file = file.write(batch).await?;
-    }
-    let kept = file.finish().await?;
+    let kept = look.keep(how, keys, &path).await?;
     watch.say(&format!("{} kept", counted(kept, "former record")));
     Ok(())
 }
@@ -65,17 +59,9 @@ fn look(prepared: &Prepared, comparison: &Comparison) -> Look {
     let coercion = comparison.coercion();
     let key = coercion.header().operation.key_field();
     let key = key.or(operation.key_field()).unwrap_or("Id");
-    let mut columns = vec!["Id".to_owned()];
     let filled = comparison.fields().iter();
     let filled = filled.map(|field| field.fills.name.as_str());
-    for name in std::iter::once(key).chain(filled) {
-        if !columns
-            .iter()
-            .any(|column| column.eq_ignore_ascii_case(name))
-        {
-            columns.push(name.to_owned());
-        }
-    }
+    let columns = Look::columns_of(std::iter::once(key).chain(filled));
     let form = coercion.key().map(|key| &key.form);
     Look {
         client: prepared.org.client().clone(),

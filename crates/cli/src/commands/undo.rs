@@ -20,7 +20,6 @@ use crate::cli::after::UndoArgs;
 use crate::credentials;
 use crate::error::{ACCEPTED, CliError, Result, SOME_REJECTED};
 use crate::guard;
-use crate::parquet_file::ParquetFile;
 use crate::records;
 use crate::records::look::Look;
 use crate::records::sent::{Receipts, Sent};
@@ -314,18 +313,11 @@ impl<'a> Undone<'a> {
 
 /// What is read of the records as they are now.
 fn look(org: &Org, object: &ObjectSchema, comparison: &Comparison) -> Look {
-    let mut columns = vec!["Id".to_owned()];
     let by_org = BY_ORG.into_iter().filter_map(|name| object.field(name));
     let compared = comparison.fields().iter();
     let compared = compared.flat_map(|field| [&field.path, &field.fills.name]);
-    for name in by_org.map(|field| &field.name).chain(compared) {
-        if !columns
-            .iter()
-            .any(|column| column.eq_ignore_ascii_case(name))
-        {
-            columns.push(name.clone());
-        }
-    }
+    let names = by_org.map(|field| &field.name).chain(compared);
+    let columns = Look::columns_of(names.map(String::as_str));
     Look {
         client: org.client().clone(),
         object: object.name.clone(),
@@ -346,12 +338,7 @@ async fn read(
     let keys = sent.ids(session).await?;
     let how = look.choose(&keys).await;
     watch.say(&format!("the records are read {}", how.said()));
-    let mut file = ParquetFile::create(path, look.schema())?;
-    let mut rows = look.read(how, keys).await?;
-    while let Some(batch) = rows.try_next().await? {
-        file = file.write(batch).await?;
-    }
-    file.finish().await?;
+    look.keep(how, keys, path).await?;
     Ok(())
 }
 

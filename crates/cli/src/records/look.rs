@@ -2,15 +2,17 @@
 //! whichever costs less.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_salesforce::arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow_salesforce::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::bulk::{Client, KeyedBy, QueryOptions, Types};
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::error::{CliError, Result};
+use crate::parquet_file::ParquetFile;
 use crate::watch::numbers::counted;
 
 /// Most keys that lists are made of.
@@ -146,6 +148,18 @@ impl How {
 }
 
 impl Look {
+    /// Columns that are read: the Id and these, each once, whatever its letter case.
+    pub(crate) fn columns_of<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let mut columns: Vec<String> = Vec::new();
+        for name in std::iter::once("Id").chain(names) {
+            let known = |column: &String| column.eq_ignore_ascii_case(name);
+            if !columns.iter().any(known) {
+                columns.push(name.to_owned());
+            }
+        }
+        columns
+    }
+
     /// How the records of these keys are read.
     pub(crate) async fn choose(&self, keys: &Keys) -> How {
         // The address of a list has them all.
@@ -189,6 +203,19 @@ impl Look {
             Keys::Listed(keys) if matches!(how, How::Lists { .. }) => Ok(self.by_lists(&keys)),
             _ => self.whole().await,
         }
+    }
+
+    /// Reads the records into a file; returns how many.
+    ///
+    /// # Errors
+    /// Those of calls, and of writing the file.
+    pub(crate) async fn keep(&self, how: How, keys: Keys, path: &Path) -> Result<u64> {
+        let mut file = ParquetFile::create(path, self.schema())?;
+        let mut rows = self.read(how, keys).await?;
+        while let Some(batch) = rows.try_next().await? {
+            file = file.write(batch).await?;
+        }
+        Ok(file.finish().await?)
     }
 
     fn by_lists(&self, keys: &[String]) -> BoxStream<'static, Result<RecordBatch>> {

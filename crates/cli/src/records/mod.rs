@@ -10,6 +10,7 @@ use arrow_salesforce::coerce::Comparison;
 use arrow_salesforce::object::{Header, ObjectSchema, Operation, RelatedObjects};
 use arrow_salesforce::options::ValueOptions;
 use arrow_salesforce::{ErrorKind, Org};
+use chrono::{DateTime, Utc};
 
 use crate::error::Result;
 
@@ -38,4 +39,11 @@ pub(crate) async fn comparison(
     let related: RelatedObjects = related.into_iter().collect();
     let plan = Comparison::plan(source, object, operation, &related, values);
     Ok(plan?)
+}
+
+/// A moment as Salesforce writes it: `2024-03-01T10:00:00.000Z`, or with `+0000`.
+pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let parsed = DateTime::parse_from_rfc3339(text);
+    let parsed = parsed.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z"));
+    parsed.ok().map(|moment| moment.to_utc())
 }

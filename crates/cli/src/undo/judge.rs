@@ -14,7 +14,7 @@ use super::conflicts::Conflict;
 use super::join;
 use super::{Conflicts, Counts, Deletes, Restores};
 use crate::error::{CliError, Result};
-use crate::records::sent;
+use crate::records::{moment, sent};
 
 /// How far the clocks of this machine and of the org may be apart.
 const CLOCKS: Duration = Duration::minutes(5);
@@ -366,13 +366,6 @@ fn of_ids(texts: &StringArray) -> StringArray {
         ids.append_option(id.or_else(|| text.map(str::to_owned)));
     }
     ids.finish()
-}
-
-/// A time as Salesforce writes it: `2024-03-01T10:00:00.000Z`, or with `+0000`.
-fn moment(text: &str) -> Option<DateTime<Utc>> {
-    let parsed = DateTime::parse_from_rfc3339(text);
-    let parsed = parsed.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
-    parsed.ok().map(|moment| moment.to_utc())
 }
 
 fn texts(batch: &RecordBatch, name: &str) -> Result<StringArray> {

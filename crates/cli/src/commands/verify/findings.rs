@@ -7,12 +7,13 @@ use arrow_salesforce::arrow::datatypes::TimestampMillisecondType;
 use arrow_salesforce::arrow::error::ArrowError;
 use arrow_salesforce::coerce::{CLEAR, Comparison};
 use arrow_salesforce::object::RecordId;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::differences::{Difference, DifferencesFile, Kind};
 use crate::error::{CliError, Result};
 use crate::records::compare::{NOW_CHANGED, NOW_CHANGED_BY, NOW_ID, differing, now_column};
+use crate::records::moment;
 use crate::records::sent::{AT, ID, sent_column};
 
 /// Differences that are shown.
@@ -194,21 +195,17 @@ impl<'a> Columns<'a> {
     fn kind(&self, row: usize, user: Option<RecordId>) -> Result<Kind> {
         let sent_at = column(self.batch, AT)?;
         let sent_at = sent_at.as_primitive::<TimestampMillisecondType>();
-        let changed = millis(&text(column(self.batch, NOW_CHANGED)?, row));
+        let changed = moment(&text(column(self.batch, NOW_CHANGED)?, row));
         let by = RecordId::parse(&text(column(self.batch, NOW_CHANGED_BY)?, row));
-        let is_before = |changed: i64| sent_at.is_valid(row) && changed <= sent_at.value(row);
+        let is_before = |changed: DateTime<Utc>| {
+            sent_at.is_valid(row) && changed.timestamp_millis() <= sent_at.value(row)
+        };
         let by_another = user.zip(by).is_some_and(|(user, by)| user != by);
         Ok(match changed.is_some_and(is_before) && !by_another {
             true => Kind::ByOrg,
             false => Kind::Changed,
         })
     }
-}
-
-/// A moment as Salesforce writes it, in milliseconds since 1970.
-fn millis(text: &str) -> Option<i64> {
-    let moment = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z");
-    moment.ok().map(|moment| moment.timestamp_millis())
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use testkit::faults::{Course, FAULTS};
+use testkit::faults::{Course, FAULTS, hold_table};
 
 /// The table: a line of columns, then a line for each fault.
 const CELLS: &str = include_str!("cells.tsv");
@@ -115,16 +115,5 @@ fn each_fault_has_a_line_of_cells() {
 #[test]
 fn architecture_has_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ARCHITECTURE.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(MARKERS[0]).unwrap();
-    let (_, after) = rest.split_once(MARKERS[1]).unwrap();
-    let made = [before, MARKERS[0], &page(), MARKERS[1], after].concat();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, made).unwrap();
-        return;
-    }
-    assert!(
-        text == made,
-        "ARCHITECTURE.md is not what cells.tsv says; UPDATE_DOCS=1 writes it anew"
-    );
+    hold_table(&path, MARKERS, &page());
 }
